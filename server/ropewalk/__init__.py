@@ -1,0 +1,3 @@
+"""Ropewalk: a threaded WSGI server in pure Python."""
+
+__version__ = "0.1.0"
