@@ -1,0 +1,42 @@
+"""The exceptions that layers share. Each is raised where the fault is found and answered in one place.
+
+`ProtocolError` is the peer's fault and carries the status code of its answer; `ApplicationError` is the
+application's and becomes a 500; `ConfigError` is the operator's and ends the start with exit status 2.
+"""
+
+from __future__ import annotations
+
+
+class ProtocolError(Exception):
+    """A request that RFC 9110 or RFC 9112, or one of our limits, refuses.
+
+    `status_code` is the answer's; `detail` is for the log and never reaches the peer.
+    """
+
+    def __init__(self, status_code: int, detail: str) -> None:
+        super().__init__(status_code, detail)
+        self.status_code = status_code
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.status_code}: {self.detail}"
+
+
+class ApplicationError(Exception):
+    """The application broke PEP 3333; what it did is the message."""
+
+
+class ConfigError(Exception):
+    """A setting that the operator has to change.
+
+    `setting` is its name as the operator wrote it, `value` what it was, `allowed` what it may be.
+    """
+
+    def __init__(self, setting: str, value: object, allowed: str) -> None:
+        super().__init__(setting, value, allowed)
+        self.setting = setting
+        self.value = value
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        return f"{self.setting} {str(self.value)!r}: {self.allowed}"
