@@ -1,0 +1,133 @@
+"""The file of a listening Unix socket: made with care, taken away only by its maker.
+
+A socket file outlives a server that was killed, and bind(2) refuses a path that exists. So whether a file
+may be replaced is found out by connecting to it; what is not a socket is never touched.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+__all__ = ["DEFAULT_MODE", "UnixListener", "open_unix_listener"]
+
+DEFAULT_MODE: Final = 0o666
+"""Connecting needs write permission, and the proxy in front is usually another user. gunicorn's umask of 0
+amounts to the same; whoever needs it narrower gives a mode, or puts the socket in a directory of its own."""
+
+
+class UnixListener(socket.socket):
+    """A listening Unix socket that knows the file it made."""
+
+    path: str
+    """The absolute path (the working directory may change later). Set once, before anyone else sees it."""
+    _inode: tuple[int, int]
+    _maker: int
+
+    @classmethod
+    def bind_to(cls, path: str, mode: int) -> UnixListener:
+        """A bound, non-blocking socket, not yet listening: nobody can connect before the file has its mode.
+
+        Raises OSError.
+        """
+        listener = cls(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.setblocking(False)
+            os.fchmod(listener.fileno(), mode)  # bind(2) makes the file with this mode less the umask
+            listener.bind(path)
+            status = os.lstat(path)
+            listener.path = os.path.abspath(path)
+            listener._inode = (status.st_dev, status.st_ino)
+            listener._maker = os.getpid()
+            os.chmod(path, mode)
+        except BaseException:
+            if hasattr(listener, "_maker"):
+                listener.unlink()
+            listener.close()
+            raise
+        return listener
+
+    def unlink(self) -> None:
+        """Remove the file, if this process made it and it is still the one that was made.
+
+        To be called while the socket is open: an open socket keeps its inode from being used again, so
+        another server's file can not be mistaken for ours. Never raises for a file that can not be removed:
+        the next start takes care of it.
+        """
+        if os.getpid() != self._maker:
+            return
+        with suppress(OSError):
+            status = os.lstat(self.path)
+            if (status.st_dev, status.st_ino) == self._inode:
+                os.unlink(self.path)
+
+
+def open_unix_listener(path: str, *, backlog: int, mode: int = DEFAULT_MODE) -> UnixListener:
+    """Listen at `path`, in place of a socket file that nobody answers on any more.
+
+    Raises OSError: EADDRINUSE when a server answers there, EEXIST when the file is not a socket.
+    """
+    with _alone_in(os.path.dirname(path) or "."):
+        _remove_stale(path)
+        listener = UnixListener.bind_to(path, mode)
+        try:
+            listener.listen(backlog)
+        except BaseException:
+            listener.unlink()
+            listener.close()
+            raise
+    return listener
+
+
+def _remove_stale(path: str) -> None:
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(status.st_mode):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    if _is_answered(path):
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
+    os.unlink(path)
+
+
+def _is_answered(path: str) -> bool:
+    """Whether a process listens on the socket file; OSError when that can not be found out."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return False
+        except OSError as error:
+            # EAGAIN: its backlog is full. EPROTOTYPE: a datagram socket is bound there. Both have an owner.
+            if error.errno not in (errno.EAGAIN, errno.EPROTOTYPE):
+                raise
+    return True
+
+
+@contextmanager
+def _alone_in(directory: str) -> Iterator[None]:
+    """Hold the directory's lock, so that of two servers that start at once neither removes the file that the
+    other has bound and does not listen on yet.
+
+    A directory that can not be locked at once (no permission to read it, a lock of somebody else's) is used
+    without: the lock closes a window of microseconds, it is not a reason to fail.
+    """
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        yield
+        return
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
