@@ -27,16 +27,20 @@ class ApplicationError(Exception):
 
 
 class ConfigError(Exception):
-    """A setting that the operator has to change.
+    """A setting that the operator has to change; `str()` is the one line that tells how.
 
-    `setting` is its name as the operator wrote it, `value` what it was, `allowed` what it may be.
+    `setting` is its name as the operator writes it, `value` what it was (None: nothing), `allowed` what it may
+    be, `source` where the value came from when that is not the setting's own flag.
     """
 
-    def __init__(self, setting: str, value: object, allowed: str) -> None:
-        super().__init__(setting, value, allowed)
+    def __init__(self, setting: str, value: object, allowed: str, source: str = "") -> None:
+        super().__init__(setting, value, allowed, source)
         self.setting = setting
         self.value = value
         self.allowed = allowed
+        self.source = source
 
     def __str__(self) -> str:
-        return f"{self.setting} {str(self.value)!r}: {self.allowed}"
+        value = "" if self.value is None else f" {str(self.value)!r}"
+        source = f" (from {self.source})" if self.source else ""
+        return f"{self.setting}{value}{source}: {self.allowed}"

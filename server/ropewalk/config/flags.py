@@ -1,0 +1,105 @@
+"""The command line: its parser is built from the table of settings, and says every fault in one line.
+
+Values stay text here; `load` reads them, so that a bad one is told the same way wherever it came from.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import platform
+import re
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from ropewalk import __version__
+from ropewalk.config.declare import POSITIONAL, Setting
+from ropewalk.config.settings import all_settings
+from ropewalk.errors import ConfigError
+
+PROGRAM = "ropewalk"
+
+_ARGUMENT_FAULT = re.compile(r"argument (\S+): (.*)", re.DOTALL)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse would print over several lines as the one line of a ConfigError."""
+        fault = _ARGUMENT_FAULT.fullmatch(message)
+        if fault:
+            raise ConfigError(fault[1], None, fault[2])
+        raise ConfigError("usage", None, message)
+
+
+def parse_flags(arguments: Sequence[str]) -> dict[str, str | list[str] | bool]:
+    """The settings that `arguments` name, as they were written.
+
+    Raises ConfigError for an unknown option; `--help` and `--version` print and raise SystemExit(0).
+    """
+    namespace, unknown = build_parser().parse_known_args(arguments)
+    if unknown:
+        raise _unknown(unknown[0])
+    return dict(vars(namespace))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the command line, with its help."""
+    parser = _Parser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [OPTIONS] {POSITIONAL}",
+        description="Serve a WSGI application.",
+        epilog="Every option is also a variable: --keep-alive is ROPEWALK_KEEP_ALIVE. "
+        "An option goes over a variable, that over the file of --config, that over the default.",
+        allow_abbrev=False,
+    )
+    version = f"{PROGRAM} {__version__} ({platform.python_implementation()} {platform.python_version()})"
+    parser.add_argument("--version", action="version", version=version)
+    groups: dict[str, Any] = {}
+    for setting in all_settings():
+        section = setting.declaration.section
+        if section not in groups:
+            groups[section] = parser.add_argument_group(section)
+        _add(groups[section], setting)
+    return parser
+
+
+def shown_default(setting: Setting) -> str:
+    """A setting's default as a user would write it; "" where nothing is the default."""
+    value = setting.default
+    if isinstance(value, tuple):
+        return ",".join(value)
+    if isinstance(value, bool):
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _add(group: Any, setting: Setting) -> None:
+    declaration = setting.declaration
+    default = shown_default(setting)
+    text = (declaration.help + (f" [{default}]" if default else "")).replace("%", "%%")
+    if not declaration.flags:
+        group.add_argument(setting.name, metavar=declaration.metavar, nargs="?", default=argparse.SUPPRESS, help=text)
+    elif setting.is_switch:
+        group.add_argument(
+            *declaration.flags, dest=setting.name, action="store_true", default=argparse.SUPPRESS, help=text
+        )
+    else:
+        group.add_argument(
+            *declaration.flags,
+            dest=setting.name,
+            metavar=declaration.metavar,
+            action="append" if declaration.is_repeatable else "store",
+            default=argparse.SUPPRESS,
+            help=text,
+        )
+
+
+def _unknown(argument: str) -> ConfigError:
+    if not argument.startswith("-"):
+        return ConfigError("argument", argument, f"one {POSITIONAL} is served, and it was named already")
+    name = argument.partition("=")[0]
+    known = [flag for setting in all_settings() for flag in setting.declaration.flags]
+    near = difflib.get_close_matches(name, known, n=1)
+    return ConfigError(
+        name, None, "no such option" + (f"; did you mean {near[0]}?" if near else f"; see {PROGRAM} --help")
+    )

@@ -1,0 +1,329 @@
+"""The table of settings: each is one field here, and nowhere else.
+
+`Settings` is a value: made once (by `load` from flags, variables and a file, or by `make_settings` for a program
+that embeds the server), checked then, and only read afterwards, from any thread.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from ropewalk.config import kinds
+from ropewalk.config.declare import Setting, declare, settings_of
+from ropewalk.config.kinds import GIB, KIB, MIB
+
+APPLICATION = "Application"
+LISTENING = "Listening"
+PROCESSES = "Processes and threads"
+TIMES = "Times"
+LIMITS = "Limits"
+LOGS = "Logs"
+PROXIES = "Behind a proxy"
+COMMANDS = "Instead of serving"
+
+DAY = 86400.0
+
+COMBINED_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+"""The combined log format of Apache httpd, which is gunicorn's default too."""
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting's effective value. Durations are seconds, sizes are bytes."""
+
+    wsgi_app: str = declare(
+        "",
+        read=kinds.text(allowed="must be MODULE:CALLABLE, as project.wsgi:application"),
+        section=APPLICATION,
+        metavar="MODULE:CALLABLE",
+        help="the application: a module, and the callable in it (default: application, then app)",
+    )
+    chdir: str = declare(
+        "",
+        read=kinds.path(),
+        section=APPLICATION,
+        flags=("--chdir",),
+        metavar="DIR",
+        help="change to this directory before anything else; relative paths start there",
+    )
+    pythonpath: tuple[str, ...] = declare(
+        (),
+        read=kinds.several(kinds.path(), allowed="must be directories, divided by commas"),
+        section=APPLICATION,
+        flags=("--pythonpath",),
+        metavar="DIR[,DIR]",
+        is_repeatable=True,
+        help="directories put in front of Python's search path",
+    )
+    env: tuple[str, ...] = declare(
+        (),
+        read=kinds.several(kinds.assignment, separator="", allowed="must be NAME=VALUE"),
+        section=APPLICATION,
+        flags=("-e", "--env"),
+        metavar="NAME=VALUE",
+        python_name="raw_env",
+        is_repeatable=True,
+        help="set an environment variable before the application is imported",
+    )
+    static: tuple[str, ...] = declare(
+        (),
+        read=kinds.several(kinds.mount, allowed="must be PREFIX=DIR"),
+        section=APPLICATION,
+        flags=("--static",),
+        metavar="PREFIX=DIR",
+        is_repeatable=True,
+        help="serve the files of a directory under a path, without the application",
+        reason="a web server in front does this better; without one, the server can.",
+    )
+    config: str = declare(
+        "",
+        read=kinds.path(),
+        section=APPLICATION,
+        flags=("-c", "--config"),
+        metavar="FILE",
+        help="read settings from a .toml file, or from a .py file with gunicorn's names",
+    )
+    bind: tuple[str, ...] = declare(
+        ("127.0.0.1:8000",),
+        read=kinds.several(kinds.address, allowed="must be one address or more", at_least=1),
+        section=LISTENING,
+        flags=("-b", "--bind"),
+        metavar="ADDRESS",
+        is_repeatable=True,
+        help="where to listen: HOST:PORT, [V6]:PORT, unix:PATH or fd://N",
+        reason="this machine alone, until asked otherwise.",
+    )
+    backlog: int = declare(
+        2048,
+        read=kinds.integer(1, 65535),
+        section=LISTENING,
+        flags=("--backlog",),
+        metavar="N",
+        help="connections that the kernel holds until they are accepted (bounded by net.core.somaxconn)",
+    )
+    workers: int = declare(
+        1,
+        read=kinds.integer(1, 1024),
+        section=PROCESSES,
+        flags=("-w", "--workers"),
+        metavar="N",
+        other_variables=("WEB_CONCURRENCY",),
+        help="worker processes",
+        reason="one process keeps one processor busy; more of them use more processors.",
+    )
+    threads: int = declare(
+        16,
+        read=kinds.integer(1, 4096),
+        section=PROCESSES,
+        flags=("--threads",),
+        metavar="N",
+        help="threads in each worker, at most; how many run at once adapts to the application",
+    )
+    pid: str = declare(
+        "",
+        read=kinds.path(),
+        section=PROCESSES,
+        flags=("-p", "--pid"),
+        metavar="FILE",
+        python_name="pidfile",
+        help="write the master's process id to this file",
+    )
+    timeout: float = declare(
+        30.0,
+        read=kinds.seconds(0.1, DAY, zero="no limit"),
+        section=TIMES,
+        flags=("-t", "--timeout"),
+        metavar="SECONDS",
+        help="how long the application may take for a request before its worker is replaced (0: for ever)",
+    )
+    graceful_timeout: float = declare(
+        30.0,
+        read=kinds.seconds(0, DAY),
+        section=TIMES,
+        flags=("--graceful-timeout",),
+        metavar="SECONDS",
+        help="how long a worker that stops may take to finish what is in flight",
+    )
+    keep_alive: float = declare(
+        75.0,
+        read=kinds.seconds(0, DAY),
+        section=TIMES,
+        flags=("--keep-alive",),
+        metavar="SECONDS",
+        python_name="keepalive",
+        help="how long an idle connection is kept for its next request (0: not at all)",
+        reason="longer than a proxy in front keeps it: a proxy that meets a closed connection answers 502.",
+    )
+    request_head_timeout: float = declare(
+        10.0,
+        read=kinds.seconds(0.1, DAY),
+        section=TIMES,
+        flags=("--request-head-timeout",),
+        metavar="SECONDS",
+        help="how long the head of a request may take from its first byte; then 408",
+    )
+    request_body_timeout: float = declare(
+        30.0,
+        read=kinds.seconds(0.1, DAY),
+        section=TIMES,
+        flags=("--request-body-timeout",),
+        metavar="SECONDS",
+        help="how long a request body may stand still; then 408",
+    )
+    response_timeout: float = declare(
+        30.0,
+        read=kinds.seconds(0.1, DAY),
+        section=TIMES,
+        flags=("--response-timeout",),
+        metavar="SECONDS",
+        help="how long a client may take none of its response; then the connection is closed",
+    )
+    limit_request_line: int = declare(
+        8190,
+        read=kinds.integer(64, MIB),
+        section=LIMITS,
+        flags=("--limit-request-line",),
+        metavar="BYTES",
+        help="the longest request line; past it 414",
+        reason="Apache httpd's number; RFC 9112 asks for 8000 at least.",
+    )
+    limit_request_fields: int = declare(
+        100,
+        read=kinds.integer(1, 32768),
+        section=LIMITS,
+        flags=("--limit-request-fields",),
+        metavar="N",
+        help="the most header fields of a request; past it 431",
+        reason="Apache httpd's number; no browser comes near.",
+    )
+    limit_request_field_size: int = declare(
+        8190,
+        read=kinds.integer(64, MIB),
+        section=LIMITS,
+        flags=("--limit-request-field-size", "--limit-request-field_size"),
+        metavar="BYTES",
+        help="the longest header field of a request; past it 431",
+        reason="Apache httpd's number.",
+    )
+    limit_request_head: int = declare(
+        64 * KIB,
+        read=kinds.size(1 * KIB, 16 * MIB),
+        section=LIMITS,
+        flags=("--limit-request-head",),
+        metavar="SIZE",
+        help="the largest head of a request, line and fields together; past it 431",
+        reason="what a connection may hold in memory before it has asked for anything.",
+    )
+    limit_request_body: int = declare(
+        1 * GIB,
+        read=kinds.size(1, 1024 * GIB, zero="no limit"),
+        section=LIMITS,
+        flags=("--limit-request-body",),
+        metavar="SIZE",
+        help="the largest request body; past it 413 (0: no limit)",
+    )
+    body_memory: int = declare(
+        512 * KIB,
+        read=kinds.size(0, 1 * GIB),
+        section=LIMITS,
+        flags=("--body-memory",),
+        metavar="SIZE",
+        help="the largest request body that is kept in memory; a larger one goes to a temporary file",
+    )
+    limit_connections: int = declare(
+        16384,
+        read=kinds.integer(1, 1_000_000),
+        section=LIMITS,
+        flags=("--limit-connections",),
+        metavar="N",
+        help="the most connections that a worker holds at once; past it 503",
+    )
+    limit_waiting: int = declare(
+        1024,
+        read=kinds.integer(1, 1_000_000),
+        section=LIMITS,
+        flags=("--limit-waiting",),
+        metavar="N",
+        help="the most whole requests that wait for a thread of a worker; past it 503 with Retry-After",
+        reason="a refusal at once, instead of a queue that nobody waits for.",
+    )
+    access_log: str = declare(
+        "",
+        read=kinds.path(),
+        section=LOGS,
+        flags=("--access-logfile",),
+        metavar="FILE",
+        python_name="accesslog",
+        help="write a line for each request to this file (-: standard output)",
+    )
+    access_log_format: str = declare(
+        COMBINED_FORMAT,
+        read=kinds.log_format,
+        section=LOGS,
+        flags=("--access-logformat",),
+        metavar="FORMAT",
+        help="what such a line holds, in gunicorn's letters",
+        reason="the combined log format, which every reader of logs knows.",
+    )
+    error_log: str = declare(
+        "-",
+        read=kinds.path(),
+        section=LOGS,
+        flags=("--log-file", "--error-logfile"),
+        metavar="FILE",
+        python_name="errorlog",
+        help="write what happens to this file (-: standard error)",
+    )
+    log_level: str = declare(
+        "info",
+        read=kinds.choice(LOG_LEVELS),
+        section=LOGS,
+        flags=("--log-level",),
+        metavar="LEVEL",
+        python_name="loglevel",
+        help="the least that is worth writing there: " + ", ".join(LOG_LEVELS),
+    )
+    server_header: str = declare(
+        "ropewalk",
+        read=kinds.field_value,
+        section=PROXIES,
+        flags=("--server-header",),
+        metavar="TEXT",
+        help="the Server field of responses (empty: none is sent)",
+        reason="the name without a version, which is nobody's business.",
+    )
+    forwarded_allow_ips: tuple[str, ...] = declare(
+        ("127.0.0.1", "::1"),
+        read=kinds.several(kinds.proxy_address, allowed="must be addresses, divided by commas, or *"),
+        section=PROXIES,
+        flags=("--forwarded-allow-ips",),
+        metavar="ADDRESS[,ADDRESS]",
+        other_variables=("FORWARDED_ALLOW_IPS",),
+        help="the proxies whose X-Forwarded fields are believed (*: everybody's)",
+        reason="anybody can send these fields; only your own proxy's are true.",
+    )
+    check_config: bool = declare(
+        False,
+        read=kinds.switch,
+        section=COMMANDS,
+        flags=("--check-config",),
+        is_flag_only=True,
+        help="check the settings and load the application, then exit",
+    )
+    print_config: bool = declare(
+        False,
+        read=kinds.switch,
+        section=COMMANDS,
+        flags=("--print-config",),
+        is_flag_only=True,
+        help="print every setting's value and where it came from, then exit",
+    )
+
+
+@functools.cache
+def all_settings() -> tuple[Setting, ...]:
+    """Every setting, in the order of the table."""
+    return settings_of(Settings)

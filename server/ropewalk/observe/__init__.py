@@ -1,0 +1,1 @@
+"""What the server tells about itself: the error log and the access log."""

@@ -1,0 +1,180 @@
+"""A format of access log lines, in gunicorn's letters, compiled into one function.
+
+Runs on the thread that finished a request, for each request: so the format becomes one expression of Python,
+made of the fragments below and of nothing that a user wrote (literal text and field names are constants of the
+function, not source). Every value that a peer or the application chose passes through `printable`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ropewalk.observe.printable import printable
+
+
+@dataclass(slots=True)
+class AccessRecord:
+    """A request that was answered."""
+
+    environ: dict[str, Any]
+    """Of the request; what it lacks, as for a request that was refused before it had one, is logged as `-`."""
+    status: str
+    """As `start_response` was given it: `200 OK`."""
+    headers: list[tuple[str, str]]
+    body_bytes: int
+    """Octets of content that were sent."""
+    seconds: float
+    complete: bool
+    """Whether the whole response was sent."""
+
+
+Line = Callable[[AccessRecord], str]
+
+_ATOM = re.compile(r"%(?:%|\(([^()]*)\)([a-zA-Z]?))|%")
+_FIELD = re.compile(r"\{([^{}]+)\}([ioe])")
+
+_FRAGMENTS = {
+    "h": "text(get('REMOTE_ADDR'))",
+    "l": "'-'",
+    "u": "user(get('HTTP_AUTHORIZATION'))",
+    "t": "now()",
+    "r": "request_line(get)",
+    "m": "text(get('REQUEST_METHOD'))",
+    "U": "text(get('PATH_INFO'))",
+    "q": "printable(get('QUERY_STRING') or '')",
+    "H": "text(get('SERVER_PROTOCOL'))",
+    "s": "text(record.status[:3])",
+    "B": "record.body_bytes",
+    "b": "record.body_bytes or '-'",
+    "f": "text(get('HTTP_REFERER'))",
+    "a": "text(get('HTTP_USER_AGENT'))",
+    "T": "int(record.seconds)",
+    "M": "int(record.seconds * 1000)",
+    "D": "int(record.seconds * 1000000)",
+    "L": "'%.6f' % record.seconds",
+    "p": "process()",
+}
+"""Apache httpd's letters as gunicorn has them; T, M, D and L are the duration in seconds, milliseconds,
+microseconds, and seconds with decimals."""
+
+LETTERS = " ".join(f"%({letter})s" for letter in _FRAGMENTS) + " %({name}i)s %({name}o)s %({name}e)s"
+
+
+def compile_format(format: str) -> Line:
+    """A function that writes the line of a record, without its end.
+
+    Raises ValueError with one line for a letter that is not known.
+    """
+    parts: list[str] = []
+    constants: dict[str, str] = {}
+    template: list[str] = []
+    position = 0
+    for match in _ATOM.finditer(format):
+        template.append(_literal(format[position : match.start()]))
+        position = match.end()
+        if match[0] == "%%":
+            template.append("%%")
+            continue
+        template.append("%s")
+        parts.append(_fragment(match, constants))
+    template.append(_literal(format[position:]))
+    values = "".join(part + ", " for part in parts)
+    source = f"def line(record):\n get = record.environ.get\n return template % ({values})"
+    names = {**_NAMES, **constants, "template": "".join(template)}
+    exec(source, names)
+    line: Line = names["line"]
+    return line
+
+
+def _literal(text: str) -> str:
+    if not text.isprintable() and text.strip("\t"):
+        raise ValueError("must be one line without control characters")
+    return text
+
+
+def _fragment(match: re.Match[str], constants: dict[str, str]) -> str:
+    atom, conversion = match[1], match[2]
+    if atom is None or conversion not in ("s", "d"):
+        raise ValueError(f"{match[0]!r} is not one of {LETTERS} (and %% for a percent sign)")
+    field = _FIELD.fullmatch(atom)
+    if field is None:
+        if atom not in _FRAGMENTS:
+            raise ValueError(f"'%({atom})s' is not one of {LETTERS}")
+        return _FRAGMENTS[atom]
+    name = f"name_{len(constants)}"
+    if field[2] == "i":
+        constants[name] = _environ_key(field[1])
+        return f"text(get({name}))"
+    if field[2] == "o":
+        constants[name] = field[1].lower()
+        return f"field(record.headers, {name})"
+    constants[name] = field[1]
+    return f"text(get({name}))"
+
+
+def _environ_key(field_name: str) -> str:
+    key = field_name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else "HTTP_" + key
+
+
+def _text(value: object) -> str:
+    return printable(str(value)) if value not in (None, "") else "-"
+
+
+def _field(headers: list[tuple[str, str]], name: str) -> str:
+    return printable(", ".join(value for key, value in headers if key.lower() == name)) or "-"
+
+
+def _request_line(get: Callable[[str], Any]) -> str:
+    method = get("REQUEST_METHOD")
+    if method is None:
+        return "-"
+    target = get("RAW_URI") or get("REQUEST_URI")
+    if target is None:
+        query = get("QUERY_STRING")
+        target = f"{get('SCRIPT_NAME') or ''}{get('PATH_INFO') or ''}" + (f"?{query}" if query else "")
+    return printable(f"{method} {target} {get('SERVER_PROTOCOL') or '-'}")
+
+
+def _user(authorization: object) -> str:
+    """The user name of RFC 7617's Basic scheme; the password is never looked at twice."""
+    if not isinstance(authorization, str) or authorization[:6].lower() != "basic ":
+        return "-"
+    try:
+        credentials = base64.b64decode(authorization[6:].strip().encode("latin-1"), validate=True)
+    except (binascii.Error, ValueError):
+        return "-"
+    return _text(credentials.partition(b":")[0].decode("latin-1"))
+
+
+class _Clock:
+    """The time as the log writes it, made once a second; two threads may both make it, to the same end."""
+
+    def __init__(self) -> None:
+        self._made: tuple[int, str] = (0, "")
+
+    def __call__(self) -> str:
+        second = int(time.time())
+        made = self._made
+        if made[0] != second:
+            made = self._made = (second, time.strftime("[%d/%b/%Y:%H:%M:%S %z]", time.localtime(second)))
+        return made[1]
+
+
+_NAMES: Mapping[str, Any] = {
+    "__builtins__": {"int": int},
+    "text": _text,
+    "field": _field,
+    "printable": printable,
+    "request_line": _request_line,
+    "user": _user,
+    "now": _Clock(),
+    "process": lambda: f"<{os.getpid()}>",
+}
