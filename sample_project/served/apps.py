@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ServedConfig(AppConfig):
+    name = "served"
+    verbose_name = "What served this"
