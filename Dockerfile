@@ -1,0 +1,91 @@
+# The application image: a WSGI project, the servers that can run it, and supervisord as process 1.
+#
+#   docker build .                                              the sample project
+#   docker build --build-arg PROJECT_DIR=my_project .           a project in a folder of this checkout
+#   docker build --build-context project=../my_project .        a project anywhere (needs engine 23 or later)
+#
+# There is no "syntax" line on purpose: it would fetch an image at every build.
+ARG BASE_IMAGE=debian:trixie-slim
+
+# ---- project: the user's files, alone. `--build-context project=...` takes this stage's place.
+FROM scratch AS project
+ARG PROJECT_DIR=sample_project
+COPY ${PROJECT_DIR} /
+
+# ---- base: what every later stage and the final image share.
+FROM ${BASE_IMAGE} AS base
+# More Debian packages for the running project: --build-arg RUNTIME_PACKAGES="libpq5 gettext"
+ARG RUNTIME_PACKAGES=""
+# The words of the list are package names: they must split.
+# hadolint ignore=DL3008,SC2086
+RUN apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        ca-certificates python3 tzdata ${RUNTIME_PACKAGES} \
+    && rm -rf /var/lib/apt/lists/*
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPATH=/app \
+    DATA_DIR=/data \
+    MEDIA_ROOT=/srv/media \
+    STATIC_ROOT=/srv/static
+
+# ---- python-build: every Python package, installed into /opt/venv. Nothing of this stage ships but that folder.
+FROM base AS python-build
+# Debian packages that the project's own requirements need to be built: --build-arg BUILD_PACKAGES="gcc python3-dev"
+ARG BUILD_PACKAGES=""
+# hadolint ignore=DL3008,SC2086
+RUN apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        python3-venv ${BUILD_PACKAGES} \
+    && rm -rf /var/lib/apt/lists/*
+ENV PIP_NO_INPUT=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
+# Everything is checked against its hash on the way to /wheels, the build back end included; what the final image
+# needs is then installed from there, with no index.
+COPY deploy/requirements.txt /build/kit.txt
+RUN /opt/build/bin/pip wheel --quiet --require-hashes --no-deps --wheel-dir /wheels --requirement /build/kit.txt
+COPY server /build/server
+RUN /opt/build/bin/pip install --quiet --no-index --find-links /wheels flit_core \
+    && /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server \
+    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels \
+        gunicorn ropewalk supervisor
+# The pattern lets a project without requirements.txt pass. pip demands a hash of everything as soon as the file
+# has one, as a locked file does.
+COPY --from=project /requirements.tx[t] /build/project/
+RUN if [ -f /build/project/requirements.txt ]; then \
+        /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --requirement /build/project/requirements.txt; \
+    fi \
+    && /opt/build/bin/pip --python /opt/venv/bin/python check
+
+# ---- runtime: the packages, the kit's scripts and the folders that the running container may write to.
+FROM base AS runtime
+RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d /srv/static
+COPY --from=python-build /opt/venv /opt/venv
+COPY deploy/lib /kit/lib
+COPY deploy/bin /kit/bin
+COPY deploy/backends /kit/backends
+COPY deploy/supervisor/supervisord.conf /kit/supervisord.conf
+
+# ---- static: the project's static files, collected and compressed. Needs the project to be importable.
+FROM runtime AS static
+# hadolint ignore=DL3008
+RUN apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends brotli \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=project / /app
+WORKDIR /app
+RUN /kit/bin/collect
+
+# ---- app: the image that ships.
+FROM runtime AS app
+COPY --from=project / /app
+COPY --from=static /srv/static /srv/static
+RUN python -m compileall -q /app || true
+WORKDIR /app
+# A number, so that an orchestrator can see that it is not root. Group and user have no name.
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/kit/bin/entrypoint"]
+CMD ["supervisor"]

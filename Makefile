@@ -1,0 +1,74 @@
+# `make help` lists every target. Variables: PORT, PROJECT_DIR, WSGI_APP, BACKEND, HTTP_PORT, PYTHON, PYTEST.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+export PORT ?= 8080
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Which tests, and how: make test PYTEST="tests/server -x". Docker tests run one after another, beside the rest.
+PYTEST ?= -n 2 --dist loadgroup
+STAMP := $(VENV)/.locked
+SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy/bin deploy/backends deploy/lib nginx)
+PYTHON_SCRIPTS = $(shell grep -lE '^\#!.*python' deploy/bin/*)
+
+.PHONY: help
+help: ## Lists the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do
+	  printf '  \033[1m%-7s\033[0m %s\n' "$$name" "$$text"
+	done
+
+.PHONY: run
+run: ## Serves the project on this machine, without Docker, at http://127.0.0.1:8080 (PORT=...).
+	@exec deploy/bin/local
+
+.PHONY: up
+up: ## Builds the images and starts the kit in Docker, at http://localhost:8080 (HTTP_PORT=..., BACKEND=gunicorn).
+	@deploy/bin/compose up --build --wait --detach
+	address=$$(docker compose port nginx 8080)
+	printf '\033[1m==>\033[0m Serving http://localhost:%s  (make logs, make down)\n' "$${address##*:}"
+
+.PHONY: down
+down: ## Ends what `make up` started. The data stays; `docker compose down -v` removes it too.
+	@deploy/bin/compose down
+
+.PHONY: logs
+logs: ## Follows the logs of the containers.
+	@deploy/bin/compose logs --follow
+
+# The environment of lint and tests; made again when a lock file changes.
+$(STAMP): tests/requirements.txt server/pyproject.toml
+	@deploy/bin/python-environment $(VENV)
+	printf '\033[1m==>\033[0m Installing what lint and the tests need into $(VENV)\n'
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable server
+	touch $@
+
+.PHONY: test
+test: $(STAMP) ## Runs every test that this machine can run, and says what it could not and why.
+	@$(BIN)/python -m pytest $(PYTEST)
+
+.PHONY: lint
+lint: $(STAMP) ## Checks style, types and shell scripts.
+	@$(BIN)/ruff check . $(PYTHON_SCRIPTS)
+	$(BIN)/ruff format --check . $(PYTHON_SCRIPTS)
+	$(BIN)/mypy
+	$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS)
+
+.PHONY: lock
+lock: $(STAMP) ## Locks the requirements again, with hashes, from the *.in files.
+	@for folder in deploy sample_project tests; do
+	  (cd $$folder && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-header --quiet $(UPGRADE) requirements.in -o requirements.txt)
+	done
+
+.PHONY: docs
+docs: $(STAMP) ## Writes docs/settings.md anew from the server's settings table.
+	@$(BIN)/python -m ropewalk.config.document > docs/settings.md.new
+	mv docs/settings.md.new docs/settings.md
+
+.PHONY: clean
+clean: ## Removes what make made here: environments, caches, the data of `make run`. Not Docker's.
+	@rm -rf .run $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,92 @@
+# shellcheck shell=bash
+# What both images compute at their start, in one place: the chain of times, the number of CPUs, secrets.
+# Sourced by bash scripts. A bad value ends the script with status 2 and one line.
+
+kit_fail() {
+  printf '%s: %s\n' "${kit_name:-kit}" "$*" >&2
+  exit 2
+}
+
+# kit_number NAME LEAST MOST: the variable NAME is a whole number from LEAST to MOST.
+kit_number() {
+  local value=${!1}
+  if [[ ! $value =~ ^[0-9]{1,9}$ ]] || ((10#$value < $2 || 10#$value > $3)); then
+    kit_fail "$1 ${value@Q}: a whole number from $2 to $3"
+  fi
+}
+
+# The chain of times, in seconds. REQUEST_TIMEOUT is the only one to set; docs/times.md draws the chain, and
+# tests/kit/test_times.py holds the inequalities.
+kit_times() {
+  : "${REQUEST_TIMEOUT:=30}"
+  kit_number REQUEST_TIMEOUT 1 3600
+  PROXY_CONNECT_TIMEOUT=2
+  # The application's own 504, with its log line, comes before the proxy's.
+  PROXY_TIMEOUT=$((REQUEST_TIMEOUT + 5))
+  # Until the proxy has noticed that this server is leaving.
+  DRAIN_DELAY=5
+  GRACEFUL_TIMEOUT=$REQUEST_TIMEOUT
+  # supervisord kills what has not ended by then.
+  STOP_WAIT=$((DRAIN_DELAY + GRACEFUL_TIMEOUT + 5))
+  NGINX_SHUTDOWN_TIMEOUT=$((PROXY_TIMEOUT + 5))
+  # The container engine kills the container after this one: longer than all of the above.
+  STOP_GRACE=$((STOP_WAIT + 5))
+  KUBERNETES_GRACE=$((STOP_GRACE + 15))
+  # Whoever sends first must give up first: a request on a connection that its receiver just closed is lost.
+  UPSTREAM_KEEP_ALIVE=30
+  SERVER_KEEP_ALIVE=75
+  CLIENT_KEEP_ALIVE=75
+  export REQUEST_TIMEOUT PROXY_CONNECT_TIMEOUT PROXY_TIMEOUT DRAIN_DELAY GRACEFUL_TIMEOUT STOP_WAIT \
+    NGINX_SHUTDOWN_TIMEOUT STOP_GRACE KUBERNETES_GRACE UPSTREAM_KEEP_ALIVE SERVER_KEEP_ALIVE CLIENT_KEEP_ALIVE
+  # compose cannot add: it tells what it was given, and a stop that would be cut short is refused at the start.
+  local given=${STOP_GRACE_PERIOD:-}
+  [[ -z $given ]] && return
+  [[ $given =~ ^[0-9]{1,9}s$ ]] || kit_fail "STOP_GRACE_PERIOD ${given@Q}: whole seconds, such as ${STOP_GRACE}s"
+  ((10#${given%s} >= STOP_GRACE)) ||
+    kit_fail "STOP_GRACE_PERIOD ${given@Q}: at least ${STOP_GRACE}s with REQUEST_TIMEOUT=$REQUEST_TIMEOUT"
+}
+
+# kit_cpus [CGROUP_ROOT]: prints how many CPUs this container may use, its quota rounded up, at least 1.
+kit_cpus() {
+  local root=${1:-/sys/fs/cgroup} quota=max period=100000 cpus
+  cpus=$(nproc)
+  if [[ -r $root/cpu.max ]]; then
+    read -r quota period <"$root/cpu.max"
+  elif [[ -r $root/cpu/cpu.cfs_quota_us ]]; then
+    read -r quota <"$root/cpu/cpu.cfs_quota_us"
+    read -r period <"$root/cpu/cpu.cfs_period_us"
+  fi
+  if [[ $quota =~ ^[0-9]+$ ]] && ((quota > 0 && period > 0)); then
+    local allowed=$(((quota + period - 1) / period))
+    ((allowed < cpus)) && cpus=$allowed
+  fi
+  printf '%d\n' "$((cpus > 0 ? cpus : 1))"
+}
+
+# kit_secret NAME: the value may come as NAME, or as the path of a file in NAME_FILE. Not both, and not blank.
+kit_secret() {
+  local name=$1 file=$1_FILE value
+  [[ -v $file ]] || {
+    [[ ! -v $name || ${!name} == *[![:space:]]* ]] || kit_fail "$name is blank: give it a value, or do not set it"
+    return 0
+  }
+  [[ ! -v $name ]] || kit_fail "$name and $file are both set: set one of them"
+  [[ -r ${!file} ]] || kit_fail "$file ${!file@Q}: a file that uid $(id -u) can read"
+  value=$(<"${!file}")
+  [[ $value == *[![:space:]]* ]] || kit_fail "$file ${!file@Q}: the file is blank"
+  export "$name=$value"
+  unset "$file"
+}
+
+# kit_health_host: the name a health check asks for: the first plain one that ALLOWED_HOSTS allows.
+kit_health_host() {
+  local name
+  for name in ${ALLOWED_HOSTS//,/ }; do
+    name=${name#.}
+    [[ $name == *'*'* ]] || {
+      printf '%s\n' "$name"
+      return
+    }
+  done
+  printf 'localhost\n'
+}

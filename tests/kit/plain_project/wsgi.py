@@ -1,0 +1,33 @@
+"""A WSGI project with no framework and no manage.py: what the kit's own tests look through."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+StartResponse = Callable[[str, list[tuple[str, str]]], Any]
+
+
+def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"])
+    headers = [("Content-Type", "text/plain; charset=utf-8")]
+    if path == "/healthz":
+        content = b"ok\n"
+    elif path == "/slow":
+        time.sleep(min(float(query["seconds"][0]), 30))
+        content = b"slept\n"
+    elif path == "/environ":
+        shown = {name: value for name, value in environ.items() if isinstance(value, str)}
+        content = json.dumps(shown | {"pid": os.getpid()}).encode()
+    elif path == "/accel":
+        headers.append(("X-Accel-Redirect", f"/_media/{query['name'][0]}"))
+        content = b""
+    elif path == "/upload":
+        content = str(len(environ["wsgi.input"].read())).encode()
+    else:
+        start_response("404 Not Found", headers)
+        return [b"not here\n"]
+    start_response("200 OK", [*headers, ("Content-Length", str(len(content)))])
+    return [content]
