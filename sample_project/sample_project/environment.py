@@ -73,7 +73,7 @@ def secret(name: str, *, optional: bool = False) -> str | None:
     """
     value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
     if optional:
-        value, path = value or None, path or None
+        value, path = (each if (each or "").strip() else None for each in (value, path))
     if value is not None and path is not None:
         raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: set one of them")
     if path is not None:
