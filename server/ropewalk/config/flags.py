@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from ropewalk import __version__
 from ropewalk.config.declare import POSITIONAL, Setting
+from ropewalk.config.kinds import shown_size
 from ropewalk.config.settings import all_settings
 from ropewalk.errors import ConfigError
 
@@ -70,6 +71,8 @@ def shown_default(setting: Setting) -> str:
         return ",".join(value)
     if isinstance(value, bool):
         return ""
+    if setting.declaration.metavar == "SIZE":
+        return shown_size(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -119,7 +119,7 @@ def open_log(setting: str, path: str) -> int:
     try:
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o640)
     except OSError as error:
-        raise ConfigError(setting, path, f"cannot be opened: {error.strerror}") from error
+        raise ConfigError(setting, path, f"cannot be opened: {error.strerror}") from None
 
 
 def write_all(descriptor: int, octets: bytes) -> bool:

@@ -1,0 +1,16 @@
+"""What the process layer is asked for, as plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessOptions:
+    """How many workers, and how long things may take (seconds)."""
+
+    workers: int = 1
+    timeout: float = 30.0
+    """Of one run of the application; 0 for ever."""
+    graceful_timeout: float = 30.0
+    """From being told to finish to being ended."""

@@ -1,0 +1,61 @@
+"""The file with the master's process id.
+
+It is locked for as long as the master lives, so a file that was left behind is told from one in use without
+guessing: a process id alone is soon somebody else's, in a container above all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+
+from ropewalk.errors import ConfigError
+
+SETTING = "--pid"
+
+
+class PidFile:
+    """A locked file that names this process, until `remove`."""
+
+    def __init__(self, path: str) -> None:
+        """Raises ConfigError when it cannot be written or another process holds it."""
+        self._path = os.path.abspath(path)
+        self._owner = os.getpid()
+        try:
+            self._descriptor = self._open_locked()
+            os.pwrite(self._descriptor, f"{self._owner}\n".encode(), 0)
+            os.ftruncate(self._descriptor, len(f"{self._owner}\n"))
+        except OSError as error:
+            raise ConfigError(SETTING, path, f"cannot be written: {error.strerror}") from error
+
+    def remove(self) -> None:
+        """Remove the file; in a forked child, nothing."""
+        if os.getpid() == self._owner:
+            with contextlib.suppress(FileNotFoundError):
+                if _is_same(self._path, self._descriptor):
+                    os.unlink(self._path)
+        os.close(self._descriptor)
+
+    def forget(self) -> None:
+        """Let go of it in a forked child, so that the lock ends with the master."""
+        os.close(self._descriptor)
+
+    def _open_locked(self) -> int:
+        while True:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+                os.close(descriptor)
+                raise ConfigError(SETTING, self._path, f"is held by a running server, process {holder}") from None
+            # Between open and lock its old owner may have removed it: then the lock is on no file at all.
+            with contextlib.suppress(FileNotFoundError):
+                if _is_same(self._path, descriptor):
+                    return descriptor
+            os.close(descriptor)
+
+
+def _is_same(path: str, descriptor: int) -> bool:
+    return os.path.samestat(os.stat(path), os.fstat(descriptor))

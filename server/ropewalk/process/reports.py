@@ -1,0 +1,87 @@
+"""What a worker tells its master over its pipe: one line of JSON for each report."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+READ_BYTES = 65536
+
+MAX_REPORT_BYTES = 1024 * 1024
+"""A traceback is far shorter; a worker that sends more without an end of line is not one of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The application is loaded and the service started."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootFailed:
+    """The application could not be loaded."""
+
+    reason: str
+    """One line."""
+    details: str
+    """The traceback of the user's own code, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceMe:
+    """The worker serves, but should not for long."""
+
+    reason: str
+
+
+Report = Ready | BootFailed | ReplaceMe
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe)}
+
+
+def send_report(descriptor: int, report: Report) -> bool:
+    """Write a report; False when there is no master any more."""
+    rest = json.dumps({"report": type(report).__name__, **asdict(report)}).encode() + b"\n"
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    except BrokenPipeError:
+        return False
+    return True
+
+
+class ReportReader:
+    """The reports of one worker, from a pipe that does not block."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor = descriptor
+        self._partial = b""
+        self.is_open = True
+        """Until the end of the pipe was read."""
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def read(self) -> list[Report]:
+        """The reports that are complete by now."""
+        while self.is_open and len(self._partial) < MAX_REPORT_BYTES:
+            try:
+                octets = os.read(self._descriptor, READ_BYTES)
+            except BlockingIOError:
+                break
+            self.is_open = bool(octets)
+            self._partial += octets
+        *lines, self._partial = self._partial.split(b"\n")
+        return [_parse(line) for line in lines]
+
+    def close(self) -> None:
+        self.is_open = False
+        os.close(self._descriptor)
+
+
+def _parse(line: bytes) -> Report:
+    content = json.loads(line)
+    report: Report = _KINDS[content.pop("report")](**content)
+    return report

@@ -1,0 +1,64 @@
+"""A worker as its master sees it. Main thread of the master only."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+
+from ropewalk.process.reports import ReportReader
+from ropewalk.process.states import WORKER_MOVES, WorkerState, move
+
+KILL_MARGIN_SECONDS = 2.0
+"""What a worker that is told to end gets past its own deadline, to write its logs and go."""
+
+
+@dataclass(slots=True)
+class WorkerView:
+    """What the master knows of one worker."""
+
+    pid: int
+    reports: ReportReader
+    started: float
+    """Monotonic; of the fork."""
+    state: WorkerState = WorkerState.BOOTING
+    ready_since: float | None = None
+    """Monotonic; None while it has not served."""
+    kill_deadline: float | None = None
+    """Monotonic; set by `drain` and `close`."""
+    failure: str = ""
+    """Why it could not boot, in its own words."""
+
+    def move(self, state: WorkerState) -> None:
+        self.state = move(WORKER_MOVES, self.state, state)
+
+    def drain(self, now: float, graceful_timeout: float) -> None:
+        """Let it finish what is in flight, and end."""
+        # One that still boots has nothing in flight: TERM ends it at once.
+        self.move(WorkerState.DRAINING)
+        self.kill_deadline = now + graceful_timeout + KILL_MARGIN_SECONDS
+        self._send(signal.SIGTERM)
+
+    def close(self, now: float) -> None:
+        """Let it end at once."""
+        was_booting = self.state is WorkerState.BOOTING
+        self.move(WorkerState.CLOSING)
+        self.kill_deadline = now + KILL_MARGIN_SECONDS
+        self._send(signal.SIGTERM if was_booting else signal.SIGQUIT)
+
+    def kill(self) -> None:
+        self.move(WorkerState.KILLED)
+        self.kill_deadline = None
+        self._send(signal.SIGKILL)
+
+    def reap(self) -> int | None:
+        """Its wait status, once it has ended; it is then gone."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return None
+        self.move(WorkerState.GONE)
+        return status
+
+    def _send(self, number: int) -> None:
+        # Not reaped yet, so the process id is still this worker's, ended or not.
+        os.kill(self.pid, number)

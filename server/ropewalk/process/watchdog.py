@@ -1,0 +1,65 @@
+"""Requests that run too long: which ones they are, and what every thread is doing.
+
+Runs in the worker's main thread, which has nothing else to do. It frees nothing by itself: the worker tells, logs
+and asks to be replaced.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+Running = tuple[int, str, float]
+"""A thread's ident, what it runs, and since when (monotonic)."""
+
+LEAST_INTERVAL = 0.05
+MOST_INTERVAL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A request that ran past the timeout."""
+
+    thread: str
+    description: str
+    seconds: float
+
+
+class Watchdog:
+    """Looks at what runs, now and then, and tells each overdue request once."""
+
+    def __init__(self, timeout: float, running: Callable[[], Sequence[Running]]) -> None:
+        self._timeout = timeout
+        self._running = running
+        self._told: set[tuple[int, float]] = set()
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two looks: a timeout is late by a quarter of itself, or a second, at most."""
+        return min(MOST_INTERVAL, max(LEAST_INTERVAL, self._timeout / 4))
+
+    def look(self, now: float) -> list[Overdue]:
+        """The requests that have become overdue since the last look."""
+        running = self._running()
+        self._told &= {(ident, started) for ident, _, started in running}
+        overdue = []
+        for ident, description, started in running:
+            if now - started >= self._timeout and (ident, started) not in self._told:
+                self._told.add((ident, started))
+                overdue.append(Overdue(_name_of(ident), description, now - started))
+        return overdue
+
+
+def stacks() -> str:
+    """What every thread of this process is doing, for the log."""
+    parts = []
+    for ident, frame in sorted(sys._current_frames().items()):
+        parts.append(f"Thread {_name_of(ident)} ({ident}):\n" + "".join(traceback.format_stack(frame)))
+    return "".join(parts)
+
+
+def _name_of(ident: int) -> str:
+    return next((thread.name for thread in threading.enumerate() if thread.ident == ident), "?")

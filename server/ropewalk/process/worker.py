@@ -1,0 +1,196 @@
+"""The worker's side: boot, say so, wait in the main thread, end as asked.
+
+Runs in a forked child, from the fork to its end. While it boots, TERM ends it at once; from then on TERM drains,
+INT and QUIT close. It also ends, gracefully, when its master is gone: the lifeline, a pipe that nobody writes to,
+is then at its end.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
+
+from ropewalk.errors import ConfigError
+from ropewalk.observe.log import get_logger
+from ropewalk.process.options import ProcessOptions
+from ropewalk.process.reports import BootFailed, Ready, ReplaceMe, send_report
+from ropewalk.process.signals import WORKER_SIGNALS, SignalInbox
+from ropewalk.process.watchdog import Running, Watchdog, stacks
+
+BOOT_FAILED_STATUS = 3
+"""gunicorn's exit status for a worker that could not load its application."""
+
+_QUICK: frozenset[int] = frozenset({signal.SIGINT, signal.SIGQUIT})
+_ENDING: frozenset[int] = _QUICK | {signal.SIGTERM}
+
+
+class Drained(Protocol):
+    """What became of the work that was in flight."""
+
+    @property
+    def finished(self) -> int: ...
+
+    @property
+    def aborted(self) -> int: ...
+
+
+class Service(Protocol):
+    """What a worker runs. It may also have `running()`, which `Watchdog` looks at."""
+
+    def start(self) -> None:
+        """Start threads, and return."""
+
+    def drain(self, deadline: float) -> Drained:
+        """Take nothing new and finish the rest until `deadline` (monotonic). Blocks."""
+
+    def close(self) -> None:
+        """End everything now."""
+
+
+class Program(Protocol):
+    """What a worker is made of; the composition root writes it."""
+
+    def boot(self) -> Service:
+        """Load the application. Raises ConfigError for the operator, whose cause is the user's own fault."""
+
+    def finish(self) -> None:
+        """Write out what is still to be written; the worker ends."""
+
+
+def run_worker(program: Program, options: ProcessOptions, reports: int, lifeline: int) -> int:
+    """Be a worker until told to end; returns the exit status. `reports` and `lifeline` are pipes' ends."""
+    log = get_logger()
+    try:
+        service = program.boot()
+        inbox = SignalInbox(WORKER_SIGNALS)
+        service.start()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is told
+        send_report(reports, BootFailed(*_explain(error)))
+        return BOOT_FAILED_STATUS
+    log.debug("Worker ready (pid: %d)", os.getpid())
+    if send_report(reports, Ready()):
+        _Life(service, options, inbox, reports, lifeline).live()
+    else:
+        service.close()
+    program.finish()
+    log.info("Worker exiting (pid: %d)", os.getpid())
+    return 0
+
+
+class _Life:
+    """A worker between READY and its end. Main thread only."""
+
+    def __init__(
+        self, service: Service, options: ProcessOptions, inbox: SignalInbox, reports: int, lifeline: int
+    ) -> None:
+        self._service = service
+        self._options = options
+        self._inbox = inbox
+        self._reports = reports
+        self._lifeline = lifeline
+        self._watchdog = self._make_watchdog()
+        self._asked_for_replacement = False
+
+    def live(self) -> None:
+        """Return when the service is closed."""
+        signals = self._wait_end()
+        if signals & _QUICK:
+            self._service.close()
+        else:
+            self._drain()
+
+    def _wait_end(self) -> frozenset[int]:
+        """Look after the service until a signal came or the master went; the signals."""
+        poll = select.poll()
+        poll.register(self._inbox, select.POLLIN)
+        poll.register(self._lifeline, select.POLLIN)
+        interval = self._watchdog.interval * 1000 if self._watchdog else None
+        while True:
+            ready = {descriptor for descriptor, _ in poll.poll(interval)}
+            signals = _ENDING.intersection(self._inbox.receive())
+            if signals:
+                return signals
+            if self._lifeline in ready:
+                get_logger().warning("the master is gone: worker %d finishes and ends", os.getpid())
+                return frozenset()
+            self._watch()
+
+    def _drain(self) -> None:
+        """Finish what is in flight; INT and QUIT end that. The service works on in a thread meanwhile."""
+        drained: list[Drained] = []
+        deadline = time.monotonic() + self._options.graceful_timeout
+
+        def drain() -> None:
+            try:
+                drained.append(self._service.drain(deadline))
+            finally:
+                self._inbox.wake()
+
+        thread = threading.Thread(target=drain, name="ropewalk-drain", daemon=True)
+        thread.start()
+        poll = select.poll()
+        poll.register(self._inbox, select.POLLIN)
+        signals: set[int] = set()
+        while thread.is_alive() and not signals & _QUICK:
+            poll.poll(1000)
+            signals = set(self._inbox.receive())
+        if drained and drained[0].aborted:
+            get_logger().warning(
+                "%d requests did not finish within %g s and were aborted",
+                drained[0].aborted,
+                self._options.graceful_timeout,
+            )
+        self._service.close()
+
+    def _make_watchdog(self) -> Watchdog | None:
+        running: Callable[[], Sequence[Running]] | None = getattr(self._service, "running", None)
+        if running is None or not self._options.timeout:
+            return None
+        return Watchdog(self._options.timeout, running)
+
+    def _watch(self) -> None:
+        if self._watchdog is None:
+            return
+        overdue = self._watchdog.look(time.monotonic())
+        for request in overdue:
+            get_logger().critical(
+                "Worker timeout (pid: %d): %s has run for %.1f s in %s",
+                os.getpid(),
+                request.description,
+                request.seconds,
+                request.thread,
+            )
+        if overdue:
+            get_logger().text("What every thread is doing:\n" + stacks())
+        if overdue and not self._asked_for_replacement:
+            self._asked_for_replacement = True
+            send_report(self._reports, ReplaceMe(f"{overdue[0].description} ran past the timeout"))
+
+
+def leave(status: int) -> NoReturn:
+    """End this worker's process.
+
+    By the interpreter's own end when only daemon threads are left, so that what libraries registered with
+    `atexit` runs; at once when a thread of the application would be waited for.
+    """
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if all(thread.daemon for thread in others):
+        raise SystemExit(status)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(status)
+
+
+def _explain(error: BaseException) -> tuple[str, str]:
+    """One line for the operator, and the traceback of the user's own code if there is one."""
+    if not isinstance(error, ConfigError):
+        return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
+    cause = error.__cause__
+    return str(error), "" if cause is None else "".join(traceback.format_exception(cause))
