@@ -1,0 +1,111 @@
+"""A master with a small service of sockets and threads, so that processes are tested without HTTP.
+
+A client sends one line and gets one back: `pid`, or `wait NAME`, which is answered when the file NAME is there.
+Arguments: workers, timeout, graceful timeout; `boot` is a file that says what booting does, read each time.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from ropewalk.errors import ConfigError
+from ropewalk.observe.log import get_logger
+from ropewalk.process.master import BootError, Master
+from ropewalk.process.options import ProcessOptions
+
+
+@dataclass
+class Counts:
+    finished: int = 0
+    aborted: int = 0
+
+
+class FakeService:
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.stop = threading.Event()
+        self.lock = threading.Condition()
+        self.in_flight: dict[int, tuple[str, float]] = {}
+
+    def start(self) -> None:
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        self.listener.settimeout(0.02)
+        while not self.stop.is_set():
+            try:
+                connection, _ = self.listener.accept()
+            except TimeoutError:
+                continue
+            with self.lock:
+                self.in_flight[id(connection)] = ("accepted", time.monotonic())
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection: socket.socket) -> None:
+        with connection:
+            line = connection.makefile().readline().split()
+            with self.lock:
+                self.in_flight.pop(id(connection))
+                self.in_flight[threading.get_ident()] = (" ".join(line), time.monotonic())
+            if line and line[0] == "wait":
+                print("waiting", flush=True)
+                while not Path(line[1]).exists():
+                    time.sleep(0.01)
+            connection.sendall(f"{os.getpid()}\n".encode())
+        with self.lock:
+            del self.in_flight[threading.get_ident()]
+            self.lock.notify_all()
+
+    def running(self) -> list[tuple[int, str, float]]:
+        with self.lock:
+            return [(ident, text, since) for ident, (text, since) in self.in_flight.items()]
+
+    def drain(self, deadline: float) -> Counts:
+        self.stop.set()
+        with self.lock:
+            count = len(self.in_flight)
+            self.lock.wait_for(lambda: not self.in_flight, max(0.0, deadline - time.monotonic()))
+            return Counts(count - len(self.in_flight), len(self.in_flight))
+
+    def close(self) -> None:
+        self.stop.set()
+
+
+@dataclass
+class FakeProgram:
+    listener: socket.socket
+
+    def boot(self) -> FakeService:
+        script = Path("boot").read_text() if Path("boot").exists() else ""
+        try:
+            exec(script, {"listener": self.listener})
+        except ZeroDivisionError as error:
+            raise ConfigError("fake", script.strip(), "cannot be divided") from error
+        return FakeService(self.listener)
+
+    def finish(self) -> None:
+        print("finished", flush=True)
+
+
+def main() -> int:
+    workers, timeout, graceful_timeout = sys.argv[1:4]
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(f"port {listener.getsockname()[1]}", flush=True)
+    get_logger().configure("-", "debug")
+    try:
+        Master(FakeProgram(listener), ProcessOptions(int(workers), float(timeout), float(graceful_timeout))).run()
+    except BootError as error:
+        print(f"boot error: {error}", flush=True)
+        return BootError.status
+    print("master ends", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

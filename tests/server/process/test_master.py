@@ -1,0 +1,236 @@
+"""Master and workers as real processes, around a fake service."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+StartMaster = Callable[..., Any]
+
+
+def test_every_worker_becomes_ready_and_answers(start_master: StartMaster) -> None:
+    master = start_master(3)
+    workers = master.workers(3)
+    master.running.wait_line("Ready: 3 workers")
+    assert int(master.answer("pid")) in workers
+    assert len(set(workers)) == 3
+
+
+def test_term_finishes_what_is_in_flight(start_master: StartMaster, tmp_path: Path) -> None:
+    master = start_master()
+    master.workers(1)
+    connection = master.ask("wait go")
+    master.running.wait_line("waiting")
+    master.running.send_signal(signal.SIGTERM)
+    master.running.wait_line("Handling signal: term")
+    (tmp_path / "go").touch()
+    assert master.read(connection).isdigit()
+    connection.close()
+    assert master.running.wait_exit() == 0
+    assert "master ends" in master.running.output
+    assert "finished" in master.running.output
+    assert master.is_silent_about_tracebacks()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_int_and_quit_do_not_wait_for_what_is_in_flight(start_master: StartMaster, number: signal.Signals) -> None:
+    master = start_master(2)
+    master.workers(2)
+    with master.ask("wait never"):
+        master.running.wait_line("waiting")
+        master.running.send_signal(number)
+        assert master.running.wait_exit() == 0
+    assert "is killed" not in master.running.output
+    assert master.is_silent_about_tracebacks()
+
+
+def test_int_cuts_a_graceful_stop_short(start_master: StartMaster) -> None:
+    master = start_master()
+    master.workers(1)
+    with master.ask("wait never"):
+        master.running.wait_line("waiting")
+        master.running.send_signal(signal.SIGTERM)
+        master.running.wait_line("Handling signal: term")
+        master.running.send_signal(signal.SIGINT)
+        assert master.running.wait_exit() == 0
+    assert "is killed" not in master.running.output
+
+
+def test_what_does_not_finish_in_time_is_aborted_and_counted(start_master: StartMaster) -> None:
+    master = start_master(graceful_timeout=0.2)
+    master.workers(1)
+    with master.ask("wait never"):
+        master.running.wait_line("waiting")
+        master.running.send_signal(signal.SIGTERM)
+        assert master.running.wait_exit() == 0
+    assert "1 requests did not finish within 0.2 s and were aborted" in master.running.output
+
+
+def test_a_worker_that_does_not_end_is_killed(start_master: StartMaster) -> None:
+    master = start_master(graceful_timeout=0)
+    (worker,) = master.workers(1)
+    os.kill(worker, signal.SIGSTOP)
+    master.running.send_signal(signal.SIGTERM)
+    assert master.running.wait_exit() == 0
+    assert f"Worker (pid: {worker}) did not end in time and is killed" in master.running.output
+
+
+def test_a_killed_worker_is_replaced(start_master: StartMaster, wait_for_end: Callable[[int], bool]) -> None:
+    master = start_master(2)
+    first, second = master.workers(2)
+    os.kill(first, signal.SIGKILL)
+    third = master.workers(3)[2]
+    assert third not in (first, second)
+    assert wait_for_end(first)
+    assert "was ended by SIGKILL" in master.running.output
+    assert int(master.answer("pid")) in (second, third)
+
+
+def test_workers_end_when_the_master_is_killed(start_master: StartMaster, wait_for_end: Callable[[int], bool]) -> None:
+    master = start_master(2)
+    workers = master.workers(2)
+    os.kill(master.running.pid, signal.SIGKILL)
+    assert all(wait_for_end(worker) for worker in workers)
+
+
+def test_a_worker_whose_master_is_killed_finishes_first(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Callable[[int], bool]
+) -> None:
+    master = start_master()
+    (worker,) = master.workers(1)
+    with master.ask("wait go") as connection:
+        master.running.wait_line("waiting")
+        os.kill(master.running.pid, signal.SIGKILL)
+        master.running.wait_line("the master is gone")
+        (tmp_path / "go").touch()
+        assert master.read(connection) == str(worker)
+    assert wait_for_end(worker)
+
+
+def test_when_no_worker_can_boot_the_master_ends_with_3_and_the_reason(
+    start_master: StartMaster, tmp_path: Path
+) -> None:
+    (tmp_path / "boot").write_text("1 / 0")
+    master = start_master(3)
+    assert master.running.wait_exit() == 3
+    assert "boot error: fake '1 / 0': cannot be divided" in master.running.output
+    # The user's own fault is shown, and once for all three.
+    assert master.running.output.count("ZeroDivisionError: division by zero") == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("raise SystemExit('no database')", "SystemExit: no database"),
+        ("import os; os._exit(7)", "a worker exited with status 7 while it booted"),
+        ("import os; os.kill(os.getpid(), 11)", "a worker was ended by SIGSEGV while it booted"),
+    ],
+)
+def test_a_worker_that_ends_while_it_boots_is_explained(
+    start_master: StartMaster, tmp_path: Path, script: str, reason: str
+) -> None:
+    (tmp_path / "boot").write_text(script)
+    master = start_master()
+    assert master.running.wait_exit() == 3
+    assert f"boot error: {reason}" in master.running.output
+
+
+def test_a_worker_that_cannot_boot_later_is_tried_again_until_it_can(start_master: StartMaster, tmp_path: Path) -> None:
+    master = start_master(2)
+    first, second = master.workers(2)
+    (tmp_path / "boot").write_text("1 / 0")
+    os.kill(first, signal.SIGKILL)
+    master.running.wait_lines("exited with status 3 .fake '1 / 0': cannot be divided.; the next is tried in", 2)
+    assert int(master.answer("pid")) == second
+    (tmp_path / "boot").unlink()
+    third = master.workers(3)[2]
+    assert int(master.answer("pid")) in (second, third)
+
+
+def test_term_ends_a_master_whose_worker_still_boots(start_master: StartMaster, tmp_path: Path) -> None:
+    (tmp_path / "boot").write_text("import threading; print('booting', flush=True); threading.Event().wait()")
+    master = start_master()
+    master.running.wait_line("booting")
+    master.running.send_signal(signal.SIGTERM)
+    assert master.running.wait_exit() == 0
+    assert "is killed" not in master.running.output
+
+
+def test_a_terminals_int_reaches_master_and_booting_worker_and_ends_both(
+    start_master: StartMaster, tmp_path: Path
+) -> None:
+    (tmp_path / "boot").write_text("import threading; print('booting', flush=True); threading.Event().wait()")
+    master = start_master()
+    master.running.wait_line("booting")
+    os.killpg(master.running.pid, signal.SIGINT)
+    assert master.running.wait_exit() == 0
+    assert "boot error" not in master.running.output
+    assert master.is_silent_about_tracebacks()
+
+
+def test_a_stuck_worker_is_replaced_once_another_is_ready(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Callable[[int], bool]
+) -> None:
+    master = start_master(timeout=0.2, graceful_timeout=0.2)
+    (stuck,) = master.workers(1)
+    with master.ask("wait never"):
+        fresh = master.workers(2)[1]
+        assert wait_for_end(stuck)
+        assert master.answer("pid") == str(fresh)
+    master.running.wait_line("Worker timeout .pid: %d.: wait never has run for" % stuck)
+    master.running.wait_line("What every thread is doing")
+    master.running.wait_line("in serve")  # the stack of the thread that is stuck
+    output = master.running.output
+    assert output.index(f"Worker ready (pid: {fresh})") < output.index("1 requests did not finish")
+
+
+def test_a_stuck_worker_serves_on_while_its_replacement_cannot_boot(start_master: StartMaster, tmp_path: Path) -> None:
+    master = start_master(timeout=0.2, graceful_timeout=0.2)
+    (stuck,) = master.workers(1)
+    (tmp_path / "boot").write_text("1 / 0")
+    with master.ask("wait never"):
+        master.running.wait_lines("the next is tried in", 2)
+        assert master.answer("pid") == str(stuck)
+
+
+def test_signals_of_later_are_named_and_change_nothing(start_master: StartMaster) -> None:
+    master = start_master()
+    (worker,) = master.workers(1)
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU):
+        master.running.send_signal(number)
+        master.running.wait_line(f"{number.name} has no effect yet")
+    assert master.answer("pid") == str(worker)
+
+
+def test_atexit_of_the_application_runs_in_a_worker(start_master: StartMaster, tmp_path: Path) -> None:
+    (tmp_path / "boot").write_text("import atexit; atexit.register(print, 'said at exit', flush=True)")
+    master = start_master()
+    master.workers(1)
+    master.running.send_signal(signal.SIGTERM)
+    assert master.running.wait_exit() == 0
+    assert master.running.output.count("said at exit") == 1
+
+
+def test_a_thread_of_the_application_does_not_hold_a_worker(start_master: StartMaster, tmp_path: Path) -> None:
+    (tmp_path / "boot").write_text("import threading; threading.Thread(target=threading.Event().wait).start()")
+    master = start_master()
+    master.workers(1)
+    master.running.send_signal(signal.SIGTERM)
+    assert master.running.wait_exit() == 0
+    assert "is killed" not in master.running.output
+
+
+def test_a_worker_holds_no_descriptor_of_another(start_master: StartMaster) -> None:
+    master = start_master(3)
+    for worker in master.workers(3):
+        pipes = [
+            os.readlink(entry.path)
+            for entry in os.scandir(f"/proc/{worker}/fd")
+            if int(entry.name) > 2 and os.readlink(entry.path).startswith("pipe:")
+        ]
+        assert len(pipes) == 2  # its reports and the lifeline
