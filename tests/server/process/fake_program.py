@@ -20,6 +20,11 @@ from ropewalk.process.master import BootError, Master
 from ropewalk.process.options import ProcessOptions
 
 
+def say(line: str) -> None:
+    """Tell the test, in one piece."""
+    os.write(1, f"{line}\n".encode())
+
+
 @dataclass
 class Counts:
     finished: int = 0
@@ -54,7 +59,7 @@ class FakeService:
                 self.in_flight.pop(id(connection))
                 self.in_flight[threading.get_ident()] = (" ".join(line), time.monotonic())
             if line and line[0] == "wait":
-                print("waiting", flush=True)
+                say("waiting")
                 while not Path(line[1]).exists():
                     time.sleep(0.01)
             connection.sendall(f"{os.getpid()}\n".encode())
@@ -90,20 +95,20 @@ class FakeProgram:
         return FakeService(self.listener)
 
     def finish(self) -> None:
-        print("finished", flush=True)
+        say("finished")
 
 
 def main() -> int:
     workers, timeout, graceful_timeout = sys.argv[1:4]
     listener = socket.create_server(("127.0.0.1", 0))
-    print(f"port {listener.getsockname()[1]}", flush=True)
+    say(f"port {listener.getsockname()[1]}")
     get_logger().configure("-", "debug")
     try:
         Master(FakeProgram(listener), ProcessOptions(int(workers), float(timeout), float(graceful_timeout))).run()
     except BootError as error:
-        print(f"boot error: {error}", flush=True)
+        say(f"boot error: {error}")
         return BootError.status
-    print("master ends", flush=True)
+    say("master ends")
     return 0
 
 

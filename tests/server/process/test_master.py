@@ -182,7 +182,7 @@ def test_a_stuck_worker_is_replaced_once_another_is_ready(
         fresh = master.workers(2)[1]
         assert wait_for_end(stuck)
         assert master.answer("pid") == str(fresh)
-    master.running.wait_line("Worker timeout .pid: %d.: wait never has run for" % stuck)
+    master.running.wait_line(f"Worker timeout .pid: {stuck}.: wait never has run for")
     master.running.wait_line("What every thread is doing")
     master.running.wait_line("in serve")  # the stack of the thread that is stuck
     output = master.running.output

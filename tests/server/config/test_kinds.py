@@ -1,0 +1,79 @@
+"""Readers of values: what each takes, from text and from a file, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ropewalk.config import kinds
+from ropewalk.config.kinds import GIB, KIB, MIB, Reader
+
+TAKEN: list[tuple[Reader, object, object]] = [
+    (kinds.integer(1, 10), "1", 1),
+    (kinds.integer(1, 10), " 10 ", 10),
+    (kinds.integer(1, 10), 10, 10),
+    (kinds.seconds(0.1, 60), "0.1", 0.1),
+    (kinds.seconds(0.1, 60), 60, 60.0),
+    (kinds.seconds(0.1, 60, zero="never"), "0", 0.0),
+    (kinds.size(1, GIB), "10k", 10 * KIB),
+    (kinds.size(1, GIB), "10K", 10 * KIB),
+    (kinds.size(1, GIB), "20 MiB", 20 * MIB),
+    (kinds.size(1, GIB), "1G", GIB),
+    (kinds.size(1, GIB), 4096, 4096),
+    (kinds.size(1, GIB, zero="no limit"), "0", 0),
+    (kinds.text(), "", ""),
+    (kinds.path(), Path("/run/x"), "/run/x"),
+    (kinds.choice(["info", "debug"]), "INFO", "info"),
+    (kinds.switch, True, True),
+    (kinds.several(kinds.text(), allowed=""), "a, b,,c", ("a", "b", "c")),
+    (kinds.several(kinds.text(), allowed=""), ["a,b", "c"], ("a,b", "c")),
+    (kinds.several(kinds.text(), allowed=""), "", ()),
+    (kinds.several(kinds.assignment, separator="", allowed=""), "A=1,2", ("A=1,2",)),
+    (kinds.address, "[::1]:8000", "[::1]:8000"),
+    (kinds.assignment, "NAME=", "NAME="),
+    (kinds.assignment, "NAME=a=b", "NAME=a=b"),
+    (kinds.mount, "/static/=files", "/static/=files"),
+    (kinds.field_value, "", ""),
+    (kinds.field_value, "my server/1.0", "my server/1.0"),
+    (kinds.proxy_address, "*", "*"),
+    (kinds.proxy_address, "10.0.0.0/8", "10.0.0.0/8"),
+    (kinds.proxy_address, "::1", "::1"),
+    (kinds.log_format, "%(h)s", "%(h)s"),
+]
+
+REFUSED: list[tuple[Reader, object]] = [
+    *((kinds.integer(1, 10), bad) for bad in ("0", "11", "", "-1", "+1", "1.0", "1_0", "٣", 0, 11, 1.0, True, None)),
+    *((kinds.seconds(0.1, 60), bad) for bad in ("0", "0.09", "60.1", "", "-1", "1e1", "nan", "inf", "٣")),
+    *((kinds.seconds(0.1, 60), bad) for bad in (0, 0.05, 61, float("nan"), float("inf"), True, None, [1])),
+    *((kinds.size(2, 10 * MIB), bad) for bad in ("1", "11M", "10T", "k", "", "-1k", "1.5M", "0", 0, 1, 2.0, True)),
+    *((kinds.text(), bad) for bad in ("a\nb", "a\x00", 1, None)),
+    *((kinds.path(), bad) for bad in ("a\x00b", 1, b"bytes")),
+    *((kinds.choice(["info", "debug"]), bad) for bad in ("loud", "", 1)),
+    *((kinds.switch, bad) for bad in ("yes", 1, None)),
+    *((kinds.several(kinds.integer(1, 2), allowed="a", at_least=1), bad) for bad in ("", [], [3], 1, {"a": 1})),
+    *((kinds.address, bad) for bad in ("127.0.0.1:99999", "", "::1", "fd://x", "unix:", 8000)),
+    *((kinds.assignment, bad) for bad in ("", "NAME", "=x", "A B=x", "1A=x", "A=\x00", 1)),
+    *((kinds.mount, bad) for bad in ("", "/static/", "static/=x", "/static/=", 1)),
+    *((kinds.field_value, bad) for bad in (" x", "x ", "a\r\nb", "é", 1)),
+    *((kinds.proxy_address, bad) for bad in ("", "localhost", "10.0.0.0/33", "1.2.3", 1)),
+    *((kinds.log_format, bad) for bad in ("%(x)s", "%s", "a\nb", 1)),
+]
+
+
+@pytest.mark.parametrize(("reader", "value", "result"), TAKEN)
+def test_a_value_is_read(reader: Reader, value: object, result: object) -> None:
+    read = reader(value)
+    assert read == result
+    assert type(read) is type(result)
+
+
+@pytest.mark.parametrize(("reader", "value"), REFUSED)
+def test_a_bad_value_is_refused_in_one_line(reader: Reader, value: object) -> None:
+    with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
+        reader(value)
+
+
+@pytest.mark.parametrize(("count", "text"), [(GIB, "1G"), (512 * KIB, "512k"), (8190, "8190"), (0, "0")])
+def test_a_size_is_shown_as_a_user_would_write_it(count: int, text: str) -> None:
+    assert kinds.shown_size(count) == text

@@ -1,0 +1,167 @@
+"""Where a value comes from, which one wins, and how a bad one is told."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from ropewalk.config import load_settings
+from ropewalk.config.settings import all_settings
+from ropewalk.errors import ConfigError
+
+BAD = {
+    "wsgi_app": "a\x01",
+    "chdir": "a\0",
+    "pythonpath": "a\0",
+    "env": "=x",
+    "static": "static",
+    "config": "settings.ini",
+    "bind": "127.0.0.1:99999",
+    "backlog": "0",
+    "workers": "0",
+    "threads": "many",
+    "pid": "a\0",
+    "timeout": "-1",
+    "graceful_timeout": "soon",
+    "keep_alive": "1e9",
+    "request_head_timeout": "0",
+    "request_body_timeout": "0",
+    "response_timeout": "0",
+    "limit_request_line": "63",
+    "limit_request_fields": "0",
+    "limit_request_field_size": "63",
+    "limit_request_head": "1",
+    "limit_request_body": "-1",
+    "body_memory": "2T",
+    "limit_connections": "0",
+    "limit_waiting": "0",
+    "access_log": "a\0",
+    "access_log_format": "%(nonsense)s",
+    "error_log": "a\0",
+    "log_level": "loud",
+    "server_header": "a\nb",
+    "forwarded_allow_ips": "localhost",
+}
+SAID = [setting for setting in all_settings() if not setting.declaration.is_flag_only]
+
+
+def test_every_setting_that_takes_a_value_has_a_bad_one_here() -> None:
+    assert set(BAD) == {setting.name for setting in SAID}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_option_is_told_in_one_line(name: str) -> None:
+    setting = next(setting for setting in SAID if setting.name == name)
+    arguments = [setting.flag, BAD[name]] if setting.declaration.flags else [BAD[name]]
+    with pytest.raises(ConfigError) as caught:
+        load_settings(arguments, {})
+    line = str(caught.value)
+    assert line.startswith(f"{setting.flag} {BAD[name]!r}: ")
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_variable_is_told_with_its_name(name: str) -> None:
+    setting = next(setting for setting in SAID if setting.name == name)
+    with pytest.raises(ConfigError) as caught:
+        load_settings([], {setting.variables[0]: BAD[name]})
+    assert caught.value.value == BAD[name]
+    if name != "config":  # there the file is what is bad
+        assert f"(from {setting.variables[0]}): " in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(set(BAD) - {"config"}))
+@pytest.mark.parametrize("suffix", [".py", ".toml"])
+def test_a_bad_value_in_a_file_is_told_with_the_file(tmp_path: Path, name: str, suffix: str) -> None:
+    setting = next(setting for setting in SAID if setting.name == name)
+    path = tmp_path / f"settings{suffix}"
+    key = setting.python_key if suffix == ".py" else setting.key
+    path.write_text(f"{key} = {{}}\n" if suffix == ".py" else f"{key} = {{a = 1}}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(["--config", str(path)], {})
+    assert caught.value.setting == setting.flag
+    assert f"(from {path}): " in str(caught.value)
+
+
+ORIGINS = ("option", "variable", "file")
+
+
+@pytest.mark.parametrize(
+    "said", [said for n in range(4) for said in itertools.combinations(ORIGINS, n)], ids=lambda said: "+".join(said)
+)
+def test_option_over_variable_over_file_over_default(tmp_path: Path, said: tuple[str, ...]) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("threads = 4\n" if "file" in said else "")
+    arguments = ["--config", str(path)] + (["--threads", "2"] if "option" in said else [])
+    environ = {"ROPEWALK_THREADS": "3"} if "variable" in said else {}
+    loaded = load_settings(arguments, environ)
+    value, source = {
+        "option": (2, "--threads"),
+        "variable": (3, "ROPEWALK_THREADS"),
+        "file": (4, str(path)),
+        "default": (16, "default"),
+    }[said[0] if said else "default"]
+    assert (loaded.settings.threads, loaded.sources["threads"]) == (value, source)
+
+
+def test_our_variable_goes_over_the_platforms() -> None:
+    environ = {"WEB_CONCURRENCY": "3", "ROPEWALK_WORKERS": "2", "FORWARDED_ALLOW_IPS": "*"}
+    loaded = load_settings([], environ)
+    assert (loaded.settings.workers, loaded.sources["workers"]) == (2, "ROPEWALK_WORKERS")
+    assert load_settings([], {"WEB_CONCURRENCY": "3"}).settings.workers == 3
+    assert (loaded.settings.forwarded_allow_ips, loaded.sources["forwarded_allow_ips"]) == (
+        ("*",),
+        "FORWARDED_ALLOW_IPS",
+    )
+
+
+def test_an_empty_variable_is_not_set_unless_empty_means_something() -> None:
+    settings = load_settings([], {"ROPEWALK_WORKERS": "", "ROPEWALK_BIND": "", "ROPEWALK_SERVER_HEADER": ""}).settings
+    assert (settings.workers, settings.bind, settings.server_header) == (1, ("127.0.0.1:8000",), "")
+
+
+def test_a_repeated_option_adds_and_the_last_of_the_others_wins() -> None:
+    arguments = ["-b", ":1", "-b", ":2,:3", "-e", "A=1,2", "-e", "B=3", "-w", "2", "-w", "3", "shop.wsgi"]
+    settings = load_settings(arguments, {}).settings
+    assert settings.bind == (":1", ":2", ":3")
+    assert settings.env == ("A=1,2", "B=3")
+    assert (settings.workers, settings.wsgi_app) == (3, "shop.wsgi")
+
+
+def test_gunicorns_spelling_with_an_underscore_is_known() -> None:
+    assert load_settings(["--limit-request-field_size", "100"], {}).settings.limit_request_field_size == 100
+    assert load_settings(["--limit-request-field-size", "101"], {}).settings.limit_request_field_size == 101
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--worker", "2"], "--worker: no such option; did you mean --workers?"),
+        (["--xyzzy"], "--xyzzy: no such option; see ropewalk --help"),
+        (["--workers"], "-w/--workers: expected one argument"),
+        (["a:b", "c:d"], "argument 'c:d': one MODULE:CALLABLE is served, and it was named already"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_is_told_in_one_line(arguments: list[str], line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(arguments, {})
+    assert str(caught.value) == line
+
+
+def test_a_mistyped_variable_is_warned_of_and_a_platforms_is_not() -> None:
+    environ = {"ROPEWALK_WORKER": "2", "ROPEWALK_SERVICE_HOST": "10.0.0.1", "ROPEWALK_PORT": "tcp://10.0.0.1:80"}
+    assert load_settings([], environ).warnings == (
+        "the variable ROPEWALK_WORKER is no setting; did you mean ROPEWALK_WORKERS?",
+    )
+
+
+def test_the_effective_values_are_printed_with_their_origins_and_without_secrets() -> None:
+    loaded = load_settings(["-w", "4", "-e", "SECRET_KEY=hush", "x:y"], {"ROPEWALK_KEEP_ALIVE": "5"})
+    lines = {line.split()[0]: " ".join(line.split()[2:]) for line in loaded.lines()}
+    assert lines["workers"] == "4 # --workers"
+    assert lines["keep-alive"] == "5 # ROPEWALK_KEEP_ALIVE"
+    assert lines["threads"] == "16 # default"
+    assert lines["env"] == '["SECRET_KEY=..."] # --env'
+    assert set(lines) == {setting.key for setting in SAID}

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ropewalk.errors import ConfigError
+from ropewalk.observe import access
+from ropewalk.observe.access import AccessLog, AccessRecord
+
+WaitFor = Callable[[Callable[[], object], str], None]
+
+
+def record(number: int) -> AccessRecord:
+    return AccessRecord({"PATH_INFO": f"/{number}"}, "200 OK", [], 0, 0.0, True)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "access.log"
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[AccessLog]:
+    log = AccessLog(str(path), "%(U)s")
+    yield log
+    log.close()
+
+
+def test_a_line_arrives_without_anybody_asking(log: AccessLog, path: Path, wait_for: WaitFor) -> None:
+    log.write(record(1))
+    wait_for(lambda: path.read_text() == "/1\n", "the line")
+    log.write(record(2))
+    wait_for(lambda: path.read_text() == "/1\n/2\n", "the next line")
+
+
+def test_flush_writes_at_once_and_close_writes_the_rest(path: Path) -> None:
+    log = AccessLog(str(path), "%(U)s")
+    log.write(record(1))
+    log.flush()
+    assert path.read_text() == "/1\n"
+    log.write(record(2))
+    log.close()
+    assert path.read_text() == "/1\n/2\n"
+
+
+def test_lines_of_many_threads_are_whole_and_all_there(log: AccessLog, path: Path) -> None:
+    def write(first: int) -> None:
+        for number in range(first, first + 1000):
+            log.write(record(number))
+
+    threads = [threading.Thread(target=write, args=(1000 * index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.flush()
+    assert sorted(int(line[1:]) for line in path.read_text().splitlines()) == list(range(4000))
+
+
+def test_a_file_that_was_moved_away_is_made_again(log: AccessLog, path: Path) -> None:
+    log.write(record(1))
+    log.flush()
+    path.rename(path.with_suffix(".1"))
+    log.write(record(2))
+    log.reopen()
+    log.write(record(3))
+    log.flush()
+    assert path.with_suffix(".1").read_text() == "/1\n/2\n"
+    assert path.read_text() == "/3\n"
+
+
+def test_a_pipe_that_nobody_reads_costs_lines_and_they_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(access, "MAX_BUFFERED_LINES", 10)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    log = AccessLog(str(fifo), "%(U)s")
+    with log._writing:  # what a writer in a full pipe holds
+        flusher = threading.Thread(target=lambda: [log.write(record(number)) for number in range(1, 13)])
+        log._flusher = flusher
+        flusher.start()
+        flusher.join()
+    log.flush()
+    assert os.read(reader, 4096).decode().split() == [f"/{number}" for number in range(1, 11)]
+    assert "2 lines lost" in capfd.readouterr().err
+    log.close()
+    os.close(reader)
+
+
+def test_no_write_to_a_pipe_is_longer_than_one_that_stays_whole(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    log = AccessLog(str(fifo), "%(U)s")
+    lines = ["a" * 1000] * 10 + ["b" * 5000] + ["c"] * 3000
+    pieces = log._pieces(lines)
+    assert b"".join(pieces) == ("\n".join(lines) + "\n").encode()
+    assert all(piece.endswith(b"\n") for piece in pieces)
+    assert all(len(piece) <= 4096 or piece.count(b"\n") == 1 for piece in pieces)
+    log.close()
+    os.close(reader)
+
+
+def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--access-logfile .*: cannot be opened: No such file or directory"):
+        AccessLog(str(tmp_path / "missing" / "access.log"), "%(h)s")
+
+
+def test_standard_output_is_a_dash(capfd: pytest.CaptureFixture[str]) -> None:
+    log = AccessLog("-", "%(U)s")
+    log.write(record(1))
+    log.close()
+    assert capfd.readouterr().out == "/1\n"

@@ -1,0 +1,42 @@
+"""The tables of states."""
+
+from __future__ import annotations
+
+import pytest
+
+from ropewalk.process.states import (
+    ENDING_STATES,
+    KEPT_STATES,
+    MASTER_MOVES,
+    SERVING_STATES,
+    WORKER_MOVES,
+    IllegalMove,
+    MasterState,
+    WorkerState,
+    move,
+)
+
+
+def test_every_state_has_its_row() -> None:
+    assert set(WORKER_MOVES) == set(WorkerState)
+    assert set(MASTER_MOVES) == set(MasterState)
+
+
+def test_a_move_that_the_table_has_gives_the_new_state() -> None:
+    assert move(WORKER_MOVES, WorkerState.BOOTING, WorkerState.READY) is WorkerState.READY
+
+
+def test_a_move_that_the_table_lacks_raises() -> None:
+    with pytest.raises(IllegalMove, match="from DRAINING to READY"):
+        move(WORKER_MOVES, WorkerState.DRAINING, WorkerState.READY)
+
+
+def test_a_worker_can_be_gone_from_everywhere_and_comes_back_from_nowhere() -> None:
+    alive = set(WorkerState) - {WorkerState.GONE}
+    assert all(WorkerState.GONE in WORKER_MOVES[state] for state in alive)
+    assert not WORKER_MOVES[WorkerState.GONE]
+
+
+def test_no_state_is_both_kept_and_ending() -> None:
+    assert not KEPT_STATES & ENDING_STATES
+    assert not SERVING_STATES & ENDING_STATES

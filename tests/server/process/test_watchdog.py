@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from ropewalk.process.watchdog import LEAST_INTERVAL, MOST_INTERVAL, Overdue, Running, Watchdog, stacks
+
+
+def test_a_request_within_its_time_is_not_overdue() -> None:
+    watchdog = Watchdog(10.0, lambda: [(1, "GET /", 100.0)])
+    assert watchdog.look(109.9) == []
+
+
+def test_an_overdue_request_is_told_once_with_its_thread() -> None:
+    ident = threading.get_ident()
+    watchdog = Watchdog(10.0, lambda: [(ident, "GET /", 100.0)])
+    assert watchdog.look(110.0) == [Overdue(threading.current_thread().name, "GET /", 10.0)]
+    assert watchdog.look(120.0) == []
+
+
+def test_the_next_overdue_request_of_the_same_thread_is_told_too() -> None:
+    running: list[Running] = [(1, "GET /a", 100.0)]
+    watchdog = Watchdog(10.0, lambda: running)
+    assert [overdue.description for overdue in watchdog.look(111.0)] == ["GET /a"]
+    running[:] = [(1, "GET /b", 112.0)]
+    assert watchdog.look(113.0) == []
+    assert [overdue.description for overdue in watchdog.look(123.0)] == ["GET /b"]
+
+
+@pytest.mark.parametrize(("timeout", "interval"), [(0.1, LEAST_INTERVAL), (2.0, 0.5), (3600.0, MOST_INTERVAL)])
+def test_it_looks_often_enough_for_the_timeout(timeout: float, interval: float) -> None:
+    assert Watchdog(timeout, list).interval == interval
+
+
+def test_the_stacks_name_every_thread_and_what_it_does() -> None:
+    go, there = threading.Event(), threading.Event()
+
+    def stand_still() -> None:
+        there.set()
+        go.wait()
+
+    thread = threading.Thread(target=stand_still, name="standing")
+    thread.start()
+    there.wait()
+    text = stacks()
+    go.set()
+    thread.join()
+    assert "Thread standing" in text
+    assert "in stand_still" in text
+    assert "Thread MainThread" in text
