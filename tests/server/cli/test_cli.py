@@ -1,0 +1,190 @@
+"""The command as a user runs it, up to where it would serve: what it says, and its exit status."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ropewalk import __version__
+
+APPLICATION = """\
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return []
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    return tmp_path
+
+
+def run(project: Path, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "ropewalk", *arguments],
+        cwd=project,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_version(project: Path) -> None:
+    done = run(project, "--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"ropewalk {__version__} (")
+
+
+def test_help_names_the_positional_argument(project: Path) -> None:
+    done = run(project, "--help")
+    assert done.returncode == 0
+    assert "ropewalk [OPTIONS] MODULE:CALLABLE" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "line"),
+    [
+        ([], {}, "ropewalk: MODULE:CALLABLE: is missing; try ropewalk project.wsgi:application"),
+        (["-w", "0", "shop"], {}, "ropewalk: --workers '0': must be a whole number from 1 to 1024"),
+        (
+            ["shop"],
+            {"WEB_CONCURRENCY": "two"},
+            "ropewalk: --workers 'two' (from WEB_CONCURRENCY): must be a whole number from 1 to 1024",
+        ),
+        (["--worker", "2", "shop"], {}, "ropewalk: --worker: no such option; did you mean --workers?"),
+        (["-b", "[::1", "shop"], {}, "ropewalk: --bind '[::1': an IPv6 address is written as [::1]:8000"),
+        (["--chdir", "gone", "shop"], {}, "ropewalk: --chdir 'gone': no such file or directory"),
+        (["-p", "gone/pid", "shop"], {}, "ropewalk: --pid 'gone/pid': cannot be written: No such file or directory"),
+        (
+            ["--access-logformat", "%(nope)s", "shop"],
+            {},
+            "ropewalk: --access-logformat '%(nope)s': '%(nope)s' is not one of ",
+        ),
+        (["-c", "gone.py", "shop"], {}, "ropewalk: --config 'gone.py': cannot be read: No such file or directory"),
+    ],
+)
+def test_a_bad_setting_is_one_line_and_status_2(
+    project: Path, arguments: list[str], env: dict[str, str], line: str
+) -> None:
+    done = run(project, *arguments, **env)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(line)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flag"),
+    [
+        (["--error-logfile", "gone/error.log"], "--error-logfile"),
+        (["--access-logfile", "gone/access.log"], "--access-logfile"),
+        (["--static", "/static/=gone"], "--static"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_told_before_any_worker_is_forked(
+    project: Path, arguments: list[str], flag: str
+) -> None:
+    done = run(project, "-b", "127.0.0.1:0", *arguments, "shop")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"ropewalk: {flag} '")
+    assert "gone" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_line_and_status_2_and_leaves_no_pid_file(project: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        bind = f"127.0.0.1:{other.getsockname()[1]}"
+        done = run(project, "-b", bind, "-p", "server.pid", "--log-level", "error", "shop")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"ropewalk: bind '{bind}': already in use")
+    assert done.stderr.count("\n") == 1
+    assert not (project / "server.pid").exists()
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("gone:application", "no module named 'gone'"),
+        ("shop:gone", "has no attribute 'gone'"),
+        ("shop:__name__", "is not callable"),
+    ],
+)
+def test_an_application_that_cannot_be_loaded_is_one_line_and_status_3(project: Path, spec: str, reason: str) -> None:
+    done = run(project, "-b", "127.0.0.1:0", "-w", "2", "--log-level", "error", spec)
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"ropewalk: MODULE:CALLABLE '{spec}': ")
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_application_that_raises_is_shown_with_its_own_traceback_alone(project: Path) -> None:
+    (project / "broken.py").write_text("import gone_and_lost\n")
+    done = run(project, "-b", "127.0.0.1:0", "--log-level", "error", "broken")
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("ropewalk: MODULE:CALLABLE 'broken': ")
+    assert "No module named 'gone_and_lost'" in done.stderr.splitlines()[-1]
+    assert done.stderr.count("Traceback") == 1
+    assert 'File "' + str(project / "broken.py") in done.stderr
+    assert "ropewalk/" not in done.stderr
+
+
+def test_check_config_loads_the_application(project: Path) -> None:
+    done = run(project, "--check-config", "shop")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "configuration ok\n", "")
+
+
+def test_check_config_says_what_is_wrong_with_the_application(project: Path) -> None:
+    done = run(project, "--check-config", "shop:gone")
+    assert done.returncode == 2
+    assert done.stderr.startswith("ropewalk: MODULE:CALLABLE 'shop:gone': ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_print_config_tells_values_and_origins_and_needs_no_application(project: Path) -> None:
+    (project / "server.toml").write_text("threads = 4\n")
+    done = run(project, "--print-config", "-c", "server.toml", "-w", "3", ROPEWALK_TIMEOUT="7")
+    assert done.returncode == 0
+    lines = {line.split()[0]: " ".join(line.split()[2:]) for line in done.stdout.splitlines()}
+    assert lines["workers"] == "3 # --workers"
+    assert lines["timeout"] == "7 # ROPEWALK_TIMEOUT"
+    assert lines["threads"] == "4 # server.toml"
+    assert lines["backlog"] == "2048 # default"
+
+
+def test_directory_path_and_variables_are_set_before_the_application_is_imported(project: Path) -> None:
+    inner, library = project / "inner", project / "library"
+    inner.mkdir()
+    library.mkdir()
+    (library / "helper_of_shop.py").write_text("")
+    (inner / "place.py").write_text(
+        "import os, helper_of_shop\n"
+        f"assert os.getcwd() == {str(inner)!r}\n"
+        "assert os.environ['GREETING'] == 'a=b,c'\n" + APPLICATION
+    )
+    done = run(
+        project, "--check-config", "--chdir", "inner", "--pythonpath", "../library", "-e", "GREETING=a=b,c", "place"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "configuration ok\n", "")
+
+
+def test_the_console_script_finds_modules_in_the_current_directory(project: Path) -> None:
+    script = Path(sys.executable).with_name("ropewalk")
+    done = subprocess.run(
+        [script, "--check-config", "shop"], cwd=project, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "configuration ok\n", "")
+
+
+def test_warnings_of_a_gunicorn_file_are_said(project: Path) -> None:
+    (project / "gunicorn.conf.py").write_text("worker_class = 'gevent'\n")
+    done = run(project, "--check-config", "-c", "gunicorn.conf.py", "shop")
+    assert done.returncode == 0
+    assert "[WARNING] gunicorn.conf.py: gunicorn's names that have no effect here: worker_class" in done.stderr
