@@ -55,24 +55,29 @@ def _if_range_holds(request: HttpRequest, etag: str, last_modified: int) -> bool
 
 
 class _Part(io.RawIOBase):
-    """The bytes of `file` from where it stands, no more than `length` of them.
+    """The next `length` bytes of `file`, from where it stands: what ends there is a file of its own.
 
-    `fileno` is the file's own, so that wsgi.file_wrapper may use sendfile. The server then starts at the
-    file's position and stops at Content-Length (PEP 3333), which is why the file must be unbuffered: only
-    then are the position in Python and the one of the descriptor the same.
+    `fileno` is the file's, so that wsgi.file_wrapper may use sendfile. The server then starts at the position
+    and stops at Content-Length, as PEP 3333 says; for the position in Python and that of the descriptor to be
+    the same, the file must be unbuffered.
     """
 
     def __init__(self, file: BinaryIO, length: int) -> None:
         self._file = file
-        self._left = length
+        self._end = file.tell() + length
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        data = self._file.read(self._left if size < 0 else min(size, self._left))
-        self._left -= len(data)
-        return data
+        left = max(0, self._end - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
 
     def tell(self) -> int:
         return self._file.tell()
