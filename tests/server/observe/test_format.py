@@ -65,7 +65,6 @@ def line(format: str, **changes: Any) -> str:
         ("%(M)s", "1234"),
         ("%(D)s", "1234567"),
         ("%(L)s", "1.234568"),
-        ("%(p)s", f"<{os.getpid()}>"),
         ("%({X-Request-ID}i)s", "abc"),
         ("%({content-type}i)s", "text/plain"),
         ("%({missing}i)s", "-"),
@@ -81,6 +80,10 @@ def line(format: str, **changes: Any) -> str:
 )
 def test_a_letter(format: str, text: str) -> None:
     assert line(format) == text
+
+
+def test_the_process_id_is_that_of_the_worker_that_writes() -> None:
+    assert line("%(p)s") == f"<{os.getpid()}>"
 
 
 def test_the_time_is_that_of_the_combined_format() -> None:

@@ -18,8 +18,8 @@ def inbox() -> Iterator[SignalInbox]:
 
 
 def test_signals_are_received_in_their_order(inbox: SignalInbox) -> None:
-    os.kill(os.getpid(), signal.SIGUSR2)
-    os.kill(os.getpid(), signal.SIGUSR1)
+    signal.raise_signal(signal.SIGUSR2)
+    signal.raise_signal(signal.SIGUSR1)
     assert inbox.receive() == [signal.SIGUSR2, signal.SIGUSR1]
     assert inbox.receive() == []
 
@@ -48,7 +48,7 @@ def test_a_hangup_that_is_ignored_stays_ignored() -> None:
 
 def test_blocked_signals_arrive_afterwards(inbox: SignalInbox) -> None:
     with blocked_signals():
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.raise_signal(signal.SIGUSR1)
         assert inbox.receive() == []
     assert inbox.receive() == [signal.SIGUSR1]
 
