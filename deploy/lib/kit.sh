@@ -80,8 +80,9 @@ kit_secret() {
 
 # kit_health_host: the name a health check asks for: the first plain one that ALLOWED_HOSTS allows.
 kit_health_host() {
-  local name
-  for name in ${ALLOWED_HOSTS//,/ }; do
+  local name names
+  IFS=', ' read -ra names <<<"${ALLOWED_HOSTS:-}"
+  for name in "${names[@]}"; do
     name=${name#.}
     [[ $name == *'*'* ]] || {
       printf '%s\n' "$name"

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +17,8 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
     if path == "/healthz":
         content = b"ok\n"
     elif path == "/slow":
+        if "token" in query:
+            Path("/tmp", query["token"][0]).touch()  # tells the test that the request has arrived
         time.sleep(min(float(query["seconds"][0]), 30))
         content = b"slept\n"
     elif path == "/environ":

@@ -1,0 +1,103 @@
+"""deploy/lib/kit.sh, function by function, in a bash of the test's own."""
+
+import os
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def bash(repository):
+    def call(script, **variables):
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", f"source deploy/lib/kit.sh; {script}"],
+            cwd=repository,
+            env={"PATH": os.environ["PATH"], **variables},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=20,
+        )
+
+    return call
+
+
+@pytest.fixture
+def machine(tmp_path, bash):
+    """cpus(files, nproc): what kit_cpus says on a machine with such cgroup files and so many CPUs."""
+
+    def cpus(files, nproc):
+        for name, content in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        return int(bash(f"nproc() {{ echo {nproc}; }}; kit_cpus {tmp_path}").stdout)
+
+    return cpus
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "nproc", "expected"),
+    [
+        ("max 100000\n", 8, 8),
+        ("50000 100000\n", 8, 1),
+        ("100000 100000\n", 8, 1),
+        ("100001 100000\n", 8, 2),
+        ("400000 100000\n", 8, 4),
+        ("400000 100000\n", 2, 2),
+        ("25000 50000\n", 1, 1),
+    ],
+)
+def test_cpus_of_a_cgroup_2_are_its_quota_rounded_up(machine, cpu_max, nproc, expected):
+    assert machine({"cpu.max": cpu_max}, nproc) == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [("-1", 8), ("150000", 2), ("1000", 1)])
+def test_cpus_of_a_cgroup_1_are_its_quota_rounded_up(machine, quota, expected):
+    files = {"cpu/cpu.cfs_quota_us": f"{quota}\n", "cpu/cpu.cfs_period_us": "100000\n"}
+    assert machine(files, 8) == expected
+
+
+def test_cpus_without_a_cgroup_are_the_machine_s(machine):
+    assert machine({}, 3) == 3
+
+
+def test_secret_is_read_from_its_file(bash, tmp_path):
+    path = tmp_path / "secret"
+    path.write_text("a$b 'c'\n")
+    done = bash('kit_secret KEY; printf %s "$KEY"; [[ ! -v KEY_FILE ]]', KEY_FILE=str(path))
+    assert (done.returncode, done.stdout) == (0, "a$b 'c'")
+
+
+def test_secret_that_is_not_set_stays_so(bash):
+    assert bash("kit_secret KEY; [[ ! -v KEY ]]").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"KEY": ""}, "KEY is blank: give it a value, or do not set it"),
+        ({"KEY": " \t"}, "KEY is blank: give it a value, or do not set it"),
+        ({"KEY": "a", "KEY_FILE": "/etc/hostname"}, "KEY and KEY_FILE are both set: set one of them"),
+        ({"KEY_FILE": "/dev/null"}, "KEY_FILE '/dev/null': the file is blank"),
+        ({"KEY_FILE": "/nowhere"}, f"KEY_FILE '/nowhere': a file that uid {os.getuid()} can read"),
+    ],
+)
+def test_secret_that_is_no_secret_is_refused_in_one_line(bash, variables, said):
+    done = bash("kit_secret KEY", **variables)
+    assert (done.returncode, done.stderr) == (2, f"kit: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        ("", "localhost"),
+        ("*", "localhost"),
+        ("*,shop.example", "shop.example"),
+        (".shop.example,b", "shop.example"),
+        ("[::1],b", "[::1]"),
+    ],
+)
+def test_health_checks_ask_for_a_name_that_is_allowed(bash, tmp_path, allowed, expected):
+    done = bash("kit_health_host", ALLOWED_HOSTS=allowed)
+    assert done.stdout.strip() == expected

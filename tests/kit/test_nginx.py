@@ -1,0 +1,182 @@
+"""What nginx adds in front of the application, and that both say the same about a request."""
+
+import json
+import secrets
+import socket
+
+import pytest
+
+pytestmark = pytest.mark.docker
+
+
+def access_log(stack, wait, request_id):
+    """The JSON line that nginx wrote about a request."""
+    found = []
+
+    def written():
+        found[:] = [json.loads(line) for line in stack.logs("nginx").splitlines() if request_id in line]
+        return found
+
+    wait(written, "nginx has logged the request")
+    return found[0]
+
+
+def test_nginx_and_the_application_agree_on_the_client(plain, wait):
+    request_id = secrets.token_hex(16)
+    claims = {
+        "X-Request-ID": request_id,
+        "X-Forwarded-For": "203.0.113.9",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "evil.example",
+        "Forwarded": "for=203.0.113.9;proto=https",
+        "Proxy": "http://evil.example",
+    }
+    environ = plain.request("/environ", headers=claims).json
+    line = access_log(plain, wait, request_id)
+    assert environ["HTTP_X_FORWARDED_FOR"] == line["client"] != "203.0.113.9"
+    assert environ["wsgi.url_scheme"] == environ["HTTP_X_FORWARDED_PROTO"] == line["scheme"] == "http"
+    assert environ["HTTP_X_FORWARDED_HOST"] == environ["HTTP_HOST"] == line["host"] == f"127.0.0.1:{plain.port}"
+    assert environ["HTTP_X_FORWARDED_PORT"] == str(plain.port)
+    assert environ["HTTP_X_REQUEST_ID"] == request_id
+    assert float(environ["HTTP_X_REQUEST_START"].removeprefix("t=")) > 1_700_000_000
+    assert not environ.get("HTTP_FORWARDED")
+    assert not environ.get("HTTP_PROXY")
+
+
+@pytest.mark.parametrize("backend", ["gunicorn", "ropewalk"])
+def test_trusted_proxy_is_believed(new_stack, wait, backend):
+    stack = new_stack("plain", BACKEND=backend, TRUSTED_PROXIES="0.0.0.0/1,128.0.0.0/1")
+    stack.up()
+    request_id = secrets.token_hex(16)
+    claims = {"X-Request-ID": request_id, "X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "https"}
+    environ = stack.request("/environ", headers=claims | {"Host": "shop.example"}).json
+    line = access_log(stack, wait, request_id)
+    assert environ["HTTP_X_FORWARDED_FOR"] == line["client"] == "203.0.113.9"
+    assert environ["wsgi.url_scheme"] == line["scheme"] == "https"
+    assert environ["HTTP_X_FORWARDED_PORT"] == "443"
+
+
+def test_request_id_that_could_harm_a_log_is_replaced(plain):
+    answer = plain.request("/environ", headers={"X-Request-ID": 'a"b c'})
+    assert answer.json["HTTP_X_REQUEST_ID"] == answer.headers["X-Request-ID"]
+    assert len(answer.headers["X-Request-ID"]) == 32
+
+
+def test_every_answer_has_the_security_headers_once(plain):
+    for target in ("/environ", "/nothing-here", "/static/nothing-here"):
+        headers = plain.request(target).headers
+        assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
+        assert headers.get_all("X-Frame-Options") == ["SAMEORIGIN"]
+        assert headers.get_all("Referrer-Policy") == ["strict-origin-when-cross-origin"]
+        assert len(headers.get_all("X-Request-ID")) == 1
+        assert headers["Server"] == "nginx"
+
+
+def test_body_over_the_limit_is_refused_with_the_kits_page(new_stack):
+    stack = new_stack("plain", BACKEND="gunicorn", MAX_BODY_SIZE="1m")
+    stack.up()
+    assert stack.request("/upload", method="POST", content=b"x" * (1 << 20)).content == b"1048576"
+    answer = stack.request("/upload", method="POST", content=b"x" * ((1 << 20) + 1))
+    assert answer.status == 413
+    assert b"larger than this site accepts" in answer.content
+
+
+def test_requests_over_the_rate_get_429_and_the_health_check_never_does(new_stack):
+    stack = new_stack("plain", BACKEND="gunicorn", RATE_LIMIT="1")
+    stack.up()
+    answers = [stack.request("/environ") for _ in range(5)]
+    refused = [answer for answer in answers if answer.status != 200]
+    assert refused
+    assert {answer.status for answer in refused} == {429}
+    assert refused[0].headers["Retry-After"] == "1"
+    assert b"Too many requests" in refused[0].content
+    assert {stack.request("/healthz").status for _ in range(8)} == {200}
+
+
+def test_visitor_sees_a_page_while_the_application_is_away_and_the_site_again_after(new_stack, wait):
+    stack = new_stack("plain", BACKEND="gunicorn")
+    stack.up()
+    stack.compose("stop", "app")
+    answer = stack.request("/environ")
+    assert answer.status in (502, 504)
+    assert b"request " + answer.headers["X-Request-ID"].encode() in answer.content
+    assert "no-store" in answer.headers["Cache-Control"]
+    stack.compose("start", "app")
+    wait(lambda: stack.request("/environ").status == 200, "the application is back")
+
+
+def test_nginx_follows_the_application_from_one_container_to_others(new_stack, execute, wait):
+    stack = new_stack("plain", BACKEND="gunicorn")
+    stack.up()
+
+    def servers():
+        return set(stack.compose("exec", "-T", "nginx", "cat", "/tmp/nginx/upstream.conf").stdout.splitlines())
+
+    before = servers()
+    assert len(before) == 1
+    first = stack.container("app")
+    stack.compose("up", "--no-build", "--wait", "--wait-timeout", "120", "--no-recreate", "--scale", "app=2")
+    wait(lambda: len(servers()) == 2, "nginx knows both containers")
+    execute("docker", "rm", "--force", first)
+    wait(lambda: len(servers()) == 1, "nginx has forgotten the one that is gone")
+    assert servers() != before
+    assert [stack.request("/environ").status for _ in range(5)] == [200] * 5
+
+
+def test_application_can_have_nginx_send_an_uploaded_file(plain):
+    script = "open('/srv/media/page.html', 'w').write('<p>hello'); open('/srv/media/a.txt', 'w').write('text')"
+    plain.compose("exec", "-T", "app", "python", "-c", script)
+    answer = plain.request("/accel?name=a.txt")
+    assert (answer.status, answer.content) == (200, b"text")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert plain.request("/accel?name=page.html").headers.get_content_disposition() is None
+    assert plain.request("/_media/a.txt").status == 404
+
+
+def test_unknown_name_gets_no_answer_when_names_are_set(new_stack):
+    stack = new_stack("plain", BACKEND="gunicorn", SERVER_NAME="shop.example www.shop.example")
+    stack.up()
+    assert stack.request("/environ", headers={"Host": "shop.example"}).status == 200
+    with socket.create_connection(("127.0.0.1", stack.port), timeout=20) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: other.example\r\n\r\n")
+        assert connection.recv(1000) == b""
+
+
+RENDERINGS = [
+    {},
+    {"SERVER_NAME": "a.example *.b.example"},
+    {"TRUSTED_PROXIES": "10.0.0.0/8, 2001:db8::/32", "RATE_LIMIT": "0", "CONNECTION_LIMIT": "0"},
+    {"REQUEST_TIMEOUT": "3600", "STATIC_URL": "/assets/v1/", "HEALTH_PATH": "/", "MAX_BODY_SIZE": "1g"},
+]
+
+
+@pytest.mark.parametrize("variables", RENDERINGS)
+def test_rendered_configuration_passes_nginx_s_own_test(images, execute, variables):
+    options = [option for name, value in variables.items() for option in ("--env", f"{name}={value}")]
+    command = ["docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp", *options, images["nginx"], "check"]
+    assert execute(*command).stderr == ""
+
+
+def test_output_that_cannot_be_written_stops_the_start(images, execute):
+    done = execute("docker", "run", "--rm", "--read-only", images["nginx"], check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("cannot be written: give the container a tmpfs at /tmp")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SERVER_NAME", "a; return 200"),
+        ("STATIC_URL", "static"),
+        ("MAX_BODY_SIZE", "lots"),
+        ("TRUSTED_PROXIES", "10.0.0.1; x"),
+        ("REQUEST_TIMEOUT", "30s"),
+        ("RATE_LIMIT", "-1"),
+    ],
+)
+def test_value_that_is_not_allowed_stops_the_start_and_is_named(images, execute, name, value):
+    command = ["docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp", "--env", f"{name}={value}", images["nginx"]]
+    done = execute(*command, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"nginx/entrypoint: {name} '{value}': ")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,61 @@
+"""A user's own project: outside this checkout, with or without Django, with the kit unedited."""
+
+import os
+import secrets
+import shutil
+
+import pytest
+
+pytestmark = pytest.mark.docker
+
+SETTINGS = """
+SECRET_KEY = __import__("os").environ["SECRET_KEY"]
+INSTALLED_APPS = ["django.contrib.staticfiles"]
+STATIC_URL, STATIC_ROOT = "/static/", "collected"
+STATICFILES_DIRS = ["assets"]
+"""
+MANAGE = """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+"""
+
+
+@pytest.fixture
+def image_of(execute, images, repository):
+    """image_of(folder): the application image of a project, built through the kit's own script."""
+    built = []
+
+    def build(folder):
+        image = f"ropewalk-test-own:{secrets.token_hex(4)}"
+        built.append(image)
+        kept = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+        environment = {**kept, "APP_IMAGE": image, "PROJECT_DIR": str(folder)}
+        execute(str(repository / "deploy/bin/compose"), "build", "app", env=environment, timeout=600)
+        return image
+
+    yield build
+    for image in built:
+        execute("docker", "image", "rm", "--force", image, check=False)
+
+
+def test_project_without_manage_py_and_without_requirements(image_of, execute, repository, tmp_path):
+    shutil.copy(repository / "tests/kit/plain_project/wsgi.py", tmp_path / "mine.py")
+    image = image_of(tmp_path)
+    done = execute("docker", "run", "--rm", image, "python", "-c", "import mine; print(mine.application.__name__)")
+    assert done.stdout == "application\n"
+    assert execute("docker", "run", "--rm", image, "find", "/app", "-name", "manage.py").stdout == ""
+
+
+def test_django_project_with_a_static_root_of_its_own(image_of, execute, repository, tmp_path):
+    (tmp_path / "settings.py").write_text(SETTINGS)
+    (tmp_path / "manage.py").write_text(MANAGE)
+    shutil.copy(repository / "sample_project/requirements.txt", tmp_path)
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/site.css").write_text("body { margin: 0 }\n" * 200)
+    image = image_of(tmp_path)
+    done = execute("docker", "run", "--rm", image, "find", "/srv/static", "-type", "f")
+    assert sorted(done.stdout.split()) == [f"/srv/static/site.css{suffix}" for suffix in ("", ".br", ".gz")]
+    # the key that settings asked for at build is in no layer
+    assert "SECRET_KEY" not in execute("docker", "image", "history", "--no-trunc", image).stdout

@@ -1,0 +1,94 @@
+"""deploy/bin/release: static files are published additively, one release at a time."""
+
+import fcntl
+import importlib.machinery
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+
+@pytest.fixture
+def release(repository, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = importlib.machinery.SourceFileLoader("kit_release", str(repository / "deploy/bin/release"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("kit_release", loader))
+    loader.exec_module(module)
+    return module
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "css").mkdir(parents=True)
+    target.mkdir()
+    (source / "css/a.1234567890ab.css").write_text("a")
+    (source / "robots.txt").write_text("1")
+    return source, target
+
+
+def test_new_files_are_added_and_changed_ones_replaced(release, folders):
+    source, target = folders
+    release.publish(source, target)
+    (source / "robots.txt").write_text("two")
+    release.publish(source, target)
+    published = files(target)
+    published.pop(".published.json")
+    assert published == {"css/a.1234567890ab.css": "a", "robots.txt": "two"}
+
+
+def test_file_of_an_older_release_stays_for_the_pages_that_still_name_it(release, folders):
+    source, target = folders
+    release.publish(source, target)
+    (source / "css/a.1234567890ab.css").unlink()
+    release.publish(source, target)
+    assert (target / "css/a.1234567890ab.css").exists()
+
+
+def test_file_that_no_release_had_for_long_is_removed(release, folders):
+    source, target = folders
+    release.publish(source, target)
+    (source / "css/a.1234567890ab.css").unlink()
+    record = json.loads((target / ".published.json").read_text())
+    long_ago = int(time.time()) - (release.KEEP_DAYS + 1) * 86400
+    (target / ".published.json").write_text(json.dumps(dict.fromkeys(record, long_ago)))
+    release.publish(source, target)
+    assert not (target / "css/a.1234567890ab.css").exists()
+    assert (target / "robots.txt").exists()
+
+
+def test_unchanged_file_is_left_alone(release, folders):
+    source, target = folders
+    release.publish(source, target)
+    first = (target / "robots.txt").stat().st_ino
+    release.publish(source, target)
+    assert (target / "robots.txt").stat().st_ino == first
+
+
+def test_release_waits_for_another_one(repository, tmp_path):
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "MIGRATE_COMMAND": "touch migrated"}
+    descriptor = os.open(tmp_path / ".release.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    command = [sys.executable, str(repository / "deploy/bin/release")]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline() == "release: waiting for another release to finish\n"
+        assert not (tmp_path / "migrated").exists()
+        os.close(descriptor)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert (tmp_path / "migrated").exists()
+
+
+def test_migration_that_fails_fails_the_release(repository, tmp_path):
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "MIGRATE_COMMAND": "false"}
+    command = [sys.executable, str(repository / "deploy/bin/release")]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False, timeout=30)
+    assert done.returncode == 1
