@@ -81,7 +81,5 @@ def inherited_listeners(environ: Mapping[str, str]) -> list[socket.socket]:
         except ValueError as error:
             for listener in listeners:
                 listener.detach()
-            raise ConfigError(
-                "LISTEN_FDS", environ["LISTEN_FDS"], f"descriptor {descriptor}: {error}"
-            ) from None
+            raise ConfigError("LISTEN_FDS", environ["LISTEN_FDS"], f"descriptor {descriptor}: {error}") from None
     return listeners

@@ -37,9 +37,7 @@ _NO_SUCH_NETWORK: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _Target = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 
 
-def open_listeners(
-    binds: Sequence[str], *, backlog: int, unix_mode: int = DEFAULT_MODE
-) -> list[socket.socket]:
+def open_listeners(binds: Sequence[str], *, backlog: int, unix_mode: int = DEFAULT_MODE) -> list[socket.socket]:
     """Listen on every address of `binds`, in their order; one address may give an IPv4 and an IPv6 socket.
 
     The sockets are non-blocking and not inheritable by programs that are executed (forked workers have them).
@@ -90,9 +88,7 @@ def _parse(bind: str) -> Address:
         return parse_address(bind)
 
 
-def _open(
-    address: Address, addresses: Sequence[Address], backlog: int, unix_mode: int
-) -> list[socket.socket]:
+def _open(address: Address, addresses: Sequence[Address], backlog: int, unix_mode: int) -> list[socket.socket]:
     match address:
         case TcpAddress():
             return _open_tcp(_resolve(address, addresses), backlog)
@@ -147,9 +143,7 @@ def _resolve(address: TcpAddress, addresses: Sequence[Address]) -> list[_Target]
             (socket.AF_INET6, ("::", address.port, 0, 0)),
         ]
     try:
-        found = socket.getaddrinfo(
-            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except UnicodeError:  # from the idna codec: an empty label, or one of more than 63 characters
         raise ValueError("not a host name") from None
     first_of_family: dict[socket.AddressFamily, _Target] = {}
