@@ -1,0 +1,60 @@
+"""Response framing and encoding (RFC 9112 sections 4, 6 and 7; RFC 9110 section 6.6.1 for Date).
+
+Works on what an application or an error gives: a status line's text, a block of field lines that was checked, and
+how much content there will be.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from functools import lru_cache
+
+from ropewalk.http.head import HTTP_11
+from ropewalk.http.status import has_content, reason_phrase
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Framing(Enum):
+    """How the end of an answer is told (RFC 9112 section 6.3)."""
+
+    NONE = auto()  # it has no content
+    LENGTH = auto()  # Content-Length octets
+    CHUNKED = auto()
+    CLOSE = auto()  # the end of the connection; only for a peer that speaks HTTP/1.0
+
+
+def response_framing(method: str, version: int, status_code: int, content_length: int | None) -> Framing:
+    """Choose the framing; `content_length` is None while the content's length is not known."""
+    if not has_content(method, status_code):
+        return Framing.NONE
+    if content_length is not None:
+        return Framing.LENGTH
+    return Framing.CHUNKED if version >= HTTP_11 else Framing.CLOSE
+
+
+@lru_cache(maxsize=256)
+def status_line(status: str) -> str:
+    """`200 OK` as a status line: a server answers with the highest version it speaks (RFC 9110 section 2.5)."""
+    return f"HTTP/1.1 {status}\r\n"
+
+
+def imf_fixdate(year: int, month: int, day: int, hour: int, minute: int, second: int, weekday: int) -> str:
+    """Return a Date (RFC 9110 section 5.6.7); `weekday` 0 is Monday. No locale has a say in it."""
+    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
+
+
+def error_answer(status_code: int, method: str, *, extra: str) -> bytes:
+    """Return a whole answer of our own, after which the connection closes.
+
+    `extra` holds the Date, Server and further field lines. The content says what the status says and nothing of what
+    happened inside; an answer to HEAD has none.
+    """
+    phrase = reason_phrase(status_code)
+    content = f"{status_code} {phrase}\n"
+    head = (
+        f"HTTP/1.1 {status_code} {phrase}\r\n{extra}Content-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+    )
+    return (head if method == "HEAD" else head + content).encode("latin-1")

@@ -1,0 +1,48 @@
+"""The grammar of RFC 9110 and RFC 9112 as compiled patterns, one per rule.
+
+A head is decoded once as ISO-8859-1, in which every octet is one character, and matched as text: the strings
+that come out are the ones PEP 3333 asks for, so no field is decoded a second time. All quantifiers that could
+overlap are possessive, so that no input makes a pattern take more than linear time.
+"""
+
+from __future__ import annotations
+
+import re
+
+# RFC 9110 section 5.6.2: tchar; section 5.5: field-vchar with obs-text; RFC 9112 section 3: one space each.
+TCHAR = r"!#$%&'*+\-.^_`|~0-9A-Za-z"
+FIELD_CHAR = r"\t -~\x80-\xff"
+
+TOKEN = re.compile(rf"[{TCHAR}]++")
+
+# The target is any visible ASCII but "#": RFC 3986 forbids some of these (|, ^, {, }), yet browsers send them
+# in queries, and they split nothing. A fragment never belongs in a request.
+REQUEST_LINE = re.compile(rf'([{TCHAR}]++) ([!"$-~]++) HTTP/([0-9])\.([0-9])\r\n')
+
+# One field line, anchored to the start of its line: as many matches as there are line feeds means that every
+# line is a field. RFC 9112 section 5: no space before the colon, no continuation line (obs-fold), no bare CR or LF.
+FIELD_LINE = re.compile(rf"^([{TCHAR}]++):[\t ]*+([{FIELD_CHAR}]*+)\r\n", re.MULTILINE)
+
+FIELD_VALUE = re.compile(rf"[{FIELD_CHAR}]*+")
+
+# RFC 3986 section 3.2.2 and 3.2.3, as RFC 9110 section 7.2 uses them: uri-host [ ":" port ], not empty.
+_REG_NAME = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++"
+_IP_LITERAL = r"\[(?:[0-9A-Fa-f:.]++|v[0-9A-Fa-f]++\.[A-Za-z0-9\-._~!$&'()*+,;=:]++)\]"
+HOST = re.compile(rf"(?:{_REG_NAME}|{_IP_LITERAL})(?::[0-9]{{0,5}})?")
+
+# RFC 9112 section 3.2.2; only the schemes of RFC 9110 section 4.2, and no userinfo (section 4.2.4).
+ABSOLUTE_FORM = re.compile(r"(https?)://([^/?@]++)([^?]*+)(?:\?(.*+))?", re.IGNORECASE | re.DOTALL)
+
+BAD_PERCENT_ENCODING = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+# RFC 9110 section 8.6: digits alone: no sign, no space, no list, no underscore. 19 digits hold any 63-bit number.
+CONTENT_LENGTH = re.compile(r"[0-9]{1,19}")
+
+# RFC 9112 section 7.1 and 7.1.1. Sixteen digits hold any 64-bit size.
+_QUOTED_STRING = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_CHUNK_EXTENSION = rf"[\t ]*+;[\t ]*+[{TCHAR}]++(?:[\t ]*+=[\t ]*+(?:[{TCHAR}]++|{_QUOTED_STRING}))?+"
+CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]{{1,16}})((?:{_CHUNK_EXTENSION})*+)\r\n".encode("latin-1"))
+CHUNK_LINE_START = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[\t ]*+(?:;[\t -~\x80-\xff]*+)?)?\r?")
+
+# RFC 9110 section 15: a final status code, and a reason phrase that may be empty (RFC 9112 section 4).
+STATUS = re.compile(rf"[2-5][0-9][0-9](?: [{FIELD_CHAR}]*+)?")

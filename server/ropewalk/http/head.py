@@ -1,0 +1,232 @@
+"""The request head (RFC 9112 sections 2.2, 3 and 5): from octets to a `RequestHead`.
+
+A head that is there in one piece is matched at once (`parse_head`). One that arrives in pieces is first walked line
+by line (`HeadScanner`), so that a fault is answered as soon as its line is there, and so that the same octets
+give the same verdict however they are split: when the quick match fails, the scanner says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ropewalk.errors import ProtocolError
+from ropewalk.http import grammar
+from ropewalk.http.fields import field_table, list_members
+from ropewalk.http.target import Target, parse_target
+
+HTTP_10 = 10
+HTTP_11 = 11
+
+CHUNKED = -1  # RequestHead.content_length of a chunked message
+
+END_OF_HEAD = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadLimits:
+    """Octets and counts past which a head is refused; lines are counted without their CRLF."""
+
+    request_line: int = 8190  # RFC 9112 section 3 asks for 8000 at least; 8190 is Apache's and gunicorn's ceiling
+    field_line: int = 8190  # the same
+    fields: int = 100  # what Apache and gunicorn allow
+    head: int = 64 * 1024  # eight full lines; nginx's large_client_header_buffers default is 4 x 8 KiB
+    shortest: int = field(init=False, repr=False)  # no limit but the count can be passed by a shorter head
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shortest", min(self.request_line, self.field_line, self.head))
+
+
+class RequestHead:
+    """A request head that was found good.
+
+    `fields` is keyed by meta-variable name (`ropewalk.http.fields`). `content_length` is in octets, 0 when there is no
+    content, `CHUNKED` when the transfer coding delimits it. `is_persistent` tells whether the peer would send another
+    request on this connection (RFC 9112 section 9.3).
+    """
+
+    __slots__ = (
+        "content_length",
+        "expects_continue",
+        "fields",
+        "is_persistent",
+        "method",
+        "path",
+        "query",
+        "request_target",
+        "version",
+    )
+
+    def __init__(self, method: str, request_target: str, target: Target, version: int, fields: dict[str, str]) -> None:
+        self.method = method
+        self.request_target = request_target
+        self.path = target.path
+        self.query = target.query
+        self.version = version
+        self.fields = fields
+        self.content_length = 0
+        self.is_persistent = version >= HTTP_11
+        self.expects_continue = False
+
+
+def parse_head(text: str, limits: HeadLimits) -> RequestHead:
+    """Parse a whole head, decoded as ISO-8859-1, with the CRLF of its last line and without the empty line.
+
+    Raises `ProtocolError`: 400 grammar, 414 request line, 417 expectation, 431 fields, 501 coding or method, 505.
+    """
+    match = grammar.REQUEST_LINE.match(text)
+    if match is None:
+        raise _why_refused(text, limits)
+    found = grammar.FIELD_LINE.findall(text, match.end())
+    if len(found) != text.count("\n") - 1 or len(found) > limits.fields:
+        raise _why_refused(text, limits)
+    if len(text) + 2 > limits.shortest:
+        _scan(text, limits)
+    if " \r\n" in text or "\t\r\n" in text:
+        found = [(name, value.rstrip(" \t")) for name, value in found]
+    method, request_target, major, minor = match.groups()
+    if major != "1":
+        raise ProtocolError(505, f"HTTP/{major}.{minor}")
+    version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor is read as ours
+    fields = field_table(found)
+    target = parse_target(method, request_target)
+    head = RequestHead(method, request_target, target, version, fields)
+    _check_host(head, target.authority)
+    _read_framing(head)
+    return head
+
+
+def _check_host(head: RequestHead, authority: str | None) -> None:
+    """RFC 9112 section 3.2: exactly one valid Host in HTTP/1.1; section 3.2.2: absolute-form overrides it."""
+    host = head.fields.get("HTTP_HOST")
+    if host is None:
+        if head.version >= HTTP_11:
+            raise ProtocolError(400, "no Host")
+    elif not grammar.HOST.fullmatch(host):
+        raise ProtocolError(400, f"bad Host {host!r}")
+    if authority is not None:
+        head.fields["HTTP_HOST"] = authority
+
+
+def _read_framing(head: RequestHead) -> None:
+    """Set what the framing, connection and expectation fields say (RFC 9112 sections 6 and 9.3, RFC 9110 10.1.1)."""
+    fields = head.fields
+    length = fields.get("CONTENT_LENGTH")
+    if "HTTP_TRANSFER_ENCODING" in fields:
+        _check_transfer_coding(head, length)
+        head.content_length = CHUNKED
+    elif length is not None:
+        if not grammar.CONTENT_LENGTH.fullmatch(length):
+            raise ProtocolError(400, f"bad Content-Length {length!r}")
+        head.content_length = int(length)
+    connection = fields.get("HTTP_CONNECTION")
+    if connection is not None:
+        options = list_members(connection)
+        if "close" in options:
+            head.is_persistent = False
+        elif "keep-alive" in options:
+            head.is_persistent = True
+    if "HTTP_EXPECT" in fields and head.version >= HTTP_11:
+        _check_expectation(head)
+
+
+def _check_transfer_coding(head: RequestHead, length: str | None) -> None:
+    """RFC 9112 sections 6.1 and 6.3: refused wherever two readers could frame the message differently."""
+    coding = head.fields["HTTP_TRANSFER_ENCODING"]
+    if head.version < HTTP_11:
+        raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0")
+    if length is not None:
+        raise ProtocolError(400, "Transfer-Encoding with Content-Length")
+    codings = list_members(coding)
+    if codings.count("chunked") > 1 or "chunked" in codings[:-1] or not codings:
+        raise ProtocolError(400, f"bad Transfer-Encoding {coding!r}")
+    if codings != ["chunked"]:
+        raise ProtocolError(501, f"unknown Transfer-Encoding {coding!r}")
+    if coding.lower() != "chunked":
+        raise ProtocolError(400, f"bad Transfer-Encoding {coding!r}")  # an empty list member
+
+
+def _check_expectation(head: RequestHead) -> None:
+    if list_members(head.fields["HTTP_EXPECT"]) != ["100-continue"]:
+        raise ProtocolError(417, f"unknown expectation {head.fields['HTTP_EXPECT']!r}")
+    head.expects_continue = head.content_length != 0
+
+
+class HeadScanner:
+    """Walks the lines of a head that is still arriving, each line once, and refuses the first bad one.
+
+    Linear in the octets received: `_position` is where the first line that is not yet complete starts, `_seen` how
+    far a line feed has been looked for.
+    """
+
+    __slots__ = ("_fields", "_limits", "_position", "_seen")
+
+    def __init__(self, limits: HeadLimits) -> None:
+        self._limits = limits
+        self._position = 0
+        self._seen = 0
+        self._fields = -1  # the request line comes before the first field
+
+    def scan(self, data: bytes | bytearray) -> int:
+        """Return the length of the head with its empty line, or 0 when it is not all there yet.
+
+        `data` holds all that was received of the head so far, at least one octet. Raises
+        `ProtocolError` at the first bad line.
+        """
+        if not self._position and not grammar.TOKEN.match(chr(data[0])):
+            raise ProtocolError(400, f"no method in {bytes(data[:40])!r}")  # a TLS handshake, for one
+        while (line_feed := data.find(b"\n", self._seen)) >= 0:
+            line = bytes(data[self._position : line_feed + 1]).decode("latin-1")
+            self._seen = self._position = line_feed + 1
+            if line == "\r\n" and self._fields >= 0:
+                self._check_total(self._position)
+                return self._position
+            self._check_line(line)
+        self._seen = len(data)
+        self._check_incomplete(data)
+        return 0
+
+    def _check_line(self, line: str) -> None:
+        self._check_length(len(line) - 2)
+        self._check_total(self._position + 2)  # the empty line is still to come
+        if self._fields < 0:
+            _check_request_line(line)
+        elif not grammar.FIELD_LINE.fullmatch(line):
+            raise ProtocolError(400, f"bad field line {line[:80]!r}")
+        self._fields += 1
+        if self._fields > self._limits.fields:
+            raise ProtocolError(431, f"more than {self._limits.fields} fields")
+
+    def _check_length(self, length: int) -> None:
+        if self._fields < 0:
+            if length > self._limits.request_line:
+                raise ProtocolError(414, f"request line over {self._limits.request_line} octets")
+        elif length > self._limits.field_line:
+            raise ProtocolError(431, f"field over {self._limits.field_line} octets")
+
+    def _check_total(self, length: int) -> None:
+        if length > self._limits.head:
+            raise ProtocolError(431, f"head over {self._limits.head} octets")
+
+    def _check_incomplete(self, data: bytes | bytearray) -> None:
+        self._check_length(len(data) - self._position - 1)  # the last octet may be the CR of the line's end
+        self._check_total(len(data))
+
+
+def _check_request_line(line: str) -> None:
+    match = grammar.REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise ProtocolError(400, f"bad request line {line[:80]!r}")
+    if match[3] != "1":
+        raise ProtocolError(505, f"HTTP/{match[3]}.{match[4]}")
+
+
+def _scan(text: str, limits: HeadLimits) -> None:
+    HeadScanner(limits).scan((text + "\r\n").encode("latin-1"))
+
+
+def _why_refused(text: str, limits: HeadLimits) -> ProtocolError:
+    try:
+        _scan(text, limits)
+    except ProtocolError as error:
+        return error
+    return ProtocolError(400, "bad head")

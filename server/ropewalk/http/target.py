@@ -1,0 +1,54 @@
+"""The four forms of a request target (RFC 9112 section 3.2), and what each means."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from ropewalk.errors import ProtocolError
+from ropewalk.http import grammar
+
+
+class Target(NamedTuple):
+    """`path` is percent-decoded, one character an octet; `query` is as sent; `authority` only of absolute-form."""
+
+    path: str
+    query: str
+    authority: str | None = None
+
+
+def parse_target(method: str, request_target: str) -> Target:
+    """Read a request target that the grammar's request line let through.
+
+    Raises `ProtocolError` 400 for a form that the method does not allow, 501 for CONNECT (RFC 9110 section
+    9.3.6: an origin server need not support it).
+    """
+    if method == "CONNECT":
+        raise ProtocolError(501, "CONNECT is not supported")
+    if request_target[0] == "/":
+        path, _, query = request_target.partition("?")
+        return Target(decode_path(path), query)
+    if request_target == "*":
+        if method != "OPTIONS":
+            raise ProtocolError(400, "asterisk-form without OPTIONS")
+        return Target("*", "")
+    return _absolute(method, request_target)
+
+
+def decode_path(path: str) -> str:
+    """Percent-decode a path to one character an octet (PEP 3333, "Unicode Issues")."""
+    if "%" not in path:
+        return path
+    if grammar.BAD_PERCENT_ENCODING.search(path):
+        raise ProtocolError(400, "bad percent-encoding in the path")
+    return unquote_to_bytes(path).decode("latin-1")
+
+
+def _absolute(method: str, request_target: str) -> Target:
+    match = grammar.ABSOLUTE_FORM.fullmatch(request_target)
+    if match is None or not grammar.HOST.fullmatch(match[2]):
+        raise ProtocolError(400, "request target of no known form")
+    path, query = match[3], match[4] or ""
+    if not path and method == "OPTIONS" and match[4] is None:
+        return Target("*", "", match[2])  # RFC 9112 section 3.2.4: OPTIONS of the server as a whole
+    return Target(decode_path(path or "/"), query, match[2])
