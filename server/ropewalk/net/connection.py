@@ -1,0 +1,386 @@
+"""A connection: its socket, its state, and who holds it.
+
+A connection has one holder at a time, so it needs no lock on its way from request to request:
+
+- *armed*: the epoll holds it (one event, then it is disarmed), until an event hands it to the thread that polls;
+- otherwise the thread that took it, or the queue of the pool that it stands in.
+
+A *deadline* is looked at by the thread that sweeps, which is not the holder and never touches the state: it shuts the
+socket down, and the event that this causes brings the connection to a holder in the ordinary way. An answer that is
+sent while the application makes it has two parties; `ropewalk.net.stream` is their meeting place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from time import monotonic
+from typing import IO, Any
+
+from ropewalk.errors import ProtocolError
+from ropewalk.http.answer import error_answer
+from ropewalk.http.chunked import ChunkLimits
+from ropewalk.http.head import HeadLimits, RequestHead
+from ropewalk.net.outbox import Outbox
+from ropewalk.net.receiver import Receiver
+from ropewalk.net.states import MOVES, RECEIVING, State
+from ropewalk.net.stream import Stream
+from ropewalk.observe.log import get_logger
+
+log = get_logger()
+
+READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+WRITABLE = select.EPOLLOUT | select.EPOLLONESHOT
+
+RECEIVE_OCTETS = 64 * 1024  # one recv: a usual head many times over, and few calls for an upload
+MAX_LINGER_OCTETS = 1024 * 1024  # read and thrown away behind a last answer, so that the peer can read it
+LINGER_TIMEOUT = 2.0  # seconds for the same; nginx waits 5 s a read, up to 30 s
+MIN_BODY_RATE = 240  # octets a second over a whole body, past the first `body_timeout`; Apache's default is 500
+ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close sends a reset, so that no peer takes a cut for the end
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+@dataclass(slots=True)
+class Terms:
+    """What all connections of a server share: limits, times in seconds, and the ways back to the pool.
+
+    `is_draining` is set once, by the service when it stops; everybody reads it.
+    """
+
+    head_limits: HeadLimits
+    chunk_limits: ChunkLimits
+    body_memory: int  # octets of a body kept in memory
+    idle_timeout: float
+    head_timeout: float
+    body_timeout: float
+    send_timeout: float
+    register: Callable[[int, int], None]  # epoll.register: file descriptor, events
+    arm: Callable[[int, int], None]  # epoll.modify, for a descriptor that is registered
+    again: Callable[[Connection], None]  # queue a connection that may have a next request in its buffer
+    forget: Callable[[Connection], None]  # the connection is closed
+    error_fields: Callable[[], str]  # Date and Server of an answer of our own
+    on_refused: Callable[[Connection, int], None] | None = None  # an answer of our own is to be sent: its status code
+    is_draining: bool = False
+
+
+class Connection:
+    """One connection. Unless it says otherwise, a method is called by its holder alone."""
+
+    __slots__ = (
+        "_answer",
+        "_arm",
+        "_body_since",
+        "_is_again",
+        "_lingered",
+        "_outbox",
+        "_receiver",
+        "context",
+        "deadline",
+        "fd",
+        "is_refused",
+        "keeps_alive",
+        "on_sent",
+        "peer",
+        "requests",
+        "sent_octets",
+        "sock",
+        "state",
+        "stream",
+        "terms",
+    )
+
+    def __init__(self, sock: socket.socket, peer: Any, terms: Terms, context: Any) -> None:
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.peer = peer
+        self.terms = terms
+        self.context = context  # the layers above keep here what they prepare once for a connection
+        self.state = State.IDLE
+        self.deadline = (
+            monotonic() + terms.idle_timeout
+        )  # monotonic; inf while no time runs; read by the sweeping thread
+        self.keeps_alive = True
+        self.is_refused = False
+        self.requests = 0
+        self.sent_octets = 0  # of the answer under way, its head included
+        self.on_sent: Callable[[Connection, bool], None] | None = None  # told once that the answer is out, or was cut
+        self.stream: Stream | None = None
+        self._receiver = Receiver(terms.head_limits, terms.chunk_limits, terms.body_memory)
+        self._arm: Callable[[int, int], None] = self._first_arm
+        self._body_since = 0.0
+        self._is_again = False  # queued for what is in the buffer, not for an event
+        self._answer: bytes = b""
+        self._outbox: Outbox | None = None
+        self._lingered = 0
+
+    @property
+    def head(self) -> RequestHead | None:
+        """The request's head, as soon as it was parsed."""
+        return self._receiver.head
+
+    @property
+    def body(self) -> IO[bytes] | None:
+        """The whole request's content, standing at its start; None without content."""
+        return self._receiver.body
+
+    def move(self, state: State) -> None:
+        """Go to `state`; a move that the table does not have is a fault of ours and raises."""
+        if state not in MOVES[self.state]:
+            raise RuntimeError(f"connection: {self.state.value} -> {state.value}")
+        self.state = state
+
+    def _first_arm(self, fd: int, events: int) -> None:
+        """A connection that is served at once and closed never costs a call of the epoll."""
+        self._arm = self.terms.arm  # first: the event may wake another thread before the call returns
+        self.terms.register(fd, events)
+
+    def arm_for_output(self) -> None:
+        """Hand the connection to the epoll until its socket takes more."""
+        self._arm(self.fd, WRITABLE)
+
+    # Receiving
+
+    def receive(self) -> bool:
+        """Go on after an event; return True when `head` and `body` hold a whole request (state RUNNING).
+
+        In every other case the connection is armed, queued again or closed when this returns.
+        """
+        if self.state not in RECEIVING:
+            self._go_on()
+            return False
+        receiver = self._receiver
+        try:
+            if self._is_again:
+                self._is_again = False
+                is_whole = receiver.take_buffered()  # pipelined: what is here goes before what is still to come
+            else:
+                data = self.sock.recv(RECEIVE_OCTETS)
+                if not data:
+                    self._end_of_input()
+                    return False
+                is_whole = receiver.take(data)
+            if is_whole:
+                self._is_whole()
+                return True
+            self._await_more(monotonic())
+        except BlockingIOError:
+            self._arm(self.fd, READABLE)
+        except ProtocolError as error:
+            self.refuse(error)
+        except OSError as error:
+            log.debug("receiving from %s failed: %s", self.peer, error)
+            self.close()
+        return False
+
+    def _is_whole(self) -> None:
+        self.deadline = inf
+        self.requests += 1
+        self.move(State.RUNNING)
+        head = self._receiver.head
+        assert head is not None
+        self.keeps_alive = head.is_persistent
+
+    def _await_more(self, now: float) -> None:
+        """Part of a request is here: hold its time, and arm for the rest."""
+        state = self._receiver.state
+        if state is not self.state:
+            self._begin_part(state, now)
+        elif state is not State.IDLE and now >= self.deadline:
+            raise ProtocolError(408, f"the {state.value} took too long")
+        if state is State.BODY:
+            late = now - self._body_since - self.terms.body_timeout
+            if late > 0 and self._receiver.body_octets < late * MIN_BODY_RATE:
+                raise ProtocolError(408, f"content slower than {MIN_BODY_RATE} octets a second")
+            self.deadline = now + self.terms.body_timeout
+        self._arm(self.fd, READABLE)
+
+    def _begin_part(self, state: State, now: float) -> None:
+        self.move(state)
+        if state is State.HEAD:
+            self.deadline = now + self.terms.head_timeout
+            return
+        self._body_since = now
+        head = self._receiver.head
+        if head is not None and head.expects_continue and not self._receiver.body_octets:
+            self.sock.send(CONTINUE)  # 25 octets; the peer waits, so its buffer is empty
+
+    def _end_of_input(self) -> None:
+        """The peer will send no more, or a deadline passed and the sweeping thread shut the input down."""
+        if self.state is State.IDLE or monotonic() < self.deadline:
+            self.close()  # between requests, or in a request that was cut: half a request is never one
+        else:
+            self.refuse(ProtocolError(408, f"the {self.state.value} took too long"))
+
+    def check_deadline(self, now: float) -> None:
+        """Called by the sweeping thread, which does not hold the connection: make an event if the deadline passed."""
+        if self.deadline < now:
+            self.wake(socket.SHUT_RD if self.state in RECEIVING else socket.SHUT_RDWR)
+
+    def wake(self, how: int = socket.SHUT_RD) -> None:
+        """Cause an event by shutting the socket down, from any thread: the holder then finds the end of input."""
+        with contextlib.suppress(OSError):  # closed or disconnected already: then there is an event as well
+            self.sock.shutdown(how)
+
+    # Answering
+
+    def refuse(self, error: ProtocolError, extra: str = "") -> None:
+        """Answer a fault of the peer, and let nothing on this connection be read as a request again.
+
+        `extra` is further field lines, each with its CRLF.
+        """
+        log.debug("refused %s: %s", self.peer, error)
+        self.keeps_alive = False
+        self.is_refused = True
+        if self.terms.on_refused is not None:
+            self.terms.on_refused(self, error.status_code)
+        head = self._receiver.head
+        method = head.method if head is not None else ""
+        self._answer = error_answer(error.status_code, method, extra=self.terms.error_fields() + extra)
+        self.move(State.SENDING)
+        self.send()
+
+    def answer(self, octets: bytes) -> None:
+        """Set the whole answer, head and content; `send` sends it."""
+        self._answer = octets
+
+    def answer_file(self, head: bytes, fd: int, offset: int, count: int) -> None:
+        """Set an answer of `head` and `count` octets of the open file `fd`, which the connection closes."""
+        outbox = self._outbox = Outbox()
+        outbox.append(head)
+        outbox.append_file(fd, offset, count)
+
+    def stream_answer(self) -> Stream:
+        """Begin an answer that is sent while it is made."""
+        self.stream = Stream(self)
+        self._outbox = self.stream.outbox
+        self.move(State.STREAMING)
+        return self.stream
+
+    def send(self) -> None:
+        """Send the answer as far as the socket takes it; finish it, or arm for the rest."""
+        try:
+            if self._outbox is None:
+                sent = self._send_answer()
+                if sent == len(self._answer):
+                    self._sent()
+                    return
+                self._outbox = Outbox()
+                self._outbox.append(memoryview(self._answer)[sent:])
+            self.sent_octets += self._outbox.flush(self.sock)
+            if not self._outbox.octets:
+                self._sent()
+                return
+        except OSError as error:
+            log.debug("sending to %s failed: %s", self.peer, error)
+            self.abort()
+            return
+        if self.state is not State.SENDING:
+            self.move(State.SENDING)
+        self.deadline = monotonic() + self.terms.send_timeout
+        self.arm_for_output()
+
+    def _send_answer(self) -> int:
+        try:
+            sent = self.sock.send(self._answer)
+        except BlockingIOError:
+            return 0
+        self.sent_octets += sent
+        return sent
+
+    def _sent(self) -> None:
+        """The answer is out: go on to the next request, or close."""
+        on_sent = self.on_sent
+        if on_sent is not None:
+            self.on_sent = None
+            on_sent(self, True)
+        self.sent_octets = 0
+        self._answer = b""
+        if self._outbox is not None:
+            self._outbox.close()
+            self._outbox = self.stream = None
+        receiver = self._receiver
+        if self.keeps_alive and not self.terms.is_draining:
+            receiver.reset()
+            self.move(State.IDLE)
+            self.deadline = monotonic() + self.terms.idle_timeout
+            if receiver.buffer:
+                self._is_again = True
+                self.terms.again(self)
+            else:
+                self._arm(self.fd, READABLE)
+        elif self.is_refused or receiver.buffer or (receiver.head is not None and receiver.head.is_persistent):
+            self._linger()
+        else:
+            self.close()  # the peer asked for it, so it sends no more
+
+    def _go_on(self) -> None:
+        """An event in a state other than receiving."""
+        if self.state is State.SENDING:
+            self._send_or_abort()
+        elif self.state is State.LINGERING:
+            self._drop_input()
+        elif self.stream is not None and self.stream.on_event():
+            self._send_or_abort()
+
+    def _send_or_abort(self) -> None:
+        if monotonic() >= self.deadline:
+            log.debug("%s did not take its answer in time", self.peer)
+            self.abort()
+        else:
+            self.send()
+
+    # Closing
+
+    def _linger(self) -> None:
+        """Close so that the peer can still read the answer: a close with input unread would reset it away."""
+        self.move(State.LINGERING)
+        self.deadline = monotonic() + LINGER_TIMEOUT
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self._drop_input()
+
+    def _drop_input(self) -> None:
+        try:
+            while self._lingered < MAX_LINGER_OCTETS and monotonic() < self.deadline:
+                data = self.sock.recv(RECEIVE_OCTETS)
+                if not data:
+                    break
+                self._lingered += len(data)
+        except BlockingIOError:
+            self._arm(self.fd, READABLE)
+            return
+        except OSError as error:
+            log.debug("%s is gone: %s", self.peer, error)
+        self.close()
+
+    def abort(self) -> None:
+        """Close at once with a reset: an answer that was cut must not look whole."""
+        with contextlib.suppress(OSError):  # not TCP, or gone
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        self.close()
+
+    def close(self) -> None:
+        """Close at once and let go of everything."""
+        if self.state is State.CLOSED:
+            return
+        self.move(State.CLOSED)
+        self.deadline = inf
+        self.terms.forget(self)
+        self._arm = self.terms.arm  # no cycle is left to be collected
+        self.sock.close()
+        if self._outbox is not None:
+            self._outbox.close()
+        on_sent = self.on_sent
+        if on_sent is not None:
+            self.on_sent = None
+            on_sent(self, False)
+        if self.stream is None:  # otherwise the application may still be reading the request's content
+            self._receiver.reset()

@@ -1,0 +1,154 @@
+"""From octets to a whole request: what a connection has received and not yet used.
+
+Knows no socket and no time: `take` is given octets and says whether a request is whole. How they were split changes
+nothing in what comes out.
+"""
+
+from __future__ import annotations
+
+from typing import IO
+
+from ropewalk.errors import ProtocolError
+from ropewalk.http.chunked import ChunkedDecoder, ChunkLimits
+from ropewalk.http.head import CHUNKED, END_OF_HEAD, HeadLimits, HeadScanner, RequestHead, parse_head
+from ropewalk.net.spool import Spool
+from ropewalk.net.states import State
+from ropewalk.observe.log import get_logger
+
+log = get_logger()
+
+
+class Receiver:
+    """Gathers one request after the other.
+
+    `state` is IDLE, HEAD, BODY or, when `head` and `body` are one whole request, RUNNING; `reset` then makes
+    room for the next. `body` is None for a request without content.
+    """
+
+    __slots__ = (
+        "_body_left",
+        "_body_memory",
+        "_chunk_limits",
+        "_decoder",
+        "_head_limits",
+        "_scanner",
+        "_spool",
+        "body",
+        "buffer",
+        "head",
+        "state",
+    )
+
+    def __init__(self, head_limits: HeadLimits, chunk_limits: ChunkLimits, body_memory: int) -> None:
+        self.state = State.IDLE
+        self.head: RequestHead | None = None
+        self.body: IO[bytes] | None = None
+        self.buffer = bytearray()  # received, not yet used
+        self._head_limits = head_limits
+        self._chunk_limits = chunk_limits
+        self._body_memory = body_memory
+        self._scanner: HeadScanner | None = None
+        self._spool: Spool | None = None
+        self._decoder: ChunkedDecoder | None = None
+        self._body_left = 0
+
+    @property
+    def body_octets(self) -> int:
+        """Octets of content received so far."""
+        return self._spool.octets if self._spool is not None else 0
+
+    def take(self, data: bytes) -> bool:
+        """Add octets received; return True when a request is whole.
+
+        Raises `ProtocolError` when they cannot be a request, or (503) when the content cannot be stored.
+        """
+        if self.state is State.BODY:
+            self.buffer += data
+            return self._take_body()
+        if self.buffer:
+            self.buffer += data
+            return self._take_partial_head()
+        if data.startswith(b"\r\n"):
+            data = data[2:]  # RFC 9112 section 2.2: an empty line in front of a request line is skipped
+        end = data.find(END_OF_HEAD)
+        if end < 0:
+            self.buffer += data
+            return self._take_partial_head()
+        head = parse_head(data[: end + 2].decode("latin-1"), self._head_limits)
+        if len(data) > end + 4:
+            self.buffer += memoryview(data)[end + 4 :]
+        return self._has_head(head)
+
+    def take_buffered(self) -> bool:
+        """Go on with what is left in the buffer behind the last request, as `take` does."""
+        data = bytes(self.buffer)
+        self.buffer.clear()
+        return self.take(data)
+
+    def _take_partial_head(self) -> bool:
+        buffer = self.buffer
+        if self._scanner is None:
+            if buffer == b"\r" or not buffer:
+                return False  # perhaps the empty line that may stand in front
+            if buffer.startswith(b"\r\n"):
+                del buffer[:2]
+                if not buffer:
+                    return False
+            self.state = State.HEAD
+            self._scanner = HeadScanner(self._head_limits)
+        length = self._scanner.scan(buffer)
+        if not length:
+            return False
+        self._scanner = None
+        head = parse_head(bytes(buffer[: length - 2]).decode("latin-1"), self._head_limits)
+        del buffer[:length]
+        return self._has_head(head)
+
+    def _has_head(self, head: RequestHead) -> bool:
+        self.head = head
+        length = head.content_length
+        if not length:
+            self.state = State.RUNNING
+            return True
+        if 0 < self._chunk_limits.content < length:
+            raise ProtocolError(413, f"content of {length} octets")
+        self._spool = Spool(self._body_memory)
+        if length == CHUNKED:
+            self._decoder = ChunkedDecoder(self._chunk_limits, self._head_limits)
+        else:
+            self._body_left = length
+        self.state = State.BODY
+        return self._take_body()
+
+    def _take_body(self) -> bool:
+        spool = self._spool
+        assert spool is not None
+        try:
+            if self._decoder is not None:
+                is_complete = self._decoder.decode(self.buffer, spool.write)
+            else:
+                is_complete = self._take_length(spool)
+            if is_complete:
+                self.body = spool.reader()
+                self.state = State.RUNNING
+        except OSError as error:
+            log.error("a request's content could not be stored: %s", error)
+            raise ProtocolError(503, "no room for the content") from error
+        return is_complete
+
+    def _take_length(self, spool: Spool) -> bool:
+        count = min(len(self.buffer), self._body_left)
+        with memoryview(self.buffer) as view:
+            spool.write(view[:count])
+        del self.buffer[:count]
+        self._body_left -= count
+        return not self._body_left
+
+    def reset(self) -> None:
+        """Let go of the request; what was received behind it stays in `buffer`."""
+        self.state = State.IDLE
+        self.head = None
+        self._decoder = None
+        if self._spool is not None:
+            self._spool.close()  # the body with it
+            self._spool = self.body = None
