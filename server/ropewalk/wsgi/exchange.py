@@ -1,0 +1,255 @@
+"""One run of the application (PEP 3333): its answer is set on the connection whole, or streamed as it is made.
+
+Runs in the pool's thread that took the request, from the call of the application to its iterable's `close`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from ropewalk.errors import ApplicationError
+from ropewalk.http.answer import Framing, error_answer, response_framing, status_line
+from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
+from ropewalk.http.head import HTTP_11, RequestHead
+from ropewalk.net.connection import Connection
+from ropewalk.net.stream import PeerGoneError, Stream
+from ropewalk.observe.log import get_logger
+from ropewalk.wsgi.answer_head import AnswerHead, OwnFields, check_answer_head
+from ropewalk.wsgi.environ import Environ
+from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
+
+log = get_logger()
+
+# A file up to this size is read and sent together with its head: cheaper than duplicating its descriptor.
+MAX_READ_FILE = 64 * 1024
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+
+class Exchange:
+    """The answer to one request while the application makes it. Used by one thread."""
+
+    __slots__ = (
+        "_connection",
+        "_framing",
+        "_left",
+        "_own_fields",
+        "_request",
+        "_stream",
+        "environ",
+        "head",
+        "head_octets",
+    )
+
+    def __init__(self, connection: Connection, request: RequestHead, environ: Environ, own_fields: OwnFields) -> None:
+        self.environ = environ
+        self.head: AnswerHead | None = None  # set by start_response
+        self.head_octets = 0  # of the answer, once it is begun
+        self._connection = connection
+        self._request = request
+        self._own_fields = own_fields
+        self._framing = Framing.NONE
+        self._left: int | None = None  # octets of content that the Content-Length still promises; None without one
+        self._stream: Stream | None = None
+
+    def run(self, application: Any) -> bool:
+        """Run the application. Return True when the connection holds an answer that `send` is to send.
+
+        Whatever the application raises ends here: in a 500, or in a visible cut when part of the answer is out.
+        """
+        try:
+            iterable = application(self.environ, self.start_response)
+        except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of ours
+            return self._failed(error)
+        try:
+            return self._answer(iterable)
+        except BaseException as error:  # noqa: BLE001 - as above
+            return self._failed(error)
+        finally:
+            self._close(iterable)
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None) -> Any:
+        """PEP 3333's `start_response`; returns `write`."""
+        if exc_info:
+            try:
+                if self._stream is not None and exc_info[1] is not None:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None
+        elif self.head is not None:
+            raise ApplicationError("start_response was called twice without exc_info")
+        self.head = check_answer_head(status, headers)
+        return self.write
+
+    def write(self, content: bytes) -> None:
+        """PEP 3333's `write`: send `content` now, in front of what the iterable gives."""
+        if type(content) is not bytes:
+            raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
+        stream = self._stream
+        if stream is None:
+            head = self._begin(None)
+            stream = self._stream = self._connection.stream_answer()
+            stream.write(head + self._encode(content))
+        elif content:
+            stream.write(self._encode(content))
+
+    def _encode(self, content: bytes) -> bytes:
+        """Put `content` into the answer's framing; never more of it than was promised."""
+        if self._framing is Framing.CHUNKED:
+            return encode_chunk(content) if content else b""
+        if self._framing is Framing.NONE:
+            return b""
+        if self._left is not None:
+            if len(content) > self._left:
+                self._complain(f"content {len(content) - self._left} octets over its Content-Length was left out")
+                content = content[: self._left]
+            self._left -= len(content)
+        return content
+
+    def _begin(self, length: int | None) -> bytes:
+        """Choose the framing and return the encoded head; `length` is the content's, where it is all there."""
+        head = self.head
+        if head is None:
+            raise ApplicationError("no start_response before the first content")
+        connection, request = self._connection, self._request
+        promised = length if head.content_length is None else head.content_length
+        framing = response_framing(request.method, request.version, head.status_code, promised)
+        self._framing = framing
+        own = self._own_fields
+        fields = (
+            own() if not (head.has_date or head.has_server) else own.without(date=head.has_date, server=head.has_server)
+        )
+        if framing is Framing.LENGTH:
+            self._left = promised
+            if head.content_length is None:
+                fields += f"Content-Length: {promised}\r\n"
+        elif framing is Framing.CHUNKED:
+            fields += "Transfer-Encoding: chunked\r\n"
+        if framing is Framing.CLOSE or connection.terms.is_draining:
+            connection.keeps_alive = False
+        if not connection.keeps_alive:
+            fields += "Connection: close\r\n"
+        elif request.version < HTTP_11:
+            fields += "Connection: keep-alive\r\n"
+        encoded = f"{status_line(head.status)}{head.block}{fields}\r\n".encode("latin-1")
+        self.head_octets = len(encoded)
+        return encoded
+
+    def _answer(self, iterable: Iterable[bytes]) -> bool:
+        kind = type(iterable)
+        if kind is list or kind is tuple:
+            return self._answer_parts(iterable)  # type: ignore[arg-type]
+        if kind is FileWrapper and self._stream is None:
+            is_answered = self._answer_file(iterable)  # type: ignore[arg-type]
+            if is_answered:
+                return True
+        return self._answer_iterable(iterable)
+
+    def _answer_parts(self, parts: list[bytes] | tuple[bytes, ...]) -> bool:
+        """All content is there: the answer goes out in one piece."""
+        for part in parts:
+            if type(part) is not bytes:
+                raise ApplicationError(f"content must be bytes, not {type(part).__name__}")
+        content = parts[0] if len(parts) == 1 else b"".join(parts)
+        if self._stream is not None:
+            self.write(content)
+            return self._end()
+        return self._answer_whole(content)
+
+    def _answer_whole(self, content: bytes) -> bool:
+        head = self._begin(len(content))
+        encoded = self._encode(content)
+        if self._left:
+            raise ApplicationError(f"content {self._left} octets shorter than its Content-Length")
+        self._connection.answer(head + encoded)
+        return True
+
+    def _answer_iterable(self, iterable: Iterable[bytes]) -> bool:
+        """PEP 3333, "Buffering and Streaming": what the iterable gives is sent before it is asked for more."""
+        for content in iterable:
+            if type(content) is not bytes:
+                raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
+            if not content:
+                continue
+            if self._stream is None and self._is_last(content):
+                return self._answer_whole(content)
+            self.write(content)
+            if self._left == 0 or self._framing is Framing.NONE:
+                break
+        if self._stream is None:
+            return self._answer_whole(b"")
+        return self._end()
+
+    def _is_last(self, content: bytes) -> bool:
+        """Tell whether nothing behind `content` would be sent: no need to stream, nor to ask for more."""
+        head = self.head
+        if head is None:
+            return False
+        if response_framing(self._request.method, HTTP_11, head.status_code, None) is Framing.NONE:
+            return True
+        return head.content_length is not None and len(content) >= head.content_length
+
+    def _answer_file(self, wrapper: FileWrapper) -> bool:
+        """Answer with a plain file's range; return False when the wrapper has to be iterated over."""
+        found = plain_range(wrapper.filelike)
+        if found is None or self.head is None:
+            return False
+        count = found.octets
+        if self.head.content_length is not None:
+            count = min(count, self.head.content_length)
+        if count <= MAX_READ_FILE:
+            return self._answer_whole(os.pread(found.fd, count, found.offset))
+        head = self._begin(count)
+        if self._framing is Framing.NONE:
+            self._connection.answer(head)
+            return True
+        if self._left != count:
+            raise ApplicationError("a file shorter than its Content-Length")
+        # A descriptor of our own, so that the application's `close` runs now, here, in its own thread.
+        self._connection.answer_file(head, os.dup(found.fd), found.offset, count)
+        return True
+
+    def _end(self) -> bool:
+        """The iterable is exhausted, or as much of it as was promised is out."""
+        stream = self._stream
+        assert stream is not None
+        if self._left:
+            raise ApplicationError(f"content {self._left} octets shorter than its Content-Length")
+        if self._framing is Framing.CHUNKED:
+            stream.write(LAST_CHUNK)
+        return stream.end()
+
+    def _failed(self, error: BaseException) -> bool:
+        if isinstance(error, PeerGoneError):
+            log.debug("%s: the peer left before the answer was whole", self._where())
+            return False
+        if isinstance(error, ApplicationError):
+            log.error("%s: %s", self._where(), error)
+        else:
+            log.error("%s: the application raised %s", self._where(), type(error).__name__, exc_info=error)
+        if self._stream is not None:
+            self._stream.cut()
+            return False
+        connection = self._connection
+        connection.keeps_alive = False
+        connection.answer(error_answer(500, self._request.method, extra=self._own_fields()))
+        self.head = AnswerHead("500 Internal Server Error", 500, [], "", None, False, False)
+        return True
+
+    def _close(self, iterable: Any) -> None:
+        close = getattr(iterable, "close", None)
+        if close is None:
+            return
+        try:
+            close()
+        except BaseException as error:  # the answer is decided; only the log can tell
+            log.error("%s: the iterable's close() raised %s", self._where(), type(error).__name__, exc_info=error)
+
+    def _complain(self, what: str) -> None:
+        log.error("%s: %s", self._where(), what)
+
+    def _where(self) -> str:
+        return f"{self._request.method} {self._request.request_target[:200]!r}"

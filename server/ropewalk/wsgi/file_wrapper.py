@@ -1,0 +1,68 @@
+"""`wsgi.file_wrapper` (PEP 3333, "Optional Platform-Specific File Handling")."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+# The files whose `read` gives what the descriptor holds at the position that `tell` names, and nothing else.
+_PLAIN_FILES = (io.BufferedReader, io.BufferedRandom)
+
+
+class FileWrapper:
+    """Iterates over a file-like object in blocks, as any application may use it.
+
+    When the server finds one as the application's iterable, and a plain file behind it, it sends the file's range by
+    `os.sendfile` instead (`plain_range`).
+    """
+
+    def __init__(self, filelike: Any, block_size: int = 64 * 1024) -> None:
+        self.filelike = filelike
+        self.block_size = block_size
+        if hasattr(filelike, "close"):
+            self.close = filelike.close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        block: bytes = self.filelike.read(self.block_size)
+        if not block:
+            raise StopIteration
+        return block
+
+
+class PlainRange(NamedTuple):
+    """What a plain file holds from its position to its end; the descriptor still belongs to the file."""
+
+    fd: int
+    offset: int
+    octets: int
+
+
+def plain_range(filelike: Any) -> PlainRange | None:
+    """Return the range that reading `filelike` to its end would give, or None when it is no plain file.
+
+    A wrapper may have a `fileno` and still give other octets than its descriptor (a decompressor, for one). So the
+    question is whose `read` it is: only a regular file's own, perhaps reached through a proxy such as Django's `File`,
+    counts. The position is the file's, not the descriptor's, which read-ahead has moved on.
+    """
+    file: Any = getattr(getattr(filelike, "read", None), "__self__", None)
+    if type(file) in _PLAIN_FILES:
+        raw: Any = file.raw
+    elif type(file) is io.FileIO:
+        raw = file
+    else:
+        return None
+    if type(raw) is not io.FileIO or file.closed:
+        return None
+    if type(file) is io.BufferedRandom:
+        file.flush()
+    status = os.fstat(raw.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    offset = file.tell()
+    return PlainRange(raw.fileno(), offset, max(0, status.st_size - offset))
