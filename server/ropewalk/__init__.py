@@ -1,3 +1,26 @@
-"""Ropewalk: a threaded WSGI server in pure Python."""
+"""Ropewalk: a threaded WSGI server in pure Python.
+
+ropewalk.serve(application, bind="127.0.0.1:8000")  # until SIGTERM or Ctrl-C
+
+with ropewalk.Server(application, bind="127.0.0.1:0") as server:  # in threads of this process
+    print(server.address)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+__all__ = ["Server", "__version__", "serve"]
+
+if TYPE_CHECKING:
+    from ropewalk.server import Server, serve
+
+
+def __getattr__(name: str) -> Any:
+    """Import the server when it is asked for: `ropewalk.__version__` alone should cost nothing."""
+    if name in ("Server", "serve"):
+        from ropewalk import server
+
+        return getattr(server, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

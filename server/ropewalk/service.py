@@ -1,0 +1,214 @@
+"""A server in this process: listening sockets, connections, the application and the pool, put together.
+
+This is the whole way of a request, told once: the pool takes a ready connection, which receives (`net.connection`) and
+parses (`http.head`); `_run` here makes the environ and runs the application (`wsgi.exchange`), whose answer is encoded
+(`http.answer`) and set on the connection; the pool has the connection send it and arm itself again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TextIO
+from wsgiref.types import WSGIApplication
+
+from ropewalk.config import Settings
+from ropewalk.errors import ProtocolError
+from ropewalk.http.chunked import ChunkLimits
+from ropewalk.http.head import HTTP_11, HeadLimits
+from ropewalk.http.status import reason_phrase
+from ropewalk.net.acceptor import LISTENING, Acceptor
+from ropewalk.net.connection import Connection, Terms
+from ropewalk.net.states import RECEIVING, State
+from ropewalk.observe.access import AccessLog
+from ropewalk.observe.format import AccessRecord
+from ropewalk.threads.pool import Item, Pool
+from ropewalk.wsgi.answer_head import OwnFields
+from ropewalk.wsgi.environ import Environ, TrustedPeers, connection_environ, listener_environ, request_environ
+from ropewalk.wsgi.exchange import Exchange
+
+DRAIN_LOOK = 0.02  # seconds between looks at what is left while draining
+NEW_CONNECTION_GRACE = 0.5  # seconds that a connection without any request gets to send its first, while draining
+RETRY_AFTER = 1  # seconds an overloaded server asks for; there is room again as soon as one request is done
+
+
+class Drained(NamedTuple):
+    """What became of the requests that were in flight when draining began, or came in meanwhile."""
+
+    finished: int
+    aborted: int
+
+
+class Service:
+    """Serves `application` on `listeners`, which stay the caller's to close."""
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        listeners: Sequence[socket.socket],
+        settings: Settings,
+        *,
+        access_log: AccessLog | None = None,
+        multiprocess: bool = False,
+        errors: TextIO | None = None,
+    ) -> None:
+        self._application = application
+        self._access_log = access_log
+        self._own_fields = OwnFields(settings.server_header)
+        self._trusted = TrustedPeers(settings.forwarded_allow_ips)
+        self._max_connections = settings.limit_connections
+        self._pool = Pool(
+            threads=settings.threads, run=self._run, overflow=self._overflow, max_waiting=settings.limit_waiting
+        )
+        self._terms = self._make_terms(settings)
+        self._acceptors: dict[Acceptor, Environ] = {}
+        for sock in listeners:
+            acceptor = Acceptor(sock, self._pool.epoll, self._adopt)
+            self._acceptors[acceptor] = listener_environ(sock, errors or sys.stderr, is_multiprocess=multiprocess)
+        self._aborted = 0
+
+    def _make_terms(self, settings: Settings) -> Terms:
+        return Terms(
+            head_limits=HeadLimits(
+                request_line=settings.limit_request_line,
+                field_line=settings.limit_request_field_size,
+                fields=settings.limit_request_fields,
+                head=settings.limit_request_head,
+            ),
+            chunk_limits=ChunkLimits(content=settings.limit_request_body),
+            body_memory=settings.body_memory,
+            idle_timeout=settings.keep_alive,
+            head_timeout=settings.request_head_timeout,
+            body_timeout=settings.request_body_timeout,
+            send_timeout=settings.response_timeout,
+            register=self._pool.epoll.register,
+            arm=self._pool.epoll.modify,
+            again=self._pool.queue,
+            forget=self._forget,
+            error_fields=self._own_fields,
+            on_refused=self._log_refused if self._access_log is not None else None,
+        )
+
+    # Life
+
+    def start(self) -> None:
+        """Start the threads and accept; returns at once."""
+        for acceptor in self._acceptors:
+            self._pool.add(acceptor.fd, acceptor, LISTENING)
+        self._pool.start()
+
+    def drain(self, deadline: float) -> Drained:
+        """Accept no more, finish what is in flight until `deadline` (monotonic seconds); blocks.
+
+        What waits in the backlog is taken; every answer closes its connection; idle connections are closed last, and
+        a request that arrives on one just then is still answered.
+        """
+        served = self._pool.finished
+        for acceptor in self._acceptors:
+            acceptor.drain()
+        self._terms.is_draining = True
+        self._pool.nudge()
+        began = time.monotonic()
+        while self._close_idle(began) and time.monotonic() < deadline:
+            time.sleep(DRAIN_LOOK)
+        aborted = sum(connection.state is not State.IDLE for connection in self._connections())
+        return Drained(self._pool.finished - served, aborted)
+
+    def _close_idle(self, began: float) -> bool:
+        """Close the connections that wait for a request; tell whether any connection is left."""
+        is_late = time.monotonic() >= began + NEW_CONNECTION_GRACE
+        is_left = False
+        for connection in self._connections():
+            is_left = True
+            if connection.state is State.IDLE and (connection.requests or is_late):
+                connection.wake()
+        return is_left
+
+    def close(self) -> None:
+        """End everything now: connections are cut, threads that are not inside the application have ended."""
+        self._terms.is_draining = True
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for connection in self._connections():
+            connection.wake(socket.SHUT_RDWR)
+        self._pool.stop()
+        for connection in self._connections():
+            if connection.state in RECEIVING or connection.state is State.LINGERING:
+                connection.close()
+
+    def running(self) -> list[tuple[int, str, float]]:
+        """What runs now: thread ident, method and target, and since when (monotonic seconds)."""
+        return [
+            (worker.thread.ident or 0, _describe(item), since)
+            for worker, item, since in self._pool.running()
+            if isinstance(item, Connection)
+        ]
+
+    def _connections(self) -> Iterator[Connection]:
+        return (item for item in list(self._pool.items.values()) if isinstance(item, Connection))
+
+    # A connection's life
+
+    def _adopt(self, sock: socket.socket, peer: Any, acceptor: Acceptor) -> None:
+        context = connection_environ(self._acceptors[acceptor], peer, self._trusted)
+        connection = Connection(sock, peer, self._terms, context)
+        self._pool.items[connection.fd] = connection
+        if len(self._pool.items) > self._max_connections:
+            self._overflow(connection)
+        else:
+            self._pool.queue(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        self._pool.items.pop(connection.fd, None)
+
+    def _run(self, item: Item) -> bool:
+        connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole
+        head = connection.head
+        assert head is not None
+        base, is_trusted = connection.context
+        environ = request_environ(base, is_trusted, head, connection.body)
+        exchange = Exchange(connection, head, environ, self._own_fields)
+        if self._access_log is not None:
+            connection.on_sent = partial(self._log_sent, exchange, time.monotonic())
+        return exchange.run(self._application)
+
+    def _overflow(self, item: Item) -> None:
+        connection: Connection = item  # type: ignore[assignment]
+        connection.refuse(ProtocolError(503, "overloaded"), extra=f"Retry-After: {RETRY_AFTER}\r\n")
+
+    # The access log
+
+    def _log_sent(self, exchange: Exchange, began: float, connection: Connection, is_complete: bool) -> None:
+        assert self._access_log is not None
+        head = exchange.head
+        record = AccessRecord(
+            environ=exchange.environ,
+            status=head.status if head is not None else "500 Internal Server Error",
+            headers=head.headers if head is not None else [],
+            body_bytes=max(0, connection.sent_octets - exchange.head_octets),
+            seconds=time.monotonic() - began,
+            complete=is_complete,
+        )
+        self._access_log.write(record)
+
+    def _log_refused(self, connection: Connection, status_code: int) -> None:
+        assert self._access_log is not None
+        environ = dict(connection.context[0])
+        head = connection.head
+        if head is not None:
+            environ.update(head.fields)
+            environ["REQUEST_METHOD"], environ["PATH_INFO"] = head.method, head.path
+            environ["QUERY_STRING"], environ["RAW_URI"] = head.query, head.request_target
+            environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version >= HTTP_11 else "HTTP/1.0"
+        status = f"{status_code} {reason_phrase(status_code)}"
+        with contextlib.suppress(OSError):
+            self._access_log.write(AccessRecord(environ, status, [], 0, 0.0, True))
+
+
+def _describe(item: Connection) -> str:
+    head = item.head
+    return f"{head.method} {head.request_target[:200]!r}" if head is not None else "a request"

@@ -1,0 +1,316 @@
+"""The pool: identical threads over one epoll, none of which hands its work to another.
+
+A thread takes, in this order, what there is: finished answers to send, whole requests to run, ready connections to
+receive from; when there is nothing, and nobody else does, it waits in the epoll. It works in phases (a batch is
+received, run, then sent) because kernel and application evict each other from the caches. Whatever a thread leaves
+behind because its application blocks stands in a shared queue, and the next thread takes it.
+
+Who touches what: the three deques and `_slots` by single atomic operations only; `_parked` under `_parking`;
+`_poller` is a lock that the polling thread holds. A `PoolThread`'s fields are written by itself and read by all.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from ropewalk.observe.log import get_logger
+from ropewalk.threads.controller import RESCUE_INTERVAL, Controller, Look
+
+log = get_logger()
+
+T = TypeVar("T")
+
+BATCH = 16  # requests received, run and sent together: past it the gain is small and the first answer waits longer
+MAX_EVENTS = 256  # taken from the epoll at once
+SWEEP_INTERVAL = 1.0  # seconds between looks at all deadlines; they are all of 2 s and more
+
+
+class Item(Protocol):
+    """What the pool works on: something with a descriptor in the epoll."""
+
+    def receive(self) -> bool:
+        """Take what an event brought; True when there is now something to run."""
+
+    def send(self) -> None:
+        """Send what running it made."""
+
+    def check_deadline(self, now: float) -> None:
+        """Called by the thread that sweeps, whoever holds the item: cause an event if a deadline passed."""
+
+    def close(self) -> None:
+        """Let go of it: serving it failed in a way that nobody foresaw."""
+
+
+@dataclass(slots=True, eq=False)
+class PoolThread:
+    """One thread of the pool, and what others may see of it."""
+
+    thread: threading.Thread = field(init=False)
+    gate: threading.Lock = field(default_factory=threading.Lock)  # held; released to let a parked thread go on
+    item: Item | None = None  # what it runs
+    since: float = 0.0  # monotonic: when it began to run that
+    finished: int = 0
+
+
+class Pool:
+    """`threads` run requests at once, at most; one more thread sees to the sockets when all of them are busy."""
+
+    def __init__(
+        self,
+        *,
+        threads: int,
+        run: Callable[[Item], bool],
+        overflow: Callable[[Item], None],
+        max_waiting: int,
+        floor: int = 1,
+        name: str = "ropewalk",
+    ) -> None:
+        """`run` runs an item and tells whether it is to be sent; `overflow` gets one that may not wait to be run."""
+        self.epoll = select.epoll()
+        self.items: dict[int, Item] = {}  # by descriptor: everything the epoll may name
+        self._run = run
+        self._overflow = overflow
+        self._max_waiting = max_waiting
+        self._ready: deque[Item] = deque()
+        self._whole: deque[Item] = deque()
+        self._answered: deque[Item] = deque()
+        self._slots: deque[None] = deque([None] * threads)
+        self._poller = threading.Lock()
+        self._parking = threading.Lock()
+        self._parked: list[PoolThread] = []
+        self._is_stopping = False
+        self._next_sweep = 0.0
+        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.epoll.register(self._wake_fd, select.EPOLLIN | select.EPOLLET)
+        self.controller = Controller(floor, threads + 1)
+        self._controller_rests = False
+        self._controller_call = threading.Semaphore(0)
+        self.workers = [PoolThread() for _ in range(threads + 1)]
+        for number, worker in enumerate(self.workers):
+            worker.gate.acquire()
+            is_parked = number >= floor
+            worker.thread = threading.Thread(
+                target=self._work, args=(worker, is_parked), name=f"{name}-{number}", daemon=True
+            )
+        self._control_thread = threading.Thread(target=self._control, name=f"{name}-controller", daemon=True)
+
+    def start(self) -> None:
+        """Start the threads; all but the first are parked until there is work for them."""
+        self._parked.extend(self.workers[self.controller.limit :])
+        for worker in self.workers:
+            worker.thread.start()
+        self._control_thread.start()
+
+    def stop(self) -> None:
+        """End every thread that is not inside the application; return when they have ended. Closes the epoll."""
+        self._is_stopping = True
+        self.nudge()
+        self._controller_call.release()
+        with self._parking:
+            parked, self._parked = self._parked, []
+        for worker in parked:
+            worker.gate.release()
+        for worker in self.workers:
+            if worker.item is None and worker.thread is not threading.current_thread():
+                worker.thread.join(timeout=1.0)
+        self._control_thread.join()
+        if not any(worker.thread.is_alive() for worker in self.workers):
+            self.epoll.close()
+            os.close(self._wake_fd)
+
+    def add(self, fd: int, item: Item, events: int) -> None:
+        """Let the epoll watch `fd` for `item`."""
+        self.items[fd] = item
+        self.epoll.register(fd, events)
+
+    def nudge(self) -> None:
+        """Have the thread that polls look at the queues, after `queue` from outside the pool."""
+        os.eventfd_write(self._wake_fd, 1)
+
+    def queue(self, item: Item) -> None:
+        """Queue an item that needs no event to go on."""
+        self._ready.append(item)
+
+    def running(self) -> Iterator[tuple[PoolThread, Item, float]]:
+        """What runs now, and since when (monotonic seconds): no lock, so each row was true at some moment."""
+        for worker in self.workers:
+            item, since = worker.item, worker.since
+            if item is not None:
+                yield worker, item, since
+
+    @property
+    def finished(self) -> int:
+        """How many requests the application has returned from."""
+        return sum(worker.finished for worker in self.workers)
+
+    @property
+    def waiting(self) -> int:
+        """How many whole requests wait for a thread."""
+        return len(self._whole)
+
+    # A thread's life
+
+    def _work(self, me: PoolThread, is_parked: bool) -> None:
+        if is_parked:
+            me.gate.acquire()
+        ready, whole, answered, slots = self._ready, self._whole, self._answered, self._slots
+        controller = self.controller
+        while not self._is_stopping:
+            if answered and (len(answered) >= BATCH or not whole or not slots or controller.limit > 1):
+                self._send_answered()
+            elif whole and slots:
+                self._run_one(me)
+            elif ready:
+                self._receive_batch()
+            elif self._poller.acquire(blocking=False):
+                try:
+                    self._poll()
+                finally:
+                    self._poller.release()
+                if controller.limit > 1 and (len(ready) > 1 or whole):
+                    self._call_another()
+                continue
+            else:
+                self._park(me)
+                continue
+            if controller.limit > 1 or self._has_excess():
+                self._balance(me)
+
+    def _send_answered(self) -> None:
+        with suppress(IndexError):  # another thread took the last one
+            while True:
+                item = self._answered.popleft()
+                self._guarded(item, item.send)
+
+    def _run_one(self, me: PoolThread) -> None:
+        try:
+            self._slots.pop()
+        except IndexError:
+            return
+        try:
+            item = self._whole.popleft()
+        except IndexError:
+            self._slots.append(None)
+            return
+        me.since = time.monotonic()
+        me.item = item
+        try:
+            if self._guarded(item, self._run, item):
+                self._answered.append(item)
+        finally:
+            me.item = None
+            me.finished += 1
+            self._slots.append(None)
+
+    def _receive_batch(self) -> None:
+        ready, whole = self._ready, self._whole
+        try:
+            for _ in range(BATCH):
+                item = ready.popleft()
+                if not self._guarded(item, item.receive):
+                    continue
+                if len(whole) < self._max_waiting:
+                    whole.append(item)
+                else:
+                    self._overflow(item)
+        except IndexError:
+            pass  # another thread took the last one
+
+    def _poll(self) -> None:
+        if self._ready or (self._whole and self._slots):
+            return  # they came while this thread was on its way here
+        events = self.epoll.poll(SWEEP_INTERVAL if len(self.items) > 1 else -1, MAX_EVENTS)
+        items, ready = self.items, self._ready
+        for fd, _ in events:
+            item = items.get(fd)
+            if item is not None:
+                ready.append(item)
+        if self._controller_rests and ready:  # behind the append: the controller looks the other way round
+            self._controller_rests = False
+            self._controller_call.release()
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_INTERVAL
+            for item in list(items.values()):
+                item.check_deadline(now)
+
+    def _guarded(self, item: Item, step: Callable[..., T], *arguments: Item) -> T | None:
+        """Take a step; a fault of ours costs the one item, not the thread and all that it would have served."""
+        try:
+            return step(*arguments)
+        except Exception:
+            log.exception("a fault of the server itself; the connection is closed")
+            with suppress(Exception):
+                item.close()
+            return None
+
+    # Who is active
+
+    def _has_excess(self) -> bool:
+        return len(self.workers) - len(self._parked) > self.controller.limit
+
+    def _balance(self, me: PoolThread) -> None:
+        """Behind each step while more than one thread may be active: park if there are too many, else call one."""
+        if self._has_excess():
+            self._park(me)
+        elif self._ready or len(self._whole) or not self._poller.locked():
+            self._call_another()
+
+    def _park(self, me: PoolThread) -> None:
+        """Wait until called, unless this thread would be missed."""
+        with self._parking:
+            active = len(self.workers) - len(self._parked)
+            if self._is_stopping or active <= 1:
+                return
+            if active <= self.controller.limit and not self._poller.locked():
+                return  # nobody polls any more
+            self._parked.append(me)
+        me.gate.acquire()
+        self._send_answered()  # called because somebody is stuck: its batch must not wait
+
+    def _call_another(self) -> None:
+        with self._parking:
+            if not self._parked or len(self.workers) - len(self._parked) >= self.controller.limit:
+                return
+            worker = self._parked.pop()
+        worker.gate.release()
+
+    # The controller's thread
+
+    def _control(self) -> None:
+        controller = self.controller
+        while not self._is_stopping:
+            time.sleep(RESCUE_INTERVAL)
+            is_polled = self._poller.locked()
+            has_work = self._has_work()
+            if is_polled and not has_work:
+                controller.rest()
+                self._rest()
+                continue
+            look = Look(
+                wall=time.monotonic(),
+                cpu=time.process_time(),
+                finished=self.finished,
+                is_polled=is_polled,
+                has_work=has_work,
+            )
+            if controller.look(look) > 1 and not is_polled:
+                self._call_another()
+
+    def _has_work(self) -> bool:
+        return bool(self._ready or self._whole or self._answered or len(self._slots) < len(self.workers) - 1)
+
+    def _rest(self) -> None:
+        """Sleep until a thread leaves the epoll with events."""
+        self._controller_rests = True
+        if self._poller.locked() and not self._has_work() and not self._is_stopping:
+            self._controller_call.acquire()
+        self._controller_rests = False
