@@ -49,6 +49,12 @@ def test_start_goes_from_migrations_to_application_to_nginx(compose_file):
     assert services["migrate"]["restart"] == "no"
 
 
+def test_migrations_run_in_the_application_s_own_image(compose_file):
+    services = compose_file["services"]
+    assert services["migrate"]["image"] == services["app"]["image"]
+    assert [name for name in SERVICES if "build" in services[name]] == ["nginx", "app"]
+
+
 @pytest.mark.parametrize("name", ["nginx", "app"])
 def test_health_check_is_in_exec_form(compose_file, name):
     check = compose_file["services"][name]["healthcheck"]
@@ -100,8 +106,7 @@ def test_env_example_shows_the_defaults_of_the_compose_file(repository):
 
 def test_project_outside_the_checkout_is_a_build_context_of_its_own(repository):
     override = yaml.safe_load((repository / "deploy/compose/project.yml").read_text())
-    for service in ("app", "migrate"):
-        assert override["services"][service]["build"]["additional_contexts"].keys() == {"project"}
+    assert override["services"]["app"]["build"]["additional_contexts"].keys() == {"project"}
     assert re.search(r"^FROM scratch AS project$", (repository / "Dockerfile").read_text(), re.M)
 
 

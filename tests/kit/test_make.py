@@ -65,3 +65,9 @@ def test_make_up_without_docker_says_so_and_names_the_other_way(repository, tmp_
     done = call(repository, "deploy/bin/compose", "up", PATH=str(tmp_path / "bin"))
     assert done.returncode == 2
     assert "`make run` needs neither" in done.stderr
+
+
+@pytest.mark.docker
+def test_make_up_with_an_unknown_backend_lists_the_known_and_starts_nothing(repository):
+    done = call(repository, "deploy/bin/compose", "up", BACKEND="nope")
+    assert (done.returncode, done.stderr) == (2, "compose: BACKEND 'nope': one of gunicorn ropewalk\n")

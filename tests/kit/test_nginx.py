@@ -129,7 +129,10 @@ def test_application_can_have_nginx_send_an_uploaded_file(plain):
     answer = plain.request("/accel?name=a.txt")
     assert (answer.status, answer.content) == (200, b"text")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert plain.request("/accel?name=page.html").headers.get_content_disposition() is None
+    assert answer.headers.get_content_disposition() is None
+    # what a browser would run as a page of this site
+    page = plain.request("/accel?name=page.html")
+    assert (page.headers.get_content_type(), page.headers.get_content_disposition()) == ("text/html", "attachment")
     assert plain.request("/_media/a.txt").status == 404
 
 

@@ -25,7 +25,8 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         shown = {name: value for name, value in environ.items() if isinstance(value, str)}
         content = json.dumps(shown | {"pid": os.getpid()}).encode()
     elif path == "/accel":
-        headers.append(("X-Accel-Redirect", f"/_media/{query['name'][0]}"))
+        # without a Content-Type: nginx then goes by the name
+        headers = [("X-Accel-Redirect", f"/_media/{query['name'][0]}")]
         content = b""
     elif path == "/upload":
         content = str(len(environ["wsgi.input"].read())).encode()
