@@ -16,13 +16,14 @@ from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-from wsgiref.util import FileWrapper
+from wsgiref.util import FileWrapper as PlainWrapper
 
 from ropewalk.errors import ConfigError
 from ropewalk.http.codings import acceptable_codings
 from ropewalk.http.preconditions import Validators, Verdict, evaluate_preconditions, if_range_holds
 from ropewalk.http.ranges import ByteRange, Unsatisfiable, select_range
 from ropewalk.wsgi.directory import Directory, File
+from ropewalk.wsgi.file_wrapper import FileWrapper
 from ropewalk.wsgi.media_types import MediaTypes
 
 __all__ = ["StaticFiles"]
@@ -73,7 +74,7 @@ class StaticFiles:
         except BaseException:
             representation.file.close()
             raise
-        return _send(representation.file, answer.part, environ.get("wsgi.file_wrapper", FileWrapper))
+        return _send(representation.file, answer.part, environ.get("wsgi.file_wrapper", PlainWrapper))
 
     def _find(self, environ: WSGIEnvironment) -> _Representation | None:
         try:
@@ -214,8 +215,9 @@ def _refusal(status: str, headers: list[tuple[str, str]]) -> _Answer:
 
 
 def _send(file: File, part: ByteRange, file_wrapper: Callable[..., Iterable[bytes]]) -> Iterable[bytes]:
-    """The content: nothing behind the part is ever read, whichever server's wrapper reads it."""
-    readable = _Part(file.descriptor, part.length)
+    """The content. Our own server sends no more than Content-Length promises, and a plain file by sendfile(2);
+    for any other the file ends where the part ends."""
+    readable = io.FileIO(file.descriptor, "rb") if file_wrapper is FileWrapper else _Part(file.descriptor, part.length)
     try:
         readable.seek(part.first)
         return file_wrapper(readable, BLOCK_BYTES)
@@ -225,8 +227,7 @@ def _send(file: File, part: ByteRange, file_wrapper: Callable[..., Iterable[byte
 
 
 class _Part(io.FileIO):
-    """An open file that ends where a part of it ends. It has a descriptor that stands at the beginning of the
-    part, so a server that knows Content-Length may send it without reading."""
+    """An open file that ends where a part of it ends."""
 
     def __init__(self, descriptor: int, length: int) -> None:
         super().__init__(descriptor, "rb")

@@ -17,6 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ropewalk.errors import ConfigError
+from ropewalk.wsgi.file_wrapper import FileWrapper as OwnWrapper
+from ropewalk.wsgi.file_wrapper import plain_range
 from ropewalk.wsgi.static import FOREVER, REVALIDATE, StaticFiles
 
 CSS = b"body { color: teal }\n" * 20000
@@ -315,26 +317,20 @@ def test_file_that_grew_after_it_was_opened_is_sent_as_long_as_was_said(root: Pa
     iterable.close()  # type: ignore[attr-defined]
 
 
-def test_wrapper_is_given_a_descriptor_that_stands_at_the_part(root: Path) -> None:
-    """What a server needs to send the part with sendfile(2)."""
+def test_our_own_wrapper_is_given_a_file_that_sendfile_can_send(root: Path) -> None:
     static = StaticFiles(application, {"/static/": str(root)})
-    given_files: list[Any] = []
-
-    def file_wrapper(file: Any, block_bytes: int) -> list[bytes]:
-        given_files.append(file)
-        return []
-
     environ: dict[str, Any] = {
         "PATH_INFO": "/static/css/base.css",
         "HTTP_RANGE": "bytes=5-9",
-        "wsgi.file_wrapper": file_wrapper,
+        "wsgi.file_wrapper": OwnWrapper,
     }
     setup_testing_defaults(environ)
-    static(environ, lambda *_: None)  # type: ignore[arg-type,return-value]
-    with given_files[0] as file:
-        assert file.tell() == os.lseek(file.fileno(), 0, os.SEEK_CUR) == 5
-        assert file.read() == CSS[5:10]
-        assert file.read() == b""
+    wrapper = static(environ, lambda *_: None)  # type: ignore[arg-type,return-value]
+    assert isinstance(wrapper, OwnWrapper)
+    found = plain_range(wrapper.filelike)
+    assert found is not None
+    assert (found.offset, found.octets) == (5, len(CSS) - 5)
+    wrapper.close()
 
 
 def test_file_is_closed_when_start_response_or_the_wrapper_raises(root: Path) -> None:
