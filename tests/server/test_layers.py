@@ -1,0 +1,166 @@
+"""Imports point downwards only: which part of the server may know which other part, and which it must not.
+
+The sources are read, not run, so an import inside a function or for type checkers alone counts too: it is
+knowledge all the same.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import ropewalk
+
+ROOT = Path(ropewalk.__file__).parent
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "http": {"errors"},
+    "net": {"errors", "http", "observe.log"},
+    "wsgi": {"errors", "http", "net", "observe.log", "__init__"},  # SERVER_SOFTWARE names the version
+    "threads": {"errors", "observe.log"},
+    "process": {"errors", "observe.log"},
+    "observe": {"errors"},
+    # Settings are checked by the parts that they are for; --version names the version.
+    "config": {"errors", "net", "observe", "__init__"},
+}
+"""Besides itself: parts, or single modules of them. The layers in their order, then the edges.
+
+Every layer but the pure one writes to the one log of the process; what it writes to, the edges decide."""
+
+COMPOSITION = {"__init__", "__main__", "cli", "server", "service"}
+"""Where the parts are put together: in this process, for embedding (`server`, `service`), or for the command."""
+
+MUST_NOT_IMPORT: dict[str, set[str]] = {
+    "http": {
+        *("asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "select", "selectors", "signal"),
+        *("socket", "ssl", "subprocess", "tempfile", "threading", "time", "wsgiref"),
+    },
+    "net": {"multiprocessing", "signal", "subprocess", "wsgiref"},
+    "wsgi": {"multiprocessing", "select", "selectors", "signal", "ssl", "subprocess"},
+    "threads": {"http", "multiprocessing", "signal", "subprocess", "wsgiref"},
+    "process": {"http", "wsgiref"},
+}
+"""Modules of the standard library that would tell a layer what it must not know."""
+
+
+def part_of(module: str) -> str:
+    """The part of the server that a dotted name is in: `ropewalk.net.listen` is in `net`."""
+    return module.split(".")[1] if "." in module else "__init__"
+
+
+def may_import(part: str, name: str) -> bool:
+    """`name` is a dotted name below `ropewalk`."""
+    allowed = {part, *MAY_IMPORT[part]}
+    return part_of(name) in allowed or name.removeprefix("ropewalk.") in allowed
+
+
+def is_part(name: str) -> bool:
+    return (ROOT / name).is_dir() or (ROOT / f"{name}.py").is_file()
+
+
+def imports(module: str, source: str) -> Iterator[tuple[int, str]]:
+    """The line and the dotted name of every import, the relative ones made absolute."""
+    package = module.split(".")
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Import(names=names):
+                yield from ((node.lineno, each.name) for each in names)
+            case ast.ImportFrom(module=name, names=names, level=level):
+                if level:
+                    name = ".".join([*package[:-level], *([name] if name else [])])
+                for each in names:
+                    is_submodule = name == "ropewalk" and is_part(each.name)
+                    yield node.lineno, f"{name}.{each.name}" if is_submodule else str(name)
+            case ast.Call(
+                func=ast.Name(id=called) | ast.Attribute(attr=called), args=[ast.Constant(value=str(name)), *_]
+            ):
+                if called in ("import_module", "__import__"):
+                    yield node.lineno, name
+
+
+def violations(module: str, source: str) -> list[str]:
+    """What a module imports and must not; `module` is its dotted name, with `.__init__` for a package's own."""
+    part = part_of(module)
+    if part not in MAY_IMPORT and part not in COMPOSITION:
+        return [f"{module}: {part} has no place among the layers"]
+    found = []
+    for line, name in imports(module, source):
+        top = name.partition(".")[0]
+        if top == "ropewalk":
+            if part not in COMPOSITION and not may_import(part, name):
+                found.append(f"{module}:{line}: {part} must not know {name}")
+        elif top not in sys.stdlib_module_names:
+            found.append(f"{module}:{line}: {name} is not of the standard library")
+        elif top in MUST_NOT_IMPORT.get(part, ()):
+            found.append(f"{module}:{line}: {part} must not know {name}")
+    return found
+
+
+def module_name(path: Path) -> str:
+    return ".".join(("ropewalk", *path.relative_to(ROOT).with_suffix("").parts))
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=module_name)
+def test_module_knows_only_what_is_below_it(path: Path) -> None:
+    assert violations(module_name(path), path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("ropewalk.http.head", "import ropewalk.net.address"),
+        ("ropewalk.http.head", "from ropewalk import wsgi"),
+        ("ropewalk.http.head", "from ropewalk.config import Settings"),
+        ("ropewalk.http.head", "from ropewalk import __version__"),
+        ("ropewalk.http.head", "from .. import net"),
+        ("ropewalk.http.__init__", "from ..net import address"),
+        ("ropewalk.http.head", "from ..net.address import TcpAddress"),
+        ("ropewalk.http.head", "import re, socket"),
+        ("ropewalk.http.head", "import os.path"),
+        ("ropewalk.http.head", "from time import monotonic"),
+        ("ropewalk.http.head", "def f():\n    import threading"),
+        ("ropewalk.http.head", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import logging"),
+        ("ropewalk.http.head", "import importlib\nimportlib.import_module('ropewalk.net')"),
+        ("ropewalk.http.head", "__import__('select')"),
+        ("ropewalk.net.connection", "from ropewalk.wsgi.environ import make_environ"),
+        ("ropewalk.net.connection", "import ropewalk.process.master"),
+        ("ropewalk.net.connection", "from ropewalk.threads import pool"),
+        ("ropewalk.http.head", "from ropewalk.observe.log import get_logger"),
+        ("ropewalk.net.connection", "from ropewalk.observe.access import AccessLog"),
+        ("ropewalk.wsgi.environ", "from ropewalk.process.worker import run_worker"),
+        ("ropewalk.wsgi.environ", "from ropewalk.threads import pool"),
+        ("ropewalk.wsgi.environ", "import select"),
+        ("ropewalk.threads.pool", "import ropewalk.http"),
+        ("ropewalk.threads.pool", "from ropewalk.wsgi import loader"),
+        ("ropewalk.threads.pool", "from ropewalk.net.connection import Connection"),
+        ("ropewalk.process.master", "from ropewalk.http.head import parse_head"),
+        ("ropewalk.process.master", "from ropewalk.service import Service"),
+        ("ropewalk.process.master", "from ropewalk.cli import main"),
+        ("ropewalk.errors", "from ropewalk.http import head"),
+        ("ropewalk.config.load", "from ropewalk.cli import main"),
+        ("ropewalk.cli", "import h11"),
+        ("ropewalk.helper", ""),
+    ],
+)
+def test_planted_violation_is_found(module: str, source: str) -> None:
+    assert len(violations(module, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("ropewalk.http.head", "import re\nfrom . import grammar\nfrom ropewalk.errors import ProtocolError"),
+        ("ropewalk.http.__init__", "from .head import parse_head"),
+        ("ropewalk.net.connection", "import socket, select, time\nfrom ropewalk.http.head import parse_head"),
+        ("ropewalk.net.connection", "from ropewalk.observe.log import get_logger"),
+        ("ropewalk.cli", "from ropewalk import http, net, wsgi, threads, process, __version__"),
+        ("ropewalk.wsgi.loader", "import importlib\nimportlib.import_module(name)"),
+    ],
+)
+def test_proper_import_is_no_violation(module: str, source: str) -> None:
+    assert violations(module, source) == []
