@@ -65,8 +65,8 @@ class SignalInbox:
     def abandon(self) -> None:
         """Undo the parent's inbox in a forked child, while signals are blocked.
 
-        TERM and QUIT then end the child, which is still booting. The others do nothing to it: a terminal sends
-        INT to master and worker alike, and the master decides.
+        TERM then ends the child, which is still booting. The others do nothing to it: a terminal sends INT and
+        QUIT to master and worker alike, and the master decides.
         """
         signal.set_wakeup_fd(-1)
         for number in self._old_handlers:
@@ -101,7 +101,7 @@ def name_of(number: int) -> str:
         return f"signal {number}"
 
 
-_DEFAULT_IN_A_CHILD = (signal.SIGTERM, signal.SIGQUIT, signal.SIGCHLD)
+_DEFAULT_IN_A_CHILD = (signal.SIGTERM, signal.SIGCHLD)
 
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:

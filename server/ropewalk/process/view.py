@@ -44,7 +44,11 @@ class WorkerView:
         was_booting = self.state is WorkerState.BOOTING
         self.move(WorkerState.CLOSING)
         self.kill_deadline = now + KILL_MARGIN_SECONDS
-        self._send(signal.SIGTERM if was_booting else signal.SIGQUIT)
+        self._send(signal.SIGQUIT)
+        if was_booting:
+            # It ignores QUIT while it boots and TERM ends it; if it is ready by now, and its report on the way
+            # here, QUIT closes it.
+            self._send(signal.SIGTERM)
 
     def kill(self) -> None:
         self.move(WorkerState.KILLED)

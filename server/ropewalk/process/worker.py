@@ -75,10 +75,9 @@ def run_worker(program: Program, options: ProcessOptions, reports: int, lifeline
         send_report(reports, BootFailed(*_explain(error)))
         return BOOT_FAILED_STATUS
     log.debug("Worker ready (pid: %d)", os.getpid())
-    if send_report(reports, Ready()):
-        _Life(service, options, inbox, reports, lifeline).live()
-    else:
-        service.close()
+    # Whether or not there is a master to read it: if there is none any more, the lifeline tells.
+    send_report(reports, Ready())
+    _Life(service, options, inbox, reports, lifeline).live()
     program.finish()
     log.info("Worker exiting (pid: %d)", os.getpid())
     return 0

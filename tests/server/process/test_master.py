@@ -185,8 +185,9 @@ def test_a_stuck_worker_is_replaced_once_another_is_ready(
     master.running.wait_line(f"Worker timeout .pid: {stuck}.: wait never has run for")
     master.running.wait_line("What every thread is doing")
     master.running.wait_line("in serve")  # the stack of the thread that is stuck
-    output = master.running.output
-    assert output.index(f"Worker ready (pid: {fresh})") < output.index("1 requests did not finish")
+    aborted = master.running.wait_line("1 requests did not finish")
+    ready = master.running.wait_line(rf"Worker ready \(pid: {fresh}\)")
+    assert ready.start() < aborted.start()
 
 
 def test_a_stuck_worker_serves_on_while_its_replacement_cannot_boot(start_master: StartMaster, tmp_path: Path) -> None:
