@@ -11,11 +11,15 @@ import fcntl
 import os
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
 __all__ = ["DEFAULT_MODE", "UnixListener", "open_unix_listener"]
+
+LOCK_TIMEOUT: Final = 2.0
+"""Seconds to wait for another server that starts; it holds the lock for some system calls."""
 
 DEFAULT_MODE: Final = 0o666
 """Connecting needs write permission, and the proxy in front is usually another user. gunicorn's umask of 0
@@ -117,8 +121,8 @@ def _alone_in(directory: str) -> Iterator[None]:
     """Hold the directory's lock, so that of two servers that start at once neither removes the file that the
     other has bound and does not listen on yet.
 
-    A directory that can not be locked at once (no permission to read it, a lock of somebody else's) is used
-    without: the lock closes a window of microseconds, it is not a reason to fail.
+    A directory that can not be locked (no permission to read it, a lock of somebody else's) is used without: the
+    lock closes a window of microseconds, it is not a reason to fail.
     """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -126,8 +130,20 @@ def _alone_in(directory: str) -> Iterator[None]:
         yield
         return
     try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _wait_lock(descriptor)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_lock(descriptor: int) -> None:
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return None
+        except OSError:  # a file system without locks
+            return None
+        time.sleep(0.005)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
@@ -9,13 +10,13 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from ropewalk.errors import ConfigError
-from ropewalk.net import inherited
+from ropewalk.net import inherited, socket_file
 from ropewalk.net.listen import close_listeners, describe, inherited_listeners, open_listeners
 
 
@@ -310,41 +311,52 @@ def test_file_that_was_removed_meanwhile_is_no_error_at_close(tmp_path: Path) ->
 def test_of_servers_that_start_at_once_one_has_the_unix_socket(tmp_path: Path) -> None:
     """A stale file, many starts: exactly one wins, and its socket answers at the end."""
     path = tmp_path / "x.sock"
-    leave_stale(path)
     script = (
         "import sys\n"
         "from ropewalk.errors import ConfigError\n"
         "from ropewalk.net.listen import open_listeners, close_listeners\n"
-        "sys.stdin.readline()\n"
-        "try: listeners = open_listeners(['unix:' + sys.argv[1]], backlog=64)\n"
-        "except ConfigError: print('lost', flush=True)\n"
-        "else:\n"
-        "    print('won', flush=True)\n"
+        "for line in sys.stdin:\n"
+        "    try: listeners = open_listeners(['unix:' + sys.argv[1]], backlog=64)\n"
+        "    except ConfigError: listeners = []\n"
+        "    print(len(listeners), flush=True)\n"
         "    sys.stdin.readline()\n"
         "    close_listeners(listeners)\n"
+        "    print('closed', flush=True)\n"
     )
-    servers = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(4)
-    ]
-    pipes = [(server.stdin, server.stdout) for server in servers]
-    for stdin, _ in pipes:
-        assert stdin is not None
-        stdin.write("go\n")
-        stdin.flush()
-    answers = [stdout.readline() for _, stdout in pipes if stdout is not None]
-    assert sorted(answers) == ["lost\n"] * 3 + ["won\n"]
-    with socket.socket(socket.AF_UNIX) as client:
-        client.connect(str(path))
-    for server in servers:
-        server.communicate()
-        assert server.returncode == 0
-    assert not path.exists()
+    command = [sys.executable, "-c", script, str(path)]
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+            for _ in range(4)
+        ]
+
+        def ask_all(line: str) -> list[str]:
+            for server in servers:
+                assert server.stdin is not None
+                server.stdin.write(line)
+                server.stdin.flush()
+            return sorted(server.stdout.readline().strip() for server in servers if server.stdout is not None)
+
+        for _ in range(20):
+            leave_stale(path)
+            assert ask_all("open\n") == ["0", "0", "0", "1"]
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+            assert ask_all("close\n") == ["closed"] * 4
+            assert not path.exists()
+
+
+def test_lock_of_somebody_else_does_not_keep_a_server_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket_file, "LOCK_TIMEOUT", 0)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with listening(f"unix:{tmp_path}/x.sock") as [listener]:
+            assert can_connect(listener)
+    finally:
+        os.close(descriptor)
 
 
 # Descriptors of the parent
