@@ -19,16 +19,7 @@ START_TIMEOUT = 60.0
 STOP_TIMEOUT = 20.0
 
 COMMANDS = {
-    "ropewalk": [
-        sys.executable,
-        "-m",
-        "gunicorn",
-        "--no-control-socket",
-        "--worker-class=gthread",
-        "--keep-alive=75",
-        "--workers=1",
-        "--threads=8",
-    ],
+    "ropewalk": [sys.executable, "-m", "ropewalk", "--workers=1", "--threads=8"],
     "gunicorn": [
         *(sys.executable, "-m", "gunicorn", "--workers=1", "--threads=8", "--worker-class=gthread"),
         *("--keep-alive=75", "--no-control-socket"),  # as deploy/ starts it

@@ -38,6 +38,7 @@ class Intended:
         return getattr(self, backend) == found
 
 
+_CLOSED = ["closed by the server"]
 _KEPT = ["kept, and then 200 OK 'ok\\n'"]
 _UNREAD = (
     "gunicorn ends the connection when the application has not read the body, though it has said keep-alive; "
@@ -47,8 +48,7 @@ _NO_LENGTH = (
     "gunicorn gives the application of a chunked body no CONTENT_LENGTH, and Django then takes the body for empty; "
     "ropewalk gives the length of the decoded body, so that chunked bodies simply work"
 )
-
-EMPTY = {"length": 0, "sha256": hashlib.sha256().hexdigest()}
+_WORDS = "the application is not asked, so the page is the server's own"
 
 
 def _body(content: bytes) -> dict[str, Any]:
@@ -76,25 +76,89 @@ def intended(exchange: str, what: str, ropewalk: Any, gunicorn: Any, reason: str
 
 
 # Chunked bodies; behind nginx, which gives every request a length, there is no difference.
-_HEMP = b"hemp" + b"tar" * 1000 + b"x"
-intended("chunked_body", "json body", _body(_HEMP), EMPTY, _NO_LENGTH, where=(PROCESSES,))
-intended("chunked_body", "json headers.Content-Length", "3005", None, _NO_LENGTH, where=(PROCESSES,))
-_TINY = "chunked_body_in_many_small_chunks"
-intended(_TINY, "json body", _body(b"y" * 2000), EMPTY, _NO_LENGTH, where=(PROCESSES,))
-intended(_TINY, "json headers.Content-Length", "2000", None, _NO_LENGTH, where=(PROCESSES,))
-_TRAILERS = "chunked_body_with_trailers"
-intended(_TRAILERS, "json body", _body(b"hemp"), EMPTY, _NO_LENGTH, where=(PROCESSES,))
-intended(_TRAILERS, "json headers.Content-Length", "4", None, _NO_LENGTH, where=(PROCESSES,))
-_EMPTY = "chunked_body_that_is_empty"
-intended(_EMPTY, "json headers.Content-Length", "0", None, _NO_LENGTH, where=(PROCESSES,))
-for _exchange, _location in {"chunked_form": "/", "upload_in_chunks": "/papers"}.items():
-    _refused = _answer("403 Forbidden", body=b"This form is not from here")
-    _taken = _answer("302 Found", location=_location)
-    intended(_exchange, "answer", _taken, _refused, _NO_LENGTH, where=(PROCESSES,))
+_DECODED = "the body that the application reads is decoded, so it is told no transfer coding"
+for _exchange, _content in {
+    "chunked_body": b"hemp" + b"tar" * 1000 + b"x",
+    "chunked_body_in_many_small_chunks": b"y" * 2000,
+    "chunked_body_with_trailers": b"hemp",
+    "chunked_body_that_is_empty": b"",
+}.items():
+    intended(_exchange, "json body", _body(_content), _body(b""), _NO_LENGTH, where=(PROCESSES,))
+    _length = str(len(_content))
+    intended(_exchange, "json headers.Content-Length", _length, None, _NO_LENGTH, where=(PROCESSES,))
+    intended(_exchange, "json headers.Transfer-Encoding", None, "chunked", _DECODED, where=(PROCESSES,))
+_REFUSED = _answer("403 Forbidden", body=b"This form is not from here")
+_FORM = _answer("422 Unprocessable Entity", body=b"at least one letter")
+intended("chunked_form", "answer", _FORM, _REFUSED, _NO_LENGTH, where=(PROCESSES,))
+_TAKEN = _answer("302 Found", location="/papers")
+intended("upload_in_chunks", "answer", _TAKEN, _REFUSED, _NO_LENGTH, where=(PROCESSES,))
+intended("upload_in_chunks", "endings", _KEPT, ["ended against its word"], _UNREAD, where=(PROCESSES,))
 
 # Bodies that the application leaves
 for _exchange in ("form_that_is_too_large", "large_body_that_nobody_reads"):
     intended(_exchange, "endings", _KEPT, ["ended against its word"], _UNREAD, where=(PROCESSES,))
+_EARLY = (
+    "gunicorn answers and closes before nginx has sent the whole body, and the answer may be lost: nginx then makes "
+    "a 502 of it; ropewalk has the whole body before the application runs"
+)
+_ANSWERED = _answer("400 Bad Request", body=b"That was not understood")
+_LOST = Like(lambda seen: seen.status in ("502 Bad Gateway", "400 Bad Request"))
+intended("form_that_is_too_large", "answer", _ANSWERED, _LOST, _EARLY, where=(CONTAINERS,))
+
+# What the server itself refuses: the status mostly the same, the page in each one's own words
+_BAD = ("400 Bad Request", "400 Bad Request")
+_OK = "200 OK"
+_REFUSALS = {
+    "a field that is too large": ("431 Request Header Fields Too Large",) * 2,
+    "too many fields": ("431 Request Header Fields Too Large",) * 2,
+    "a target that is too long": ("414 URI Too Long",) * 2,
+    "two hosts": _BAD,
+    "a signed length": _BAD,
+    "two lengths": _BAD,
+    "a length and a transfer coding": _BAD,
+    "a blank before the colon": _BAD,
+    "lines that end with LF": _BAD,
+    "a folded line": _BAD,
+    "a NUL in a field": _BAD,
+    "a TLS greeting": _BAD,
+    "an expectation nobody knows": ("417 Expectation Failed",) * 2,
+    "no host": ("400 Bad Request", _OK),  # RFC 9112, section 3.2: MUST be 400
+    "a fragment": ("400 Bad Request", _OK),  # RFC 9112, section 3.2.1: no part of a target
+    "an unknown transfer coding": ("501 Not Implemented", "501 Bad Request"),  # RFC 9112, section 6.1
+    "HTTP/2.0 in a request line": ("505 HTTP Version Not Supported", "400 Bad Request"),
+    "a method in small letters": (_OK, "400 Bad Request"),  # a token like any other: RFC 9110, section 9.1
+}
+for _exchange, (_ours, _theirs) in _REFUSALS.items():
+    intended(_exchange, "answer", _answer(_ours), _answer(_theirs), _WORDS, where=(PROCESSES,))
+    if _OK in (_ours, _theirs):
+        _ends = [_KEPT if _status == _OK else _CLOSED for _status in (_ours, _theirs)]
+        intended(_exchange, "endings", *_ends, _WORDS, where=(PROCESSES,))
+intended("a path with raw octets", "answer", _answer(_BAD[0]), _answer(_BAD[1]), _WORDS)
+
+# Fields that come twice
+_JOINED = (
+    'fields of one name are joined by ", " (RFC 9110, section 5.3: "for consistency"); gunicorn leaves out the blank'
+)
+intended("a field twice", "json headers.X-Twice", "one, two", "one,two", _JOINED)
+_COOKIES = (
+    'Cookie is joined by "; " (RFC 9113, section 8.2.3): joined by a comma, two cookies become one that nobody sent'
+)
+intended("two Cookie fields", "json headers.Cookie", "a=1; b=2", "a=1,b=2", _COOKIES)
+
+# Versions and connections
+_VERSION = "the version in the status line is the server's own, 1.1, whatever the request's (RFC 9110, section 6.2)"
+for _rest in ("", " without a host", " by HEAD", " and a stream", " and a body", " that keeps the connection"):
+    intended(f"HTTP/1.0{_rest}", "version", "HTTP/1.1", "HTTP/1.0", _VERSION, where=(PROCESSES,))
+_LIST = "Connection is a list (RFC 9110, section 7.6.1); gunicorn finds close only where it stands alone"
+intended("Connection with several options", "endings", _CLOSED, _KEPT, _LIST, where=(PROCESSES,))
+_NOTHING = "the application is done before anything was sent, so the length is known: 0"
+for _exchange in ("a stream of nothing", "a redirect that appends a slash", "health by POST"):
+    intended(_exchange, "framing", "length", "chunked", _NOTHING)
+    intended(_exchange, "field Content-Length", "0", None, _NOTHING)
+_VARY = (
+    "nginx could compress a body of unknown length, and says so; it knows that there is nothing to compress in 0 bytes"
+)
+intended("a stream of nothing", "field Vary", None, "Accept-Encoding", _VARY, where=(CONTAINERS,))
 
 # The page about the server
 _OWN = "each tells about itself"

@@ -1,7 +1,7 @@
 """What of an answer is compared, and what of it differs from one run to the next and is masked.
 
 Masked, and nothing else: Date and Server, connection management (compared as behaviour instead: see
-Visitor.leave), tokens and session keys, ids made at random, and moments of this year. Lengths stay.
+Visitor.leave), tokens and session keys, ids made at random, and moments of this year.
 """
 
 import dataclasses
@@ -21,6 +21,10 @@ _MASKS = [
     (re.compile(rb"(?!%s)[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}" % str(PAPER).encode()), b"*uuid*"),
     (re.compile(rb"(?!%d)\b20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:.+]{5,32}" % YEAR), b"*moment*"),
     (re.compile(rb"\b[0-9]{1,2} [A-Z][a-z]+ (?!%d)20[0-9]{2}, [0-9]{2}:[0-9]{2}" % YEAR), b"*moment*"),
+    # what nginx adds, as /api/echo tells it
+    (re.compile(rb'("X-Request-Id": ")[0-9a-f]{32}'), rb"\1*"),
+    (re.compile(rb'("X-Request-Start": "t=)[0-9.]+'), rb"\1*"),
+    (re.compile(rb'("X-(?:Real-Ip|Forwarded-For)": ")[0-9a-f.:]+'), rb"\1*"),
 ]
 _COOKIE_VALUE = re.compile(r"^(csrftoken|sessionid|messages)=[^;]+(?=;)")
 _EXPIRES = re.compile(r"(?i)expires=(?!Thu, 01 Jan 1970)[^;]+")
@@ -44,7 +48,7 @@ class Seen:
         for pattern, mask in _MASKS:
             body = pattern.sub(mask, body)
         fields = [
-            (name, _masked_field(name.lower(), value, etag=body != answer.body))
+            (name, _masked_field(name.lower(), value, answer.body, body))
             for name, value in answer.fields
             if name.lower() not in NOT_COMPARED
         ]
@@ -85,11 +89,14 @@ class Seen:
         return value
 
 
-def _masked_field(name: str, value: str, *, etag: bool) -> str:
+def _masked_field(name: str, value: str, body: bytes, masked: bytes) -> str:
     if name == "set-cookie":
         return _EXPIRES.sub("expires=*", _COOKIE_VALUE.sub(r"\1=*", value))
-    if name == "etag" and etag:  # the hash of a body that has something masked in it
-        return "*"
+    if name == "etag" and body != masked:
+        return "*"  # the hash of a body that has something masked in it
+    if name == "content-length" and body != masked:
+        assert int(value) == len(body)
+        return str(len(masked))
     if name == "location":
         value = _MASKS[1][0].sub(b"*uuid*", value.encode()).decode()
     return _MOMENT.sub("*moment*", value)
