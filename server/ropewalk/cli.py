@@ -102,7 +102,7 @@ def serve(loaded: Loaded) -> None:
         at_the_end.callback(close_listeners, listeners)
         for listener in listeners:
             log.info("Listening at: %s (%d)", describe(listener), master_pid)
-        log.info("Using %d workers with up to %d threads each", settings.workers, settings.threads)
+        log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
         options = ProcessOptions(settings.workers, settings.timeout, settings.graceful_timeout)
         try:
             Master(WorkerProgram(settings, listeners, pid_file), options).run()
@@ -138,7 +138,8 @@ class WorkerProgram:
         )
 
     def finish(self) -> None:
-        """Write out the access log."""
+        """Write out the access log, and let go of the sockets."""
+        close_listeners(self.listeners)
         if self.access_log is not None:
             self.access_log.close()
 

@@ -74,10 +74,11 @@ class SignalInbox:
         self._reader.close()
         self._writer.close()
 
-    def close(self) -> None:
-        """Give the signals back as they were found."""
-        for number, handler in self._old_handlers.items():
-            signal.signal(number, handler)
+    def close(self, *, is_process_ending: bool = False) -> None:
+        """Give the signals back as they were found; or leave them without effect while the process ends."""
+        if not is_process_ending:
+            for number, handler in self._old_handlers.items():
+                signal.signal(number, handler)
         signal.set_wakeup_fd(self._old_descriptor)
         self._reader.close()
         self._writer.close()

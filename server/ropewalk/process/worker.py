@@ -79,6 +79,7 @@ def run_worker(program: Program, options: ProcessOptions, reports: int, lifeline
     send_report(reports, Ready())
     _Life(service, options, inbox, reports, lifeline).live()
     program.finish()
+    inbox.close(is_process_ending=True)
     log.info("Worker exiting (pid: %d)", os.getpid())
     return 0
 

@@ -62,7 +62,10 @@ def serve(start: Callable[..., Any], tmp_path: Path) -> Callable[..., Server]:
     (tmp_path / "shop.py").write_text(APPLICATION)
 
     def serve(*arguments: str, **env: str) -> Server:
-        command = (sys.executable, "-m", "ropewalk", "-b", "127.0.0.1:0", "--log-level", "debug", *arguments, "shop")
+        command = (
+            *(sys.executable, "-W", "error", "-m", "ropewalk", "-b", "127.0.0.1:0"),
+            *("--log-level", "debug", *arguments, "shop"),
+        )
         return Server(start(*command, env=env))
 
     return serve
@@ -93,6 +96,7 @@ def test_term_finishes_the_request_in_flight_and_leaves_nothing_behind(
     assert server.running.wait_exit() == 0
     assert "Shutting down: Master" in server.running.output
     assert "Traceback" not in server.running.output
+    assert "Warning" not in server.running.output  # nothing was left open
     assert not (tmp_path / "server.pid").exists()
 
 
@@ -178,5 +182,5 @@ def test_a_request_past_the_timeout_is_named_and_its_worker_replaced(
     assert wait_for_end(stuck)
     assert server.get("/")[1].split()[0] == str(fresh)
     connection.close()
-    server.running.wait_line(rf"Worker timeout \(pid: {stuck}\): GET /wait .*has run for")
+    server.running.wait_line(rf"Worker timeout \(pid: {stuck}\): GET '/wait' has run for")
     server.running.wait_line("in application")
