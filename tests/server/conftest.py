@@ -13,6 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from talking import talk
+
+__all__ = ["talk"]
 
 PATIENCE = 20.0
 """Seconds that a test waits for anything: far more than it takes, so that only a fault runs into it."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from types import TracebackType
+from types import GeneratorType, TracebackType
 from typing import Any
 
 from ropewalk.errors import ApplicationError
@@ -168,16 +168,22 @@ class Exchange:
         return True
 
     def _answer_iterable(self, iterable: Iterable[bytes]) -> bool:
-        """PEP 3333, "Buffering and Streaming": what the iterable gives is sent before it is asked for more."""
+        """PEP 3333, "Buffering and Streaming": what the iterable gives is sent before it is asked for more.
+
+        A generator is run to its end, since what stands behind its last yield is wanted too; any other iterable is
+        asked for no more than its Content-Length.
+        """
+        is_generator = type(iterable) is GeneratorType
         for content in iterable:
             if type(content) is not bytes:
                 raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
             if not content:
                 continue
-            if self._stream is None and self._is_last(content):
+            if self._stream is None and not is_generator and self._is_last(content):
                 return self._answer_whole(content)
+            is_past_end = self._left == 0
             self.write(content)
-            if self._left == 0 or self._framing is Framing.NONE:
+            if is_past_end or self._framing is Framing.NONE:
                 break
         if self._stream is None:
             return self._answer_whole(b"")

@@ -1,0 +1,108 @@
+"""A real server around an application, and a client that sends and keeps raw octets."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+import ropewalk
+
+PATIENCE = 20.0
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, address: Any) -> None:
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.sock = socket.socket(family)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(address)
+        self.received = b""
+
+    def send(self, octets: bytes) -> None:
+        self.sock.sendall(octets)
+
+    def read_all(self) -> bytes:
+        """Everything until the peer ends the connection (b"RESET" in its place when it reset it)."""
+        with contextlib.suppress(ConnectionResetError):
+            while data := self.sock.recv(65536):
+                self.received += data
+            return self.take(len(self.received))
+        return self.take(len(self.received)) + b"RESET"
+
+    def read_until(self, end: bytes) -> bytes:
+        while end not in self.received:
+            data = self.sock.recv(65536)
+            assert data, f"the connection ended after {self.received!r}"
+            self.received += data
+        return self.take(self.received.index(end) + len(end))
+
+    def take(self, count: int) -> bytes:
+        taken, self.received = self.received[:count], self.received[count:]
+        return taken
+
+    def read_answer(self) -> tuple[bytes, bytes]:
+        """The head and the content of an answer that has a Content-Length."""
+        head = self.read_until(b"\r\n\r\n")
+        found = re.search(rb"(?i)content-length: *(\d+)", head)
+        length = int(found[1]) if found else 0
+        while len(self.received) < length:
+            data = self.sock.recv(65536)
+            assert data, "the content was cut"
+            self.received += data
+        return head, self.take(length)
+
+
+class Talk:
+    """Servers and clients of one test."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    def serve(self, application: Any, **settings: Any) -> ropewalk.Server:
+        """A server of `application`, stopped at the end of the test."""
+        settings.setdefault("bind", "127.0.0.1:0")
+        settings.setdefault("threads", 4)
+        server = ropewalk.Server(application, **settings)
+        self._stack.callback(server.stop, 5)
+        server.start()
+        return server
+
+    def connect(self, server: ropewalk.Server) -> Client:
+        client = Client(server.address)
+        self._stack.callback(client.sock.close)
+        return client
+
+    def ask(self, application: Any, request: bytes = GET, **settings: Any) -> bytes:
+        """Everything that a server of `application` answers to `request` until it closes."""
+        client = self.connect(self.serve(application, **settings))
+        client.send(request)
+        return client.read_all()
+
+
+@pytest.fixture
+def talk() -> Iterator[Talk]:
+    with ExitStack() as stack:
+        yield Talk(stack)
+
+
+def answering(
+    content: Any = (b"ok",), status: str = "200 OK", headers: list[tuple[str, str]] | None = None
+) -> Callable[..., Any]:
+    """An application that always answers this; `content` may be a function that makes it."""
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        environ["wsgi.input"].read()
+        start_response(status, list(headers or []))
+        return content() if callable(content) else content
+
+    return application

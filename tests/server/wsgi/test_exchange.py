@@ -1,0 +1,475 @@
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+from wsgiref.validate import validator
+
+import pytest
+from talking import GET, Talk, answering
+
+
+def request(method: str = "GET", version: str = "1.1", close: bool = True) -> bytes:
+    fields = "Connection: close\r\n" if close and version == "1.1" else ""
+    return f"{method} / HTTP/{version}\r\nHost: x\r\n{fields}\r\n".encode()
+
+
+def content_of(answer: bytes) -> bytes:
+    return answer.split(b"\r\n\r\n", 1)[1]
+
+
+class TestFraming:
+    def test_a_list_is_answered_with_its_length(self, talk: Talk) -> None:
+        answer = talk.ask(answering([b"one", b"two"]))
+        assert b"Content-Length: 6\r\n" in answer
+        assert content_of(answer) == b"onetwo"
+
+    def test_an_iterator_is_answered_in_chunks(self, talk: Talk) -> None:
+        answer = talk.ask(answering(lambda: iter([b"one", b"", b"two"])))
+        assert b"Transfer-Encoding: chunked\r\n" in answer
+        assert content_of(answer) == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+
+    def test_an_iterator_for_http_1_0_ends_with_the_connection(self, talk: Talk) -> None:
+        answer = talk.ask(answering(lambda: iter([b"one", b"two"])), request(version="1.0"))
+        assert b"Transfer-Encoding" not in answer
+        assert b"Connection: close\r\n" in answer
+        assert content_of(answer) == b"onetwo"
+
+    def test_an_empty_iterator_is_an_empty_answer(self, talk: Talk) -> None:
+        answer = talk.ask(answering(lambda: iter([])))
+        assert b"Content-Length: 0\r\n" in answer
+
+    @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+    def test_an_answer_that_may_have_no_content_has_none(self, talk: Talk, status: str) -> None:
+        answer = talk.ask(answering([b"never"], status))
+        assert content_of(answer) == b""
+        assert b"Content-Length" not in answer
+        assert b"Transfer-Encoding" not in answer
+
+    def test_204_loses_the_content_length_that_a_framework_sets(self, talk: Talk) -> None:
+        assert b"Content-Length" not in talk.ask(answering([], "204 No Content", [("Content-Length", "0")]))
+
+    def test_head_has_the_fields_of_get_and_no_content(self, talk: Talk) -> None:
+        answer = talk.ask(answering([b"content"], headers=[("Content-Length", "7")]), request("HEAD"))
+        assert b"Content-Length: 7\r\n" in answer
+        assert content_of(answer) == b""
+
+    def test_head_of_an_iterator_has_no_content(self, talk: Talk) -> None:
+        assert content_of(talk.ask(answering(lambda: iter([b"a", b"b"])), request("HEAD"))) == b""
+
+    def test_date_and_server_are_added_once(self, talk: Talk) -> None:
+        answer = talk.ask(answering())
+        assert re.search(rb"\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", answer)
+        assert b"\r\nServer: ropewalk\r\n" in answer
+
+    def test_an_applications_own_date_and_server_stand_alone(self, talk: Talk) -> None:
+        answer = talk.ask(answering(headers=[("Date", "x"), ("server", "mine")]))
+        assert answer.count(b"Date: ") == 1
+        assert answer.lower().count(b"server: ") == 1
+
+    def test_the_server_field_can_be_left_out(self, talk: Talk) -> None:
+        assert b"Server" not in talk.ask(answering(), server_header="")
+
+    def test_keep_alive_is_told_to_http_1_0_only(self, talk: Talk) -> None:
+        client = talk.connect(talk.serve(answering()))
+        client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        assert b"Connection: keep-alive\r\n" in client.read_answer()[0]
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"Connection" not in client.read_answer()[0]
+
+
+class TestStartResponse:
+    @pytest.mark.parametrize(
+        ("status", "headers"),
+        [
+            ("200", None),
+            ("OK", None),
+            ("99 Low", None),
+            ("600 High", None),
+            ("100 Continue", None),
+            ("200 OK\r\nX: y", None),
+            (200, None),
+            (b"200 OK", None),
+            ("200 OK", [("Content-Length", "-1")]),
+            ("200 OK", [("Content-Length", "+1")]),
+            ("200 OK", [("Content-Length", "1"), ("content-length", "1")]),
+            ("200 OK", [("Content-Length", "")]),
+            ("200 OK", [("Connection", "close")]),
+            ("200 OK", [("Transfer-Encoding", "chunked")]),
+            ("200 OK", [("X-A", "a\r\nX-B: b")]),
+            ("200 OK", [("X-A", "a\nb")]),
+            ("200 OK", [("X-A", "a\0b")]),
+            ("200 OK", [("X A", "a")]),
+            ("200 OK", [("X-A: b\r\nX-C", "a")]),
+            ("200 OK", [("", "a")]),
+            ("200 OK", [("X-A", 1)]),
+            ("200 OK", [("X-A", b"a")]),
+            ("200 OK", [("X-A", "€")]),
+            ("200 OK", [["X-A", "a"]]),
+            ("200 OK", {"X-A": "a"}),
+            ("200 OK", None),
+        ],
+    )
+    def test_what_is_malformed_is_a_500(self, talk: Talk, status: Any, headers: Any) -> None:
+        if (status, headers) in (("200", None), ("200 OK", None)):
+            headers = [("X-A", "fine")]  # the two that are good, beside all that are not
+        expected = b"200" if headers == [("X-A", "fine")] else b"500"
+
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            start_response(status, [] if headers is None else headers)
+            return [b"ok"]
+
+        assert talk.ask(application).startswith(b"HTTP/1.1 " + expected)
+
+    def test_none_at_all_is_a_500(self, talk: Talk) -> None:
+        assert talk.ask(lambda environ, start_response: [b"x"]).startswith(b"HTTP/1.1 500")
+
+    def test_it_may_come_with_the_first_content(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> Any:
+            start_response("201 Created", [])
+            yield b"late"
+
+        assert talk.ask(application).startswith(b"HTTP/1.1 201 Created\r\n")
+
+    def test_twice_without_exc_info_is_a_500(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            start_response("200 OK", [])
+            start_response("200 OK", [])
+            return []
+
+        assert talk.ask(application).startswith(b"HTTP/1.1 500")
+
+    def test_exc_info_replaces_what_was_not_sent(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            import sys
+
+            start_response("200 OK", [("X-First", "1")])
+            try:
+                raise ValueError
+            except ValueError:
+                start_response("503 Sorry", [], sys.exc_info())
+            return [b"sorry"]
+
+        answer = talk.ask(application)
+        assert answer.startswith(b"HTTP/1.1 503 Sorry\r\n")
+        assert b"X-First" not in answer
+
+    def test_exc_info_is_raised_again_when_the_head_is_out(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> Any:
+            import sys
+
+            start_response("200 OK", [])
+            yield b"part"
+            try:
+                raise ValueError
+            except ValueError:
+                start_response("500 No", [], sys.exc_info())
+
+        answer = talk.ask(application)
+        assert answer.endswith(b"RESET")
+        assert b"4\r\npart\r\n" in answer
+        assert b"0\r\n\r\n" not in answer
+
+
+class TestLength:
+    def test_content_over_the_length_is_left_out(self, talk: Talk) -> None:
+        client = talk.connect(talk.serve(answering([b"12345"], headers=[("Content-Length", "3")])))
+        for _ in range(2):
+            client.send(request(close=False))
+            assert client.read_answer()[1] == b"123"
+
+    def test_an_iterator_over_the_length_is_left_out(self, talk: Talk) -> None:
+        application = answering(lambda: iter([b"12", b"345", b"6"]), headers=[("Content-Length", "3")])
+        client = talk.connect(talk.serve(application))
+        for _ in range(2):
+            client.send(request(close=False))
+            assert client.read_answer()[1] == b"123"
+
+    def test_short_content_that_is_all_there_is_a_500(self, talk: Talk) -> None:
+        assert talk.ask(answering([b"12"], headers=[("Content-Length", "3")])).startswith(b"HTTP/1.1 500")
+
+    def test_short_content_of_an_iterator_is_cut_visibly(self, talk: Talk) -> None:
+        client = talk.connect(talk.serve(answering(lambda: iter([b"1", b"2"]), headers=[("Content-Length", "3")])))
+        client.send(request(close=False) * 2)
+        answer = client.read_all()
+        assert answer.endswith(b"RESET")
+        assert answer.count(b"HTTP/1.1") == 1
+
+
+class TestWrite:
+    def test_content_goes_out_in_front_of_the_iterables(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            write = start_response("200 OK", [("Content-Length", "9")])
+            write(b"one")
+            write(b"two")
+            return [b"six"]
+
+        assert content_of(talk.ask(application)) == b"onetwosix"
+
+    def test_text_is_refused(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            start_response("200 OK", [])("text")
+            return []
+
+        assert talk.ask(application).startswith(b"HTTP/1.1 500")
+
+    def test_each_part_is_sent_before_the_next_is_asked_for(self, talk: Talk) -> None:
+        go_on = threading.Event()
+
+        def application(environ: Any, start_response: Any) -> Any:
+            start_response("200 OK", [])
+            yield b"first"
+            assert go_on.wait(20)
+            yield b"second"
+
+        client = talk.connect(talk.serve(application))
+        client.send(GET)
+        client.read_until(b"first\r\n")
+        go_on.set()
+        assert client.read_all() == b"6\r\nsecond\r\n0\r\n\r\n"
+
+
+class Closing:
+    def __init__(self, content: list[Any], closed: list[str], fails: bool = False) -> None:
+        self._content, self._closed, self._fails = content, closed, fails
+
+    def __iter__(self) -> Any:
+        for part in self._content:
+            if isinstance(part, BaseException):
+                raise part
+            yield part
+
+    def close(self) -> None:
+        self._closed.append("closed")
+        if self._fails:
+            raise SystemExit("from close")
+
+
+class TestFailure:
+    @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt(), BaseException()])
+    def test_whatever_is_raised_is_a_500_and_the_server_lives(self, talk: Talk, error: BaseException) -> None:
+        errors = [error]
+
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            if errors:
+                raise errors.pop()
+            start_response("200 OK", [])
+            return [b"alive"]
+
+        server = talk.serve(application, threads=1)
+        for expected in (b"500", b"200"):
+            client = talk.connect(server)
+            client.send(GET)
+            assert client.read_all().startswith(b"HTTP/1.1 " + expected)
+
+    def test_an_error_answer_to_head_has_no_content(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            raise ValueError
+
+        assert content_of(talk.ask(application, request("HEAD"))) == b""
+
+    @pytest.mark.parametrize("content", [[b"a", b"b"], [], [b"a", ValueError()], [ValueError()], ["text"]])
+    def test_close_is_always_called_once(self, talk: Talk, wait_for: Any, content: list[Any]) -> None:
+        closed: list[str] = []
+        talk.ask(answering(lambda: Closing(content, closed)))
+        wait_for(lambda: closed, "close()")  # a cut is seen before it
+        assert closed == ["closed"]
+
+    def test_close_is_called_when_the_peer_left(self, talk: Talk) -> None:
+        closed, is_closed = [], threading.Event()
+
+        class Endless:
+            def __iter__(self) -> Any:
+                while True:
+                    yield b"x" * 65536
+
+            def close(self) -> None:
+                closed.append(1)
+                is_closed.set()
+
+        client = talk.connect(talk.serve(answering(Endless)))
+        client.send(GET)
+        client.read_until(b"\r\n\r\n")
+        client.sock.close()
+        assert is_closed.wait(20)
+        assert closed == [1]
+
+    def test_a_close_that_raises_does_not_spoil_the_answer(self, talk: Talk) -> None:
+        closed: list[str] = []
+        answer = talk.ask(answering(lambda: Closing([b"good"], closed, fails=True)))
+        assert b"good" in answer
+        assert not answer.endswith(b"RESET")
+
+    def test_an_iterator_that_fails_midway_is_cut_visibly(self, talk: Talk) -> None:
+        answer = talk.ask(answering(lambda: Closing([b"part", ValueError()], [])))
+        assert answer.endswith(b"RESET")
+        assert b"0\r\n\r\n" not in answer
+
+    def test_what_went_wrong_stays_out_of_the_answer(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            raise ValueError("the secret")
+
+        assert b"secret" not in talk.ask(application)
+
+
+class TestFileWrapper:
+    def ask(self, talk: Talk, opened: Any, headers: list[tuple[str, str]] | None = None, ask: bytes = GET) -> bytes:
+        def application(environ: Any, start_response: Any) -> Any:
+            start_response("200 OK", headers or [])
+            return environ["wsgi.file_wrapper"](opened() if callable(opened) else opened)
+
+        return talk.ask(application, ask)
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> Path:
+        path = tmp_path / "file"
+        path.write_bytes(bytes(range(256)) * 1024)
+        return path
+
+    @pytest.mark.parametrize("size", [0, 1, 65536, 65537, 3_000_000])
+    def test_a_file_is_sent_whole(self, talk: Talk, tmp_path: Path, size: int) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(os.urandom(size))
+        answer = self.ask(talk, lambda: path.open("rb"))
+        assert b"Content-Length: %d\r\n" % size in answer
+        assert content_of(answer) == path.read_bytes()
+
+    def test_it_starts_where_the_python_file_stands(self, talk: Talk, path: Path) -> None:
+        file = path.open("rb")
+        file.read(10)  # the descriptor stands further on by the read-ahead
+        assert content_of(self.ask(talk, file)) == path.read_bytes()[10:]
+
+    def test_the_content_length_bounds_it(self, talk: Talk, path: Path) -> None:
+        for count in (100, 100_000):
+            file = path.open("rb")
+            file.seek(1000)
+            answer = self.ask(talk, file, [("Content-Length", str(count))])
+            assert content_of(answer) == path.read_bytes()[1000 : 1000 + count]
+
+    @pytest.mark.parametrize("missing", [1, 200_000])
+    def test_a_file_shorter_than_its_content_length_is_a_500(self, talk: Talk, path: Path, missing: int) -> None:
+        length = path.stat().st_size
+        file = path.open("rb")
+        file.seek(missing)
+        assert self.ask(talk, file, [("Content-Length", str(length))]).startswith(b"HTTP/1.1 500")
+
+    def test_a_decompressing_file_gives_what_it_reads(self, talk: Talk, tmp_path: Path) -> None:
+        content = b"plain text " * 50_000
+        path = tmp_path / "file.gz"
+        path.write_bytes(gzip.compress(content))
+        assert content in self.dechunk(self.ask(talk, lambda: gzip.open(path)))
+
+    def test_a_temporary_file_with_unwritten_content_is_whole(self, talk: Talk) -> None:
+        file = tempfile.TemporaryFile()
+        file.write(b"x" * 100_000)
+        file.seek(50_000)
+        file.write(b"y")
+        file.seek(0)
+        assert content_of(self.ask(talk, file)) == b"x" * 50_000 + b"y" + b"x" * 49_999
+
+    def test_any_object_with_read_will_do(self, talk: Talk) -> None:
+        class Reader:
+            def __init__(self) -> None:
+                self.left = [b"a", b"b", b""]
+
+            def read(self, size: int) -> bytes:
+                return self.left.pop(0)
+
+        assert self.dechunk(self.ask(talk, Reader())) == b"ab"
+
+    @pytest.mark.parametrize("size", [100, 100_000])
+    def test_the_file_is_closed(self, talk: Talk, tmp_path: Path, size: int) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(b"x" * size)
+        file = path.open("rb")
+        self.ask(talk, file)
+        assert file.closed
+
+    def test_head_sends_none_of_it(self, talk: Talk, path: Path) -> None:
+        assert content_of(self.ask(talk, lambda: path.open("rb"), ask=request("HEAD"))) == b""
+
+    def dechunk(self, answer: bytes) -> bytes:
+        rest, content = content_of(answer), b""
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            content, rest = content + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+        return content
+
+
+class TestInput:
+    def post(self, body: bytes, fields: str) -> bytes:
+        return f"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{fields}\r\n\r\n".encode() + body
+
+    def read_with(self, talk: Talk, how: Any, body: bytes, **settings: Any) -> Any:
+        seen = []
+
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            seen.append((how(environ["wsgi.input"]), environ.get("CONTENT_LENGTH"), environ))
+            start_response("200 OK", [])
+            return []
+
+        chunked = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:7], body[7:]) if part) + b"0\r\n\r\n"
+        server = talk.serve(application, **settings)
+        for request in (
+            self.post(body, f"Content-Length: {len(body)}"),
+            self.post(chunked, "Transfer-Encoding: chunked"),
+        ):
+            client = talk.connect(server)
+            client.send(request)
+            assert client.read_all().startswith(b"HTTP/1.1 200")
+        assert seen[0][:2] == seen[1][:2]
+        assert "HTTP_TRANSFER_ENCODING" not in seen[1][2]
+        assert seen[0][1] == str(len(body))
+        return seen[0][0]
+
+    LINES = b"first line\nsecond\n\nno end"
+
+    @pytest.mark.parametrize("memory", ["1k", "0"])
+    def test_every_way_of_reading_gives_the_same(self, talk: Talk, memory: str) -> None:
+        lines = self.LINES.splitlines(keepends=True)
+        for how, expected in (
+            (lambda f: f.read(), self.LINES),
+            (lambda f: f.read(-1), self.LINES),
+            (lambda f: [f.read(5), f.read(500), f.read(5)], [self.LINES[:5], self.LINES[5:], b""]),
+            (lambda f: [f.readline(), f.readline(3), f.readline()], [lines[0], b"sec", b"ond\n"]),
+            (lambda f: f.readlines(), lines),
+            (lambda f: list(f), lines),
+            (lambda f: f.readlines(1), lines[:1]),
+        ):
+            assert self.read_with(talk, how, self.LINES, body_memory=memory) == expected
+
+    def test_no_content_reads_as_none(self, talk: Talk) -> None:
+        seen = []
+
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            seen.append(environ["wsgi.input"].read())
+            start_response("200 OK", [])
+            return []
+
+        talk.ask(application)
+        assert seen == [b""]
+
+    def test_content_that_nobody_reads_is_not_the_next_request(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            start_response("200 OK", [("Content-Length", "1")])
+            return [environ["REQUEST_METHOD"][0].encode()]
+
+        client = talk.connect(talk.serve(application))
+        smuggled = b"DELETE / HTTP/1.1\r\nHost: y\r\n\r\n"
+        client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(smuggled), smuggled))
+        client.send(GET)
+        assert client.read_answer()[1] == b"P"
+        assert client.read_answer()[1] == b"G"
+
+
+@pytest.mark.parametrize("ask", [GET, request("HEAD"), request(version="1.0")])
+def test_the_validator_of_the_standard_library_agrees(talk: Talk, ask: bytes) -> None:
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"valid"]
+
+    assert talk.ask(validator(application), ask).startswith(b"HTTP/1.1 200")
