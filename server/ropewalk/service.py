@@ -23,7 +23,7 @@ from ropewalk.http.head import HTTP_11, HeadLimits
 from ropewalk.http.status import reason_phrase
 from ropewalk.net.acceptor import LISTENING, Acceptor
 from ropewalk.net.connection import Connection, Terms
-from ropewalk.net.states import RECEIVING, State
+from ropewalk.net.states import State
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.format import AccessRecord
 from ropewalk.threads.pool import Item, Pool
@@ -136,8 +136,9 @@ class Service:
         for connection in self._connections():
             connection.wake(socket.SHUT_RDWR)
         self._pool.stop()
+        busy = [item for _, item, _ in self._pool.running()]
         for connection in self._connections():
-            if connection.state in RECEIVING or connection.state is State.LINGERING:
+            if connection not in busy:
                 connection.close()
 
     def running(self) -> list[tuple[int, str, float]]:

@@ -30,6 +30,7 @@ T = TypeVar("T")
 
 BATCH = 16  # requests received, run and sent together: past it the gain is small and the first answer waits longer
 MAX_EVENTS = 256  # taken from the epoll at once
+STOP_LOOK = 0.1  # seconds between looks whether a thread that is to end has gone into the application instead
 SWEEP_INTERVAL = 1.0  # seconds between looks at all deadlines; they are all of 2 s and more
 
 
@@ -86,6 +87,7 @@ class Pool:
         self._poller = threading.Lock()
         self._parking = threading.Lock()
         self._parked: list[PoolThread] = []
+        self._living = threads + 1  # threads that have not left; under `_parking`
         self._is_stopping = False
         self._next_sweep = 0.0
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -110,7 +112,13 @@ class Pool:
         self._control_thread.start()
 
     def stop(self) -> None:
-        """End every thread that is not inside the application; return when they have ended. Closes the epoll."""
+        """End every thread that is not inside the application; return when they have ended.
+
+        Once it was called, the pool is of no more use. A thread that is inside the application ends behind it, and the
+        last one closes the epoll.
+        """
+        if self.epoll.closed:
+            return
         self._is_stopping = True
         self.nudge()
         self._controller_call.release()
@@ -118,13 +126,14 @@ class Pool:
             parked, self._parked = self._parked, []
         for worker in parked:
             worker.gate.release()
-        for worker in self.workers:
-            if worker.item is None and worker.thread is not threading.current_thread():
-                worker.thread.join(timeout=1.0)
-        self._control_thread.join()
-        if not any(worker.thread.is_alive() for worker in self.workers):
-            self.epoll.close()
-            os.close(self._wake_fd)
+        started = [worker for worker in self.workers if worker.thread.ident is not None]
+        for worker in started:
+            while worker.item is None and worker.thread.is_alive():
+                worker.thread.join(timeout=STOP_LOOK)
+        if not started:
+            self._close_descriptors()
+        elif self._control_thread.ident is not None:
+            self._control_thread.join()
 
     def add(self, fd: int, item: Item, events: int) -> None:
         """Let the epoll watch `fd` for `item`."""
@@ -183,6 +192,23 @@ class Pool:
                 continue
             if controller.limit > 1 or self._has_excess():
                 self._balance(me)
+
+        self._leave()
+
+    def _leave(self) -> None:
+        """The last thing a thread does: what is answered now has nobody who would send it."""
+        with suppress(IndexError):
+            while True:
+                self._answered.popleft().close()
+        with self._parking:
+            self._living -= 1
+            is_last = not self._living
+        if is_last:
+            self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        self.epoll.close()
+        os.close(self._wake_fd)
 
     def _send_answered(self) -> None:
         with suppress(IndexError):  # another thread took the last one

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+
+from ropewalk.threads.controller import RESCUE_INTERVAL, TUNE_INTERVAL, Controller, Look
+
+
+class Clock:
+    """Feeds a controller with looks, a rescue interval apart."""
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller = controller
+        self.wall = self.cpu = 0.0
+        self.finished = 0
+
+    def looks(self, seconds: float, *, share: float, finishes: int = 1, is_polled: bool = False) -> int:
+        """Let `seconds` pass with this share of CPU time and so many requests finished a look; the limit then."""
+        for _ in range(round(seconds / RESCUE_INTERVAL)):
+            self.wall += RESCUE_INTERVAL
+            self.cpu += RESCUE_INTERVAL * share
+            self.finished += finishes
+            self.controller.look(Look(self.wall, self.cpu, self.finished, is_polled, has_work=True))
+        return self.controller.limit
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(Controller(1, 17))
+
+
+def test_it_starts_at_the_floor(clock: Clock) -> None:
+    assert clock.controller.limit == 1
+
+
+def test_a_computing_application_keeps_one_thread(clock: Clock) -> None:
+    assert clock.looks(1.0, share=0.99) == 1
+
+
+def test_nothing_finished_and_nobody_polls_calls_one_more_at_each_look(clock: Clock) -> None:
+    clock.looks(RESCUE_INTERVAL, share=0.0)
+    assert clock.looks(3 * RESCUE_INTERVAL, share=0.0, finishes=0) == 4
+
+
+def test_somebody_who_polls_is_enough(clock: Clock) -> None:
+    assert clock.looks(1.0, share=0.0, finishes=0, is_polled=True) == 1
+
+
+def test_a_waiting_application_grows_by_half_up_to_the_ceiling(clock: Clock) -> None:
+    assert clock.looks(3 * TUNE_INTERVAL, share=0.1) > 1
+    assert clock.looks(1.0, share=0.1) == 17
+
+
+def test_a_full_interpreter_shrinks_back(clock: Clock) -> None:
+    clock.looks(1.0, share=0.1)
+    assert clock.looks(1.0, share=0.99) == 1
+
+
+def test_between_the_two_shares_nothing_changes(clock: Clock) -> None:
+    clock.looks(0.1, share=0.1)
+    before = clock.looks(2 * TUNE_INTERVAL, share=0.86)  # the first of them began before the share changed
+    assert 1 < clock.looks(0.5, share=0.86) == before < 17
+
+
+def test_a_load_that_changes_settles_within_half_a_second(clock: Clock) -> None:
+    assert clock.looks(0.5, share=0.05, finishes=0) == 17
+    assert clock.looks(0.5, share=1.0) == 1
+
+
+def test_idle_time_is_not_taken_for_waiting(clock: Clock) -> None:
+    clock.looks(TUNE_INTERVAL, share=0.99)
+    clock.controller.rest()
+    clock.wall += 60.0
+    assert clock.looks(TUNE_INTERVAL, share=0.99) == 1
+
+
+def test_the_floor_of_several_cores_holds() -> None:
+    clock = Clock(Controller(4, 17))
+    assert clock.looks(1.0, share=3.9) == 4
+    assert clock.looks(1.0, share=0.1) == 17
+    assert clock.looks(1.0, share=3.9) == 4

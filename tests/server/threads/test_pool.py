@@ -1,0 +1,228 @@
+"""The pool over real sockets, with items that are no connections."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ropewalk.threads.pool import BATCH, Item, Pool
+
+WaitFor = Callable[[Callable[[], object], str], None]
+PATIENCE = 20.0
+ARMED = select.EPOLLIN | select.EPOLLONESHOT
+
+
+class Echo:
+    """Receives one octet at an event, sends it back when it has been run."""
+
+    def __init__(self, pool: Pool, run: Callable[[bytes], None]) -> None:
+        self.here, self.there = socket.socketpair()
+        self.here.setblocking(False)
+        self.there.settimeout(PATIENCE)
+        self.pool = pool
+        self.octet = b""
+        self.on_run = run
+        self.is_closed = False
+        pool.add(self.here.fileno(), self, ARMED)
+
+    def receive(self) -> bool:
+        self.octet = self.here.recv(1)
+        return bool(self.octet)
+
+    def send(self) -> None:
+        self.here.send(self.octet)
+        self.pool.epoll.modify(self.here.fileno(), ARMED)
+
+    def check_deadline(self, now: float) -> None:
+        pass
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def ask(self, octet: bytes = b"x") -> bytes:
+        self.there.send(octet)
+        return self.there.recv(1)
+
+
+class Hall:
+    """A pool and the items in it."""
+
+    def __init__(self, threads: int, max_waiting: int = 1000) -> None:
+        self.overflowed: list[Item] = []
+        self.pool = Pool(threads=threads, run=self.run, overflow=self.overflowed.append, max_waiting=max_waiting)
+        self.items: list[Echo] = []
+        self.gate = threading.Event()
+        self.inside = threading.Semaphore(0)
+        self.most_inside = self.now_inside = 0
+        self.lock = threading.Lock()
+
+    def run(self, item: Any) -> bool:
+        item.on_run(item.octet)
+        return True
+
+    def item(self, run: Callable[[bytes], None] = lambda octet: None) -> Echo:
+        self.items.append(Echo(self.pool, run))
+        return self.items[-1]
+
+    def block(self, octet: bytes) -> None:
+        """Run until the gate opens; only for octets `b`."""
+        if octet != b"b":
+            return
+        with self.lock:
+            self.now_inside += 1
+            self.most_inside = max(self.most_inside, self.now_inside)
+        self.inside.release()
+        assert self.gate.wait(PATIENCE)
+        with self.lock:
+            self.now_inside -= 1
+
+    def close(self) -> None:
+        self.gate.set()
+        self.pool.stop()
+        for item in self.items:
+            item.here.close()
+            item.there.close()
+
+
+@pytest.fixture
+def hall() -> Iterator[Callable[..., Hall]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(threads: int, **arguments: int) -> Hall:
+            made = Hall(threads, **arguments)
+            stack.callback(made.close)
+            made.pool.start()
+            return made
+
+        yield make
+
+
+def test_what_comes_in_goes_out(hall: Callable[..., Hall]) -> None:
+    items = [hall_.item() for hall_ in [hall(4)] for _ in range(20)]
+    for octet in (b"1", b"2", b"3"):
+        assert [item.ask(octet) for item in items] == [octet] * 20
+
+
+def test_as_many_run_at_once_as_there_are_threads_and_no_more(hall: Callable[..., Hall]) -> None:
+    made = hall(4)
+    items = [made.item(made.block) for _ in range(10)]
+    for item in items:
+        item.there.send(b"b")
+    for _ in range(4):
+        assert made.inside.acquire(timeout=PATIENCE)
+    made.gate.set()
+    assert [item.there.recv(1) for item in items] == [b"b"] * 10
+    assert made.most_inside == 4
+
+
+def test_a_blocked_thread_holds_nobody_else(hall: Callable[..., Hall]) -> None:
+    made = hall(2)
+    blocked, free = made.item(made.block), made.item()
+    blocked.there.send(b"b")
+    assert made.inside.acquire(timeout=PATIENCE)
+    assert all(free.ask() == b"x" for _ in range(50))
+
+
+def test_an_answer_does_not_wait_for_a_slow_request_of_its_batch(hall: Callable[..., Hall]) -> None:
+    made = hall(3)
+    quick = [made.item() for _ in range(BATCH // 2)]
+    slow = made.item(made.block)
+    for item in (*quick, slow):
+        item.there.send(b"b")
+    assert made.inside.acquire(timeout=PATIENCE)
+    assert [item.there.recv(1) for item in quick] == [b"b"] * len(quick)  # while the slow one is inside
+
+
+def test_all_threads_blocked_leaves_one_for_the_sockets(hall: Callable[..., Hall]) -> None:
+    made = hall(2, max_waiting=1)
+    items = [made.item(made.block) for _ in range(6)]
+    for item in items[:2]:
+        item.there.send(b"b")
+        assert made.inside.acquire(timeout=PATIENCE)
+    for item in items[2:]:
+        item.there.send(b"b")
+    _wait(lambda: len(made.overflowed) == 3)  # one may wait, the others are told at once
+    assert made.pool.waiting == 1
+
+
+def test_a_fault_of_one_item_costs_that_item_only(hall: Callable[..., Hall], capfd: pytest.CaptureFixture[str]) -> None:
+    made = hall(2)
+
+    def fail(octet: bytes) -> None:
+        raise RuntimeError("planted")
+
+    bad, good = made.item(fail), made.item()
+    bad.there.send(b"x")
+    _wait(lambda: bad.is_closed)
+    assert good.ask() == b"x"
+    assert "planted" in capfd.readouterr().err
+
+
+def test_what_runs_can_be_seen(hall: Callable[..., Hall]) -> None:
+    made = hall(2)
+    assert list(made.pool.running()) == []
+    item = made.item(made.block)
+    item.there.send(b"b")
+    assert made.inside.acquire(timeout=PATIENCE)
+    [(worker, running, since)] = made.pool.running()
+    assert running is item
+    assert worker.thread.is_alive()
+    assert since <= time.monotonic()
+
+
+def test_work_that_is_queued_from_outside_is_found(hall: Callable[..., Hall]) -> None:
+    made = hall(1)
+    item = made.item()
+    made.pool.epoll.modify(item.here.fileno(), select.EPOLLONESHOT)
+    item.there.send(b"q")
+    made.pool.queue(item)
+    made.pool.nudge()
+    assert item.there.recv(1) == b"q"
+
+
+def test_an_idle_controller_sleeps(hall: Callable[..., Hall]) -> None:
+    made = hall(4)
+    item = made.item()
+    item.ask()
+    _wait(lambda: made.pool._controller_rests)
+    assert item.ask() == b"x"  # and wakes again
+    _wait(lambda: made.pool._controller_rests)
+
+
+def test_stop_ends_every_thread(hall: Callable[..., Hall]) -> None:
+    made = hall(8)
+    made.item().ask()
+    made.pool.stop()
+    assert not any(worker.thread.is_alive() for worker in made.pool.workers)
+
+
+def test_many_items_under_a_mixed_load_all_get_their_answers(hall: Callable[..., Hall]) -> None:
+    made = hall(8)
+
+    def mixed(octet: bytes) -> None:
+        if octet == b"w":
+            threading.Event().wait(0.002)
+        elif octet == b"c":
+            sum(range(2000))
+
+    items = [made.item(mixed) for _ in range(64)]
+    for round_ in range(30):
+        octet = (b"w", b"c", b"x")[round_ % 3]
+        for item in items:
+            item.there.send(octet)
+        assert [item.there.recv(1) for item in items] == [octet] * 64
+
+
+def _wait(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline
+        pause.wait(0.005)
