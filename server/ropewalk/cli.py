@@ -101,7 +101,9 @@ def serve(loaded: Loaded) -> None:
         listeners = open_listeners(settings.bind, backlog=settings.backlog)
         at_the_end.callback(close_listeners, listeners)
         for listener in listeners:
-            log.info("Listening at: %s (%d)", describe(listener), master_pid)
+            log.info(
+                "Listening at: %s (%d)", describe(listener, scheme="https" if settings.certfile else "http"), master_pid
+            )
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
         options = ProcessOptions(settings.workers, settings.timeout, settings.graceful_timeout)
         try:

@@ -23,7 +23,9 @@ from ropewalk.http.head import HTTP_11, HeadLimits
 from ropewalk.http.status import reason_phrase
 from ropewalk.net.acceptor import LISTENING, Acceptor
 from ropewalk.net.connection import Connection, Terms
+from ropewalk.net.opening import Opening
 from ropewalk.net.states import State
+from ropewalk.net.tls import Certificate, TlsContext, TlsTerms
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.format import AccessRecord
 from ropewalk.threads.pool import Item, Pool
@@ -64,6 +66,7 @@ class Service:
         self._pool = Pool(
             threads=settings.threads, run=self._run, overflow=self._overflow, max_waiting=settings.limit_waiting
         )
+        self._tls = TlsContext(_tls_terms(settings)) if settings.certfile else None
         self._terms = self._make_terms(settings)
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
@@ -90,6 +93,7 @@ class Service:
             again=self._pool.queue,
             forget=self._forget,
             error_fields=self._own_fields,
+            on_open=self._opened,
             on_refused=self._log_refused if self._access_log is not None else None,
         )
 
@@ -156,12 +160,21 @@ class Service:
 
     def _adopt(self, sock: socket.socket, peer: Any, acceptor: Acceptor) -> None:
         context = connection_environ(self._acceptors[acceptor], peer, self._trusted)
-        connection = Connection(sock, peer, self._terms, context)
+        opening = Opening(sock, wants_header=False, tls_context=self._tls) if self._tls is not None else None
+        connection = Connection(sock, peer, self._terms, context, opening)
         self._pool.items[connection.fd] = connection
         if len(self._pool.items) > self._max_connections:
             self._overflow(connection)
         else:
             self._pool.queue(connection)
+
+    def _opened(self, connection: Connection, opening: Opening) -> None:
+        """Take into the environ what the opening found out."""
+        environ, is_trusted = connection.context
+        environ.update(opening.variables)
+        if opening.variables:
+            environ["wsgi.url_scheme"] = "https"
+        connection.context = environ, is_trusted
 
     def _forget(self, connection: Connection) -> None:
         self._pool.items.pop(connection.fd, None)
@@ -179,6 +192,9 @@ class Service:
 
     def _overflow(self, item: Item) -> None:
         connection: Connection = item  # type: ignore[assignment]
+        if connection.state is State.OPENING:
+            connection.close()  # before the handshake no answer could be read
+            return
         connection.refuse(ProtocolError(503, "overloaded"), extra=f"Retry-After: {RETRY_AFTER}\r\n")
 
     # The access log
@@ -208,6 +224,21 @@ class Service:
         status = f"{status_code} {reason_phrase(status_code)}"
         with contextlib.suppress(OSError):
             self._access_log.write(AccessRecord(environ, status, [], 0, 0.0, True))
+
+
+def _tls_terms(settings: Settings) -> TlsTerms:
+    by_name = {}
+    for entry in settings.sni_certificate:
+        name, _, files = entry.partition("=")
+        by_name[name] = Certificate(*files.split(","))
+    return TlsTerms(
+        certificate=Certificate(settings.certfile, settings.keyfile),
+        by_name=by_name,
+        client_authorities=settings.ca_certs,
+        verify_mode=settings.cert_reqs,
+        min_version=settings.tls_min_version,
+        ciphers=settings.ciphers,
+    )
 
 
 def _describe(item: Connection) -> str:

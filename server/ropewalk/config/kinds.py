@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ropewalk.net.address import parse_address
@@ -26,6 +26,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kKmMgG]?)(?:i?[bB])?", re.ASCII)
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _FIELD_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_HOST_PATTERN = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 _UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB}
 
 
@@ -98,12 +99,15 @@ def path() -> Reader:
     return read
 
 
-def choice(names: Iterable[str]) -> Reader:
-    """One of `names`, in any case."""
+def choice(names: Iterable[str], *, also: Mapping[object, str] | None = None) -> Reader:
+    """One of `names`, in any case; `also` translates other values, as another server spells them."""
     known = tuple(names)
+    others = {str(other): name for other, name in (also or {}).items()}
     allowed = "must be one of " + ", ".join(known)
 
     def read(value: object) -> str:
+        if not isinstance(value, bool) and str(value) in others:
+            return others[str(value)]
         if isinstance(value, str) and value.strip().lower() in known:
             return value.strip().lower()
         raise ValueError(allowed)
@@ -160,6 +164,15 @@ def mount(value: object) -> str:
         if equals and directory and prefix.startswith("/"):
             return value
     raise ValueError("must be PREFIX=DIR with a PREFIX that begins with /, as /static/=staticfiles")
+
+
+def named_certificate(value: object) -> str:
+    """NAME=CERTFILE[,KEYFILE]; the name may begin with `*.`."""
+    if isinstance(value, str) and "\0" not in value:
+        name, equals, files = value.partition("=")
+        if equals and all(files.split(",")[:2]) and files.count(",") <= 1 and _HOST_PATTERN.fullmatch(name):
+            return value
+    raise ValueError("must be NAME=CERTFILE[,KEYFILE], as example.org=example.pem,example.key")
 
 
 def proxy_address(value: object) -> str:

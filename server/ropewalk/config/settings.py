@@ -20,6 +20,7 @@ TIMES = "Times"
 LIMITS = "Limits"
 LOGS = "Logs"
 PROXIES = "Behind a proxy"
+TLS = "TLS"
 COMMANDS = "Instead of serving"
 
 DAY = 86400.0
@@ -304,6 +305,64 @@ class Settings:
         other_variables=("FORWARDED_ALLOW_IPS",),
         help="the proxies whose X-Forwarded fields are believed (*: everybody's)",
         reason="anybody can send these fields; only your own proxy's are true.",
+    )
+    certfile: str = declare(
+        "",
+        read=kinds.path(),
+        section=TLS,
+        flags=("--certfile",),
+        metavar="FILE",
+        help="speak TLS, with this certificate chain (PEM)",
+    )
+    keyfile: str = declare(
+        "",
+        read=kinds.path(),
+        section=TLS,
+        flags=("--keyfile",),
+        metavar="FILE",
+        help="its key, where it does not stand in the same file",
+    )
+    sni_certificate: tuple[str, ...] = declare(
+        (),
+        read=kinds.several(kinds.named_certificate, separator="", allowed="must be NAME=CERTFILE[,KEYFILE]"),
+        section=TLS,
+        flags=("--sni-certificate",),
+        metavar="NAME=CERTFILE[,KEYFILE]",
+        is_repeatable=True,
+        help="another certificate, for peers that ask for this name (or *.DOMAIN)",
+    )
+    ca_certs: str = declare(
+        "",
+        read=kinds.path(),
+        section=TLS,
+        flags=("--ca-certs",),
+        metavar="FILE",
+        help="the authorities whose client certificates are accepted (PEM)",
+    )
+    cert_reqs: str = declare(
+        "none",
+        read=kinds.choice(("none", "optional", "required"), also={0: "none", 1: "optional", 2: "required"}),
+        section=TLS,
+        flags=("--cert-reqs",),
+        metavar="MODE",
+        help="client certificates: none, optional or required (gunicorn's 0, 1 and 2 are understood)",
+    )
+    tls_min_version: str = declare(
+        "1.2",
+        read=kinds.choice(("1.2", "1.3")),
+        section=TLS,
+        flags=("--tls-min-version",),
+        metavar="VERSION",
+        help="the oldest TLS that is spoken: 1.2 or 1.3",
+        reason="older ones are broken (RFC 8996).",
+    )
+    ciphers: str = declare(
+        "",
+        read=kinds.text(),
+        section=TLS,
+        flags=("--ciphers",),
+        metavar="LIST",
+        help="the ciphers of TLS 1.2, in OpenSSL's syntax (empty: OpenSSL's own choice)",
     )
     check_config: bool = declare(
         False,

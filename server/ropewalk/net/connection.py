@@ -26,10 +26,12 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http.answer import error_answer
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits, RequestHead
+from ropewalk.net.opening import Opening
 from ropewalk.net.outbox import Outbox
 from ropewalk.net.receiver import Receiver
 from ropewalk.net.states import MOVES, RECEIVING, State
 from ropewalk.net.stream import Stream
+from ropewalk.net.tls import TlsSocket
 from ropewalk.observe.log import get_logger
 
 log = get_logger()
@@ -64,6 +66,7 @@ class Terms:
     again: Callable[[Connection], None]  # queue a connection that may have a next request in its buffer
     forget: Callable[[Connection], None]  # the connection is closed
     error_fields: Callable[[], str]  # Date and Server of an answer of our own
+    on_open: Callable[[Connection, Opening], None]  # the opening is done: what it found out
     on_refused: Callable[[Connection, int], None] | None = None  # an answer of our own is to be sent: its status code
     is_draining: bool = False
 
@@ -77,6 +80,7 @@ class Connection:
         "_body_since",
         "_is_again",
         "_lingered",
+        "_opening",
         "_outbox",
         "_receiver",
         "context",
@@ -94,22 +98,24 @@ class Connection:
         "terms",
     )
 
-    def __init__(self, sock: socket.socket, peer: Any, terms: Terms, context: Any) -> None:
-        self.sock = sock
+    def __init__(
+        self, sock: socket.socket, peer: Any, terms: Terms, context: Any, opening: Opening | None = None
+    ) -> None:
+        self.sock: socket.socket | TlsSocket = sock
         self.fd = sock.fileno()
         self.peer = peer
         self.terms = terms
         self.context = context  # the layers above keep here what they prepare once for a connection
-        self.state = State.IDLE
-        self.deadline = (
-            monotonic() + terms.idle_timeout
-        )  # monotonic; inf while no time runs; read by the sweeping thread
+        self.state = State.IDLE if opening is None else State.OPENING
+        # In monotonic seconds, inf while no time runs; read by the sweeping thread.
+        self.deadline = monotonic() + (terms.idle_timeout if opening is None else terms.head_timeout)
         self.keeps_alive = True
         self.is_refused = False
         self.requests = 0
         self.sent_octets = 0  # of the answer under way, its head included
         self.on_sent: Callable[[Connection, bool], None] | None = None  # told once that the answer is out, or was cut
         self.stream: Stream | None = None
+        self._opening = opening
         self._receiver = Receiver(terms.head_limits, terms.chunk_limits, terms.body_memory)
         self._arm: Callable[[int, int], None] = self._first_arm
         self._body_since = 0.0
@@ -150,8 +156,7 @@ class Connection:
 
         In every other case the connection is armed, queued again or closed when this returns.
         """
-        if self.state not in RECEIVING:
-            self._go_on()
+        if self.state not in RECEIVING and not self._go_on():
             return False
         receiver = self._receiver
         try:
@@ -318,14 +323,37 @@ class Connection:
         else:
             self.close()  # the peer asked for it, so it sends no more
 
-    def _go_on(self) -> None:
-        """An event in a state other than receiving."""
+    def _go_on(self) -> bool:
+        """An event in a state other than receiving; True when there may be a request to receive now."""
         if self.state is State.SENDING:
             self._send_or_abort()
         elif self.state is State.LINGERING:
             self._drop_input()
+        elif self.state is State.OPENING:
+            return self._open()
         elif self.stream is not None and self.stream.on_event():
             self._send_or_abort()
+        return False
+
+    def _open(self) -> bool:
+        opening = self._opening
+        assert opening is not None
+        try:
+            opening.advance()
+        except BlockingIOError:
+            self._arm(self.fd, WRITABLE if opening.wants_output else READABLE)
+            return False
+        except (OSError, ProtocolError) as error:
+            log.debug("%s did not open: %s", self.peer, error)
+            self.close()
+            return False
+        finally:
+            self.sock = opening.sock
+        self._opening = None
+        self.deadline = monotonic() + self.terms.idle_timeout
+        self.move(State.IDLE)
+        self.terms.on_open(self, opening)
+        return True
 
     def _send_or_abort(self) -> None:
         if monotonic() >= self.deadline:

@@ -12,6 +12,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import IO
 
+from ropewalk.net.tls import TlsSocket
+
 # What waits in memory for a slow peer before the rest goes to a temporary file: one answer of the usual size.
 MAX_MEMORY = 1024 * 1024
 
@@ -75,7 +77,7 @@ class Outbox:
         self.octets += count
         self._parts.append(FileRange(fd, offset, count))
 
-    def flush(self, sock: socket.socket) -> int:
+    def flush(self, sock: socket.socket | TlsSocket) -> int:
         """Send what the socket takes now; return how many octets that were.
 
         Raises `OSError` when the peer is gone, or when a file became shorter than the range that was promised.
@@ -89,7 +91,7 @@ class Outbox:
             pass
         return sent
 
-    def _send_memory(self, sock: socket.socket) -> int:
+    def _send_memory(self, sock: socket.socket | TlsSocket) -> int:
         batch: list[memoryview] = []
         for part in self._parts:
             if isinstance(part, FileRange) or len(batch) == MAX_PARTS:
@@ -111,9 +113,9 @@ class Outbox:
             sent -= len(part)
             self._parts.popleft()
 
-    def _send_file(self, sock: socket.socket, part: FileRange) -> int:
+    def _send_file(self, sock: socket.socket | TlsSocket, part: FileRange) -> int:
         count = min(part.count, MAX_SENDFILE)
-        sent = send_file_range(sock, part.fd, part.offset, count)
+        sent = _send_file(sock, part.fd, part.offset, count)
         if not sent and count:
             raise OSError(f"a file became {part.count} octets shorter while it was sent")
         part.offset += sent
@@ -140,6 +142,7 @@ class Outbox:
             self._spill = None
 
 
-def send_file_range(sock: socket.socket, fd: int, offset: int, count: int) -> int:
-    """Send up to `count` octets of `fd` from `offset`; return how many went out. Raises `BlockingIOError`."""
+def _send_file(sock: socket.socket | TlsSocket, fd: int, offset: int, count: int) -> int:
+    if isinstance(sock, TlsSocket):
+        return sock.send_file(fd, offset, count)
     return os.sendfile(sock.fileno(), fd, offset, count)

@@ -8,6 +8,7 @@ from enum import Enum
 class State(Enum):
     """Where a connection stands."""
 
+    OPENING = "opening"  # the PROXY protocol's header, the TLS handshake
     IDLE = "idle"  # no octet of a next request yet
     HEAD = "head"  # part of a head
     BODY = "body"  # a head and part of its content
@@ -20,6 +21,7 @@ class State(Enum):
 
 
 MOVES: dict[State, frozenset[State]] = {
+    State.OPENING: frozenset({State.IDLE, State.SENDING, State.CLOSED}),
     State.IDLE: frozenset({State.HEAD, State.BODY, State.RUNNING, State.SENDING, State.CLOSED}),
     State.HEAD: frozenset({State.BODY, State.RUNNING, State.SENDING, State.CLOSED}),
     State.BODY: frozenset({State.RUNNING, State.SENDING, State.CLOSED}),

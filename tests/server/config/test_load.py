@@ -43,6 +43,13 @@ BAD = {
     "log_level": "loud",
     "server_header": "a\nb",
     "forwarded_allow_ips": "localhost",
+    "certfile": "a\0",
+    "keyfile": "a\0",
+    "sni_certificate": "example.org",
+    "ca_certs": "a\0",
+    "cert_reqs": "3",
+    "tls_min_version": "1.1",
+    "ciphers": "a\nb",
 }
 SAID = [setting for setting in all_settings() if not setting.declaration.is_flag_only]
 

@@ -1,0 +1,76 @@
+"""What comes before the first request on a connection: the PROXY protocol's header, and the TLS handshake.
+
+Both by readiness, under one deadline. Used by the connection's holder alone.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Any
+
+from ropewalk.net.tls import TlsContext, TlsSocket, peer_variables
+
+PLAIN_HTTP_ANSWER = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 35\r\n"
+    b"Connection: close\r\n\r\nThis port speaks HTTPS, not HTTP.\r\n"
+)
+
+
+class Opening:
+    """Opens one accepted socket; `sock` is the one to serve when `advance` has returned True."""
+
+    __slots__ = (
+        "_buffer",
+        "_tls",
+        "_tls_context",
+        "_wants_header",
+        "proxy_header",
+        "sock",
+        "variables",
+        "wants_output",
+    )
+
+    def __init__(self, sock: socket.socket, *, wants_header: bool, tls_context: TlsContext | None) -> None:
+        self.sock: socket.socket | TlsSocket = sock
+        self.proxy_header: Any = None
+        self.variables: dict[str, str] = {}  # of the TLS session, for the environ
+        self.wants_output = False  # whether the next event to wait for is room for output
+        self._wants_header = wants_header
+        self._tls_context = tls_context
+        self._tls: ssl.SSLSocket | None = None
+        self._buffer = b""
+
+    def advance(self) -> bool:
+        """Go on as far as it goes; True when the connection is open.
+
+        Raises `BlockingIOError` until then, `ProtocolError` for a bad header, `OSError` when it failed.
+        """
+        if self._wants_header:
+            self._read_header()
+            self._wants_header = False
+        if self._tls_context is not None:
+            self._shake_hands(self._tls_context)
+        return True
+
+    def _read_header(self) -> None:
+        raise NotImplementedError
+
+    def _shake_hands(self, context: TlsContext) -> None:
+        if self._tls is None:
+            assert isinstance(self.sock, socket.socket)
+            self._tls = context.wrap(self.sock)
+            self.sock = TlsSocket(self._tls)
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self.wants_output = False
+            raise BlockingIOError from None
+        except ssl.SSLWantWriteError:
+            self.wants_output = True
+            raise BlockingIOError from None
+        except ssl.SSLError as error:
+            if error.reason == "HTTP_REQUEST":
+                socket.socket.send(self._tls, PLAIN_HTTP_ANSWER)
+            raise
+        self.variables = peer_variables(self._tls)

@@ -1,0 +1,210 @@
+"""TLS (RFC 8446) for accepted connections: contexts made once, and a socket that behaves like a plain one.
+
+The handshake runs by readiness (`ropewalk.net.opening`), so it holds no thread. What OpenSSL wants to say in the middle
+of a read or a write becomes the `BlockingIOError` of a plain socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ropewalk.errors import ConfigError
+
+MAX_RECORD = 16 * 1024  # RFC 8446 section 5.1: the content of one record; a write that is repeated must not shrink
+
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+VERIFY_MODES = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A chain in PEM, the server's own certificate first, and its key, which may stand in the same file."""
+
+    chain: str
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsTerms:
+    """What the operator asked for; `by_name` chooses a certificate by the name that the peer asks for (SNI)."""
+
+    certificate: Certificate
+    by_name: Mapping[str, Certificate] = field(default_factory=dict)
+    client_authorities: str = ""  # PEM file
+    verify_mode: str = "none"
+    min_version: str = "1.2"
+    ciphers: str = ""  # OpenSSL's syntax; TLS 1.2 only
+
+
+class TlsContext:
+    """Makes connections of accepted sockets. Made once, then only read."""
+
+    def __init__(self, terms: TlsTerms) -> None:
+        """Raises `ConfigError` for a file that cannot be read or does not hold what it should."""
+        self._default = _make_context(terms, terms.certificate, "--certfile")
+        self._by_name = {
+            name.lower(): _make_context(terms, certificate, "--sni-certificate")
+            for name, certificate in terms.by_name.items()
+        }
+        if self._by_name:
+            self._default.sni_callback = self._choose
+
+    def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
+        """Return `sock` as a TLS socket that has not begun its handshake."""
+        return self._default.wrap_socket(
+            sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+
+    def _choose(self, tls: ssl.SSLObject, name: str | None, default: ssl.SSLContext) -> int | None:
+        """RFC 6066 section 3: an exact name, else a wildcard one label up, else the default certificate."""
+        wanted = (name or "").lower()
+        context = self._by_name.get(wanted) or self._by_name.get("*." + wanted.partition(".")[2])
+        if context is not None:
+            tls.context = context
+        return None
+
+
+def _make_context(terms: TlsTerms, certificate: Certificate, setting: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[terms.min_version]
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    _load_certificate(context, certificate, setting)
+    if terms.ciphers:
+        try:
+            context.set_ciphers(terms.ciphers)
+        except ssl.SSLError:
+            raise ConfigError("--ciphers", terms.ciphers, "names no cipher of TLS 1.2 that OpenSSL knows") from None
+    if terms.client_authorities:
+        try:
+            context.load_verify_locations(terms.client_authorities)
+        except OSError as error:
+            raise ConfigError("--ca-certs", terms.client_authorities, _reason(error, "no PEM certificates")) from None
+    context.verify_mode = VERIFY_MODES[terms.verify_mode]
+    return context
+
+
+def _load_certificate(context: ssl.SSLContext, certificate: Certificate, setting: str) -> None:
+    for path in filter(None, (certificate.chain, certificate.key)):
+        if not os.access(path, os.R_OK):
+            raise ConfigError(setting, path, "cannot be read")
+    try:
+        # A password would be asked for on the terminal: a server has nobody there.
+        context.load_cert_chain(certificate.chain, certificate.key or None, password=lambda: b"")
+    except OSError as error:
+        shown = ", ".join(filter(None, (certificate.chain, certificate.key)))
+        raise ConfigError(setting, shown, _reason(error, "no PEM certificate with its key")) from None
+
+
+def _reason(error: OSError, otherwise: str) -> str:
+    if isinstance(error, ssl.SSLError):
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return "the key does not belong to the certificate"
+        return otherwise
+    return (error.strerror or otherwise).lower()
+
+
+class TlsSocket:
+    """The part of a socket's interface that a connection uses, over TLS."""
+
+    __slots__ = ("_tls",)
+
+    def __init__(self, tls: ssl.SSLSocket) -> None:
+        self._tls = tls
+
+    def fileno(self) -> int:
+        return self._tls.fileno()
+
+    def recv(self, count: int) -> bytes:
+        """As `socket.recv`. A peer that ends without close_notify has ended all the same: heads and lengths tell."""
+        try:
+            return self._tls.recv(count)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+            return b""
+
+    def send(self, octets: bytes | memoryview) -> int:
+        """As `socket.send`, a record at a time: OpenSSL wants a write that it could not finish repeated as it was."""
+        try:
+            return self._tls.send(memoryview(octets)[:MAX_RECORD])
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise BlockingIOError from None
+
+    def sendmsg(self, parts: list[memoryview]) -> int:
+        """As `socket.sendmsg`: the first part, or the start of it, goes."""
+        return self.send(parts[0])
+
+    def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Send from a file; what is read but not taken is read again, and is the same while the file is."""
+        octets = os.pread(fd, min(count, MAX_RECORD), offset)
+        return self.send(octets) if octets else 0
+
+    def shutdown(self, how: int) -> None:
+        """As `socket.shutdown`, from any thread; only its holder ends the sending side, which says close_notify."""
+        if how == socket.SHUT_WR:
+            with contextlib.suppress(OSError, ValueError):
+                self._tls.unwrap()
+        socket.socket.shutdown(self._tls, how)
+
+    def setsockopt(self, level: int, name: int, value: bytes) -> None:
+        self._tls.setsockopt(level, name, value)
+
+    def close(self) -> None:
+        self._tls.close()
+
+
+def peer_variables(tls: ssl.SSLSocket) -> dict[str, str]:
+    """What the handshake settled, under the names that Apache's mod_ssl gave them."""
+    cipher = tls.cipher()
+    found = {
+        "HTTPS": "on",
+        "SSL_PROTOCOL": tls.version() or "",
+        "SSL_CIPHER": cipher[0] if cipher else "",
+        "SSL_CLIENT_VERIFY": "NONE",
+    }
+    der = tls.getpeercert(binary_form=True)
+    if der:
+        found["SSL_CLIENT_VERIFY"] = "SUCCESS"
+        found["SSL_CLIENT_CERT"] = ssl.DER_cert_to_PEM_cert(der)
+        found.update(_certificate_variables(tls.getpeercert() or {}))
+    return found
+
+
+def _certificate_variables(certificate: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "SSL_CLIENT_S_DN": _distinguished_name(certificate.get("subject", ())),
+        "SSL_CLIENT_I_DN": _distinguished_name(certificate.get("issuer", ())),
+        "SSL_CLIENT_M_SERIAL": str(certificate.get("serialNumber", "")),
+        "SSL_CLIENT_V_START": str(certificate.get("notBefore", "")),
+        "SSL_CLIENT_V_END": str(certificate.get("notAfter", "")),
+    }
+
+
+_SHORT_NAMES = {
+    "commonName": "CN",
+    "countryName": "C",
+    "stateOrProvinceName": "ST",
+    "localityName": "L",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "domainComponent": "DC",
+    "userId": "UID",
+}
+
+
+def _distinguished_name(name: Any) -> str:
+    """RFC 4514: the last part first, special characters escaped."""
+    parts = [f"{_SHORT_NAMES.get(key, key)}={_escaped(value)}" for part in name for key, value in part]
+    return ",".join(reversed(parts))
+
+
+def _escaped(value: str) -> str:
+    escaped = "".join("\\" + char if char in '\\,+"<>;=' else char for char in value)
+    return "\\" + escaped if escaped[:1] in (" ", "#") else escaped
