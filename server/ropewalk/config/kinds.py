@@ -189,6 +189,34 @@ def proxy_address(value: object) -> str:
     raise ValueError("must be an IP address, a network as 10.0.0.0/8, or *")
 
 
+FORWARDED_FIELDS = (
+    *("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix"),
+    "forwarded",
+)
+_SAID_BY_FORWARDED = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+
+
+def forwarded_fields(value: object) -> tuple[str, ...]:
+    """Names of fields that a proxy writes; with two for the same, one of them would be a client's."""
+    names: tuple[str, ...] = several(choice(FORWARDED_FIELDS), allowed="must be names of fields, divided by commas")(
+        value
+    )
+    if "forwarded" in names and _SAID_BY_FORWARDED.intersection(names):
+        raise ValueError("must be forwarded, or x-forwarded-for, -proto and -host, but not both")
+    return names
+
+
+PROXY_PROTOCOLS = ("off", "auto", "v1", "v2")
+
+
+def proxy_protocol(value: object) -> str:
+    """Which versions of the PROXY protocol are read; True and False as older files for gunicorn have it."""
+    if isinstance(value, bool):
+        return "auto" if value else "off"
+    mode: str = choice(PROXY_PROTOCOLS)(value)
+    return mode
+
+
 def field_value(value: object) -> str:
     """The value of a header field (RFC 9110, section 5.5, visible ASCII only), or nothing."""
     if isinstance(value, str) and (value == "" or _FIELD_VALUE.fullmatch(value)):

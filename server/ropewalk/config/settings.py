@@ -303,8 +303,37 @@ class Settings:
         flags=("--forwarded-allow-ips",),
         metavar="ADDRESS[,ADDRESS]",
         other_variables=("FORWARDED_ALLOW_IPS",),
-        help="the proxies whose X-Forwarded fields are believed (*: everybody's)",
+        help="the proxies whose X-Forwarded fields are believed: addresses, networks, or * for whoever connects",
         reason="anybody can send these fields; only your own proxy's are true.",
+    )
+    forwarded_fields: tuple[str, ...] = declare(
+        ("x-forwarded-for", "x-forwarded-proto"),
+        read=kinds.forwarded_fields,
+        section=PROXIES,
+        flags=("--forwarded-fields",),
+        metavar="NAME[,NAME]",
+        help="which fields those proxies write themselves; the others never reach the application: "
+        + ", ".join(kinds.FORWARDED_FIELDS),
+        reason="a field that the proxy does not write comes from the client.",
+    )
+    proxy_protocol: str = declare(
+        "off",
+        read=kinds.proxy_protocol,
+        section=PROXIES,
+        flags=("--proxy-protocol",),
+        metavar="MODE",
+        help="read the header of the PROXY protocol, which every connection then begins with: "
+        + ", ".join(kinds.PROXY_PROTOCOLS),
+    )
+    proxy_allow_from: tuple[str, ...] = declare(
+        ("127.0.0.1", "::1"),
+        read=kinds.several(kinds.proxy_address, allowed="must be addresses, divided by commas, or *"),
+        section=PROXIES,
+        flags=("--proxy-allow-from",),
+        metavar="ADDRESS[,ADDRESS]",
+        python_name="proxy_allow_ips",
+        help="the proxies that may send such a header; with it on, connections of others are closed (*: everybody may)",
+        reason="the header decides who a client is.",
     )
     certfile: str = declare(
         "",

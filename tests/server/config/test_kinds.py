@@ -39,6 +39,12 @@ TAKEN: list[tuple[Reader, object, object]] = [
     (kinds.proxy_address, "*", "*"),
     (kinds.proxy_address, "10.0.0.0/8", "10.0.0.0/8"),
     (kinds.proxy_address, "::1", "::1"),
+    (kinds.forwarded_fields, "X-Forwarded-For, x-forwarded-proto", ("x-forwarded-for", "x-forwarded-proto")),
+    (kinds.forwarded_fields, "forwarded,x-forwarded-port", ("forwarded", "x-forwarded-port")),
+    (kinds.forwarded_fields, "", ()),
+    (kinds.proxy_protocol, "Auto", "auto"),
+    (kinds.proxy_protocol, True, "auto"),
+    (kinds.proxy_protocol, False, "off"),
     (kinds.log_format, "%(h)s", "%(h)s"),
 ]
 
@@ -57,6 +63,11 @@ REFUSED: list[tuple[Reader, object]] = [
     *((kinds.mount, bad) for bad in ("", "/static/", "static/=x", "/static/=", 1)),
     *((kinds.field_value, bad) for bad in (" x", "x ", "a\r\nb", "é", 1)),
     *((kinds.proxy_address, bad) for bad in ("", "localhost", "10.0.0.0/33", "1.2.3", 1)),
+    *(
+        (kinds.forwarded_fields, bad)
+        for bad in ("x-real-ip", "forwarded,x-forwarded-for", "forwarded, X-Forwarded-Host")
+    ),
+    *((kinds.proxy_protocol, bad) for bad in ("", "v3", "on", 1, None)),
     *((kinds.log_format, bad) for bad in ("%(x)s", "%s", "a\nb", 1)),
 ]
 
