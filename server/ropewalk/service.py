@@ -19,6 +19,7 @@ from wsgiref.types import WSGIApplication
 from ropewalk.config import Settings
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
+from ropewalk.http.forwarded import TrustedNetworks
 from ropewalk.http.head import HTTP_11, HeadLimits
 from ropewalk.http.status import reason_phrase
 from ropewalk.net.acceptor import LISTENING, Acceptor
@@ -28,10 +29,13 @@ from ropewalk.net.states import State
 from ropewalk.net.tls import Certificate, TlsContext, TlsTerms
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.format import AccessRecord
+from ropewalk.observe.log import get_logger
 from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.answer_head import OwnFields
 from ropewalk.wsgi.environ import Environ, TrustedPeers, connection_environ, listener_environ, request_environ
 from ropewalk.wsgi.exchange import Exchange
+
+log = get_logger()
 
 DRAIN_LOOK = 0.02  # seconds between looks at what is left while draining
 NEW_CONNECTION_GRACE = 0.5  # seconds that a connection without any request gets to send its first, while draining
@@ -61,12 +65,15 @@ class Service:
         self._application = application
         self._access_log = access_log
         self._own_fields = OwnFields(settings.server_header)
-        self._trusted = TrustedPeers(settings.forwarded_allow_ips)
+        self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
         self._pool = Pool(
             threads=settings.threads, run=self._run, overflow=self._overflow, max_waiting=settings.limit_waiting
         )
+        self._proxy_protocol = settings.proxy_protocol
+        self._proxies = TrustedNetworks(settings.proxy_allow_from)
         self._tls = TlsContext(_tls_terms(settings)) if settings.certfile else None
+        self._is_opened_first = self._tls is not None or self._proxy_protocol != "off"
         self._terms = self._make_terms(settings)
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
@@ -159,22 +166,32 @@ class Service:
     # A connection's life
 
     def _adopt(self, sock: socket.socket, peer: Any, acceptor: Acceptor) -> None:
-        context = connection_environ(self._acceptors[acceptor], peer, self._trusted)
-        opening = Opening(sock, wants_header=False, tls_context=self._tls) if self._tls is not None else None
-        connection = Connection(sock, peer, self._terms, context, opening)
+        listener = self._acceptors[acceptor]
+        if self._is_opened_first:
+            if not self._may_connect(peer):
+                log.debug("%s may not send the PROXY protocol's header", peer)
+                sock.close()
+                return
+            opening = Opening(sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls)
+            connection = Connection(sock, peer, self._terms, listener, opening)  # its own context comes with `_opened`
+        else:
+            connection = Connection(sock, peer, self._terms, connection_environ(listener, peer, self._trusted))
         self._pool.items[connection.fd] = connection
         if len(self._pool.items) > self._max_connections:
             self._overflow(connection)
         else:
             self._pool.queue(connection)
 
+    def _may_connect(self, peer: Any) -> bool:
+        return self._proxy_protocol == "off" or self._proxies.trusts_peer(peer[0] if isinstance(peer, tuple) else "")
+
     def _opened(self, connection: Connection, opening: Opening) -> None:
-        """Take into the environ what the opening found out."""
-        environ, is_trusted = connection.context
+        """Make the connection's environ of what the opening found out."""
+        environ, trusted = connection_environ(connection.context, connection.peer, self._trusted, opening.proxy_header)
         environ.update(opening.variables)
         if opening.variables:
             environ["wsgi.url_scheme"] = "https"
-        connection.context = environ, is_trusted
+        connection.context = environ, trusted
 
     def _forget(self, connection: Connection) -> None:
         self._pool.items.pop(connection.fd, None)
@@ -183,8 +200,12 @@ class Service:
         connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole
         head = connection.head
         assert head is not None
-        base, is_trusted = connection.context
-        environ = request_environ(base, is_trusted, head, connection.body)
+        base, trusted = connection.context
+        try:
+            environ = request_environ(base, trusted, head, connection.body)
+        except ProtocolError as error:  # a trusted proxy says of the client what cannot be
+            connection.refuse(error)
+            return False
         exchange = Exchange(connection, head, environ, self._own_fields)
         if self._access_log is not None:
             connection.on_sent = partial(self._log_sent, exchange, time.monotonic())
@@ -214,7 +235,8 @@ class Service:
 
     def _log_refused(self, connection: Connection, status_code: int) -> None:
         assert self._access_log is not None
-        environ = dict(connection.context[0])
+        context = connection.context
+        environ = dict(context if isinstance(context, dict) else context[0])
         head = connection.head
         if head is not None:
             environ.update(head.fields)

@@ -78,6 +78,7 @@ class Connection:
         "_answer",
         "_arm",
         "_body_since",
+        "_interim",
         "_is_again",
         "_lingered",
         "_opening",
@@ -121,6 +122,7 @@ class Connection:
         self._body_since = 0.0
         self._is_again = False  # queued for what is in the buffer, not for an event
         self._answer: bytes = b""
+        self._interim: bytes = b""  # of an interim answer, what the socket did not take
         self._outbox: Outbox | None = None
         self._lingered = 0
 
@@ -249,20 +251,31 @@ class Connection:
         self.move(State.SENDING)
         self.send()
 
+    def send_interim(self, octets: bytes) -> None:
+        """Send an interim answer (1xx) while the application still works; what does not go now goes with the answer."""
+        octets = self._interim + octets
+        try:
+            sent = self.sock.send(octets)
+        except OSError as error:  # full, or gone, which the answer will find out
+            log.debug("an interim answer to %s waits: %s", self.peer, error)
+            sent = 0
+        self._interim = octets[sent:]
+
     def answer(self, octets: bytes) -> None:
         """Set the whole answer, head and content; `send` sends it."""
-        self._answer = octets
+        self._answer = self._interim + octets if self._interim else octets
 
     def answer_file(self, head: bytes, fd: int, offset: int, count: int) -> None:
         """Set an answer of `head` and `count` octets of the open file `fd`, which the connection closes."""
         outbox = self._outbox = Outbox()
-        outbox.append(head)
+        outbox.append(self._interim + head)
         outbox.append_file(fd, offset, count)
 
     def stream_answer(self) -> Stream:
         """Begin an answer that is sent while it is made."""
         self.stream = Stream(self)
         self._outbox = self.stream.outbox
+        self._outbox.append(self._interim)
         self.move(State.STREAMING)
         return self.stream
 
@@ -304,7 +317,7 @@ class Connection:
             self.on_sent = None
             on_sent(self, True)
         self.sent_octets = 0
-        self._answer = b""
+        self._answer = self._interim = b""
         if self._outbox is not None:
             self._outbox.close()
             self._outbox = self.stream = None

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Any
 
+from ropewalk.errors import ProtocolError
+from ropewalk.http.proxy_protocol import MAX_V2_OCTETS, ProxyHeader, parse_proxy_header
 from ropewalk.net.tls import TlsContext, TlsSocket, peer_variables
 
 PLAIN_HTTP_ANSWER = (
@@ -18,25 +19,28 @@ PLAIN_HTTP_ANSWER = (
 
 
 class Opening:
-    """Opens one accepted socket; `sock` is the one to serve when `advance` has returned True."""
+    """Opens one accepted socket; `sock` is the one to serve when `advance` has returned True.
+
+    `proxy_protocol` is "off", or the mode in which the header is read, which then has to be there.
+    """
 
     __slots__ = (
         "_buffer",
+        "_proxy_protocol",
         "_tls",
         "_tls_context",
-        "_wants_header",
         "proxy_header",
         "sock",
         "variables",
         "wants_output",
     )
 
-    def __init__(self, sock: socket.socket, *, wants_header: bool, tls_context: TlsContext | None) -> None:
+    def __init__(self, sock: socket.socket, *, proxy_protocol: str, tls_context: TlsContext | None) -> None:
         self.sock: socket.socket | TlsSocket = sock
-        self.proxy_header: Any = None
+        self.proxy_header: ProxyHeader | None = None
         self.variables: dict[str, str] = {}  # of the TLS session, for the environ
         self.wants_output = False  # whether the next event to wait for is room for output
-        self._wants_header = wants_header
+        self._proxy_protocol = proxy_protocol
         self._tls_context = tls_context
         self._tls: ssl.SSLSocket | None = None
         self._buffer = b""
@@ -46,15 +50,25 @@ class Opening:
 
         Raises `BlockingIOError` until then, `ProtocolError` for a bad header, `OSError` when it failed.
         """
-        if self._wants_header:
+        if self._proxy_protocol != "off" and self.proxy_header is None:
             self._read_header()
-            self._wants_header = False
         if self._tls_context is not None:
             self._shake_hands(self._tls_context)
         return True
 
     def _read_header(self) -> None:
-        raise NotImplementedError
+        """Take the header's octets and none behind them: those belong to the handshake or to the first request."""
+        sock = self.sock
+        assert isinstance(sock, socket.socket)
+        while self.proxy_header is None:
+            peeked = sock.recv(MAX_V2_OCTETS, socket.MSG_PEEK)
+            if not peeked:
+                raise ProtocolError(400, "the connection ended inside its PROXY header")
+            received = self._buffer + peeked
+            self.proxy_header = parse_proxy_header(received, self._proxy_protocol)
+            octets = len(received) if self.proxy_header is None else self.proxy_header.octets
+            sock.recv(octets - len(self._buffer))
+            self._buffer = received
 
     def _shake_hands(self, context: TlsContext) -> None:
         if self._tls is None:

@@ -81,6 +81,14 @@ def check_answer_head(status: str, headers: list[tuple[str, str]]) -> AnswerHead
     return AnswerHead(status, status_code, list(headers), block, content_length, has_date, has_server)
 
 
+def early_hints(headers: list[tuple[str, str]]) -> bytes:
+    """Return a 103 answer (RFC 8297) with these fields. Raises `ApplicationError` as `check_answer_head` does."""
+    checked = check_answer_head("200 OK", headers)
+    if checked.content_length is not None:
+        raise ApplicationError("an interim response has no content, and no Content-Length")
+    return f"HTTP/1.1 103 Early Hints\r\n{checked.block}\r\n".encode("latin-1")
+
+
 @lru_cache(maxsize=256)
 def _check_known_status(status: str) -> tuple[str, int]:
     if not grammar.STATUS.fullmatch(status):

@@ -17,7 +17,7 @@ from ropewalk.http.head import HTTP_11, RequestHead
 from ropewalk.net.connection import Connection
 from ropewalk.net.stream import PeerGoneError, Stream
 from ropewalk.observe.log import get_logger
-from ropewalk.wsgi.answer_head import AnswerHead, OwnFields, check_answer_head
+from ropewalk.wsgi.answer_head import AnswerHead, OwnFields, check_answer_head, early_hints
 from ropewalk.wsgi.environ import Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 
@@ -60,6 +60,7 @@ class Exchange:
 
         Whatever the application raises ends here: in a 500, or in a visible cut when part of the answer is out.
         """
+        self.environ["wsgi.early_hints"] = self.send_early_hints
         try:
             iterable = application(self.environ, self.start_response)
         except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of ours
@@ -83,6 +84,15 @@ class Exchange:
             raise ApplicationError("start_response was called twice without exc_info")
         self.head = check_answer_head(status, headers)
         return self.write
+
+    def send_early_hints(self, headers: list[tuple[str, str]]) -> None:
+        """`wsgi.early_hints`, as gunicorn has it: tell the peer now what the answer will link to (RFC 8297).
+
+        Does nothing once the answer has begun, and for a peer of HTTP/1.0, which knows no interim answers.
+        """
+        octets = early_hints(headers)
+        if self._stream is None and self._request.version >= HTTP_11:
+            self._connection.send_interim(octets)
 
     def write(self, content: bytes) -> None:
         """PEP 3333's `write`: send `content` now, in front of what the iterable gives."""

@@ -473,3 +473,44 @@ def test_the_validator_of_the_standard_library_agrees(talk: Talk, ask: bytes) ->
         return [b"valid"]
 
     assert talk.ask(validator(application), ask).startswith(b"HTTP/1.1 200")
+
+
+class TestEarlyHints:
+    LINK = ("Link", "</a.css>; rel=preload; as=style")
+
+    def hinting(self, headers: list[Any], go_on: threading.Event | None = None) -> Any:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            environ["wsgi.early_hints"](headers)
+            if go_on is not None:
+                assert go_on.wait(20)
+            start_response("200 OK", [])
+            return [b"page"]
+
+        return application
+
+    def test_they_are_there_before_the_answer_is_made(self, talk: Talk) -> None:
+        go_on = threading.Event()
+        client = talk.connect(talk.serve(self.hinting([self.LINK], go_on)))
+        client.send(GET)
+        hints = client.read_until(b"\r\n\r\n")
+        assert hints == b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload; as=style\r\n\r\n"
+        go_on.set()
+        assert client.read_all().startswith(b"HTTP/1.1 200 OK\r\n")
+
+    def test_http_1_0_gets_none(self, talk: Talk) -> None:
+        assert talk.ask(self.hinting([self.LINK]), request(version="1.0")).startswith(b"HTTP/1.1 200")
+
+    @pytest.mark.parametrize(
+        "header", [("Link", "a\r\nX: y"), ("Content-Length", "1"), ("Connection", "close"), "Link"]
+    )
+    def test_what_is_malformed_is_a_500(self, talk: Talk, header: Any) -> None:
+        assert talk.ask(self.hinting([header])).startswith(b"HTTP/1.1 500")
+
+    def test_behind_the_first_content_they_are_left_out(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> Any:
+            start_response("200 OK", [])
+            yield b"first"
+            environ["wsgi.early_hints"]([self.LINK])
+            yield b"second"
+
+        assert b"103" not in talk.ask(application)
