@@ -28,7 +28,7 @@ GUNICORN_ONLY = frozenset(
     default_proc_name dirty_apps dirty_graceful_timeout dirty_post_fork dirty_threads dirty_timeout
     dirty_worker_exit dirty_worker_init dirty_workers disable_redirect_access_to_syslog
     do_handshake_on_connect dogstatsd_tags enable_backlog_metric enable_stdio_inheritance forwarder_headers
-    group header_map http2_cleartext http2_initial_window_size http2_max_concurrent_streams
+    header_map http2_cleartext http2_initial_window_size http2_max_concurrent_streams
     http2_max_frame_size http2_max_header_list_size http_parser http_protocols initgroups keyfile logconfig
     logconfig_dict logconfig_json logger_class max_requests max_requests_jitter nworkers_changed
     on_dirty_starting on_exit on_reload on_starting paste permit_obsolete_folding
@@ -37,7 +37,7 @@ GUNICORN_ONLY = frozenset(
     proxy_protocol raw_paste_global_conf reload reload_engine reload_extra_files reuse_port root_path
     secure_scheme_headers sendfile spew ssl_context ssl_version statsd_host statsd_prefix
     strip_header_spaces suppress_ragged_eofs syslog syslog_addr syslog_facility syslog_prefix
-    tmp_upload_dir umask user uwsgi_allow_ips websocket_max_message_size when_ready worker_abort
+    tmp_upload_dir uwsgi_allow_ips websocket_max_message_size when_ready worker_abort
     worker_class worker_connections worker_exit worker_int worker_tmp_dir check_config print_config
     """.split()  # noqa: SIM905 - a hundred quoted names are no easier to read
 )

@@ -69,7 +69,7 @@ def shown_default(setting: Setting) -> str:
     value = setting.default
     if isinstance(value, tuple):
         return ",".join(value)
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool):
         return ""
     if setting.declaration.metavar == "SIZE":
         return shown_size(value)

@@ -23,6 +23,8 @@ Reader = Callable[[object], Any]
 
 _INTEGER = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", re.ASCII)
+_ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@$\\-]{0,255}")
+_MODE = re.compile(r"(?=0)(?:0o)?([0-7]{1,4})", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kKmMgG]?)(?:i?[bB])?", re.ASCII)
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _FIELD_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -30,9 +32,9 @@ _HOST_PATTERN = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?"
 _UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB}
 
 
-def integer(low: int, high: int) -> Reader:
-    """A whole number from `low` to `high`."""
-    allowed = f"must be a whole number from {low} to {high}"
+def integer(low: int, high: int, *, why: str = "") -> Reader:
+    """A whole number from `low` to `high`; `why` is said where the bounds are not obvious."""
+    allowed = f"must be a whole number from {low} to {high}" + (f" ({why})" if why else "")
 
     def read(value: object) -> int:
         return _within(_whole(value, _INTEGER, allowed), low, high, allowed)
@@ -75,6 +77,35 @@ def size(low: int, high: int, *, zero: str = "") -> Reader:
     return read
 
 
+class Mode(int):
+    """Bits of a file's mode, which people write and read in octal."""
+
+    def __str__(self) -> str:
+        return f"0o{self:03o}"
+
+    __repr__ = __str__
+
+
+def mode(example: str) -> Reader:
+    """Bits of a file's mode in octal; None, or empty text, for nothing."""
+    allowed = f"must be permission bits from 0 to 0777 in octal, with a leading 0, as {example}"
+
+    def read(value: object) -> Mode | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, str):
+            # gunicorn takes 22 for decimal, chmod(1) for octal: it is refused instead of guessed.
+            match = _MODE.fullmatch(value.strip())
+            if match is None:
+                raise ValueError(allowed)
+            value = int(match[1], 8)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 0o777:
+            raise ValueError(allowed)
+        return Mode(value)
+
+    return read
+
+
 def text(*, allowed: str = "must be text without control characters") -> Reader:
     """A piece of text, possibly empty."""
 
@@ -82,6 +113,19 @@ def text(*, allowed: str = "must be text without control characters") -> Reader:
         if not isinstance(value, str) or (value and not value.isprintable()):
             raise ValueError(allowed)
         return value
+
+    return read
+
+
+def account(kind: str) -> Reader:
+    """The name or number of a user or a group, as text, possibly empty; whether there is one is found out later."""
+
+    def read(value: object) -> str:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return str(value)
+        if value is None or (isinstance(value, str) and (value == "" or _ACCOUNT.fullmatch(value))):
+            return value or ""
+        raise ValueError(f"must be the name or the number of a {kind}")
 
     return read
 

@@ -34,6 +34,15 @@ class Loaded:
     warnings: tuple[str, ...]
     """What the operator should be told, one line each."""
 
+    def origin(self, name: str) -> str:
+        """Where the value of the setting `name` came from, when that was neither its option nor its default."""
+        source = self.sources[name]
+        return "" if source == DEFAULT or source.startswith("-") else source
+
+    def is_default(self, name: str) -> bool:
+        """Whether nobody said anything of the setting `name`."""
+        return self.sources[name] == DEFAULT
+
     def lines(self) -> Iterator[str]:
         """Every effective value and where it came from; values of `env` are kept back, as they may be secret."""
         width = max(len(setting.key) for setting in all_settings())
@@ -76,7 +85,9 @@ def make_settings(**values: object) -> Settings:
 
 
 def shown(value: object) -> str:
-    """A value on one line, as TOML writes it."""
+    """A value on one line, as TOML writes it, which has empty text for nothing."""
+    if value is None:
+        return '""'
     if isinstance(value, tuple):
         return "[" + ", ".join(map(shown, value)) + "]"
     if isinstance(value, str):

@@ -25,6 +25,8 @@ COMMANDS = "Instead of serving"
 
 DAY = 86400.0
 
+NEVER_UNLIMITED = "there is no 0 for no limit: a client could fill the memory"
+
 COMBINED_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 """The combined log format of Apache httpd, which is gunicorn's default too."""
 
@@ -105,6 +107,15 @@ class Settings:
         metavar="N",
         help="connections that the kernel holds until they are accepted (bounded by net.core.somaxconn)",
     )
+    unix_mode: int | None = declare(
+        None,
+        read=kinds.mode("0660"),
+        section=LISTENING,
+        flags=("--unix-mode",),
+        metavar="MODE",
+        help="the mode of the files of Unix sockets (default: 0666, less what --umask takes away)",
+        reason="connecting needs the right to write, and the proxy in front is usually another user.",
+    )
     workers: int = declare(
         1,
         read=kinds.integer(1, 1024),
@@ -131,6 +142,31 @@ class Settings:
         metavar="FILE",
         python_name="pidfile",
         help="write the master's process id to this file",
+    )
+    user: str = declare(
+        "",
+        read=kinds.account("user"),
+        section=PROCESSES,
+        flags=("-u", "--user"),
+        metavar="USER",
+        help="run the workers as this user, a name or a number, with the user's groups; the master stays as it is",
+    )
+    group: str = declare(
+        "",
+        read=kinds.account("group"),
+        section=PROCESSES,
+        flags=("-g", "--group"),
+        metavar="GROUP",
+        help="run the workers with this group, a name or a number (default: the user's primary one)",
+    )
+    umask: int | None = declare(
+        None,
+        read=kinds.mode("022"),
+        section=PROCESSES,
+        flags=("-m", "--umask"),
+        metavar="MODE",
+        help="what is taken from the mode of files that the server and the application make",
+        reason="left as the server was started with; gunicorn's 0 lets everybody write to them.",
     )
     timeout: float = declare(
         30.0,
@@ -184,7 +220,7 @@ class Settings:
     )
     limit_request_line: int = declare(
         8190,
-        read=kinds.integer(64, MIB),
+        read=kinds.integer(64, MIB, why=NEVER_UNLIMITED),
         section=LIMITS,
         flags=("--limit-request-line",),
         metavar="BYTES",
@@ -202,7 +238,7 @@ class Settings:
     )
     limit_request_field_size: int = declare(
         8190,
-        read=kinds.integer(64, MIB),
+        read=kinds.integer(64, MIB, why=NEVER_UNLIMITED),
         section=LIMITS,
         flags=("--limit-request-field-size", "--limit-request-field_size"),
         metavar="BYTES",

@@ -22,6 +22,16 @@ TAKEN: list[tuple[Reader, object, object]] = [
     (kinds.size(1, GIB), "1G", GIB),
     (kinds.size(1, GIB), 4096, 4096),
     (kinds.size(1, GIB, zero="no limit"), "0", 0),
+    (kinds.mode("022"), "", None),
+    (kinds.mode("022"), None, None),
+    (kinds.mode("022"), "0", kinds.Mode(0)),
+    (kinds.mode("022"), "022", kinds.Mode(0o022)),
+    (kinds.mode("022"), "0o777", kinds.Mode(0o777)),
+    (kinds.mode("022"), 0o660, kinds.Mode(0o660)),
+    (kinds.account("user"), "www-data", "www-data"),
+    (kinds.account("user"), 33, "33"),
+    (kinds.account("user"), "", ""),
+    (kinds.account("user"), None, ""),
     (kinds.text(), "", ""),
     (kinds.path(), Path("/run/x"), "/run/x"),
     (kinds.choice(["info", "debug"]), "INFO", "info"),
@@ -53,6 +63,11 @@ REFUSED: list[tuple[Reader, object]] = [
     *((kinds.seconds(0.1, 60), bad) for bad in ("0", "0.09", "60.1", "", "-1", "1e1", "nan", "inf", "٣")),
     *((kinds.seconds(0.1, 60), bad) for bad in (0, 0.05, 61, float("nan"), float("inf"), True, None, [1])),
     *((kinds.size(2, 10 * MIB), bad) for bad in ("1", "11M", "10T", "k", "", "-1k", "1.5M", "0", 0, 1, 2.0, True)),
+    *(
+        (kinds.mode("022"), bad)
+        for bad in ("22", "660", "08", "0o", "0x1", "-01", "01000", "00777", 512, -1, True, 1.0)
+    ),
+    *((kinds.account("user"), bad) for bad in ("-1", "a b", "a:b", "a/b", "a\n", -1, True, 1.5)),
     *((kinds.text(), bad) for bad in ("a\nb", "a\x00", 1, None)),
     *((kinds.path(), bad) for bad in ("a\x00b", 1, b"bytes")),
     *((kinds.choice(["info", "debug"]), bad) for bad in ("loud", "", 1)),
@@ -83,6 +98,16 @@ def test_a_value_is_read(reader: Reader, value: object, result: object) -> None:
 def test_a_bad_value_is_refused_in_one_line(reader: Reader, value: object) -> None:
     with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
         reader(value)
+
+
+def test_a_mode_is_shown_as_it_can_be_read_again() -> None:
+    assert str(kinds.Mode(0o022)) == "0o022"
+    assert kinds.mode("022")(str(kinds.Mode(0))) == 0
+
+
+def test_the_reason_of_a_bound_is_said() -> None:
+    with pytest.raises(ValueError, match=r"from 1 to 2 \(because\)"):
+        kinds.integer(1, 2, why="because")(0)
 
 
 @pytest.mark.parametrize(("count", "text"), [(GIB, "1G"), (512 * KIB, "512k"), (8190, "8190"), (0, "0")])
