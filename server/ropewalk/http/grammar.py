@@ -31,7 +31,7 @@ _IP_LITERAL = r"\[(?:[0-9A-Fa-f:.]++|v[0-9A-Fa-f]++\.[A-Za-z0-9\-._~!$&'()*+,;=:
 HOST = re.compile(rf"(?:{_REG_NAME}|{_IP_LITERAL})(?::[0-9]{{0,5}})?")
 
 # RFC 9112 section 3.2.2; only the schemes of RFC 9110 section 4.2, and no userinfo (section 4.2.4).
-ABSOLUTE_FORM = re.compile(r"(https?)://([^/?@]++)([^?]*+)(?:\?(.*+))?", re.IGNORECASE | re.DOTALL)
+ABSOLUTE_FORM = re.compile(r"(https?)://([^/?@]++)((?:/[^?]*+)?+)(?:\?(.*+))?", re.IGNORECASE | re.DOTALL)
 
 BAD_PERCENT_ENCODING = re.compile(r"%(?![0-9A-Fa-f]{2})")
 

@@ -1,0 +1,95 @@
+"""RFC 9112 section 3.2: the four forms of a request target."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ropewalk.errors import ProtocolError
+from ropewalk.http import grammar
+from ropewalk.http.target import Target, decode_path, parse_target
+
+
+@pytest.mark.parametrize(
+    ("method", "request_target", "target"),
+    [
+        ("GET", "/", Target("/", "")),
+        ("GET", "/a?b?c", Target("/a", "b?c")),
+        ("GET", "/%41%2F", Target("/A/", "")),
+        ("GET", "//host/a", Target("//host/a", "")),
+        ("GET", "http://h", Target("/", "", "h")),
+        ("GET", "http://h?q", Target("/", "q", "h")),
+        ("GET", "http://h/?", Target("/", "", "h")),
+        ("GET", "HtTpS://h:1/%20", Target("/ ", "", "h:1")),
+        ("GET", "http://[::1]/", Target("/", "", "[::1]")),
+        ("GET", "http://h/@", Target("/@", "", "h")),
+        ("OPTIONS", "*", Target("*", "")),
+        ("OPTIONS", "http://h", Target("*", "", "h")),
+        ("OPTIONS", "http://h/", Target("/", "", "h")),
+        ("OPTIONS", "http://h?", Target("/", "", "h")),
+    ],
+)
+def test_a_form_that_the_method_allows(method: str, request_target: str, target: Target):
+    assert parse_target(method, request_target) == target
+
+
+@pytest.mark.parametrize(
+    ("method", "request_target", "status_code"),
+    [
+        ("CONNECT", "h:1", 501),
+        ("CONNECT", "/", 501),
+        ("GET", "*", 400),
+        ("OPTIONS", "**", 400),
+        ("GET", "h:1", 400),
+        ("GET", "http:/h", 400),
+        ("GET", "http://", 400),
+        ("GET", "http:///a", 400),
+        ("GET", "ftp://h/", 400),
+        ("GET", "/%", 400),
+        ("GET", "/%4", 400),
+        ("GET", "http://h/%zz", 400),
+    ],
+)
+def test_any_other_form_is_refused(method: str, request_target: str, status_code: int):
+    with pytest.raises(ProtocolError) as caught:
+        parse_target(method, request_target)
+    assert caught.value.status_code == status_code
+
+
+@pytest.mark.parametrize(
+    "request_target",
+    ["http://u@h/", "http://u:p@h/", "http://u@h", "http://a@b@c/", "http://@h/", "http://u@h?q", "http://u@"],
+)
+def test_userinfo_is_refused(request_target: str):
+    """RFC 9110 section 4.2.4: it hides which host is meant, and a lenient reader would take it for the host."""
+    with pytest.raises(ProtocolError) as caught:
+        parse_target("GET", request_target)
+    assert caught.value.status_code == 400
+
+
+@given(st.binary())
+def test_what_is_encoded_decodes_to_the_same_octets(octets: bytes):
+    assert decode_path("/" + quote(octets)) == "/" + octets.decode("latin-1")
+
+
+def check_read_or_refused(method: str, request_target: str) -> None:
+    """Whatever is read has a path that begins with a slash, or is the asterisk."""
+    try:
+        target = parse_target(method, request_target)
+    except ProtocolError:
+        return
+    assert target.path.startswith("/") or (target.path == "*" and method == "OPTIONS")
+    assert target.authority is None or grammar.HOST.fullmatch(target.authority)
+
+
+@given(st.sampled_from(["GET", "OPTIONS", "POST"]), st.from_regex(r'[!"$-~]+', fullmatch=True))
+def test_a_target_is_read_or_refused(method: str, request_target: str):
+    check_read_or_refused(method, request_target)
+
+
+@given(st.from_regex(r"https?://[a-z@:/?.\[\]0-9%]{0,20}", fullmatch=True))
+def test_an_absolute_target_is_read_or_refused(request_target: str):
+    check_read_or_refused("GET", request_target)
