@@ -6,19 +6,32 @@ request.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from collections.abc import Sequence
 from io import BytesIO
 from typing import IO, Any, TextIO
 
 from ropewalk import __version__
+from ropewalk.http.forwarded import (
+    DEFAULT_FIELDS,
+    ForwardedReader,
+    Origin,
+    TrustedNetworks,
+    forwarded_names,
+    has_forwarded,
+    has_known,
+    split_host,
+)
 from ropewalk.http.head import CHUNKED, HTTP_11, RequestHead
+from ropewalk.http.proxy_protocol import ProxyHeader
 from ropewalk.wsgi.file_wrapper import FileWrapper
 
 Environ = dict[str, Any]
 
 SERVER_SOFTWARE = f"ropewalk/{__version__}"
+
+IPV4_MAPPED = "::ffff:"  # how a socket for both families shows an IPv4 peer (RFC 4291 section 2.5.5.2)
+DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def listener_environ(sock: socket.socket, errors: TextIO, *, is_multiprocess: bool) -> Environ:
@@ -44,33 +57,53 @@ def listener_environ(sock: socket.socket, errors: TextIO, *, is_multiprocess: bo
 
 
 class TrustedPeers:
-    """The peers whose X-Forwarded-Proto is believed: addresses, or `*` for everybody; a Unix socket's peer always."""
+    """The proxies in front, and what is believed of them.
 
-    def __init__(self, allowed: Sequence[str]) -> None:
-        self._everybody = "*" in allowed
-        self._networks = [ipaddress.ip_network(text, strict=False) for text in allowed if text != "*"]
+    `allowed` are addresses and networks, or `*` for everybody; a Unix socket's peer is trusted always. `fields` are the
+    names of the fields that these proxies write (`ropewalk.http.forwarded.KNOWN`).
+    """
 
-    def __contains__(self, address: str) -> bool:
-        if self._everybody or not address:
-            return True
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-        mapped = getattr(parsed, "ipv4_mapped", None)
-        return any((mapped or parsed) in network for network in self._networks)
+    def __init__(self, allowed: Sequence[str], fields: Sequence[str] = DEFAULT_FIELDS) -> None:
+        networks = TrustedNetworks(allowed)
+        reader = ForwardedReader(networks, fields)
+        self.trusts_peer = networks.trusts_peer
+        self.trusts_source = networks.trusts_source
+        self.read = reader.read
+        self.not_believed = reader.dropped
 
 
-def connection_environ(base: Environ, peer: Any, trusted: TrustedPeers) -> tuple[Environ, bool]:
-    """Add what is known of the peer; also tell whether it is a trusted proxy."""
+def connection_environ(
+    base: Environ, peer: Any, trusted: TrustedPeers, header: ProxyHeader | None = None
+) -> tuple[Environ, TrustedPeers | None]:
+    """Add what is known of the peer; also return `trusted` if the fields of a proxy are believed, None if not.
+
+    `peer` is the address as the socket has it: a tuple of host and port, or anything else for a Unix socket. `header`
+    is the PROXY protocol's, from one who may send it; then who it names is the one to be trusted or not.
+    """
     environ = base.copy()
     address = ""
     if isinstance(peer, tuple):
         address = peer[0]
+        if address.startswith(IPV4_MAPPED) and "." in address:
+            address = address.removeprefix(IPV4_MAPPED)
         environ["REMOTE_PORT"] = str(peer[1])
-    environ["REMOTE_ADDR"] = address
-    return environ, address in trusted
+    environ["REMOTE_ADDR"] = environ["ropewalk.peer"] = address
+    if header is None:
+        return environ, trusted if trusted.trusts_peer(address) else None
+    if header.is_tls:
+        environ["wsgi.url_scheme"] = "https"
+    if header.source is None or header.destination is None:
+        return environ, trusted if trusted.trusts_peer(address) else None
+    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = header.source.host, str(header.source.port)
+    environ["SERVER_NAME"], environ["SERVER_PORT"] = header.destination.host, str(header.destination.port)
+    return environ, trusted if trusted.trusts_source(header.source.host) else None
 
 
-def request_environ(base: Environ, is_trusted: bool, head: RequestHead, body: IO[bytes] | None) -> Environ:
-    """The environ of one request; `base` is its connection's."""
+def request_environ(base: Environ, trusted: TrustedPeers | None, head: RequestHead, body: IO[bytes] | None) -> Environ:
+    """The environ of one request; `base` and `trusted` are its connection's.
+
+    Raises `ProtocolError` 400 when a trusted proxy says of the client what cannot be.
+    """
     environ = base.copy()
     fields = head.fields
     environ.update(fields)
@@ -82,9 +115,45 @@ def request_environ(base: Environ, is_trusted: bool, head: RequestHead, body: IO
     environ["wsgi.input"] = BytesIO() if body is None else body
     if head.content_length == CHUNKED:
         _remove_chunked(environ)
-    if is_trusted and fields.get("HTTP_X_FORWARDED_PROTO") == "https":
-        environ["wsgi.url_scheme"] = "https"
+    if trusted is not None:
+        if has_known(fields):
+            _apply(environ, trusted.read(fields))
+            for name in trusted.not_believed:
+                environ.pop(name, None)
+    elif has_forwarded(fields):
+        for name in forwarded_names(fields):
+            del environ[name]
     return environ
+
+
+def _apply(environ: Environ, origin: Origin) -> None:
+    """Let the environ be that of the request as the outermost trusted proxy received it."""
+    client = origin.client
+    if client is not None:
+        environ["REMOTE_ADDR"] = client.address
+        environ.pop("REMOTE_PORT", None)  # the proxy's
+        if client.port:
+            environ["REMOTE_PORT"] = client.port
+    if origin.scheme:
+        environ["wsgi.url_scheme"] = origin.scheme
+    if origin.script_name:
+        environ["SCRIPT_NAME"] = origin.script_name
+    if origin.host or origin.port:
+        _apply_host(environ, origin)
+
+
+def _apply_host(environ: Environ, origin: Origin) -> None:
+    """A port that is told apart goes into a Host that has none: PEP 3333 makes URLs of HTTP_HOST alone."""
+    name, port = split_host(origin.host or environ.get("HTTP_HOST", ""))
+    default = DEFAULT_PORTS[environ["wsgi.url_scheme"]]
+    if not port and name:
+        port = origin.port or default
+        environ["HTTP_HOST"] = name if port == default else f"{name}:{port}"
+    elif origin.host:
+        environ["HTTP_HOST"] = origin.host
+    environ["SERVER_PORT"] = origin.port or port
+    if origin.host:
+        environ["SERVER_NAME"] = name
 
 
 def _remove_chunked(environ: Environ) -> None:

@@ -1,0 +1,292 @@
+"""The environ, and what of it proxies and clients may say."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from talking import Talk
+
+from ropewalk.http.head import HeadLimits, RequestHead, parse_head
+from ropewalk.http.proxy_protocol import Endpoint, ProxyHeader
+from ropewalk.wsgi.environ import (
+    SERVER_SOFTWARE,
+    Environ,
+    TrustedPeers,
+    connection_environ,
+    listener_environ,
+    request_environ,
+)
+
+CLIENT = "198.51.100.7"
+LIE = "203.0.113.66"
+PROXY = ("10.0.0.1", 40000)
+ALL = ("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix")
+LIES = {
+    "X-Forwarded-For": LIE,
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Host": "evil.example",
+    "X-Forwarded-Port": "1",
+    "X-Forwarded-Prefix": "/evil",
+    "X-Forwarded-Ssl": "on",
+    "X-Forwarded-User": "root",
+    "Forwarded": f"for={LIE};proto=https;host=evil.example",
+    "X-Real-IP": LIE,
+}
+TOLD = ("REMOTE_ADDR", "REMOTE_PORT", "wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME")
+OF_THE_SOCKET = (*PROXY[:1], str(PROXY[1]), "http", "shop.example", "127.0.0.1", "8000", "")
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[Environ]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        environ = listener_environ(listener, io.StringIO(), is_multiprocess=False)
+        yield environ | {"SERVER_PORT": "8000"}
+
+
+def head(fields: dict[str, str], *, line: str = "GET /a%20b?q=1 HTTP/1.1") -> RequestHead:
+    given = {"Host": "shop.example"} | fields
+    text = f"{line}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    return parse_head(text, HeadLimits())
+
+
+def environ_of(
+    base: Environ,
+    fields: dict[str, str],
+    *,
+    peer: Any = PROXY,
+    allowed: tuple[str, ...] = ("10.0.0.0/8",),
+    names: tuple[str, ...] = ALL,
+    header: ProxyHeader | None = None,
+) -> Environ:
+    connection, trusted = connection_environ(base, peer, TrustedPeers(allowed, names), header)
+    before = connection.copy()
+    environ = request_environ(connection, trusted, head(fields), None)
+    assert connection == before, "a request left something to the next"
+    return environ
+
+
+def told(environ: Environ) -> tuple[str | None, ...]:
+    return tuple(environ.get(name) for name in TOLD)
+
+
+def forwarded_keys(environ: Environ) -> set[str]:
+    return {name for name in environ if "FORWARDED" in name or name == "HTTP_X_REAL_IP"}
+
+
+def test_what_a_request_is_made_of(base: Environ) -> None:
+    environ = environ_of(base, {"Content-Type": "text/plain", "X-Name": "a"})
+    assert told(environ) == OF_THE_SOCKET
+    assert environ["REQUEST_METHOD"] == "GET"
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/a b", "q=1")
+    assert environ["REQUEST_URI"] == environ["RAW_URI"] == "/a%20b?q=1"
+    assert (environ["CONTENT_TYPE"], environ["HTTP_X_NAME"]) == ("text/plain", "a")
+    assert environ["SERVER_PROTOCOL"] == "HTTP/1.1"
+    assert environ["SERVER_SOFTWARE"] == SERVER_SOFTWARE
+    assert environ["wsgi.input"].read() == b""
+    assert environ["ropewalk.peer"] == "10.0.0.1"
+
+
+def test_a_decoded_body_has_its_length(base: Environ) -> None:
+    connection, trusted = connection_environ(base, PROXY, TrustedPeers(()))
+    chunked = head({"Transfer-Encoding": "chunked"}, line="POST / HTTP/1.1")
+    environ = request_environ(connection, trusted, chunked, io.BytesIO(b"hemp"))
+    assert environ["CONTENT_LENGTH"] == "4"
+    assert "HTTP_TRANSFER_ENCODING" not in environ
+    assert environ["wsgi.input"].read() == b"hemp"
+
+
+@pytest.mark.parametrize(
+    ("peer", "address", "port"),
+    [
+        (PROXY, "10.0.0.1", "40000"),
+        (("::ffff:10.0.0.1", 40000, 0, 0), "10.0.0.1", "40000"),
+        (("::ffff:7", 40000, 0, 0), "::ffff:7", "40000"),
+        (("fe80::1%eth0", 1, 0, 2), "fe80::1%eth0", "1"),
+        ("", "", None),
+        (b"", "", None),
+    ],
+)
+def test_the_peers_address(base: Environ, peer: Any, address: str, port: str | None) -> None:
+    environ, _ = connection_environ(base, peer, TrustedPeers(()))
+    assert environ["REMOTE_ADDR"] == environ["ropewalk.peer"] == address
+    assert environ.get("REMOTE_PORT") == port
+
+
+# From a trusted proxy
+
+
+def test_nginx_as_it_is_mostly_configured(base: Environ) -> None:
+    fields = {"X-Forwarded-For": f"{LIE}, {CLIENT}", "X-Forwarded-Proto": "https", "X-Real-IP": CLIENT}
+    environ, trusted = connection_environ(base, ("127.0.0.1", 40000), TrustedPeers(("127.0.0.1", "::1")))
+    environ = request_environ(environ, trusted, head(fields), None)
+    assert told(environ) == (CLIENT, None, "https", "shop.example", "127.0.0.1", "8000", "")
+    assert environ["HTTP_X_FORWARDED_FOR"] == f"{LIE}, {CLIENT}"
+    assert environ["HTTP_X_FORWARDED_PROTO"] == "https"
+    assert environ["HTTP_X_REAL_IP"] == CLIENT
+    assert environ["ropewalk.peer"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("peer", [PROXY, "", b"", ("::ffff:10.0.0.1", 1, 0, 0)], ids=repr)
+def test_all_that_a_proxy_can_tell(base: Environ, peer: Any) -> None:
+    fields = {
+        "X-Forwarded-For": f"{CLIENT}:50123",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Host": "www.example",
+        "X-Forwarded-Port": "8443",
+        "X-Forwarded-Prefix": "/app",
+    }
+    environ = environ_of(base, fields, peer=peer)
+    assert told(environ) == (CLIENT, "50123", "https", "www.example:8443", "www.example", "8443", "/app")
+    assert environ["PATH_INFO"] == "/a b"
+
+
+def test_forwarded_where_it_is_named(base: Environ) -> None:
+    fields = LIES | {"Forwarded": f'for="{CLIENT}:50123";proto=https;host="www.example:8443"'}
+    environ = environ_of(base, fields, names=("forwarded",))
+    assert told(environ) == (CLIENT, "50123", "https", "www.example:8443", "www.example", "8443", "")
+    assert forwarded_keys(environ) == {
+        *("HTTP_FORWARDED", "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_USER", "HTTP_X_REAL_IP"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "host", "name", "port"),
+    [
+        ({"X-Forwarded-Host": "a.example"}, "a.example", "a.example", "80"),
+        ({"X-Forwarded-Host": "a.example", "X-Forwarded-Proto": "https"}, "a.example", "a.example", "443"),
+        ({"X-Forwarded-Host": "a.example:81"}, "a.example:81", "a.example", "81"),
+        ({"X-Forwarded-Host": "a.example:81", "X-Forwarded-Port": "82"}, "a.example:81", "a.example", "82"),
+        ({"X-Forwarded-Host": "[::1]", "X-Forwarded-Port": "82"}, "[::1]:82", "[::1]", "82"),
+        ({"X-Forwarded-Host": "a.example:"}, "a.example", "a.example", "80"),
+        ({"X-Forwarded-Port": "80"}, "shop.example", "127.0.0.1", "80"),
+        ({"X-Forwarded-Port": "443", "X-Forwarded-Proto": "https"}, "shop.example", "127.0.0.1", "443"),
+        ({"X-Forwarded-Port": "8443", "X-Forwarded-Proto": "https"}, "shop.example:8443", "127.0.0.1", "8443"),
+        ({"X-Forwarded-Port": "82", "Host": "b.example:81"}, "b.example:81", "127.0.0.1", "82"),
+        ({"X-Forwarded-Proto": "https"}, "shop.example", "127.0.0.1", "8000"),
+    ],
+    ids=repr,
+)
+def test_hosts_and_ports(base: Environ, fields: dict[str, str], host: str, name: str, port: str) -> None:
+    environ = environ_of(base, fields)
+    assert (environ["HTTP_HOST"], environ["SERVER_NAME"], environ["SERVER_PORT"]) == (host, name, port)
+
+
+def test_a_port_without_any_host(base: Environ) -> None:
+    connection, trusted = connection_environ(base, PROXY, TrustedPeers(("10.0.0.1",), ALL))
+    request = parse_head("GET / HTTP/1.0\r\nX-Forwarded-Port: 82\r\n", HeadLimits())
+    environ = request_environ(connection, trusted, request, None)
+    assert "HTTP_HOST" not in environ
+    assert environ["SERVER_PORT"] == "82"
+
+
+# What clients would like
+
+
+def test_a_peer_that_is_no_proxy_says_nothing(base: Environ) -> None:
+    environ = environ_of(base, LIES, allowed=("10.0.0.2",))
+    assert told(environ) == OF_THE_SOCKET
+    assert forwarded_keys(environ) == set()
+
+
+def test_a_field_that_the_proxy_does_not_write_says_nothing(base: Environ) -> None:
+    environ = environ_of(base, LIES | {"X-Forwarded-For": CLIENT}, names=("x-forwarded-for",))
+    assert told(environ) == (CLIENT, None, *OF_THE_SOCKET[2:])
+    assert forwarded_keys(environ) == {
+        *("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_USER", "HTTP_X_REAL_IP"),
+    }
+
+
+def test_a_proxy_of_which_nothing_is_believed_says_nothing(base: Environ) -> None:
+    assert told(environ_of(base, LIES, names=())) == OF_THE_SOCKET
+
+
+def test_names_with_underscores_are_not_those_of_proxies(base: Environ) -> None:
+    lies = {name.replace("-", "_"): value for name, value in LIES.items() if "-" in name}
+    environ = environ_of(base, lies)
+    assert told(environ) == OF_THE_SOCKET
+    assert forwarded_keys(environ) == set()
+
+
+def test_a_client_that_nobody_names_has_not_the_proxys_address(base: Environ) -> None:
+    environ = environ_of(base, {"X-Forwarded-For": "unknown"})
+    assert environ["REMOTE_ADDR"] == ""
+    assert "REMOTE_PORT" not in environ
+
+
+# The PROXY protocol's header
+
+SOURCE, DESTINATION = Endpoint(CLIENT, 50123), Endpoint("203.0.113.9", 443)
+
+
+def test_the_header_says_who_connected(base: Environ) -> None:
+    header = ProxyHeader(28, SOURCE, DESTINATION, is_tls=True)
+    environ = environ_of(base, LIES, header=header)
+    assert told(environ) == (CLIENT, "50123", "https", "shop.example", "203.0.113.9", "443", "")
+    assert environ["ropewalk.peer"] == "10.0.0.1"
+    assert forwarded_keys(environ) == set()
+
+
+def test_who_the_header_names_may_be_a_proxy(base: Environ) -> None:
+    header = ProxyHeader(28, Endpoint("10.7.7.7", 1), DESTINATION)
+    assert environ_of(base, {"X-Forwarded-For": CLIENT}, header=header)["REMOTE_ADDR"] == CLIENT
+
+
+def test_everybody_trusted_does_not_mean_whom_the_header_names(base: Environ) -> None:
+    header = ProxyHeader(28, SOURCE, DESTINATION)
+    assert environ_of(base, LIES, allowed=("*",), header=header)["REMOTE_ADDR"] == CLIENT
+
+
+@pytest.mark.parametrize("header", [ProxyHeader(16, is_local=True), ProxyHeader(16)])
+def test_a_header_without_addresses_changes_none(base: Environ, header: ProxyHeader) -> None:
+    assert told(environ_of(base, {}, header=header)) == OF_THE_SOCKET
+    assert environ_of(base, {"X-Forwarded-For": CLIENT}, header=header)["REMOTE_ADDR"] == CLIENT
+
+
+# Through a real server
+
+
+def shown(environ: Environ, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [json.dumps({name: value for name, value in environ.items() if isinstance(value, str)}).encode()]
+
+
+def ask(talk: Talk, fields: dict[str, str], **settings: Any) -> dict[str, str]:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    request = f"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{lines}\r\n"
+    answer = talk.ask(shown, request.encode(), **settings)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer
+    found: dict[str, str] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return found
+
+
+def test_a_server_believes_a_proxy_on_its_own_machine(talk: Talk) -> None:
+    environ = ask(talk, LIES | {"X-Forwarded-For": CLIENT})
+    assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == (CLIENT, "https")
+    assert environ["HTTP_HOST"] == "shop.example"
+    assert not {"HTTP_FORWARDED", "HTTP_X_FORWARDED_HOST"} & environ.keys()
+
+
+def test_a_server_that_trusts_nobody_drops_the_fields(talk: Talk) -> None:
+    environ = ask(talk, LIES, forwarded_allow_ips="192.0.2.1")
+    assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == ("127.0.0.1", "http")
+    assert forwarded_keys(environ) == set()
+
+
+def test_a_bad_network_stops_the_start_in_one_line() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "ropewalk", "--forwarded-allow-ips=10.0.0.0/33", "x:y"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert re.fullmatch(r"ropewalk: --forwarded-allow-ips '10\.0\.0\.0/33': must be [^\n]+\n", ended.stderr)
