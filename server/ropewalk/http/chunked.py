@@ -68,18 +68,17 @@ class ChunkedDecoder:
     def decode(self, buffer: bytearray, write: Callable[[memoryview], object]) -> bool:
         """Consume what `buffer` holds of the body, hand content to `write`; return True when the body is complete.
 
-        Octets behind the body stay in `buffer`. Raises `ProtocolError` 400 (grammar), 413 (content), 431 (trailers).
+        Octets behind the body stay in `buffer`. Raises `ProtocolError` 400 (grammar), 413 (content), 431 (trailers), or
+        what `write` raises; then `buffer` is left as it is, since a failed `write` may still hold a view of it.
         """
         position = 0
-        try:
-            with memoryview(buffer) as view:
-                while self.state is not ChunkState.COMPLETE:
-                    step = _STEPS[self.state](self, buffer, view, position, write)
-                    if step < 0:
-                        break
-                    position = step
-        finally:
-            del buffer[:position]
+        with memoryview(buffer) as view:
+            while self.state is not ChunkState.COMPLETE:
+                step = _STEPS[self.state](self, buffer, view, position, write)
+                if step < 0:
+                    break
+                position = step
+        del buffer[:position]
         return self.state is ChunkState.COMPLETE
 
     # Each step returns the position behind what it consumed, or -1 when it needs more octets. A step that
