@@ -1,0 +1,131 @@
+"""Every case through a real server over real sockets: whole, octet by octet, with a next request behind.
+
+`WIRE_TARGET=HOST:PORT` runs them against another address instead, where `recorder.py` is served. With
+`WIRE_RELATION=stricter`, for a proxy in front, a request may be refused that should reach the application, and one may
+be mended by the proxy before it does; but no connection may make the application see a request for which the client
+got no answer, or more requests than it sent, or other content.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import ropewalk
+
+from .client import Conversation, converse
+from .corpus import Case, Reached, load_corpus
+from .recorder import FORGET, Recorder
+
+CASES = load_corpus()
+
+TARGET = os.environ.get("WIRE_TARGET", "")
+IS_STRICTER = os.environ.get("WIRE_RELATION", "same") == "stricter"
+
+MANY_PIECES = 600
+"""A longer case is sent in this many pieces, not octet by octet."""
+
+
+class Target:
+    """Where the cases are sent, and what the application there saw."""
+
+    def __init__(self, address: tuple[str, int], recorder: Recorder | None) -> None:
+        self.address = address
+        self._recorder = recorder
+
+    def run(self, case: Case, step: int) -> tuple[Conversation, list[dict[str, Any]]]:
+        """Send a case in pieces of `step` octets."""
+        pieces = [case.raw[at : at + step] for at in range(0, len(case.raw), step)]
+        methods = [outcome.method if isinstance(outcome, Reached) else "" for outcome in case.outcomes]
+        conversation = converse(
+            self.address, pieces, answers=len(case.outcomes), methods=methods, stays_open=not case.closes
+        )
+        return conversation, self._seen(conversation.port)
+
+    def _seen(self, port: int) -> list[dict[str, Any]]:
+        if self._recorder is not None:
+            return self._recorder.take(port)
+        request = f"GET {FORGET} HTTP/1.1\r\nHost: recorder\r\nConnection: close\r\n\r\n".encode()
+        conversation = converse(self.address, [request], answers=1, stays_open=False)
+        return json.loads(conversation.answers[0].content)
+
+
+@pytest.fixture(scope="module")
+def target() -> Iterator[Target]:
+    if TARGET:
+        host, _, port = TARGET.rpartition(":")
+        yield Target((host, int(port)), None)
+        return
+    recorder = Recorder()
+    with ropewalk.Server(recorder, bind="127.0.0.1:0", threads=4) as server:
+        yield Target(server.address, recorder)
+
+
+def check(case: Case, conversation: Conversation, seen: list[dict[str, Any]]) -> None:
+    if IS_STRICTER:
+        check_stricter(case, conversation, seen)
+        return
+    assert conversation.statuses == case.statuses
+    assert conversation.surplus == b""
+    assert conversation.ended == case.closes
+    assert len(seen) == len(case.reached)
+    for facts, reached in zip(seen, case.reached, strict=True):
+        check_facts(facts, reached)
+    check_answers(case, conversation)
+
+
+def check_facts(facts: dict[str, Any], reached: Reached) -> None:
+    request = (facts["method"], facts["path"], facts["query"], facts["body"])
+    assert request == (reached.method, reached.path, reached.query, reached.body)
+    environ = facts["environ"]
+    assert {key: environ.get(key) for key in reached.environ} == reached.environ
+    assert not environ.keys() & set(reached.absent)
+
+
+def check_answers(case: Case, conversation: Conversation) -> None:
+    for answer in conversation.answers:
+        assert "date" in answer.fields  # RFC 9110 section 6.6.1
+    for at, answer in enumerate(conversation.answers, 1):
+        # RFC 9112 section 9.6: the last answer of a connection says so, and no other does.
+        is_last = case.closes and at == len(conversation.answers)
+        assert (answer.fields.get("connection") == "close") == is_last
+    if conversation.answers and conversation.statuses[-1] != 200:
+        answer = conversation.answers[-1]
+        assert answer.content.decode().startswith(f"{answer.status_code} ")
+        assert answer.content.count(b"\n") == 1  # what the status says, and nothing of what was sent
+
+
+def check_stricter(case: Case, conversation: Conversation, seen: list[dict[str, Any]]) -> None:
+    answered = [json.loads(answer.content) for answer in conversation.answers if answer.content[:1] == b"{"]
+    heads = sum(1 for facts in seen if facts["method"] == "HEAD")
+    assert len(answered) + heads <= len(seen) <= len(conversation.answers) + (not conversation.answers)
+    assert len(seen) <= len(case.outcomes)
+    for facts, outcome in zip(seen, case.outcomes, strict=False):
+        if isinstance(outcome, Reached):
+            assert (facts["method"], facts["body"]) == (outcome.method, outcome.body)
+
+
+def step_of(case: Case) -> int:
+    return 1 if len(case.raw) <= MANY_PIECES else len(case.raw) // MANY_PIECES + 1
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_whole(case: Case, target: Target):
+    check(case, *target.run(case, len(case.raw)))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_octet_by_octet(case: Case, target: Target):
+    check(case, *target.run(case, step_of(case)))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.is_incomplete], ids=str)
+def test_with_a_request_behind(case: Case, target: Target):
+    """It is answered when the connection goes on, and never reaches the application when it does not."""
+    behind = case.with_next()
+    check(behind, *target.run(behind, len(behind.raw)))
+    check(behind, *target.run(behind, step_of(behind)))
