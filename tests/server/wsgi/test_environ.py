@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import Talk
+from talking import Client, Talk
 
 from ropewalk.http.head import HeadLimits, RequestHead, parse_head
 from ropewalk.http.proxy_protocol import Endpoint, ProxyHeader
@@ -290,3 +293,71 @@ def test_a_bad_network_stops_the_start_in_one_line() -> None:
     )
     assert ended.returncode == 2
     assert re.fullmatch(r"ropewalk: --forwarded-allow-ips '10\.0\.0\.0/33': must be [^\n]+\n", ended.stderr)
+
+
+# Through nginx, which tells in fields of its answer who it thinks the client is
+
+NGINX = """
+daemon off; master_process off; pid {path}/pid; error_log stderr error;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/fastcgi;
+    uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;
+    add_header X-Seen-Client $remote_addr;
+    add_header X-Seen-Scheme $scheme;
+    proxy_set_header Host $http_host;
+    proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+    proxy_set_header X-Forwarded-Proto $scheme;
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{ proxy_pass http://{app}; }}
+    }}
+    server {{
+        listen unix:{path}/nginx.sock;
+        location / {{ proxy_pass http://{app}; }}
+    }}
+}}
+"""
+
+
+@pytest.fixture
+def nginx(talk: Talk, tmp_path: Path, wait_for: Callable[[Callable[[], object], str], None]) -> Iterator[list[Any]]:
+    """nginx in front of a server that shows its environ: the addresses of nginx."""
+    server = talk.serve(shown)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = probe.getsockname()
+    config = tmp_path / "nginx.conf"
+    config.write_text(NGINX.format(path=tmp_path, port=address[1], app="{}:{}".format(*server.address)))
+    program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    assert program is not None
+    process = subprocess.Popen([program, "-e", "stderr", "-c", str(config)])
+    try:
+        wait_for((tmp_path / "nginx.sock").exists, "nginx's listening")
+        yield [address, str(tmp_path / "nginx.sock")]
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.nginx
+def test_nginx_and_the_application_agree_on_the_client(nginx: list[Any]) -> None:
+    # The client has the address of this machine, which is also a trusted proxy's: what it says is believed.
+    lies = "".join(f"{name}: {value}\r\n" for name, value in LIES.items() if name != "X-Forwarded-For")
+    for address, said, client in (
+        (nginx[0], "", "127.0.0.1"),
+        (nginx[0], f"X-Forwarded-For: {LIE}, {CLIENT}\r\n", CLIENT),
+        (nginx[1], "", ""),
+        (nginx[1], f"X-Forwarded-For: {LIE}\r\n", ""),
+    ):
+        visitor = Client(address)
+        with visitor.sock:
+            visitor.send(f"GET / HTTP/1.1\r\nHost: shop.example\r\n{lies}{said}\r\n".encode())
+            answer, content = visitor.read_answer()
+        environ = json.loads(content)
+        assert environ["REMOTE_ADDR"] == client
+        assert environ["ropewalk.peer"] == "127.0.0.1"
+        assert environ["HTTP_HOST"] == "shop.example"
+        assert f"X-Seen-Scheme: {environ['wsgi.url_scheme']}\r\n".encode() in answer
+        if not said:
+            assert f"X-Seen-Client: {client or 'unix:'}\r\n".encode() in answer
