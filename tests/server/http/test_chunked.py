@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import h11
@@ -39,7 +40,7 @@ def decode(pieces: Iterable[bytes], chunked: ChunkedDecoder | None = None) -> tu
 
 def pieces_of(octets: bytes, cuts: Iterable[int]) -> list[bytes]:
     places = [0, *sorted({cut for cut in cuts if cut < len(octets)}), len(octets)]
-    return [octets[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [octets[start:end] for start, end in itertools.pairwise(places)]
 
 
 cuts = st.lists(st.integers(0, 300), max_size=12)

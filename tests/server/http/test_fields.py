@@ -1,0 +1,95 @@
+"""RFC 9110 section 5: how fields become a table keyed by meta-variable."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ropewalk.errors import ProtocolError
+from ropewalk.http import fields
+from ropewalk.http.fields import DROPPED, field_table, list_members, meta_variable
+
+names = st.from_regex(r"[!#$%&'*+\-.^`|~0-9A-Za-z]{1,20}", fullmatch=True)
+
+
+@pytest.mark.parametrize(
+    ("field_name", "key"),
+    [
+        ("Accept-Language", "HTTP_ACCEPT_LANGUAGE"),
+        ("host", "HTTP_HOST"),
+        ("content-type", "CONTENT_TYPE"),
+        ("CONTENT-LENGTH", "CONTENT_LENGTH"),
+        ("Content-Encoding", "HTTP_CONTENT_ENCODING"),
+        ("Content_Length", DROPPED),
+        ("X_A", DROPPED),
+        ("_", DROPPED),
+    ],
+)
+def test_the_key_of_a_field(field_name: str, key: str):
+    assert meta_variable(field_name) == key
+    assert meta_variable(field_name) == key  # from the cache
+
+
+@given(names, names)
+def test_names_share_a_key_only_when_they_are_the_same_name(one: str, other: str):
+    assert (meta_variable(one) == meta_variable(other)) == (one.lower() == other.lower())
+
+
+@given(names)
+def test_no_name_makes_a_key_that_is_the_servers_own(field_name: str):
+    assert meta_variable(field_name).startswith(("HTTP_", "CONTENT_TYPE", "CONTENT_LENGTH"))
+
+
+def test_the_cache_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(fields, "_names", {})
+    for number in range(fields.MAX_CACHED_NAMES + 50):
+        assert meta_variable(f"X-{number}") == f"HTTP_X_{number}"
+    assert len(fields._names) == fields.MAX_CACHED_NAMES
+
+
+def test_repeated_fields_are_joined_in_order():
+    assert field_table([("A", "1"), ("B", "x"), ("a", "2"), ("A", "3")]) == {"HTTP_A": "1, 2, 3", "HTTP_B": "x"}
+
+
+def test_repeated_cookies_are_joined_with_a_semicolon():
+    assert field_table([("Cookie", "a=1"), ("cookie", "b=2")]) == {"HTTP_COOKIE": "a=1; b=2"}
+
+
+@pytest.mark.parametrize("field_name", ["Host", "Content-Length", "Content-Type"])
+def test_a_field_that_is_no_list_may_stand_once(field_name: str):
+    with pytest.raises(ProtocolError) as caught:
+        field_table([(field_name, "1"), (field_name.lower(), "1")])
+    assert caught.value.status_code == 400
+
+
+def test_names_with_an_underscore_are_dropped_and_join_nothing():
+    assert field_table([("X_A", "forged"), ("X-A", "real"), ("X_B", "forged"), ("x_b", "twice")]) == {
+        "HTTP_X_A": "real"
+    }
+
+
+@given(st.lists(st.tuples(names, st.text("abc ,", max_size=5)), max_size=20))
+def test_every_value_is_in_the_table_once(found: list[tuple[str, str]]):
+    found = [(name, value) for name, value in found if meta_variable(name) not in fields.SINGLETONS]
+    table = field_table(found)
+    for key, value in table.items():
+        joined = ("; " if key == fields.COOKIE else ", ").join(v for name, v in found if meta_variable(name) == key)
+        assert value == joined
+    assert len(table) == len({name.lower() for name, _ in found})
+
+
+@pytest.mark.parametrize(
+    ("field_value", "members"),
+    [
+        ("close", ["close"]),
+        ("Keep-Alive, \tClose ", ["keep-alive", "close"]),
+        ("", []),
+        (" , ,\t, a ,,", ["a"]),
+        ("a b", ["a b"]),
+        ("\xa0close", ["\xa0close"]),
+        ("\x0bclose", ["\x0bclose"]),
+    ],
+)
+def test_the_members_of_a_list(field_value: str, members: list[str]):
+    assert list_members(field_value) == members
