@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import Client, Talk
+from talking import GET, Client, Talk
 
 from ropewalk.http.head import HeadLimits, RequestHead, parse_head
 from ropewalk.http.proxy_protocol import Endpoint, ProxyHeader
@@ -281,6 +281,57 @@ def test_a_server_that_trusts_nobody_drops_the_fields(talk: Talk) -> None:
     environ = ask(talk, LIES, forwarded_allow_ips="192.0.2.1")
     assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == ("127.0.0.1", "http")
     assert forwarded_keys(environ) == set()
+
+
+def test_a_server_refuses_what_a_proxy_cannot_have_meant(talk: Talk) -> None:
+    asked: list[Environ] = []
+
+    def application(environ: Environ, start_response: Any) -> list[bytes]:
+        asked.append(environ)
+        return shown(environ, start_response)
+
+    request = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: localhost\r\n\r\n"
+    answer = talk.ask(application, request + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"localhost" not in answer
+    assert asked == []
+
+
+def test_a_server_believes_the_fields_that_it_is_told_to(talk: Talk) -> None:
+    names = "x-forwarded-host,x-forwarded-prefix"
+    environ = ask(talk, {"X-Forwarded-Host": "a.example", "X-Forwarded-For": LIE}, forwarded_fields=names)
+    assert (environ["HTTP_HOST"], environ["REMOTE_ADDR"]) == ("a.example", "127.0.0.1")
+
+
+V1 = f"PROXY TCP4 {CLIENT} 203.0.113.9 50123 443\r\n".encode()
+
+
+def test_a_server_reads_the_proxy_protocol(talk: Talk) -> None:
+    client = talk.connect(talk.serve(shown, proxy_protocol="auto"))
+    for octet in V1:
+        client.send(bytes([octet]))
+    for _ in range(2):  # the header stands once in a connection, and holds for all its requests
+        client.send(f"GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: {LIE}\r\n\r\n".encode())
+        environ = json.loads(client.read_answer()[1])
+        assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == (CLIENT, "50123")
+        assert environ["ropewalk.peer"] == "127.0.0.1"
+        assert "HTTP_X_FORWARDED_FOR" not in environ
+
+
+def test_a_server_that_reads_the_proxy_protocol_insists_on_it(talk: Talk) -> None:
+    assert b"HTTP/1.1 200" not in talk.ask(shown, GET, proxy_protocol="auto")
+    assert b"HTTP/1.1 200" not in talk.ask(shown, V1 + GET, proxy_protocol="v2")
+    assert b"HTTP/1.1 200" in talk.ask(shown, V1 + GET, proxy_protocol="v1")
+
+
+def test_a_server_closes_connections_of_others_than_its_proxies(talk: Talk) -> None:
+    answer = talk.ask(shown, V1 + GET, proxy_protocol="auto", proxy_allow_from="192.0.2.1")
+    assert answer in (b"", b"RESET")
+
+
+def test_a_server_does_not_read_the_proxy_protocol_unasked(talk: Talk) -> None:
+    assert talk.ask(shown, V1 + GET).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_bad_network_stops_the_start_in_one_line() -> None:
