@@ -46,15 +46,23 @@ def field_table(found: list[tuple[str, str]]) -> dict[str, str]:
 
     Raises `ProtocolError` 400 when a field that is no list stands twice.
     """
-    table: dict[str, str] = {}
     names = _names
+    try:
+        table = {names[field_name]: field_value for field_name, field_value in found}
+    except KeyError:  # a spelling that was not seen yet
+        table = {}
+    if len(table) != len(found) or DROPPED in table:
+        table = _careful_table(found)
+    return table
+
+
+def _careful_table(found: list[tuple[str, str]]) -> dict[str, str]:
+    table: dict[str, str] = {}
     for field_name, field_value in found:
-        key = names.get(field_name)
-        if key is None:
-            key = meta_variable(field_name)
+        key = meta_variable(field_name)
         if key not in table:
             table[key] = field_value
-        else:
+        elif key != DROPPED:
             table[key] = _joined(key, table[key], field_value)
     table.pop(DROPPED, None)
     return table

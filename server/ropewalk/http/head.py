@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
 from ropewalk.http.fields import field_table, list_members
-from ropewalk.http.target import Target, parse_target
+from ropewalk.http.target import parse_target
 
 HTTP_10 = 10
 HTTP_11 = 11
@@ -56,11 +56,13 @@ class RequestHead:
         "version",
     )
 
-    def __init__(self, method: str, request_target: str, target: Target, version: int, fields: dict[str, str]) -> None:
+    def __init__(
+        self, method: str, request_target: str, path: str, query: str, version: int, fields: dict[str, str]
+    ) -> None:
         self.method = method
         self.request_target = request_target
-        self.path = target.path
-        self.query = target.query
+        self.path = path
+        self.query = query
         self.version = version
         self.fields = fields
         self.content_length = 0
@@ -88,9 +90,9 @@ def parse_head(text: str, limits: HeadLimits) -> RequestHead:
         raise ProtocolError(505, f"HTTP/{major}.{minor}")
     version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor is read as ours
     fields = field_table(found)
-    target = parse_target(method, request_target)
-    head = RequestHead(method, request_target, target, version, fields)
-    _check_host(head, target.authority)
+    path, query, authority = parse_target(method, request_target)
+    head = RequestHead(method, request_target, path, query, version, fields)
+    _check_host(head, authority)
     _read_framing(head)
     return head
 

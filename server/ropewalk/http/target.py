@@ -27,7 +27,7 @@ def parse_target(method: str, request_target: str) -> Target:
         raise ProtocolError(501, "CONNECT is not supported")
     if request_target[0] == "/":
         path, _, query = request_target.partition("?")
-        return Target(decode_path(path), query)
+        return Target(path if "%" not in path else decode_path(path), query)
     if request_target == "*":
         if method != "OPTIONS":
             raise ProtocolError(400, "asterisk-form without OPTIONS")

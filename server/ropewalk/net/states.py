@@ -8,6 +8,8 @@ from enum import Enum
 class State(Enum):
     """Where a connection stands."""
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own is a function in Python, on the hot path
+
     OPENING = "opening"  # the PROXY protocol's header, the TLS handshake
     IDLE = "idle"  # no octet of a next request yet
     HEAD = "head"  # part of a head

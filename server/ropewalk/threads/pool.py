@@ -19,14 +19,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from ropewalk.observe.log import get_logger
 from ropewalk.threads.controller import RESCUE_INTERVAL, Controller, Look
+from ropewalk.threads.gauges import Gauges
 
 log = get_logger()
 
-T = TypeVar("T")
 
 BATCH = 16  # requests received, run and sent together: past it the gain is small and the first answer waits longer
 MAX_EVENTS = 256  # taken from the epoll at once
@@ -92,7 +92,8 @@ class Pool:
         self._next_sweep = 0.0
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self._wake_fd, select.EPOLLIN | select.EPOLLET)
-        self.controller = Controller(floor, threads + 1)
+        self._gauges = Gauges()
+        self.controller = Controller(floor, threads + 1, self._gauges)
         self._controller_rests = False
         self._controller_call = threading.Semaphore(0)
         self.workers = [PoolThread() for _ in range(threads + 1)]
@@ -109,6 +110,7 @@ class Pool:
         self._parked.extend(self.workers[self.controller.limit :])
         for worker in self.workers:
             worker.thread.start()
+            self._gauges.add(worker.thread.native_id or 0)
         self._control_thread.start()
 
     def stop(self) -> None:
@@ -176,7 +178,7 @@ class Pool:
             if answered and (len(answered) >= BATCH or not whole or not slots or controller.limit > 1):
                 self._send_answered()
             elif whole and slots:
-                self._run_one(me)
+                self._run_batch(me)
             elif ready:
                 self._receive_batch()
             elif self._poller.acquire(blocking=False):
@@ -207,33 +209,46 @@ class Pool:
             self._close_descriptors()
 
     def _close_descriptors(self) -> None:
+        self._gauges.close()
         self.epoll.close()
         os.close(self._wake_fd)
 
-    def _send_answered(self) -> None:
-        with suppress(IndexError):  # another thread took the last one
-            while True:
-                item = self._answered.popleft()
-                self._guarded(item, item.send)
+    # A fault of ours in any of these costs the one item, not the thread and all that it would have served.
 
-    def _run_one(self, me: PoolThread) -> None:
+    def _send_answered(self) -> None:
+        answered = self._answered
+        while answered:
+            try:
+                item = answered.popleft()
+            except IndexError:
+                return  # another thread took the last one
+            try:
+                item.send()
+            except Exception:  # noqa: BLE001
+                self._fault(item)
+
+    def _run_batch(self, me: PoolThread) -> None:
+        """Run what is whole: one item if other threads are active, else up to a batch."""
+        whole, answered, run = self._whole, self._answered, self._run
         try:
             self._slots.pop()
         except IndexError:
             return
         try:
-            item = self._whole.popleft()
+            for _ in range(BATCH if self.controller.limit == 1 else 1):
+                item = whole.popleft()
+                me.since = time.monotonic()
+                me.item = item
+                try:
+                    if run(item):
+                        answered.append(item)
+                except Exception:  # noqa: BLE001
+                    self._fault(item)
+                me.finished += 1
         except IndexError:
-            self._slots.append(None)
-            return
-        me.since = time.monotonic()
-        me.item = item
-        try:
-            if self._guarded(item, self._run, item):
-                self._answered.append(item)
+            pass  # there are no more, or another thread took them
         finally:
             me.item = None
-            me.finished += 1
             self._slots.append(None)
 
     def _receive_batch(self) -> None:
@@ -241,14 +256,22 @@ class Pool:
         try:
             for _ in range(BATCH):
                 item = ready.popleft()
-                if not self._guarded(item, item.receive):
-                    continue
-                if len(whole) < self._max_waiting:
-                    whole.append(item)
-                else:
-                    self._overflow(item)
+                try:
+                    if not item.receive():
+                        continue
+                    if len(whole) < self._max_waiting:
+                        whole.append(item)
+                    else:
+                        self._overflow(item)
+                except Exception:  # noqa: BLE001
+                    self._fault(item)
         except IndexError:
             pass  # another thread took the last one
+
+    def _fault(self, item: Item) -> None:
+        log.exception("a fault of the server itself; the connection is closed")
+        with suppress(Exception):
+            item.close()
 
     def _poll(self) -> None:
         if self._ready or (self._whole and self._slots):
@@ -267,16 +290,6 @@ class Pool:
             self._next_sweep = now + SWEEP_INTERVAL
             for item in list(items.values()):
                 item.check_deadline(now)
-
-    def _guarded(self, item: Item, step: Callable[..., T], *arguments: Item) -> T | None:
-        """Take a step; a fault of ours costs the one item, not the thread and all that it would have served."""
-        try:
-            return step(*arguments)
-        except Exception:
-            log.exception("a fault of the server itself; the connection is closed")
-            with suppress(Exception):
-                item.close()
-            return None
 
     # Who is active
 
@@ -323,7 +336,6 @@ class Pool:
                 continue
             look = Look(
                 wall=time.monotonic(),
-                cpu=time.process_time(),
                 finished=self.finished,
                 is_polled=is_polled,
                 has_work=has_work,

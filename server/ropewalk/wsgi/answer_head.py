@@ -1,7 +1,6 @@
 """What `start_response` is given, checked and encoded (PEP 3333, "The start_response() Callable").
 
-Names are checked through a bounded cache, since an application uses few; values by one pattern over the whole block,
-in which every line has to be exactly one field.
+Each header is held to the grammar, once: its line is kept in a bounded cache and found there the next time.
 """
 
 from __future__ import annotations
@@ -33,8 +32,12 @@ _SPECIAL_NAMES = {
     "upgrade": HOP_BY_HOP,
 }
 
-MAX_CACHED_NAMES = 1024
-_names: dict[str, int] = {}
+# Field lines that were checked once: an application gives the same ones again and again. Values that are long, or
+# secret, or new each time would only push the others out.
+MAX_CACHED_LINES = 1024
+MAX_CACHED_VALUE = 128
+_NEVER_CACHED = frozenset({"set-cookie", "content-length", "etag", "last-modified", "date", "location"})
+_lines: dict[tuple[str, str], str] = {}
 
 
 class AnswerHead(NamedTuple):
@@ -54,31 +57,17 @@ def check_answer_head(status: str, headers: list[tuple[str, str]]) -> AnswerHead
     status, status_code = _check_status(status)
     if not isinstance(headers, (list, tuple)):
         raise ApplicationError(f"response headers must be a list, not {type(headers).__name__}")
-    content_length: int | None = None
-    has_date = has_server = False
-    parts: list[str] = []
+    lines: list[str] = []
+    special: dict[int, str] = {}
     for header in headers:
-        name, value = _unpack(header)
-        kind = _names.get(name)
-        if kind is None:
-            kind = _check_name(name)
-        if kind:
-            if kind == CONTENT_LENGTH:
-                content_length = _check_length(value, content_length)
-            elif kind == DATE:
-                has_date = True
-            elif kind == SERVER:
-                has_server = True
-            else:
-                raise ApplicationError(f"hop-by-hop header {name!r}: the connection is the server's (PEP 3333)")
-        parts += (name, ": ", value, "\r\n")
-    block = "".join(parts)
-    if len(grammar.FIELD_LINE.findall(block)) != len(headers) or block.count("\n") != len(headers):
-        _find_bad_value(headers)
+        line = _lines.get(header) if type(header) is tuple else None
+        lines.append(_check_header(header, special) if line is None else line)
+    content_length = int(special[CONTENT_LENGTH]) if CONTENT_LENGTH in special else None
+    block = "".join(lines)
     if status_code == 204 and content_length is not None:
         # RFC 9110 section 8.6: never in a 204, yet frameworks set it for every answer
         block = "".join(f"{name}: {value}\r\n" for name, value in headers if name.lower() != "content-length")
-    return AnswerHead(status, status_code, list(headers), block, content_length, has_date, has_server)
+    return AnswerHead(status, status_code, list(headers), block, content_length, DATE in special, SERVER in special)
 
 
 def early_hints(headers: list[tuple[str, str]]) -> bytes:
@@ -102,33 +91,33 @@ def _check_status(status: object) -> tuple[str, int]:
     return _check_known_status(status)
 
 
-def _unpack(header: object) -> tuple[str, str]:
+def _check_header(header: object, special: dict[int, str]) -> str:
+    """Return the header's field line; note in `special` what the server has to know of."""
     if not isinstance(header, tuple) or len(header) != 2 or type(header[0]) is not str or type(header[1]) is not str:
         raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}")
-    return header
-
-
-def _check_name(name: str) -> int:
+    name, value = header
     if not grammar.TOKEN.fullmatch(name):
         raise ApplicationError(f"bad response header name {name!r}")
-    kind = _SPECIAL_NAMES.get(name.lower(), PLAIN)
-    if len(_names) < MAX_CACHED_NAMES:
-        _names[name] = kind
-    return kind
-
-
-def _check_length(value: str, earlier: int | None) -> int:
-    if earlier is not None:
-        raise ApplicationError("Content-Length stands twice")
-    if not grammar.CONTENT_LENGTH.fullmatch(value):
-        raise ApplicationError(f"bad Content-Length {value!r}")
-    return int(value)
-
-
-def _find_bad_value(headers: list[tuple[str, str]]) -> None:
-    for name, value in headers:
-        if not grammar.FIELD_VALUE.fullmatch(value):
-            raise ApplicationError(f"bad value of response header {name!r}: {value!r}")
+    if not grammar.FIELD_VALUE.fullmatch(value):
+        raise ApplicationError(f"bad value of response header {name!r}: {value!r}")
+    lower = name.lower()
+    kind = _SPECIAL_NAMES.get(lower, PLAIN)
+    line = f"{name}: {value}\r\n"
+    if kind == PLAIN:
+        if lower not in _NEVER_CACHED and len(value) <= MAX_CACHED_VALUE:
+            if len(_lines) >= MAX_CACHED_LINES:
+                _lines.clear()
+            _lines[header] = line
+    elif kind == HOP_BY_HOP:
+        raise ApplicationError(f"hop-by-hop header {name!r}: the connection is the server's (PEP 3333)")
+    else:
+        if kind == CONTENT_LENGTH:
+            if kind in special:
+                raise ApplicationError("Content-Length stands twice")
+            if not grammar.CONTENT_LENGTH.fullmatch(value):
+                raise ApplicationError(f"bad Content-Length {value!r}")
+        special[kind] = value
+    return line
 
 
 class OwnFields:

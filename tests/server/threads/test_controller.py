@@ -2,30 +2,38 @@ from __future__ import annotations
 
 import pytest
 
-from ropewalk.threads.controller import RESCUE_INTERVAL, TUNE_INTERVAL, Controller, Look
+from ropewalk.threads.controller import PATIENT_LOOKS, RESCUE_INTERVAL, TUNE_INTERVAL, Controller, Look
 
 
 class Clock:
-    """Feeds a controller with looks, a rescue interval apart."""
+    """Feeds a controller with looks, a rescue interval apart, and measures what the test says."""
 
-    def __init__(self, controller: Controller) -> None:
-        self.controller = controller
-        self.wall = self.cpu = 0.0
+    def __init__(self, floor: int = 1) -> None:
+        self.controller = Controller(floor, 17, self)
+        self.wall = self.work = 0.0
         self.finished = 0
+        self.share = 0.0
+
+    def work_seconds(self) -> float:
+        return self.work
+
+    def is_working(self) -> bool:
+        return self.share >= 0.5
 
     def looks(self, seconds: float, *, share: float, finishes: int = 1, is_polled: bool = False) -> int:
-        """Let `seconds` pass with this share of CPU time and so many requests finished a look; the limit then."""
+        """Let `seconds` pass with this share of work and so many requests finished a look; the limit then."""
+        self.share = share
         for _ in range(round(seconds / RESCUE_INTERVAL)):
             self.wall += RESCUE_INTERVAL
-            self.cpu += RESCUE_INTERVAL * share
+            self.work += RESCUE_INTERVAL * share
             self.finished += finishes
-            self.controller.look(Look(self.wall, self.cpu, self.finished, is_polled, has_work=True))
+            self.controller.look(Look(self.wall, self.finished, is_polled, has_work=True))
         return self.controller.limit
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock(Controller(1, 17))
+    return Clock()
 
 
 def test_it_starts_at_the_floor(clock: Clock) -> None:
@@ -39,6 +47,12 @@ def test_a_computing_application_keeps_one_thread(clock: Clock) -> None:
 def test_nothing_finished_and_nobody_polls_calls_one_more_at_each_look(clock: Clock) -> None:
     clock.looks(RESCUE_INTERVAL, share=0.0)
     assert clock.looks(3 * RESCUE_INTERVAL, share=0.0, finishes=0) == 4
+
+
+def test_a_thread_that_computes_is_given_patience_before_another_is_called(clock: Clock) -> None:
+    clock.looks(RESCUE_INTERVAL, share=1.0)
+    assert clock.looks((PATIENT_LOOKS - 1) * RESCUE_INTERVAL, share=1.0, finishes=0) == 1
+    assert clock.looks(RESCUE_INTERVAL, share=1.0, finishes=0) == 2
 
 
 def test_somebody_who_polls_is_enough(clock: Clock) -> None:
@@ -74,7 +88,7 @@ def test_idle_time_is_not_taken_for_waiting(clock: Clock) -> None:
 
 
 def test_the_floor_of_several_cores_holds() -> None:
-    clock = Clock(Controller(4, 17))
+    clock = Clock(floor=4)
     assert clock.looks(1.0, share=3.9) == 4
     assert clock.looks(1.0, share=0.1) == 17
     assert clock.looks(1.0, share=3.9) == 4
