@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, chdir
+from dataclasses import dataclass, replace
 from socket import socket
 from wsgiref.types import WSGIApplication
 
@@ -21,10 +21,20 @@ from ropewalk.config import Loaded, Settings, load_settings
 from ropewalk.config.declare import POSITIONAL
 from ropewalk.config.flags import PROGRAM
 from ropewalk.errors import ConfigError
+from ropewalk.net.inherited import (
+    VARIABLES,
+    adopt_listener,
+    inherited_descriptors,
+    inherited_listeners,
+    inherited_names,
+)
 from ropewalk.net.listen import close_listeners, describe, open_listeners
+from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger, open_log
+from ropewalk.process.identity import Identity, find_identity
 from ropewalk.process.master import BootError, Master
+from ropewalk.process.notify import Notifier
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.pidfile import PidFile
 from ropewalk.service import Service
@@ -37,14 +47,15 @@ USAGE_STATUS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 2 for a bad setting, 3 when no worker could boot."""
     try:
-        loaded = load_settings(sys.argv[1:] if arguments is None else arguments, os.environ)
+        load = _loader(sys.argv[1:] if arguments is None else arguments)
+        loaded = load()
         if loaded.settings.print_config:
             sys.stdout.writelines(f"{line}\n" for line in loaded.lines())
             return 0
         enter(loaded.settings)
         if loaded.settings.check_config:
             return check(loaded)
-        serve(loaded)
+        serve(loaded, load)
     except ConfigError as error:
         return _complain(str(error), USAGE_STATUS)
     except BootError as error:
@@ -54,6 +65,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _loader(arguments: Sequence[str]) -> Callable[[], Loaded]:
+    """What reads the settings, now and at each reload: from the directory and with the variables of the start."""
+    environ = dict(os.environ)
+    try:
+        directory = os.getcwd()
+    except OSError as error:
+        raise ConfigError("the current directory", None, f"{error.strerror}".lower()) from None
+
+    def load() -> Loaded:
+        try:
+            with chdir(directory):
+                return load_settings(arguments, environ)
+        except OSError as error:
+            raise ConfigError("the directory of the start", directory, f"{error.strerror}".lower()) from None
+
+    return load
+
+
 def enter(settings: Settings) -> None:
     """Make this process the application's: its directory, search path and variables."""
     if settings.chdir:
@@ -61,6 +90,13 @@ def enter(settings: Settings) -> None:
             os.chdir(settings.chdir)
         except OSError as error:
             raise ConfigError("--chdir", settings.chdir, f"{error.strerror}".lower()) from None
+    prepare(settings)
+    if not settings.wsgi_app:
+        raise ConfigError(POSITIONAL, None, f"is missing; try {PROGRAM} project.wsgi:application")
+
+
+def prepare(settings: Settings) -> None:
+    """Set the search path and the variables; again in each worker, since a reload may have changed them."""
     # `python -m` has the directory there already, a console script has its own instead.
     for directory in (os.getcwd(), *reversed([os.path.abspath(path) for path in settings.pythonpath])):
         if directory in sys.path:
@@ -69,13 +105,12 @@ def enter(settings: Settings) -> None:
     for assignment in settings.env:
         name, _, value = assignment.partition("=")
         os.environ[name] = value
-    if not settings.wsgi_app:
-        raise ConfigError(POSITIONAL, None, f"is missing; try {PROGRAM} project.wsgi:application")
 
 
 def check(loaded: Loaded) -> int:
     """Load the application and say how it went."""
     _warn(loaded)
+    find_identity(loaded.settings.user, loaded.settings.group)
     _check_paths(loaded.settings)
     try:
         make_application(loaded.settings)
@@ -87,9 +122,14 @@ def check(loaded: Loaded) -> int:
     return 0
 
 
-def serve(loaded: Loaded) -> None:
+def serve(loaded: Loaded, load: Callable[[], Loaded]) -> None:
     """Be the master until told to end. Raises ConfigError, BootError; in a worker SystemExit."""
-    settings, log, master_pid = loaded.settings, get_logger(), os.getpid()
+    settings, log = loaded.settings, get_logger()
+    identity = find_identity(settings.user, settings.group)
+    if settings.umask is not None:
+        os.umask(settings.umask)
+    notifier = Notifier.take(os.environ)
+    _create_logs(settings, identity)
     log.configure(settings.error_log, settings.log_level)
     _check_paths(settings)
     _warn(loaded)
@@ -98,20 +138,67 @@ def serve(loaded: Loaded) -> None:
         pid_file = PidFile(settings.pid) if settings.pid else None
         if pid_file is not None:
             at_the_end.callback(pid_file.remove)
-        listeners = open_listeners(settings.bind, backlog=settings.backlog)
+        listeners = listen(loaded)
         at_the_end.callback(close_listeners, listeners)
         for listener in listeners:
-            log.info(
-                "Listening at: %s (%d)", describe(listener, scheme="https" if settings.certfile else "http"), master_pid
-            )
+            if isinstance(listener, UnixListener):
+                identity.own_socket(listener.path)
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
-        options = ProcessOptions(settings.workers, settings.timeout, settings.graceful_timeout)
+        program = WorkerProgram(settings, load, listeners, pid_file, identity, notifier.watchdog_seconds / 4)
         try:
-            Master(WorkerProgram(settings, listeners, pid_file), options).run()
+            Master(program, program.options(), notifier).run()
         except SystemExit:
             at_the_end.pop_all()  # a worker ends here: what the master opened is not its to remove
             raise
     log.info("Shutting down: Master")
+
+
+def listen(loaded: Loaded) -> list[socket]:
+    """The listening sockets: systemd's, unless the operator said where to listen. Raises ConfigError."""
+    settings, log, pid = loaded.settings, get_logger(), os.getpid()
+    passed, names = inherited_descriptors(os.environ, pid), inherited_names(os.environ, pid)
+    try:
+        if passed and loaded.is_default("bind"):
+            listeners = inherited_listeners(os.environ)
+        else:
+            listeners = open_listeners(settings.bind, backlog=settings.backlog, unix_mode=_unix_mode(settings))
+    except ConfigError as error:
+        if error.setting != "bind":
+            raise
+        raise ConfigError("--bind", error.value, error.allowed, loaded.origin("bind")) from None
+    finally:
+        for variable in VARIABLES:
+            os.environ.pop(variable, None)
+    for listener in listeners:
+        name = names.get(listener.fileno(), "")
+        origin = f", passed by systemd as {name}" if name else ""
+        log.info("Listening at: %s (%d)%s", describe(listener), pid, origin)
+    for descriptor in set(passed) - {listener.fileno() for listener in listeners}:
+        _leave_passed(descriptor)
+    return listeners
+
+
+def _leave_passed(descriptor: int) -> None:
+    """Let go of a socket that systemd passed and `--bind` does not name."""
+    try:
+        listener = adopt_listener(descriptor)
+    except ValueError:
+        return
+    get_logger().warning(
+        "%s, passed by systemd, is not used since --bind says where to listen: connections to it wait unanswered "
+        "(leave --bind out, or name fd://%d in it)",
+        describe(listener),
+        descriptor,
+    )
+    listener.close()
+
+
+def _unix_mode(settings: Settings) -> int:
+    return DEFAULT_MODE & ~(settings.umask or 0) if settings.unix_mode is None else settings.unix_mode
+
+
+LASTING = ("bind", "backlog", "unix_mode", "pid", "user", "group", "umask", "chdir", "error_log", "log_level")
+"""Settings of the master itself, which a reload does not change."""
 
 
 @dataclass(slots=True)
@@ -119,16 +206,26 @@ class WorkerProgram:
     """What runs in a worker."""
 
     settings: Settings
+    load: Callable[[], Loaded]
     listeners: Sequence[socket]
     pid_file: PidFile | None
+    identity: Identity
+    heartbeat: float
     access_log: AccessLog | None = None
     """Made after the fork, since it has a thread."""
+
+    def options(self) -> ProcessOptions:
+        """What the process layer is to know."""
+        settings = self.settings
+        return ProcessOptions(settings.workers, settings.timeout, settings.graceful_timeout, self.heartbeat)
 
     def boot(self) -> Service:
         """Load the application and put a service around it. Raises ConfigError."""
         settings = self.settings
         if self.pid_file is not None:
             self.pid_file.forget()
+        self.identity.become()
+        prepare(settings)
         if settings.access_log:
             self.access_log = AccessLog(settings.access_log, settings.access_log_format)
         return Service(
@@ -139,11 +236,38 @@ class WorkerProgram:
             multiprocess=settings.workers > 1,
         )
 
+    def reloaded(self) -> tuple[WorkerProgram, ProcessOptions]:
+        """The same with the settings read again; what lasts is named if it was changed. Raises ConfigError."""
+        loaded = self.load()
+        _warn(loaded)
+        changed = [name for name in LASTING if getattr(loaded.settings, name) != getattr(self.settings, name)]
+        if changed:
+            get_logger().warning("changed, but not before the next start: %s", ", ".join(changed))
+        lasting = {name: getattr(self.settings, name) for name in LASTING}
+        program = replace(self, settings=replace(loaded.settings, **lasting))
+        _create_logs(program.settings, self.identity)
+        _check_paths(program.settings)
+        return program, program.options()
+
+    def reopen_logs(self) -> None:
+        """Open the logs again by their names. Raises ConfigError."""
+        _create_logs(self.settings, self.identity)
+        get_logger().reopen()
+        if self.access_log is not None:
+            self.access_log.reopen()
+
     def finish(self) -> None:
         """Write out the access log, and let go of the sockets."""
         close_listeners(self.listeners)
         if self.access_log is not None:
             self.access_log.close()
+
+
+def _create_logs(settings: Settings, identity: Identity) -> None:
+    """Make the log files the workers' who append to them."""
+    for path in (settings.error_log, settings.access_log):
+        if path not in ("", "-"):
+            identity.create(path)
 
 
 def make_application(settings: Settings) -> WSGIApplication:

@@ -1,7 +1,7 @@
 """Listening sockets that this process was started with: `fd://N` and systemd's socket activation.
 
 The protocol of the latter is sd_listen_fds(3): `LISTEN_FDS` sockets, from descriptor 3 on, meant for the
-process `LISTEN_PID`.
+process `LISTEN_PID`, and called `LISTEN_FDNAMES`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from typing import Final
 
 from ropewalk.errors import ConfigError
 
-__all__ = ["adopt_listener", "inherited_descriptors", "inherited_listeners"]
+__all__ = ["VARIABLES", "adopt_listener", "inherited_descriptors", "inherited_listeners", "inherited_names"]
+
+VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+"""To be removed from the environment once they are read: they are not meant for child processes."""
 
 FIRST_DESCRIPTOR: Final = 3
 """SD_LISTEN_FDS_START."""
@@ -68,10 +71,18 @@ def inherited_descriptors(environ: Mapping[str, str], pid: int) -> range:
     return range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(number))
 
 
+def inherited_names(environ: Mapping[str, str], pid: int) -> dict[int, str]:
+    """What the socket units call their descriptors (`FileDescriptorName=`), by descriptor. Pure; for people only."""
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    return {
+        fd: name for fd, name in zip(inherited_descriptors(environ, pid), names, strict=False) if name.isprintable()
+    }
+
+
 def inherited_listeners(environ: Mapping[str, str]) -> list[socket.socket]:
     """The listening sockets that systemd passed to this process, in its order; empty when there are none.
 
-    The environment is left as it is: `LISTEN_PID` keeps child processes from taking them for theirs.
+    The environment is left as it is; see `VARIABLES`.
     Raises ConfigError when one of them is not a listening stream socket; all of them then stay open.
     """
     listeners: list[socket.socket] = []

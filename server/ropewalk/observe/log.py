@@ -52,10 +52,16 @@ class ErrorLog:
 
     def reopen(self) -> None:
         """Open the file again by its name, after something moved it away."""
-        old = self._descriptor
-        self._descriptor = open_log("--error-logfile", self._path) if self._path else STANDARD_ERROR
-        if old not in (STANDARD_ERROR, self._descriptor):
-            os.close(old)
+        new = open_log("--error-logfile", self._path) if self._path else STANDARD_ERROR
+        if STANDARD_ERROR in (self._descriptor, new):
+            self._descriptor, old = new, self._descriptor
+            if old not in (STANDARD_ERROR, new):
+                os.close(old)
+            return
+        # In place of the old one and under its number, at one stroke: a thread that is just about to write must meet
+        # neither a closed descriptor nor, worse, the connection that was given its number.
+        os.dup2(new, self._descriptor, inheritable=False)
+        os.close(new)
 
     def is_enabled(self, level: str) -> bool:
         """Whether a message of `level` would be written; for one that is costly to make."""

@@ -2,7 +2,7 @@
 
 Each turn it takes what arrived (signals, reports, deaths), and then compares what is with what should be: too few
 workers, one more is forked; more that serve than asked for, one of them is drained, the condemned first. Every
-change of workers is made of these two: a reload condemns all, a stuck worker condemns itself, fewer workers is a
+change of workers is made of these two: a reload makes all outdated, a stuck worker condemns itself, fewer workers is a
 lower number. Nothing of the application is ever run here.
 """
 
@@ -14,13 +14,16 @@ import signal
 import sys
 import time
 
+from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
 from ropewalk.process.backoff import Backoff
+from ropewalk.process.notify import Notifier
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.reports import BootFailed, Ready, ReplaceMe, Report, ReportReader
 from ropewalk.process.signals import MASTER_SIGNALS, SignalInbox, blocked_signals, name_of
 from ropewalk.process.states import (
     ENDING_STATES,
+    KEEPING_STATES,
     KEPT_STATES,
     MASTER_MOVES,
     SERVING_STATES,
@@ -29,7 +32,7 @@ from ropewalk.process.states import (
     move,
 )
 from ropewalk.process.view import WorkerView
-from ropewalk.process.worker import BOOT_FAILED_STATUS, Program, leave, run_worker
+from ropewalk.process.worker import BOOT_FAILED_STATUS, Program, leave, reopen_logs, run_worker
 
 SHORT_LIFE_SECONDS = 1.0
 """A worker that dies sooner after it was ready is taken for one that cannot live."""
@@ -44,10 +47,19 @@ class BootError(Exception):
 class Master:
     """Keeps workers. `run` is called once, in the main thread, before any other thread is started."""
 
-    def __init__(self, program: Program, options: ProcessOptions) -> None:
+    def __init__(self, program: Program, options: ProcessOptions, notifier: Notifier | None = None) -> None:
         self._program = program
         self._options = options
         self._target = options.workers
+        self._before_reload = (program, options, options.workers)
+        """What a reload that fails goes back to."""
+        self._notifier = notifier or Notifier()
+        self._next_sign_of_life = 0.0
+        """Monotonic; of the next one for the service manager's watchdog."""
+        self._logs_opened = 0.0
+        """Monotonic; when they were last opened again."""
+        self._told_counts: tuple[MasterState, int, int] | None = None
+        """Of the last time that the number of ready workers was told: the state, how many, and how many are wanted."""
         self._state = MasterState.SERVING
         self._views: dict[int, WorkerView] = {}
         """By process id, from the fork until the worker is reaped."""
@@ -63,17 +75,19 @@ class Master:
         self._inbox = SignalInbox(MASTER_SIGNALS)
         self._lifeline, self._lifeline_kept_open = os.pipe()
         self._regulate()
-        while self._views or (self._state is MasterState.SERVING and not self._boot_failure):
+        while self._views or (self._state in KEEPING_STATES and not self._boot_failure):
             self._wait()
-            self._take_signals()
             self._take_reports()
+            self._take_signals()
             self._reap()
             self._kill_overdue()
             self._regulate()
+            self._tell_counts()
+            self._show_life()
         self._inbox.close()
         os.close(self._lifeline)
         os.close(self._lifeline_kept_open)
-        if self._boot_failure and not self._has_served and self._state is MasterState.SERVING:
+        if self._boot_failure and not self._has_served and self._state in KEEPING_STATES:
             raise BootError(self._boot_failure)
 
     # What arrives
@@ -93,6 +107,8 @@ class Master:
         moments = [max(0.0, view.kill_deadline - now) for view in self._views.values() if view.kill_deadline]
         if self._lacks_workers():
             moments.append(self._backoff.wait(now))
+        if self._notifier.watchdog_seconds:
+            moments.append(max(0.0, self._next_sign_of_life - now))
         return min(moments, default=None)
 
     def _take_signals(self) -> None:
@@ -100,12 +116,21 @@ class Master:
             if number == signal.SIGCHLD:
                 continue
             self._log.info("Handling signal: %s", name_of(number).removeprefix("SIG").lower())
-            if number == signal.SIGTERM:
-                self._drain_all()
-            elif number in (signal.SIGINT, signal.SIGQUIT):
-                self._close_all()
-            else:
-                self._log.warning("%s has no effect yet", name_of(number))
+            match number:
+                case signal.SIGTERM:
+                    self._drain_all()
+                case signal.SIGINT | signal.SIGQUIT:
+                    self._close_all()
+                case signal.SIGHUP:
+                    self._reload()
+                case signal.SIGUSR1:
+                    self._reopen_logs()
+                case signal.SIGTTIN:
+                    self._want_workers(self._target + 1)
+                case signal.SIGTTOU:
+                    self._want_workers(self._target - 1)
+                case _:
+                    self._log.warning("%s has no effect yet", name_of(number))
 
     def _take_reports(self) -> None:
         for view in self._views.values():
@@ -113,18 +138,20 @@ class Master:
                 self._take_report(view, report)
 
     def _take_report(self, view: WorkerView, report: Report) -> None:
+        view.heard = time.monotonic()
         match report:
-            case Ready() if view.state is WorkerState.BOOTING:
-                view.move(WorkerState.READY)
+            case Ready() if view.state in (WorkerState.BOOTING, WorkerState.STALE):
+                view.move(WorkerState.READY if view.state is WorkerState.BOOTING else WorkerState.OUTDATED)
                 view.ready_since = time.monotonic()
                 self._has_served = True
-                self._tell_whether_complete()
+                if view.started < self._logs_opened:
+                    view.reopen_logs()  # it has them from before, and while it boots it hears no signal
             case BootFailed(reason, details):
                 view.failure = reason
                 if details != self._told_details:  # once for all the workers that fail alike
                     self._told_details = details
                     self._log.text(details)
-            case ReplaceMe(reason) if view.state is WorkerState.READY:
+            case ReplaceMe(reason) if view.state in (WorkerState.READY, WorkerState.OUTDATED):
                 view.move(WorkerState.CONDEMNED)
                 self._log.warning("Worker (pid: %d) is being replaced: %s", view.pid, reason)
 
@@ -140,9 +167,9 @@ class Master:
             view.reports.close()
             del self._views[view.pid]
             if was not in ENDING_STATES:
-                self._mourn(view, status)
+                self._mourn(view, was, status)
 
-    def _mourn(self, view: WorkerView, status: int) -> None:
+    def _mourn(self, view: WorkerView, was: WorkerState, status: int) -> None:
         """A worker ended that was not told to."""
         now = time.monotonic()
         how = _how_it_ended(status)
@@ -150,8 +177,13 @@ class Master:
             self._backoff.succeed()
             self._log.error("Worker (pid: %d) %s", view.pid, how)
             return
+        if was is WorkerState.STALE:
+            self._log.error("Worker (pid: %d), forked before the reload, %s", view.pid, how)
+            return
         wait = self._backoff.fail(now)
-        if self._has_served:
+        if self._has_served and self._state is MasterState.RELOADING and was in KEPT_STATES:
+            self._give_reload_up(view.failure or f"a new worker {how}")
+        elif self._has_served:
             why = f" ({view.failure})" if view.failure else ""
             self._log.error("Worker (pid: %d) %s%s; the next is tried in %.1f s", view.pid, how, why, wait)
         else:
@@ -162,25 +194,39 @@ class Master:
     def _regulate(self) -> None:
         """Bring the number of workers to what was asked for."""
         now = time.monotonic()
-        if self._state is not MasterState.SERVING:
+        if self._state not in KEEPING_STATES:
             return
         while self._lacks_workers() and not self._backoff.wait(now):
             if not self._fork():
                 break
         serving = [view for view in self._views.values() if view.state in SERVING_STATES]
-        serving.sort(key=lambda view: (view.state is not WorkerState.CONDEMNED, view.started))
+        serving.sort(key=lambda view: (_LAST_TO_GO.index(view.state), view.started))
         for view in serving[: max(0, len(serving) - self._target)]:
             view.drain(now, self._options.graceful_timeout)
+        if sum(view.state is WorkerState.READY for view in self._views.values()) >= self._target:
+            for view in self._views.values():
+                if view.state is WorkerState.STALE:
+                    view.drain(now, self._options.graceful_timeout)
 
     def _lacks_workers(self) -> bool:
-        if self._state is not MasterState.SERVING or (self._boot_failure and not self._has_served):
+        """Whether one is to be forked, now or when the back-off is over."""
+        if self._state not in KEEPING_STATES or (self._boot_failure and not self._has_served):
             return False
-        return sum(view.state in KEPT_STATES for view in self._views.values()) < self._target
+        states = [view.state for view in self._views.values()]
+        if WorkerState.OUTDATED in states and WorkerState.BOOTING in states:
+            return False  # one after another: the machine need not have room for all of them twice
+        return sum(state in KEPT_STATES for state in states) < self._target
+
+    def _want_workers(self, number: int) -> None:
+        if self._state in KEEPING_STATES:
+            self._target = max(1, number)
+            self._log.info("Workers wanted: %d", self._target)
 
     def _drain_all(self) -> None:
-        if self._state is not MasterState.SERVING:
+        if self._state not in KEEPING_STATES:
             return
         self._state = move(MASTER_MOVES, self._state, MasterState.DRAINING)
+        self._notifier.stopping("Finishing what is in flight")
         now = time.monotonic()
         for view in self._views.values():
             if view.state not in ENDING_STATES:
@@ -190,6 +236,7 @@ class Master:
         if self._state is MasterState.CLOSING:
             return
         self._state = move(MASTER_MOVES, self._state, MasterState.CLOSING)
+        self._notifier.stopping("Ending")
         now = time.monotonic()
         for view in self._views.values():
             if view.state not in (WorkerState.CLOSING, WorkerState.KILLED):
@@ -202,10 +249,80 @@ class Master:
                 self._log.error("Worker (pid: %d) did not end in time and is killed", view.pid)
                 view.kill()
 
-    def _tell_whether_complete(self) -> None:
+    def _tell_counts(self) -> None:
+        """Tell how many workers are ready, whenever that or what is wanted has changed."""
         ready = sum(view.state is WorkerState.READY for view in self._views.values())
-        if ready == self._target:
-            self._log.info("Ready: %d %s", ready, "worker" if ready == 1 else "workers")
+        counts = (self._state, ready, self._target)
+        if counts == self._told_counts or self._state not in KEEPING_STATES:
+            return
+        self._told_counts = counts
+        if ready != self._target:
+            self._notifier.status(f"{ready} of {self._target} workers ready")
+            return
+        text = f"{ready} {'worker' if ready == 1 else 'workers'}"
+        if self._state is MasterState.RELOADING:
+            self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
+            self._told_counts = (self._state, ready, self._target)
+            self._log.info("Reloaded: %s", text)
+        else:
+            self._log.info("Ready: %s", text)
+        self._notifier.ready(f"Serving with {text}")
+
+    def _show_life(self) -> None:
+        """Tell the service manager's watchdog that this loop comes round and a worker that serves does too."""
+        seconds, now = self._notifier.watchdog_seconds, time.monotonic()
+        if not seconds or now < self._next_sign_of_life:
+            return
+        self._next_sign_of_life = now + seconds / 2
+        heard = (view.heard for view in self._views.values() if view.state in SERVING_STATES)
+        if now - max(heard, default=-seconds) < seconds:
+            self._notifier.alive()
+
+    # Reload
+
+    def _reload(self) -> None:
+        """Read the settings again and replace every worker, the old ones one by one behind a new one that is ready."""
+        if self._state not in KEEPING_STATES:
+            return
+        self._notifier.reloading("Reloading")
+        try:
+            program, options = self._program.reloaded()
+        except ConfigError as error:
+            self._end_failed_reload(str(error))
+            return
+        if self._state is MasterState.SERVING:
+            self._before_reload = (self._program, self._options, self._target)
+            self._state = move(MASTER_MOVES, self._state, MasterState.RELOADING)
+        self._program, self._options, self._target = program, options, options.workers
+        self._backoff.succeed()
+        self._told_details = ""
+        for view in self._views.values():
+            if view.state in _SUPERSEDED:
+                view.move(_SUPERSEDED[view.state])
+
+    def _give_reload_up(self, reason: str) -> None:
+        """Keep the workers that are left from before, and what they were forked for."""
+        self._program, self._options, self._target = self._before_reload
+        self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
+        self._backoff.succeed()
+        for view in self._views.values():
+            if view.state in _REINSTATED:
+                view.move(_REINSTATED[view.state])
+        self._end_failed_reload(reason)
+
+    def _end_failed_reload(self, reason: str) -> None:
+        self._log.error("Reload failed, and the workers from before serve on: %s", reason)
+        ready = sum(view.state is WorkerState.READY for view in self._views.values())
+        self._told_counts = (self._state, ready, self._target)
+        # For the service manager a reload is over when what serves is ready, whatever became of it.
+        self._notifier.ready(f"Reload failed: {reason}")
+
+    def _reopen_logs(self) -> None:
+        reopen_logs(self._program)
+        self._logs_opened = time.monotonic()
+        for view in self._views.values():
+            if view.state is not WorkerState.BOOTING:
+                view.reopen_logs()
 
     # The fork
 
@@ -240,6 +357,16 @@ class Master:
         for view in self._views.values():
             view.reports.close()
         self._views.clear()
+
+
+_SUPERSEDED = {WorkerState.READY: WorkerState.OUTDATED, WorkerState.BOOTING: WorkerState.STALE}
+"""What a reload makes of a worker."""
+
+_REINSTATED = {new: old for old, new in _SUPERSEDED.items()}
+"""What giving it up makes of one."""
+
+_LAST_TO_GO = (WorkerState.CONDEMNED, WorkerState.OUTDATED, WorkerState.READY)
+"""In this order workers are drained when more serve than are wanted; the oldest first of each."""
 
 
 def _how_it_ended(status: int) -> str:

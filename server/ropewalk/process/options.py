@@ -14,3 +14,5 @@ class ProcessOptions:
     """Of one run of the application; 0 for ever."""
     graceful_timeout: float = 30.0
     """From being told to finish to being ended."""
+    heartbeat: float = 0.0
+    """Between two signs of life that a worker gives its master; 0 for none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,9 +36,14 @@ class ReplaceMe:
     reason: str
 
 
-Report = Ready | BootFailed | ReplaceMe
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The worker's main thread still comes round."""
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe)}
+
+Report = Ready | BootFailed | ReplaceMe | Alive
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe, Alive)}
 
 
 def send_report(descriptor: int, report: Report) -> bool:
@@ -49,6 +55,14 @@ def send_report(descriptor: int, report: Report) -> bool:
     except BrokenPipeError:
         return False
     return True
+
+
+def send_sign_of_life(descriptor: int) -> None:
+    """Report `Alive`, unless that would have to wait for the master: it is repeated anyhow."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    if poll.poll(0):
+        send_report(descriptor, Alive())
 
 
 class ReportReader:

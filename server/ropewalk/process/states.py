@@ -15,7 +15,9 @@ class WorkerState(enum.Enum):
     """What the master knows of a worker."""
 
     BOOTING = "forked, and not yet heard of"
+    STALE = "forked before a reload, and not yet heard of"
     READY = "serves"
+    OUTDATED = "serves what was before a reload, until another is ready in its place"
     CONDEMNED = "serves, until another is ready in its place"
     DRAINING = "was told to finish what is in flight and end"
     CLOSING = "was told to end at once"
@@ -27,13 +29,50 @@ class MasterState(enum.Enum):
     """What the master is about."""
 
     SERVING = "keeps as many workers as it was asked for"
+    RELOADING = "replaces its workers, one after another"
     DRAINING = "waits until its workers have finished"
     CLOSING = "waits until its workers have ended"
 
 
 WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
-    WorkerState.BOOTING: frozenset({WorkerState.READY, WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.GONE}),
-    WorkerState.READY: frozenset({WorkerState.CONDEMNED, WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.GONE}),
+    WorkerState.BOOTING: frozenset(
+        {
+            WorkerState.STALE,
+            WorkerState.READY,
+            WorkerState.DRAINING,
+            WorkerState.CLOSING,
+            WorkerState.GONE,
+        }
+    ),
+    # Its report may be on the way: it then serves until a new one does. Back to BOOTING when the reload is given up.
+    WorkerState.STALE: frozenset(
+        {
+            WorkerState.BOOTING,
+            WorkerState.OUTDATED,
+            WorkerState.DRAINING,
+            WorkerState.CLOSING,
+            WorkerState.GONE,
+        }
+    ),
+    WorkerState.READY: frozenset(
+        {
+            WorkerState.OUTDATED,
+            WorkerState.CONDEMNED,
+            WorkerState.DRAINING,
+            WorkerState.CLOSING,
+            WorkerState.GONE,
+        }
+    ),
+    # Back to READY when the reload is given up.
+    WorkerState.OUTDATED: frozenset(
+        {
+            WorkerState.READY,
+            WorkerState.CONDEMNED,
+            WorkerState.DRAINING,
+            WorkerState.CLOSING,
+            WorkerState.GONE,
+        }
+    ),
     WorkerState.CONDEMNED: frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.GONE}),
     WorkerState.DRAINING: frozenset({WorkerState.CLOSING, WorkerState.KILLED, WorkerState.GONE}),
     WorkerState.CLOSING: frozenset({WorkerState.KILLED, WorkerState.GONE}),
@@ -42,12 +81,13 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
 }
 
 MASTER_MOVES: Mapping[MasterState, frozenset[MasterState]] = {
-    MasterState.SERVING: frozenset({MasterState.DRAINING, MasterState.CLOSING}),
+    MasterState.SERVING: frozenset({MasterState.RELOADING, MasterState.DRAINING, MasterState.CLOSING}),
+    MasterState.RELOADING: frozenset({MasterState.SERVING, MasterState.DRAINING, MasterState.CLOSING}),
     MasterState.DRAINING: frozenset({MasterState.CLOSING}),
     MasterState.CLOSING: frozenset(),
 }
 
-SERVING_STATES = frozenset({WorkerState.READY, WorkerState.CONDEMNED})
+SERVING_STATES = frozenset({WorkerState.READY, WorkerState.OUTDATED, WorkerState.CONDEMNED})
 """A worker in one of these answers requests."""
 
 KEPT_STATES = frozenset({WorkerState.BOOTING, WorkerState.READY})
@@ -55,6 +95,9 @@ KEPT_STATES = frozenset({WorkerState.BOOTING, WorkerState.READY})
 
 ENDING_STATES = frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.KILLED})
 """A worker in one of these is expected to end."""
+
+KEEPING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING})
+"""A master in one of these sees to the number of its workers."""
 
 State = TypeVar("State", WorkerState, MasterState)
 

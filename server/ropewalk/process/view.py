@@ -26,6 +26,8 @@ class WorkerView:
     """Monotonic; None while it has not served."""
     kill_deadline: float | None = None
     """Monotonic; set by `drain` and `close`."""
+    heard: float = 0.0
+    """Monotonic; when its last report came."""
     failure: str = ""
     """Why it could not boot, in its own words."""
 
@@ -41,7 +43,7 @@ class WorkerView:
 
     def close(self, now: float) -> None:
         """Let it end at once."""
-        was_booting = self.state is WorkerState.BOOTING
+        was_booting = self.state in (WorkerState.BOOTING, WorkerState.STALE)
         self.move(WorkerState.CLOSING)
         self.kill_deadline = now + KILL_MARGIN_SECONDS
         self._send(signal.SIGQUIT)
@@ -49,6 +51,9 @@ class WorkerView:
             # It ignores QUIT while it boots and TERM ends it; if it is ready by now, and its report on the way
             # here, QUIT closes it.
             self._send(signal.SIGTERM)
+
+    def reopen_logs(self) -> None:
+        self._send(signal.SIGUSR1)
 
     def kill(self) -> None:
         self.move(WorkerState.KILLED)

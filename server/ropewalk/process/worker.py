@@ -20,7 +20,7 @@ from typing import NoReturn, Protocol
 from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
 from ropewalk.process.options import ProcessOptions
-from ropewalk.process.reports import BootFailed, Ready, ReplaceMe, send_report
+from ropewalk.process.reports import BootFailed, Ready, ReplaceMe, send_report, send_sign_of_life
 from ropewalk.process.signals import WORKER_SIGNALS, SignalInbox
 from ropewalk.process.watchdog import Running, Watchdog, stacks
 
@@ -60,6 +60,12 @@ class Program(Protocol):
     def boot(self) -> Service:
         """Load the application. Raises ConfigError for the operator, whose cause is the user's own fault."""
 
+    def reloaded(self) -> tuple[Program, ProcessOptions]:
+        """This program with its settings read again, in the master. Raises ConfigError."""
+
+    def reopen_logs(self) -> None:
+        """Open the log files again by their names, in the master and in each worker. Raises ConfigError."""
+
     def finish(self) -> None:
         """Write out what is still to be written; the worker ends."""
 
@@ -77,7 +83,7 @@ def run_worker(program: Program, options: ProcessOptions, reports: int, lifeline
     log.debug("Worker ready (pid: %d)", os.getpid())
     # Whether or not there is a master to read it: if there is none any more, the lifeline tells.
     send_report(reports, Ready())
-    _Life(service, options, inbox, reports, lifeline).live()
+    _Life(program, service, options, inbox, reports, lifeline).live()
     program.finish()
     inbox.close(is_process_ending=True)
     log.info("Worker exiting (pid: %d)", os.getpid())
@@ -88,8 +94,15 @@ class _Life:
     """A worker between READY and its end. Main thread only."""
 
     def __init__(
-        self, service: Service, options: ProcessOptions, inbox: SignalInbox, reports: int, lifeline: int
+        self,
+        program: Program,
+        service: Service,
+        options: ProcessOptions,
+        inbox: SignalInbox,
+        reports: int,
+        lifeline: int,
     ) -> None:
+        self._program = program
         self._service = service
         self._options = options
         self._inbox = inbox
@@ -97,6 +110,7 @@ class _Life:
         self._lifeline = lifeline
         self._watchdog = self._make_watchdog()
         self._asked_for_replacement = False
+        self._shown_life = time.monotonic()
 
     def live(self) -> None:
         """Return when the service is closed."""
@@ -111,16 +125,19 @@ class _Life:
         poll = select.poll()
         poll.register(self._inbox, select.POLLIN)
         poll.register(self._lifeline, select.POLLIN)
-        interval = self._watchdog.interval * 1000 if self._watchdog else None
+        intervals = [self._watchdog.interval] if self._watchdog else []
+        intervals += [self._options.heartbeat] if self._options.heartbeat else []
+        interval = min(intervals, default=0.0) * 1000 or None
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(interval)}
-            signals = _ENDING.intersection(self._inbox.receive())
+            signals = self._receive() & _ENDING
             if signals:
                 return signals
             if self._lifeline in ready:
                 get_logger().warning("the master is gone: worker %d finishes and ends", os.getpid())
                 return frozenset()
             self._watch()
+            self._show_life()
 
     def _drain(self) -> None:
         """Finish what is in flight; INT and QUIT end that. The service works on in a thread meanwhile."""
@@ -137,10 +154,10 @@ class _Life:
         thread.start()
         poll = select.poll()
         poll.register(self._inbox, select.POLLIN)
-        signals: set[int] = set()
+        signals: frozenset[int] = frozenset()
         while thread.is_alive() and not signals & _QUICK:
             poll.poll(1000)
-            signals = set(self._inbox.receive())
+            signals = self._receive()
         if drained and drained[0].aborted:
             get_logger().warning(
                 "%d requests did not finish within %g s and were aborted",
@@ -148,6 +165,19 @@ class _Life:
                 self._options.graceful_timeout,
             )
         self._service.close()
+
+    def _receive(self) -> frozenset[int]:
+        """The signals that came; one that asks for the logs to be opened again is seen to."""
+        signals = frozenset(self._inbox.receive())
+        if signal.SIGUSR1 in signals:
+            reopen_logs(self._program)
+        return signals
+
+    def _show_life(self) -> None:
+        now = time.monotonic()
+        if self._options.heartbeat and now - self._shown_life >= self._options.heartbeat:
+            self._shown_life = now
+            send_sign_of_life(self._reports)
 
     def _make_watchdog(self) -> Watchdog | None:
         running: Callable[[], Sequence[Running]] | None = getattr(self._service, "running", None)
@@ -172,6 +202,14 @@ class _Life:
         if overdue and not self._asked_for_replacement:
             self._asked_for_replacement = True
             send_report(self._reports, ReplaceMe(f"{overdue[0].description} ran past the timeout"))
+
+
+def reopen_logs(program: Program) -> None:
+    """Open the logs again; one that cannot be opened is written on as it was, and says why."""
+    try:
+        program.reopen_logs()
+    except ConfigError as error:
+        get_logger().error("a log cannot be opened again: %s", error)
 
 
 def leave(status: int) -> NoReturn:

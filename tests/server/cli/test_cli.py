@@ -104,7 +104,7 @@ def test_a_port_in_use_is_one_line_and_status_2_and_leaves_no_pid_file(project: 
         bind = f"127.0.0.1:{other.getsockname()[1]}"
         done = run(project, "-b", bind, "-p", "server.pid", "--log-level", "error", "shop")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"ropewalk: bind '{bind}': already in use")
+    assert done.stderr.startswith(f"ropewalk: --bind '{bind}': already in use")
     assert done.stderr.count("\n") == 1
     assert not (project / "server.pid").exists()
 

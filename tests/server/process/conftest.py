@@ -48,8 +48,10 @@ class FakeMaster:
 def start_master(start: Callable[..., Any]) -> Callable[..., FakeMaster]:
     """Starts a master with so many workers and those times."""
 
-    def start_master(workers: int = 1, *, timeout: float = 0, graceful_timeout: float = 15) -> FakeMaster:
-        numbers = [str(number) for number in (workers, timeout, graceful_timeout)]
-        return FakeMaster(start(sys.executable, str(PROGRAM), *numbers))
+    def start_master(
+        workers: int = 1, *, timeout: float = 0, graceful_timeout: float = 15, heartbeat: float = 0, **env: str
+    ) -> FakeMaster:
+        numbers = [str(number) for number in (workers, timeout, graceful_timeout, heartbeat)]
+        return FakeMaster(start(sys.executable, str(PROGRAM), *numbers, env=env))
 
     return start_master

@@ -1,7 +1,8 @@
 """A master with a small service of sockets and threads, so that processes are tested without HTTP.
 
 A client sends one line and gets one back: `pid`, or `wait NAME`, which is answered when the file NAME is there.
-Arguments: workers, timeout, graceful timeout; `boot` is a file that says what booting does, read each time.
+Arguments: workers, timeout, graceful timeout, heartbeat; `boot` is a file that says what booting does, read each time,
+`reload` one that says how many workers there are from then on.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
 from ropewalk.process.master import BootError, Master
+from ropewalk.process.notify import Notifier
 from ropewalk.process.options import ProcessOptions
 
 
@@ -94,17 +96,30 @@ class FakeProgram:
             raise ConfigError("fake", script.strip(), "cannot be divided") from error
         return FakeService(self.listener)
 
+    def reloaded(self) -> tuple[FakeProgram, ProcessOptions]:
+        text = Path("reload").read_text() if Path("reload").exists() else sys.argv[1]
+        if not text.isdigit():
+            raise ConfigError("reload", text, "must be a number")
+        return self, options(text)
+
+    def reopen_logs(self) -> None:
+        get_logger().reopen()
+        say(f"reopened by {os.getpid()}")
+
     def finish(self) -> None:
         say("finished")
 
 
+def options(workers: str) -> ProcessOptions:
+    return ProcessOptions(int(workers), *map(float, sys.argv[2:5]))
+
+
 def main() -> int:
-    workers, timeout, graceful_timeout = sys.argv[1:4]
     listener = socket.create_server(("127.0.0.1", 0))
     say(f"port {listener.getsockname()[1]}")
     get_logger().configure("-", "debug")
     try:
-        Master(FakeProgram(listener), ProcessOptions(int(workers), float(timeout), float(graceful_timeout))).run()
+        Master(FakeProgram(listener), options(sys.argv[1]), Notifier.take(os.environ)).run()
     except BootError as error:
         say(f"boot error: {error}")
         return BootError.status
