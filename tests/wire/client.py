@@ -35,10 +35,10 @@ class Conversation:
         return [answer.status_code for answer in self.answers]
 
 
-class _Reader:
+class Reader:
     """Reads a connection's answers; `methods` are those of the requests that are expected to be answered."""
 
-    def __init__(self, sock: socket.socket, methods: Iterable[str]) -> None:
+    def __init__(self, sock: socket.socket, methods: Iterable[str] = ()) -> None:
         self._sock = sock
         self._methods = iter(methods)
         self.buffer = b""
@@ -116,7 +116,7 @@ def converse(
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already; the answer is there
             for piece in pieces:
                 sock.sendall(piece)
-        reader = _Reader(sock, methods)
+        reader = Reader(sock, methods)
         try:
             while len(conversation.answers) < answers:
                 answer = reader.answer()
