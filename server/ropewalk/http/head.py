@@ -8,6 +8,7 @@ give the same verdict however they are split: when the quick match fails, the sc
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
@@ -97,13 +98,19 @@ def parse_head(text: str, limits: HeadLimits) -> RequestHead:
     return head
 
 
+@lru_cache(maxsize=256)  # a server is asked for few names, again and again
+def is_host(host: str) -> bool:
+    """Tell whether `host` is a valid, not empty Host (RFC 9110 section 7.2)."""
+    return grammar.HOST.fullmatch(host) is not None
+
+
 def _check_host(head: RequestHead, authority: str | None) -> None:
     """RFC 9112 section 3.2: exactly one valid Host in HTTP/1.1; section 3.2.2: absolute-form overrides it."""
     host = head.fields.get("HTTP_HOST")
     if host is None:
         if head.version >= HTTP_11:
             raise ProtocolError(400, "no Host")
-    elif not grammar.HOST.fullmatch(host):
+    elif not is_host(host):
         raise ProtocolError(400, f"bad Host {host!r}")
     if authority is not None:
         head.fields["HTTP_HOST"] = authority

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import time
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ropewalk.errors import ApplicationError
 from ropewalk.http import grammar
 from ropewalk.http.answer import imf_fixdate
+
+T = TypeVar("T")
 
 PLAIN, CONTENT_LENGTH, DATE, SERVER, HOP_BY_HOP = range(5)
 
@@ -36,8 +38,9 @@ _SPECIAL_NAMES = {
 # secret, or new each time would only push the others out.
 MAX_CACHED_LINES = 1024
 MAX_CACHED_VALUE = 128
-_NEVER_CACHED = frozenset({"set-cookie", "content-length", "etag", "last-modified", "date", "location"})
+_NEVER_CACHED = frozenset({"set-cookie", "etag", "last-modified", "date", "location"})
 _lines: dict[tuple[str, str], str] = {}
+_lengths: dict[tuple[str, str], tuple[str, int | None]] = {}  # those of Content-Length, with its value
 
 
 class AnswerHead(NamedTuple):
@@ -57,12 +60,21 @@ def check_answer_head(status: str, headers: list[tuple[str, str]]) -> AnswerHead
     status, status_code = _check_status(status)
     if not isinstance(headers, (list, tuple)):
         raise ApplicationError(f"response headers must be a list, not {type(headers).__name__}")
-    lines: list[str] = []
+    content_length: int | None = None
     special: dict[int, str] = {}
-    for header in headers:
-        line = _lines.get(header) if type(header) is tuple else None
-        lines.append(_check_header(header, special) if line is None else line)
-    content_length = int(special[CONTENT_LENGTH]) if CONTENT_LENGTH in special else None
+    lines: list[str] = []
+    try:
+        for header in headers:
+            line = _lines.get(header)
+            if line is None:
+                line, length = _lengths.get(header) or _check_header(header, special)
+                if length is not None:
+                    if content_length is not None:
+                        raise ApplicationError("Content-Length stands twice")
+                    content_length = length
+            lines.append(line)
+    except TypeError:  # not hashable, so no tuple of two str
+        raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}") from None
     block = "".join(lines)
     if status_code == 204 and content_length is not None:
         # RFC 9110 section 8.6: never in a 204, yet frameworks set it for every answer
@@ -91,9 +103,9 @@ def _check_status(status: object) -> tuple[str, int]:
     return _check_known_status(status)
 
 
-def _check_header(header: object, special: dict[int, str]) -> str:
-    """Return the header's field line; note in `special` what the server has to know of."""
-    if not isinstance(header, tuple) or len(header) != 2 or type(header[0]) is not str or type(header[1]) is not str:
+def _check_header(header: object, special: dict[int, str]) -> tuple[str, int | None]:
+    """Return the field line, and of Content-Length its value; note in `special` a Date or Server of the application."""
+    if type(header) is not tuple or len(header) != 2 or type(header[0]) is not str or type(header[1]) is not str:
         raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}")
     name, value = header
     if not grammar.TOKEN.fullmatch(name):
@@ -105,19 +117,23 @@ def _check_header(header: object, special: dict[int, str]) -> str:
     line = f"{name}: {value}\r\n"
     if kind == PLAIN:
         if lower not in _NEVER_CACHED and len(value) <= MAX_CACHED_VALUE:
-            if len(_lines) >= MAX_CACHED_LINES:
-                _lines.clear()
-            _lines[header] = line
+            _remember(_lines, header, line)
     elif kind == HOP_BY_HOP:
         raise ApplicationError(f"hop-by-hop header {name!r}: the connection is the server's (PEP 3333)")
+    elif kind == CONTENT_LENGTH:
+        if not grammar.CONTENT_LENGTH.fullmatch(value):
+            raise ApplicationError(f"bad Content-Length {value!r}")
+        _remember(_lengths, header, (line, int(value)))
+        return line, int(value)
     else:
-        if kind == CONTENT_LENGTH:
-            if kind in special:
-                raise ApplicationError("Content-Length stands twice")
-            if not grammar.CONTENT_LENGTH.fullmatch(value):
-                raise ApplicationError(f"bad Content-Length {value!r}")
         special[kind] = value
-    return line
+    return line, None
+
+
+def _remember(cache: dict[tuple[str, str], T], header: tuple[str, str], found: T) -> None:
+    if len(cache) >= MAX_CACHED_LINES:
+        cache.clear()
+    cache[header] = found
 
 
 class OwnFields:
