@@ -153,12 +153,30 @@ class Service:
                 connection.close()
 
     def running(self) -> list[tuple[int, str, float]]:
-        """What runs now: thread ident, method and target, and since when (monotonic seconds)."""
-        return [
-            (worker.thread.ident or 0, _describe(item), since)
-            for worker, item, since in self._pool.running()
-            if isinstance(item, Connection)
-        ]
+        """What runs now: thread ident, method and target, and since when (monotonic seconds).
+
+        For an answer that is streamed, since when it has made no progress.
+        """
+        found = []
+        for worker, item, since in self._pool.running():
+            if isinstance(item, Connection):
+                exchange: Exchange | None = item.exchange
+                progress = exchange.progress if exchange is not None else 0.0
+                found.append((worker.thread.ident or 0, _describe(item), max(since, progress)))
+        return found
+
+    def time_out(self, thread: int, since: float) -> bool:
+        """Answer 504 for the request that `thread` has run since then, and raise in it; False if it was too late.
+
+        Called from outside the pool, with what `running` told. An answer that has begun is left alone.
+        """
+        for worker, item, started in self._pool.running():
+            if worker.thread.ident == thread and started == since and isinstance(item, Connection):
+                exchange: Exchange | None = item.exchange
+                # The thread may have gone on: the exchange is of this thread, and that still runs what it ran.
+                if exchange is not None and exchange.thread == thread and worker.since == since:
+                    return exchange.overtake(504, "the application took too long")
+        return False
 
     def _connections(self) -> Iterator[Connection]:
         return (item for item in list(self._pool.items.values()) if isinstance(item, Connection))
@@ -206,7 +224,7 @@ class Service:
         except ProtocolError as error:  # a trusted proxy says of the client what cannot be
             connection.refuse(error)
             return False
-        exchange = Exchange(connection, head, environ, self._own_fields)
+        exchange = connection.exchange = Exchange(connection, head, environ, self._own_fields)
         if self._access_log is not None:
             connection.on_sent = partial(self._log_sent, exchange, time.monotonic())
         return exchange.run(self._application)

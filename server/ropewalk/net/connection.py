@@ -86,6 +86,7 @@ class Connection:
         "_receiver",
         "context",
         "deadline",
+        "exchange",
         "fd",
         "is_refused",
         "keeps_alive",
@@ -106,7 +107,8 @@ class Connection:
         self.fd = sock.fileno()
         self.peer = peer
         self.terms = terms
-        self.context = context  # the layers above keep here what they prepare once for a connection
+        self.context = context  # the layers above keep here what they prepare once for a connection,
+        self.exchange: Any = None  # and here what they hold of the request under way
         self.state = State.IDLE if opening is None else State.OPENING
         # In monotonic seconds, inf while no time runs; read by the sweeping thread.
         self.deadline = monotonic() + (terms.idle_timeout if opening is None else terms.head_timeout)
@@ -318,6 +320,7 @@ class Connection:
             on_sent(self, True)
         self.sent_octets = 0
         self._answer = self._interim = b""
+        self.exchange = None
         if self._outbox is not None:
             self._outbox.close()
             self._outbox = self.stream = None
@@ -416,6 +419,7 @@ class Connection:
         self.deadline = inf
         self.terms.forget(self)
         self._arm = self.terms.arm  # no cycle is left to be collected
+        self.exchange = None
         self.sock.close()
         if self._outbox is not None:
             self._outbox.close()

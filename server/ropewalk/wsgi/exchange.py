@@ -6,11 +6,14 @@ Runs in the pool's thread that took the request, from the call of the applicatio
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable
+from threading import get_ident
+from time import monotonic
 from types import GeneratorType, TracebackType
 from typing import Any
 
-from ropewalk.errors import ApplicationError
+from ropewalk.errors import ApplicationError, ProtocolError
 from ropewalk.http.answer import Framing, error_answer, response_framing, status_line
 from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
@@ -20,6 +23,7 @@ from ropewalk.observe.log import get_logger
 from ropewalk.wsgi.answer_head import AnswerHead, OwnFields, check_answer_head, early_hints
 from ropewalk.wsgi.environ import Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
+from ropewalk.wsgi.interruption import raise_in_thread
 
 log = get_logger()
 
@@ -29,12 +33,27 @@ MAX_READ_FILE = 64 * 1024
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
+class RequestTimeoutError(Exception):
+    """Raised in the application's thread when its request ran past the timeout; the peer has its 504 already."""
+
+
+class _OvertakenError(Exception):
+    """The peer was answered by somebody else meanwhile: nothing of this answer may go out."""
+
+
 class Exchange:
-    """The answer to one request while the application makes it. Used by one thread."""
+    """The answer to one request while the application makes it.
+
+    Used by one thread, but for `overtake`. Who answers is decided by `_claim`, a list of one member: taking it out is
+    atomic, and only who has it may touch the connection.
+    """
 
     __slots__ = (
+        "_claim",
         "_connection",
         "_framing",
+        "_interrupted",
+        "_is_claimed",
         "_left",
         "_own_fields",
         "_request",
@@ -42,12 +61,19 @@ class Exchange:
         "environ",
         "head",
         "head_octets",
+        "progress",
+        "thread",
     )
 
     def __init__(self, connection: Connection, request: RequestHead, environ: Environ, own_fields: OwnFields) -> None:
         self.environ = environ
         self.head: AnswerHead | None = None  # set by start_response
         self.head_octets = 0  # of the answer, once it is begun
+        self.thread = get_ident()
+        self.progress = 0.0  # monotonic: when content was streamed last
+        self._claim = [None]
+        self._is_claimed = False  # by this thread
+        self._interrupted: threading.Event | None = None  # set by who overtakes, when it raises nothing any more
         self._connection = connection
         self._request = request
         self._own_fields = own_fields
@@ -62,6 +88,13 @@ class Exchange:
         """
         self.environ["wsgi.early_hints"] = self.send_early_hints
         try:
+            return self._run(application)
+        except (_OvertakenError, RequestTimeoutError):
+            self._absorb_interruption()
+            return False
+
+    def _run(self, application: Any) -> bool:
+        try:
             iterable = application(self.environ, self.start_response)
         except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of ours
             return self._failed(error)
@@ -71,6 +104,42 @@ class Exchange:
             return self._failed(error)
         finally:
             self._close(iterable)
+
+    def overtake(self, status_code: int, detail: str) -> bool:
+        """Answer in the application's place, and raise `RequestTimeoutError` in its thread. From any other thread.
+
+        Returns False, and does nothing, when the application has begun to answer.
+        """
+        self._interrupted = threading.Event()
+        try:
+            self._claim.pop()
+        except IndexError:
+            return False
+        try:
+            self._connection.on_sent = None
+            self._connection.refuse(ProtocolError(status_code, detail))
+            raise_in_thread(self.thread, RequestTimeoutError)
+        finally:
+            self._interrupted.set()
+        return True
+
+    def _take_claim(self) -> None:
+        if not self._is_claimed:
+            try:
+                self._claim.pop()
+            except IndexError:
+                raise _OvertakenError from None
+            self._is_claimed = True
+
+    def _absorb_interruption(self) -> None:
+        """Wait for the exception that is on its way, so that it cannot arrive outside the exchange."""
+        try:
+            if self._interrupted is not None:
+                self._interrupted.wait()
+            for _ in range(100):  # the interpreter raises it at a jump backwards, if it was not raised already
+                pass
+        except RequestTimeoutError:
+            pass
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None) -> Any:
         """PEP 3333's `start_response`; returns `write`."""
@@ -92,7 +161,12 @@ class Exchange:
         """
         octets = early_hints(headers)
         if self._stream is None and self._request.version >= HTTP_11:
+            is_given_back = not self._is_claimed
+            self._take_claim()
             self._connection.send_interim(octets)
+            if is_given_back:
+                self._is_claimed = False
+                self._claim.append(None)
 
     def write(self, content: bytes) -> None:
         """PEP 3333's `write`: send `content` now, in front of what the iterable gives."""
@@ -104,6 +178,7 @@ class Exchange:
             stream = self._stream = self._connection.stream_answer()
             stream.write(head + self._encode(content))
         elif content:
+            self.progress = monotonic()
             stream.write(self._encode(content))
 
     def _encode(self, content: bytes) -> bytes:
@@ -124,6 +199,7 @@ class Exchange:
         head = self.head
         if head is None:
             raise ApplicationError("no start_response before the first content")
+        self._take_claim()
         connection, request = self._connection, self._request
         promised = length if head.content_length is None else head.content_length
         framing = response_framing(request.method, request.version, head.status_code, promised)
@@ -239,6 +315,8 @@ class Exchange:
         return stream.end()
 
     def _failed(self, error: BaseException) -> bool:
+        if isinstance(error, (_OvertakenError, RequestTimeoutError)):
+            raise error
         if isinstance(error, PeerGoneError):
             log.debug("%s: the peer left before the answer was whole", self._where())
             return False
@@ -249,6 +327,7 @@ class Exchange:
         if self._stream is not None:
             self._stream.cut()
             return False
+        self._take_claim()
         connection = self._connection
         connection.keeps_alive = False
         connection.answer(error_answer(500, self._request.method, extra=self._own_fields()))

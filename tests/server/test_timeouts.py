@@ -1,0 +1,147 @@
+"""An application that takes too long: what the peer gets, and what becomes of the thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from talking import GET, Talk
+
+import ropewalk
+from ropewalk.wsgi.exchange import RequestTimeoutError
+
+WaitFor = Callable[[Callable[[], object], str], None]
+
+
+class Slow:
+    """An application that is inside until told otherwise, and says how that ended."""
+
+    def __init__(self, *, computes: bool, swallows: bool = False, hints: bool = False) -> None:
+        self.is_inside, self.go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
+        self.how = ""
+        self._computes, self._swallows, self._hints = computes, swallows, hints
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/quick":
+            start_response("200 OK", [])
+            return [b"quick"]
+        if self._hints:
+            environ["wsgi.early_hints"]([("Link", "<a>")])
+        self.is_inside.set()
+        try:
+            if self._computes:
+                while not self.go_on.is_set():
+                    sum(range(100))
+            else:
+                assert self.go_on.wait(20)
+            self.how = "went on"
+        except RequestTimeoutError:
+            self.how = "interrupted"
+            if not self._swallows:
+                raise
+        finally:
+            self.ended.set()
+        start_response("200 OK", [])
+        return [b"too late"]
+
+
+def time_out(server: ropewalk.Server) -> bool:
+    [(thread, _, since)] = server._service.running()
+    return server._service.time_out(thread, since)
+
+
+@pytest.mark.parametrize("swallows", [True, False])
+@pytest.mark.parametrize("computes", [True, False])
+def test_the_peer_gets_504_and_the_thread_goes_on(
+    talk: Talk, wait_for: WaitFor, computes: bool, swallows: bool
+) -> None:
+    application = Slow(computes=computes, swallows=swallows)
+    server = talk.serve(application, threads=1)
+    client = talk.connect(server)
+    client.send(GET)
+    assert application.is_inside.wait(20)
+    assert time_out(server)
+    answer = client.read_all()  # at once, though the application is still inside
+    assert answer.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
+    assert answer.count(b"HTTP/1.1") == 1
+    if not computes:
+        assert not application.ended.is_set()
+        application.go_on.set()
+    assert application.ended.wait(20)
+    # A wait in C cannot be interrupted: the exception comes when it returns, before the next line or a few later.
+    assert application.how == "interrupted" or not computes
+    wait_for(lambda: not server._service.running(), "the end of the run")
+    for _ in range(20):
+        other = talk.connect(server)
+        other.send(GET.replace(b"GET /", b"GET /quick"))
+        assert other.read_all().endswith(b"quick")
+
+
+def test_an_answer_that_was_begun_is_left_alone(talk: Talk) -> None:
+    go_on = threading.Event()
+
+    def application(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        yield b"begun"
+        assert go_on.wait(20)
+        yield b"ended"
+
+    server = talk.serve(application)
+    client = talk.connect(server)
+    client.send(GET)
+    client.read_until(b"begun\r\n")
+    assert not time_out(server)
+    go_on.set()
+    assert b"ended" in client.read_all()
+
+
+def test_early_hints_do_not_stand_in_the_way(talk: Talk) -> None:
+    application = Slow(computes=True, hints=True)
+    server = talk.serve(application)
+    client = talk.connect(server)
+    client.send(GET)
+    assert application.is_inside.wait(20)
+    assert time_out(server)
+    answer = client.read_all()
+    assert answer.startswith(b"HTTP/1.1 103 Early Hints\r\n")
+    assert b"HTTP/1.1 504 " in answer
+
+
+def test_a_request_that_is_over_is_not_timed_out(talk: Talk) -> None:
+    application = Slow(computes=False)
+    server = talk.serve(application)
+    client = talk.connect(server)
+    client.send(GET)
+    assert application.is_inside.wait(20)
+    [(thread, _, since)] = server._service.running()
+    application.go_on.set()
+    assert client.read_all().endswith(b"too late")
+    assert not server._service.time_out(thread, since)
+
+
+def test_the_moment_between_the_two_is_never_lost(talk: Talk) -> None:
+    """Whoever wins, there is one whole answer: time out requests at every moment of their life."""
+    inside = threading.Event()
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        inside.set()
+        sum(range(2000))
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    server = talk.serve(application, threads=1)
+    seen = set()
+    for _ in range(300):
+        inside.clear()
+        client = talk.connect(server)
+        client.send(GET)
+        assert inside.wait(20)
+        for thread, _, since in server._service.running():
+            server._service.time_out(thread, since)
+        answer = client.read_all()
+        assert answer.count(b"HTTP/1.1") == 1
+        seen.add(answer[9:12])
+        client.sock.close()
+    assert seen <= {b"200", b"504"}
