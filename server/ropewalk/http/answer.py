@@ -36,8 +36,11 @@ def response_framing(method: str, version: int, status_code: int, content_length
 
 @lru_cache(maxsize=256)
 def status_line(status: str) -> str:
-    """`200 OK` as a status line: a server answers with the highest version it speaks (RFC 9110 section 2.5)."""
-    return f"HTTP/1.1 {status}\r\n"
+    """`200 OK` as a status line: a server answers with the highest version it speaks (RFC 9110 section 2.5).
+
+    The space behind the status code is sent even without a reason phrase (RFC 9112 section 4).
+    """
+    return f"HTTP/1.1 {status[:3]} {status[4:]}\r\n"
 
 
 def imf_fixdate(year: int, month: int, day: int, hour: int, minute: int, second: int, weekday: int) -> str:

@@ -40,6 +40,11 @@ def test_a_status_line_has_the_highest_version_of_ours():
     assert status_line("200 ") == "HTTP/1.1 200 \r\n"
 
 
+def test_a_status_line_keeps_its_second_space_without_a_reason_phrase():
+    """RFC 9112 section 4: a server MUST send it."""
+    assert status_line("200") == "HTTP/1.1 200 \r\n"
+
+
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(9999, 12, 31)))
 def test_a_date_is_an_imf_fixdate(moment: datetime):
     t = moment.timetuple()
