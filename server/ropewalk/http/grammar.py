@@ -27,7 +27,18 @@ FIELD_VALUE = re.compile(rf"[{FIELD_CHAR}]*+")
 
 # RFC 3986 section 3.2.2 and 3.2.3, as RFC 9110 section 7.2 uses them: uri-host [ ":" port ], not empty.
 _REG_NAME = r"(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++"
-_IP_LITERAL = r"\[(?:[0-9A-Fa-f:.]++|v[0-9A-Fa-f]++\.[A-Za-z0-9\-._~!$&'()*+,;=:]++)\]"
+_H16 = r"[0-9A-Fa-f]{1,4}"
+_DEC_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = rf"{_DEC_OCTET}(?:\.{_DEC_OCTET}){{3}}"
+_LS32 = rf"(?:{_H16}:{_H16}|{_IPV4})"
+# The nine alternatives of RFC 3986's IPv6address: `after` groups and a last part behind "::", and up to so many before
+# it that at least one is left out.
+_IPV6 = "|".join(
+    [rf"(?:{_H16}:){{6}}{_LS32}"]
+    + [rf"(?:(?:{_H16}:){{0,{5 - after - 1}}}{_H16})?::(?:{_H16}:){{{after}}}{_LS32}" for after in range(5)]
+    + [rf"::(?:{_H16}:){{5}}{_LS32}", rf"(?:(?:{_H16}:){{0,5}}{_H16})?::{_H16}", rf"(?:(?:{_H16}:){{0,6}}{_H16})?::"]
+)
+_IP_LITERAL = rf"\[(?:{_IPV6}|v[0-9A-Fa-f]++\.[A-Za-z0-9\-._~!$&'()*+,;=:]++)\]"
 HOST = re.compile(rf"(?:{_REG_NAME}|{_IP_LITERAL})(?::[0-9]{{0,5}})?")
 
 # RFC 9112 section 3.2.2; only the schemes of RFC 9110 section 4.2, and no userinfo (section 4.2.4).

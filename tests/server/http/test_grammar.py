@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import string
 from re import _constants, _parser  # type: ignore[attr-defined]  # how a pattern was read, which nothing public tells
@@ -99,6 +100,32 @@ def test_a_host(host: str):
 )
 def test_what_is_no_host(host: str):
     assert not grammar.HOST.fullmatch(host)
+
+
+addresses = st.one_of(
+    st.ip_addresses(v=6).map(str),
+    st.ip_addresses(v=6).map(lambda address: address.exploded),
+    st.lists(
+        st.sampled_from(["0", "1:", "::", ":", "ffff", "abcde:", "1.2.3.4", "1.2.3", "256.1.1.1", "g"]), max_size=9
+    ).map("".join),
+)
+
+
+@given(addresses)
+def test_an_ip_literal_is_an_ipv6_address_of_rfc_3986(address: str):
+    try:
+        ipaddress.IPv6Address(address)
+        is_valid = True
+    except ValueError:
+        is_valid = False
+    assert bool(grammar.HOST.fullmatch(f"[{address}]")) == is_valid
+
+
+@pytest.mark.parametrize(
+    "address", [":", ":::", "1::2::3", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "12345::", "::1.2.3", "::%eth0"]
+)
+def test_what_is_no_ip_literal(address: str):
+    assert not grammar.HOST.fullmatch(f"[{address}]")
 
 
 @pytest.mark.parametrize("status", ["200 OK", "200", "200 ", "599 \xff", "404 Not\tFound"])
