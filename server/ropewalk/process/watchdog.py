@@ -19,10 +19,16 @@ LEAST_INTERVAL = 0.05
 MOST_INTERVAL = 1.0
 
 
+RELEASE_SECONDS = 2.0
+"""How long an interrupted request may take to let go of its thread before the worker counts as stuck."""
+
+
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A request that ran past the timeout."""
+    """A request that ran past the timeout. `ident` and `started` are those of `Running`."""
 
+    ident: int
+    started: float
     thread: str
     description: str
     seconds: float
@@ -34,7 +40,8 @@ class Watchdog:
     def __init__(self, timeout: float, running: Callable[[], Sequence[Running]]) -> None:
         self._timeout = timeout
         self._running = running
-        self._told: set[tuple[int, float]] = set()
+        self._told: dict[tuple[int, float], float] = {}
+        """Overdue requests that still run, and when each was told."""
 
     @property
     def interval(self) -> float:
@@ -44,13 +51,18 @@ class Watchdog:
     def look(self, now: float) -> list[Overdue]:
         """The requests that have become overdue since the last look."""
         running = self._running()
-        self._told &= {(ident, started) for ident, _, started in running}
+        still = {(ident, started) for ident, _, started in running}
+        self._told = {key: told for key, told in self._told.items() if key in still}
         overdue = []
         for ident, description, started in running:
             if now - started >= self._timeout and (ident, started) not in self._told:
-                self._told.add((ident, started))
-                overdue.append(Overdue(_name_of(ident), description, now - started))
+                self._told[ident, started] = now
+                overdue.append(Overdue(ident, started, _name_of(ident), description, now - started))
         return overdue
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether a request still holds its thread `RELEASE_SECONDS` after it was told, as of the last look."""
+        return any(now - told >= RELEASE_SECONDS for told in self._told.values())
 
 
 def stacks() -> str:

@@ -50,6 +50,9 @@ class Service(Protocol):
     def drain(self, deadline: float) -> Drained:
         """Take nothing new and finish the rest until `deadline` (monotonic). Blocks."""
 
+    def time_out(self, thread: int, since: float) -> bool:
+        """Answer in place of what `running()` told, and interrupt it; False if it was too late for that."""
+
     def close(self) -> None:
         """End everything now."""
 
@@ -186,9 +189,11 @@ class _Life:
         return Watchdog(self._options.timeout, running)
 
     def _watch(self) -> None:
+        """Tell what is overdue and have it answered and interrupted; what is not freed by that, this process cannot."""
         if self._watchdog is None:
             return
-        overdue = self._watchdog.look(time.monotonic())
+        now = time.monotonic()
+        overdue = self._watchdog.look(now)
         for request in overdue:
             get_logger().critical(
                 "Worker timeout (pid: %d): %s has run for %.1f s in %s",
@@ -199,9 +204,11 @@ class _Life:
             )
         if overdue:
             get_logger().text("What every thread is doing:\n" + stacks())
-        if overdue and not self._asked_for_replacement:
+        for request in overdue:
+            self._service.time_out(request.ident, request.started)
+        if self._watchdog.is_stuck(now) and not self._asked_for_replacement:
             self._asked_for_replacement = True
-            send_report(self._reports, ReplaceMe(f"{overdue[0].description} ran past the timeout"))
+            send_report(self._reports, ReplaceMe("a request past its timeout does not let go of its thread"))
 
 
 def reopen_logs(program: Program) -> None:

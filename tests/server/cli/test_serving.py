@@ -22,6 +22,11 @@ def application(environ, start_response):
         os.write(2, b"waiting\\n")
         while not os.path.exists("go"):
             time.sleep(0.01)
+    while path == "/stuck":
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
     body = f"{os.getpid()} {path} {os.environ.get('GREETING')}".encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
@@ -172,17 +177,21 @@ def test_a_second_server_is_refused_the_pid_file_of_the_first(
     assert f"is held by a running server, process {server.running.pid}" in second.output
 
 
-def test_a_request_past_the_timeout_is_named_and_its_worker_replaced(
+def test_a_request_past_the_timeout_is_named_answered_and_interrupted(serve: Callable[..., Server]) -> None:
+    server = serve("--timeout", "1")
+    (worker,) = server.workers(1)
+    assert server.get("/wait") == (504, "504 Gateway Timeout\n")
+    server.running.wait_line(rf"Worker timeout \(pid: {worker}\): GET '/wait' has run for")
+    server.running.wait_line("What every thread is doing:")
+    assert server.get("/")[1].split()[0] == str(worker)
+
+
+def test_a_request_that_does_not_let_go_has_its_worker_replaced(
     serve: Callable[..., Server], wait_for_end: Callable[[int], bool]
 ) -> None:
-    # Each request is told once, with the stacks of that moment. A machine that pauses for the whole timeout between the
-    # server's taking the request and the application's being called would have it told too early for the last line.
     server = serve("--timeout", "1", "--graceful-timeout", "0.2")
     (stuck,) = server.workers(1)
-    connection = server.send("/wait")
+    assert server.get("/stuck")[0] == 504
     fresh = server.workers(2)[1]
     assert wait_for_end(stuck)
     assert server.get("/")[1].split()[0] == str(fresh)
-    connection.close()
-    server.running.wait_line(rf"Worker timeout \(pid: {stuck}\): GET '/wait' has run for")
-    server.running.wait_line("in application")

@@ -73,6 +73,9 @@ class FakeService:
         with self.lock:
             return [(ident, text, since) for ident, (text, since) in self.in_flight.items()]
 
+    def time_out(self, thread: int, since: float) -> bool:
+        return False
+
     def drain(self, deadline: float) -> Counts:
         self.stop.set()
         with self.lock:

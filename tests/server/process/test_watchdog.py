@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ropewalk.process.watchdog import LEAST_INTERVAL, MOST_INTERVAL, Overdue, Running, Watchdog, stacks
+from ropewalk.process.watchdog import LEAST_INTERVAL, MOST_INTERVAL, RELEASE_SECONDS, Overdue, Running, Watchdog, stacks
 
 
 def test_a_request_within_its_time_is_not_overdue() -> None:
@@ -15,7 +15,7 @@ def test_a_request_within_its_time_is_not_overdue() -> None:
 def test_an_overdue_request_is_told_once_with_its_thread() -> None:
     ident = threading.get_ident()
     watchdog = Watchdog(10.0, lambda: [(ident, "GET /", 100.0)])
-    assert watchdog.look(110.0) == [Overdue(threading.current_thread().name, "GET /", 10.0)]
+    assert watchdog.look(110.0) == [Overdue(ident, 100.0, threading.current_thread().name, "GET /", 10.0)]
     assert watchdog.look(120.0) == []
 
 
@@ -26,6 +26,18 @@ def test_the_next_overdue_request_of_the_same_thread_is_told_too() -> None:
     running[:] = [(1, "GET /b", 112.0)]
     assert watchdog.look(113.0) == []
     assert [overdue.description for overdue in watchdog.look(123.0)] == ["GET /b"]
+
+
+def test_what_does_not_let_go_of_its_thread_is_stuck() -> None:
+    running: list[Running] = [(1, "GET /a", 100.0)]
+    watchdog = Watchdog(10.0, lambda: running)
+    watchdog.look(110.0)
+    assert not watchdog.is_stuck(110.0)
+    watchdog.look(110.0 + RELEASE_SECONDS)
+    assert watchdog.is_stuck(110.0 + RELEASE_SECONDS)
+    running.clear()
+    watchdog.look(120.0)
+    assert not watchdog.is_stuck(120.0)
 
 
 @pytest.mark.parametrize(("timeout", "interval"), [(0.1, LEAST_INTERVAL), (2.0, 0.5), (3600.0, MOST_INTERVAL)])
