@@ -1,0 +1,314 @@
+"""The wire corpus through nginx as the kit sets it up, with ropewalk behind it: both read the same requests.
+
+nginx may refuse what ropewalk would take, and may mend what ropewalk would refuse, since it writes every request anew.
+But the two must never divide the same octets differently: what the application saw is, request by request, what nginx
+has in its log as passed on, and what it answered its client. Each case is sent whole, in two pieces, and with another
+request behind it, over TCP and over a Unix socket between the two.
+"""
+
+import concurrent.futures
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ropewalk
+
+# One process runs the module: each of its fixtures sends the whole corpus.
+pytestmark = [pytest.mark.nginx, pytest.mark.xdist_group("wire through nginx")]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NOBODY = 65534  # nginx is started as this user, if the tests run as root
+CLIENTS = 64  # connections at once: most of the time is spent in waiting for what never comes
+PATIENCE = 30.0  # seconds; only a fault runs into it
+
+
+def load_corpus() -> Any:
+    spec = importlib.util.spec_from_file_location("wire_corpus", REPOSITORY / "tests/wire/corpus.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+CORPUS = load_corpus()
+CASES = CORPUS.load_corpus()
+VARIANTS = ("whole", "in two pieces", "with a request behind")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One case, sent one way, and what the client, nginx and the application have to tell of it."""
+
+    received: bytes = b""
+    logged: list[dict[str, Any]] = field(default_factory=list)
+    seen: list[dict[str, str]] = field(default_factory=list)
+
+
+def source(number: int, variant: int) -> str:
+    """The client's address, by which nginx and the application name this exchange: all of 127/8 is this machine."""
+    return f"127.{10 + variant}.{number >> 8}.{number & 255}"
+
+
+class Recorder:
+    """The application; `_seen`, by the client's address, is guarded by `_lock`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, list[dict[str, str]]] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        seen = {
+            "method": environ["REQUEST_METHOD"],
+            "path": environ["PATH_INFO"],
+            "body": environ["wsgi.input"].read().decode("latin-1"),
+            "request_id": environ.get("HTTP_X_REQUEST_ID", ""),
+        }
+        with self._lock:
+            self._seen.setdefault(environ.get("HTTP_X_FORWARDED_FOR", ""), []).append(seen)
+        start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+        return [b"seen\n"]
+
+    def take(self) -> dict[str, list[dict[str, str]]]:
+        with self._lock:
+            return dict(self._seen)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def lay_out(directory: Path, port: int) -> None:
+    """The files of nginx's image, for a machine that has no /kit, and where /tmp/nginx may be another's.
+
+    All that is changed is where files and ports are, and how long nginx waits for clients that say no more.
+    """
+    changes = {
+        "/kit/": f"{directory}/kit/",
+        "/tmp/nginx": f"{directory}/nginx",
+        "/srv/": f"{directory}/srv/",
+        "/dev/stdout": f"{directory}/access.log",
+        "/dev/stderr": f"{directory}/error.log",
+        "listen [::]:8080 ${LISTEN_DEFAULT};": "",
+        "listen 8080": f"listen 127.0.0.1:{port}",
+        "listen 127.0.0.1:8081": f"listen 127.0.0.1:{free_port()}",
+        "client_header_timeout 10s": "client_header_timeout 300ms",
+        "client_body_timeout 15s": "client_body_timeout 300ms",
+        "keepalive_timeout ${CLIENT_KEEP_ALIVE}s": "keepalive_timeout 300ms",
+    }
+    kit = directory / "kit"
+    shutil.copytree(REPOSITORY / "deploy/lib", kit / "lib")
+    shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
+    (kit / "bin").mkdir()
+    for script in ("deploy/bin/probe", "nginx/entrypoint", "nginx/watch-upstream"):
+        shutil.copy(REPOSITORY / script, kit / "bin")
+    made = set()
+    for path in [path for path in kit.rglob("*") if path.is_file()]:
+        text = path.read_text()
+        for old, new in changes.items():
+            made |= {old} if old in text else set()
+            text = text.replace(old, new)
+        if (
+            path.name == "nginx.conf.template"
+            and not Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so").exists()
+        ):
+            text = re.sub(r"^\s*(load_module|brotli)[^;]*;", "", text, flags=re.M)
+        if path.name == "site.conf":
+            text = re.sub(r"^\s*brotli_static[^;]*;", "", text, flags=re.M)
+        path.write_text(text)
+    assert made == changes.keys()
+
+
+@contextlib.contextmanager
+def running_nginx(server: ropewalk.Server, directory: Path) -> Iterator[int]:
+    """nginx in front of `server`; yields its port. At the end it has finished, and its log is whole."""
+    port = free_port()
+    lay_out(directory, port)
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    is_unix = isinstance(server.address, str)
+    environment = {
+        "PATH": f"{os.environ['PATH']}:/usr/sbin",
+        "APP_HOST": "127.0.0.1",
+        "APP_PORT": str(9 if is_unix else server.address[1]),
+        "NGINX_WORKERS": "1",
+        "RATE_LIMIT": "0",
+        "CONNECTION_LIMIT": "0",
+    }
+    checked = subprocess.run(
+        ["bash", directory / "kit/bin/entrypoint", "check"],
+        env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False, **user,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    if is_unix:
+        (directory / "nginx/upstream.conf").write_text(f"server unix:{server.address};\n")
+    command = ["nginx", "-c", directory / "nginx/nginx.conf", "-g", "daemon off;"]
+    with (directory / "output").open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output, **user)
+    try:
+        wait_until_listening(port, process)
+        yield port
+        process.send_signal(signal.SIGQUIT)
+        assert process.wait(PATIENCE) == 0, (directory / "output").read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(1000):
+        assert process.poll() is None
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+    raise AssertionError("nginx does not listen")
+
+
+def pieces(case: Any, variant: str) -> list[bytes]:
+    if variant == "whole":
+        return [case.raw]
+    if variant == "in two pieces":
+        return [case.raw[: len(case.raw) // 2], case.raw[len(case.raw) // 2 :]]
+    return [case.raw, CORPUS.NEXT]
+
+
+def send(port: int, client: str, case: Any, variant: str) -> bytes:
+    """Sends a case from the address `client`; returns all that comes back until nginx ends the connection."""
+    received = b""
+    with socket.socket() as connection:
+        connection.settimeout(PATIENCE)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.bind((client, 0))
+        connection.connect(("127.0.0.1", port))
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # answered and ended already
+            for piece in pieces(case, variant):
+                connection.sendall(piece)
+        with contextlib.suppress(ConnectionResetError):
+            while data := connection.recv(65536):
+                received += data
+    return received
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """All exchanges, by the number of their case and the variant, and what the application saw of anybody else."""
+
+    exchanges: dict[tuple[int, str], Exchange]
+    strays: list[dict[str, str]]
+
+
+@pytest.fixture(scope="module", params=["tcp", "unix"])
+def corpus(request: pytest.FixtureRequest) -> Corpus:
+    """The whole corpus, sent through nginx."""
+    recorder = Recorder()
+    keys = [(number, variant) for number in range(len(CASES)) for variant in VARIANTS]
+    # not pytest's own directory, which only its user may enter
+    with tempfile.TemporaryDirectory(prefix="ropewalk-wire-") as name:
+        directory = Path(name)
+        bind = "127.0.0.1:0" if request.param == "tcp" else f"unix:{directory}/app.sock"
+        with ropewalk.Server(recorder, bind=bind, threads=8) as server, running_nginx(server, directory) as port:
+
+            def exchange(key: tuple[int, str]) -> Exchange:
+                number, variant = key
+                return Exchange(send(port, source(number, VARIANTS.index(variant)), CASES[number], variant))
+
+            with concurrent.futures.ThreadPoolExecutor(CLIENTS) as pool:
+                exchanges = dict(zip(keys, pool.map(exchange, keys), strict=True))
+        lines = (directory / "access.log").read_text("latin-1").splitlines()
+    by_client = {source(number, VARIANTS.index(variant)): exchanges[number, variant] for number, variant in keys}
+    for line in map(json.loads, lines):
+        if line["client"] in by_client:  # and not the one who waited for nginx to listen
+            by_client[line["client"]].logged.append(line)
+    seen = recorder.take()
+    for client, each in by_client.items():
+        each.seen = seen.pop(client, [])
+    return Corpus(exchanges, [stray for strays in seen.values() for stray in strays])
+
+
+def check(case: Any, exchange: Exchange) -> None:
+    passed_on = {line["request_id"]: line for line in exchange.logged if line["upstream"]}
+    seen = [each["request_id"] for each in exchange.seen]
+    # The application saw what nginx passed on, and each of those once; what is missing, ropewalk has refused.
+    assert seen == [name for name, line in passed_on.items() if line["upstream_status"] == "200"]
+    for each in exchange.seen:
+        line = passed_on[each["request_id"]]
+        assert each["method"] == line["method"]
+        # "http://a?b", the one form without a path, is passed on with one
+        assert each["path"] == (urllib.parse.unquote(line["uri"].partition("?")[0], "latin-1") or "/")
+    # The client was given the answers to its requests, in their order. HTTP/0.9, which nginx speaks, has no fields.
+    answered = re.findall(rb"^X-Request-ID: (\S+)\r$", exchange.received, re.M)
+    expected = [name.encode() for name in seen if passed_on[name]["protocol"]]
+    assert [name for name in answered if name in expected] == expected
+    # Up to what ropewalk refuses, it is what reaches the application without nginx, or nothing.
+    for each, outcome in zip(exchange.seen, case.outcomes, strict=False):
+        if not isinstance(outcome, CORPUS.Reached):
+            break
+        assert (each["method"], each["body"]) == (outcome.method, outcome.body)
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=[str(case) for case in CASES])
+def test_nginx_and_the_application_see_the_same_requests(corpus, number):
+    for variant in VARIANTS:
+        case = CASES[number]
+        if variant == "with a request behind" and not case.is_incomplete:  # where it would be part of what is awaited
+            case = case.with_next()
+        check(case, corpus.exchanges[number, variant])
+
+
+def test_application_sees_nothing_that_nginx_did_not_write(corpus):
+    """Such a request would come from inside another, and have no address of a client, or another's."""
+    assert [stray for stray in corpus.strays if stray["path"] != "/healthz"] == []
+
+
+def test_most_of_what_ropewalk_takes_passes_nginx_and_most_of_what_it_refuses_is_refused(corpus):
+    """Or else the cases would show nothing."""
+    whole = [(case, corpus.exchanges[number, "whole"]) for number, case in enumerate(CASES)]
+    taken = [len(each.seen) == len(case.reached) for case, each in whole if len(case.reached) == len(case.outcomes)]
+    refused = [len(each.seen) <= len(case.reached) for case, each in whole if len(case.reached) < len(case.outcomes)]
+    assert sum(taken) > 0.9 * len(taken) > 100
+    assert sum(refused) > 0.6 * len(refused) > 100
+
+
+REQUEST = {"request_id": "1", "upstream": "x", "upstream_status": "200", "method": "GET", "uri": "/", "protocol": "-"}
+SEEN = {"request_id": "1", "method": "GET", "path": "/", "body": ""}
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        [],
+        [SEEN, SEEN],
+        [SEEN, SEEN | {"request_id": "", "path": "/admin"}],
+        [SEEN | {"path": "/admin"}],
+        [SEEN | {"method": "POST"}],
+        [SEEN | {"body": "GET / HTTP/1.1"}],
+    ],
+)
+def test_disagreement_would_be_found(seen):
+    case = next(case for case in CASES if case.outcomes and case.outcomes[0] == CORPUS.Reached("GET", "/"))
+    answer = b"HTTP/1.1 200 OK\r\nX-Request-ID: 1\r\n\r\n"
+    check(case, Exchange(answer, [REQUEST], [SEEN]))
+    with pytest.raises((AssertionError, KeyError)):
+        check(case, Exchange(answer, [REQUEST], seen))
