@@ -1,0 +1,61 @@
+"""What goes out, octet for octet: the server's own answers, and how they end."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+import ropewalk
+
+from .client import PATIENCE, converse
+from .recorder import Recorder
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[tuple[str, int]]:
+    with ropewalk.Server(Recorder(), bind="127.0.0.1:0", limit_request_body=100) as server:
+        yield server.address
+
+
+def received(address: tuple[str, int], octets: bytes) -> bytes:
+    with socket.create_connection(address, timeout=PATIENCE) as sock:
+        sock.sendall(octets)
+        answer = b""
+        while data := sock.recv(65536):
+            answer += data
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("fields", "status_code"),
+    [
+        (b"Content-Length: 101\r\n", 413),
+        (b"Content-Length: x\r\n", 400),
+        (b"X : y\r\n", 400),
+        (b"Transfer-Encoding: gzip\r\n", 501),
+        (b"Expect: x\r\n", 417),
+        (b"X: " + b"y" * 9000 + b"\r\n", 431),
+    ],
+)
+def test_a_refused_head_request_is_answered_without_content(address: tuple[str, int], fields: bytes, status_code: int):
+    """RFC 9110 section 9.3.2: a client that sent HEAD reads none, and would take it for the next answer."""
+    answer = received(address, b"HEAD / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d " % status_code)
+    assert answer.endswith(b"\r\n\r\n")
+    assert answer.count(b"\r\n\r\n") == 1
+
+
+def test_an_answer_survives_octets_that_nobody_reads(address: tuple[str, int]):
+    """RFC 9112 section 9.6: the connection is closed in stages, so that the refusal is not reset away."""
+    octets = b"GET / HTTP/1.1\r\nHost : a\r\n\r\n" + b"x" * 500_000
+    conversation = converse(address, [octets], answers=1, stays_open=False)
+    assert conversation.statuses == [400]
+    assert conversation.ended
+
+
+def test_a_refusal_says_nothing_of_what_was_sent(address: tuple[str, int]):
+    answer = received(address, b"GET /<script> HTTP/1.1\r\nHost: a\r\nX-Secret : <script>\r\n\r\n")
+    assert b"script" not in answer
+    assert b"Content-Type: text/plain; charset=utf-8\r\n" in answer
