@@ -61,6 +61,15 @@ def test_help_names_the_positional_argument(project: Path) -> None:
         ),
         (["--worker", "2", "shop"], {}, "ropewalk: --worker: no such option; did you mean --workers?"),
         (["-b", "[::1", "shop"], {}, "ropewalk: --bind '[::1': an IPv6 address is written as [::1]:8000"),
+        (["-b", "fd://999", "shop"], {}, "ropewalk: --bind 'fd://999': no such descriptor is open in this process"),
+        (["--user", "nobody-at-all", "shop"], {}, "ropewalk: --user 'nobody-at-all': no such user"),
+        (["--check-config", "-g", "no-group", "shop"], {}, "ropewalk: --group 'no-group': no such group"),
+        (["-m", "22", "shop"], {}, "ropewalk: --umask '22': must be permission bits from 0 to 0777 in octal, with a "),
+        (
+            ["--limit-request-line", "0", "shop"],
+            {},
+            "ropewalk: --limit-request-line '0': must be a whole number from 64 to 1048576 (there is no 0 for no limit",
+        ),
         (["--chdir", "gone", "shop"], {}, "ropewalk: --chdir 'gone': no such file or directory"),
         (["-p", "gone/pid", "shop"], {}, "ropewalk: --pid 'gone/pid': cannot be written: No such file or directory"),
         (
@@ -107,6 +116,20 @@ def test_a_port_in_use_is_one_line_and_status_2_and_leaves_no_pid_file(project: 
     assert done.stderr.startswith(f"ropewalk: --bind '{bind}': already in use")
     assert done.stderr.count("\n") == 1
     assert not (project / "server.pid").exists()
+
+
+def test_an_address_is_told_alike_when_it_is_read_and_when_it_is_bound(project: Path) -> None:
+    arguments = ("--log-level", "error", "shop")
+    assert run(project, *arguments, ROPEWALK_BIND="127.0.0.1:x").stderr.startswith(
+        "ropewalk: --bind '127.0.0.1:x' (from ROPEWALK_BIND): a port is"
+    )
+    assert run(project, *arguments, ROPEWALK_BIND="192.0.2.1:80").stderr == (
+        "ropewalk: --bind '192.0.2.1:80' (from ROPEWALK_BIND): not an address of this machine\n"
+    )
+    (project / "server.toml").write_text("bind = 'unix:gone/shop.sock'\n")
+    assert run(project, "-c", "server.toml", *arguments).stderr == (
+        "ropewalk: --bind 'unix:gone/shop.sock' (from server.toml): its directory does not exist\n"
+    )
 
 
 @pytest.mark.parametrize(
