@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TextIO
 from wsgiref.types import WSGIApplication
 
 from ropewalk.config import Settings
-from ropewalk.errors import ProtocolError
+from ropewalk.errors import ConfigError, ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.forwarded import TrustedNetworks
 from ropewalk.http.head import HTTP_11, HeadLimits
@@ -39,6 +39,7 @@ log = get_logger()
 
 DRAIN_LOOK = 0.02  # seconds between looks at what is left while draining
 NEW_CONNECTION_GRACE = 0.5  # seconds that a connection without any request gets to send its first, while draining
+WITHOUT_REQUEST = frozenset({State.OPENING, State.IDLE})
 RETRY_AFTER = 1  # seconds an overloaded server asks for; there is room again as soon as one request is done
 
 
@@ -61,7 +62,11 @@ class Service:
         access_log: AccessLog | None = None,
         multiprocess: bool = False,
         errors: TextIO | None = None,
+        tls: TlsContext | None = None,
     ) -> None:
+        """`tls` is `tls_context(settings)`, where it was made already. Raises `ConfigError` when it cannot be."""
+        # First: what may raise comes before what has to be closed.
+        self._tls = tls if tls is not None else tls_context(settings)
         self._application = application
         self._access_log = access_log
         self._own_fields = OwnFields(settings.server_header)
@@ -72,7 +77,6 @@ class Service:
         )
         self._proxy_protocol = settings.proxy_protocol
         self._proxies = TrustedNetworks(settings.proxy_allow_from)
-        self._tls = TlsContext(_tls_terms(settings)) if settings.certfile else None
         self._is_opened_first = self._tls is not None or self._proxy_protocol != "off"
         self._terms = self._make_terms(settings)
         self._acceptors: dict[Acceptor, Environ] = {}
@@ -126,7 +130,7 @@ class Service:
         began = time.monotonic()
         while self._close_idle(began) and time.monotonic() < deadline:
             time.sleep(DRAIN_LOOK)
-        aborted = sum(connection.state is not State.IDLE for connection in self._connections())
+        aborted = sum(connection.state not in WITHOUT_REQUEST for connection in self._connections())
         return Drained(self._pool.finished - served, aborted)
 
     def _close_idle(self, began: float) -> bool:
@@ -135,7 +139,7 @@ class Service:
         is_left = False
         for connection in self._connections():
             is_left = True
-            if connection.state is State.IDLE and (connection.requests or is_late):
+            if connection.state in WITHOUT_REQUEST and (connection.requests or is_late):
                 connection.wake()
         return is_left
 
@@ -212,7 +216,9 @@ class Service:
         connection.context = environ, trusted
 
     def _forget(self, connection: Connection) -> None:
-        self._pool.items.pop(connection.fd, None)
+        # A descriptor that failed while it was made a TLS socket is closed by then, and perhaps another's.
+        if self._pool.items.get(connection.fd) is connection:
+            del self._pool.items[connection.fd]
 
     def _run(self, item: Item) -> bool:
         connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole
@@ -266,19 +272,37 @@ class Service:
             self._access_log.write(AccessRecord(environ, status, [], 0, 0.0, True))
 
 
-def _tls_terms(settings: Settings) -> TlsTerms:
+def tls_context(settings: Settings) -> TlsContext | None:
+    """Load the certificates that the settings name; None when they name none. Raises `ConfigError`."""
+    if not settings.certfile:
+        _refuse_without_certificate(settings)
+        return None
     by_name = {}
     for entry in settings.sni_certificate:
         name, _, files = entry.partition("=")
         by_name[name] = Certificate(*files.split(","))
-    return TlsTerms(
-        certificate=Certificate(settings.certfile, settings.keyfile),
-        by_name=by_name,
-        client_authorities=settings.ca_certs,
-        verify_mode=settings.cert_reqs,
-        min_version=settings.tls_min_version,
-        ciphers=settings.ciphers,
+    return TlsContext(
+        TlsTerms(
+            certificate=Certificate(settings.certfile, settings.keyfile),
+            by_name=by_name,
+            client_authorities=settings.ca_certs,
+            verify_mode=settings.cert_reqs,
+            min_version=settings.tls_min_version,
+            ciphers=settings.ciphers,
+        )
     )
+
+
+def _refuse_without_certificate(settings: Settings) -> None:
+    """Nobody asks for client certificates, say, and means to be served in the clear."""
+    for flag, value in (
+        ("--keyfile", settings.keyfile),
+        ("--sni-certificate", ", ".join(settings.sni_certificate)),
+        ("--ca-certs", settings.ca_certs),
+        ("--cert-reqs", settings.cert_reqs if settings.cert_reqs != "none" else ""),
+    ):
+        if value:
+            raise ConfigError(flag, value, "needs --certfile, without which no TLS is spoken")
 
 
 def _describe(item: Connection) -> str:

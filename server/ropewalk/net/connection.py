@@ -216,11 +216,13 @@ class Connection:
         self._body_since = now
         head = self._receiver.head
         if head is not None and head.expects_continue and not self._receiver.body_octets:
-            self.sock.send(CONTINUE)  # 25 octets; the peer waits, so its buffer is empty
+            self.send_interim(CONTINUE)
 
     def _end_of_input(self) -> None:
         """The peer will send no more, or a deadline passed and the sweeping thread shut the input down."""
         if self.state is State.IDLE or monotonic() < self.deadline:
+            if isinstance(self.sock, TlsSocket):
+                self.wake(socket.SHUT_WR)
             self.close()  # between requests, or in a request that was cut: half a request is never one
         else:
             self.refuse(ProtocolError(408, f"the {self.state.value} took too long"))
@@ -249,7 +251,7 @@ class Connection:
             self.terms.on_refused(self, error.status_code)
         head = self._receiver.head
         method = head.method if head is not None else ""
-        self._answer = error_answer(error.status_code, method, extra=self.terms.error_fields() + extra)
+        self.answer(error_answer(error.status_code, method, extra=self.terms.error_fields() + extra))
         self.move(State.SENDING)
         self.send()
 
@@ -336,6 +338,8 @@ class Connection:
                 self._arm(self.fd, READABLE)
         elif self.is_refused or receiver.buffer or (receiver.head is not None and receiver.head.is_persistent):
             self._linger()
+        elif isinstance(self.sock, TlsSocket):
+            self._linger()  # RFC 9112 section 9.8: an end without close_notify is a cut
         else:
             self.close()  # the peer asked for it, so it sends no more
 
@@ -344,7 +348,7 @@ class Connection:
         if self.state is State.SENDING:
             self._send_or_abort()
         elif self.state is State.LINGERING:
-            self._drop_input()
+            self._end_output()
         elif self.state is State.OPENING:
             return self._open()
         elif self.stream is not None and self.stream.on_event():
@@ -384,8 +388,16 @@ class Connection:
         """Close so that the peer can still read the answer: a close with input unread would reset it away."""
         self.move(State.LINGERING)
         self.deadline = monotonic() + LINGER_TIMEOUT
+        self._end_output()
+
+    def _end_output(self) -> None:
+        """Say that no more comes (once: later calls find it said), then drop what the peer still sends."""
         try:
             self.sock.shutdown(socket.SHUT_WR)
+        except BlockingIOError:  # no room for the close_notify of TLS
+            self.deadline = monotonic() + self.terms.send_timeout
+            self.arm_for_output()
+            return
         except OSError:
             self.close()
             return

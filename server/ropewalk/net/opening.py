@@ -5,6 +5,7 @@ Both by readiness, under one deadline. Used by the connection's holder alone.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 
@@ -16,6 +17,7 @@ PLAIN_HTTP_ANSWER = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 35\r\n"
     b"Connection: close\r\n\r\nThis port speaks HTTPS, not HTTP.\r\n"
 )
+MAX_DROPPED_OCTETS = 64 * 1024  # of a peer whose handshake failed: its first request, if it sent one already
 
 
 class Opening:
@@ -86,5 +88,13 @@ class Opening:
         except ssl.SSLError as error:
             if error.reason == "HTTP_REQUEST":
                 socket.socket.send(self._tls, PLAIN_HTTP_ANSWER)
+            _take_input(self._tls)
             raise
         self.variables = peer_variables(self._tls)
+
+
+def _take_input(sock: socket.socket) -> None:
+    """Take what the peer sent already: a close with input unread resets away the alert, or the answer, sent last."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+        socket.socket.recv(sock, MAX_DROPPED_OCTETS)

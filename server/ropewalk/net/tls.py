@@ -6,7 +6,6 @@ of a read or a write becomes the `BlockingIOError` of a plain socket.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import ssl
@@ -16,7 +15,7 @@ from typing import Any
 
 from ropewalk.errors import ConfigError
 
-MAX_RECORD = 16 * 1024  # RFC 8446 section 5.1: the content of one record; a write that is repeated must not shrink
+MAX_RECORD = 16 * 1024  # RFC 8446 section 5.1: the content of one record
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 VERIFY_MODES = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
@@ -74,6 +73,9 @@ def _make_context(terms: TlsTerms, certificate: Certificate, setting: str) -> ss
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[terms.min_version]
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
+    # An end without close_notify is an end: heads and lengths tell what is whole (RFC 9112 section 9.8). Without this,
+    # OpenSSL 3 takes it for a fault and lets no answer through behind it, such as the 408 behind a deadline.
+    context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     context.set_alpn_protocols(["http/1.1"])
     _load_certificate(context, certificate, setting)
     if terms.ciphers:
@@ -81,65 +83,108 @@ def _make_context(terms: TlsTerms, certificate: Certificate, setting: str) -> ss
             context.set_ciphers(terms.ciphers)
         except ssl.SSLError:
             raise ConfigError("--ciphers", terms.ciphers, "names no cipher of TLS 1.2 that OpenSSL knows") from None
+    _load_authorities(context, terms)
+    return context
+
+
+def _load_authorities(context: ssl.SSLContext, terms: TlsTerms) -> None:
+    """Ask for client certificates, if the terms do."""
     if terms.client_authorities:
+        _check_readable("--ca-certs", terms.client_authorities)
         try:
             context.load_verify_locations(terms.client_authorities)
         except OSError as error:
-            raise ConfigError("--ca-certs", terms.client_authorities, _reason(error, "no PEM certificates")) from None
+            raise ConfigError("--ca-certs", terms.client_authorities, _reason(error, "holds no certificate")) from None
+    elif terms.verify_mode != "none":
+        raise ConfigError("--cert-reqs", terms.verify_mode, "needs --ca-certs, the authorities that are believed")
     context.verify_mode = VERIFY_MODES[terms.verify_mode]
-    return context
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: Certificate, setting: str) -> None:
     for path in filter(None, (certificate.chain, certificate.key)):
-        if not os.access(path, os.R_OK):
-            raise ConfigError(setting, path, "cannot be read")
+        _check_readable(setting, path)
+    asked_for_password = []
+
+    def password() -> bytes:  # would be asked for on the terminal otherwise: a server has nobody there
+        asked_for_password.append(True)
+        return b""
+
+    shown = ", ".join(filter(None, (certificate.chain, certificate.key)))
     try:
-        # A password would be asked for on the terminal: a server has nobody there.
-        context.load_cert_chain(certificate.chain, certificate.key or None, password=lambda: b"")
+        context.load_cert_chain(certificate.chain, certificate.key or None, password=password)
     except OSError as error:
-        shown = ", ".join(filter(None, (certificate.chain, certificate.key)))
+        if asked_for_password:
+            raise ConfigError(setting, shown, "the key is encrypted, and nobody is there to decrypt it") from None
         raise ConfigError(setting, shown, _reason(error, "no PEM certificate with its key")) from None
+
+
+def _check_readable(setting: str, path: str) -> None:
+    """OpenSSL's own words for it name neither the file nor the setting."""
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise ConfigError(setting, path, f"cannot be read: {(error.strerror or '').lower()}") from None
 
 
 def _reason(error: OSError, otherwise: str) -> str:
     if isinstance(error, ssl.SSLError):
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
             return "the key does not belong to the certificate"
         return otherwise
     return (error.strerror or otherwise).lower()
 
 
 class TlsSocket:
-    """The part of a socket's interface that a connection uses, over TLS."""
+    """The part of a socket's interface that a connection uses, over TLS.
 
-    __slots__ = ("_tls",)
+    Used by the connection's holder alone, but for `shutdown` in the ways that say nothing to the peer.
+    """
+
+    __slots__ = ("_is_ended", "_tls")
 
     def __init__(self, tls: ssl.SSLSocket) -> None:
         self._tls = tls
+        self._is_ended = False  # whether our close_notify is out
 
     def fileno(self) -> int:
         return self._tls.fileno()
 
     def recv(self, count: int) -> bytes:
-        """As `socket.recv`. A peer that ends without close_notify has ended all the same: heads and lengths tell."""
+        """As `socket.recv`. A peer that ends without close_notify has ended all the same: heads and lengths tell.
+
+        Behind our own close_notify the octets come as they are: they are only thrown away, and OpenSSL would take a
+        record of content there for a fault.
+        """
+        if self._is_ended:
+            return socket.socket.recv(self._tls, count)
         try:
             return self._tls.recv(count)
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        except ssl.SSLWantReadError:
             raise BlockingIOError from None
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             return b""
 
     def send(self, octets: bytes | memoryview) -> int:
-        """As `socket.send`, a record at a time: OpenSSL wants a write that it could not finish repeated as it was."""
+        """As `socket.send`, a record at a time.
+
+        After a BlockingIOError the next octets sent must begin with the same ones: OpenSSL has encrypted them already.
+        """
         try:
             return self._tls.send(memoryview(octets)[:MAX_RECORD])
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
 
     def sendmsg(self, parts: list[memoryview]) -> int:
-        """As `socket.sendmsg`: the first part, or the start of it, goes."""
-        return self.send(parts[0])
+        """As `socket.sendmsg`: what fits into one record goes. Repeated, it may have become longer, not shorter."""
+        if len(parts[0]) >= MAX_RECORD:
+            return self.send(parts[0])
+        gathered = bytearray()
+        for part in parts:
+            gathered += part[: MAX_RECORD - len(gathered)]
+            if len(gathered) == MAX_RECORD:
+                break
+        return self.send(memoryview(gathered))
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """Send from a file; what is read but not taken is read again, and is the same while the file is."""
@@ -147,11 +192,24 @@ class TlsSocket:
         return self.send(octets) if octets else 0
 
     def shutdown(self, how: int) -> None:
-        """As `socket.shutdown`, from any thread; only its holder ends the sending side, which says close_notify."""
+        """As `socket.shutdown`. Only the holder ends the sending side, which says close_notify first, once.
+
+        Raises `BlockingIOError` when the socket has no room for that; then it is to be called again.
+        """
         if how == socket.SHUT_WR:
-            with contextlib.suppress(OSError, ValueError):
-                self._tls.unwrap()
+            self._say_end()
         socket.socket.shutdown(self._tls, how)
+
+    def _say_end(self) -> None:
+        if self._is_ended:
+            return
+        try:
+            self._tls.unwrap()
+        except ssl.SSLWantWriteError:
+            raise BlockingIOError from None
+        except (OSError, ValueError):
+            pass  # SSLWantReadError: nobody waits for the peer's own. Otherwise there is nobody to hear it.
+        self._is_ended = True
 
     def setsockopt(self, level: int, name: int, value: bytes) -> None:
         self._tls.setsockopt(level, name, value)
@@ -200,11 +258,20 @@ _SHORT_NAMES = {
 
 
 def _distinguished_name(name: Any) -> str:
-    """RFC 4514: the last part first, special characters escaped."""
-    parts = [f"{_SHORT_NAMES.get(key, key)}={_escaped(value)}" for part in name for key, value in part]
-    return ",".join(reversed(parts))
+    """RFC 4514: the last part first, special characters escaped; as PEP 3333 has text, UTF-8 seen as latin-1."""
+    parts = ["+".join(f"{_SHORT_NAMES.get(key, key)}={_escaped(value)}" for key, value in part) for part in name]
+    return ",".join(reversed(parts)).encode("utf-8", "replace").decode("latin-1")
 
 
 def _escaped(value: str) -> str:
-    escaped = "".join("\\" + char if char in '\\,+"<>;=' else char for char in value)
+    escaped = "".join(_escaped_character(char) for char in value)
+    if escaped.endswith(" "):
+        escaped = escaped[:-1] + "\\ "
     return "\\" + escaped if escaped[:1] in (" ", "#") else escaped
+
+
+def _escaped_character(char: str) -> str:
+    if char in '\\,+"<>;':
+        return "\\" + char
+    # Section 2.4 asks it of NUL alone; a line feed could end a field of whoever passes the name on.
+    return char if char.isprintable() else "".join(f"\\{octet:02X}" for octet in char.encode("utf-8", "replace"))
