@@ -69,6 +69,7 @@ streams = st.lists(fragments, max_size=12).map(b"".join)
 
 
 @given(streams, st.lists(st.integers(1, 300), max_size=8))
+@settings(deadline=None)
 @example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", [])
 @example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", [32])
 def test_how_octets_are_split_changes_nothing(octets: bytes, cuts: list[int]):
@@ -79,6 +80,7 @@ def test_how_octets_are_split_changes_nothing(octets: bytes, cuts: list[int]):
 
 
 @given(st.binary(min_size=1, max_size=200), st.binary(min_size=1, max_size=200))
+@settings(deadline=None)
 def test_no_octets_raise_anything_but_a_protocol_error(one: bytes, other: bytes):
     receiving = receiver()
     with contextlib.suppress(ProtocolError):
@@ -134,7 +136,7 @@ class Requests(RuleBasedStateMachine):
 
 
 TestRequests = Requests.TestCase
-TestRequests.settings = settings(max_examples=60, stateful_step_count=20)
+TestRequests.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
 
 
 @pytest.mark.parametrize(
