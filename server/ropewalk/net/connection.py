@@ -249,8 +249,7 @@ class Connection:
         self.is_refused = True
         if self.terms.on_refused is not None:
             self.terms.on_refused(self, error.status_code)
-        head = self._receiver.head
-        method = head.method if head is not None else ""
+        method = "HEAD" if self._receiver.is_head_method else "GET"
         self.answer(error_answer(error.status_code, method, extra=self.terms.error_fields() + extra))
         self.move(State.SENDING)
         self.send()

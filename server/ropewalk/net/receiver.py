@@ -31,6 +31,7 @@ class Receiver:
         "_chunk_limits",
         "_decoder",
         "_head_limits",
+        "_is_line_skipped",
         "_scanner",
         "_spool",
         "body",
@@ -51,6 +52,7 @@ class Receiver:
         self._spool: Spool | None = None
         self._decoder: ChunkedDecoder | None = None
         self._body_left = 0
+        self._is_line_skipped = False  # the empty line in front of this request
 
     @property
     def body_octets(self) -> int:
@@ -68,16 +70,26 @@ class Receiver:
         if self.buffer:
             self.buffer += data
             return self._take_partial_head()
-        if data.startswith(b"\r\n"):
+        if data.startswith(b"\r\n") and not self._is_line_skipped:
+            self._is_line_skipped = True
             data = data[2:]  # RFC 9112 section 2.2: an empty line in front of a request line is skipped
         end = data.find(END_OF_HEAD)
         if end < 0:
             self.buffer += data
             return self._take_partial_head()
-        head = parse_head(data[: end + 2].decode("latin-1"), self._head_limits)
+        try:
+            head = parse_head(data[: end + 2].decode("latin-1"), self._head_limits)
+        except ProtocolError:
+            self.buffer += data  # the start of it tells how to answer
+            raise
         if len(data) > end + 4:
             self.buffer += memoryview(data)[end + 4 :]
         return self._has_head(head)
+
+    @property
+    def is_head_method(self) -> bool:
+        """Whether the request under way, though it may be refused, has the method HEAD."""
+        return self.head.method == "HEAD" if self.head is not None else self.buffer.startswith(b"HEAD ")
 
     def take_buffered(self) -> bool:
         """Go on with what is left in the buffer behind the last request, as `take` does."""
@@ -88,12 +100,14 @@ class Receiver:
     def _take_partial_head(self) -> bool:
         buffer = self.buffer
         if self._scanner is None:
-            if buffer == b"\r" or not buffer:
-                return False  # perhaps the empty line that may stand in front
-            if buffer.startswith(b"\r\n"):
-                del buffer[:2]
-                if not buffer:
-                    return False
+            if not self._is_line_skipped:
+                if buffer == b"\r":
+                    return False  # perhaps the empty line that may stand in front
+                if buffer.startswith(b"\r\n"):
+                    self._is_line_skipped = True
+                    del buffer[:2]
+            if not buffer:
+                return False
             self.state = State.HEAD
             self._scanner = HeadScanner(self._head_limits)
         length = self._scanner.scan(buffer)
@@ -149,6 +163,7 @@ class Receiver:
         self.state = State.IDLE
         self.head = None
         self._decoder = None
+        self._is_line_skipped = False
         if self._spool is not None:
             self._spool.close()  # the body with it
             self._spool = self.body = None
