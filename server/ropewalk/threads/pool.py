@@ -274,8 +274,8 @@ class Pool:
             item.close()
 
     def _poll(self) -> None:
-        if self._ready or (self._whole and self._slots):
-            return  # they came while this thread was on its way here
+        if self._is_left():
+            return  # it came while this thread was on its way here
         events = self.epoll.poll(SWEEP_INTERVAL if len(self.items) > 1 else -1, MAX_EVENTS)
         items, ready = self.items, self._ready
         for fd, _ in events:
@@ -293,13 +293,19 @@ class Pool:
 
     # Who is active
 
+    def _is_left(self) -> bool:
+        """Whether the queues hold something that a thread could do now."""
+        return bool(self._answered or self._ready or (self._whole and self._slots))
+
     def _has_excess(self) -> bool:
         return len(self.workers) - len(self._parked) > self.controller.limit
 
     def _balance(self, me: PoolThread) -> None:
         """Behind each step while more than one thread may be active: park if there are too many, else call one."""
         if self._has_excess():
-            self._park(me)
+            # Behind the last step: who polls sees only what the epoll tells it, and for all else may sleep on.
+            if not (self._poller.locked() and self._is_left()):
+                self._park(me)
         elif self._ready or len(self._whole) or not self._poller.locked():
             self._call_another()
 
