@@ -59,3 +59,14 @@ def test_a_refusal_says_nothing_of_what_was_sent(address: tuple[str, int]):
     answer = received(address, b"GET /<script> HTTP/1.1\r\nHost: a\r\nX-Secret : <script>\r\n\r\n")
     assert b"script" not in answer
     assert b"Content-Type: text/plain; charset=utf-8\r\n" in answer
+
+
+def test_an_https_target_without_tls_is_misdirected(address: tuple[str, int]):
+    """RFC 9110 section 7.4; the receiver takes it, only the connection can tell."""
+    answer = received(address, b"GET https://a/b HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 421 Misdirected Request\r\n")
+
+
+def test_an_https_target_from_a_trusted_gateway_that_had_tls_is_served(address: tuple[str, int]):
+    request = b"GET https://a/b HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n"
+    assert received(address, request).startswith(b"HTTP/1.1 200 OK\r\n")

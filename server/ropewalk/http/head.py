@@ -49,6 +49,7 @@ class RequestHead:
         "content_length",
         "expects_continue",
         "fields",
+        "is_https_target",
         "is_persistent",
         "method",
         "path",
@@ -69,6 +70,7 @@ class RequestHead:
         self.content_length = 0
         self.is_persistent = version >= HTTP_11
         self.expects_continue = False
+        self.is_https_target = False  # an absolute-form target of that scheme
 
 
 def parse_head(text: str, limits: HeadLimits) -> RequestHead:
@@ -91,9 +93,11 @@ def parse_head(text: str, limits: HeadLimits) -> RequestHead:
         raise ProtocolError(505, f"HTTP/{major}.{minor}")
     version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor is read as ours
     fields = field_table(found)
-    path, query, authority = parse_target(method, request_target)
+    path, query, authority, is_https = parse_target(method, request_target)
     head = RequestHead(method, request_target, path, query, version, fields)
     _check_host(head, authority)
+    if is_https:
+        head.is_https_target = True
     _read_framing(head)
     return head
 

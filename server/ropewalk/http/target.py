@@ -10,11 +10,12 @@ from ropewalk.http import grammar
 
 
 class Target(NamedTuple):
-    """`path` is percent-decoded, one character an octet; `query` is as sent; `authority` only of absolute-form."""
+    """`path` is percent-decoded, one character an octet; `query` is as sent; the others only of absolute-form."""
 
     path: str
     query: str
     authority: str | None = None
+    is_https: bool = False
 
 
 def parse_target(method: str, request_target: str) -> Target:
@@ -49,6 +50,7 @@ def _absolute(method: str, request_target: str) -> Target:
     if match is None or not grammar.HOST.fullmatch(match[2]):
         raise ProtocolError(400, "request target of no known form")
     path, query = match[3], match[4] or ""
+    is_https = match[1].lower() == "https"
     if not path and method == "OPTIONS" and match[4] is None:
-        return Target("*", "", match[2])  # RFC 9112 section 3.2.4: OPTIONS of the server as a whole
-    return Target(decode_path(path or "/"), query, match[2])
+        return Target("*", "", match[2], is_https)  # RFC 9112 section 3.2.4: OPTIONS of the server as a whole
+    return Target(decode_path(path or "/"), query, match[2], is_https)

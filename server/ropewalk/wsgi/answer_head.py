@@ -77,9 +77,14 @@ def check_answer_head(status: str, headers: list[tuple[str, str]]) -> AnswerHead
         raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}") from None
     block = "".join(lines)
     if status_code == 204 and content_length is not None:
-        # RFC 9110 section 8.6: never in a 204, yet frameworks set it for every answer
-        block = "".join(f"{name}: {value}\r\n" for name, value in headers if name.lower() != "content-length")
+        block = _without_length(headers)  # RFC 9110 section 8.6: never in a 204, yet frameworks set it everywhere
+    elif status_code == 205:
+        block, content_length = _without_length(headers) + "Content-Length: 0\r\n", 0  # section 15.3.6: no content
     return AnswerHead(status, status_code, list(headers), block, content_length, DATE in special, SERVER in special)
+
+
+def _without_length(headers: list[tuple[str, str]]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers if name.lower() != "content-length")
 
 
 def early_hints(headers: list[tuple[str, str]]) -> bytes:

@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import IO, Any, TextIO
 
 from ropewalk import __version__
+from ropewalk.errors import ProtocolError
 from ropewalk.http.forwarded import (
     DEFAULT_FIELDS,
     ForwardedReader,
@@ -102,7 +103,8 @@ def connection_environ(
 def request_environ(base: Environ, trusted: TrustedPeers | None, head: RequestHead, body: IO[bytes] | None) -> Environ:
     """The environ of one request; `base` and `trusted` are its connection's.
 
-    Raises `ProtocolError` 400 when a trusted proxy says of the client what cannot be.
+    Raises `ProtocolError` 400 when a trusted proxy says of the client what cannot be, 421 for a target that is not
+    served on such a connection.
     """
     environ = base.copy()
     fields = head.fields
@@ -123,6 +125,8 @@ def request_environ(base: Environ, trusted: TrustedPeers | None, head: RequestHe
     elif has_forwarded(fields):
         for name in forwarded_names(fields):
             del environ[name]
+    if head.is_https_target and environ["wsgi.url_scheme"] != "https":
+        raise ProtocolError(421, "an https target on a connection without TLS")  # RFC 9110 section 7.4
     return environ
 
 

@@ -23,7 +23,7 @@ from ropewalk.http.target import Target, decode_path, parse_target
         ("GET", "http://h", Target("/", "", "h")),
         ("GET", "http://h?q", Target("/", "q", "h")),
         ("GET", "http://h/?", Target("/", "", "h")),
-        ("GET", "HtTpS://h:1/%20", Target("/ ", "", "h:1")),
+        ("GET", "HtTpS://h:1/%20", Target("/ ", "", "h:1", True)),
         ("GET", "http://[::1]/", Target("/", "", "[::1]")),
         ("GET", "http://h/@", Target("/@", "", "h")),
         ("OPTIONS", "*", Target("*", "")),

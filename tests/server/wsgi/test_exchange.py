@@ -53,6 +53,12 @@ class TestFraming:
     def test_204_loses_the_content_length_that_a_framework_sets(self, talk: Talk) -> None:
         assert b"Content-Length" not in talk.ask(answering([], "204 No Content", [("Content-Length", "0")]))
 
+    def test_205_never_has_content(self, talk: Talk) -> None:
+        for headers in ([], [("Content-Length", "5")]):
+            answer = talk.ask(answering([b"never"], "205 Reset Content", headers))
+            assert content_of(answer) == b""
+            assert answer.count(b"Content-Length: ") == answer.count(b"Content-Length: 0\r\n") == 1
+
     def test_head_has_the_fields_of_get_and_no_content(self, talk: Talk) -> None:
         answer = talk.ask(answering([b"content"], headers=[("Content-Length", "7")]), request("HEAD"))
         assert b"Content-Length: 7\r\n" in answer
