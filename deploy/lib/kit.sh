@@ -63,6 +63,23 @@ kit_cpus() {
   printf '%d\n' "$((cpus > 0 ? cpus : 1))"
 }
 
+# kit_network_of NAME [ROUTES]: prints the IPv4 network, of those this container is on, in which the name's address is;
+# fails if there is none. ROUTES is as /proc/net/route, whose hexadecimal octets are in reverse.
+kit_network_of() {
+  local routes=${2:-/proc/net/route} a b c d address destination gateway mask octets=() at bits=0
+  IFS='. ' read -r a b c d _ < <(getent ahostsv4 "$1") || return 1
+  address=$((a | b << 8 | c << 16 | d << 24))
+  while read -r _ destination gateway _ _ _ _ mask _; do
+    [[ $gateway == 00000000 && $destination != 00000000 ]] || continue
+    (((address & 16#$mask) == 16#$destination)) || continue
+    for at in 6 4 2 0; do octets+=("$((16#${destination:at:2}))"); done
+    for ((mask = 16#$mask; mask; mask >>= 1)); do ((bits += mask & 1)) || true; done
+    (IFS=. && echo "${octets[*]}/$bits")
+    return
+  done <"$routes"
+  return 1
+}
+
 # kit_secret NAME: the value may come as NAME, or as the path of a file in NAME_FILE. Not both, and not blank.
 kit_secret() {
   local name=$1 file=$1_FILE value

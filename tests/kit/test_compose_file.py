@@ -5,6 +5,8 @@ import re
 import pytest
 import yaml
 
+from ropewalk.config.settings import Settings
+
 SERVICES = ["nginx", "app", "migrate"]
 
 
@@ -37,16 +39,72 @@ def test_only_nginx_is_published_and_by_default_only_to_this_machine(compose_fil
 
 def test_application_is_on_the_internal_network_alone(compose_file):
     assert compose_file["networks"]["back"] == {"internal": True}
-    assert compose_file["services"]["app"]["networks"] == ["back"]
+    assert compose_file["services"]["app"]["networks"].keys() == {"back"}
     assert compose_file["services"]["migrate"]["networks"] == ["back"]
     assert compose_file["services"]["nginx"]["networks"] == ["front", "back"]
 
 
-def test_start_goes_from_migrations_to_application_to_nginx(compose_file):
+def test_start_goes_from_migrations_to_application(compose_file):
     services = compose_file["services"]
     assert services["app"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
-    assert services["nginx"]["depends_on"] == {"app": {"condition": "service_healthy"}}
     assert services["migrate"]["restart"] == "no"
+
+
+def test_nginx_depends_on_nobody_so_that_compose_never_replaces_it_for_another_s_sake(compose_file):
+    assert "depends_on" not in compose_file["services"]["nginx"]
+
+
+def test_known_backends_are_the_scripts_and_the_file_s_name_lists_them(compose_file, repository):
+    known = sorted(path.name for path in (repository / "deploy/backends").iterdir())
+    extended = compose_file["services"]["app"]["extends"]
+    assert extended["file"] == f"deploy/compose/backend-{'-or-'.join(known)}.yml"
+    assert extended["service"] == "${BACKEND:-ropewalk}"
+    services = yaml.safe_load((repository / extended["file"]).read_text())["services"]
+    assert services == {name: {"environment": {"BACKEND": name}} for name in known}
+
+
+def test_variables_of_the_sample_project_reach_it(compose_file, repository):
+    rows = re.findall(r"^\| (`.+?) \|", (repository / "sample_project/README.md").read_text(), re.M)
+    variables = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+    assert len(variables) >= 15
+    # folders: the image has them
+    variables -= {"DATA_DIR", "STATIC_ROOT", "MEDIA_ROOT"}
+    for name in ("app", "migrate"):
+        assert variables <= compose_file["services"][name]["environment"].keys()
+
+
+def size(text):
+    return int(text[:-1]) << {"k": 10, "m": 20, "g": 30}[text[-1]]
+
+
+def test_an_upload_that_the_project_takes_passes_the_proxy_and_the_server(compose_file, repository):
+    settings = (repository / "sample_project/sample_project/settings.py").read_text()
+    upload = re.search(r'environment\.size\("MAX_UPLOAD_SIZE", "(\w+)"\)', settings)[1]
+    for name in ("nginx", "app"):
+        body = re.fullmatch(
+            r"\$\{MAX_BODY_SIZE:-(\w+)\}", compose_file["services"][name]["environment"]["MAX_BODY_SIZE"]
+        )
+        # the form around it is small, and never more than this
+        assert size(upload) + size("1m") < size(body[1])
+
+
+def test_forwarded_fields_that_the_server_believes_are_written_by_nginx_and_all_others_cleared(repository):
+    script = (repository / "deploy/backends/ropewalk").read_text()
+    believed = re.search(r"--forwarded-fields (\S+)", script)[1].split(",")
+    proxy = (repository / "nginx/snippets/proxy.conf").read_text()
+    written = {name.lower(): value for name, value in re.findall(r"^proxy_set_header (\S+) (\S+);", proxy, re.M)}
+    assert all(written[name] != '""' for name in believed)
+    others = {name for name in written if name.startswith(("x-forwarded-", "forwarded"))} - set(believed)
+    assert others >= {"forwarded", "x-forwarded-prefix", "x-forwarded-protocol", "x-forwarded-ssl"}
+    assert {written[name] for name in others} == {'""'}
+
+
+def test_backends_have_the_same_limits(repository):
+    settings = Settings()
+    script = (repository / "deploy/backends/gunicorn").read_text()
+    assert f"--limit-request-line {settings.limit_request_line}\n" in script
+    assert f"--limit-request-fields {settings.limit_request_fields}\n" in script
+    assert f"--limit-request-field_size {settings.limit_request_field_size}\n" in script
 
 
 def test_migrations_run_in_the_application_s_own_image(compose_file):
@@ -86,7 +144,7 @@ def test_images_start_from_the_same_base(repository):
 
 def compose_variables(repository):
     text = "".join((repository / path).read_text() for path in ("docker-compose.yml", "deploy/compose/project.yml"))
-    environment = yaml.safe_load(text.partition("# A project that lies")[0])["services"]["app"]["environment"]
+    environment = yaml.safe_load((repository / "docker-compose.yml").read_text())["services"]["app"]["environment"]
     passed_on = {name for name, value in environment.items() if value is None}
     return set(re.findall(r"\$\{([A-Z_]+)", text)) | passed_on
 

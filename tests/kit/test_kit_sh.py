@@ -52,6 +52,46 @@ def test_cpus_of_a_cgroup_2_are_its_quota_rounded_up(machine, cpu_max, nproc, ex
     assert machine({"cpu.max": cpu_max}, nproc) == expected
 
 
+ROUTES = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n"
+
+
+def route(interface, destination, gateway, mask):
+    return f"{interface}\t{destination}\t{gateway}\t0001\t0\t0\t0\t{mask}\t0\t0\t0\n"
+
+
+@pytest.fixture
+def routes(tmp_path):
+    path = tmp_path / "route"
+    path.write_text(
+        ROUTES
+        + route("eth1", "00000000", "010013AC", "00000000")
+        + route("eth1", "000013AC", "00000000", "0000FFFF")
+        + route("eth0", "40A8C0C0", "00000000", "F0FFFFFF")
+        + route("eth0", "00000A0A", "40A8C0C0", "0000FFFF")
+        + route("eth2", "00000B0A", "00000000", "0000FFFF")
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [("172.19.255.9", "172.19.0.0/16"), ("192.192.168.79", "192.192.168.64/28"), ("10.11.0.1", "10.11.0.0/16")],
+)
+def test_network_of_a_name_is_the_one_that_has_its_address(bash, routes, address, network):
+    assert bash(f"kit_network_of {address} {routes}").stdout == f"{network}\n"
+
+
+@pytest.mark.parametrize("address", ["172.20.0.1", "192.192.168.80", "8.8.8.8", "10.10.0.1"])
+def test_address_behind_a_gateway_is_in_no_network_of_this_container(bash, routes, address):
+    done = bash(f"kit_network_of {address} {routes}")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
+def test_name_without_an_address_is_in_no_network(bash, routes):
+    done = bash(f"getent() {{ return 2; }}; kit_network_of nobody {routes}")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
+
+
 @pytest.mark.parametrize(("quota", "expected"), [("-1", 8), ("150000", 2), ("1000", 1)])
 def test_cpus_of_a_cgroup_1_are_its_quota_rounded_up(machine, quota, expected):
     files = {"cpu/cpu.cfs_quota_us": f"{quota}\n", "cpu/cpu.cfs_period_us": "100000\n"}

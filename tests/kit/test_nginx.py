@@ -28,6 +28,11 @@ def test_nginx_and_the_application_agree_on_the_client(plain, wait):
         "X-Forwarded-For": "203.0.113.9",
         "X-Forwarded-Proto": "https",
         "X-Forwarded-Host": "evil.example",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-Prefix": "/evil",
+        # gunicorn knows these two as well
+        "X-Forwarded-Protocol": "ssl",
+        "X-Forwarded-Ssl": "on",
         "Forwarded": "for=203.0.113.9;proto=https",
         "Proxy": "http://evil.example",
     }
@@ -39,8 +44,12 @@ def test_nginx_and_the_application_agree_on_the_client(plain, wait):
     assert environ["HTTP_X_FORWARDED_PORT"] == str(plain.port)
     assert environ["HTTP_X_REQUEST_ID"] == request_id
     assert float(environ["HTTP_X_REQUEST_START"].removeprefix("t=")) > 1_700_000_000
-    assert not environ.get("HTTP_FORWARDED")
-    assert not environ.get("HTTP_PROXY")
+    others = ("FORWARDED", "PROXY", "X_FORWARDED_PREFIX", "X_FORWARDED_PROTOCOL", "X_FORWARDED_SSL")
+    assert not [name for name in others if environ.get(f"HTTP_{name}")]
+    assert environ["SCRIPT_NAME"] == ""
+    if plain.environment["BACKEND"] == "ropewalk":
+        # gunicorn leaves the proxy's address there
+        assert environ["REMOTE_ADDR"] == line["client"]
 
 
 @pytest.mark.parametrize("backend", ["gunicorn", "ropewalk"])
@@ -54,6 +63,16 @@ def test_trusted_proxy_is_believed(new_stack, wait, backend):
     assert environ["HTTP_X_FORWARDED_FOR"] == line["client"] == "203.0.113.9"
     assert environ["wsgi.url_scheme"] == line["scheme"] == "https"
     assert environ["HTTP_X_FORWARDED_PORT"] == "443"
+    if backend == "ropewalk":
+        assert environ["REMOTE_ADDR"] == "203.0.113.9"
+
+
+def test_the_server_believes_the_internal_network_alone(plain, execute):
+    network = json.loads(execute("docker", "network", "inspect", f"{plain.name}_back").stdout)[0]
+    inside = ("docker", "exec", plain.container("app"), "cat")
+    pid = execute(*inside, "/tmp/backend.pid").stdout.strip()
+    variables = execute(*inside, f"/proc/{pid}/environ").stdout.split("\0")
+    assert f"FORWARDED_ALLOW_IPS={network['IPAM']['Config'][0]['Subnet']}" in variables
 
 
 def test_request_id_that_could_harm_a_log_is_replaced(plain):

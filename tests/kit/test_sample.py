@@ -75,8 +75,11 @@ def test_one_variable_swaps_the_server_and_the_data_stays(start_stack, execute, 
     served_by = stack.request("/api/served-by", headers={"Host": "localhost"})
     before = execute("docker", "exec", stack.container("app"), "cat", "/data/secret_key").stdout
     assert json.loads(served_by.content)["backend"] == "ropewalk"
+    nginx = stack.container("nginx")
     swapped = type(stack)(stack.name, {**stack.environment, "BACKEND": "gunicorn"})
     swapped.up()
+    # the proxy stays: whoever comes during the swap meets its page, and not a closed port
+    assert swapped.container("nginx") == nginx
 
     def answered_by_gunicorn():
         answer = swapped.request("/api/served-by", headers={"Host": "localhost"})
@@ -84,6 +87,17 @@ def test_one_variable_swaps_the_server_and_the_data_stays(start_stack, execute, 
 
     wait(answered_by_gunicorn, "gunicorn answers through nginx")
     assert execute("docker", "exec", swapped.container("app"), "cat", "/data/secret_key").stdout == before
+
+
+def test_unknown_backend_ends_compose_with_the_known_ones_before_it_touches_anything(sample):
+    before = sample.container("app")
+    typed = type(sample)(sample.name, {**sample.environment, "BACKEND": "nope"})
+    done = typed.compose("up", "--no-build", "--wait", check=False)
+    assert done.returncode != 0
+    assert 'service "nope" not found in deploy/compose/backend-gunicorn-or-ropewalk.yml' in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert sample.container("app") == before
+    assert sample.request("/healthz").status == 200
 
 
 def test_down_with_volumes_leaves_nothing(start_stack, execute):

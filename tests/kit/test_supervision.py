@@ -111,6 +111,15 @@ def test_a_stop_that_would_cut_requests_short_is_refused(plain_container, execut
     assert said == "entrypoint: STOP_GRACE_PERIOD '45s': at least 75s with REQUEST_TIMEOUT=60"
 
 
+def test_bad_value_ends_up_at_once_and_the_log_says_why_in_one_line(new_stack):
+    stack = new_stack("plain", THREADS="many")
+    done = stack.compose("up", "--no-build", "--wait", "--wait-timeout", "120", check=False)
+    assert done.returncode != 0
+    assert 'service "migrate" didn\'t complete successfully: exit 2' in done.stderr
+    assert stack.logs("migrate") == "entrypoint: THREADS 'many': a whole number from 1 to 1024\n"
+    assert stack.logs("app") == ""
+
+
 def test_secret_given_twice_is_refused(plain_container, execute, wait):
     name = plain_container(options=("--env", "SECRET_KEY=a", "--env", "SECRET_KEY_FILE=/etc/hostname"))
     wait(lambda: not is_running(execute, name), "the container has ended")
@@ -118,6 +127,13 @@ def test_secret_given_twice_is_refused(plain_container, execute, wait):
         2,
         "entrypoint: SECRET_KEY and SECRET_KEY_FILE are both set: set one of them",
     )
+
+
+def test_trust_in_a_network_that_is_not_there_is_refused(plain_container, execute, wait):
+    name = plain_container("server", options=("--env", "FORWARDED_ALLOW_IPS=back"))
+    wait(lambda: not is_running(execute, name), "the container has ended")
+    assert exit_status(execute, name) == 2
+    assert output(execute, name).startswith("entrypoint: FORWARDED_ALLOW_IPS 'back': addresses, networks, or a name ")
 
 
 def test_command_runs_instead_of_the_server(plain_container, execute, wait):

@@ -29,10 +29,10 @@ import pytest
 
 import ropewalk
 
-# One process runs the module: each of its fixtures sends the whole corpus.
-pytestmark = [pytest.mark.nginx, pytest.mark.xdist_group("wire through nginx")]
+pytestmark = pytest.mark.nginx
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+BROTLI = Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so")  # a package of its own
 NOBODY = 65534  # nginx is started as this user, if the tests run as root
 CLIENTS = 64  # connections at once: most of the time is spent in waiting for what never comes
 PATIENCE = 30.0  # seconds; only a fault runs into it
@@ -125,13 +125,8 @@ def lay_out(directory: Path, port: int) -> None:
         for old, new in changes.items():
             made |= {old} if old in text else set()
             text = text.replace(old, new)
-        if (
-            path.name == "nginx.conf.template"
-            and not Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so").exists()
-        ):
+        if path.suffix in (".conf", ".template") and not BROTLI.exists():
             text = re.sub(r"^\s*(load_module|brotli)[^;]*;", "", text, flags=re.M)
-        if path.name == "site.conf":
-            text = re.sub(r"^\s*brotli_static[^;]*;", "", text, flags=re.M)
         path.write_text(text)
     assert made == changes.keys()
 
