@@ -7,8 +7,9 @@ SHELL := /bin/bash
 export PORT ?= 8080
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Which tests, and how: make test PYTEST="tests/server -x". Docker tests run one after another, beside the rest.
-PYTEST ?= -n 2 --dist loadgroup
+# Which tests, and how: make test PYTEST="tests/server -x". A file's tests share what it starts, so they stay together;
+# the files of containers, which wait more than they work, come first.
+PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.locked
 SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy/bin deploy/backends deploy/lib nginx)
 PYTHON_SCRIPTS = $(shell grep -lE '^\#!.*python' deploy/bin/*)
