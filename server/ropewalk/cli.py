@@ -30,6 +30,7 @@ from ropewalk.net.inherited import (
 )
 from ropewalk.net.listen import close_listeners, describe, open_listeners
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
+from ropewalk.net.tls import TlsContext
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger, open_log
 from ropewalk.process.identity import Identity, find_identity
@@ -37,7 +38,7 @@ from ropewalk.process.master import BootError, Master
 from ropewalk.process.notify import Notifier
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.pidfile import PidFile
-from ropewalk.service import Service
+from ropewalk.service import Service, tls_context
 from ropewalk.wsgi.loader import load_application
 from ropewalk.wsgi.static import StaticFiles
 
@@ -112,6 +113,7 @@ def check(loaded: Loaded) -> int:
     _warn(loaded)
     find_identity(loaded.settings.user, loaded.settings.group)
     _check_paths(loaded.settings)
+    tls_context(loaded.settings)
     try:
         make_application(loaded.settings)
     except ConfigError as error:
@@ -132,6 +134,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded]) -> None:
     _create_logs(settings, identity)
     log.configure(settings.error_log, settings.log_level)
     _check_paths(settings)
+    tls = tls_context(settings)
     _warn(loaded)
     log.info("Starting %s %s", PROGRAM, __version__)
     with ExitStack() as at_the_end:
@@ -144,7 +147,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded]) -> None:
             if isinstance(listener, UnixListener):
                 identity.own_socket(listener.path)
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
-        program = WorkerProgram(settings, load, listeners, pid_file, identity, notifier.watchdog_seconds / 4)
+        program = WorkerProgram(settings, load, listeners, pid_file, identity, notifier.watchdog_seconds / 4, tls)
         try:
             Master(program, program.options(), notifier).run()
         except SystemExit:
@@ -172,7 +175,8 @@ def listen(loaded: Loaded) -> list[socket]:
     for listener in listeners:
         name = names.get(listener.fileno(), "")
         origin = f", passed by systemd as {name}" if name else ""
-        log.info("Listening at: %s (%d)%s", describe(listener), pid, origin)
+        where = describe(listener, scheme="https" if settings.certfile else "http")
+        log.info("Listening at: %s (%d)%s", where, pid, origin)
     for descriptor in set(passed) - {listener.fileno() for listener in listeners}:
         _leave_passed(descriptor)
     return listeners
@@ -211,6 +215,8 @@ class WorkerProgram:
     pid_file: PidFile | None
     identity: Identity
     heartbeat: float
+    tls: TlsContext | None
+    """Made by the master, who may read a key that the workers may not, and has them share the keys of tickets."""
     access_log: AccessLog | None = None
     """Made after the fork, since it has a thread."""
 
@@ -234,6 +240,7 @@ class WorkerProgram:
             settings,
             access_log=self.access_log,
             multiprocess=settings.workers > 1,
+            tls=self.tls,
         )
 
     def reloaded(self) -> tuple[WorkerProgram, ProcessOptions]:
@@ -247,6 +254,7 @@ class WorkerProgram:
         program = replace(self, settings=replace(loaded.settings, **lasting))
         _create_logs(program.settings, self.identity)
         _check_paths(program.settings)
+        program.tls = tls_context(program.settings)
         return program, program.options()
 
     def reopen_logs(self) -> None:

@@ -17,7 +17,7 @@ from ropewalk.config.load import make_settings
 from ropewalk.net.listen import close_listeners, describe, open_listeners
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger
-from ropewalk.service import Drained, Service
+from ropewalk.service import Drained, Service, tls_context
 
 
 class Server:
@@ -37,13 +37,20 @@ class Server:
         """
         self.settings = make_settings(**settings)
         access_log = self.settings.access_log
+        tls = tls_context(self.settings)
         self._listeners = open_listeners(self.settings.bind, backlog=self.settings.backlog)
         self._access_log = AccessLog(access_log, self.settings.access_log_format) if access_log else None
         self._service = Service(
-            application, self._listeners, self.settings, access_log=self._access_log, errors=errors or sys.stderr
+            application,
+            self._listeners,
+            self.settings,
+            access_log=self._access_log,
+            errors=errors or sys.stderr,
+            tls=tls,
         )
         self._addresses = [listener.getsockname() for listener in self._listeners]
-        self._urls = [describe(listener) for listener in self._listeners]
+        scheme = "https" if tls is not None else "http"
+        self._urls = [describe(listener, scheme=scheme) for listener in self._listeners]
         self._lock = threading.Lock()
         self._is_stopped = False  # under _lock
 
