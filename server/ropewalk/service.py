@@ -103,7 +103,7 @@ class Service:
             arm=self._pool.epoll.modify,
             again=self._pool.queue,
             forget=self._forget,
-            error_fields=self._own_fields,
+            error_fields=self._own_fields.text,
             on_open=self._opened,
             on_refused=self._log_refused if self._access_log is not None else None,
         )
@@ -155,6 +155,10 @@ class Service:
         for connection in self._connections():
             if connection not in busy:
                 connection.close()
+
+    def served(self) -> int:
+        """How many requests the application has returned from."""
+        return self._pool.finished
 
     def running(self) -> list[tuple[int, str, float]]:
         """What runs now: thread ident, method and target, and since when (monotonic seconds).

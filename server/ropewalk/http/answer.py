@@ -10,7 +10,7 @@ from enum import Enum, auto
 from functools import lru_cache
 
 from ropewalk.http.head import HTTP_11
-from ropewalk.http.status import has_content, reason_phrase
+from ropewalk.http.status import reason_phrase
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -25,9 +25,12 @@ class Framing(Enum):
     CLOSE = auto()  # the end of the connection; only for a peer that speaks HTTP/1.0
 
 
-def response_framing(method: str, version: int, status_code: int, content_length: int | None) -> Framing:
-    """Choose the framing; `content_length` is None while the content's length is not known."""
-    if not has_content(method, status_code):
+def response_framing(is_content_allowed: bool, version: int, content_length: int | None) -> Framing:
+    """Choose the framing; `content_length` is None while the content's length is not known.
+
+    Whether content is allowed depends on method and status (`ropewalk.http.status.has_content`).
+    """
+    if not is_content_allowed:
         return Framing.NONE
     if content_length is not None:
         return Framing.LENGTH

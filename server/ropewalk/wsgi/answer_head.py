@@ -11,8 +11,10 @@ from typing import NamedTuple, TypeVar
 
 from ropewalk.errors import ApplicationError
 from ropewalk.http import grammar
-from ropewalk.http.answer import imf_fixdate
+from ropewalk.http.answer import imf_fixdate, status_line
+from ropewalk.http.status import has_content
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 PLAIN, CONTENT_LENGTH, DATE, SERVER, HOP_BY_HOP = range(5)
@@ -36,55 +38,79 @@ _SPECIAL_NAMES = {
 
 # Field lines that were checked once: an application gives the same ones again and again. Values that are long, or
 # secret, or new each time would only push the others out.
-MAX_CACHED_LINES = 1024
+MAX_CACHED = 1024
 MAX_CACHED_VALUE = 128
 _NEVER_CACHED = frozenset({"set-cookie", "etag", "last-modified", "date", "location"})
 _lines: dict[tuple[str, str], str] = {}
-_lengths: dict[tuple[str, str], tuple[str, int | None]] = {}  # those of Content-Length, with its value
 
 
 class AnswerHead(NamedTuple):
-    """A checked status and header list. `block` is the field lines, each with its CRLF."""
+    """A checked status and header list. `encoded` is the status line and the field lines, each with its CRLF."""
 
     status: str
     status_code: int
     headers: list[tuple[str, str]]
-    block: str
+    encoded: bytes
     content_length: int | None
     has_date: bool
     has_server: bool
+    allows_content: bool
+
+
+# Whole heads, found again by what the application gave: an answer of the same size to the same kind of request.
+_heads: dict[tuple[object, ...], AnswerHead] = {}
 
 
 def check_answer_head(status: str, headers: list[tuple[str, str]]) -> AnswerHead:
     """Check what the application gave to `start_response`. Raises `ApplicationError` that says what is wrong."""
-    status, status_code = _check_status(status)
     if not isinstance(headers, (list, tuple)):
         raise ApplicationError(f"response headers must be a list, not {type(headers).__name__}")
+    key = (status, *headers)
+    try:
+        known = _heads.get(key)
+    except TypeError:  # not hashable, so not all of it is tuples of str: the check will say what
+        known = None
+    return _check(status, headers, key) if known is None else known
+
+
+def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...]) -> AnswerHead:
+    status, status_code = _check_status(status)
     content_length: int | None = None
     special: dict[int, str] = {}
     lines: list[str] = []
-    try:
-        for header in headers:
-            line = _lines.get(header)
-            if line is None:
-                line, length = _lengths.get(header) or _check_header(header, special)
-                if length is not None:
-                    if content_length is not None:
-                        raise ApplicationError("Content-Length stands twice")
-                    content_length = length
-            lines.append(line)
-    except TypeError:  # not hashable, so no tuple of two str
-        raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}") from None
-    block = "".join(lines)
+    is_seen_again = True
+    for header in headers:
+        line = _lines.get(header) if type(header) is tuple else None
+        if line is None:
+            line, length = _check_header(header, special)
+            if length is None:
+                is_seen_again = is_seen_again and header in _lines
+            elif content_length is not None:
+                raise ApplicationError("Content-Length stands twice")
+            else:
+                content_length = length
+        lines.append(line)
     if status_code == 204 and content_length is not None:
-        block = _without_length(headers)  # RFC 9110 section 8.6: never in a 204, yet frameworks set it everywhere
+        lines = _without_length(lines)  # RFC 9110 section 8.6: never in a 204, yet frameworks set it everywhere
     elif status_code == 205:
-        block, content_length = _without_length(headers) + "Content-Length: 0\r\n", 0  # section 15.3.6: no content
-    return AnswerHead(status, status_code, list(headers), block, content_length, DATE in special, SERVER in special)
+        lines, content_length = [*_without_length(lines), "Content-Length: 0\r\n"], 0  # section 15.3.6: no content
+    head = AnswerHead(
+        status=status,
+        status_code=status_code,
+        headers=list(headers),
+        encoded=(status_line(status) + "".join(lines)).encode("latin-1"),
+        content_length=content_length,
+        has_date=DATE in special,
+        has_server=SERVER in special,
+        allows_content=has_content("GET", status_code),
+    )
+    if is_seen_again:
+        _remember(_heads, key, head)
+    return head
 
 
-def _without_length(headers: list[tuple[str, str]]) -> str:
-    return "".join(f"{name}: {value}\r\n" for name, value in headers if name.lower() != "content-length")
+def _without_length(lines: list[str]) -> list[str]:
+    return [line for line in lines if not line.lower().startswith("content-length:")]
 
 
 def early_hints(headers: list[tuple[str, str]]) -> bytes:
@@ -92,7 +118,7 @@ def early_hints(headers: list[tuple[str, str]]) -> bytes:
     checked = check_answer_head("200 OK", headers)
     if checked.content_length is not None:
         raise ApplicationError("an interim response has no content, and no Content-Length")
-    return f"HTTP/1.1 103 Early Hints\r\n{checked.block}\r\n".encode("latin-1")
+    return b"HTTP/1.1 103 Early Hints\r\n" + checked.encoded.partition(b"\r\n")[2] + b"\r\n"
 
 
 @lru_cache(maxsize=256)
@@ -128,17 +154,16 @@ def _check_header(header: object, special: dict[int, str]) -> tuple[str, int | N
     elif kind == CONTENT_LENGTH:
         if not grammar.CONTENT_LENGTH.fullmatch(value):
             raise ApplicationError(f"bad Content-Length {value!r}")
-        _remember(_lengths, header, (line, int(value)))
         return line, int(value)
     else:
         special[kind] = value
     return line, None
 
 
-def _remember(cache: dict[tuple[str, str], T], header: tuple[str, str], found: T) -> None:
-    if len(cache) >= MAX_CACHED_LINES:
+def _remember(cache: dict[K, T], key: K, found: T) -> None:
+    if len(cache) >= MAX_CACHED:
         cache.clear()
-    cache[header] = found
+    cache[key] = found
 
 
 class OwnFields:
@@ -148,23 +173,27 @@ class OwnFields:
     """
 
     def __init__(self, server: str) -> None:
-        self._server = f"Server: {server}\r\n" if server else ""
-        self._cached = (0, "", "")
+        self._server = f"Server: {server}\r\n".encode("latin-1") if server else b""
+        self._cached = (0, b"", b"")
 
-    def __call__(self) -> str:
+    def __call__(self) -> bytes:
         """Return both lines."""
         return self._at(int(time.time()))[1]
 
-    def without(self, *, date: bool, server: bool) -> str:
+    def text(self) -> str:
+        """Return both lines, for an answer that is put together as text."""
+        return self().decode("latin-1")
+
+    def without(self, *, date: bool, server: bool) -> bytes:
         """Return the lines that the application did not give itself."""
         _, _, date_line = self._at(int(time.time()))
-        return ("" if date else date_line) + ("" if server else self._server)
+        return (b"" if date else date_line) + (b"" if server else self._server)
 
-    def _at(self, second: int) -> tuple[int, str, str]:
+    def _at(self, second: int) -> tuple[int, bytes, bytes]:
         cached = self._cached
         if cached[0] != second:
             t = time.gmtime(second)
             date = imf_fixdate(t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, t.tm_wday)
-            date_line = f"Date: {date}\r\n"
+            date_line = f"Date: {date}\r\n".encode("ascii")
             cached = self._cached = (second, date_line + self._server, date_line)
         return cached

@@ -14,7 +14,7 @@ from types import GeneratorType, TracebackType
 from typing import Any
 
 from ropewalk.errors import ApplicationError, ProtocolError
-from ropewalk.http.answer import Framing, error_answer, response_framing, status_line
+from ropewalk.http.answer import Framing, error_answer, response_framing
 from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
 from ropewalk.net.connection import Connection
@@ -201,28 +201,31 @@ class Exchange:
             raise ApplicationError("no start_response before the first content")
         self._take_claim()
         connection, request = self._connection, self._request
+        if head.has_date or head.has_server:
+            fields = self._own_fields.without(date=head.has_date, server=head.has_server)
+        else:
+            fields = self._own_fields()
         promised = length if head.content_length is None else head.content_length
-        framing = response_framing(request.method, request.version, head.status_code, promised)
-        self._framing = framing
-        own = self._own_fields
-        fields = (
-            own() if not (head.has_date or head.has_server) else own.without(date=head.has_date, server=head.has_server)
-        )
+        framing = self._framing = response_framing(self._is_content_allowed(head), request.version, promised)
         if framing is Framing.LENGTH:
             self._left = promised
-            if head.content_length is None:
-                fields += f"Content-Length: {promised}\r\n"
+            if length is not None and head.content_length is None:
+                fields += b"Content-Length: %d\r\n" % length
         elif framing is Framing.CHUNKED:
-            fields += "Transfer-Encoding: chunked\r\n"
-        if framing is Framing.CLOSE or connection.terms.is_draining:
+            fields += b"Transfer-Encoding: chunked\r\n"
+        elif framing is Framing.CLOSE:
             connection.keeps_alive = False
-        if not connection.keeps_alive:
-            fields += "Connection: close\r\n"
+        if not connection.keeps_alive or connection.terms.is_draining:
+            connection.keeps_alive = False
+            fields += b"Connection: close\r\n"
         elif request.version < HTTP_11:
-            fields += "Connection: keep-alive\r\n"
-        encoded = f"{status_line(head.status)}{head.block}{fields}\r\n".encode("latin-1")
+            fields += b"Connection: keep-alive\r\n"
+        encoded = head.encoded + fields + b"\r\n"
         self.head_octets = len(encoded)
         return encoded
+
+    def _is_content_allowed(self, head: AnswerHead) -> bool:
+        return head.allows_content and self._request.method != "HEAD"
 
     def _answer(self, iterable: Iterable[bytes]) -> bool:
         kind = type(iterable)
@@ -280,7 +283,7 @@ class Exchange:
         head = self.head
         if head is None:
             return False
-        if response_framing(self._request.method, HTTP_11, head.status_code, None) is Framing.NONE:
+        if not self._is_content_allowed(head):
             return True
         return head.content_length is not None and len(content) >= head.content_length
 
@@ -330,8 +333,8 @@ class Exchange:
         self._take_claim()
         connection = self._connection
         connection.keeps_alive = False
-        connection.answer(error_answer(500, self._request.method, extra=self._own_fields()))
-        self.head = AnswerHead("500 Internal Server Error", 500, [], "", None, False, False)
+        connection.answer(error_answer(500, self._request.method, extra=self._own_fields.text()))
+        self.head = AnswerHead("500 Internal Server Error", 500, [], b"", None, False, False, True)
         return True
 
     def _close(self, iterable: Any) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ropewalk.http.answer import Framing, error_answer, imf_fixdate, response_framing, status_line
 from ropewalk.http.head import HTTP_10, HTTP_11
+from ropewalk.http.status import has_content
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from ropewalk.http.head import HTTP_10, HTTP_11
 def test_the_framing_of_an_answer(
     method: str, version: int, status_code: int, content_length: int | None, framing: Framing
 ):
-    assert response_framing(method, version, status_code, content_length) is framing
+    assert response_framing(has_content(method, status_code), version, content_length) is framing
 
 
 def test_a_status_line_has_the_highest_version_of_ours():
