@@ -44,18 +44,20 @@ RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
 # Everything is checked against its hash on the way to /wheels, the build back end included; what the final image
 # needs is then installed from there, with no index.
 COPY deploy/requirements.txt /build/kit.txt
-RUN /opt/build/bin/pip wheel --quiet --require-hashes --no-deps --wheel-dir /wheels --requirement /build/kit.txt
-COPY server /build/server
-RUN /opt/build/bin/pip install --quiet --no-index --find-links /wheels flit_core \
-    && /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server \
+RUN /opt/build/bin/pip wheel --quiet --require-hashes --no-deps --wheel-dir /wheels --requirement /build/kit.txt \
+    && /opt/build/bin/pip install --quiet --no-index --find-links /wheels flit_core \
     && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels \
-        gunicorn ropewalk supervisor
+        gunicorn supervisor
 # The pattern lets a project without requirements.txt pass. pip demands a hash of everything as soon as the file
 # has one, as a locked file does.
 COPY --from=project /requirements.tx[t] /build/project/
 RUN if [ -f /build/project/requirements.txt ]; then \
         /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --requirement /build/project/requirements.txt; \
-    fi \
+    fi
+# Last, since it changes most often here, and nothing above need be done again for it.
+COPY server /build/server
+RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server \
+    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels ropewalk \
     && /opt/build/bin/pip --python /opt/venv/bin/python check
 
 # ---- runtime: the packages, the kit's scripts and the folders that the running container may write to.
@@ -68,14 +70,16 @@ COPY deploy/backends /kit/backends
 COPY deploy/supervisor/supervisord.conf /kit/supervisord.conf
 
 # ---- static: the project's static files, collected and compressed. Needs the project to be importable.
-FROM runtime AS static
+FROM base AS static
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends brotli \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+COPY --from=runtime /opt/venv /opt/venv
+COPY deploy/bin/collect /kit/bin/collect
 COPY --from=project / /app
 WORKDIR /app
-RUN /kit/bin/collect
+RUN install -d /srv/static && /kit/bin/collect
 
 # ---- app: the image that ships.
 FROM runtime AS app
