@@ -358,7 +358,10 @@ class Connection:
         opening = self._opening
         assert opening is not None
         try:
-            opening.advance()
+            try:
+                opening.advance()
+            finally:
+                self.sock = opening.sock  # first: whoever is woken, and whoever closes, takes this one
         except BlockingIOError:
             self._arm(self.fd, WRITABLE if opening.wants_output else READABLE)
             return False
@@ -366,8 +369,6 @@ class Connection:
             log.debug("%s did not open: %s", self.peer, error)
             self.close()
             return False
-        finally:
-            self.sock = opening.sock
         self._opening = None
         self.deadline = monotonic() + self.terms.idle_timeout
         self.move(State.IDLE)

@@ -55,7 +55,11 @@ class TlsContext:
             self._default.sni_callback = self._choose
 
     def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
-        """Return `sock` as a TLS socket that has not begun its handshake."""
+        """Return `sock` as a TLS socket that has not begun its handshake; `sock` is spent.
+
+        Raises `OSError` when the peer is gone, with `sock` as it was.
+        """
+        sock.getpeername()  # of a peer that is gone, `wrap_socket` finds it out too late: with a socket nobody closes
         return self._default.wrap_socket(
             sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
