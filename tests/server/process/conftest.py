@@ -49,9 +49,15 @@ def start_master(start: Callable[..., Any]) -> Callable[..., FakeMaster]:
     """Starts a master with so many workers and those times."""
 
     def start_master(
-        workers: int = 1, *, timeout: float = 0, graceful_timeout: float = 15, heartbeat: float = 0, **env: str
+        workers: int = 1,
+        *,
+        timeout: float = 0,
+        graceful_timeout: float = 15,
+        heartbeat: float = 0,
+        drain_delay: float = 0,
+        **env: str,
     ) -> FakeMaster:
-        numbers = [str(number) for number in (workers, timeout, graceful_timeout, heartbeat)]
+        numbers = [str(number) for number in (workers, timeout, graceful_timeout, heartbeat, drain_delay)]
         return FakeMaster(start(sys.executable, str(PROGRAM), *numbers, env=env))
 
     return start_master

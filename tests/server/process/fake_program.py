@@ -1,7 +1,7 @@
 """A master with a small service of sockets and threads, so that processes are tested without HTTP.
 
 A client sends one line and gets one back: `pid`, or `wait NAME`, which is answered when the file NAME is there.
-Arguments: workers, timeout, graceful timeout, heartbeat; `boot` is a file that says what booting does, read each time,
+Arguments: workers, timeout, graceful timeout, heartbeat, drain delay; `boot` is a file that says what booting does, read each time,
 `reload` one that says how many workers there are from then on.
 """
 
@@ -83,6 +83,9 @@ class FakeService:
             self.lock.wait_for(lambda: not self.in_flight, max(0.0, deadline - time.monotonic()))
             return Counts(count - len(self.in_flight), len(self.in_flight))
 
+    def announce_end(self) -> None:
+        say(f"announced by {os.getpid()}")
+
     def close(self) -> None:
         self.stop.set()
 
@@ -114,7 +117,8 @@ class FakeProgram:
 
 
 def options(workers: str) -> ProcessOptions:
-    return ProcessOptions(int(workers), *map(float, sys.argv[2:5]))
+    timeout, graceful_timeout, heartbeat, drain_delay = map(float, sys.argv[2:6])
+    return ProcessOptions(int(workers), timeout, graceful_timeout, drain_delay, heartbeat)
 
 
 def main() -> int:

@@ -33,7 +33,7 @@ def test_the_last_worker_stays(start_master: StartMaster) -> None:
     assert master.answer("pid") == str(worker)
 
 
-def test_fewer_workers_finish_what_is_in_flight(start_master: StartMaster, tmp_path: Path) -> None:
+def test_fewer_workers_finish_what_is_in_flight(start_master: StartMaster, tmp_path: Path, wait_for_end: Ended) -> None:
     master = start_master(2)
     workers = master.workers(2)
     connections = [master.ask("wait go") for _ in range(4)]
@@ -44,7 +44,9 @@ def test_fewer_workers_finish_what_is_in_flight(start_master: StartMaster, tmp_p
     assert all(int(master.read(connection)) in workers for connection in connections)
     for connection in connections:
         connection.close()
-    workers.remove(int(master.running.wait_line(r"Worker exiting \(pid: (\d+)\)")[1]))
+    gone = int(master.running.wait_line(r"Worker exiting \(pid: (\d+)\)")[1])
+    assert wait_for_end(gone)
+    workers.remove(gone)
     assert [int(master.answer("pid"))] == workers
 
 
