@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import GET, Talk, answering
+from talking import GET, Client, Talk, answering
 
 import ropewalk
 from ropewalk.errors import ConfigError
@@ -57,6 +59,38 @@ def test_a_bad_setting_says_what_is_allowed() -> None:
 def test_an_unknown_setting_is_a_type_error() -> None:
     with pytest.raises(TypeError, match="thread_count"):
         ropewalk.Server(answering(), bind="127.0.0.1:0", thread_count=3)
+
+
+def test_pipelined_requests_without_end_keep_nobody_out(talk: Talk) -> None:
+    server = talk.serve(answering([b"ok"]), threads=1)
+    greedy = [talk.connect(server) for _ in range(3)]
+    is_over = threading.Event()
+
+    def feed(client: Client) -> None:
+        """Always have more requests in the connection's buffer than the server has answered."""
+        with contextlib.suppress(OSError):
+            while not is_over.is_set():
+                client.sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+
+    def drain(client: Client) -> None:
+        with contextlib.suppress(OSError):
+            while client.sock.recv(1 << 20):
+                pass
+
+    threads = [threading.Thread(target=work, args=(client,)) for client in greedy for work in (feed, drain)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(5):
+            client = talk.connect(server)
+            client.send(GET)
+            assert client.read_all().endswith(b"ok")
+    finally:
+        is_over.set()
+        for client in greedy:
+            client.sock.shutdown(socket.SHUT_RDWR)
+        for thread in threads:
+            thread.join()
 
 
 class TestDraining:

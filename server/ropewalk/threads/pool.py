@@ -29,6 +29,7 @@ log = get_logger()
 
 
 BATCH = 16  # requests received, run and sent together: past it the gain is small and the first answer waits longer
+MAX_UNPOLLED = 4  # batches received from the queue between two looks into the epoll
 MAX_EVENTS = 256  # taken from the epoll at once
 STOP_LOOK = 0.1  # seconds between looks whether a thread that is to end has gone into the application instead
 SWEEP_INTERVAL = 1.0  # seconds between looks at all deadlines; they are all of 2 s and more
@@ -90,6 +91,7 @@ class Pool:
         self._living = threads + 1  # threads that have not left; under `_parking`
         self._is_stopping = False
         self._next_sweep = 0.0
+        self._unpolled = 0
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self._wake_fd, select.EPOLLIN | select.EPOLLET)
         self._gauges = Gauges()
@@ -179,7 +181,7 @@ class Pool:
                 self._send_answered()
             elif whole and slots:
                 self._run_batch(me)
-            elif ready:
+            elif ready and not self._is_poll_due():
                 self._receive_batch()
             elif self._poller.acquire(blocking=False):
                 try:
@@ -273,10 +275,17 @@ class Pool:
         with suppress(Exception):
             item.close()
 
+    def _is_poll_due(self) -> bool:
+        """Items that queue themselves again must not keep those out that wait in the epoll."""
+        self._unpolled += 1  # two threads may count one: then it is due a little later
+        return self._unpolled > MAX_UNPOLLED and not self._poller.locked()
+
     def _poll(self) -> None:
+        self._unpolled = 0
+        timeout = SWEEP_INTERVAL if len(self.items) > 1 else -1.0
         if self._is_left():
-            return  # it came while this thread was on its way here
-        events = self.epoll.poll(SWEEP_INTERVAL if len(self.items) > 1 else -1, MAX_EVENTS)
+            timeout = 0.0  # it is to be done first; but what waits here should stand in the queue behind it
+        events = self.epoll.poll(timeout, MAX_EVENTS)
         items, ready = self.items, self._ready
         for fd, _ in events:
             item = items.get(fd)
