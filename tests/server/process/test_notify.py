@@ -127,7 +127,8 @@ def test_a_reload_that_fails_is_over_and_says_why(start_master: StartMaster, man
 
 
 def test_workers_know_nothing_of_the_manager(start_master: StartMaster, manager: Manager, tmp_path: Path) -> None:
-    script = "import os; print('known:', [n for n in os.environ if n.startswith(('NOTIFY', 'WATCH'))], flush=True)"
+    script = "import os; known = [n for n in os.environ if n.startswith(('NOTIFY', 'WATCH'))]"
+    script += "; os.write(1, f'known: {known}\\n'.encode())"  # in one piece, whatever else is written
     (tmp_path / "boot").write_text(script)
     master = start_master(1, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="60000000")
     assert master.running.wait_line(r"known: (\[.*\])\n")[1] == "[]"
