@@ -57,9 +57,15 @@ lint: $(STAMP) ## Checks style, types and shell scripts.
 	$(BIN)/mypy
 	$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS)
 
+SECONDS_TO_FUZZ ?= 60
+.PHONY: fuzz
+fuzz: $(STAMP) ## Fuzzes the parsers, led by coverage (SECONDS_TO_FUZZ=60 for each).
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/fuzz/requirements.txt
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS_TO_FUZZ)
+
 .PHONY: lock
 lock: $(STAMP) ## Locks the requirements again, with hashes, from the *.in files.
-	@for folder in deploy sample_project tests; do
+	@for folder in deploy sample_project tests tests/fuzz; do
 	  (cd $$folder && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --quiet $(UPGRADE) requirements.in -o requirements.txt)
 	done
