@@ -38,7 +38,9 @@ class Server:
         self.settings = make_settings(**settings)
         access_log = self.settings.access_log
         tls = tls_context(self.settings)
-        self._listeners = open_listeners(self.settings.bind, backlog=self.settings.backlog)
+        self._listeners = open_listeners(
+            self.settings.bind, backlog=self.settings.backlog, unix_mode=self.settings.unix_mode
+        )
         self._access_log = AccessLog(access_log, self.settings.access_log_format) if access_log else None
         self._service = Service(
             application,

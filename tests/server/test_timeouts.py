@@ -29,8 +29,8 @@ class Slow:
             return [b"quick"]
         if self._hints:
             environ["wsgi.early_hints"]([("Link", "<a>")])
-        self.is_inside.set()
         try:
+            self.is_inside.set()
             if self._computes:
                 while not self.go_on.is_set():
                     sum(range(100))
