@@ -1,0 +1,1 @@
+"""What the servers run: each module has one WSGI callable, `application`."""
