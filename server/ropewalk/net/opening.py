@@ -73,24 +73,35 @@ class Opening:
             self._buffer = received
 
     def _shake_hands(self, context: TlsContext) -> None:
-        if self._tls is None:
-            assert isinstance(self.sock, socket.socket)
-            self._tls = context.wrap(self.sock)
-            self.sock = TlsSocket(self._tls)
+        tls = self._tls or self._begin(context)
         try:
-            self._tls.do_handshake()
+            tls.do_handshake()
         except ssl.SSLWantReadError:
             self.wants_output = False
             raise BlockingIOError from None
         except ssl.SSLWantWriteError:
             self.wants_output = True
             raise BlockingIOError from None
-        except ssl.SSLError as error:
-            if error.reason == "HTTP_REQUEST":
-                socket.socket.send(self._tls, PLAIN_HTTP_ANSWER)
-            _take_input(self._tls)
+        except ssl.SSLError:
+            _take_input(tls)
             raise
-        self.variables = peer_variables(self._tls)
+        self.variables = peer_variables(tls)
+
+    def _begin(self, context: TlsContext) -> ssl.SSLSocket:
+        """Begin a TLS session, for 40 KiB of memory, when the peer has begun to speak it."""
+        sock = self.sock
+        assert isinstance(sock, socket.socket)
+        self.wants_output = False
+        first = sock.recv(1, socket.MSG_PEEK)
+        if not first:
+            raise ConnectionAbortedError("the connection ended before its handshake")
+        if first.isupper():  # a method; the types of TLS's records are 20 to 24 (RFC 8446 section 5.1)
+            sock.send(PLAIN_HTTP_ANSWER)
+            _take_input(sock)
+            raise ConnectionAbortedError("plain HTTP, where TLS is spoken")
+        self._tls = context.wrap(sock)
+        self.sock = TlsSocket(self._tls)
+        return self._tls
 
 
 def _take_input(sock: socket.socket) -> None:

@@ -93,16 +93,27 @@ class TestAlone:
         assert opening.variables["SSL_CIPHER"]
         opening.sock.close()
 
-    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT"])
+    @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "M-SEARCH"])
     def test_plain_http_is_told_so(
         self, pair: tuple[socket.socket, socket.socket], context: TlsContext, method: str
     ) -> None:
         opening = Opening(pair[0], proxy_protocol="off", tls_context=context)
         pair[1].send(method.encode() + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
-        with pytest.raises(ssl.SSLError):
+        with pytest.raises(ConnectionAbortedError):
             opening.advance()
         opening.sock.close()
-        assert read_raw(pair[1]).startswith(PLAIN_HTTP_ANSWER)
+        assert read_raw(pair[1]) == PLAIN_HTTP_ANSWER
+
+    def test_a_peer_that_says_nothing_has_no_session(
+        self, pair: tuple[socket.socket, socket.socket], context: TlsContext
+    ) -> None:
+        opening = Opening(pair[0], proxy_protocol="off", tls_context=context)
+        with pytest.raises(BlockingIOError):
+            opening.advance()
+        assert opening.sock is pair[0]
+        pair[1].close()
+        with pytest.raises(ConnectionAbortedError):
+            opening.advance()
 
     def test_that_answer_has_its_length(self) -> None:
         head, _, content = PLAIN_HTTP_ANSWER.partition(b"\r\n\r\n")
@@ -116,8 +127,10 @@ class TestAlone:
             with ours:
                 client.close()
                 opening = Opening(ours, proxy_protocol="off", tls_context=context)
-                with pytest.raises(OSError, match="not connected"):
+                with pytest.raises(ConnectionResetError):
                     opening.advance()
+                with pytest.raises(OSError, match="not connected"):
+                    context.wrap(ours)
                 assert opening.sock is ours
                 assert ours.fileno() >= 0
 
