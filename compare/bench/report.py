@@ -117,7 +117,8 @@ def document(results: Results) -> str:
             "length, content) before each round, and had its defaults but for what the scenarios need of all alike "
             "(`compare/bench/backends.py`). *Closed loop* is wrk. *Open loop* is `compare/bench/steady.py`: a constant "
             "rate, with latency counted from the moment at which a request was to be sent. *By CPU time* compares "
-            "requests per second of processor time of the server's processes, which holds on a machine that others use as well."
+            "requests per second of processor time of the server's processes, which holds on a machine that "
+            "others use as well."
         ),
         table(("", ""), [*results["machine"].items()]),
         "## What was to be reached",

@@ -1,8 +1,8 @@
 """System calls of a request: `python -m bench.syscalls [SERVER ...]`.
 
-They are counted by the kernel (`perf stat`, event raw_syscalls:sys_enter), which stops nothing: a tracer as strace makes
-every call slow, and a server that adapts to what it sees would be counted in a world of its own. Where perf is not
-allowed, strace counts, and the output says so. Which calls they are, perf tells by name in a second look.
+They are counted by the kernel (`perf stat`, event raw_syscalls:sys_enter), which stops nothing: a tracer as strace
+makes every call slow, and a server that adapts to what it sees would be counted in a world of its own. Where perf is
+not allowed, strace counts, and the output says so. Which calls they are, perf tells by name in a second look.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def counted(server: Running, words: list[str], events: list[str]) -> tuple[dict[
     with tempfile.NamedTemporaryFile("r") as file:
         command = [tool("perf") or "perf", "stat", "-x,", "-o", file.name, "-e", ",".join(events), "-p", pids]
         try:
-            perf = subprocess.Popen([*command, "sleep", "60"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+            perf = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         except OSError as error:
             raise StartError(str(error)) from None
         load = wrk.load(words, SECONDS)
