@@ -38,6 +38,7 @@ from ropewalk.process.master import BootError, Master
 from ropewalk.process.notify import Notifier
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.pidfile import PidFile
+from ropewalk.process.recycling import Lifetime
 from ropewalk.service import Service, tls_context
 from ropewalk.wsgi.loader import load_application
 from ropewalk.wsgi.static import StaticFiles
@@ -223,7 +224,14 @@ class WorkerProgram:
     def options(self) -> ProcessOptions:
         """What the process layer is to know."""
         settings = self.settings
-        return ProcessOptions(settings.workers, settings.timeout, settings.graceful_timeout, self.heartbeat)
+        return ProcessOptions(
+            workers=settings.workers,
+            timeout=settings.timeout,
+            graceful_timeout=settings.graceful_timeout,
+            drain_delay=settings.drain_delay,
+            heartbeat=self.heartbeat,
+            lifetime=Lifetime(settings.max_requests, settings.max_requests_jitter, settings.max_rss),
+        )
 
     def boot(self) -> Service:
         """Load the application and put a service around it. Raises ConfigError."""

@@ -38,7 +38,7 @@ from ropewalk.wsgi.exchange import Exchange
 log = get_logger()
 
 DRAIN_LOOK = 0.02  # seconds between looks at what is left while draining
-NEW_CONNECTION_GRACE = 0.5  # seconds that a connection without any request gets to send its first, while draining
+DRAIN_SILENCE = 0.5  # seconds a connection gets to send its next request, and be told to close, while draining
 WITHOUT_REQUEST = frozenset({State.OPENING, State.IDLE})
 RETRY_AFTER = 1  # seconds an overloaded server asks for; there is room again as soon as one request is done
 
@@ -116,11 +116,16 @@ class Service:
             self._pool.add(acceptor.fd, acceptor, LISTENING)
         self._pool.start()
 
+    def announce_end(self) -> None:
+        """Serve on, but let every answer from now on close its connection, and say so."""
+        self._terms.is_draining = True
+
     def drain(self, deadline: float) -> Drained:
         """Accept no more, finish what is in flight until `deadline` (monotonic seconds); blocks.
 
-        What waits in the backlog is taken; every answer closes its connection; idle connections are closed last, and
-        a request that arrives on one just then is still answered.
+        What waits in the backlog is taken; every answer closes its connection; an idle connection is closed once it
+        was silent for a moment: one that is in use, as a proxy's, is told with its next answer instead, and does not
+        meet a closed socket.
         """
         served = self._pool.finished
         for acceptor in self._acceptors:
@@ -135,11 +140,15 @@ class Service:
 
     def _close_idle(self, began: float) -> bool:
         """Close the connections that wait for a request; tell whether any connection is left."""
-        is_late = time.monotonic() >= began + NEW_CONNECTION_GRACE
+        now = time.monotonic()
+        is_late = now >= began + DRAIN_SILENCE
+        is_silent_from = now + self._terms.idle_timeout - DRAIN_SILENCE  # the deadline of one that just became so
         is_left = False
         for connection in self._connections():
             is_left = True
-            if connection.state in WITHOUT_REQUEST and (connection.requests or is_late):
+            if connection.state in WITHOUT_REQUEST and (
+                is_late or (connection.requests and connection.deadline <= is_silent_from)
+            ):
                 connection.wake()
         return is_left
 

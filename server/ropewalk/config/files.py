@@ -30,7 +30,7 @@ GUNICORN_ONLY = frozenset(
     do_handshake_on_connect dogstatsd_tags enable_backlog_metric enable_stdio_inheritance forwarder_headers
     header_map http2_cleartext http2_initial_window_size http2_max_concurrent_streams
     http2_max_frame_size http2_max_header_list_size http_parser http_protocols initgroups keyfile logconfig
-    logconfig_dict logconfig_json logger_class max_requests max_requests_jitter nworkers_changed
+    logconfig_dict logconfig_json logger_class nworkers_changed
     on_dirty_starting on_exit on_reload on_starting paste permit_obsolete_folding
     permit_unconventional_http_method permit_unconventional_http_version post_fork post_request
     post_worker_init pre_exec pre_fork pre_request preload_app proc_name protocol proxy_allow_ips

@@ -134,6 +134,32 @@ class Settings:
         metavar="N",
         help="threads in each worker, at most; how many run at once adapts to the application",
     )
+    max_requests: int = declare(
+        0,
+        read=kinds.integer(0, 10**12),
+        section=PROCESSES,
+        flags=("--max-requests",),
+        metavar="N",
+        help="replace a worker when it has served so many requests (0: never)",
+        reason="it hides a leak of memory, and costs the loading of the application each time.",
+    )
+    max_requests_jitter: int = declare(
+        0,
+        read=kinds.integer(0, 10**12),
+        section=PROCESSES,
+        flags=("--max-requests-jitter",),
+        metavar="N",
+        help="up to so many more of them, by chance, so that workers are not due together",
+    )
+    max_rss: int = declare(
+        0,
+        read=kinds.size(16 * MIB, 1024 * GIB, zero="no limit"),
+        section=PROCESSES,
+        flags=("--max-rss",),
+        metavar="SIZE",
+        help="replace a worker when it holds so much memory (0: never)",
+        reason="a ceiling under the container's own: past that, the kernel kills a worker with its requests.",
+    )
     pid: str = declare(
         "",
         read=kinds.path(),
@@ -183,6 +209,15 @@ class Settings:
         flags=("--graceful-timeout",),
         metavar="SECONDS",
         help="how long a worker that stops may take to finish what is in flight",
+    )
+    drain_delay: float = declare(
+        0.0,
+        read=kinds.seconds(0, DAY),
+        section=TIMES,
+        flags=("--drain-delay",),
+        metavar="SECONDS",
+        help="how long to serve on after TERM, not ready any more, before what is in flight is finished",
+        reason="0 unless something in front needs time to notice; a balancer that asks for readiness does.",
     )
     keep_alive: float = declare(
         75.0,

@@ -326,7 +326,7 @@ class Connection:
             self._outbox.close()
             self._outbox = self.stream = None
         receiver = self._receiver
-        if self.keeps_alive and not self.terms.is_draining:
+        if self.keeps_alive:  # as the answer said, even if draining began meanwhile: the next one tells
             receiver.reset()
             self.move(State.IDLE)
             self.deadline = monotonic() + self.terms.idle_timeout

@@ -22,6 +22,7 @@ from ropewalk.process.options import ProcessOptions
 from ropewalk.process.reports import BootFailed, Ready, ReplaceMe, Report, ReportReader
 from ropewalk.process.signals import MASTER_SIGNALS, SignalInbox, blocked_signals, name_of
 from ropewalk.process.states import (
+    CHANGING_STATES,
     ENDING_STATES,
     KEEPING_STATES,
     KEPT_STATES,
@@ -60,6 +61,8 @@ class Master:
         """Monotonic; when they were last opened again."""
         self._told_counts: tuple[MasterState, int, int] | None = None
         """Of the last time that the number of ready workers was told: the state, how many, and how many are wanted."""
+        self._leave_deadline: float | None = None
+        """Monotonic; when what is LEAVING begins to drain."""
         self._state = MasterState.SERVING
         self._views: dict[int, WorkerView] = {}
         """By process id, from the fork until the worker is reaped."""
@@ -81,6 +84,7 @@ class Master:
             self._take_signals()
             self._reap()
             self._kill_overdue()
+            self._drain_when_left()
             self._regulate()
             self._tell_counts()
             self._show_life()
@@ -107,6 +111,8 @@ class Master:
         moments = [max(0.0, view.kill_deadline - now) for view in self._views.values() if view.kill_deadline]
         if self._lacks_workers():
             moments.append(self._backoff.wait(now))
+        if self._leave_deadline is not None:
+            moments.append(max(0.0, self._leave_deadline - now))
         if self._notifier.watchdog_seconds:
             moments.append(max(0.0, self._next_sign_of_life - now))
         return min(moments, default=None)
@@ -118,7 +124,7 @@ class Master:
             self._log.info("Handling signal: %s", name_of(number).removeprefix("SIG").lower())
             match number:
                 case signal.SIGTERM:
-                    self._drain_all()
+                    self._leave()
                 case signal.SIGINT | signal.SIGQUIT:
                     self._close_all()
                 case signal.SIGHUP:
@@ -144,6 +150,8 @@ class Master:
                 view.move(WorkerState.READY if view.state is WorkerState.BOOTING else WorkerState.OUTDATED)
                 view.ready_since = time.monotonic()
                 self._has_served = True
+                if self._state is MasterState.LEAVING:
+                    view.announce_end()
                 if view.started < self._logs_opened:
                     view.reopen_logs()  # it has them from before, and while it boots it hears no signal
             case BootFailed(reason, details):
@@ -151,9 +159,10 @@ class Master:
                 if details != self._told_details:  # once for all the workers that fail alike
                     self._told_details = details
                     self._log.text(details)
-            case ReplaceMe(reason) if view.state in (WorkerState.READY, WorkerState.OUTDATED):
+            case ReplaceMe(reason, is_fault) if view.state in (WorkerState.READY, WorkerState.OUTDATED):
                 view.move(WorkerState.CONDEMNED)
-                self._log.warning("Worker (pid: %d) is being replaced: %s", view.pid, reason)
+                tell = self._log.warning if is_fault else self._log.info
+                tell("Worker (pid: %d) is being replaced: %s", view.pid, reason)
 
     def _reap(self) -> None:
         for view in list(self._views.values()):
@@ -213,7 +222,8 @@ class Master:
         if self._state not in KEEPING_STATES or (self._boot_failure and not self._has_served):
             return False
         states = [view.state for view in self._views.values()]
-        if WorkerState.OUTDATED in states and WorkerState.BOOTING in states:
+        is_none_missing = sum(state in SERVING_STATES for state in states) >= self._target
+        if WorkerState.BOOTING in states and (WorkerState.OUTDATED in states or is_none_missing):
             return False  # one after another: the machine need not have room for all of them twice
         return sum(state in KEPT_STATES for state in states) < self._target
 
@@ -222,9 +232,30 @@ class Master:
             self._target = max(1, number)
             self._log.info("Workers wanted: %d", self._target)
 
+    def _leave(self) -> None:
+        """Serve on, not ready any more, for the drain delay: whoever sends requests here is to find out first."""
+        if self._state not in CHANGING_STATES:
+            return
+        delay = self._options.drain_delay
+        if not delay:
+            self._drain_all()
+            return
+        self._state = move(MASTER_MOVES, self._state, MasterState.LEAVING)
+        self._leave_deadline = time.monotonic() + delay
+        self._notifier.stopping(f"Not ready any more; serving on for {delay:g} s")
+        self._log.info("Not ready any more; serving on for %g s", delay)
+        for view in self._views.values():
+            if view.state in SERVING_STATES:
+                view.announce_end()
+
+    def _drain_when_left(self) -> None:
+        if self._leave_deadline is not None and time.monotonic() >= self._leave_deadline:
+            self._drain_all()
+
     def _drain_all(self) -> None:
         if self._state not in KEEPING_STATES:
             return
+        self._leave_deadline = None
         self._state = move(MASTER_MOVES, self._state, MasterState.DRAINING)
         self._notifier.stopping("Finishing what is in flight")
         now = time.monotonic()
@@ -236,6 +267,7 @@ class Master:
         if self._state is MasterState.CLOSING:
             return
         self._state = move(MASTER_MOVES, self._state, MasterState.CLOSING)
+        self._leave_deadline = None
         self._notifier.stopping("Ending")
         now = time.monotonic()
         for view in self._views.values():
@@ -253,7 +285,7 @@ class Master:
         """Tell how many workers are ready, whenever that or what is wanted has changed."""
         ready = sum(view.state is WorkerState.READY for view in self._views.values())
         counts = (self._state, ready, self._target)
-        if counts == self._told_counts or self._state not in KEEPING_STATES:
+        if counts == self._told_counts or self._state not in CHANGING_STATES:
             return
         self._told_counts = counts
         if ready != self._target:
@@ -282,7 +314,7 @@ class Master:
 
     def _reload(self) -> None:
         """Read the settings again and replace every worker, the old ones one by one behind a new one that is ready."""
-        if self._state not in KEEPING_STATES:
+        if self._state not in CHANGING_STATES:
             return
         self._notifier.reloading("Reloading")
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from ropewalk.process.recycling import Lifetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,5 +16,9 @@ class ProcessOptions:
     """Of one run of the application; 0 for ever."""
     graceful_timeout: float = 30.0
     """From being told to finish to being ended."""
+    drain_delay: float = 0.0
+    """From being told to end until workers are told to finish; meanwhile they serve on."""
     heartbeat: float = 0.0
     """Between two signs of life that a worker gives its master; 0 for none."""
+    lifetime: Lifetime = field(default_factory=Lifetime)
+    """What a worker does before it is replaced."""

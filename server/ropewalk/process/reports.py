@@ -34,6 +34,8 @@ class ReplaceMe:
     """The worker serves, but should not for long."""
 
     reason: str
+    is_fault: bool = True
+    """Rather than what the operator asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ class MasterState(enum.Enum):
 
     SERVING = "keeps as many workers as it was asked for"
     RELOADING = "replaces its workers, one after another"
+    LEAVING = "was told to end, and serves on until those who send requests know it"
     DRAINING = "waits until its workers have finished"
     CLOSING = "waits until its workers have ended"
 
@@ -81,8 +82,13 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
 }
 
 MASTER_MOVES: Mapping[MasterState, frozenset[MasterState]] = {
-    MasterState.SERVING: frozenset({MasterState.RELOADING, MasterState.DRAINING, MasterState.CLOSING}),
-    MasterState.RELOADING: frozenset({MasterState.SERVING, MasterState.DRAINING, MasterState.CLOSING}),
+    MasterState.SERVING: frozenset(
+        {MasterState.RELOADING, MasterState.LEAVING, MasterState.DRAINING, MasterState.CLOSING}
+    ),
+    MasterState.RELOADING: frozenset(
+        {MasterState.SERVING, MasterState.LEAVING, MasterState.DRAINING, MasterState.CLOSING}
+    ),
+    MasterState.LEAVING: frozenset({MasterState.DRAINING, MasterState.CLOSING}),
     MasterState.DRAINING: frozenset({MasterState.CLOSING}),
     MasterState.CLOSING: frozenset(),
 }
@@ -96,8 +102,11 @@ KEPT_STATES = frozenset({WorkerState.BOOTING, WorkerState.READY})
 ENDING_STATES = frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.KILLED})
 """A worker in one of these is expected to end."""
 
-KEEPING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING})
+KEEPING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING, MasterState.LEAVING})
 """A master in one of these sees to the number of its workers."""
+
+CHANGING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING})
+"""A master in one of these is here to stay: it can be told to reload, or to end."""
 
 State = TypeVar("State", WorkerState, MasterState)
 

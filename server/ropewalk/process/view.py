@@ -52,6 +52,10 @@ class WorkerView:
             # here, QUIT closes it.
             self._send(signal.SIGTERM)
 
+    def announce_end(self) -> None:
+        """Let it serve on, and tell each peer with its answer that it is the last on this connection."""
+        self._send(signal.SIGUSR2)
+
     def reopen_logs(self) -> None:
         self._send(signal.SIGUSR1)
 

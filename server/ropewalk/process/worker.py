@@ -20,6 +20,7 @@ from typing import NoReturn, Protocol
 from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
 from ropewalk.process.options import ProcessOptions
+from ropewalk.process.recycling import LOOK_SECONDS, Recycler, TooLittleError
 from ropewalk.process.reports import BootFailed, Ready, ReplaceMe, send_report, send_sign_of_life
 from ropewalk.process.signals import WORKER_SIGNALS, SignalInbox
 from ropewalk.process.watchdog import Running, Watchdog, stacks
@@ -42,7 +43,8 @@ class Drained(Protocol):
 
 
 class Service(Protocol):
-    """What a worker runs. It may also have `running()`, which `Watchdog` looks at."""
+    """What a worker runs. It may also have `running()`, which `Watchdog` looks at, `served()`, for
+    `Recycler`, and `announce_end()`, which tells peers that the end is near while it serves on."""
 
     def start(self) -> None:
         """Start threads, and return."""
@@ -112,8 +114,10 @@ class _Life:
         self._reports = reports
         self._lifeline = lifeline
         self._watchdog = self._make_watchdog()
+        self._recycler = self._make_recycler()
         self._asked_for_replacement = False
         self._shown_life = time.monotonic()
+        self._look_at_lifetime()  # while it is fresh
 
     def live(self) -> None:
         """Return when the service is closed."""
@@ -130,6 +134,7 @@ class _Life:
         poll.register(self._lifeline, select.POLLIN)
         intervals = [self._watchdog.interval] if self._watchdog else []
         intervals += [self._options.heartbeat] if self._options.heartbeat else []
+        intervals += [LOOK_SECONDS] if self._recycler else []
         interval = min(intervals, default=0.0) * 1000 or None
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(interval)}
@@ -140,6 +145,7 @@ class _Life:
                 get_logger().warning("the master is gone: worker %d finishes and ends", os.getpid())
                 return frozenset()
             self._watch()
+            self._look_at_lifetime()
             self._show_life()
 
     def _drain(self) -> None:
@@ -161,6 +167,13 @@ class _Life:
         while thread.is_alive() and not signals & _QUICK:
             poll.poll(1000)
             signals = self._receive()
+        if drained:
+            get_logger().info(
+                "Worker drained (pid: %d): %d requests finished, %d aborted",
+                os.getpid(),
+                drained[0].finished,
+                drained[0].aborted,
+            )
         if drained and drained[0].aborted:
             get_logger().warning(
                 "%d requests did not finish within %g s and were aborted",
@@ -170,10 +183,12 @@ class _Life:
         self._service.close()
 
     def _receive(self) -> frozenset[int]:
-        """The signals that came; one that asks for the logs to be opened again is seen to."""
+        """The signals that came; those that do not end this are seen to."""
         signals = frozenset(self._inbox.receive())
         if signal.SIGUSR1 in signals:
             reopen_logs(self._program)
+        if signal.SIGUSR2 in signals and hasattr(self._service, "announce_end"):
+            self._service.announce_end()
         return signals
 
     def _show_life(self) -> None:
@@ -206,9 +221,30 @@ class _Life:
             get_logger().text("What every thread is doing:\n" + stacks())
         for request in overdue:
             self._service.time_out(request.ident, request.started)
-        if self._watchdog.is_stuck(now) and not self._asked_for_replacement:
+        if self._watchdog.is_stuck(now):
+            self._ask_for_replacement("a request past its timeout does not let go of its thread", is_fault=True)
+
+    def _make_recycler(self) -> Recycler | None:
+        served: Callable[[], int] | None = getattr(self._service, "served", None)
+        if served is None or not self._options.lifetime:
+            return None
+        return Recycler(self._options.lifetime, served)
+
+    def _look_at_lifetime(self) -> None:
+        if self._recycler is None or self._asked_for_replacement:
+            return
+        try:
+            reason = self._recycler.look()
+        except TooLittleError as error:
+            get_logger().error("%s", error)
+            return
+        if reason:
+            self._ask_for_replacement(reason, is_fault=False)
+
+    def _ask_for_replacement(self, reason: str, *, is_fault: bool) -> None:
+        if not self._asked_for_replacement:
             self._asked_for_replacement = True
-            send_report(self._reports, ReplaceMe("a request past its timeout does not let go of its thread"))
+            send_report(self._reports, ReplaceMe(reason, is_fault))
 
 
 def reopen_logs(program: Program) -> None:

@@ -1,8 +1,8 @@
 """A master with a small service of sockets and threads, so that processes are tested without HTTP.
 
 A client sends one line and gets one back: `pid`, or `wait NAME`, which is answered when the file NAME is there.
-Arguments: workers, timeout, graceful timeout, heartbeat, drain delay; `boot` is a file that says what booting does, read each time,
-`reload` one that says how many workers there are from then on.
+Arguments: workers, timeout, graceful timeout, heartbeat, drain delay; `boot` is a file that says what booting does,
+read each time, `reload` one that says how many workers there are from then on.
 """
 
 from __future__ import annotations

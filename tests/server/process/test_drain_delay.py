@@ -1,0 +1,67 @@
+"""TERM with a drain delay: not ready any more, served on, and only then finished; around a fake service."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+StartMaster = Callable[..., Any]
+LONG = 600.0
+"""Seconds; a delay that no test sees the end of."""
+
+
+def test_a_stopping_master_serves_on_and_announces_the_end(start_master: StartMaster) -> None:
+    master = start_master(2, drain_delay=LONG)
+    workers = master.workers(2)
+    master.running.send_signal(signal.SIGTERM)
+    master.running.wait_line("Not ready any more; serving on for 600 s")
+    for worker in workers:
+        master.running.wait_line(f"announced by {worker}")
+    assert int(master.answer("pid")) in workers
+    master.running.send_signal(signal.SIGINT)
+    assert master.running.wait_exit() == 0
+
+
+def test_what_is_in_flight_is_finished_behind_the_delay(start_master: StartMaster) -> None:
+    master = start_master(drain_delay=0.05)
+    (worker,) = master.workers(1)
+    master.running.send_signal(signal.SIGTERM)
+    assert master.running.wait_exit() == 0
+    assert f"Worker drained (pid: {worker}): 0 requests finished, 0 aborted" in master.running.output
+
+
+def test_a_worker_that_dies_meanwhile_is_replaced(start_master: StartMaster) -> None:
+    master = start_master(drain_delay=LONG)
+    (first,) = master.workers(1)
+    master.running.send_signal(signal.SIGTERM)
+    master.running.wait_line(f"announced by {first}")
+    os.kill(first, signal.SIGKILL)
+    second = master.workers(2)[1]
+    master.running.wait_line(f"announced by {second}")
+    assert master.answer("pid") == str(second)
+    master.running.send_signal(signal.SIGQUIT)
+    assert master.running.wait_exit() == 0
+
+
+def test_a_reload_comes_too_late(start_master: StartMaster) -> None:
+    master = start_master(drain_delay=LONG)
+    master.workers(1)
+    master.running.send_signal(signal.SIGTERM)
+    master.running.wait_line("announced by")
+    master.running.send_signal(signal.SIGHUP)
+    master.running.wait_line("Handling signal: hup")
+    master.running.send_signal(signal.SIGINT)
+    assert master.running.wait_exit() == 0
+    assert "Reloaded" not in master.running.output
+
+
+def test_a_worker_that_is_only_replaced_does_not_wait(start_master: StartMaster) -> None:
+    master = start_master(2, drain_delay=LONG)
+    master.workers(2)
+    master.running.send_signal(signal.SIGTTOU)
+    master.running.wait_line("Worker drained")
+    assert "announced" not in master.running.output
+    master.running.send_signal(signal.SIGINT)
+    assert master.running.wait_exit() == 0
