@@ -181,6 +181,10 @@ class TestRequests:
         assert b"wsgi.url_scheme='https'" in answer
         assert b"HTTPS='on'" in answer
 
+    def test_a_target_may_say_https(self, tls: TlsTalk) -> None:
+        answer = tls.ask(telling, b"GET https://shop.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 ")
+
     def test_without_tls_there_are_no_variables_of_it(self, talk: Talk) -> None:
         assert talk.ask(telling).partition(b"\r\n\r\n")[2] == b"wsgi.url_scheme='http'"
 
