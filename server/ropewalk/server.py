@@ -15,6 +15,7 @@ from wsgiref.types import WSGIApplication
 
 from ropewalk.config.load import make_settings
 from ropewalk.net.listen import close_listeners, describe, open_listeners
+from ropewalk.net.socket_file import DEFAULT_MODE
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger
 from ropewalk.service import Drained, Service, tls_context
@@ -38,9 +39,8 @@ class Server:
         self.settings = make_settings(**settings)
         access_log = self.settings.access_log
         tls = tls_context(self.settings)
-        self._listeners = open_listeners(
-            self.settings.bind, backlog=self.settings.backlog, unix_mode=self.settings.unix_mode
-        )
+        unix_mode = DEFAULT_MODE if self.settings.unix_mode is None else self.settings.unix_mode
+        self._listeners = open_listeners(self.settings.bind, backlog=self.settings.backlog, unix_mode=unix_mode)
         self._access_log = AccessLog(access_log, self.settings.access_log_format) if access_log else None
         self._service = Service(
             application,

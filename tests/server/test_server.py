@@ -44,6 +44,11 @@ def test_several_addresses(talk: Talk, tmp_path: Path) -> None:
         client.sock.close()
 
 
+def test_a_unix_socket_has_the_mode_that_was_asked_for(talk: Talk, tmp_path: Path) -> None:
+    talk.serve(answering(), bind=f"unix:{tmp_path / 'socket'}", unix_mode="0600")
+    assert (tmp_path / "socket").stat().st_mode & 0o777 == 0o600
+
+
 def test_stopping_twice_is_harmless() -> None:
     server = ropewalk.Server(answering(), bind="127.0.0.1:0")
     server.start()
