@@ -17,8 +17,9 @@ from ropewalk.net.tls import TlsSocket
 # What waits in memory for a slow peer before the rest goes to a temporary file: one answer of the usual size.
 MAX_MEMORY = 1024 * 1024
 
-# One sendfile call hands over this much at most, so that a fast peer with a large file does not hold a thread for long.
-MAX_SENDFILE = 4 * 1024 * 1024
+# Octets sent at a time: a peer that reads as fast as we send must not hold a thread for all of a large file.
+MAX_FLUSH = 1024 * 1024
+MAX_SENDFILE = MAX_FLUSH
 
 # sendmsg takes up to IOV_MAX (1024) parts; a few dozen already fill a socket's buffer.
 MAX_PARTS = 64
@@ -78,13 +79,13 @@ class Outbox:
         self._parts.append(FileRange(fd, offset, count))
 
     def flush(self, sock: socket.socket | TlsSocket) -> int:
-        """Send what the socket takes now; return how many octets that were.
+        """Send what the socket takes now, about `MAX_FLUSH` at most; return how many octets that were.
 
         Raises `OSError` when the peer is gone, or when a file became shorter than the range that was promised.
         """
         sent = 0
         try:
-            while self._parts:
+            while self._parts and sent < MAX_FLUSH:
                 part = self._parts[0]
                 sent += self._send_file(sock, part) if isinstance(part, FileRange) else self._send_memory(sock)
         except BlockingIOError:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.net.outbox import MAX_MEMORY, MAX_PARTS, Outbox
+from ropewalk.net.outbox import MAX_FLUSH, MAX_MEMORY, MAX_PARTS, Outbox
 
 
 @pytest.fixture
@@ -95,6 +95,23 @@ def test_a_file_that_became_shorter_is_a_fault(
     outbox.append_file(os.open(path, os.O_RDONLY), 0, 10)
     with pytest.raises(OSError, match="shorter"):
         send_all(outbox, *pair)
+
+
+def test_one_flush_is_bounded_however_fast_the_peer_is(outbox: Outbox) -> None:
+    class Swift:
+        """A socket that always takes more, so much at a time."""
+
+        def __init__(self, takes: int) -> None:
+            self.takes = takes
+
+        def send(self, octets: memoryview) -> int:
+            return min(self.takes, len(octets))
+
+    outbox.append(b"x" * (3 * MAX_FLUSH))  # the first part always stays in memory
+    swift = Swift(MAX_FLUSH // 4)
+    for left in (2, 1, 0):
+        assert outbox.flush(swift) == MAX_FLUSH  # type: ignore[arg-type]
+        assert outbox.octets == left * MAX_FLUSH
 
 
 def test_a_peer_that_is_gone_is_a_fault(outbox: Outbox, pair: tuple[socket.socket, socket.socket]) -> None:
