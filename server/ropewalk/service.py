@@ -82,7 +82,9 @@ class Service:
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
             acceptor = Acceptor(sock, self._pool.epoll, self._adopt)
-            self._acceptors[acceptor] = listener_environ(sock, errors or sys.stderr, is_multiprocess=multiprocess)
+            self._acceptors[acceptor] = listener_environ(
+                sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
+            )
         self._aborted = 0
 
     def _make_terms(self, settings: Settings) -> Terms:

@@ -35,7 +35,7 @@ IPV4_MAPPED = "::ffff:"  # how a socket for both families shows an IPv4 peer (RF
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-def listener_environ(sock: socket.socket, errors: TextIO, *, is_multiprocess: bool) -> Environ:
+def listener_environ(sock: socket.socket, errors: TextIO, *, is_multithread: bool, is_multiprocess: bool) -> Environ:
     """What is the same in every environ of connections that `sock` accepts."""
     name, port = "localhost", "80"  # PEP 3333 wants both; a Unix socket has neither
     if sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -49,7 +49,7 @@ def listener_environ(sock: socket.socket, errors: TextIO, *, is_multiprocess: bo
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.errors": errors,
-        "wsgi.multithread": True,
+        "wsgi.multithread": is_multithread,
         "wsgi.multiprocess": is_multiprocess,
         "wsgi.run_once": False,
         "wsgi.file_wrapper": FileWrapper,

@@ -50,7 +50,7 @@ OF_THE_SOCKET = (*PROXY[:1], str(PROXY[1]), "http", "shop.example", "127.0.0.1",
 @pytest.fixture(scope="module")
 def base() -> Iterator[Environ]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        environ = listener_environ(listener, io.StringIO(), is_multiprocess=False)
+        environ = listener_environ(listener, io.StringIO(), is_multithread=True, is_multiprocess=False)
         yield environ | {"SERVER_PORT": "8000"}
 
 

@@ -472,13 +472,67 @@ class TestInput:
         assert client.read_answer()[1] == b"G"
 
 
-@pytest.mark.parametrize("ask", [GET, request("HEAD"), request(version="1.0")])
-def test_the_validator_of_the_standard_library_agrees(talk: Talk, ask: bytes) -> None:
-    def application(environ: Any, start_response: Any) -> list[bytes]:
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return [b"valid"]
+def valid_list(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"valid"]
 
-    assert talk.ask(validator(application), ask).startswith(b"HTTP/1.1 200")
+
+def valid_generator(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"va"
+    yield b"lid"
+
+
+def valid_write(environ: Any, start_response: Any) -> Any:
+    start_response("200 OK", [("Content-Type", "text/plain")])(b"va")
+    return [b"lid"]
+
+
+def valid_input(environ: Any, start_response: Any) -> Any:
+    stream = environ["wsgi.input"]
+    assert (stream.readline(), stream.read(2), *stream.readlines(), stream.read(1)) in (
+        (b"line\n", b"fo", b"ur", b""),
+        (b"", b"", b""),
+    )
+    assert list(stream) == []
+    environ["wsgi.errors"].write("")
+    environ["wsgi.errors"].flush()
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "5")])
+    return [b"valid"]
+
+
+POST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/plain\r\n"
+
+
+@pytest.mark.parametrize("application", [valid_list, valid_generator, valid_write, valid_input])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        GET,
+        request("HEAD"),
+        request(version="1.0"),
+        POST + b"Content-Length: 9\r\n\r\nline\nfour",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n6\r\nline\nf\r\n3\r\nour\r\n0\r\n\r\n",
+    ],
+    ids=["get", "head", "1.0", "length", "chunked"],
+)
+def test_the_validator_of_the_standard_library_agrees(talk: Talk, application: Any, ask: bytes, capfd: Any) -> None:
+    answer = talk.ask(validator(application), ask)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert not answer.endswith(b"RESET")
+    assert "AssertionError" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("threads", "is_multithread"), [(1, False), (2, True)])
+def test_multithread_is_true_to_fact(talk: Talk, threads: int, is_multithread: bool) -> None:
+    seen = []
+
+    def application(environ: Any, start_response: Any) -> Any:
+        seen.append((environ["wsgi.multithread"], environ["wsgi.multiprocess"], environ["wsgi.run_once"]))
+        return valid_list(environ, start_response)
+
+    talk.ask(application, threads=threads)
+    assert seen == [(is_multithread, False, False)]
 
 
 class TestEarlyHints:
