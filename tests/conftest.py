@@ -67,13 +67,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(leaks, "leaks")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker("docker"):
-            # They share images and the engine: with xdist they all go to one process, one after another.
-            item.add_marker(pytest.mark.xdist_group("docker"))
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, missing in NEEDS.items():
