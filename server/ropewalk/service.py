@@ -23,9 +23,10 @@ from ropewalk.http.forwarded import TrustedNetworks
 from ropewalk.http.head import HTTP_11, HeadLimits
 from ropewalk.http.status import reason_phrase
 from ropewalk.net.acceptor import LISTENING, Acceptor
-from ropewalk.net.connection import Connection, Terms
+from ropewalk.net.connection import Connection
 from ropewalk.net.opening import Opening
 from ropewalk.net.states import State
+from ropewalk.net.terms import Terms
 from ropewalk.net.tls import Certificate, TlsContext, TlsTerms
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.format import AccessRecord

@@ -17,20 +17,19 @@ import select
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import inf
 from time import monotonic
 from typing import IO, Any
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http.answer import error_answer
-from ropewalk.http.chunked import ChunkLimits
-from ropewalk.http.head import HeadLimits, RequestHead
+from ropewalk.http.head import RequestHead
 from ropewalk.net.opening import Opening
 from ropewalk.net.outbox import Outbox
 from ropewalk.net.receiver import Receiver
 from ropewalk.net.states import MOVES, RECEIVING, State
 from ropewalk.net.stream import Stream
+from ropewalk.net.terms import Terms
 from ropewalk.net.tls import TlsSocket
 from ropewalk.observe.log import get_logger
 
@@ -45,30 +44,6 @@ LINGER_TIMEOUT = 2.0  # seconds for the same; nginx waits 5 s a read, up to 30 s
 MIN_BODY_RATE = 240  # octets a second over a whole body, past the first `body_timeout`; Apache's default is 500
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close sends a reset, so that no peer takes a cut for the end
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-@dataclass(slots=True)
-class Terms:
-    """What all connections of a server share: limits, times in seconds, and the ways back to the pool.
-
-    `is_draining` is set once, by the service when it stops; everybody reads it.
-    """
-
-    head_limits: HeadLimits
-    chunk_limits: ChunkLimits
-    body_memory: int  # octets of a body kept in memory
-    idle_timeout: float
-    head_timeout: float
-    body_timeout: float
-    send_timeout: float
-    register: Callable[[int, int], None]  # epoll.register: file descriptor, events
-    arm: Callable[[int, int], None]  # epoll.modify, for a descriptor that is registered
-    again: Callable[[Connection], None]  # queue a connection that may have a next request in its buffer
-    forget: Callable[[Connection], None]  # the connection is closed
-    error_fields: Callable[[], str]  # Date and Server of an answer of our own
-    on_open: Callable[[Connection, Opening], None]  # the opening is done: what it found out
-    on_refused: Callable[[Connection, int], None] | None = None  # an answer of our own is to be sent: its status code
-    is_draining: bool = False
 
 
 class Connection:
