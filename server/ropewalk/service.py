@@ -11,8 +11,10 @@ import contextlib
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any, NamedTuple, TextIO
 from wsgiref.types import WSGIApplication
 
@@ -31,6 +33,7 @@ from ropewalk.net.tls import Certificate, TlsContext, TlsTerms
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.format import AccessRecord
 from ropewalk.observe.log import get_logger
+from ropewalk.observe.metrics import Metrics, queue_seconds
 from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.answer_head import OwnFields
 from ropewalk.wsgi.environ import Environ, TrustedPeers, connection_environ, listener_environ, request_environ
@@ -70,6 +73,8 @@ class Service:
         self._tls = tls if tls is not None else tls_context(settings)
         self._application = application
         self._access_log = access_log
+        self._metrics = Metrics()
+        self._on_sent = self._metrics.sent  # bound once
         self._own_fields = OwnFields(settings.server_header)
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
@@ -108,7 +113,7 @@ class Service:
             forget=self._forget,
             error_fields=self._own_fields.text,
             on_open=self._opened,
-            on_refused=self._log_refused if self._access_log is not None else None,
+            on_refused=self._refused,
         )
 
     # Life
@@ -247,9 +252,15 @@ class Service:
             connection.refuse(error)
             return False
         exchange = connection.exchange = Exchange(connection, head, environ, self._own_fields)
-        if self._access_log is not None:
-            connection.on_sent = partial(self._log_sent, exchange, time.monotonic())
-        return exchange.run(self._application)
+        began = monotonic()
+        if trusted is not None and "HTTP_X_REQUEST_START" in environ:
+            self._count_queued(environ["HTTP_X_REQUEST_START"])
+        connection.on_sent = self._on_sent if self._access_log is None else partial(self._log_sent, exchange, began)
+        is_answered = exchange.run(self._application)
+        answer = exchange.head
+        if answer is not None and not connection.is_refused:
+            self._metrics.ran(exchange.thread, answer.status_code, monotonic() - began)
+        return is_answered
 
     def _overflow(self, item: Item) -> None:
         connection: Connection = item  # type: ignore[assignment]
@@ -258,10 +269,42 @@ class Service:
             return
         connection.refuse(ProtocolError(503, "overloaded"), extra=f"Retry-After: {RETRY_AFTER}\r\n")
 
-    # The access log
+    # What is counted and logged
+
+    def look(self) -> dict[str, Any]:
+        """What was counted, and how things stand: plain tables of numbers and text. From any thread."""
+        now, pool = time.monotonic(), self._pool
+        return {
+            "counters": self._metrics.counters(),
+            "gauges": {
+                "in_flight": sum(1 for _ in pool.running()),
+                "waiting": pool.waiting,
+                "threads": {
+                    "active": len(pool.workers) - pool.parked,
+                    "parked": pool.parked,
+                    "limit": pool.controller.limit,
+                },
+                "connections": Counter(connection.state.value for connection in self._connections()),
+            },
+            "running": [
+                {"thread": thread, "request": request, "seconds": round(now - since, 3)}
+                for thread, request, since in self.running()
+            ],
+        }
+
+    def _count_queued(self, request_start: str) -> None:
+        seconds = queue_seconds(request_start, time.time())
+        if seconds is not None:
+            self._metrics.queued(seconds)
+
+    def _refused(self, connection: Connection, status_code: int) -> None:
+        self._metrics.refused(status_code)
+        if self._access_log is not None:
+            self._log_refused(connection, status_code)
 
     def _log_sent(self, exchange: Exchange, began: float, connection: Connection, is_complete: bool) -> None:
         assert self._access_log is not None
+        self._metrics.sent(connection, is_complete)
         head = exchange.head
         record = AccessRecord(
             environ=exchange.environ,

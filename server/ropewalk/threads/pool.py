@@ -169,6 +169,11 @@ class Pool:
         """How many whole requests wait for a thread."""
         return len(self._whole)
 
+    @property
+    def parked(self) -> int:
+        """How many threads are parked."""
+        return len(self._parked)
+
     # A thread's life
 
     def _work(self, me: PoolThread, is_parked: bool) -> None:
