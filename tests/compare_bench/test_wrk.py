@@ -1,0 +1,29 @@
+"""What wrk is asked, and what is read from its answer."""
+
+import pytest
+from bench import wrk
+
+OUTPUT = """Running 2s test @ http://127.0.0.1:8000/hello
+  1 threads and 32 connections
+BENCH {"requests":1000,"octets":160000,"microseconds":2000000,"p50":250.0,"p90":400.0,"p99":1500.0,"max":9000.0,\
+"connect":1,"read":2,"write":0,"status":10,"timeout":3}
+"""
+
+
+def test_latencies_are_seconds_and_bad_answers_are_failures():
+    load = wrk.parse(OUTPUT)
+    assert load.requests == 990
+    assert load.rate == 495
+    assert (load.p50, load.p99, load.longest) == (0.00025, 0.0015, 0.009)
+    assert load.failures == 16
+
+
+def test_output_without_the_report_is_an_error_that_says_it():
+    with pytest.raises(wrk.LoadError, match="unable to connect"):
+        wrk.parse("unable to connect to 127.0.0.1:1 Connection refused\n")
+
+
+def test_the_request_is_told_behind_the_url():
+    words = wrk.command("http://127.0.0.1:1/", 2, 256, method="POST", keeps=False, content=10240)
+    assert words[words.index("--connections") + 1] == "256"
+    assert words[words.index("--") + 1 :] == ["POST", "close", "10240"]
