@@ -57,6 +57,15 @@ lint: $(STAMP) ## Checks style, types and shell scripts.
 	$(BIN)/mypy
 	$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS)
 
+# The environment of the benchmark: every server that this machine can install, beside ropewalk.
+BENCH_VENV ?= .run/bench
+.PHONY: bench
+bench: ## Compares the servers side by side (about 25 minutes; BENCH=--quick: two). Wants wrk.
+	@deploy/bin/python-environment $(BENCH_VENV)
+	cd compare
+	$(abspath $(BENCH_VENV))/bin/python -m bench.install
+	$(abspath $(BENCH_VENV))/bin/python -m bench $(BENCH)
+
 SECONDS_TO_FUZZ ?= 60
 .PHONY: fuzz
 fuzz: $(STAMP) ## Fuzzes the parsers, led by coverage (SECONDS_TO_FUZZ=60 for each).
