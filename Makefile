@@ -60,11 +60,11 @@ lint: $(STAMP) ## Checks style, types and shell scripts.
 # The environment of the benchmark: every server that this machine can install, beside ropewalk.
 BENCH_VENV ?= .run/bench
 .PHONY: bench
-bench: ## Compares the servers side by side (about 25 minutes; BENCH=--quick: two). Wants wrk.
+bench: ## Compares the servers side by side (about 25 minutes; QUICK=1: two). Wants wrk.
 	@deploy/bin/python-environment $(BENCH_VENV)
 	cd compare
 	$(abspath $(BENCH_VENV))/bin/python -m bench.install
-	$(abspath $(BENCH_VENV))/bin/python -m bench $(BENCH)
+	$(abspath $(BENCH_VENV))/bin/python -m bench $(if $(QUICK),--quick) $(BENCH)
 
 SECONDS_TO_FUZZ ?= 60
 .PHONY: fuzz
