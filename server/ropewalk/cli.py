@@ -20,6 +20,7 @@ from ropewalk import __version__
 from ropewalk.config import Loaded, Settings, load_settings
 from ropewalk.config.declare import POSITIONAL
 from ropewalk.config.flags import PROGRAM
+from ropewalk.desks import open_office
 from ropewalk.errors import ConfigError
 from ropewalk.net.inherited import (
     VARIABLES,
@@ -33,6 +34,7 @@ from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
 from ropewalk.net.tls import TlsContext
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger, open_log
+from ropewalk.operate import COMMANDS, operate
 from ropewalk.process.identity import Identity, find_identity
 from ropewalk.process.master import BootError, Master
 from ropewalk.process.notify import Notifier
@@ -49,7 +51,10 @@ USAGE_STATUS = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 2 for a bad setting, 3 when no worker could boot."""
     try:
-        load = _loader(sys.argv[1:] if arguments is None else arguments)
+        given = sys.argv[1:] if arguments is None else arguments
+        if given and given[0] in COMMANDS:
+            return operate(given[0], given[1:])
+        load = _loader(given)
         loaded = load()
         if loaded.settings.print_config:
             sys.stdout.writelines(f"{line}\n" for line in loaded.lines())
@@ -147,10 +152,12 @@ def serve(loaded: Loaded, load: Callable[[], Loaded]) -> None:
         for listener in listeners:
             if isinstance(listener, UnixListener):
                 identity.own_socket(listener.path)
+        office, desk_listeners = open_office(settings)
+        at_the_end.callback(close_listeners, desk_listeners)
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
         program = WorkerProgram(settings, load, listeners, pid_file, identity, notifier.watchdog_seconds / 4, tls)
         try:
-            Master(program, program.options(), notifier).run()
+            Master(program, program.options(), notifier, office).run()
         except SystemExit:
             at_the_end.pop_all()  # a worker ends here: what the master opened is not its to remove
             raise
@@ -202,7 +209,10 @@ def _unix_mode(settings: Settings) -> int:
     return DEFAULT_MODE & ~(settings.umask or 0) if settings.unix_mode is None else settings.unix_mode
 
 
-LASTING = ("bind", "backlog", "unix_mode", "pid", "user", "group", "umask", "chdir", "error_log", "log_level")
+LASTING = (
+    *("bind", "backlog", "unix_mode", "pid", "user", "group", "umask", "chdir", "error_log", "log_level"),
+    *("control_socket", "admin_bind"),
+)
 """Settings of the master itself, which a reload does not change."""
 
 

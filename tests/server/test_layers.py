@@ -24,7 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wsgi": {"errors", "http", "net", "observe.log", "__init__"},  # SERVER_SOFTWARE names the version
     "threads": {"errors", "observe.log"},
     "process": {"errors", "observe.log"},
-    "observe": {"errors"},
+    "observe": {"errors", "http"},  # the admin listener reads requests
+    "operate": {"errors", "config", "observe", "process", "__init__"},
     # Settings are checked by the parts that they are for; --version names the version.
     "config": {"errors", "net", "observe", "__init__"},
 }
@@ -32,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 Every layer but the pure one writes to the one log of the process; what it writes to, the edges decide."""
 
-COMPOSITION = {"__init__", "__main__", "cli", "server", "service"}
+COMPOSITION = {"__init__", "__main__", "cli", "desks", "server", "service"}
 """Where the parts are put together: in this process, for embedding (`server`, `service`), or for the command."""
 
 MUST_NOT_IMPORT: dict[str, set[str]] = {

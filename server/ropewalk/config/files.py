@@ -24,7 +24,7 @@ to `workers` (0.92), `port` is to none."""
 GUNICORN_ONLY = frozenset(
     """
     asgi_disconnect_grace_period asgi_lifespan asgi_loop ca_certs capture_output casefold_http_method cert_reqs
-    certfile child_exit ciphers control_socket control_socket_disable control_socket_mode daemon
+    certfile child_exit ciphers control_socket_disable control_socket_mode daemon
     default_proc_name dirty_apps dirty_graceful_timeout dirty_post_fork dirty_threads dirty_timeout
     dirty_worker_exit dirty_worker_init dirty_workers disable_redirect_access_to_syslog
     do_handshake_on_connect dogstatsd_tags enable_backlog_metric enable_stdio_inheritance forwarder_headers

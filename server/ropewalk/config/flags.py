@@ -50,7 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
         usage=f"{PROGRAM} [OPTIONS] {POSITIONAL}",
         description="Serve a WSGI application.",
         epilog="Every option is also a variable: --keep-alive is ROPEWALK_KEEP_ALIVE. "
-        "An option goes over a variable, that over the file of --config, that over the default.",
+        "An option goes over a variable, that over the file of --config, that over the default. "
+        f"A running server is asked with `{PROGRAM} status`, top, stacks, reload, stop, scale N and healthcheck.",
         allow_abbrev=False,
     )
     version = f"{PROGRAM} {__version__} ({platform.python_implementation()} {platform.python_version()})"

@@ -192,6 +192,11 @@ def address(value: object) -> str:
     return value
 
 
+def optional_address(value: object) -> str:
+    """One place to listen at, or empty text for none."""
+    return "" if value in (None, "") else address(value)
+
+
 def assignment(value: object) -> str:
     """NAME=VALUE of an environment variable."""
     if isinstance(value, str) and "\0" not in value:

@@ -19,6 +19,7 @@ PROCESSES = "Processes and threads"
 TIMES = "Times"
 LIMITS = "Limits"
 LOGS = "Logs"
+SEEING = "Seeing and commanding"
 PROXIES = "Behind a proxy"
 TLS = "TLS"
 COMMANDS = "Instead of serving"
@@ -321,6 +322,25 @@ class Settings:
         metavar="N",
         help="the most whole requests that wait for a thread of a worker; past it 503 with Retry-After",
         reason="a refusal at once, instead of a queue that nobody waits for.",
+    )
+    control_socket: str = declare(
+        "auto",
+        read=kinds.path(),
+        section=SEEING,
+        flags=("--control-socket",),
+        metavar="PATH",
+        help="where the server takes commands, a Unix socket of mode 0600 (auto: a name without a file; empty: none)",
+        reason="a name of the abstract namespace needs no writable directory, and only the server's own user and root "
+        "are listened to, who could send it signals as well.",
+    )
+    admin_bind: str = declare(
+        "",
+        read=kinds.optional_address,
+        section=SEEING,
+        flags=("--admin-bind",),
+        metavar="ADDRESS",
+        help="where /livez, /readyz, /metrics and a status page are served (empty: nowhere)",
+        reason="it tells about the server to whoever can connect: keep it from the public.",
     )
     access_log: str = declare(
         "",

@@ -11,15 +11,20 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import sys
 import time
+from typing import Any
 
 from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
 from ropewalk.process.backoff import Backoff
+from ropewalk.process.channel import Channel
 from ropewalk.process.notify import Notifier
+from ropewalk.process.office import Office
 from ropewalk.process.options import ProcessOptions
-from ropewalk.process.reports import BootFailed, Ready, ReplaceMe, Report, ReportReader
+from ropewalk.process.recycling import resident_octets
+from ropewalk.process.reports import BootFailed, Farewell, Ready, ReplaceMe, Report, ReportReader
 from ropewalk.process.signals import MASTER_SIGNALS, SignalInbox, blocked_signals, name_of
 from ropewalk.process.states import (
     CHANGING_STATES,
@@ -48,8 +53,22 @@ class BootError(Exception):
 class Master:
     """Keeps workers. `run` is called once, in the main thread, before any other thread is started."""
 
-    def __init__(self, program: Program, options: ProcessOptions, notifier: Notifier | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        options: ProcessOptions,
+        notifier: Notifier | None = None,
+        office: Office | None = None,
+    ) -> None:
         self._program = program
+        self._office = office or Office()
+        self._office.chief = self
+        self._began = time.monotonic()
+        self._was_complete = False
+        """Once every worker that was asked for has been ready."""
+        self._last_failure = ""
+        """Of the last reload, until one succeeds."""
+        self._events = {"forked": 0, "died": 0, "replaced": 0, "killed": 0, "reloads": 0, "failed_reloads": 0}
         self._options = options
         self._target = options.workers
         self._before_reload = (program, options, options.workers)
@@ -79,8 +98,9 @@ class Master:
         self._lifeline, self._lifeline_kept_open = os.pipe()
         self._regulate()
         while self._views or (self._state in KEEPING_STATES and not self._boot_failure):
-            self._wait()
+            ready = self._wait()
             self._take_reports()
+            self._office.attend(ready)
             self._take_signals()
             self._reap()
             self._kill_overdue()
@@ -88,6 +108,7 @@ class Master:
             self._regulate()
             self._tell_counts()
             self._show_life()
+        self._office.abandon()
         self._inbox.close()
         os.close(self._lifeline)
         os.close(self._lifeline_kept_open)
@@ -96,15 +117,19 @@ class Master:
 
     # What arrives
 
-    def _wait(self) -> None:
+    def _wait(self) -> set[int]:
         poll = select.poll()
         poll.register(self._inbox, select.POLLIN)
         for view in self._views.values():
             if view.reports.is_open:
                 poll.register(view.reports, select.POLLIN)
+            if view.channel is not None and view.channel.is_open:
+                poll.register(view.channel, select.POLLIN)
+        for descriptor, events in self._office.pollable():
+            poll.register(descriptor, events)
         seconds = self._seconds_to_act()
         # Rounded up: a poll that ends a moment early would be repeated until the moment has passed.
-        poll.poll(None if seconds is None else int(seconds * 1000) + 1)
+        return {descriptor for descriptor, _ in poll.poll(None if seconds is None else int(seconds * 1000) + 1)}
 
     def _seconds_to_act(self) -> float | None:
         now = time.monotonic()
@@ -113,6 +138,9 @@ class Master:
             moments.append(self._backoff.wait(now))
         if self._leave_deadline is not None:
             moments.append(max(0.0, self._leave_deadline - now))
+        office_seconds = self._office.seconds_to_act(now)
+        if office_seconds is not None:
+            moments.append(office_seconds)
         if self._notifier.watchdog_seconds:
             moments.append(max(0.0, self._next_sign_of_life - now))
         return min(moments, default=None)
@@ -159,8 +187,11 @@ class Master:
                 if details != self._told_details:  # once for all the workers that fail alike
                     self._told_details = details
                     self._log.text(details)
+            case Farewell(counters):
+                view.counters = counters
             case ReplaceMe(reason, is_fault) if view.state in (WorkerState.READY, WorkerState.OUTDATED):
                 view.move(WorkerState.CONDEMNED)
+                self._events["replaced"] += 1
                 tell = self._log.warning if is_fault else self._log.info
                 tell("Worker (pid: %d) is being replaced: %s", view.pid, reason)
 
@@ -171,15 +202,20 @@ class Master:
             if status is None:
                 continue
             for report in view.reports.read():  # what it said last
-                if isinstance(report, BootFailed):
+                if isinstance(report, BootFailed | Farewell):
                     self._take_report(view, report)
             view.reports.close()
+            if view.channel is not None:
+                view.channel.close()
+            self._office.forget(view)
+            self._office.count_gone(view.counters)
             del self._views[view.pid]
             if was not in ENDING_STATES:
                 self._mourn(view, was, status)
 
     def _mourn(self, view: WorkerView, was: WorkerState, status: int) -> None:
         """A worker ended that was not told to."""
+        self._events["died"] += 1
         now = time.monotonic()
         how = _how_it_ended(status)
         if view.ready_since is not None and now - view.ready_since >= SHORT_LIFE_SECONDS:
@@ -279,6 +315,7 @@ class Master:
         for view in self._views.values():
             if view.kill_deadline is not None and now >= view.kill_deadline:
                 self._log.error("Worker (pid: %d) did not end in time and is killed", view.pid)
+                self._events["killed"] += 1
                 view.kill()
 
     def _tell_counts(self) -> None:
@@ -291,11 +328,14 @@ class Master:
         if ready != self._target:
             self._notifier.status(f"{ready} of {self._target} workers ready")
             return
+        self._was_complete = True
         text = f"{ready} {'worker' if ready == 1 else 'workers'}"
         if self._state is MasterState.RELOADING:
             self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
             self._told_counts = (self._state, ready, self._target)
             self._log.info("Reloaded: %s", text)
+            self._events["reloads"] += 1
+            self._last_failure = ""
         else:
             self._log.info("Ready: %s", text)
         self._notifier.ready(f"Serving with {text}")
@@ -344,6 +384,8 @@ class Master:
 
     def _end_failed_reload(self, reason: str) -> None:
         self._log.error("Reload failed, and the workers from before serve on: %s", reason)
+        self._events["failed_reloads"] += 1
+        self._last_failure = reason
         ready = sum(view.state is WorkerState.READY for view in self._views.values())
         self._told_counts = (self._state, ready, self._target)
         # For the service manager a reload is over when what serves is ready, whatever became of it.
@@ -356,10 +398,63 @@ class Master:
             if view.state is not WorkerState.BOOTING:
                 view.reopen_logs()
 
+    # What it can be asked
+
+    def status(self) -> dict[str, Any]:
+        """How the master and its workers are, in plain tables."""
+        now = time.monotonic()
+        states = [view.state for view in self._views.values()]
+        is_serving = any(state in SERVING_STATES for state in states)
+        return {
+            "pid": os.getpid(),
+            "state": self._state.name.lower(),
+            "ready": self._was_complete and is_serving and self._state in CHANGING_STATES,
+            "uptime": round(now - self._began, 3),
+            "resident": resident_octets(),
+            "target": self._target,
+            "last_reload_failure": self._last_failure,
+            "events": dict(self._events),
+            "workers": [
+                {
+                    "pid": view.pid,
+                    "state": view.state.name.lower(),
+                    "age": round(now - view.started, 3),
+                    "resident": resident_octets(view.pid),
+                }
+                for view in self._views.values()
+            ],
+        }
+
+    def workers(self) -> list[WorkerView]:
+        return list(self._views.values())
+
+    def reload(self) -> str:
+        """Reload; why that cannot be, or "" when it has begun."""
+        if self._state not in CHANGING_STATES:
+            return "the server is ending"
+        failed = self._events["failed_reloads"]
+        self._reload()
+        return self._last_failure if self._events["failed_reloads"] > failed else ""
+
+    def stop(self, *, is_quick: bool) -> None:
+        """End as TERM does, or as INT does."""
+        if is_quick:
+            self._close_all()
+        else:
+            self._leave()
+
+    def scale(self, workers: int) -> str:
+        """Keep so many workers; why that cannot be, or "" """
+        if self._state not in CHANGING_STATES:
+            return "the server is ending"
+        self._want_workers(workers)
+        return ""
+
     # The fork
 
     def _fork(self) -> bool:
         reading_end, writing_end = os.pipe()
+        channel, workers_end = socket.socketpair()
         # A child would write out what is buffered here once more.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -369,16 +464,22 @@ class Master:
             except OSError as error:
                 os.close(reading_end)
                 os.close(writing_end)
+                channel.close()
+                workers_end.close()
                 wait = self._backoff.fail(time.monotonic())
                 self._log.error("no worker can be forked: %s; tried again in %.1f s", error.strerror, wait)
                 return False
             if not pid:
                 os.close(reading_end)
+                channel.close()
                 self._forget_being_the_master()
         if not pid:
-            leave(run_worker(self._program, self._options, writing_end, self._lifeline))
+            leave(run_worker(self._program, self._options, writing_end, self._lifeline, workers_end))
         os.close(writing_end)
-        self._views[pid] = WorkerView(pid, ReportReader(reading_end), time.monotonic())
+        workers_end.close()
+        self._events["forked"] += 1
+        view = WorkerView(pid, ReportReader(reading_end), time.monotonic(), channel=Channel(channel))
+        self._views[pid] = view
         self._log.info("Booting worker with pid: %d", pid)
         return True
 
@@ -388,7 +489,10 @@ class Master:
         os.close(self._lifeline_kept_open)
         for view in self._views.values():
             view.reports.close()
+            if view.channel is not None:
+                view.channel.close()
         self._views.clear()
+        self._office.abandon()
 
 
 _SUPERSEDED = {WorkerState.READY: WorkerState.OUTDATED, WorkerState.BOOTING: WorkerState.STALE}

@@ -74,10 +74,10 @@ class TooLittleError(Exception):
     """A limit that no worker could keep: replacing one would only bring the next."""
 
 
-def resident_octets() -> int:
-    """What this process holds in memory, in octets (proc(5), `statm`); 0 where the kernel does not tell."""
+def resident_octets(pid: int | None = None) -> int:
+    """What a process (this one) holds in memory, in octets (proc(5), `statm`); 0 where the kernel does not tell."""
     try:
-        with open("/proc/self/statm", "rb") as statm:
+        with open(f"/proc/{pid or 'self'}/statm", "rb") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0

@@ -43,9 +43,16 @@ class Alive:
     """The worker's main thread still comes round."""
 
 
-Report = Ready | BootFailed | ReplaceMe | Alive
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """The worker ends, and had counted this."""
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe, Alive)}
+    counters: dict[str, Any]
+
+
+Report = Ready | BootFailed | ReplaceMe | Alive | Farewell
+
+_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe, Alive, Farewell)}
 
 
 def send_report(descriptor: int, report: Report) -> bool:

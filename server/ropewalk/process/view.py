@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from ropewalk.process.channel import Channel
 from ropewalk.process.reports import ReportReader
 from ropewalk.process.states import WORKER_MOVES, WorkerState, move
 
@@ -30,6 +32,10 @@ class WorkerView:
     """Monotonic; when its last report came."""
     failure: str = ""
     """Why it could not boot, in its own words."""
+    channel: Channel | None = None
+    """For asking it; None once it is closed."""
+    counters: dict[str, Any] = field(default_factory=dict)
+    """What it had counted when it told last."""
 
     def move(self, state: WorkerState) -> None:
         self.state = move(WORKER_MOVES, self.state, state)

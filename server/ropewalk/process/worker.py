@@ -10,18 +10,20 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
+from ropewalk.process.channel import start_answering
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.recycling import LOOK_SECONDS, Recycler, TooLittleError
-from ropewalk.process.reports import BootFailed, Ready, ReplaceMe, send_report, send_sign_of_life
+from ropewalk.process.reports import BootFailed, Farewell, Ready, ReplaceMe, send_report, send_sign_of_life
 from ropewalk.process.signals import WORKER_SIGNALS, SignalInbox
 from ropewalk.process.watchdog import Running, Watchdog, stacks
 
@@ -43,8 +45,12 @@ class Drained(Protocol):
 
 
 class Service(Protocol):
-    """What a worker runs. It may also have `running()`, which `Watchdog` looks at, `served()`, for
-    `Recycler`, and `announce_end()`, which tells peers that the end is near while it serves on."""
+    """What a worker runs.
+
+    It may also have `running()`, which `Watchdog` looks at; `served()`, for `Recycler`; `announce_end()`, which tells
+    peers that the end is near while it serves on; and `look()`, tables of what it counted (`counters`) and how it is,
+    called from any thread.
+    """
 
     def start(self) -> None:
         """Start threads, and return."""
@@ -75,8 +81,13 @@ class Program(Protocol):
         """Write out what is still to be written; the worker ends."""
 
 
-def run_worker(program: Program, options: ProcessOptions, reports: int, lifeline: int) -> int:
-    """Be a worker until told to end; returns the exit status. `reports` and `lifeline` are pipes' ends."""
+def run_worker(
+    program: Program, options: ProcessOptions, reports: int, lifeline: int, channel: socket.socket | None = None
+) -> int:
+    """Be a worker until told to end; returns the exit status.
+
+    `reports` and `lifeline` are pipes' ends; over `channel` the master asks.
+    """
     log = get_logger()
     try:
         service = program.boot()
@@ -85,10 +96,15 @@ def run_worker(program: Program, options: ProcessOptions, reports: int, lifeline
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is told
         send_report(reports, BootFailed(*_explain(error)))
         return BOOT_FAILED_STATUS
+    look: Callable[[], dict[str, Any]] | None = getattr(service, "look", None)
+    if channel is not None:
+        start_answering(channel, {"stacks": stacks} if look is None else {"stacks": stacks, "look": look})
     log.debug("Worker ready (pid: %d)", os.getpid())
     # Whether or not there is a master to read it: if there is none any more, the lifeline tells.
     send_report(reports, Ready())
     _Life(program, service, options, inbox, reports, lifeline).live()
+    if look is not None:
+        send_report(reports, Farewell(look()["counters"]))
     program.finish()
     inbox.close(is_process_ending=True)
     log.info("Worker exiting (pid: %d)", os.getpid())

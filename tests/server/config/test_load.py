@@ -45,6 +45,8 @@ BAD = {
     "body_memory": "2T",
     "limit_connections": "0",
     "limit_waiting": "0",
+    "control_socket": "a\0",
+    "admin_bind": "127.0.0.1:99999",
     "access_log": "a\0",
     "access_log_format": "%(nonsense)s",
     "error_log": "a\0",

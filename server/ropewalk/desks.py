@@ -1,0 +1,75 @@
+"""The desks of the master, put together: the control socket and the admin listener, and what is told there."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ropewalk import __version__
+from ropewalk.config import Settings
+from ropewalk.errors import ConfigError
+from ropewalk.net.listen import describe, open_listeners
+from ropewalk.observe.admin import AdminVisitor
+from ropewalk.observe.log import get_logger
+from ropewalk.observe.metrics import total
+from ropewalk.process.control import Commander, open_abstract, status_with
+from ropewalk.process.desk import Conversation, Desk
+from ropewalk.process.office import Office
+
+OWNER_ONLY = 0o600
+
+BACKLOG = 64
+
+
+def open_office(settings: Settings) -> tuple[Office, list[socket.socket]]:
+    """The office of a master, and the listening sockets that it made for it. Raises ConfigError."""
+    office = Office(version=__version__, add_up=total)
+    listeners: list[socket.socket] = []
+    if settings.control_socket:
+        listeners += _open_control(settings, office)
+    if settings.admin_bind:
+        admin = _listen("--admin-bind", settings.admin_bind, settings.admin_bind)
+        for listener in admin:
+            office.open(Desk(listener, lambda peer: AdminVisitor(_Source(office), peer)))
+            get_logger().info("Admin at: %s", describe(listener))
+        listeners += admin
+    return office, listeners
+
+
+def _open_control(settings: Settings, office: Office) -> list[socket.socket]:
+    def commander(peer: Conversation) -> Commander:
+        return Commander(office, peer)
+
+    path = settings.control_socket
+    if path != "auto":
+        listeners = _listen("--control-socket", path, f"unix:{path}")
+        office.open(Desk(listeners[0], commander))
+        return listeners
+    try:
+        listener = open_abstract()
+    except OSError as error:  # a sandbox may allow no such socket, and serving does not depend on it
+        get_logger().warning("no control socket: %s", error.strerror)
+        return []
+    office.open(Desk(listener, commander, is_for_own_user=True))
+    return [listener]
+
+
+def _listen(setting: str, value: str, bind: str) -> list[socket.socket]:
+    try:
+        return open_listeners([bind], backlog=BACKLOG, unix_mode=OWNER_ONLY)
+    except ConfigError as error:
+        raise ConfigError(setting, value, error.allowed) from None
+
+
+class _Source:
+    """How the server is, for the admin listener."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def is_ready(self) -> bool:
+        return bool(self._office.chief.status()["ready"])
+
+    def status(self, done: Callable[[Mapping[str, Any]], None]) -> None:
+        self._office.inquire("look", lambda answers: done(status_with(self._office, answers)))

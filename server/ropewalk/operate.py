@@ -1,0 +1,330 @@
+"""What an operator says to a running server: `ropewalk status`, `top`, `stacks`, `reload` and so on.
+
+A client of the control socket (`process.control`). These words stand first on the command line; a module that is named
+as one of them is served as `ropewalk status:application`. Exit status: 0, 1 when it failed or the server is not
+healthy, 2 for a command that cannot be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import IO, Any, NoReturn
+from urllib.parse import urlsplit
+
+from ropewalk.config.declare import PREFIX
+from ropewalk.config.flags import PROGRAM
+from ropewalk.errors import ConfigError
+from ropewalk.observe.metrics import quantile
+from ropewalk.observe.printable import printable
+from ropewalk.process.control import abstract_names
+from ropewalk.process.desk import is_own_user
+
+COMMANDS = {
+    "status": "how the server and its workers are",
+    "top": "the same, again and again, with rates",
+    "stacks": "what every thread of every worker is doing",
+    "reload": "read the settings again and replace every worker, as HUP does",
+    "stop": "finish what is in flight and end, as TERM does",
+    "scale": "keep so many workers",
+    "healthcheck": "exit with 0 when the server is ready, else with 1",
+}
+
+PATIENCE = 10.0
+"""Seconds for an answer: the master gives its workers one."""
+
+VARIABLE = PREFIX + "CONTROL_SOCKET"
+CLEAR = "\x1b[H\x1b[2J"
+
+
+class OperateError(Exception):
+    """The command failed; the message is one line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(self.prog.removeprefix(f"{PROGRAM} "), None, message)
+
+
+def operate(name: str, arguments: Sequence[str]) -> int:
+    """Run the command `name`; returns the exit status. Raises ConfigError for arguments that cannot be."""
+    options = _parser(name).parse_args(arguments)
+    try:
+        return _RUN[name](options)
+    except (OperateError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        sys.stderr.write(f"{PROGRAM} {name}: {reason}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+def _parser(name: str) -> _Parser:
+    parser = _Parser(prog=f"{PROGRAM} {name}", description=COMMANDS[name], allow_abbrev=False)
+    parser.add_argument("--control-socket", metavar="PATH", default=os.environ.get(VARIABLE, ""), help="the server's")
+    parser.add_argument("--process", metavar="PID", type=int, default=0, help="of the master, where several run here")
+    parser.add_argument("--json", action="store_true", help="answer with JSON, one line for each answer")
+    if name == "scale":
+        parser.add_argument("workers", type=int, metavar="N")
+    elif name == "stop":
+        parser.add_argument("--quick", action="store_true", help="abort what is in flight, as INT does")
+    elif name == "top":
+        parser.add_argument("--interval", metavar="SECONDS", type=float, default=1.0)
+        parser.add_argument("--count", metavar="N", type=int, default=0, help="end after so many looks")
+    elif name == "healthcheck":
+        parser.add_argument("target", nargs="?", default="", metavar="URL|PATH", help="an address, or a control socket")
+    return parser
+
+
+# The control socket
+
+
+class Control:
+    """A conversation with a master."""
+
+    def __init__(self, path: str, pid: int) -> None:
+        """Connect to the socket at `path`, or to the only server of this user ("": found by its name)."""
+        self._sock = _connect(path) if path and path != "auto" else _find(pid)
+        self._lines: IO[bytes] = self._sock.makefile("rb")
+
+    def ask(self, command: str, **more: Any) -> dict[str, Any]:
+        """The answer to a command. Raises OperateError."""
+        self._sock.sendall(json.dumps({"command": command, **more}).encode() + b"\n")
+        line = self._lines.readline()
+        if not line:
+            raise OperateError("the server ended the conversation")
+        answer: dict[str, Any] = json.loads(line)
+        if not answer.pop("ok"):
+            raise OperateError(answer["error"])
+        return answer
+
+    def close(self) -> None:
+        self._lines.close()
+        self._sock.close()
+
+    def __enter__(self) -> Control:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _connect(address: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.settimeout(PATIENCE)
+        sock.connect(address)
+    except OSError as error:
+        sock.close()
+        raise OperateError(f"no server answers at {address}: {error.strerror}") from None
+    return sock
+
+
+def _find(pid: int) -> socket.socket:
+    """The server of this user, or of root: anybody can take a name, so who has it is asked of the kernel."""
+    found: dict[str, socket.socket] = {}
+    for name in set(abstract_names()):
+        with suppress(OperateError):
+            sock = _connect(name)
+            if is_own_user(sock) and (not pid or name.split("/")[1] == str(pid)):
+                found[name] = sock
+            else:
+                sock.close()
+    if len(found) == 1:
+        return found.popitem()[1]
+    for sock in found.values():
+        sock.close()
+    if not found:
+        raise OperateError("no server of yours runs here (or it has a --control-socket PATH: name it)")
+    processes = ", ".join(sorted(name.split("/")[1] for name in found))
+    raise OperateError(f"several servers run here: choose one with --process ({processes})")
+
+
+# The commands
+
+
+def _status(options: argparse.Namespace) -> int:
+    with _control(options) as control:
+        status = control.ask("status")
+    _write(json.dumps(status) + "\n" if options.json else "".join(_shown(status, None)))
+    return 0
+
+
+def _top(options: argparse.Namespace) -> int:
+    before: tuple[float, Mapping[str, Any]] | None = None
+    turn = 0
+    with _control(options) as control:
+        while not options.count or turn < options.count:
+            if turn:
+                time.sleep(max(0.1, options.interval))
+            status, now = control.ask("status"), time.monotonic()
+            if options.json:
+                _write(json.dumps(status) + "\n")
+            else:
+                rates = None if before is None else (now - before[0], before[1])
+                text = "".join(_shown(status, rates))
+                _write(CLEAR + text if sys.stdout.isatty() else text + "\n")
+            before = now, status["totals"]
+            turn += 1
+    return 0
+
+
+def _stacks(options: argparse.Namespace) -> int:
+    with _control(options) as control:
+        answer = control.ask("stacks")
+    if options.json:
+        _write(json.dumps(answer) + "\n")
+        return 0
+    for worker in answer["workers"]:
+        _write(f"Worker {worker['pid']}\n{worker['stacks'] or 'does not answer' + chr(10)}\n")
+    return 0
+
+
+def _simple(command: str, done: str, *names: str) -> Callable[[argparse.Namespace], int]:
+    def run(options: argparse.Namespace) -> int:
+        with _control(options) as control:
+            control.ask(command, **{name: getattr(options, name) for name in names})
+        _write('{"ok": true}\n' if options.json else f"{done}\n")
+        return 0
+
+    return run
+
+
+def _healthcheck(options: argparse.Namespace) -> int:
+    target: str = options.target
+    if target.startswith(("http://", "https://")):
+        is_healthy, detail = _ask_url(target)
+    else:
+        with Control(target or options.control_socket, options.process) as control:
+            status = control.ask("status")
+        is_healthy, detail = bool(status["ready"]), "ready" if status["ready"] else f"not ready: {status['state']}"
+    _write(json.dumps({"healthy": is_healthy, "detail": detail}) + "\n" if options.json else f"{detail}\n")
+    return 0 if is_healthy else 1
+
+
+def _ask_url(url: str) -> tuple[bool, str]:
+    parts = urlsplit(url)
+    try:
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        port, host = None, None
+    if not host:
+        raise ConfigError("healthcheck", url, "must be http://HOST:PORT/PATH")
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(host, port, timeout=PATIENCE)
+    try:
+        connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+        response = connection.getresponse()
+    except http.client.HTTPException as error:
+        raise OperateError(f"no answer that is HTTP: {type(error).__name__}") from None
+    finally:
+        connection.close()
+    return 200 <= response.status < 300, f"{response.status} {response.reason}"
+
+
+def _control(options: argparse.Namespace) -> Control:
+    return Control(options.control_socket, options.process)
+
+
+_RUN: dict[str, Callable[[argparse.Namespace], int]] = {
+    "status": _status,
+    "top": _top,
+    "stacks": _stacks,
+    "reload": _simple("reload", "reloading"),
+    "stop": _simple("stop", "ending", "quick"),
+    "scale": _simple("scale", "scaling", "workers"),
+    "healthcheck": _healthcheck,
+}
+
+
+# For people
+
+
+def _shown(status: Mapping[str, Any], before: tuple[float, Mapping[str, Any]] | None) -> Iterator[str]:
+    totals, gauges, events = status["totals"], status["gauges"], status["events"]
+    readiness = "ready" if status["ready"] else "not ready"
+    yield (
+        f"ropewalk {status['version']}, process {status['pid']}: {readiness}, {status['state']}, "
+        f"up {_duration(status['uptime'])}, {_size(status['resident'])}\n"
+    )
+    if status["last_reload_failure"]:
+        yield f"last reload failed: {status['last_reload_failure']}\n"
+    answers = totals.get("answers", {})
+    by_class = ", ".join(f"{number} {count}" for number, count in answers.items() if count)
+    refused = totals.get("refused", {})
+    yield f"answered {sum(answers.values())}{f' ({by_class})' if by_class else ''}, refused {sum(refused.values())}"
+    if before is not None:
+        seconds, old = before
+        rate = (sum(answers.values()) - sum(old.get("answers", {}).values())) / seconds
+        octets = (totals.get("octets_sent", 0) - old.get("octets_sent", 0)) / seconds
+        yield f", {rate:.1f} a second, {_size(octets)} a second"
+    duration = totals.get("duration", {})
+    yield f"\nhalf within {_duration(quantile(duration, 0.5))}, "
+    yield f"99 of 100 within {_duration(quantile(duration, 0.99))}; "
+    yield f"in flight {gauges.get('in_flight', 0)}, waiting {gauges.get('waiting', 0)}\n"
+    yield f"workers wanted {status['target']}; " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in events.items())
+    yield "\n\n    process  state      age       memory  in flight  waiting  connections  active threads\n"
+    for worker in status["workers"]:
+        yield _worker_line(worker)
+    slowest = sorted(
+        (
+            (each["seconds"], worker["pid"], each["request"])
+            for worker in status["workers"]
+            for each in _running(worker)
+        ),
+        reverse=True,
+    )
+    for seconds, pid, request in slowest[:10]:
+        yield f"\n  {_duration(seconds):>9}  {pid}  {printable(request)}"
+    if slowest:
+        yield "\n"
+
+
+def _running(worker: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return worker["look"]["running"] if worker["look"] else []
+
+
+def _worker_line(worker: Mapping[str, Any]) -> str:
+    start = f"  {worker['pid']:>9}  {worker['state']:9}  {_duration(worker['age']):8}  {_size(worker['resident']):>6}"
+    if not worker["look"]:
+        return f"{start}  {'' if worker['state'] == 'booting' else 'does not answer'}\n"
+    gauges = worker["look"]["gauges"]
+    threads = gauges["threads"]
+    return (
+        f"{start}  {gauges['in_flight']:>9}  {gauges['waiting']:>7}  {sum(gauges['connections'].values()):>11}  "
+        f"{threads['active']} of {threads['active'] + threads['parked']}\n"
+    )
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def _size(octets: float) -> str:
+    for unit, size in (("G", 1 << 30), ("M", 1 << 20)):
+        if octets >= size:
+            return f"{octets / size:.1f} {unit}"
+    return f"{octets / 1024:.0f} k"
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(0) from None

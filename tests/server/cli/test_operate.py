@@ -1,0 +1,241 @@
+"""The control socket, its commands and the admin listener, of a whole server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+APPLICATION = """\
+import os, time
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/wait":
+        os.write(2, b"waiting\\n")
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+ROPEWALK = (sys.executable, "-W", "error", "-m", "ropewalk")
+ADMIN = r"Admin at: http://127\.0\.0\.1:(\d+)"
+LISTENING = r"Listening at: http://127\.0\.0\.1:(\d+) "
+
+
+class Server:
+    """A running server, and what an operator says to it."""
+
+    def __init__(self, running: Any, directory: Path) -> None:
+        self.running = running
+        self._directory = directory
+        self.port = int(running.wait_line(LISTENING)[1])
+
+    def say(self, command: str, *arguments: str, status: int = 0) -> str:
+        which = () if "--control-socket" in arguments else ("--process", str(self.running.pid))
+        done = subprocess.run(
+            [*ROPEWALK, command, *which, *arguments], cwd=self._directory, capture_output=True, text=True, timeout=30
+        )
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.say("status", "--json"))
+        return found
+
+    def get(self, path: str = "/", port: int = 0) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", port or self.port, timeout=20)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        content = response.read().decode()
+        connection.close()
+        return response.status, content
+
+    def admin(self, path: str) -> tuple[int, str]:
+        return self.get(path, int(self.running.wait_line(ADMIN)[1]))
+
+    @contextmanager
+    def waiting(self, count: int) -> Iterator[list[http.client.HTTPConnection]]:
+        """So many requests inside the application."""
+        connections = [http.client.HTTPConnection("127.0.0.1", self.port, timeout=20) for _ in range(count)]
+        for connection in connections:
+            connection.request("GET", "/wait")
+        self.running.wait_lines("waiting", count)
+        yield connections
+        for connection in connections:
+            connection.close()
+
+
+@pytest.fixture
+def serve(start: Callable[..., Any], tmp_path: Path) -> Callable[..., Server]:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+
+    def serve(*arguments: str, is_ready: bool = True) -> Server:
+        running = start(*ROPEWALK, "-b", "127.0.0.1:0", *arguments, "shop")
+        if is_ready:
+            running.wait_line("Ready: ")
+        return Server(running, tmp_path)
+
+    return serve
+
+
+def test_status_adds_up_what_every_worker_counted(serve: Callable[..., Server], wait_for: Callable[..., None]) -> None:
+    server = serve("-w", "2")
+    for _ in range(10):
+        assert server.get() == (200, "ok")
+    wait_for(lambda: server.status()["totals"]["answers"]["2xx"] == 10, "ten answers")
+    status = server.status()
+    assert status["ready"]
+    assert status["pid"] == server.running.pid
+    assert [worker["state"] for worker in status["workers"]] == ["ready", "ready"]
+    text = server.say("status")
+    assert "answered 10 (2xx 10), refused 0" in text
+    assert str(status["workers"][0]["pid"]) in text
+
+
+def test_what_a_worker_counted_stays_when_it_is_gone(
+    serve: Callable[..., Server], wait_for: Callable[..., None]
+) -> None:
+    server = serve()
+    for _ in range(5):
+        server.get()
+    server.say("reload")
+    server.running.wait_line("Worker exiting")
+    server.get()
+    wait_for(lambda: server.status()["totals"]["answers"]["2xx"] == 6, "six answers")
+    assert server.status()["events"]["reloads"] == 1
+
+
+def test_it_answers_while_every_thread_is_stuck(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve("--threads", "2")
+    with server.waiting(2) as connections:
+        status = server.status()
+        assert status["gauges"]["in_flight"] == 2
+        assert {each["request"] for each in status["workers"][0]["look"]["running"]} == {"GET '/wait'"}
+        stacks = server.say("stacks")
+        assert stacks.count('shop.py", line 7, in application') == 2
+        assert json.loads(server.say("stacks", "--json"))["workers"][0]["stacks"] in stacks
+        (tmp_path / "go").touch()
+        assert all(connection.getresponse().status == 200 for connection in connections)
+
+
+def test_a_worker_that_is_stopped_is_told_as_silent(serve: Callable[..., Server]) -> None:
+    server = serve("--admin-bind", "127.0.0.1:0")
+    (worker,) = server.status()["workers"]
+    os.kill(worker["pid"], signal.SIGSTOP)
+    try:
+        assert "does not answer" in server.say("status")
+        assert "ropewalk_workers_silent 1\n" in server.admin("/metrics")[1]
+    finally:
+        os.kill(worker["pid"], signal.SIGCONT)
+
+
+def test_scale_reload_and_stop(serve: Callable[..., Server]) -> None:
+    server = serve()
+    server.say("scale", "2")
+    server.running.wait_line("Ready: 2 workers")
+    assert "must be a whole number from 1 to 1024" in server.say("scale", "0", status=1)
+    assert json.loads(server.say("reload", "--json")) == {"ok": True}
+    server.running.wait_line("Reloaded: 1 worker")
+    assert server.say("stop") == "ending\n"
+    assert server.running.wait_exit() == 0
+
+
+def test_a_reload_that_fails_at_once_is_told(serve: Callable[..., Server], tmp_path: Path) -> None:
+    (tmp_path / "server.toml").write_text("threads = 2\n")
+    server = serve("-c", "server.toml")
+    (tmp_path / "server.toml").write_text("threads = 0\n")
+    assert "--threads '0' (from server.toml): must be" in server.say("reload", status=1)
+    assert "last reload failed: " in server.say("status")
+
+
+def test_top_is_plain_when_nobody_watches(serve: Callable[..., Server]) -> None:
+    server = serve()
+    text = server.say("top", "--count", "2", "--interval", "0.1")
+    assert len(re.findall("ropewalk .*: ready, serving", text)) == 2
+    assert "a second" in text
+    assert "\x1b" not in text
+    assert len([json.loads(line) for line in server.say("top", "--count", "2", "--json").splitlines()]) == 2
+
+
+def test_a_socket_with_a_path_is_the_owners_alone(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve("--control-socket", "control")
+    assert stat.S_IMODE((tmp_path / "control").stat().st_mode) == 0o600
+    assert "ready, serving" in server.say("status", "--control-socket", "control")
+    assert "no server of yours runs here" in server.say("status", status=1)
+    server.running.send_signal(signal.SIGTERM)
+    assert server.running.wait_exit() == 0
+    assert not (tmp_path / "control").exists()
+    assert "no server answers at control" in server.say("status", "--control-socket", "control", status=1)
+
+
+def test_no_control_socket_is_made_where_none_is_wanted(serve: Callable[..., Server]) -> None:
+    server = serve("--control-socket", "")
+    assert "no server of yours runs here" in server.say("status", status=1)
+
+
+def test_readiness_ends_when_the_end_begins(serve: Callable[..., Server]) -> None:
+    server = serve("--admin-bind", "127.0.0.1:0", "--drain-delay", "600")
+    assert server.admin("/readyz") == (200, "ready\n")
+    assert server.say("healthcheck") == "ready\n"
+    url = f"http://127.0.0.1:{server.running.wait_line(ADMIN)[1]}"
+    assert server.say("healthcheck", f"{url}/readyz") == "200 OK\n"
+    server.running.send_signal(signal.SIGTERM)
+    server.running.wait_line("Not ready any more")
+    assert server.admin("/readyz") == (503, "not ready\n")
+    assert server.admin("/livez") == (200, "alive\n")
+    assert server.say("healthcheck", status=1) == "not ready: leaving\n"
+    assert server.say("healthcheck", f"{url}/readyz", status=1) == "503 Service Unavailable\n"
+    assert server.get() == (200, "ok")
+    server.say("stop", "--quick")
+    assert server.running.wait_exit() == 0
+
+
+def test_it_is_not_ready_before_every_worker_has_loaded_the_application(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(
+        "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\n" + APPLICATION
+    )
+    server = serve("--admin-bind", "127.0.0.1:0", is_ready=False)
+    assert server.admin("/readyz") == (503, "not ready\n")
+    assert server.admin("/livez") == (200, "alive\n")
+    (tmp_path / "go").touch()
+    server.running.wait_line("Ready: ")
+    assert server.admin("/readyz") == (200, "ready\n")
+
+
+def test_metrics_and_page_of_a_whole_server(serve: Callable[..., Server], wait_for: Callable[..., None]) -> None:
+    server = serve("--admin-bind", "127.0.0.1:0", "-w", "2")
+    server.get()
+    wait_for(lambda: 'ropewalk_requests_total{status="2xx"} 1\n' in server.admin("/metrics")[1], "an answer")
+    assert "ropewalk_ready 1\n" in server.admin("/metrics")[1]
+    assert server.admin("/")[1].startswith("<!doctype html>")
+    assert json.loads(server.admin("/status.json")[1])["pid"] == server.running.pid
+
+
+def test_a_module_that_is_named_as_a_command_can_be_served(start: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "status.py").write_text(APPLICATION)
+    start(*ROPEWALK, "status:application", "-b", "127.0.0.1:0").wait_line("Ready: ")
+    start(*ROPEWALK, "-b", "127.0.0.1:0", "status").wait_line("Ready: ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("scale",), ("scale", "many"), ("status", "--nonsense"), ("healthcheck", "http:///x")]
+)
+def test_a_command_that_cannot_be_is_told_in_one_line(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run([*ROPEWALK, *arguments], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert re.fullmatch(f"ropewalk: {arguments[0]}.*\n", done.stderr)
