@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple, TextIO
@@ -38,6 +39,7 @@ from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.answer_head import OwnFields
 from ropewalk.wsgi.environ import Environ, TrustedPeers, connection_environ, listener_environ, request_environ
 from ropewalk.wsgi.exchange import Exchange
+from ropewalk.wsgi.request_id import RequestIds, answer_request_id
 
 log = get_logger()
 
@@ -52,6 +54,15 @@ class Drained(NamedTuple):
 
     finished: int
     aborted: int
+
+
+@dataclass(slots=True)
+class Times:
+    """Where the time of a request went: for the access log."""
+
+    began: float  # monotonic: of the application
+    queue: float | None  # seconds
+    application: float | None = None  # seconds, once it is done; an answer may be out before
 
 
 class Service:
@@ -71,7 +82,8 @@ class Service:
         """`tls` is `tls_context(settings)`, where it was made already. Raises `ConfigError` when it cannot be."""
         # First: what may raise comes before what has to be closed.
         self._tls = tls if tls is not None else tls_context(settings)
-        self._application = application
+        self._application = answer_request_id(application) if settings.request_id == "answer" else application
+        self._request_ids = RequestIds() if settings.request_id != "off" else None
         self._access_log = access_log
         self._metrics = Metrics()
         self._on_sent = self._metrics.sent  # bound once
@@ -252,11 +264,19 @@ class Service:
             connection.refuse(error)
             return False
         exchange = connection.exchange = Exchange(connection, head, environ, self._own_fields)
+        if self._request_ids is not None:
+            self._request_ids.assign(environ, is_trusted=trusted is not None)
         began = monotonic()
         if trusted is not None and "HTTP_X_REQUEST_START" in environ:
-            self._count_queued(environ["HTTP_X_REQUEST_START"])
-        connection.on_sent = self._on_sent if self._access_log is None else partial(self._log_sent, exchange, began)
-        is_answered = exchange.run(self._application)
+            self._count_queued(environ)
+        if self._access_log is None:
+            connection.on_sent = self._on_sent
+            is_answered = exchange.run(self._application)
+        else:
+            times = Times(began, environ.get("ropewalk.queue_seconds"))
+            connection.on_sent = partial(self._log_sent, exchange, times)
+            is_answered = exchange.run(self._application)
+            times.application = monotonic() - began
         answer = exchange.head
         if answer is not None and not connection.is_refused:
             self._metrics.ran(exchange.thread, answer.status_code, monotonic() - began)
@@ -292,17 +312,18 @@ class Service:
             ],
         }
 
-    def _count_queued(self, request_start: str) -> None:
-        seconds = queue_seconds(request_start, time.time())
+    def _count_queued(self, environ: Environ) -> None:
+        seconds = queue_seconds(environ["HTTP_X_REQUEST_START"], time.time())
         if seconds is not None:
             self._metrics.queued(seconds)
+            environ["ropewalk.queue_seconds"] = seconds
 
     def _refused(self, connection: Connection, status_code: int) -> None:
         self._metrics.refused(status_code)
         if self._access_log is not None:
             self._log_refused(connection, status_code)
 
-    def _log_sent(self, exchange: Exchange, began: float, connection: Connection, is_complete: bool) -> None:
+    def _log_sent(self, exchange: Exchange, times: Times, connection: Connection, is_complete: bool) -> None:
         assert self._access_log is not None
         self._metrics.sent(connection, is_complete)
         head = exchange.head
@@ -311,17 +332,21 @@ class Service:
             status=head.status if head is not None else "500 Internal Server Error",
             headers=head.headers if head is not None else [],
             body_bytes=max(0, connection.sent_octets - exchange.head_octets),
-            seconds=time.monotonic() - began,
+            seconds=monotonic() - times.began,
             complete=is_complete,
+            queue=times.queue,
+            application=times.application,
         )
         self._access_log.write(record)
 
     def _log_refused(self, connection: Connection, status_code: int) -> None:
         assert self._access_log is not None
-        context = connection.context
+        context, exchange = connection.context, connection.exchange
         environ = dict(context if isinstance(context, dict) else context[0])
         head = connection.head
-        if head is not None:
+        if exchange is not None:  # in the application's place
+            environ = exchange.environ
+        elif head is not None:
             environ.update(head.fields)
             environ["REQUEST_METHOD"], environ["PATH_INFO"] = head.method, head.path
             environ["QUERY_STRING"], environ["RAW_URI"] = head.query, head.request_target

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import ropewalk
 from ropewalk.config import make_settings
 from ropewalk.service import Service
 
@@ -76,3 +79,18 @@ def test_gauges_tell_of_threads_and_connections(
         gauges = it.look()["gauges"]
     assert gauges["in_flight"] == gauges["waiting"] == 0
     assert gauges["threads"]["active"] + gauges["threads"]["parked"] == 4
+
+
+def test_the_access_log_tells_where_the_time_went(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    with ropewalk.Server(
+        application, bind="127.0.0.1:0", access_log=str(path), access_log_format="json", request_id="environ"
+    ) as server:
+        assert ask(server.address, "/", X_Request_Start=f"t={time.time() - 0.7:.3f}", X_Request_ID="one") == 200
+        assert ask(server.address, "/fault", X_Request_ID="two") == 500
+    first, second = map(json.loads, path.read_text().splitlines())
+    assert (first["request_id"], first["status"], first["bytes"]) == ("one", 200, 5)
+    assert (second["request_id"], second["status"]) == ("two", 500)
+    assert first["queue"] >= 0.69
+    assert "queue" not in second
+    assert first["seconds"] == pytest.approx(first["application"] + first["sending"], abs=1e-5)

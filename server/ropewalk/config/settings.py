@@ -357,8 +357,18 @@ class Settings:
         section=LOGS,
         flags=("--access-logformat",),
         metavar="FORMAT",
-        help="what such a line holds, in gunicorn's letters",
+        help="what such a line holds, in gunicorn's letters; or json, for a line of JSON",
         reason="the combined log format, which every reader of logs knows.",
+    )
+    request_id: str = declare(
+        "off",
+        read=kinds.choice(("off", "environ", "answer")),
+        section=LOGS,
+        flags=("--request-id",),
+        metavar="MODE",
+        help="name each request by a trusted proxy's X-Request-ID, or else by a new name: off, environ (there and in "
+        "the logs) or answer (there too)",
+        reason="a proxy in front that names requests is enough, and then costs nothing here.",
     )
     error_log: str = declare(
         "-",

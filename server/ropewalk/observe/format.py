@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ropewalk.observe.json_line import NAME as JSON
+from ropewalk.observe.json_line import json_line
 from ropewalk.observe.printable import printable
 
 
@@ -33,6 +35,10 @@ class AccessRecord:
     seconds: float
     complete: bool
     """Whether the whole response was sent."""
+    queue: float | None = None
+    """Seconds between the proxy in front and the application, where a trusted one tells."""
+    application: float | None = None
+    """Seconds of `seconds` in which the application ran; the rest is waiting to be sent, and sending."""
 
 
 Line = Callable[[AccessRecord], str]
@@ -70,8 +76,10 @@ LETTERS = " ".join(f"%({letter})s" for letter in _FRAGMENTS) + " %({name}i)s %({
 def compile_format(format: str) -> Line:
     """A function that writes the line of a record, without its end.
 
-    Raises ValueError with one line for a letter that is not known.
+    `json` stands for a line of JSON. Raises ValueError with one line for a letter that is not known.
     """
+    if format == JSON:
+        return json_line
     parts: list[str] = []
     constants: dict[str, str] = {}
     template: list[str] = []

@@ -40,7 +40,7 @@ _SPECIAL_NAMES = {
 # secret, or new each time would only push the others out.
 MAX_CACHED = 1024
 MAX_CACHED_VALUE = 128
-_NEVER_CACHED = frozenset({"set-cookie", "etag", "last-modified", "date", "location"})
+_NEVER_CACHED = frozenset({"set-cookie", "etag", "last-modified", "date", "location", "x-request-id"})
 _lines: dict[tuple[str, str], str] = {}
 
 

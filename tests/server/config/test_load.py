@@ -49,6 +49,7 @@ BAD = {
     "admin_bind": "127.0.0.1:99999",
     "access_log": "a\0",
     "access_log_format": "%(nonsense)s",
+    "request_id": "on",
     "error_log": "a\0",
     "log_level": "loud",
     "server_header": "a\nb",
