@@ -1,7 +1,7 @@
 """What Ropewalk's own code costs a request, hop by hop, without the kernel: `python -m bench.hops [--browser]`.
 
 One connection with a socket that is none is driven through `receive`, run and `send` in this thread, and the best of
-several rounds is told. Also counts the objects that a request leaves to the cycle collector: there should be none, since
+several rounds is told. Also counts the objects that a request leaves to the cycle collector: there should be none:
 each is memory (the request's content with it) that lives until the collector comes by.
 """
 
