@@ -92,6 +92,8 @@ class Exchange:
         except (_OvertakenError, RequestTimeoutError):
             self._absorb_interruption()
             return False
+        finally:
+            self.environ.pop("wsgi.early_hints", None)  # a cycle, which would keep all of it until a collection
 
     def _run(self, application: Any) -> bool:
         try:

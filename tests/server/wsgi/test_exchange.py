@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import os
 import re
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
@@ -574,3 +576,28 @@ class TestEarlyHints:
             yield b"second"
 
         assert b"103" not in talk.ask(application)
+
+
+def test_a_request_leaves_no_cycle_to_be_collected(talk: Talk) -> None:
+    class Marked:
+        """Something whose end can be seen."""
+
+    seen: list[Any] = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        marked = Marked()
+        environ["marked"] = marked
+        seen.append(weakref.ref(marked))
+        start_response("200 OK", [])
+        return []
+
+    server = talk.serve(application)
+    gc.disable()
+    try:
+        for _ in range(3):
+            client = talk.connect(server)
+            client.send(GET)
+            client.read_all()
+        assert sum(reference() is not None for reference in seen) <= 1  # the last may still be in a thread's hands
+    finally:
+        gc.enable()
