@@ -2,6 +2,8 @@
 
 `Settings` is a value: made once (by `load` from flags, variables and a file, or by `make_settings` for a program
 that embeds the server), checked then, and only read afterwards, from any thread.
+
+Its length is the number of settings: a table, with nothing in it to be understood twice.
 """
 
 from __future__ import annotations

@@ -8,6 +8,9 @@ A connection has one holder at a time, so it needs no lock on its way from reque
 A *deadline* is looked at by the thread that sweeps, which is not the holder and never touches the state: it shuts the
 socket down, and the event that this causes brings the connection to a holder in the ordinary way. An answer that is
 sent while the application makes it has two parties; `ropewalk.net.stream` is their meeting place.
+
+Longer than most modules here: receiving, answering and closing stand together because they move one state, and who
+changes one of them has to see the others. What could be taken out has been (receiver, stream, outbox, opening, terms).
 """
 
 from __future__ import annotations
