@@ -7,7 +7,6 @@ parses (`http.head`); `_run` here makes the environ and runs the application (`w
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import sys
 import time
@@ -39,7 +38,7 @@ from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.answer_head import OwnFields
 from ropewalk.wsgi.environ import Environ, TrustedPeers, connection_environ, listener_environ, request_environ
 from ropewalk.wsgi.exchange import Exchange
-from ropewalk.wsgi.request_id import RequestIds, answer_request_id
+from ropewalk.wsgi.request_id import RequestIds, answer_request_id, logged_request_id
 
 log = get_logger()
 
@@ -87,7 +86,7 @@ class Service:
         self._access_log = access_log
         self._metrics = Metrics()
         self._on_sent = self._metrics.sent  # bound once
-        self._own_fields = OwnFields(settings.server_header)
+        self._own_fields = OwnFields(settings.server_header, tells_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
         self._pool = Pool(
@@ -123,9 +122,8 @@ class Service:
             arm=self._pool.epoll.modify,
             again=self._pool.queue,
             forget=self._forget,
-            error_fields=self._own_fields.text,
             on_open=self._opened,
-            on_refused=self._refused,
+            refused=self._refused,
         )
 
     # Life
@@ -318,10 +316,16 @@ class Service:
             self._metrics.queued(seconds)
             environ["ropewalk.queue_seconds"] = seconds
 
-    def _refused(self, connection: Connection, status_code: int) -> None:
+    def _refused(self, connection: Connection, status_code: int) -> str:
+        """Count and log an answer that the server itself makes, and return its field lines."""
         self._metrics.refused(status_code)
+        if self._access_log is None and self._request_ids is None:
+            return self._own_fields.of_own_answer({})
+        environ = self._refused_environ(connection)
         if self._access_log is not None:
-            self._log_refused(connection, status_code)
+            status = f"{status_code} {reason_phrase(status_code)}"
+            self._access_log.write(AccessRecord(environ, status, [], 0, 0.0, True))
+        return self._own_fields.of_own_answer(environ)
 
     def _log_sent(self, exchange: Exchange, times: Times, connection: Connection, is_complete: bool) -> None:
         assert self._access_log is not None
@@ -339,21 +343,23 @@ class Service:
         )
         self._access_log.write(record)
 
-    def _log_refused(self, connection: Connection, status_code: int) -> None:
-        assert self._access_log is not None
-        context, exchange = connection.context, connection.exchange
-        environ = dict(context if isinstance(context, dict) else context[0])
-        head = connection.head
+    def _refused_environ(self, connection: Connection) -> Environ:
+        """What is known of a request that the application does not answer."""
+        exchange, head = connection.exchange, connection.head
         if exchange is not None:  # in the application's place
-            environ = exchange.environ
-        elif head is not None:
+            environ: Environ = exchange.environ
+            return environ
+        context = connection.context
+        base, trusted = (context, None) if isinstance(context, dict) else context
+        environ = dict(base)
+        if head is not None:
             environ.update(head.fields)
             environ["REQUEST_METHOD"], environ["PATH_INFO"] = head.method, head.path
             environ["QUERY_STRING"], environ["RAW_URI"] = head.query, head.request_target
             environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version >= HTTP_11 else "HTTP/1.0"
-        status = f"{status_code} {reason_phrase(status_code)}"
-        with contextlib.suppress(OSError):
-            self._access_log.write(AccessRecord(environ, status, [], 0, 0.0, True))
+            if self._request_ids is not None:
+                self._request_ids.assign(environ, is_trusted=trusted is not None)
+        return environ
 
 
 def tls_context(settings: Settings) -> TlsContext | None:
@@ -390,5 +396,7 @@ def _refuse_without_certificate(settings: Settings) -> None:
 
 
 def _describe(item: Connection) -> str:
-    head = item.head
-    return f"{head.method} {head.request_target[:200]!r}" if head is not None else "a request"
+    head, exchange = item.head, item.exchange
+    name = logged_request_id(exchange.environ) if exchange is not None else ""
+    request = f"{head.method} {head.request_target[:200]!r}" if head is not None else "a request"
+    return f"{request} (request id {name})" if name else request

@@ -225,10 +225,9 @@ class Connection:
         log.debug("refused %s: %s", self.peer, error)
         self.keeps_alive = False
         self.is_refused = True
-        if self.terms.on_refused is not None:
-            self.terms.on_refused(self, error.status_code)
+        fields = self.terms.refused(self, error.status_code)
         method = "HEAD" if self._receiver.is_head_method else "GET"
-        self.answer(error_answer(error.status_code, method, extra=self.terms.error_fields() + extra))
+        self.answer(error_answer(error.status_code, method, extra=fields + extra))
         self.move(State.SENDING)
         self.send()
 

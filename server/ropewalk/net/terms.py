@@ -32,7 +32,6 @@ class Terms:
     arm: Callable[[int, int], None]  # epoll.modify, for a descriptor that is registered
     again: Callable[[Connection], None]  # queue a connection that may have a next request in its buffer
     forget: Callable[[Connection], None]  # the connection is closed
-    error_fields: Callable[[], str]  # Date and Server of an answer of our own
+    refused: Callable[[Connection, int], str]  # an answer of our own, with this status code, is to be sent: its fields
     on_open: Callable[[Connection, Opening], None]  # the opening is done: what it found out
-    on_refused: Callable[[Connection, int], None] | None = None  # an answer of our own is to be sent: its status code
     is_draining: bool = False

@@ -25,6 +25,9 @@ STANDARD_ERROR = 2
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
+Exc = bool | BaseException | ExcInfo
+"""An exception, True for the one that is being handled, or False for none."""
+
 
 class ErrorLog:
     """The log of this process. Messages are `%`-formats with their arguments, as `logging` has them."""
@@ -67,24 +70,24 @@ class ErrorLog:
         """Whether a message of `level` would be written; for one that is costly to make."""
         return LEVELS[level] >= self._least
 
-    def debug(self, message: str, *arguments: object, exc_info: bool | BaseException | ExcInfo = False) -> None:
-        self._write("debug", message, arguments, exc_info)
+    def debug(self, message: str, *arguments: object, exc_info: Exc = False, request_id: str = "") -> None:
+        self._write("debug", message, arguments, exc_info, request_id)
 
-    def info(self, message: str, *arguments: object, exc_info: bool | BaseException | ExcInfo = False) -> None:
-        self._write("info", message, arguments, exc_info)
+    def info(self, message: str, *arguments: object, exc_info: Exc = False, request_id: str = "") -> None:
+        self._write("info", message, arguments, exc_info, request_id)
 
-    def warning(self, message: str, *arguments: object, exc_info: bool | BaseException | ExcInfo = False) -> None:
-        self._write("warning", message, arguments, exc_info)
+    def warning(self, message: str, *arguments: object, exc_info: Exc = False, request_id: str = "") -> None:
+        self._write("warning", message, arguments, exc_info, request_id)
 
-    def error(self, message: str, *arguments: object, exc_info: bool | BaseException | ExcInfo = False) -> None:
-        self._write("error", message, arguments, exc_info)
+    def error(self, message: str, *arguments: object, exc_info: Exc = False, request_id: str = "") -> None:
+        self._write("error", message, arguments, exc_info, request_id)
 
-    def critical(self, message: str, *arguments: object, exc_info: bool | BaseException | ExcInfo = False) -> None:
-        self._write("critical", message, arguments, exc_info)
+    def critical(self, message: str, *arguments: object, exc_info: Exc = False, request_id: str = "") -> None:
+        self._write("critical", message, arguments, exc_info, request_id)
 
     def exception(self, message: str, *arguments: object) -> None:
         """An error with the traceback of the exception that is being handled."""
-        self._write("error", message, arguments, True)
+        self._write("error", message, arguments, True, "")
 
     def text(self, lines: str) -> None:
         """Lines as they are: a traceback, or an application's `wsgi.errors`."""
@@ -95,7 +98,8 @@ class ErrorLog:
         level: str,
         message: str,
         arguments: tuple[object, ...],
-        exc_info: bool | BaseException | ExcInfo,
+        exc_info: Exc,
+        request_id: str,
     ) -> None:
         if LEVELS[level] < self._least:
             return
@@ -103,6 +107,8 @@ class ErrorLog:
             text = message % arguments if arguments else message
         except (TypeError, ValueError):
             text = f"{message} {arguments!r}"
+        if request_id:
+            text = f"{text} (request id {request_id})"
         line = f"{self._now()} [{os.getpid()}] [{level.upper()}] {text}\n"
         self.text(line + _traceback(exc_info))
 
@@ -139,7 +145,7 @@ def write_all(descriptor: int, octets: bytes) -> bool:
     return True
 
 
-def _traceback(exc_info: bool | BaseException | ExcInfo) -> str:
+def _traceback(exc_info: Exc) -> str:
     if exc_info is False:
         return ""
     if exc_info is True:

@@ -13,6 +13,8 @@ from ropewalk.errors import ApplicationError
 from ropewalk.http import grammar
 from ropewalk.http.answer import imf_fixdate, status_line
 from ropewalk.http.status import has_content
+from ropewalk.wsgi.environ import Environ
+from ropewalk.wsgi.request_id import FIELD, request_id
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -172,7 +174,8 @@ class OwnFields:
     Formatted once a second. Any thread may call; two that meet at a new second both format it, which is harmless.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, *, tells_request_id: bool = False) -> None:
+        self._tells_request_id = tells_request_id
         self._server = f"Server: {server}\r\n".encode("latin-1") if server else b""
         self._cached = (0, b"", b"")
 
@@ -180,9 +183,11 @@ class OwnFields:
         """Return both lines."""
         return self._at(int(time.time()))[1]
 
-    def text(self) -> str:
-        """Return both lines, for an answer that is put together as text."""
-        return self().decode("latin-1")
+    def of_own_answer(self, environ: Environ) -> str:
+        """Return both lines, and the request's id where answers tell it, for an answer that the server itself makes."""
+        lines = self().decode("latin-1")
+        name = request_id(environ) if self._tells_request_id else ""
+        return f"{lines}{FIELD}: {name}\r\n" if name else lines
 
     def without(self, *, date: bool, server: bool) -> bytes:
         """Return the lines that the application did not give itself."""

@@ -24,6 +24,7 @@ from ropewalk.wsgi.answer_head import AnswerHead, OwnFields, check_answer_head, 
 from ropewalk.wsgi.environ import Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 from ropewalk.wsgi.interruption import raise_in_thread
+from ropewalk.wsgi.request_id import logged_request_id
 
 log = get_logger()
 
@@ -326,16 +327,16 @@ class Exchange:
             log.debug("%s: the peer left before the answer was whole", self._where())
             return False
         if isinstance(error, ApplicationError):
-            log.error("%s: %s", self._where(), error)
+            self._complain(str(error))
         else:
-            log.error("%s: the application raised %s", self._where(), type(error).__name__, exc_info=error)
+            self._complain(f"the application raised {type(error).__name__}", error)
         if self._stream is not None:
             self._stream.cut()
             return False
         self._take_claim()
         connection = self._connection
         connection.keeps_alive = False
-        connection.answer(error_answer(500, self._request.method, extra=self._own_fields.text()))
+        connection.answer(error_answer(500, self._request.method, extra=self._own_fields.of_own_answer(self.environ)))
         self.head = AnswerHead("500 Internal Server Error", 500, [], b"", None, False, False, True)
         return True
 
@@ -345,11 +346,12 @@ class Exchange:
             return
         try:
             close()
-        except BaseException as error:  # the answer is decided; only the log can tell
-            log.error("%s: the iterable's close() raised %s", self._where(), type(error).__name__, exc_info=error)
+        except BaseException as error:  # noqa: BLE001 - the answer is decided; only the log can tell
+            self._complain(f"the iterable's close() raised {type(error).__name__}", error)
 
-    def _complain(self, what: str) -> None:
-        log.error("%s: %s", self._where(), what)
+    def _complain(self, what: str, error: BaseException | None = None) -> None:
+        name = logged_request_id(self.environ)
+        log.error("%s: %s", self._where(), what, exc_info=error or False, request_id=name)
 
     def _where(self) -> str:
         return f"{self._request.method} {self._request.request_target[:200]!r}"

@@ -36,6 +36,20 @@ class RequestIds:
         environ[OWN_KEY] = name
 
 
+def request_id(environ: Environ) -> str:
+    """The name that `environ`'s request was given; "" for none, or when the application put there what is no name."""
+    return _checked(environ.get(OWN_KEY))
+
+
+def logged_request_id(environ: Environ) -> str:
+    """The same for a log, where the name that a proxy gave is of use too, though nobody asked for names here."""
+    return request_id(environ) or _checked(environ.get(KEY))
+
+
+def _checked(name: object) -> str:
+    return name if isinstance(name, str) and PATTERN.fullmatch(name) is not None else ""
+
+
 def answer_request_id(application: WSGIApplication) -> WSGIApplication:
     """`application`, whose answers tell the name of their request; one that the application set itself stays."""
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import re
+import select
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from talking import GET, Talk
 
 import ropewalk
 from ropewalk.wsgi.request_id import RequestIds, answer_request_id
@@ -101,6 +104,108 @@ def test_without_the_setting_there_is_none(ask: Ask) -> None:
 
 def test_an_applications_own_field_stays(ask: Ask) -> None:
     assert ask("/own", name="theirs", request_id="answer")[0] == "own"
+
+
+def own_answer(talk: Talk, request: bytes, application: Any = application, **settings: Any) -> tuple[bytes, bytes]:
+    """Status and request id of the last answer to `request`, which the server itself makes."""
+    answer = talk.ask(application, request, **{"request_id": "answer", **settings}).rpartition(b"HTTP/1.1 ")[2]
+    names = re.findall(rb"\r\nX-Request-ID: ([^\r]*)\r\n", answer)
+    assert len(names) <= 1
+    return answer[:3], (names or [b""])[0]
+
+
+HEAD = b"Host: x\r\nX-Request-ID: theirs\r\nConnection: close\r\n"
+
+
+def fails(environ: dict[str, Any], start_response: Any) -> Any:
+    raise ValueError("wrong")
+
+
+def spoils(environ: dict[str, Any], start_response: Any) -> Any:
+    environ["ropewalk.request_id"] = "a\r\nSet-Cookie: b"
+    raise ValueError("wrong")
+
+
+@pytest.mark.parametrize(
+    ("request_octets", "status_code"),
+    [
+        (b"POST / HTTP/1.1\r\nContent-Length: 11\r\n" + HEAD + b"\r\n", b"413"),
+        (b"GET https://x/ HTTP/1.1\r\n" + HEAD + b"\r\n", b"421"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HEAD + b"\r\nnonsense\r\n", b"400"),
+    ],
+)
+def test_a_refusal_of_a_request_whose_head_was_read_tells_it(
+    talk: Talk, request_octets: bytes, status_code: bytes
+) -> None:
+    assert own_answer(talk, request_octets, limit_request_body=10) == (status_code, b"theirs")
+    status, name = own_answer(talk, request_octets, limit_request_body=10, forwarded_allow_ips="192.0.2.1")
+    assert status == status_code
+    assert re.fullmatch(rb"[0-9a-f]{24}", name)
+    assert own_answer(talk, request_octets, limit_request_body=10, request_id="environ") == (status_code, b"")
+
+
+def test_a_refusal_of_what_is_no_head_has_none(talk: Talk) -> None:
+    assert own_answer(talk, b"nonsense\r\n\r\n") == (b"400", b"")
+
+
+def test_the_answer_to_an_exception_tells_it_and_so_does_the_log(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
+    assert own_answer(talk, b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n", fails) == (b"500", b"theirs")
+    assert "[ERROR] GET '/a': the application raised ValueError (request id theirs)\nTrace" in capfd.readouterr().err
+    assert own_answer(talk, GET, fails, request_id="environ") == (b"500", b"")
+
+
+def test_the_log_has_a_proxys_name_where_nobody_asked_for_names(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
+    assert own_answer(talk, b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n", fails, request_id="off") == (b"500", b"")
+    assert "ValueError (request id theirs)\n" in capfd.readouterr().err
+
+
+def test_what_an_application_put_in_its_place_is_not_told(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
+    assert own_answer(talk, GET, spoils) == (b"500", b"")
+    assert "Set-Cookie" not in capfd.readouterr().err
+
+
+def test_an_answer_in_the_place_of_a_slow_application_tells_it(talk: Talk) -> None:
+    is_inside, go_on = threading.Event(), threading.Event()
+
+    def slow(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        is_inside.set()
+        assert go_on.wait(20)
+        start_response("200 OK", [])
+        return []
+
+    server = talk.serve(slow, request_id="answer")
+    client = talk.connect(server)
+    client.send(b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n")
+    assert is_inside.wait(20)
+    [(thread, description, since)] = server._service.running()
+    assert description == "GET '/a' (request id theirs)"
+    assert server._service.time_out(thread, since)
+    answer = client.read_all()
+    go_on.set()
+    assert answer.startswith(b"HTTP/1.1 504 ")
+    assert b"\r\nX-Request-ID: theirs\r\n" in answer
+
+
+def test_a_request_that_may_not_wait_is_refused_with_it(talk: Talk) -> None:
+    go_on, inside = threading.Event(), threading.Semaphore(0)
+
+    def slow(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        inside.release()
+        assert go_on.wait(20)
+        start_response("200 OK", [])
+        return []
+
+    server = talk.serve(slow, request_id="answer", threads=1, limit_waiting=1)
+    clients = [talk.connect(server) for _ in range(3)]
+    clients[0].send(GET)
+    assert inside.acquire(timeout=20)
+    for number in (1, 2):
+        clients[number].send(b"GET / HTTP/1.1\r\n" + HEAD.replace(b"theirs", b"number-%d" % number) + b"\r\n")
+    ready, _, _ = select.select([client.sock for client in clients], [], [], 20)  # whichever came second
+    answer = next(client for client in clients if client.sock in ready).read_all()
+    go_on.set()
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert re.search(rb"\r\nX-Request-ID: number-[12]\r\n", answer)
 
 
 def test_exc_info_is_passed_on() -> None:
