@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from time import monotonic
 from typing import Any, NamedTuple, TextIO
 from wsgiref.types import WSGIApplication
@@ -29,6 +30,7 @@ from ropewalk.net.connection import Connection
 from ropewalk.net.opening import Opening
 from ropewalk.net.states import State
 from ropewalk.net.terms import Terms
+from ropewalk.net.timed import TimedConnection
 from ropewalk.net.tls import Certificate, TlsContext, TlsTerms
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.format import AccessRecord
@@ -89,8 +91,13 @@ class Service:
         self._own_fields = OwnFields(settings.server_header, tells_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
+        self._queue_timeout = settings.queue_timeout or inf
+        self._connection = TimedConnection if settings.queue_timeout else Connection
         self._pool = Pool(
-            threads=settings.threads, run=self._run, overflow=self._overflow, max_waiting=settings.limit_waiting
+            threads=settings.threads,
+            run=self._run_in_time if settings.queue_timeout else self._run,
+            overflow=self._overflow,
+            max_waiting=settings.limit_waiting,
         )
         self._proxy_protocol = settings.proxy_protocol
         self._proxies = TrustedNetworks(settings.proxy_allow_from)
@@ -226,12 +233,15 @@ class Service:
                 sock.close()
                 return
             opening = Opening(sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls)
-            connection = Connection(sock, peer, self._terms, listener, opening)  # its own context comes with `_opened`
+            connection = self._connection(
+                sock, peer, self._terms, listener, opening
+            )  # its own context comes with `_opened`
         else:
-            connection = Connection(sock, peer, self._terms, connection_environ(listener, peer, self._trusted))
+            context = connection_environ(listener, peer, self._trusted)
+            connection = self._connection(sock, peer, self._terms, context)
         self._pool.items[connection.fd] = connection
         if len(self._pool.items) > self._max_connections:
-            self._overflow(connection)
+            self._shed(connection, "connections")
         else:
             self._pool.queue(connection)
 
@@ -265,8 +275,8 @@ class Service:
         if self._request_ids is not None:
             self._request_ids.assign(environ, is_trusted=trusted is not None)
         began = monotonic()
-        if trusted is not None and "HTTP_X_REQUEST_START" in environ:
-            self._count_queued(environ)
+        if trusted is not None and "HTTP_X_REQUEST_START" in environ and self._is_late(connection, environ):
+            return False
         if self._access_log is None:
             connection.on_sent = self._on_sent
             is_answered = exchange.run(self._application)
@@ -280,8 +290,34 @@ class Service:
             self._metrics.ran(exchange.thread, answer.status_code, monotonic() - began)
         return is_answered
 
+    def _run_in_time(self, item: Item) -> bool:
+        """In the place of `_run` where `--queue-timeout` is set."""
+        connection: TimedConnection = item  # type: ignore[assignment]  # as above, and all of them are timed
+        if monotonic() - connection.whole_since > self._queue_timeout:
+            self._shed(connection, "queue-timeout")
+            return False
+        return self._run(item)
+
+    def _is_late(self, connection: Connection, environ: Environ) -> bool:
+        """Count how long the request has waited since the proxy passed it on; shed it if that is too long."""
+        seconds = queue_seconds(environ["HTTP_X_REQUEST_START"], time.time())
+        if seconds is None:
+            return False
+        self._metrics.queued(seconds)
+        environ["ropewalk.queue_seconds"] = seconds
+        if seconds <= self._queue_timeout or not isinstance(connection, TimedConnection):
+            return False
+        if seconds - connection.content_seconds <= self._queue_timeout:
+            return False
+        self._shed(connection, "queue-timeout")
+        return True
+
     def _overflow(self, item: Item) -> None:
-        connection: Connection = item  # type: ignore[assignment]
+        self._shed(item, "waiting")  # type: ignore[arg-type]  # only connections are received from
+
+    def _shed(self, connection: Connection, reason: str) -> None:
+        """Refuse to serve: at once, and with an answer where one could be read."""
+        self._metrics.shed(reason)
         if connection.state is State.OPENING:
             connection.close()  # before the handshake no answer could be read
             return
@@ -310,12 +346,6 @@ class Service:
             ],
         }
 
-    def _count_queued(self, environ: Environ) -> None:
-        seconds = queue_seconds(environ["HTTP_X_REQUEST_START"], time.time())
-        if seconds is not None:
-            self._metrics.queued(seconds)
-            environ["ropewalk.queue_seconds"] = seconds
-
     def _refused(self, connection: Connection, status_code: int) -> str:
         """Count and log an answer that the server itself makes, and return its field lines."""
         self._metrics.refused(status_code)
@@ -324,7 +354,8 @@ class Service:
         environ = self._refused_environ(connection)
         if self._access_log is not None:
             status = f"{status_code} {reason_phrase(status_code)}"
-            self._access_log.write(AccessRecord(environ, status, [], 0, 0.0, True))
+            queue = environ.get("ropewalk.queue_seconds")
+            self._access_log.write(AccessRecord(environ, status, [], 0, 0.0, True, queue=queue))
         return self._own_fields.of_own_answer(environ)
 
     def _log_sent(self, exchange: Exchange, times: Times, connection: Connection, is_complete: bool) -> None:

@@ -205,6 +205,16 @@ class Settings:
         metavar="SECONDS",
         help="how long the application may take for a request before its worker is replaced (0: for ever)",
     )
+    queue_timeout: float = declare(
+        0.0,
+        read=kinds.seconds(0.01, DAY, zero="no limit"),
+        section=TIMES,
+        flags=("--queue-timeout",),
+        metavar="SECONDS",
+        help="how long a request may have waited for the application, here or since a trusted proxy's X-Request-Start, "
+        "to be run at all; then 503 with Retry-After (0: as long as it takes)",
+        reason="how long its clients wait, an application's operator has to know.",
+    )
     graceful_timeout: float = declare(
         30.0,
         read=kinds.seconds(0, DAY),

@@ -25,7 +25,7 @@ LEAST_SHOWN, MOST_SHOWN = -11, 7
 """The buckets that are told apart end at 2 ** -11 s (0.49 ms), and double up to 2 ** 7 s (128 s)."""
 
 MAX_QUEUED_SECONDS = 3600.0
-"""A request that seems to have waited longer comes from a clock that is wrong."""
+"""A request that seems to have waited longer, or to come from further in the future, comes from a wrong clock."""
 
 Counted = dict[str, Any]
 """Numbers by name, or more such tables: what `total` adds up."""
@@ -40,7 +40,7 @@ class Sent(Protocol):
 class _Counts:
     """Of one thread."""
 
-    __slots__ = ("cut", "octets", "queued", "queued_seconds", "refused", "runs", "seconds")
+    __slots__ = ("cut", "octets", "queued", "queued_seconds", "refused", "runs", "seconds", "shed")
 
     def __init__(self) -> None:
         self.runs = [0] * (6 * BUCKETS)  # by class of status and bucket of duration
@@ -50,6 +50,7 @@ class _Counts:
         self.octets = 0
         self.cut = 0
         self.refused: dict[int, int] = {}
+        self.shed: dict[str, int] = {}
 
 
 class Metrics:
@@ -89,6 +90,11 @@ class Metrics:
         refused = self._own().refused
         refused[status_code] = refused.get(status_code, 0) + 1
 
+    def shed(self, reason: str) -> None:
+        """A request, or a connection, was turned away for overload."""
+        shed = self._own().shed
+        shed[reason] = shed.get(reason, 0) + 1
+
     def counters(self) -> Counted:
         """Everything counted so far, by name."""
         every = list(self._by_thread.values())
@@ -104,6 +110,7 @@ class Metrics:
             "octets_sent": sum(counts.octets for counts in every),
             "cut": sum(counts.cut for counts in every),
             "refused": total({str(code): n for code, n in dict(counts.refused).items()} for counts in every),
+            "shed": total(dict(counts.shed) for counts in every),
         }
 
     def _own(self) -> _Counts:
@@ -155,7 +162,7 @@ def queue_seconds(request_start: str, now: float) -> float | None:
     """How long ago `X-Request-Start` was (`now` is `time.time()`); None when it does not tell.
 
     nginx writes `t=` and seconds with milliseconds, others milliseconds or microseconds without a point: a number that
-    large can only be one of them.
+    large can only be one of them. A start in the future is of a clock that is ahead: then it was just now.
     """
     try:
         start = float(request_start.removeprefix("t="))
@@ -166,6 +173,4 @@ def queue_seconds(request_start: str, now: float) -> float | None:
     elif start > 1e11:
         start /= 1e3
     seconds = now - start
-    if -1.0 < seconds < 0.0:
-        return 0.0  # two clocks, or one that is told in milliseconds
-    return seconds if 0.0 <= seconds <= MAX_QUEUED_SECONDS else None
+    return max(0.0, seconds) if abs(seconds) <= MAX_QUEUED_SECONDS else None

@@ -33,6 +33,12 @@ def _lines(status: Mapping[str, Any]) -> Iterator[str]:
         _by("status", totals.get("refused", {})),
     )
     yield from _family(
+        "ropewalk_shed_total",
+        "counter",
+        "Turned away for overload: too many connections, too many waiting, or one that waited too long.",
+        _by("reason", totals.get("shed", {})),
+    )
+    yield from _family(
         "ropewalk_request_duration_seconds",
         "histogram",
         "From the start of the application to the end of its answer.",

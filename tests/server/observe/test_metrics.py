@@ -81,6 +81,13 @@ def test_an_answer_that_was_cut_counts_what_was_sent() -> None:
     assert (metrics.counters()["octets_sent"], metrics.counters()["cut"]) == (107, 1)
 
 
+def test_what_is_shed_is_counted_by_reason() -> None:
+    metrics = Metrics()
+    for reason in ("waiting", "queue-timeout", "waiting"):
+        metrics.shed(reason)
+    assert metrics.counters()["shed"] == {"waiting": 2, "queue-timeout": 1}
+
+
 def test_tables_add_up_name_by_name() -> None:
     assert total([{}, {"a": 1, "t": {"x": 1}}, {"a": 2, "t": {"x": 1, "y": 0.5}}]) == {"a": 3, "t": {"x": 2, "y": 0.5}}
     assert total([]) == {}
@@ -102,7 +109,8 @@ def test_a_quantile_is_the_end_of_its_bucket() -> None:
         ("1789999999750", 0.25),
         ("1789999999750000", 0.25),
         ("t=1790000000.200", 0.0),
-        ("t=1790000002.000", None),
+        ("t=1790000002.000", 0.0),
+        ("t=1790003601.000", None),
         ("t=1780000000", None),
         ("t=", None),
         ("yesterday", None),

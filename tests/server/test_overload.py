@@ -1,0 +1,124 @@
+"""Requests that waited longer than anybody still waits for them: turned away at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from talking import GET, Talk
+
+import ropewalk
+
+WaitFor = Callable[[Callable[[], object], str], None]
+LATE = 600.0
+LIMIT = 60.0
+
+
+class Application:
+    """Counts its calls; `/hold` keeps its thread until `go_on`."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.go_on = threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        self.paths.append(environ["PATH_INFO"])
+        if environ["PATH_INFO"] == "/hold":
+            assert self.go_on.wait(20)
+        start_response("200 OK", [])
+        return [b"served"]
+
+
+def get(path: str = "/", **fields: str) -> bytes:
+    lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
+    return f"GET {path} HTTP/1.1\r\nHost: x\r\n{lines}Connection: close\r\n\r\n".encode()
+
+
+def ago(seconds: float) -> str:
+    return f"t={time.time() - seconds:.3f}"
+
+
+def counters(server: ropewalk.Server) -> dict[str, Any]:
+    counted: dict[str, Any] = server._service.look()["counters"]
+    return counted
+
+
+def test_a_request_that_waited_too_long_is_shed_without_the_application(talk: Talk) -> None:
+    application = Application()
+    server = talk.serve(application, queue_timeout=LIMIT)
+    client = talk.connect(server)
+    client.send(get(X_Request_Start=ago(LATE)))
+    answer = client.read_all()
+    assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert b"\r\nRetry-After: 1\r\n" in answer
+    assert application.paths == []
+    assert counters(server)["shed"] == {"queue-timeout": 1}
+    assert counters(server)["refused"] == {"503": 1}
+    assert sum(counters(server)["queue"]["buckets"].values()) == 1
+
+
+@pytest.mark.parametrize("start", [0, -30, -1e6, 1e6, "soon", "t=", "nan", "-inf", "1e999", ""])
+def test_one_that_did_not_or_whose_start_is_nonsense_is_served(talk: Talk, start: float | str) -> None:
+    value = start if isinstance(start, str) else ago(start)
+    assert talk.ask(Application(), get(X_Request_Start=value), queue_timeout=LIMIT).endswith(b"served")
+
+
+def test_what_others_than_a_trusted_proxy_say_of_the_start_is_ignored(talk: Talk) -> None:
+    request = get(X_Request_Start=ago(LATE))
+    answer = talk.ask(Application(), request, queue_timeout=LIMIT, forwarded_allow_ips="192.0.2.1")
+    assert answer.endswith(b"served")
+
+
+def test_without_the_setting_nothing_is_shed(talk: Talk) -> None:
+    assert talk.ask(Application(), get(X_Request_Start=ago(LATE))).endswith(b"served")
+
+
+@pytest.mark.parametrize("opens", [False, True])
+def test_what_waited_for_a_thread_of_ours_is_shed_too(talk: Talk, wait_for: WaitFor, opens: bool) -> None:
+    """Also on a connection that opens with something else first, here the header of the PROXY protocol."""
+    application = Application()
+    settings: dict[str, Any] = {"proxy_protocol": "v1"} if opens else {}
+    opening = b"PROXY UNKNOWN\r\n" if opens else b""
+    server = talk.serve(application, threads=1, queue_timeout=0.05, **settings)
+    holding, waiting = talk.connect(server), talk.connect(server)
+    holding.send(opening + get("/hold"))
+    wait_for(lambda: application.paths, "the first request")
+    waiting.send(opening + GET)
+    wait_for(lambda: server._service._pool.waiting, "the second request")
+    [item] = server._service._pool._whole
+    wait_for(lambda: time.monotonic() - item.whole_since > 0.05, "its time")  # type: ignore[attr-defined]
+    application.go_on.set()
+    assert waiting.read_all().startswith(b"HTTP/1.1 503 ")
+    assert holding.read_all().endswith(b"served")
+    assert application.paths == ["/hold"]
+    assert counters(server)["shed"] == {"queue-timeout": 1}
+
+
+def test_a_next_request_of_the_connection_has_a_time_of_its_own(talk: Talk) -> None:
+    server = talk.serve(Application(), queue_timeout=LIMIT)
+    client = talk.connect(server)
+    request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    client.send(request * 3)
+    assert [client.read_answer()[1] for _ in range(3)] == [b"served"] * 3
+
+
+@pytest.mark.parametrize(("before", "status"), [(0.0, b"200"), (5.0, b"503")])
+def test_the_time_of_an_upload_is_no_waiting(talk: Talk, wait_for: WaitFor, before: float, status: bytes) -> None:
+    client = talk.connect(talk.serve(Application(), queue_timeout=2.0))
+    start = time.time()
+    fields = f"X-Request-Start: {ago(before)}\r\nContent-Length: 4\r\nConnection: close\r\n"
+    client.send(f"POST / HTTP/1.1\r\nHost: x\r\n{fields}\r\nha".encode())
+    wait_for(lambda: time.time() - start > 2.1, "more than the limit")
+    client.send(b"lf")
+    assert client.read_all()[9:12] == status
+
+
+def test_other_overload_is_counted_by_its_reason(talk: Talk, wait_for: WaitFor) -> None:
+    server = talk.serve(Application(), limit_connections=2)  # the listener is one of those
+    talk.connect(server)
+    wait_for(lambda: len(server._service._pool.items) == 2, "a connection")
+    assert talk.connect(server).read_all().startswith(b"HTTP/1.1 503 ")
+    assert counters(server)["shed"] == {"connections": 1}
