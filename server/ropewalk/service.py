@@ -12,8 +12,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
 from math import inf
 from time import monotonic
 from typing import Any, NamedTuple, TextIO
@@ -24,7 +22,7 @@ from ropewalk.errors import ConfigError, ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.forwarded import TrustedNetworks
 from ropewalk.http.head import HTTP_11, HeadLimits
-from ropewalk.http.status import reason_phrase
+from ropewalk.logbook import Logbook
 from ropewalk.net.acceptor import LISTENING, Acceptor
 from ropewalk.net.connection import Connection
 from ropewalk.net.opening import Opening
@@ -33,7 +31,6 @@ from ropewalk.net.terms import Terms
 from ropewalk.net.timed import TimedConnection
 from ropewalk.net.tls import Certificate, TlsContext, TlsTerms
 from ropewalk.observe.access import AccessLog
-from ropewalk.observe.format import AccessRecord
 from ropewalk.observe.log import get_logger
 from ropewalk.observe.metrics import Metrics, queue_seconds
 from ropewalk.threads.pool import Item, Pool
@@ -57,15 +54,6 @@ class Drained(NamedTuple):
     aborted: int
 
 
-@dataclass(slots=True)
-class Times:
-    """Where the time of a request went: for the access log."""
-
-    began: float  # monotonic: of the application
-    queue: float | None  # seconds
-    application: float | None = None  # seconds, once it is done; an answer may be out before
-
-
 class Service:
     """Serves `application` on `listeners`, which stay the caller's to close."""
 
@@ -85,14 +73,15 @@ class Service:
         self._tls = tls if tls is not None else tls_context(settings)
         self._application = answer_request_id(application) if settings.request_id == "answer" else application
         self._request_ids = RequestIds() if settings.request_id != "off" else None
-        self._access_log = access_log
         self._metrics = Metrics()
+        self._logbook = None if access_log is None else Logbook(access_log, self._metrics)
         self._on_sent = self._metrics.sent  # bound once
         self._own_fields = OwnFields(settings.server_header, tells_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
         self._queue_timeout = settings.queue_timeout or inf
-        self._connection = TimedConnection if settings.queue_timeout else Connection
+        is_timed = bool(settings.queue_timeout) or access_log is not None
+        self._connection = TimedConnection if is_timed else Connection
         self._pool = Pool(
             threads=settings.threads,
             run=self._run_in_time if settings.queue_timeout else self._run,
@@ -233,9 +222,8 @@ class Service:
                 sock.close()
                 return
             opening = Opening(sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls)
-            connection = self._connection(
-                sock, peer, self._terms, listener, opening
-            )  # its own context comes with `_opened`
+            # Its own context comes with `_opened`.
+            connection = self._connection(sock, peer, self._terms, listener, opening)
         else:
             context = connection_environ(listener, peer, self._trusted)
             connection = self._connection(sock, peer, self._terms, context)
@@ -277,14 +265,11 @@ class Service:
         began = monotonic()
         if trusted is not None and "HTTP_X_REQUEST_START" in environ and self._is_late(connection, environ):
             return False
-        if self._access_log is None:
+        if self._logbook is None:
             connection.on_sent = self._on_sent
             is_answered = exchange.run(self._application)
         else:
-            times = Times(began, environ.get("ropewalk.queue_seconds"))
-            connection.on_sent = partial(self._log_sent, exchange, times)
-            is_answered = exchange.run(self._application)
-            times.application = monotonic() - began
+            is_answered = self._logbook.run(connection, exchange, self._application, began)
         answer = exchange.head
         if answer is not None and not connection.is_refused:
             self._metrics.ran(exchange.thread, answer.status_code, monotonic() - began)
@@ -349,30 +334,12 @@ class Service:
     def _refused(self, connection: Connection, status_code: int) -> str:
         """Count and log an answer that the server itself makes, and return its field lines."""
         self._metrics.refused(status_code)
-        if self._access_log is None and self._request_ids is None:
+        if self._logbook is None and self._request_ids is None:
             return self._own_fields.of_own_answer({})
         environ = self._refused_environ(connection)
-        if self._access_log is not None:
-            status = f"{status_code} {reason_phrase(status_code)}"
-            queue = environ.get("ropewalk.queue_seconds")
-            self._access_log.write(AccessRecord(environ, status, [], 0, 0.0, True, queue=queue))
+        if self._logbook is not None:
+            self._logbook.refused(connection, environ, status_code)
         return self._own_fields.of_own_answer(environ)
-
-    def _log_sent(self, exchange: Exchange, times: Times, connection: Connection, is_complete: bool) -> None:
-        assert self._access_log is not None
-        self._metrics.sent(connection, is_complete)
-        head = exchange.head
-        record = AccessRecord(
-            environ=exchange.environ,
-            status=head.status if head is not None else "500 Internal Server Error",
-            headers=head.headers if head is not None else [],
-            body_bytes=max(0, connection.sent_octets - exchange.head_octets),
-            seconds=monotonic() - times.began,
-            complete=is_complete,
-            queue=times.queue,
-            application=times.application,
-        )
-        self._access_log.write(record)
 
     def _refused_environ(self, connection: Connection) -> Environ:
         """What is known of a request that the application does not answer."""

@@ -39,6 +39,17 @@ class AccessRecord:
     """Seconds between the proxy in front and the application, where a trusted one tells."""
     application: float | None = None
     """Seconds of `seconds` in which the application ran; the rest is waiting to be sent, and sending."""
+    receiving: float | None = None
+    """Seconds from the first octet of the request to the last one."""
+    waiting: float | None = None
+    """Seconds from then until the application began: for a thread."""
+    received_octets: int | None = None
+    """Of the request: its head, its content and the framing of that."""
+
+    @property
+    def sending(self) -> float | None:
+        """Seconds of `seconds` in which the answer waited to be sent, and was sent."""
+        return None if self.application is None else max(0.0, self.seconds - self.application)
 
 
 Line = Callable[[AccessRecord], str]
@@ -69,6 +80,11 @@ _FRAGMENTS = {
 }
 """Apache httpd's letters as gunicorn has them; T, M, D and L are the duration in seconds, milliseconds,
 microseconds, and seconds with decimals."""
+
+_FRAGMENTS |= {
+    name: f"seconds(record.{name})" for name in ("receiving", "queue", "waiting", "application", "sending")
+} | {"received": "text(record.received_octets)", "id": "text(get('ropewalk.request_id') or get('HTTP_X_REQUEST_ID'))"}
+"""Our own, as the keys of the lines of JSON are named."""
 
 LETTERS = " ".join(f"%({letter})s" for letter in _FRAGMENTS) + " %({name}i)s %({name}o)s %({name}e)s"
 
@@ -136,6 +152,10 @@ def _text(value: object) -> str:
     return printable(str(value)) if value not in (None, "") else "-"
 
 
+def _seconds(duration: float | None) -> str:
+    return "-" if duration is None else f"{duration:.6f}"
+
+
 def _field(headers: list[tuple[str, str]], name: str) -> str:
     return printable(", ".join(value for key, value in headers if key.lower() == name)) or "-"
 
@@ -179,6 +199,7 @@ class _Clock:
 _NAMES: Mapping[str, Any] = {
     "__builtins__": {"int": int},
     "text": _text,
+    "seconds": _seconds,
     "field": _field,
     "printable": printable,
     "request_line": _request_line,

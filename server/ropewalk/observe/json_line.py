@@ -42,11 +42,17 @@ def json_line(record: AccessRecord) -> str:
         line["request_id"] = str(get("HTTP_X_REQUEST_ID"))
     line["status"] = int(record.status[:3])
     line["bytes"] = record.body_bytes
-    if record.queue is not None:
-        line["queue"] = round(record.queue, 6)
-    if record.application is not None:
-        line["application"] = round(record.application, 6)
-        line["sending"] = round(max(0.0, record.seconds - record.application), 6)
+    if record.received_octets is not None:
+        line["received"] = record.received_octets
+    for name, seconds in (
+        ("receiving", record.receiving),
+        ("queue", record.queue),
+        ("waiting", record.waiting),
+        ("application", record.application),
+        ("sending", record.sending),
+    ):
+        if seconds is not None:
+            line[name] = round(seconds, 6)
     line["seconds"] = round(record.seconds, 6)
     if not record.complete:
         line["cut"] = True
