@@ -11,34 +11,32 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
-import sys
 import time
 from typing import Any
 
 from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
+from ropewalk.process.account import Account
 from ropewalk.process.backoff import Backoff
-from ropewalk.process.channel import Channel
+from ropewalk.process.crew import Crew
+from ropewalk.process.forking import Forking
 from ropewalk.process.notify import Notifier
 from ropewalk.process.office import Office
 from ropewalk.process.options import ProcessOptions
-from ropewalk.process.recycling import resident_octets
-from ropewalk.process.reports import BootFailed, Farewell, Ready, ReplaceMe, Report, ReportReader
-from ropewalk.process.signals import MASTER_SIGNALS, SignalInbox, blocked_signals, name_of
+from ropewalk.process.reports import BootFailed, Farewell, Ready, ReplaceMe, Report
+from ropewalk.process.signals import MASTER_SIGNALS, SignalInbox, name_of
 from ropewalk.process.states import (
     CHANGING_STATES,
     ENDING_STATES,
     KEEPING_STATES,
     KEPT_STATES,
     MASTER_MOVES,
-    SERVING_STATES,
     MasterState,
     WorkerState,
     move,
 )
 from ropewalk.process.view import WorkerView
-from ropewalk.process.worker import BOOT_FAILED_STATUS, Program, leave, reopen_logs, run_worker
+from ropewalk.process.worker import BOOT_FAILED_STATUS, Program, reopen_logs
 
 SHORT_LIFE_SECONDS = 1.0
 """A worker that dies sooner after it was ready is taken for one that cannot live."""
@@ -63,12 +61,7 @@ class Master:
         self._program = program
         self._office = office or Office()
         self._office.chief = self
-        self._began = time.monotonic()
-        self._was_complete = False
-        """Once every worker that was asked for has been ready."""
-        self._last_failure = ""
-        """Of the last reload, until one succeeds."""
-        self._events = {"forked": 0, "died": 0, "replaced": 0, "killed": 0, "reloads": 0, "failed_reloads": 0}
+        self._account = Account()
         self._options = options
         self._target = options.workers
         self._before_reload = (program, options, options.workers)
@@ -83,8 +76,7 @@ class Master:
         self._leave_deadline: float | None = None
         """Monotonic; when what is LEAVING begins to drain."""
         self._state = MasterState.SERVING
-        self._views: dict[int, WorkerView] = {}
-        """By process id, from the fork until the worker is reaped."""
+        self._crew = Crew()
         self._backoff = Backoff()
         self._has_served = False
         self._boot_failure = ""
@@ -95,9 +87,9 @@ class Master:
     def run(self) -> None:
         """Serve until told to end. Raises BootError; in a worker, SystemExit."""
         self._inbox = SignalInbox(MASTER_SIGNALS)
-        self._lifeline, self._lifeline_kept_open = os.pipe()
+        self._forking = Forking(self._abandon)
         self._regulate()
-        while self._views or (self._state in KEEPING_STATES and not self._boot_failure):
+        while self._crew or (self._state in KEEPING_STATES and not self._boot_failure):
             ready = self._wait()
             self._take_reports()
             self._office.attend(ready)
@@ -110,8 +102,7 @@ class Master:
             self._show_life()
         self._office.abandon()
         self._inbox.close()
-        os.close(self._lifeline)
-        os.close(self._lifeline_kept_open)
+        self._forking.close()
         if self._boot_failure and not self._has_served and self._state in KEEPING_STATES:
             raise BootError(self._boot_failure)
 
@@ -120,7 +111,7 @@ class Master:
     def _wait(self) -> set[int]:
         poll = select.poll()
         poll.register(self._inbox, select.POLLIN)
-        for view in self._views.values():
+        for view in self._crew:
             if view.reports.is_open:
                 poll.register(view.reports, select.POLLIN)
             if view.channel is not None and view.channel.is_open:
@@ -133,7 +124,7 @@ class Master:
 
     def _seconds_to_act(self) -> float | None:
         now = time.monotonic()
-        moments = [max(0.0, view.kill_deadline - now) for view in self._views.values() if view.kill_deadline]
+        moments = [max(0.0, view.kill_deadline - now) for view in self._crew if view.kill_deadline]
         if self._lacks_workers():
             moments.append(self._backoff.wait(now))
         if self._leave_deadline is not None:
@@ -167,7 +158,7 @@ class Master:
                     self._log.warning("%s has no effect yet", name_of(number))
 
     def _take_reports(self) -> None:
-        for view in self._views.values():
+        for view in self._crew:
             for report in view.reports.read():
                 self._take_report(view, report)
 
@@ -191,12 +182,12 @@ class Master:
                 view.counters = counters
             case ReplaceMe(reason, is_fault) if view.state in (WorkerState.READY, WorkerState.OUTDATED):
                 view.move(WorkerState.CONDEMNED)
-                self._events["replaced"] += 1
+                self._account.events["replaced"] += 1
                 tell = self._log.warning if is_fault else self._log.info
                 tell("Worker (pid: %d) is being replaced: %s", view.pid, reason)
 
     def _reap(self) -> None:
-        for view in list(self._views.values()):
+        for view in self._crew:
             was = view.state
             status = view.reap()
             if status is None:
@@ -204,18 +195,15 @@ class Master:
             for report in view.reports.read():  # what it said last
                 if isinstance(report, BootFailed | Farewell):
                     self._take_report(view, report)
-            view.reports.close()
-            if view.channel is not None:
-                view.channel.close()
+            self._crew.remove(view)
             self._office.forget(view)
             self._office.count_gone(view.counters)
-            del self._views[view.pid]
             if was not in ENDING_STATES:
                 self._mourn(view, was, status)
 
     def _mourn(self, view: WorkerView, was: WorkerState, status: int) -> None:
         """A worker ended that was not told to."""
-        self._events["died"] += 1
+        self._account.events["died"] += 1
         now = time.monotonic()
         how = _how_it_ended(status)
         if view.ready_since is not None and now - view.ready_since >= SHORT_LIFE_SECONDS:
@@ -244,24 +232,14 @@ class Master:
         while self._lacks_workers() and not self._backoff.wait(now):
             if not self._fork():
                 break
-        serving = [view for view in self._views.values() if view.state in SERVING_STATES]
-        serving.sort(key=lambda view: (_LAST_TO_GO.index(view.state), view.started))
-        for view in serving[: max(0, len(serving) - self._target)]:
+        for view in self._crew.superfluous(self._target):
             view.drain(now, self._options.graceful_timeout)
-        if sum(view.state is WorkerState.READY for view in self._views.values()) >= self._target:
-            for view in self._views.values():
-                if view.state is WorkerState.STALE:
-                    view.drain(now, self._options.graceful_timeout)
 
     def _lacks_workers(self) -> bool:
         """Whether one is to be forked, now or when the back-off is over."""
         if self._state not in KEEPING_STATES or (self._boot_failure and not self._has_served):
             return False
-        states = [view.state for view in self._views.values()]
-        is_none_missing = sum(state in SERVING_STATES for state in states) >= self._target
-        if WorkerState.BOOTING in states and (WorkerState.OUTDATED in states or is_none_missing):
-            return False  # one after another: the machine need not have room for all of them twice
-        return sum(state in KEPT_STATES for state in states) < self._target
+        return self._crew.lacks(self._target)
 
     def _want_workers(self, number: int) -> None:
         if self._state in KEEPING_STATES:
@@ -280,9 +258,8 @@ class Master:
         self._leave_deadline = time.monotonic() + delay
         self._notifier.stopping(f"Not ready any more; serving on for {delay:g} s")
         self._log.info("Not ready any more; serving on for %g s", delay)
-        for view in self._views.values():
-            if view.state in SERVING_STATES:
-                view.announce_end()
+        for view in self._crew.serving():
+            view.announce_end()
 
     def _drain_when_left(self) -> None:
         if self._leave_deadline is not None and time.monotonic() >= self._leave_deadline:
@@ -295,7 +272,7 @@ class Master:
         self._state = move(MASTER_MOVES, self._state, MasterState.DRAINING)
         self._notifier.stopping("Finishing what is in flight")
         now = time.monotonic()
-        for view in self._views.values():
+        for view in self._crew:
             if view.state not in ENDING_STATES:
                 view.drain(now, self._options.graceful_timeout)
 
@@ -306,21 +283,21 @@ class Master:
         self._leave_deadline = None
         self._notifier.stopping("Ending")
         now = time.monotonic()
-        for view in self._views.values():
+        for view in self._crew:
             if view.state not in (WorkerState.CLOSING, WorkerState.KILLED):
                 view.close(now)
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()
-        for view in self._views.values():
+        for view in self._crew:
             if view.kill_deadline is not None and now >= view.kill_deadline:
                 self._log.error("Worker (pid: %d) did not end in time and is killed", view.pid)
-                self._events["killed"] += 1
+                self._account.events["killed"] += 1
                 view.kill()
 
     def _tell_counts(self) -> None:
         """Tell how many workers are ready, whenever that or what is wanted has changed."""
-        ready = sum(view.state is WorkerState.READY for view in self._views.values())
+        ready = self._crew.count(WorkerState.READY)
         counts = (self._state, ready, self._target)
         if counts == self._told_counts or self._state not in CHANGING_STATES:
             return
@@ -328,14 +305,13 @@ class Master:
         if ready != self._target:
             self._notifier.status(f"{ready} of {self._target} workers ready")
             return
-        self._was_complete = True
+        self._account.was_complete = True
         text = f"{ready} {'worker' if ready == 1 else 'workers'}"
         if self._state is MasterState.RELOADING:
             self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
             self._told_counts = (self._state, ready, self._target)
             self._log.info("Reloaded: %s", text)
-            self._events["reloads"] += 1
-            self._last_failure = ""
+            self._account.reload_succeeded()
         else:
             self._log.info("Ready: %s", text)
         self._notifier.ready(f"Serving with {text}")
@@ -346,47 +322,46 @@ class Master:
         if not seconds or now < self._next_sign_of_life:
             return
         self._next_sign_of_life = now + seconds / 2
-        heard = (view.heard for view in self._views.values() if view.state in SERVING_STATES)
+        heard = (view.heard for view in self._crew.serving())
         if now - max(heard, default=-seconds) < seconds:
             self._notifier.alive()
 
     # Reload
 
-    def _reload(self) -> None:
-        """Read the settings again and replace every worker, the old ones one by one behind a new one that is ready."""
+    def _reload(self) -> str:
+        """Read the settings again and replace every worker, the old ones one by one behind a new one that is ready.
+
+        Returns why that cannot be, or "" when it has begun.
+        """
         if self._state not in CHANGING_STATES:
-            return
+            return "the server is ending"
         self._notifier.reloading("Reloading")
         try:
             program, options = self._program.reloaded()
         except ConfigError as error:
             self._end_failed_reload(str(error))
-            return
+            return str(error)
         if self._state is MasterState.SERVING:
             self._before_reload = (self._program, self._options, self._target)
             self._state = move(MASTER_MOVES, self._state, MasterState.RELOADING)
         self._program, self._options, self._target = program, options, options.workers
         self._backoff.succeed()
         self._told_details = ""
-        for view in self._views.values():
-            if view.state in _SUPERSEDED:
-                view.move(_SUPERSEDED[view.state])
+        self._crew.supersede()
+        return ""
 
     def _give_reload_up(self, reason: str) -> None:
         """Keep the workers that are left from before, and what they were forked for."""
         self._program, self._options, self._target = self._before_reload
         self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
         self._backoff.succeed()
-        for view in self._views.values():
-            if view.state in _REINSTATED:
-                view.move(_REINSTATED[view.state])
+        self._crew.reinstate()
         self._end_failed_reload(reason)
 
     def _end_failed_reload(self, reason: str) -> None:
         self._log.error("Reload failed, and the workers from before serve on: %s", reason)
-        self._events["failed_reloads"] += 1
-        self._last_failure = reason
-        ready = sum(view.state is WorkerState.READY for view in self._views.values())
+        self._account.reload_failed(reason)
+        ready = self._crew.count(WorkerState.READY)
         self._told_counts = (self._state, ready, self._target)
         # For the service manager a reload is over when what serves is ready, whatever became of it.
         self._notifier.ready(f"Reload failed: {reason}")
@@ -394,7 +369,7 @@ class Master:
     def _reopen_logs(self) -> None:
         reopen_logs(self._program)
         self._logs_opened = time.monotonic()
-        for view in self._views.values():
+        for view in self._crew:
             if view.state is not WorkerState.BOOTING:
                 view.reopen_logs()
 
@@ -402,39 +377,14 @@ class Master:
 
     def status(self) -> dict[str, Any]:
         """How the master and its workers are, in plain tables."""
-        now = time.monotonic()
-        states = [view.state for view in self._views.values()]
-        is_serving = any(state in SERVING_STATES for state in states)
-        return {
-            "pid": os.getpid(),
-            "state": self._state.name.lower(),
-            "ready": self._was_complete and is_serving and self._state in CHANGING_STATES,
-            "uptime": round(now - self._began, 3),
-            "resident": resident_octets(),
-            "target": self._target,
-            "last_reload_failure": self._last_failure,
-            "events": dict(self._events),
-            "workers": [
-                {
-                    "pid": view.pid,
-                    "state": view.state.name.lower(),
-                    "age": round(now - view.started, 3),
-                    "resident": resident_octets(view.pid),
-                }
-                for view in self._views.values()
-            ],
-        }
+        return self._account.status(self._state, self._target, self._crew)
 
     def workers(self) -> list[WorkerView]:
-        return list(self._views.values())
+        return list(self._crew)
 
     def reload(self) -> str:
         """Reload; why that cannot be, or "" when it has begun."""
-        if self._state not in CHANGING_STATES:
-            return "the server is ending"
-        failed = self._events["failed_reloads"]
-        self._reload()
-        return self._last_failure if self._events["failed_reloads"] > failed else ""
+        return self._reload()
 
     def stop(self, *, is_quick: bool) -> None:
         """End as TERM does, or as INT does."""
@@ -453,56 +403,22 @@ class Master:
     # The fork
 
     def _fork(self) -> bool:
-        reading_end, writing_end = os.pipe()
-        channel, workers_end = socket.socketpair()
-        # A child would write out what is buffered here once more.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        with blocked_signals():
-            try:
-                pid = os.fork()
-            except OSError as error:
-                os.close(reading_end)
-                os.close(writing_end)
-                channel.close()
-                workers_end.close()
-                wait = self._backoff.fail(time.monotonic())
-                self._log.error("no worker can be forked: %s; tried again in %.1f s", error.strerror, wait)
-                return False
-            if not pid:
-                os.close(reading_end)
-                channel.close()
-                self._forget_being_the_master()
-        if not pid:
-            leave(run_worker(self._program, self._options, writing_end, self._lifeline, workers_end))
-        os.close(writing_end)
-        workers_end.close()
-        self._events["forked"] += 1
-        view = WorkerView(pid, ReportReader(reading_end), time.monotonic(), channel=Channel(channel))
-        self._views[pid] = view
-        self._log.info("Booting worker with pid: %d", pid)
+        try:
+            view = self._forking.fork(self._program, self._options)
+        except OSError as error:
+            wait = self._backoff.fail(time.monotonic())
+            self._log.error("no worker can be forked: %s; tried again in %.1f s", error.strerror, wait)
+            return False
+        self._crew.add(view)
+        self._account.events["forked"] += 1
+        self._log.info("Booting worker with pid: %d", view.pid)
         return True
 
-    def _forget_being_the_master(self) -> None:
-        """Give up, in the child, what is the master's alone."""
+    def _abandon(self) -> None:
+        """Give up, in a forked child, what is the master's alone."""
         self._inbox.abandon()
-        os.close(self._lifeline_kept_open)
-        for view in self._views.values():
-            view.reports.close()
-            if view.channel is not None:
-                view.channel.close()
-        self._views.clear()
+        self._crew.abandon()
         self._office.abandon()
-
-
-_SUPERSEDED = {WorkerState.READY: WorkerState.OUTDATED, WorkerState.BOOTING: WorkerState.STALE}
-"""What a reload makes of a worker."""
-
-_REINSTATED = {new: old for old, new in _SUPERSEDED.items()}
-"""What giving it up makes of one."""
-
-_LAST_TO_GO = (WorkerState.CONDEMNED, WorkerState.OUTDATED, WorkerState.READY)
-"""In this order workers are drained when more serve than are wanted; the oldest first of each."""
 
 
 def _how_it_ended(status: int) -> str:

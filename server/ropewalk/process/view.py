@@ -78,6 +78,12 @@ class WorkerView:
         self.move(WorkerState.GONE)
         return status
 
+    def release(self) -> None:
+        """Close what leads to it."""
+        self.reports.close()
+        if self.channel is not None:
+            self.channel.close()
+
     def _send(self, number: int) -> None:
         # Not reaped yet, so the process id is still this worker's, ended or not.
         os.kill(self.pid, number)
