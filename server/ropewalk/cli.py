@@ -44,6 +44,7 @@ from ropewalk.process.recycling import Lifetime
 from ropewalk.service import Service, tls_context
 from ropewalk.wsgi.loader import load_application
 from ropewalk.wsgi.static import StaticFiles
+from ropewalk.wsgi.time_limits import TimeLimits
 
 USAGE_STATUS = 2
 
@@ -236,7 +237,7 @@ class WorkerProgram:
         settings = self.settings
         return ProcessOptions(
             workers=settings.workers,
-            timeout=settings.timeout,
+            timeout=TimeLimits(settings.timeout, settings.timeout_for).shortest,
             graceful_timeout=settings.graceful_timeout,
             drain_delay=settings.drain_delay,
             heartbeat=self.heartbeat,

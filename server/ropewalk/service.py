@@ -38,6 +38,7 @@ from ropewalk.wsgi.answer_head import OwnFields
 from ropewalk.wsgi.environ import Environ, TrustedPeers, connection_environ, listener_environ, request_environ
 from ropewalk.wsgi.exchange import Exchange
 from ropewalk.wsgi.request_id import RequestIds, answer_request_id, logged_request_id
+from ropewalk.wsgi.time_limits import TimeLimits
 
 log = get_logger()
 
@@ -79,6 +80,7 @@ class Service:
         self._own_fields = OwnFields(settings.server_header, tells_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
+        self._time_limits = TimeLimits(settings.timeout, settings.timeout_for)
         self._queue_timeout = settings.queue_timeout or inf
         is_timed = bool(settings.queue_timeout) or access_log is not None
         self._connection = TimedConnection if is_timed else Connection
@@ -188,13 +190,22 @@ class Service:
 
         For an answer that is streamed, since when it has made no progress.
         """
-        found = []
+        return [(thread, _describe(connection), since) for thread, connection, since in self._running()]
+
+    def _running(self) -> Iterator[tuple[int, Connection, float]]:
         for worker, item, since in self._pool.running():
             if isinstance(item, Connection):
                 exchange: Exchange | None = item.exchange
                 progress = exchange.progress if exchange is not None else 0.0
-                found.append((worker.thread.ident or 0, _describe(item), max(since, progress)))
-        return found
+                yield worker.thread.ident or 0, item, max(since, progress)
+
+    def timeout_of(self, thread: int, since: float) -> float:
+        """How many seconds that which `thread` has run since then may take; inf if it does not run any more."""
+        for ident, connection, started in self._running():
+            head = connection.head
+            if ident == thread and started == since and head is not None:
+                return self._time_limits.of(head.path)
+        return inf
 
     def time_out(self, thread: int, since: float) -> bool:
         """Answer 504 for the request that `thread` has run since then, and raise in it; False if it was too late.

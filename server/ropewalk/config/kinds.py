@@ -19,6 +19,8 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
+DAY = 86400.0
+
 Reader = Callable[[object], Any]
 
 _INTEGER = re.compile(r"[0-9]{1,18}", re.ASCII)
@@ -213,6 +215,20 @@ def mount(value: object) -> str:
         if equals and directory and prefix.startswith("/"):
             return value
     raise ValueError("must be PREFIX=DIR with a PREFIX that begins with /, as /static/=staticfiles")
+
+
+_TIME = seconds(0.1, DAY, zero="no limit")
+
+
+def time_by_prefix(value: object) -> str:
+    """PREFIX=SECONDS; the prefix is of paths, so it begins with a slash."""
+    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable() or "=" not in value:
+        raise ValueError("must be PREFIX=SECONDS with a PREFIX that begins with /, as /reports/=300")
+    prefix, _, number = value.rpartition("=")
+    try:
+        return f"{prefix.rstrip()}={_TIME(number):g}"
+    except ValueError as error:
+        raise ValueError(f"SECONDS {error}") from None
 
 
 def named_certificate(value: object) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ropewalk.config import kinds
 from ropewalk.config.declare import Setting, declare, settings_of
-from ropewalk.config.kinds import GIB, KIB, MIB
+from ropewalk.config.kinds import DAY, GIB, KIB, MIB
 
 APPLICATION = "Application"
 LISTENING = "Listening"
@@ -25,8 +25,6 @@ SEEING = "Seeing and commanding"
 PROXIES = "Behind a proxy"
 TLS = "TLS"
 COMMANDS = "Instead of serving"
-
-DAY = 86400.0
 
 NEVER_UNLIMITED = "there is no 0 for no limit: a client could fill the memory"
 
@@ -204,6 +202,16 @@ class Settings:
         flags=("-t", "--timeout"),
         metavar="SECONDS",
         help="how long the application may take for a request before its worker is replaced (0: for ever)",
+    )
+    timeout_for: tuple[str, ...] = declare(
+        (),
+        read=kinds.several(kinds.time_by_prefix, allowed="must be PREFIX=SECONDS"),
+        section=TIMES,
+        flags=("--timeout-for",),
+        metavar="PREFIX=SECONDS",
+        is_repeatable=True,
+        help="another --timeout for the paths that begin with this prefix; the longest that fits counts (0: for ever)",
+        reason="one slow export is no reason to let every request take as long.",
     )
     queue_timeout: float = declare(
         0.0,

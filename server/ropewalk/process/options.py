@@ -13,7 +13,7 @@ class ProcessOptions:
 
     workers: int = 1
     timeout: float = 30.0
-    """Of one run of the application; 0 for ever."""
+    """Of one run of the application, the shortest if it depends on what runs; 0 for ever."""
     graceful_timeout: float = 30.0
     """From being told to finish to being ended."""
     drain_delay: float = 0.0

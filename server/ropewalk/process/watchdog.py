@@ -37,9 +37,19 @@ class Overdue:
 class Watchdog:
     """Looks at what runs, now and then, and tells each overdue request once."""
 
-    def __init__(self, timeout: float, running: Callable[[], Sequence[Running]]) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        running: Callable[[], Sequence[Running]],
+        timeout_of: Callable[[int, float], float] | None = None,
+    ) -> None:
+        """`timeout` is the shortest that anything has; `timeout_of` tells that of what a thread runs since a moment.
+
+        It is asked only past `timeout`, and answers in seconds (`inf`: for ever, or it runs no more).
+        """
         self._timeout = timeout
         self._running = running
+        self._timeout_of = timeout_of
         self._told: dict[tuple[int, float], float] = {}
         """Overdue requests that still run, and when each was told."""
 
@@ -55,10 +65,15 @@ class Watchdog:
         self._told = {key: told for key, told in self._told.items() if key in still}
         overdue = []
         for ident, description, started in running:
-            if now - started >= self._timeout and (ident, started) not in self._told:
+            if (ident, started) not in self._told and self._is_overdue(ident, started, now - started):
                 self._told[ident, started] = now
                 overdue.append(Overdue(ident, started, _name_of(ident), description, now - started))
         return overdue
+
+    def _is_overdue(self, ident: int, started: float, seconds: float) -> bool:
+        if seconds < self._timeout:
+            return False
+        return self._timeout_of is None or seconds >= self._timeout_of(ident, started)
 
     def is_stuck(self, now: float) -> bool:
         """Whether a request still holds its thread `RELEASE_SECONDS` after it was told, as of the last look."""

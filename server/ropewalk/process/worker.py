@@ -47,9 +47,9 @@ class Drained(Protocol):
 class Service(Protocol):
     """What a worker runs.
 
-    It may also have `running()`, which `Watchdog` looks at; `served()`, for `Recycler`; `announce_end()`, which tells
-    peers that the end is near while it serves on; and `look()`, tables of what it counted (`counters`) and how it is,
-    called from any thread.
+    It may also have `running()`, which `Watchdog` looks at, and `timeout_of()`, which it asks then; `served()`, for
+    `Recycler`; `announce_end()`, which tells peers that the end is near while it serves on; and `look()`, tables of
+    what it counted (`counters`) and how it is, called from any thread.
     """
 
     def start(self) -> None:
@@ -217,7 +217,7 @@ class _Life:
         running: Callable[[], Sequence[Running]] | None = getattr(self._service, "running", None)
         if running is None or not self._options.timeout:
             return None
-        return Watchdog(self._options.timeout, running)
+        return Watchdog(self._options.timeout, running, getattr(self._service, "timeout_of", None))
 
     def _watch(self) -> None:
         """Tell what is overdue and have it answered and interrupted; what is not freed by that, this process cannot."""

@@ -18,7 +18,7 @@ import os, time
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
-    if path == "/wait":
+    if path.startswith("/wait"):
         os.write(2, b"waiting\\n")
         while not os.path.exists("go"):
             time.sleep(0.01)
@@ -184,6 +184,16 @@ def test_a_request_past_the_timeout_is_named_answered_and_interrupted(serve: Cal
     server.running.wait_line(rf"Worker timeout \(pid: {worker}\): GET '/wait' has run for")
     server.running.wait_line("What every thread is doing:")
     assert server.get("/")[1].split()[0] == str(worker)
+
+
+def test_a_path_may_have_a_time_of_its_own(serve: Callable[..., Server], tmp_path: Path) -> None:
+    server = serve("--timeout", "0", "--timeout-for", "/w=600", "--timeout-for", "/wait\u00e9=0.3,/stuck=0")
+    patient, impatient = server.send("/wait"), server.send("/wait%C3%A9")
+    server.running.wait_line("waiting")
+    assert server.read(impatient)[0] == 504
+    (tmp_path / "go").touch()
+    assert server.read(patient)[0] == 200
+    assert "'/wait'" not in server.running.output
 
 
 def test_a_request_that_does_not_let_go_has_its_worker_replaced(

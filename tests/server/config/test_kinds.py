@@ -44,6 +44,9 @@ TAKEN: list[tuple[Reader, object, object]] = [
     (kinds.assignment, "NAME=", "NAME="),
     (kinds.assignment, "NAME=a=b", "NAME=a=b"),
     (kinds.mount, "/static/=files", "/static/=files"),
+    (kinds.time_by_prefix, "/reports/=300", "/reports/=300"),
+    (kinds.time_by_prefix, "/a=b = 0.5", "/a=b=0.5"),
+    (kinds.time_by_prefix, "/stream=0", "/stream=0"),
     (kinds.field_value, "", ""),
     (kinds.field_value, "my server/1.0", "my server/1.0"),
     (kinds.proxy_address, "*", "*"),
@@ -76,6 +79,7 @@ REFUSED: list[tuple[Reader, object]] = [
     *((kinds.address, bad) for bad in ("127.0.0.1:99999", "", "::1", "fd://x", "unix:", 8000)),
     *((kinds.assignment, bad) for bad in ("", "NAME", "=x", "A B=x", "1A=x", "A=\x00", 1)),
     *((kinds.mount, bad) for bad in ("", "/static/", "static/=x", "/static/=", 1)),
+    *((kinds.time_by_prefix, bad) for bad in ("", "/a", "a=1", "/a=", "/a=soon", "/a=0.01", "/a=90000", "/\n=1", 1)),
     *((kinds.field_value, bad) for bad in (" x", "x ", "a\r\nb", "é", 1)),
     *((kinds.proxy_address, bad) for bad in ("", "localhost", "10.0.0.0/33", "1.2.3", 1)),
     *(

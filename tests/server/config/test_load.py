@@ -31,6 +31,7 @@ BAD = {
     "group": "a b",
     "umask": "22",
     "timeout": "-1",
+    "timeout_for": "/reports",
     "queue_timeout": "0.001",
     "graceful_timeout": "soon",
     "drain_delay": "-1",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from math import inf
 
 import pytest
 
@@ -26,6 +27,23 @@ def test_the_next_overdue_request_of_the_same_thread_is_told_too() -> None:
     running[:] = [(1, "GET /b", 112.0)]
     assert watchdog.look(113.0) == []
     assert [overdue.description for overdue in watchdog.look(123.0)] == ["GET /b"]
+
+
+def test_only_what_is_past_the_shortest_time_is_asked_for_its_own() -> None:
+    asked: list[tuple[int, float]] = []
+    own = {1: 10.0, 2: 60.0, 3: inf}
+
+    def timeout_of(ident: int, started: float) -> float:
+        asked.append((ident, started))
+        return own[ident]
+
+    watchdog = Watchdog(10.0, lambda: [(1, "a", 100.0), (2, "b", 100.0), (3, "c", 100.0), (1, "d", 105.0)], timeout_of)
+    assert watchdog.look(109.0) == []
+    assert asked == []
+    assert [overdue.description for overdue in watchdog.look(110.0)] == ["a"]
+    assert asked == [(1, 100.0), (2, 100.0), (3, 100.0)]
+    assert [overdue.description for overdue in watchdog.look(160.0)] == ["b", "d"]
+    assert watchdog.look(1e6) == []
 
 
 def test_what_does_not_let_go_of_its_thread_is_stuck() -> None:
