@@ -22,6 +22,9 @@ CHUNKED = -1  # RequestHead.content_length of a chunked message
 
 END_OF_HEAD = b"\r\n\r\n"
 
+# Octets of a head that is kept until the next one on its connection: an idle connection must stay cheap.
+MAX_KEPT = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class HeadLimits:
@@ -42,12 +45,14 @@ class RequestHead:
 
     `fields` is keyed by meta-variable name (`ropewalk.http.fields`). `content_length` is in octets, 0 when there is no
     content, `CHUNKED` when the transfer coding delimits it. `is_persistent` tells whether the peer would send another
-    request on this connection (RFC 9112 section 9.3).
+    request on this connection (RFC 9112 section 9.3). `field_text` is the field lines as they were received, None
+    where a next head cannot be read by them; `fields` may be shared with such a head and is not to be changed.
     """
 
     __slots__ = (
         "content_length",
         "expects_continue",
+        "field_text",
         "fields",
         "is_https_target",
         "is_persistent",
@@ -71,35 +76,54 @@ class RequestHead:
         self.is_persistent = version >= HTTP_11
         self.expects_continue = False
         self.is_https_target = False  # an absolute-form target of that scheme
+        self.field_text: str | None = None
 
 
-def parse_head(text: str, limits: HeadLimits) -> RequestHead:
+def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = None) -> RequestHead:
     """Parse a whole head, decoded as ISO-8859-1, with the CRLF of its last line and without the empty line.
 
-    Raises `ProtocolError`: 400 grammar, 414 request line, 417 expectation, 431 fields, 501 coding or method, 505.
+    `previous` is the last one of the same connection: a peer mostly repeats its field lines, and what they mean is
+    then known. Raises `ProtocolError`: 400 grammar, 414 request line, 417 expectation, 431 fields, 501 coding or
+    method, 505.
     """
     match = grammar.REQUEST_LINE.match(text)
     if match is None:
         raise _why_refused(text, limits)
-    found = grammar.FIELD_LINE.findall(text, match.end())
-    if len(found) != text.count("\n") - 1 or len(found) > limits.fields:
-        raise _why_refused(text, limits)
     if len(text) + 2 > limits.shortest:
         _scan(text, limits)
-    if " \r\n" in text or "\t\r\n" in text:
-        found = [(name, value.rstrip(" \t")) for name, value in found]
     method, request_target, major, minor = match.groups()
     if major != "1":
         raise ProtocolError(505, f"HTTP/{major}.{minor}")
     version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor is read as ours
-    fields = field_table(found)
+    field_text = text[match.end() :]
+    if previous is not None and previous.field_text == field_text and previous.version == version:
+        path, query, authority, is_https = parse_target(method, request_target)
+        if authority is None:
+            head = RequestHead(method, request_target, path, query, version, previous.fields)
+            head.content_length = previous.content_length
+            head.is_persistent = previous.is_persistent
+            head.expects_continue = previous.expects_continue
+            head.field_text = field_text
+            return head
+    fields = _parse_fields(text, field_text, limits)
     path, query, authority, is_https = parse_target(method, request_target)
     head = RequestHead(method, request_target, path, query, version, fields)
     _check_host(head, authority)
     if is_https:
         head.is_https_target = True
     _read_framing(head)
+    if len(text) <= MAX_KEPT and authority is None:
+        head.field_text = field_text
     return head
+
+
+def _parse_fields(text: str, field_text: str, limits: HeadLimits) -> dict[str, str]:
+    found = grammar.FIELD_LINE.findall(field_text)
+    if len(found) != field_text.count("\n") or len(found) > limits.fields:
+        raise _why_refused(text, limits)
+    if " \r\n" in field_text or "\t\r\n" in field_text:
+        found = [(name, value.rstrip(" \t")) for name, value in found]
+    return field_table(found)
 
 
 @lru_cache(maxsize=256)  # a server is asked for few names, again and again

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
 
-
-class Target(NamedTuple):
-    """`path` is percent-decoded, one character an octet; `query` is as sent; the others only of absolute-form."""
-
-    path: str
-    query: str
-    authority: str | None = None
-    is_https: bool = False
+Target = tuple[str, str, str | None, bool]
+"""Path, percent-decoded to one character an octet; query as sent; of absolute-form the authority, and whether https."""
 
 
 def parse_target(method: str, request_target: str) -> Target:
@@ -28,11 +21,11 @@ def parse_target(method: str, request_target: str) -> Target:
         raise ProtocolError(501, "CONNECT is not supported")
     if request_target[0] == "/":
         path, _, query = request_target.partition("?")
-        return Target(path if "%" not in path else decode_path(path), query)
+        return path if "%" not in path else decode_path(path), query, None, False
     if request_target == "*":
         if method != "OPTIONS":
             raise ProtocolError(400, "asterisk-form without OPTIONS")
-        return Target("*", "")
+        return "*", "", None, False
     return _absolute(method, request_target)
 
 
@@ -52,5 +45,5 @@ def _absolute(method: str, request_target: str) -> Target:
     path, query = match[3], match[4] or ""
     is_https = match[1].lower() == "https"
     if not path and method == "OPTIONS" and match[4] is None:
-        return Target("*", "", match[2], is_https)  # RFC 9112 section 3.2.4: OPTIONS of the server as a whole
-    return Target(decode_path(path or "/"), query, match[2], is_https)
+        return "*", "", match[2], is_https  # RFC 9112 section 3.2.4: OPTIONS of the server as a whole
+    return decode_path(path or "/"), query, match[2], is_https

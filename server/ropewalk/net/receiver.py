@@ -32,6 +32,7 @@ class Receiver:
         "_decoder",
         "_head_limits",
         "_is_line_skipped",
+        "_previous",
         "_scanner",
         "_spool",
         "body",
@@ -48,6 +49,7 @@ class Receiver:
         self._head_limits = head_limits
         self._chunk_limits = chunk_limits
         self._body_memory = body_memory
+        self._previous: RequestHead | None = None  # the last request's, if the next may be read by it
         self._scanner: HeadScanner | None = None
         self._spool: Spool | None = None
         self._decoder: ChunkedDecoder | None = None
@@ -78,7 +80,7 @@ class Receiver:
             self.buffer += data
             return self._take_partial_head()
         try:
-            head = parse_head(data[: end + 2].decode("latin-1"), self._head_limits)
+            head = parse_head(data[: end + 2].decode("latin-1"), self._head_limits, self._previous)
         except ProtocolError:
             self.buffer += data  # the start of it tells how to answer
             raise
@@ -114,7 +116,7 @@ class Receiver:
         if not length:
             return False
         self._scanner = None
-        head = parse_head(bytes(buffer[: length - 2]).decode("latin-1"), self._head_limits)
+        head = parse_head(bytes(buffer[: length - 2]).decode("latin-1"), self._head_limits, self._previous)
         del buffer[:length]
         return self._has_head(head)
 
@@ -161,7 +163,10 @@ class Receiver:
     def reset(self) -> None:
         """Let go of the request; what was received behind it stays in `buffer`."""
         self.state = State.IDLE
-        self.head = None
+        head = self.head
+        if head is not None:
+            self._previous = head if head.field_text is not None else None
+            self.head = None
         self._decoder = None
         self._is_line_skipped = False
         if self._spool is not None:

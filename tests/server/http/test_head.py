@@ -85,6 +85,34 @@ def test_how_octets_are_split_changes_nothing(octets: bytes, cuts: list[int], li
     assert read_in_pieces(octets, range(1, len(octets)), limits) == whole
 
 
+@given(st.lists(st.one_of(heads, good_heads), min_size=1, max_size=3), st.lists(st.integers(0, 2), max_size=6))
+def test_a_head_is_read_the_same_behind_any_other(octets: list[bytes], order: list[int]):
+    previous = None
+    for number in order:
+        head = octets[number % len(octets)]
+        assume(END_OF_HEAD in head)
+        expected = read_whole(head, LIMITS)
+        try:
+            read = parse_head(head[: head.find(END_OF_HEAD) + 2].decode("latin-1"), LIMITS, previous)
+        except ProtocolError as error:
+            found: dict[str, Any] | int = error.status_code
+        else:
+            found, previous = facts(read), read
+        assert found == expected
+
+
+def test_fields_that_are_repeated_are_not_parsed_again():
+    first = parse_head("GET / HTTP/1.1\r\nHost: a\r\n", LIMITS)
+    assert parse_head("POST /b HTTP/1.1\r\nHost: a\r\n", LIMITS, first).fields is first.fields
+    assert parse_head("GET / HTTP/1.1\r\nHost: b\r\n", LIMITS, first).fields == {"HTTP_HOST": "b"}
+    assert parse_head("GET http://c/ HTTP/1.1\r\nHost: a\r\n", LIMITS, first).fields == {"HTTP_HOST": "c"}
+    assert first.fields == {"HTTP_HOST": "a"}
+
+
+def test_a_long_head_is_not_kept():
+    assert parse_head(f"GET /{'a' * 1024} HTTP/1.1\r\nHost: a\r\n", LIMITS).field_text is None
+
+
 @given(st.text(st.characters(max_codepoint=255), max_size=120))
 def test_no_text_raises_anything_but_a_protocol_error(text: str):
     for limits in (LIMITS, SMALL):
