@@ -6,6 +6,7 @@ take stays in memory, bounded, and a peer that is slow or says too much is cut. 
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -27,6 +28,9 @@ READ_OCTETS = 16384
 
 SILENCE_SECONDS = 30.0
 """A conversation in which nothing moved for so long is over; `ropewalk top` says something every second."""
+
+PAUSE_SECONDS = 1.0
+"""Without accepting, when there is no descriptor left."""
 
 PEER_CREDENTIALS = struct.Struct("3i")
 """`struct ucred` of unix(7): process, user and group."""
@@ -125,10 +129,12 @@ class Desk:
         self._make_visitor = make_visitor
         self._is_for_own_user = is_for_own_user
         self._conversations: list[Conversation] = []
+        self._accepts_from = 0.0
+        """Monotonic; later than now while there is no descriptor left for a conversation."""
 
     def pollable(self) -> Iterator[tuple[int, int]]:
         """Descriptors and the events to be told of."""
-        if len(self._conversations) < MAX_CONVERSATIONS:
+        if len(self._conversations) < MAX_CONVERSATIONS and time.monotonic() >= self._accepts_from:
             yield self.listener.fileno(), select.POLLIN
         for conversation in self._conversations:
             if conversation.is_open:
@@ -151,15 +157,19 @@ class Desk:
             self._accept()
 
     def seconds_to_act(self, now: float) -> float | None:
-        """Until a conversation has been silent for too long; None without any."""
-        moved = min((conversation.moved for conversation in self._conversations), default=None)
-        return None if moved is None else max(0.0, moved + SILENCE_SECONDS - now)
+        """Until a conversation has been silent for too long, or accepting goes on; None without any."""
+        moments = [conversation.moved + SILENCE_SECONDS for conversation in self._conversations]
+        if self._accepts_from > now:
+            moments.append(self._accepts_from)
+        return max(0.0, min(moments) - now) if moments else None
 
     def _accept(self) -> None:
         try:
             sock, _ = self.listener.accept()
-        except OSError:
-            return  # it went again, or there is no descriptor left
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                self._accepts_from = time.monotonic() + PAUSE_SECONDS  # it would fail at once for ever
+            return  # or it went again
         sock.setblocking(False)
         if self._is_for_own_user and not is_own_user(sock):
             sock.close()

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from ropewalk.process.channel import Channel
 from ropewalk.process.options import ProcessOptions
@@ -40,9 +40,7 @@ class Forking:
             channel, workers_end = socket.socketpair()
             at_a_failure.callback(channel.close)
             at_a_failure.callback(workers_end.close)
-            # A child would write out what is buffered here once more.
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             with blocked_signals():
                 pid = os.fork()
                 at_a_failure.pop_all()
@@ -60,3 +58,10 @@ class Forking:
     def close(self) -> None:
         os.close(self._lifeline)
         os.close(self._lifeline_kept_open)
+
+
+def _flush() -> None:
+    """A child would write out what is buffered here once more."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # nobody reads it, its disk is full, it was closed: no reason not to fork
+            stream.flush()

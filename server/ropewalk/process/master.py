@@ -86,8 +86,11 @@ class Master:
 
     def run(self) -> None:
         """Serve until told to end. Raises BootError; in a worker, SystemExit."""
-        self._inbox = SignalInbox(MASTER_SIGNALS)
-        self._forking = Forking(self._abandon)
+        try:
+            self._inbox = SignalInbox(MASTER_SIGNALS)
+            self._forking = Forking(self._abandon)
+        except OSError as error:
+            raise BootError(f"the master cannot begin: {error.strerror}") from None
         self._regulate()
         while self._crew or (self._state in KEEPING_STATES and not self._boot_failure):
             ready = self._wait()
@@ -338,9 +341,10 @@ class Master:
         self._notifier.reloading("Reloading")
         try:
             program, options = self._program.reloaded()
-        except ConfigError as error:
-            self._end_failed_reload(str(error))
-            return str(error)
+        except (ConfigError, OSError) as error:
+            reason = str(error) if isinstance(error, ConfigError) else f"{error.strerror}".lower()
+            self._end_failed_reload(reason)
+            return reason
         if self._state is MasterState.SERVING:
             self._before_reload = (self._program, self._options, self._target)
             self._state = move(MASTER_MOVES, self._state, MasterState.RELOADING)

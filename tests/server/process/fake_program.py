@@ -21,6 +21,16 @@ from ropewalk.process.master import BootError, Master
 from ropewalk.process.notify import Notifier
 from ropewalk.process.options import ProcessOptions
 
+really_fork = os.fork
+
+
+def fork() -> int:
+    """As fork(2), unless the file `no-fork` says with which error number it is to fail."""
+    if Path("no-fork").exists():
+        number = int(Path("no-fork").read_text())
+        raise OSError(number, os.strerror(number))
+    return really_fork()
+
 
 def say(line: str) -> None:
     """Tell the test, in one piece."""
@@ -122,6 +132,7 @@ def options(workers: str) -> ProcessOptions:
 
 
 def main() -> int:
+    os.fork = fork
     listener = socket.create_server(("127.0.0.1", 0))
     say(f"port {listener.getsockname()[1]}")
     get_logger().configure("-", "debug")
