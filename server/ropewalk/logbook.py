@@ -16,7 +16,6 @@ from ropewalk.net.states import State
 from ropewalk.net.timed import TimedConnection
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.format import AccessRecord
-from ropewalk.observe.metrics import Metrics
 from ropewalk.wsgi.environ import Environ
 from ropewalk.wsgi.exchange import Exchange
 
@@ -36,9 +35,8 @@ class Times:
 class Logbook:
     """Between the service, whose connections then have to be `TimedConnection`s, and the access log."""
 
-    def __init__(self, log: AccessLog, metrics: Metrics) -> None:
+    def __init__(self, log: AccessLog) -> None:
         self._log = log
-        self._metrics = metrics
 
     def run(self, connection: Connection, exchange: Exchange, application: WSGIApplication, began: float) -> bool:
         """Run the exchange, and have the line written when its answer is out."""
@@ -58,13 +56,12 @@ class Logbook:
     def _sent(self, exchange: Exchange, times: Times, connection: Connection, is_complete: bool) -> None:
         assert isinstance(connection, TimedConnection)
         connection.times = None
-        self._metrics.sent(connection, is_complete)
         head = exchange.head
         record = AccessRecord(
             environ=exchange.environ,
             status=head.status if head is not None else "500 Internal Server Error",
             headers=head.headers if head is not None else [],
-            body_bytes=max(0, connection.sent_octets - exchange.head_octets),
+            body_bytes=max(0, connection.sent_octets - exchange.content_from),
             seconds=monotonic() - times.began,
             complete=is_complete,
             queue=times.queue,

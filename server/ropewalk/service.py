@@ -75,8 +75,7 @@ class Service:
         self._application = answer_request_id(application) if settings.request_id == "answer" else application
         self._request_ids = RequestIds() if settings.request_id != "off" else None
         self._metrics = Metrics()
-        self._logbook = None if access_log is None else Logbook(access_log, self._metrics)
-        self._on_sent = self._metrics.sent  # bound once
+        self._logbook = None if access_log is None else Logbook(access_log)
         self._own_fields = OwnFields(settings.server_header, tells_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
@@ -255,7 +254,8 @@ class Service:
             environ["wsgi.url_scheme"] = "https"
         connection.context = environ, trusted
 
-    def _forget(self, connection: Connection) -> None:
+    def _forget(self, connection: Connection, is_cut: bool) -> None:
+        self._metrics.closed(connection.sent_octets, is_cut)
         # A descriptor that failed while it was made a TLS socket is closed by then, and perhaps another's.
         if self._pool.items.get(connection.fd) is connection:
             del self._pool.items[connection.fd]
@@ -277,7 +277,6 @@ class Service:
         if trusted is not None and "HTTP_X_REQUEST_START" in environ and self._is_late(connection, environ):
             return False
         if self._logbook is None:
-            connection.on_sent = self._on_sent
             is_answered = exchange.run(self._application)
         else:
             is_answered = self._logbook.run(connection, exchange, self._application, began)
@@ -325,7 +324,7 @@ class Service:
         """What was counted, and how things stand: plain tables of numbers and text. From any thread."""
         now, pool = time.monotonic(), self._pool
         return {
-            "counters": self._metrics.counters(),
+            "counters": self._metrics.counters(connection.sent_octets for connection in self._connections()),
             "gauges": {
                 "in_flight": sum(1 for _ in pool.running()),
                 "waiting": pool.waiting,

@@ -46,6 +46,10 @@ MAX_LINGER_OCTETS = 1024 * 1024  # read and thrown away behind a last answer, so
 LINGER_TIMEOUT = 2.0  # seconds for the same; nginx waits 5 s a read, up to 30 s
 MIN_BODY_RATE = 240  # octets a second over a whole body, past the first `body_timeout`; Apache's default is 500
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close sends a reset, so that no peer takes a cut for the end
+
+# Content up to this size is copied behind its head: cheaper than handing the kernel two parts.
+MAX_JOINED = 16 * 1024
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -56,6 +60,7 @@ class Connection:
         "_answer",
         "_arm",
         "_body_since",
+        "_content",
         "_interim",
         "_is_again",
         "_lingered",
@@ -93,7 +98,7 @@ class Connection:
         self.keeps_alive = True
         self.is_refused = False
         self.requests = 0
-        self.sent_octets = 0  # of the answer under way, its head included
+        self.sent_octets = 0  # since it was opened
         self.on_sent: Callable[[Connection, bool], None] | None = None  # told once that the answer is out, or was cut
         self.stream: Stream | None = None
         self._opening = opening
@@ -102,6 +107,7 @@ class Connection:
         self._body_since = 0.0
         self._is_again = False  # queued for what is in the buffer, not for an event
         self._answer: bytes = b""
+        self._content: bytes = b""  # of the answer, where it stands apart from its head
         self._interim: bytes = b""  # of an interim answer, what the socket did not take
         self._outbox: Outbox | None = None
         self._lingered = 0
@@ -241,9 +247,14 @@ class Connection:
             sent = 0
         self._interim = octets[sent:]
 
-    def answer(self, octets: bytes) -> None:
-        """Set the whole answer, head and content; `send` sends it."""
-        self._answer = self._interim + octets if self._interim else octets
+    def answer(self, head: bytes, content: bytes = b"") -> None:
+        """Set the whole answer; `send` sends it."""
+        if self._interim:
+            head = self._interim + head
+        if len(content) > MAX_JOINED:
+            self._answer, self._content = head, content
+        else:
+            self._answer = head + content
 
     def answer_file(self, head: bytes, fd: int, offset: int, count: int) -> None:
         """Set an answer of `head` and `count` octets of the open file `fd`, which the connection closes."""
@@ -263,12 +274,20 @@ class Connection:
         """Send the answer as far as the socket takes it; finish it, or arm for the rest."""
         try:
             if self._outbox is None:
-                sent = self._send_answer()
-                if sent == len(self._answer):
+                answer, content = self._answer, self._content
+                try:
+                    sent = self.sock.sendmsg([answer, content]) if content else self.sock.send(answer)
+                except BlockingIOError:
+                    sent = 0
+                self.sent_octets += sent
+                if sent == len(answer) + len(content):
                     self._sent()
                     return
                 self._outbox = Outbox()
-                self._outbox.append(memoryview(self._answer)[sent:])
+                if sent < len(answer):
+                    self._outbox.append(memoryview(answer + content)[sent:])
+                else:
+                    self._outbox.append(memoryview(content)[sent - len(answer) :])
             self.sent_octets += self._outbox.flush(self.sock)
             if not self._outbox.octets:
                 self._sent()
@@ -282,22 +301,13 @@ class Connection:
         self.deadline = monotonic() + self.terms.send_timeout
         self.arm_for_output()
 
-    def _send_answer(self) -> int:
-        try:
-            sent = self.sock.send(self._answer)
-        except BlockingIOError:
-            return 0
-        self.sent_octets += sent
-        return sent
-
     def _sent(self) -> None:
         """The answer is out: go on to the next request, or close."""
         on_sent = self.on_sent
         if on_sent is not None:
             self.on_sent = None
             on_sent(self, True)
-        self.sent_octets = 0
-        self._answer = self._interim = b""
+        self._answer = self._content = self._interim = b""
         self.exchange = None
         if self._outbox is not None:
             self._outbox.close()
@@ -406,7 +416,7 @@ class Connection:
             return
         self.move(State.CLOSED)
         self.deadline = inf
-        self.terms.forget(self)
+        self.terms.forget(self, self.exchange is not None and not self.is_refused)
         self._arm = self.terms.arm  # no cycle is left to be collected
         self.exchange = None
         self.sock.close()

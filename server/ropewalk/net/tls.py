@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -179,7 +179,7 @@ class TlsSocket:
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
 
-    def sendmsg(self, parts: list[memoryview]) -> int:
+    def sendmsg(self, parts: Sequence[bytes | memoryview]) -> int:
         """As `socket.sendmsg`: what fits into one record goes. Repeated, it may have become longer, not shorter."""
         if len(parts[0]) >= MAX_RECORD:
             return self.send(parts[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import frexp
 from threading import get_ident
-from typing import Any, Protocol
+from typing import Any
 
 EXPONENT_OFFSET = 20
 """Added to an exponent of base 2, so that a microsecond (2 ** -19) is not negative."""
@@ -29,12 +29,6 @@ MAX_QUEUED_SECONDS = 3600.0
 
 Counted = dict[str, Any]
 """Numbers by name, or more such tables: what `total` adds up."""
-
-
-class Sent(Protocol):
-    """A connection whose answer is out."""
-
-    sent_octets: int
 
 
 class _Counts:
@@ -59,6 +53,7 @@ class Metrics:
     def __init__(self) -> None:
         self._by_thread: dict[int, _Counts] = {}
         """By thread ident. Grows with the threads that serve, which are bounded."""
+        self._octets_told = 0
 
     def ran(self, thread: int, status_code: int, seconds: float) -> None:
         """The application answered; `thread` is the caller's own ident."""
@@ -69,14 +64,11 @@ class Metrics:
         counts.runs[status_code // 100 * BUCKETS + EXPONENT_OFFSET + frexp(seconds + MOMENT)[1]] += 1
         counts.seconds += seconds
 
-    def sent(self, connection: Sent, is_complete: bool) -> None:
-        """An answer is out, or was cut."""
-        try:
-            counts = self._by_thread[get_ident()]
-        except KeyError:
-            counts = self._own()
-        counts.octets += connection.sent_octets
-        if not is_complete:
+    def closed(self, octets: int, is_cut: bool) -> None:
+        """A connection ended on which so many octets were sent; `is_cut` tells whether in the midst of an answer."""
+        counts = self._own()
+        counts.octets += octets
+        if is_cut:
             counts.cut += 1
 
     def queued(self, seconds: float) -> None:
@@ -95,19 +87,25 @@ class Metrics:
         shed = self._own().shed
         shed[reason] = shed.get(reason, 0) + 1
 
-    def counters(self) -> Counted:
-        """Everything counted so far, by name."""
+    def counters(self, open_octets: Iterable[int] = ()) -> Counted:
+        """Everything counted so far, by name; `open_octets` are those sent on each connection that is still open.
+
+        It is iterated over behind the sum of those closed: one that closes between the two is missed for a moment,
+        and the last sum stands for so long, since a counter may not go back.
+        """
         every = list(self._by_thread.values())
         runs = [sum(each) for each in zip(*(counts.runs for counts in every), strict=True)] or [0] * (6 * BUCKETS)
         by_class = [runs[start : start + BUCKETS] for start in range(0, len(runs), BUCKETS)]
         queued = [sum(each) for each in zip(*(counts.queued for counts in every), strict=True)] or [0] * BUCKETS
+        octets = sum(counts.octets for counts in every) + sum(open_octets)
+        self._octets_told = max(self._octets_told, octets)
         return {
             "answers": {f"{number}xx": sum(by_class[number]) for number in range(1, 6)},
             "duration": _histogram(
                 [sum(each) for each in zip(*by_class, strict=True)], sum(counts.seconds for counts in every)
             ),
             "queue": _histogram(queued, sum(counts.queued_seconds for counts in every)),
-            "octets_sent": sum(counts.octets for counts in every),
+            "octets_sent": self._octets_told,
             "cut": sum(counts.cut for counts in every),
             "refused": total({str(code): n for code, n in dict(counts.refused).items()} for counts in every),
             "shed": total(dict(counts.shed) for counts in every),

@@ -47,7 +47,11 @@ _lines: dict[tuple[str, str], str] = {}
 
 
 class AnswerHead(NamedTuple):
-    """A checked status and header list. `encoded` is the status line and the field lines, each with its CRLF."""
+    """A checked status and header list. `encoded` is the status line and the field lines, each with its CRLF.
+
+    `plain_length` is the content's length when the head leaves nothing to be decided but what the request decides:
+    it has a Content-Length, allows content, and leaves Date and Server to us. None otherwise.
+    """
 
     status: str
     status_code: int
@@ -57,6 +61,7 @@ class AnswerHead(NamedTuple):
     has_date: bool
     has_server: bool
     allows_content: bool
+    plain_length: int | None
 
 
 # Whole heads, found again by what the application gave: an answer of the same size to the same kind of request.
@@ -96,6 +101,7 @@ def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...])
         lines = _without_length(lines)  # RFC 9110 section 8.6: never in a 204, yet frameworks set it everywhere
     elif status_code == 205:
         lines, content_length = [*_without_length(lines), "Content-Length: 0\r\n"], 0  # section 15.3.6: no content
+    allows_content = has_content("GET", status_code)
     head = AnswerHead(
         status=status,
         status_code=status_code,
@@ -104,7 +110,8 @@ def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...])
         content_length=content_length,
         has_date=DATE in special,
         has_server=SERVER in special,
-        allows_content=has_content("GET", status_code),
+        allows_content=allows_content,
+        plain_length=content_length if allows_content and not special else None,
     )
     if is_seen_again:
         _remember(_heads, key, head)
@@ -177,11 +184,17 @@ class OwnFields:
     def __init__(self, server: str, *, tells_request_id: bool = False) -> None:
         self._tells_request_id = tells_request_id
         self._server = f"Server: {server}\r\n".encode("latin-1") if server else b""
-        self._cached = (0, b"", b"")
+        self._cached = (0, b"", b"", b"")
 
     def __call__(self) -> bytes:
         """Return both lines."""
         return self._at(int(time.time()))[1]
+
+    def last(self) -> bytes:
+        """Return both lines and the empty line that ends a head."""
+        second = int(time.time())
+        cached = self._cached
+        return cached[3] if cached[0] == second else self._at(second)[3]
 
     def of_own_answer(self, environ: Environ) -> str:
         """Return both lines, and the request's id where answers tell it, for an answer that the server itself makes."""
@@ -191,14 +204,15 @@ class OwnFields:
 
     def without(self, *, date: bool, server: bool) -> bytes:
         """Return the lines that the application did not give itself."""
-        _, _, date_line = self._at(int(time.time()))
+        date_line = self._at(int(time.time()))[2]
         return (b"" if date else date_line) + (b"" if server else self._server)
 
-    def _at(self, second: int) -> tuple[int, bytes, bytes]:
+    def _at(self, second: int) -> tuple[int, bytes, bytes, bytes]:
         cached = self._cached
         if cached[0] != second:
             t = time.gmtime(second)
             date = imf_fixdate(t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, t.tm_wday)
             date_line = f"Date: {date}\r\n".encode("ascii")
-            cached = self._cached = (second, date_line + self._server, date_line)
+            both = date_line + self._server
+            cached = self._cached = (second, both, date_line, both + b"\r\n")
         return cached

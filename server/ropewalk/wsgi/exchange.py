@@ -59,9 +59,9 @@ class Exchange:
         "_own_fields",
         "_request",
         "_stream",
+        "content_from",
         "environ",
         "head",
-        "head_octets",
         "progress",
         "thread",
     )
@@ -69,7 +69,7 @@ class Exchange:
     def __init__(self, connection: Connection, request: RequestHead, environ: Environ, own_fields: OwnFields) -> None:
         self.environ = environ
         self.head: AnswerHead | None = None  # set by start_response
-        self.head_octets = 0  # of the answer, once it is begun
+        self.content_from = connection.sent_octets  # at that count of them the answer's content begins, or will
         self.thread = get_ident()
         self.progress = 0.0  # monotonic: when content was streamed last
         self._claim = [None]
@@ -87,26 +87,23 @@ class Exchange:
 
         Whatever the application raises ends here: in a 500, or in a visible cut when part of the answer is out.
         """
-        self.environ["wsgi.early_hints"] = self.send_early_hints
+        environ = self.environ
+        environ["wsgi.early_hints"] = self.send_early_hints
+        iterable: Any = None
         try:
-            return self._run(application)
+            try:
+                iterable = application(environ, self.start_response)
+                return self._answer(iterable)
+            except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of ours
+                return self._failed(error)
+            finally:
+                if type(iterable) is not list:
+                    self._close(iterable)
         except (_OvertakenError, RequestTimeoutError):
             self._absorb_interruption()
             return False
         finally:
-            self.environ.pop("wsgi.early_hints", None)  # a cycle, which would keep all of it until a collection
-
-    def _run(self, application: Any) -> bool:
-        try:
-            iterable = application(self.environ, self.start_response)
-        except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of ours
-            return self._failed(error)
-        try:
-            return self._answer(iterable)
-        except BaseException as error:  # noqa: BLE001 - as above
-            return self._failed(error)
-        finally:
-            self._close(iterable)
+            environ.pop("wsgi.early_hints", None)  # a cycle, which would keep all of it until a collection
 
     def overtake(self, status_code: int, detail: str) -> bool:
         """Answer in the application's place, and raise `RequestTimeoutError` in its thread. From any other thread.
@@ -224,7 +221,7 @@ class Exchange:
         elif request.version < HTTP_11:
             fields += b"Connection: keep-alive\r\n"
         encoded = head.encoded + fields + b"\r\n"
-        self.head_octets = len(encoded)
+        self.content_from += len(encoded)
         return encoded
 
     def _is_content_allowed(self, head: AnswerHead) -> bool:
@@ -252,11 +249,24 @@ class Exchange:
         return self._answer_whole(content)
 
     def _answer_whole(self, content: bytes) -> bool:
-        head = self._begin(len(content))
-        encoded = self._encode(content)
-        if self._left:
-            raise ApplicationError(f"content {self._left} octets shorter than its Content-Length")
-        self._connection.answer(head + encoded)
+        head, request, connection = self.head, self._request, self._connection
+        if (
+            head is not None
+            and head.plain_length == len(content)
+            and connection.keeps_alive
+            and not connection.terms.is_draining
+            and request.version >= HTTP_11
+            and request.method != "HEAD"
+        ):  # nearly every answer: `_begin` would find nothing to decide
+            self._take_claim()
+            encoded = head.encoded + self._own_fields.last()
+            self.content_from += len(encoded)
+        else:
+            encoded = self._begin(len(content))
+            content = self._encode(content)
+            if self._left:
+                raise ApplicationError(f"content {self._left} octets shorter than its Content-Length")
+        connection.answer(encoded, content)
         return True
 
     def _answer_iterable(self, iterable: Iterable[bytes]) -> bool:
@@ -337,7 +347,7 @@ class Exchange:
         connection = self._connection
         connection.keeps_alive = False
         connection.answer(error_answer(500, self._request.method, extra=self._own_fields.of_own_answer(self.environ)))
-        self.head = AnswerHead("500 Internal Server Error", 500, [], b"", None, False, False, True)
+        self.head = AnswerHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True
 
     def _close(self, iterable: Any) -> None:

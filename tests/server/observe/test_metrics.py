@@ -12,13 +12,6 @@ from ropewalk.observe.metrics import Metrics, quantile, queue_seconds, total
 NOW = 1_790_000_000.0
 
 
-class Out:
-    """A connection whose answer is out."""
-
-    def __init__(self, octets: int) -> None:
-        self.sent_octets = octets
-
-
 def test_a_fresh_worker_has_counted_nothing() -> None:
     counters = Metrics().counters()
     assert sum(counters["answers"].values()) == counters["octets_sent"] == counters["cut"] == 0
@@ -59,7 +52,7 @@ def test_threads_count_for_themselves_and_lose_nothing() -> None:
     def serve() -> None:
         for _ in range(1000):
             metrics.ran(get_ident(), 200, 0.01)
-            metrics.sent(Out(10), True)
+            metrics.closed(10, False)
             metrics.refused(503)
 
     threads = [threading.Thread(target=serve) for _ in range(4)]
@@ -76,9 +69,17 @@ def test_threads_count_for_themselves_and_lose_nothing() -> None:
 
 def test_an_answer_that_was_cut_counts_what_was_sent() -> None:
     metrics = Metrics()
-    metrics.sent(Out(100), True)
-    metrics.sent(Out(7), False)
+    metrics.closed(100, False)
+    metrics.closed(7, True)
     assert (metrics.counters()["octets_sent"], metrics.counters()["cut"]) == (107, 1)
+
+
+def test_what_is_sent_counts_before_its_connection_ends_and_never_goes_back() -> None:
+    metrics = Metrics()
+    assert metrics.counters([5, 10])["octets_sent"] == 15
+    assert metrics.counters([5])["octets_sent"] == 15  # the other is closing, and not counted yet
+    metrics.closed(12, False)
+    assert metrics.counters([5])["octets_sent"] == 17
 
 
 def test_what_is_shed_is_counted_by_reason() -> None:
