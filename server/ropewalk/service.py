@@ -118,6 +118,7 @@ class Service:
             register=self._pool.epoll.register,
             arm=self._pool.epoll.modify,
             again=self._pool.queue,
+            soon=self._pool.soon.append,
             forget=self._forget,
             on_open=self._opened,
             refused=self._refused,

@@ -1,7 +1,12 @@
 """An answer that is sent while the application still makes it.
 
-Two threads meet here: the application's, which writes, and the one that an event wakes when the socket takes more.
-Whatever both touch (the outbox, and the connection's state while it is STREAMING or STALLED) is under `_lock`.
+Two threads meet here: the application's, which writes, and another one, that an event wakes when the socket takes more,
+or that sends what was gathered. Whatever both touch (the outbox, and the connection's state while it is STREAMING or
+STALLED) is under `_lock`.
+
+PEP 3333, "Buffering and Streaming": a block is handed to the kernel before the application goes on, or another thread
+sends it while the application makes the next. The first way costs a system call each, so that blocks which follow one
+another at once go the second: they are gathered until the other thread's next look, or until they are many.
 """
 
 from __future__ import annotations
@@ -24,6 +29,12 @@ log = get_logger()
 # Octets queued for a slow peer, most of them on disk, past which the application's thread waits for it.
 HIGH_WATER = 64 * 1024 * 1024
 
+# A block made within so many seconds behind the last one sent may be gathered; the other thread looks every 2 ms.
+GATHER_TIME = 0.001
+
+# Octets gathered at most: two packets of a loopback, a fraction of any socket's buffer.
+MAX_GATHERED = 32 * 1024
+
 
 class PeerGoneError(OSError):
     """The peer closed, or did not take its answer in time: the answer has no reader any more."""
@@ -32,16 +43,18 @@ class PeerGoneError(OSError):
 class Stream:
     """One streamed answer of `connection`, which its `begin` takes from RUNNING to STREAMING."""
 
-    __slots__ = ("_connection", "_lock", "_room", "outbox")
+    __slots__ = ("_connection", "_is_gathering", "_lock", "_room", "_sent_at", "outbox")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
+        self._is_gathering = False  # the other thread will look here
+        self._sent_at = 0.0  # monotonic
         self.outbox = Outbox()
 
     def write(self, content: bytes) -> None:
-        """Send or queue `content`; waits only while more than `HIGH_WATER` is queued. By the application's thread.
+        """Send, gather or queue `content`, by the application's thread; waits while more than `HIGH_WATER` is queued.
 
         Raises `PeerGoneError` when the answer has no reader any more, `OSError` when it cannot be queued.
         """
@@ -51,9 +64,22 @@ class Stream:
                 raise PeerGoneError("the peer is gone")
             self.outbox.append(content)
             if connection.state is State.STREAMING:
-                self._flush()
+                now = monotonic()
+                if now - self._sent_at > GATHER_TIME or self.outbox.octets > MAX_GATHERED:
+                    self._sent_at = now
+                    self._flush()
+                elif not self._is_gathering:
+                    self._is_gathering = True
+                    connection.terms.soon(self.send_gathered)
             while connection.state is State.STALLED and self.outbox.octets > HIGH_WATER:
                 self._room.wait()
+
+    def send_gathered(self) -> None:
+        """Send what was gathered since. By the thread that looks every few milliseconds."""
+        with self._lock:
+            self._is_gathering = False
+            if self._connection.state is State.STREAMING:
+                self._progress()
 
     def end(self) -> bool:
         """The application made the last of it. Return True when the caller holds the connection and is to send."""
@@ -70,6 +96,7 @@ class Stream:
         connection = self._connection
         with self._lock:
             if connection.state is State.STREAMING:
+                self._progress()  # what was gathered stood before the failure
                 connection.abort()
             elif connection.state is State.STALLED:  # armed: whoever gets the event finds a deadline that has passed
                 connection.move(State.SENDING)

@@ -31,6 +31,7 @@ class Terms:
     register: Callable[[int, int], None]  # epoll.register: file descriptor, events
     arm: Callable[[int, int], None]  # epoll.modify, for a descriptor that is registered
     again: Callable[[Connection], None]  # queue a connection that may have a next request in its buffer
+    soon: Callable[[Callable[[], None]], None]  # have another thread call it within a few milliseconds
     forget: Callable[[Connection, bool], None]  # the connection is closed, and whether that cut an answer
     refused: Callable[[Connection, int], str]  # an answer of our own, with this status code, is to be sent: its fields
     on_open: Callable[[Connection, Opening], None]  # the opening is done: what it found out

@@ -78,6 +78,9 @@ class Pool:
         """`run` runs an item and tells whether it is to be sent; `overflow` gets one that may not wait to be run."""
         self.epoll = select.epoll()
         self.items: dict[int, Item] = {}  # by descriptor: everything the epoll may name
+        self.soon: deque[Callable[[], None]] = (
+            deque()
+        )  # what running items want done: the controller calls it
         self._run = run
         self._overflow = overflow
         self._max_waiting = max_waiting
@@ -348,6 +351,8 @@ class Pool:
         controller = self.controller
         while not self._is_stopping:
             time.sleep(RESCUE_INTERVAL)
+            if self.soon:
+                self._call_soon()
             is_polled = self._poller.locked()
             has_work = self._has_work()
             if is_polled and not has_work:
@@ -362,6 +367,13 @@ class Pool:
             )
             if controller.look(look) > 1 and not is_polled:
                 self._call_another()
+
+    def _call_soon(self) -> None:
+        for _ in range(len(self.soon)):  # not what is added meanwhile
+            try:
+                self.soon.popleft()()
+            except Exception:
+                log.exception("a fault of the server itself")
 
     def _has_work(self) -> bool:
         return bool(self._ready or self._whole or self._answered or len(self._slots) < len(self.workers) - 1)
