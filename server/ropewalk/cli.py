@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, chdir
 from dataclasses import dataclass, replace
 from socket import socket
+from typing import TYPE_CHECKING
 from wsgiref.types import WSGIApplication
 
 from ropewalk import __version__
 from ropewalk.config import Loaded, Settings, load_settings
 from ropewalk.config.declare import POSITIONAL
-from ropewalk.config.flags import PROGRAM
+from ropewalk.config.flags import COMMANDS, PROGRAM
 from ropewalk.desks import open_office
 from ropewalk.errors import ConfigError
 from ropewalk.net.inherited import (
@@ -31,10 +32,8 @@ from ropewalk.net.inherited import (
 )
 from ropewalk.net.listen import close_listeners, describe, open_listeners
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
-from ropewalk.net.tls import TlsContext
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger, open_log
-from ropewalk.operate import COMMANDS, operate
 from ropewalk.process.identity import Identity, find_identity
 from ropewalk.process.master import BootError, Master
 from ropewalk.process.notify import Notifier
@@ -43,8 +42,10 @@ from ropewalk.process.pidfile import PidFile
 from ropewalk.process.recycling import Lifetime
 from ropewalk.service import Service, tls_context
 from ropewalk.wsgi.loader import load_application
-from ropewalk.wsgi.static import StaticFiles
 from ropewalk.wsgi.time_limits import TimeLimits
+
+if TYPE_CHECKING:
+    from ropewalk.net.tls import TlsContext
 
 USAGE_STATUS = 2
 
@@ -54,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = sys.argv[1:] if arguments is None else arguments
         if given and given[0] in COMMANDS:
+            from ropewalk.operate import operate  # a client, with an HTTP client in it: a server needs neither
+
             return operate(given[0], given[1:])
         load = _loader(given)
         loaded = load()
@@ -301,7 +304,11 @@ def make_application(settings: Settings) -> WSGIApplication:
     """The application that the settings name, with the static files in front. Raises ConfigError."""
     application = load_application(settings.wsgi_app)
     mounts = dict(_mounts(settings))
-    return StaticFiles(application, mounts) if mounts else application
+    if not mounts:
+        return application
+    from ropewalk.wsgi.static import StaticFiles  # with the dates, ranges and media types of files
+
+    return StaticFiles(application, mounts)
 
 
 def _mounts(settings: Settings) -> Iterator[tuple[str, str]]:

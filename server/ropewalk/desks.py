@@ -10,7 +10,6 @@ from ropewalk import __version__
 from ropewalk.config import Settings
 from ropewalk.errors import ConfigError
 from ropewalk.net.listen import describe, open_listeners
-from ropewalk.observe.admin import AdminVisitor
 from ropewalk.observe.log import get_logger
 from ropewalk.observe.metrics import total
 from ropewalk.process.control import Commander, open_abstract, status_with
@@ -29,6 +28,8 @@ def open_office(settings: Settings) -> tuple[Office, list[socket.socket]]:
     if settings.control_socket:
         listeners += _open_control(settings, office)
     if settings.admin_bind:
+        from ropewalk.observe.admin import AdminVisitor  # with its page and the format of its metrics
+
         admin = _listen("--admin-bind", settings.admin_bind, settings.admin_bind)
         for listener in admin:
             office.open(Desk(listener, lambda peer: AdminVisitor(_Source(office), peer)))

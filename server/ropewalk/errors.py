@@ -6,6 +6,8 @@ application's and becomes a 500; `ConfigError` is the operator's and ends the st
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class ProtocolError(Exception):
     """A request that RFC 9110 or RFC 9112, or one of our limits, refuses.
@@ -44,3 +46,11 @@ class ConfigError(Exception):
         value = "" if self.value is None else f" {str(self.value)!r}"
         source = f" (from {self.source})" if self.source else ""
         return f"{self.setting}{value}{source}: {self.allowed}"
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """The one of `known` that `name` may be a mistyped form of, or nothing; `cutoff` is difflib's ratio."""
+    import difflib  # only where something is mistyped
+
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return near[0] if near else ""

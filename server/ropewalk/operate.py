@@ -20,22 +20,12 @@ from typing import IO, Any, NoReturn
 from urllib.parse import urlsplit
 
 from ropewalk.config.declare import PREFIX
-from ropewalk.config.flags import PROGRAM
+from ropewalk.config.flags import COMMANDS, PROGRAM
 from ropewalk.errors import ConfigError
 from ropewalk.observe.metrics import quantile
 from ropewalk.observe.printable import printable
 from ropewalk.process.control import abstract_names
 from ropewalk.process.desk import is_own_user
-
-COMMANDS = {
-    "status": "how the server and its workers are",
-    "top": "the same, again and again, with rates",
-    "stacks": "what every thread of every worker is doing",
-    "reload": "read the settings again and replace every worker, as HUP does",
-    "stop": "finish what is in flight and end, as TERM does",
-    "scale": "keep so many workers",
-    "healthcheck": "exit with 0 when the server is ready, else with 1",
-}
 
 PATIENCE = 10.0
 """Seconds for an answer: the master gives its workers one."""

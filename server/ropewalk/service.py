@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import inf
 from time import monotonic
-from typing import Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 from wsgiref.types import WSGIApplication
 
 from ropewalk.config import Settings
@@ -25,11 +25,9 @@ from ropewalk.http.head import HTTP_11, HeadLimits
 from ropewalk.logbook import Logbook
 from ropewalk.net.acceptor import LISTENING, Acceptor
 from ropewalk.net.connection import Connection
-from ropewalk.net.opening import Opening
 from ropewalk.net.states import State
 from ropewalk.net.terms import Terms
 from ropewalk.net.timed import TimedConnection
-from ropewalk.net.tls import Certificate, TlsContext, TlsTerms
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger
 from ropewalk.observe.metrics import Metrics, queue_seconds
@@ -39,6 +37,10 @@ from ropewalk.wsgi.environ import Environ, TrustedPeers, connection_environ, lis
 from ropewalk.wsgi.exchange import Exchange
 from ropewalk.wsgi.request_id import RequestIds, answer_request_id, logged_request_id
 from ropewalk.wsgi.time_limits import TimeLimits
+
+if TYPE_CHECKING:
+    from ropewalk.net.opening import Opening
+    from ropewalk.net.tls import TlsContext
 
 log = get_logger()
 
@@ -232,6 +234,8 @@ class Service:
                 log.debug("%s may not send the PROXY protocol's header", peer)
                 sock.close()
                 return
+            from ropewalk.net.opening import Opening  # with it comes ssl, which plain HTTP does without
+
             opening = Opening(sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls)
             # Its own context comes with `_opened`.
             connection = self._connection(sock, peer, self._terms, listener, opening)
@@ -376,6 +380,8 @@ def tls_context(settings: Settings) -> TlsContext | None:
     if not settings.certfile:
         _refuse_without_certificate(settings)
         return None
+    from ropewalk.net.tls import Certificate, TlsContext, TlsTerms  # with it comes OpenSSL, 4 MB of memory
+
     by_name = {}
     for entry in settings.sni_certificate:
         name, _, files = entry.partition("=")

@@ -6,16 +6,14 @@ names of its own, which are named in a warning; one that looks like a mistyped s
 
 from __future__ import annotations
 
-import difflib
-import tomllib
+import os
 import types
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ropewalk.config.declare import Setting
 from ropewalk.config.settings import all_settings
-from ropewalk.errors import ConfigError
+from ropewalk.errors import ConfigError, nearest
 
 NEAR_ENOUGH = 0.8
 """How alike (difflib's ratio) a name in a `.py` file must be to a setting's to be a mistyped one: `worker` is
@@ -54,17 +52,20 @@ class FileValues:
 
 def read_file(path: str) -> FileValues:
     """The settings in the file at `path`. Raises ConfigError with one line."""
-    suffix = Path(path).suffix
+    suffix = os.path.splitext(path)[1]
     if suffix not in (".toml", ".py"):
         raise ConfigError("--config", path, "must be a .toml or a .py file")
     try:
-        content = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            content = file.read()
     except OSError as error:
         raise ConfigError("--config", path, f"cannot be read: {error.strerror}") from error
     return _read_toml(path, content) if suffix == ".toml" else _read_python(path, content)
 
 
 def _read_toml(path: str, content: bytes) -> FileValues:
+    import tomllib  # only for a file that is written in it
+
     try:
         table = tomllib.loads(content.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -93,7 +94,7 @@ def _read_python(path: str, content: bytes) -> FileValues:
         elif name in GUNICORN_ONLY:
             without_effect.append(name)
         elif not name.startswith("_") and not _is_definition(value):
-            if difflib.get_close_matches(name, known, n=1, cutoff=NEAR_ENOUGH):
+            if nearest(name, known, cutoff=NEAR_ENOUGH):
                 raise _unknown_key(path, name, list(known), cutoff=NEAR_ENOUGH)
             unknown.append(name)
     return FileValues(
@@ -110,7 +111,7 @@ def _read_python(path: str, content: bytes) -> FileValues:
 
 
 def _run(path: str, content: bytes) -> dict[str, Any]:
-    namespace: dict[str, Any] = {"__name__": "__config__", "__file__": str(Path(path).resolve())}
+    namespace: dict[str, Any] = {"__name__": "__config__", "__file__": os.path.realpath(path)}
     try:
         exec(compile(content, path, "exec"), namespace)
     except (Exception, SystemExit) as error:
@@ -144,8 +145,6 @@ def _settings_of_files() -> list[Setting]:
 
 
 def _unknown_key(path: str, key: str, known: list[str], cutoff: float) -> ConfigError:
-    near = difflib.get_close_matches(key.replace("_", "-"), known, n=1, cutoff=cutoff) or difflib.get_close_matches(
-        key, known, n=1, cutoff=cutoff
-    )
-    hint = f"; did you mean {near[0]}?" if near else ""
+    near = nearest(key.replace("_", "-"), known, cutoff=cutoff) or nearest(key, known, cutoff=cutoff)
+    hint = f"; did you mean {near}?" if near else ""
     return ConfigError(key, None, f"no such setting{hint}", path)

@@ -6,9 +6,9 @@ Values stay text here; `load` reads them, so that a bad one is told the same way
 from __future__ import annotations
 
 import argparse
-import difflib
-import platform
+import os
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -16,11 +16,33 @@ from ropewalk import __version__
 from ropewalk.config.declare import POSITIONAL, Setting
 from ropewalk.config.kinds import shown_size
 from ropewalk.config.settings import all_settings
-from ropewalk.errors import ConfigError
+from ropewalk.errors import ConfigError, nearest
 
 PROGRAM = "ropewalk"
 
+COMMANDS = {
+    "status": "how the server and its workers are",
+    "top": "the same, again and again, with rates",
+    "stacks": "what every thread of every worker is doing",
+    "reload": "read the settings again and replace every worker, as HUP does",
+    "stop": "finish what is in flight and end, as TERM does",
+    "scale": "keep so many workers",
+    "healthcheck": "exit with 0 when the server is ready, else with 1",
+}
+"""Words that stand first instead of options, and ask or command a server that runs: `ropewalk.operate`."""
+
 _ARGUMENT_FAULT = re.compile(r"argument (\S+): (.*)", re.DOTALL)
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Knows the width of the terminal without `shutil`, which would come with three libraries of compression."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            width = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size().columns or 80
+        except (OSError, ValueError):
+            width = 80
+        super().__init__(prog, width=width - 2)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,8 +75,9 @@ def build_parser() -> argparse.ArgumentParser:
         "An option goes over a variable, that over the file of --config, that over the default. "
         f"A running server is asked with `{PROGRAM} status`, top, stacks, reload, stop, scale N and healthcheck.",
         allow_abbrev=False,
+        formatter_class=_Formatter,
     )
-    version = f"{PROGRAM} {__version__} ({platform.python_implementation()} {platform.python_version()})"
+    version = f"{PROGRAM} {__version__} ({sys.implementation.name} {sys.version.partition(' ')[0]})"
     parser.add_argument("--version", action="version", version=version)
     groups: dict[str, Any] = {}
     for setting in all_settings():
@@ -103,7 +126,7 @@ def _unknown(argument: str) -> ConfigError:
         return ConfigError("argument", argument, f"one {POSITIONAL} is served, and it was named already")
     name = argument.partition("=")[0]
     known = [flag for setting in all_settings() for flag in setting.declaration.flags]
-    near = difflib.get_close_matches(name, known, n=1)
+    near = nearest(name, known)
     return ConfigError(
-        name, None, "no such option" + (f"; did you mean {near[0]}?" if near else f"; see {PROGRAM} --help")
+        name, None, "no such option" + (f"; did you mean {near}?" if near else f"; see {PROGRAM} --help")
     )

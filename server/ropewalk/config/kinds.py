@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ropewalk.net.address import parse_address
-from ropewalk.observe.format import compile_format
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -293,6 +292,8 @@ def log_format(value: object) -> str:
     """A format of access log lines, whose every letter is known."""
     if not isinstance(value, str):
         raise ValueError("must be text in the letters of the access log")
+    from ropewalk.observe.format import compile_format  # the default's letters are known
+
     compile_format(value)
     return value
 

@@ -6,7 +6,6 @@ and what is allowed.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from ropewalk.config.declare import PREFIX, Setting
 from ropewalk.config.files import FileValues, read_file
 from ropewalk.config.flags import parse_flags
 from ropewalk.config.settings import Settings, all_settings
-from ropewalk.errors import ConfigError
+from ropewalk.errors import ConfigError, nearest
 
 DEFAULT = "default"
 
@@ -137,6 +136,6 @@ def _mistyped(environ: Mapping[str, str]) -> Iterator[str]:
     known = [variable for setting in all_settings() for variable in setting.variables]
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=MISTYPED)
+            near = nearest(name, known, cutoff=MISTYPED)
             if near:
-                yield f"the variable {name} is no setting; did you mean {near[0]}?"
+                yield f"the variable {name} is no setting; did you mean {near}?"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote_to_bytes
-
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
 
@@ -35,7 +33,9 @@ def decode_path(path: str) -> str:
         return path
     if grammar.BAD_PERCENT_ENCODING.search(path):
         raise ProtocolError(400, "bad percent-encoding in the path")
-    return unquote_to_bytes(path).decode("latin-1")
+    first, *rest = path.encode("latin-1").split(b"%")
+    octets = [bytes.fromhex(part[:2].decode()) + part[2:] for part in rest]
+    return b"".join([first, *octets]).decode("latin-1")
 
 
 def _absolute(method: str, request_target: str) -> Target:

@@ -22,19 +22,21 @@ import struct
 from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http.answer import error_answer
 from ropewalk.http.head import RequestHead
-from ropewalk.net.opening import Opening
 from ropewalk.net.outbox import Outbox
 from ropewalk.net.receiver import Receiver
 from ropewalk.net.states import MOVES, RECEIVING, State
 from ropewalk.net.stream import Stream
 from ropewalk.net.terms import Terms
-from ropewalk.net.tls import TlsSocket
 from ropewalk.observe.log import get_logger
+
+if TYPE_CHECKING:  # TLS, and OpenSSL with it, is loaded by who listens with it
+    from ropewalk.net.opening import Opening
+    from ropewalk.net.tls import TlsSocket
 
 log = get_logger()
 
@@ -205,7 +207,7 @@ class Connection:
     def _end_of_input(self) -> None:
         """The peer will send no more, or a deadline passed and the sweeping thread shut the input down."""
         if self.state is State.IDLE or monotonic() < self.deadline:
-            if isinstance(self.sock, TlsSocket):
+            if not isinstance(self.sock, socket.socket):
                 self.wake(socket.SHUT_WR)
             self.close()  # between requests, or in a request that was cut: half a request is never one
         else:
@@ -324,7 +326,7 @@ class Connection:
                 self._arm(self.fd, READABLE)
         elif self.is_refused or receiver.buffer or (receiver.head is not None and receiver.head.is_persistent):
             self._linger()
-        elif isinstance(self.sock, TlsSocket):
+        elif not isinstance(self.sock, socket.socket):
             self._linger()  # RFC 9112 section 9.8: an end without close_notify is a cut
         else:
             self.close()  # the peer asked for it, so it sends no more

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 from collections import deque
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from ropewalk.net.tls import TlsSocket
+if TYPE_CHECKING:
+    from ropewalk.net.tls import TlsSocket
 
 # What waits in memory for a slow peer before the rest goes to a temporary file: one answer of the usual size.
 MAX_MEMORY = 1024 * 1024
@@ -59,6 +59,8 @@ class Outbox:
 
     def _append_spilled(self, content: bytes | memoryview) -> None:
         if self._spill is None:
+            import tempfile  # it brings shutil and its codecs along, for the first peer that reads too slowly
+
             self._spill = tempfile.TemporaryFile(prefix="ropewalk-", buffering=0)  # noqa: SIM115 - closed by `close`
         fd = self._spill.fileno()
         start = self._spill_end
@@ -144,6 +146,6 @@ class Outbox:
 
 
 def _send_file(sock: socket.socket | TlsSocket, fd: int, offset: int, count: int) -> int:
-    if isinstance(sock, TlsSocket):
-        return sock.send_file(fd, offset, count)
-    return os.sendfile(sock.fileno(), fd, offset, count)
+    if isinstance(sock, socket.socket):
+        return os.sendfile(sock.fileno(), fd, offset, count)
+    return sock.send_file(fd, offset, count)

@@ -6,7 +6,6 @@ the only user.
 
 from __future__ import annotations
 
-import tempfile
 from io import BytesIO
 from typing import IO
 
@@ -29,6 +28,8 @@ class Spool:
         self._file.write(content)
 
     def _to_file(self, memory: BytesIO) -> None:
+        import tempfile  # it brings shutil and its codecs along, for the first large body
+
         file = tempfile.TemporaryFile(prefix="ropewalk-")  # noqa: SIM115 - it lives as long as the request
         try:
             file.write(memory.getbuffer())

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import socket
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ropewalk.net.connection import Connection
-from ropewalk.net.opening import Opening
 from ropewalk.net.receiver import Receiver
 from ropewalk.net.states import State
 from ropewalk.net.terms import Terms
+
+if TYPE_CHECKING:
+    from ropewalk.net.opening import Opening
 
 
 class TimedConnection(Connection):

@@ -7,7 +7,6 @@ function, not source). Every value that a peer or the application chose passes t
 
 from __future__ import annotations
 
-import base64
 import binascii
 import os
 import re
@@ -16,8 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ropewalk.observe.json_line import NAME as JSON
-from ropewalk.observe.json_line import json_line
 from ropewalk.observe.printable import printable
 
 
@@ -53,6 +50,9 @@ class AccessRecord:
 
 
 Line = Callable[[AccessRecord], str]
+
+JSON = "json"
+"""The format whose lines are JSON."""
 
 _ATOM = re.compile(r"%(?:%|\(([^()]*)\)([a-zA-Z]?))|%")
 _FIELD = re.compile(r"\{([^{}]+)\}([ioe])")
@@ -95,6 +95,8 @@ def compile_format(format: str) -> Line:
     `json` stands for a line of JSON. Raises ValueError with one line for a letter that is not known.
     """
     if format == JSON:
+        from ropewalk.observe.json_line import json_line  # it brings datetime along, for those who log JSON
+
         return json_line
     parts: list[str] = []
     constants: dict[str, str] = {}
@@ -176,8 +178,8 @@ def _user(authorization: object) -> str:
     if not isinstance(authorization, str) or authorization[:6].lower() != "basic ":
         return "-"
     try:
-        credentials = base64.b64decode(authorization[6:].strip().encode("latin-1"), validate=True)
-    except (binascii.Error, ValueError):
+        credentials = binascii.a2b_base64(authorization[6:].strip().encode("latin-1"), strict_mode=True)
+    except ValueError:
         return "-"
     return _text(credentials.partition(b":")[0].decode("latin-1"))
 

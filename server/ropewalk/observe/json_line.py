@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ropewalk.observe.format import AccessRecord
 
-NAME = "json"
-
 _FROM_ENVIRON = {
     "request_id": "ropewalk.request_id",
     "client": "REMOTE_ADDR",

@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ropewalk.process.desk import Conversation
@@ -37,7 +35,7 @@ def open_abstract() -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # By chance too: in two containers that share a network, and its names, the masters may share their process id.
-        listener.bind(f"{ABSTRACT}{NAME_PREFIX}{os.getpid()}/{secrets.token_hex(4)}")
+        listener.bind(f"{ABSTRACT}{NAME_PREFIX}{os.getpid()}/{os.urandom(4).hex()}")
         listener.listen(16)
         listener.setblocking(False)
     except BaseException:
@@ -48,10 +46,11 @@ def open_abstract() -> socket.socket:
 
 def abstract_names() -> Iterator[str]:
     """The addresses of the servers that run here, of whichever user."""
-    for line in Path(NAMES_FILE).read_text().splitlines()[1:]:
-        name = line.split(" ")[-1]
-        if name.startswith("@" + NAME_PREFIX):
-            yield ABSTRACT + name[1:]
+    with open(NAMES_FILE, encoding="utf-8", errors="replace") as lines:  # others name theirs as they like
+        for line in lines:
+            name = line.rstrip("\n").split(" ")[-1]
+            if name.startswith("@" + NAME_PREFIX):
+                yield ABSTRACT + name[1:]
 
 
 class Commander:

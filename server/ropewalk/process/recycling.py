@@ -7,7 +7,6 @@ of them pays for the question.
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,14 +39,14 @@ class Recycler:
         served: Callable[[], int],
         *,
         resident: Callable[[], int] | None = None,
-        chance: Callable[[int, int], int] = random.randint,
+        chance: Callable[[int, int], int] | None = None,
     ) -> None:
-        """`served` counts the requests so far, `resident` the octets of memory, `chance` picks from both ends."""
+        """`served` counts the requests so far, `resident` the octets of memory, `chance` picks one from a range."""
         self._served = served
         self._resident = resident or resident_octets
         self._max_requests = lifetime.max_requests
         if self._max_requests:
-            self._max_requests += chance(0, lifetime.max_requests_jitter)
+            self._max_requests += (chance or _chance)(0, lifetime.max_requests_jitter)
         self._max_rss = lifetime.max_rss
         self._is_first_look = True
 
@@ -68,6 +67,12 @@ class Recycler:
                     )
                 return f"it holds {resident // MIB} MiB of memory"
         return ""
+
+
+def _chance(low: int, high: int) -> int:
+    from random import randint  # few limit a worker's requests
+
+    return randint(low, high)
 
 
 class TooLittleError(Exception):

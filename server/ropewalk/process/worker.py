@@ -7,6 +7,7 @@ is then at its end.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -88,6 +89,8 @@ def run_worker(
 
     `reports` and `lifeline` are pipes' ends; over `channel` the master asks.
     """
+    # What was inherited is shared with the master, page by page, until somebody writes to it, as the collector would.
+    gc.freeze()
     log = get_logger()
     try:
         service = program.boot()

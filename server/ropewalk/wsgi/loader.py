@@ -7,7 +7,6 @@ raised while it was imported or called is the cause of that ConfigError, with th
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import inspect
 import os
@@ -16,7 +15,7 @@ from types import ModuleType, TracebackType
 from typing import Any, Final, cast
 from wsgiref.types import WSGIApplication
 
-from ropewalk.errors import ConfigError
+from ropewalk.errors import ConfigError, nearest
 
 __all__ = ["load_application"]
 
@@ -152,8 +151,8 @@ def _get(spec: str, module: ModuleType, path: ast.expr) -> object:
     try:
         return getattr(owner, name)
     except AttributeError:
-        near = difflib.get_close_matches(name, dir(owner), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        near = nearest(name, dir(owner))
+        hint = f"; did you mean {near!r}?" if near else ""
         raise ConfigError(SETTING, spec, f"{label} has no attribute {name!r}{hint}") from None
 
 

@@ -6,8 +6,8 @@ all its requests look like one of another's. Runs in the thread that runs the ap
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
@@ -25,7 +25,7 @@ class RequestIds:
     """Gives each environ its request's name. Made after the fork, once in a process."""
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(8)  # of this process; names need to differ, not to be secret
+        self._prefix = os.urandom(8).hex()  # of this process; names need to differ, not to be secret
         self._numbers = count(1)  # `next` is atomic
 
     def assign(self, environ: Environ, *, is_trusted: bool) -> None:

@@ -266,7 +266,7 @@ class TestStorage:
         server = talk.serve(echo, body_memory="1k")
         client, good = talk.connect(server), talk.connect(server)
         # /dev/full is the one file that is always full
-        monkeypatch.setattr("ropewalk.net.spool.tempfile.TemporaryFile", lambda **_: open("/dev/full", "r+b", 0))
+        monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open("/dev/full", "r+b", 0))
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5000)
         assert client.read_all().startswith(b"HTTP/1.1 503 ")
         good.send(GET)
