@@ -34,6 +34,7 @@ from ropewalk.net.listen import close_listeners, describe, open_listeners
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger, open_log
+from ropewalk.process.hooks import Hooks
 from ropewalk.process.identity import Identity, find_identity
 from ropewalk.process.master import BootError, Master
 from ropewalk.process.notify import Notifier
@@ -45,6 +46,7 @@ from ropewalk.wsgi.loader import load_application
 from ropewalk.wsgi.time_limits import TimeLimits
 
 if TYPE_CHECKING:
+    from ropewalk.hooks.calls import ConfiguredHooks
     from ropewalk.net.tls import TlsContext
 
 USAGE_STATUS = 2
@@ -123,7 +125,8 @@ def check(loaded: Loaded) -> int:
     _warn(loaded)
     find_identity(loaded.settings.user, loaded.settings.group)
     _check_paths(loaded.settings)
-    tls_context(loaded.settings)
+    hooks = make_hooks(loaded, loaded.settings)
+    make_tls_context(loaded.settings, hooks)
     try:
         make_application(loaded.settings)
     except ConfigError as error:
@@ -144,9 +147,12 @@ def serve(loaded: Loaded, load: Callable[[], Loaded]) -> None:
     _create_logs(settings, identity)
     log.configure(settings.error_log, settings.log_level)
     _check_paths(settings)
-    tls = tls_context(settings)
+    hooks = make_hooks(loaded, settings)
+    tls = make_tls_context(settings, hooks)
     _warn(loaded)
     log.info("Starting %s %s", PROGRAM, __version__)
+    if hooks is not None:
+        hooks.starting()
     with ExitStack() as at_the_end:
         pid_file = PidFile(settings.pid) if settings.pid else None
         if pid_file is not None:
@@ -159,7 +165,9 @@ def serve(loaded: Loaded, load: Callable[[], Loaded]) -> None:
         office, desk_listeners = open_office(settings)
         at_the_end.callback(close_listeners, desk_listeners)
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
-        program = WorkerProgram(settings, load, listeners, pid_file, identity, notifier.watchdog_seconds / 4, tls)
+        program = WorkerProgram(
+            settings, load, listeners, pid_file, identity, notifier.watchdog_seconds / 4, tls, hooks
+        )
         try:
             Master(program, program.options(), notifier, office).run()
         except SystemExit:
@@ -232,6 +240,7 @@ class WorkerProgram:
     heartbeat: float
     tls: TlsContext | None
     """Made by the master, who may read a key that the workers may not, and has them share the keys of tickets."""
+    hooks: ConfiguredHooks | None
     access_log: AccessLog | None = None
     """Made after the fork, since it has a thread."""
 
@@ -244,6 +253,7 @@ class WorkerProgram:
             graceful_timeout=settings.graceful_timeout,
             drain_delay=settings.drain_delay,
             heartbeat=self.heartbeat,
+            hooks=self.hooks or Hooks(),
             lifetime=Lifetime(settings.max_requests, settings.max_requests_jitter, settings.max_rss),
         )
 
@@ -263,6 +273,7 @@ class WorkerProgram:
             access_log=self.access_log,
             multiprocess=settings.workers > 1,
             tls=self.tls,
+            hooks=None if self.hooks is None else self.hooks.of_requests(),
         )
 
     def reloaded(self) -> tuple[WorkerProgram, ProcessOptions]:
@@ -273,10 +284,11 @@ class WorkerProgram:
         if changed:
             get_logger().warning("changed, but not before the next start: %s", ", ".join(changed))
         lasting = {name: getattr(self.settings, name) for name in LASTING}
-        program = replace(self, settings=replace(loaded.settings, **lasting))
+        settings = replace(loaded.settings, **lasting)
+        program = replace(self, settings=settings, hooks=make_hooks(loaded, settings, self.hooks))
         _create_logs(program.settings, self.identity)
         _check_paths(program.settings)
-        program.tls = tls_context(program.settings)
+        program.tls = make_tls_context(settings, program.hooks)
         return program, program.options()
 
     def reopen_logs(self) -> None:
@@ -298,6 +310,22 @@ def _create_logs(settings: Settings, identity: Identity) -> None:
     for path in (settings.error_log, settings.access_log):
         if path not in ("", "-"):
             identity.create(path)
+
+
+def make_hooks(loaded: Loaded, settings: Settings, before: ConfiguredHooks | None = None) -> ConfiguredHooks | None:
+    """The hooks of the file, if it has any, or had any before it was read again."""
+    if before is not None:
+        return before.renewed(loaded.hooks, settings)
+    if not loaded.hooks:
+        return None
+    from ropewalk.hooks.calls import ConfiguredHooks
+
+    return ConfiguredHooks(loaded.hooks, settings)
+
+
+def make_tls_context(settings: Settings, hooks: ConfiguredHooks | None) -> TlsContext | None:
+    """The context of TLS, which a hook may have changed. Raises ConfigError."""
+    return tls_context(settings, None if hooks is None else hooks.make_ssl_context)
 
 
 def make_application(settings: Settings) -> WSGIApplication:

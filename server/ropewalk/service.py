@@ -39,8 +39,9 @@ from ropewalk.wsgi.request_id import RequestIds, answer_request_id, logged_reque
 from ropewalk.wsgi.time_limits import TimeLimits
 
 if TYPE_CHECKING:
+    from ropewalk.hooks.requests import RequestHooks
     from ropewalk.net.opening import Opening
-    from ropewalk.net.tls import TlsContext
+    from ropewalk.net.tls import Adapt, TlsContext
 
 log = get_logger()
 
@@ -70,6 +71,7 @@ class Service:
         multiprocess: bool = False,
         errors: TextIO | None = None,
         tls: TlsContext | None = None,
+        hooks: RequestHooks | None = None,
     ) -> None:
         """`tls` is `tls_context(settings)`, where it was made already. Raises `ConfigError` when it cannot be."""
         # First: what may raise comes before what has to be closed.
@@ -85,9 +87,11 @@ class Service:
         self._queue_timeout = settings.queue_timeout or inf
         is_timed = bool(settings.queue_timeout) or access_log is not None
         self._connection = TimedConnection if is_timed else Connection
+        self._exchange = Exchange if hooks is None else hooks.exchange
+        run = self._run_in_time if settings.queue_timeout else self._run
         self._pool = Pool(
             threads=settings.threads,
-            run=self._run_in_time if settings.queue_timeout else self._run,
+            run=run if hooks is None else hooks.around(run),
             overflow=self._overflow,
             max_waiting=settings.limit_waiting,
         )
@@ -275,7 +279,7 @@ class Service:
         except ProtocolError as error:  # a trusted proxy says of the client what cannot be
             connection.refuse(error)
             return False
-        exchange = connection.exchange = Exchange(connection, head, environ, self._own_fields)
+        exchange = connection.exchange = self._exchange(connection, head, environ, self._own_fields)
         if self._request_ids is not None:
             self._request_ids.assign(environ, is_trusted=trusted is not None)
         began = monotonic()
@@ -375,8 +379,11 @@ class Service:
         return environ
 
 
-def tls_context(settings: Settings) -> TlsContext | None:
-    """Load the certificates that the settings name; None when they name none. Raises `ConfigError`."""
+def tls_context(settings: Settings, adapt: Adapt | None = None) -> TlsContext | None:
+    """Load the certificates that the settings name; None when they name none. Raises `ConfigError`.
+
+    `adapt` may change each context (`TlsContext`).
+    """
     if not settings.certfile:
         _refuse_without_certificate(settings)
         return None
@@ -394,7 +401,8 @@ def tls_context(settings: Settings) -> TlsContext | None:
             verify_mode=settings.cert_reqs,
             min_version=settings.tls_min_version,
             ciphers=settings.ciphers,
-        )
+        ),
+        adapt,
     )
 
 

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "threads": {"errors", "observe.log"},
     "process": {"errors", "observe.log"},
     "observe": {"errors", "http"},  # the admin listener reads requests
+    "hooks": {"errors", "config", "http", "net", "observe.log", "process", "wsgi"},
     "operate": {"errors", "config", "observe", "process", "__init__"},
     # Settings are checked by the parts that they are for; --version names the version.
     "config": {"errors", "net", "observe", "__init__"},

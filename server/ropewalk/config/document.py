@@ -24,8 +24,8 @@ that over the file that `--config` names, and that over the default.
 - **Variables** are the option's name in capitals: `--keep-alive` is `ROPEWALK_KEEP_ALIVE`. An empty variable counts
   as not set, unless empty means something to the setting.
 - **A `.toml` file** has the options' names as its keys, with dashes or underscores: `keep-alive = 75`.
-- **A `.py` file** is run, and its names are read: gunicorn's, so a `gunicorn.conf.py` can be kept. What it holds that
-  has no effect here is named in a warning.
+- **A `.py` file** is run, and its names are read: gunicorn's, so a `gunicorn.conf.py` can be kept, with its
+  [hooks](hooks.md). What it holds that has no effect here is named in a warning.
 
 A bad value stops the start: exit status 2, and one line that names the setting, the value, where it came from and
 what is allowed. `ropewalk --print-config` prints every effective value with its origin; `ropewalk --check-config

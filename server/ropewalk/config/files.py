@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ropewalk.config.declare import Setting
+from ropewalk.config.hooks import ARGUMENTS, Hook, check_hook
 from ropewalk.config.settings import all_settings
 from ropewalk.errors import ConfigError, nearest
 
@@ -21,25 +22,22 @@ to `workers` (0.92), `port` is to none."""
 
 GUNICORN_ONLY = frozenset(
     """
-    asgi_disconnect_grace_period asgi_lifespan asgi_loop ca_certs capture_output casefold_http_method cert_reqs
-    certfile child_exit ciphers control_socket_disable control_socket_mode daemon
-    default_proc_name dirty_apps dirty_graceful_timeout dirty_post_fork dirty_threads dirty_timeout
-    dirty_worker_exit dirty_worker_init dirty_workers disable_redirect_access_to_syslog
-    do_handshake_on_connect dogstatsd_tags enable_backlog_metric enable_stdio_inheritance forwarder_headers
-    header_map http2_cleartext http2_initial_window_size http2_max_concurrent_streams
-    http2_max_frame_size http2_max_header_list_size http_parser http_protocols initgroups keyfile logconfig
-    logconfig_dict logconfig_json logger_class nworkers_changed
-    on_dirty_starting on_exit on_reload on_starting paste permit_obsolete_folding
-    permit_unconventional_http_method permit_unconventional_http_version post_fork post_request
-    post_worker_init pre_exec pre_fork pre_request preload_app proc_name protocol proxy_allow_ips
-    proxy_protocol raw_paste_global_conf reload reload_engine reload_extra_files reuse_port root_path
-    secure_scheme_headers sendfile spew ssl_context ssl_version statsd_host statsd_prefix
-    strip_header_spaces suppress_ragged_eofs syslog syslog_addr syslog_facility syslog_prefix
-    tmp_upload_dir uwsgi_allow_ips websocket_max_message_size when_ready worker_abort
-    worker_class worker_connections worker_exit worker_int worker_tmp_dir check_config print_config
+    check_config print_config
+    asgi_disconnect_grace_period asgi_lifespan asgi_loop capture_output casefold_http_method
+    control_socket_disable control_socket_mode daemon default_proc_name dirty_apps dirty_graceful_timeout
+    dirty_post_fork dirty_threads dirty_timeout dirty_worker_exit dirty_worker_init dirty_workers
+    disable_redirect_access_to_syslog do_handshake_on_connect dogstatsd_tags enable_backlog_metric
+    enable_stdio_inheritance forwarder_headers header_map http2_cleartext http2_initial_window_size
+    http2_max_concurrent_streams http2_max_frame_size http2_max_header_list_size http_parser http_protocols
+    initgroups logconfig logconfig_dict logconfig_json logger_class on_dirty_starting paste
+    permit_obsolete_folding permit_unconventional_http_method permit_unconventional_http_version preload_app
+    proc_name protocol raw_paste_global_conf reload reload_engine reload_extra_files reuse_port root_path
+    secure_scheme_headers sendfile spew ssl_version statsd_host statsd_prefix strip_header_spaces
+    suppress_ragged_eofs syslog syslog_addr syslog_facility syslog_prefix tmp_upload_dir uwsgi_allow_ips
+    websocket_max_message_size worker_class worker_connections worker_tmp_dir
     """.split()  # noqa: SIM905 - a hundred quoted names are no easier to read
 )
-"""gunicorn's settings and hooks that a file may hold and that have no effect here (yet)."""
+"""gunicorn's settings that a file may hold and that have no effect here (yet)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,8 @@ class FileValues:
 
     values: dict[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    hooks: dict[str, Hook] = field(default_factory=dict)
+    """Functions by gunicorn's names."""
 
 
 def read_file(path: str) -> FileValues:
@@ -86,11 +86,15 @@ def _read_python(path: str, content: bytes) -> FileValues:
     for setting in _settings_of_files():
         known[setting.name] = known[setting.python_key] = setting
     values: dict[str, object] = {}
+    hooks: dict[str, Hook] = {}
     without_effect, unknown = [], []
     for name, value in namespace.items():
         if name in known:
             if value is not None:
                 values[known[name].name] = value
+        elif name in ARGUMENTS:
+            if value is not None:
+                hooks[name] = check_hook(name, value, path)
         elif name in GUNICORN_ONLY:
             without_effect.append(name)
         elif not name.startswith("_") and not _is_definition(value):
@@ -107,6 +111,7 @@ def _read_python(path: str, content: bytes) -> FileValues:
             )
             if names
         ),
+        hooks,
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ropewalk.config.declare import PREFIX, Setting
 from ropewalk.config.files import FileValues, read_file
 from ropewalk.config.flags import parse_flags
+from ropewalk.config.hooks import Hook
 from ropewalk.config.settings import Settings, all_settings
 from ropewalk.errors import ConfigError, nearest
 
@@ -32,6 +33,8 @@ class Loaded:
     """By setting name: the option, the variable, the file's path, or `default`."""
     warnings: tuple[str, ...]
     """What the operator should be told, one line each."""
+    hooks: Mapping[str, Hook]
+    """The functions of a `.py` file that the server calls, by gunicorn's names."""
 
     def origin(self, name: str) -> str:
         """Where the value of the setting `name` came from, when that was neither its option nor its default."""
@@ -68,7 +71,7 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Loade
         if setting.name == "config" and values["config"]:
             path = values["config"]
             file = read_file(path)
-    return Loaded(Settings(**values), sources, file.warnings + tuple(_mistyped(environ)))
+    return Loaded(Settings(**values), sources, file.warnings + tuple(_mistyped(environ)), file.hooks)
 
 
 def make_settings(**values: object) -> Settings:

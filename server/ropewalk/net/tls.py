@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ropewalk.errors import ConfigError
@@ -41,15 +42,25 @@ class TlsTerms:
     ciphers: str = ""  # OpenSSL's syntax; TLS 1.2 only
 
 
+Adapt = Callable[[Callable[[], ssl.SSLContext]], ssl.SSLContext]
+
+
 class TlsContext:
     """Makes connections of accepted sockets. Made once, then only read."""
 
-    def __init__(self, terms: TlsTerms) -> None:
-        """Raises `ConfigError` for a file that cannot be read or does not hold what it should."""
-        self._default = _make_context(terms, terms.certificate, "--certfile")
+    def __init__(self, terms: TlsTerms, adapt: Adapt | None = None) -> None:
+        """`adapt` is called for each certificate with what makes its context, and returns the one to be used.
+
+        Raises `ConfigError` for a file that cannot be read or does not hold what it should.
+        """
+
+        def make(certificate: Certificate, setting: str) -> ssl.SSLContext:
+            make_plain = partial(_make_context, terms, certificate, setting)
+            return adapt(make_plain) if adapt is not None else make_plain()
+
+        self._default = make(terms.certificate, "--certfile")
         self._by_name = {
-            name.lower(): _make_context(terms, certificate, "--sni-certificate")
-            for name, certificate in terms.by_name.items()
+            name.lower(): make(certificate, "--sni-certificate") for name, certificate in terms.by_name.items()
         }
         if self._by_name:
             self._default.sni_callback = self._choose

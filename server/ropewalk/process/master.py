@@ -85,7 +85,8 @@ class Master:
         self._log = get_logger()
 
     def run(self) -> None:
-        """Serve until told to end. Raises BootError; in a worker, SystemExit."""
+        """Serve until told to end. Raises BootError, and what `Hooks.ready` does; in a worker, SystemExit."""
+        self._options.hooks.ready()
         try:
             self._inbox = SignalInbox(MASTER_SIGNALS)
             self._forking = Forking(self._abandon)
@@ -106,6 +107,7 @@ class Master:
         self._office.abandon()
         self._inbox.close()
         self._forking.close()
+        self._options.hooks.exiting()
         if self._boot_failure and not self._has_served and self._state in KEEPING_STATES:
             raise BootError(self._boot_failure)
 
@@ -199,6 +201,7 @@ class Master:
                 if isinstance(report, BootFailed | Farewell):
                     self._take_report(view, report)
             self._crew.remove(view)
+            self._options.hooks.gone(view.pid)
             self._office.forget(view)
             self._office.count_gone(view.counters)
             if was not in ENDING_STATES:
@@ -246,8 +249,13 @@ class Master:
 
     def _want_workers(self, number: int) -> None:
         if self._state in KEEPING_STATES:
-            self._target = max(1, number)
+            self._change_target(max(1, number))
             self._log.info("Workers wanted: %d", self._target)
+
+    def _change_target(self, number: int) -> None:
+        old, self._target = self._target, number
+        if number != old:
+            self._options.hooks.workers_changed(number, old)
 
     def _leave(self) -> None:
         """Serve on, not ready any more, for the drain delay: whoever sends requests here is to find out first."""
@@ -348,7 +356,9 @@ class Master:
         if self._state is MasterState.SERVING:
             self._before_reload = (self._program, self._options, self._target)
             self._state = move(MASTER_MOVES, self._state, MasterState.RELOADING)
-        self._program, self._options, self._target = program, options, options.workers
+        self._program, self._options = program, options
+        options.hooks.reloading()
+        self._change_target(options.workers)
         self._backoff.succeed()
         self._told_details = ""
         self._crew.supersede()
@@ -356,7 +366,8 @@ class Master:
 
     def _give_reload_up(self, reason: str) -> None:
         """Keep the workers that are left from before, and what they were forked for."""
-        self._program, self._options, self._target = self._before_reload
+        self._program, self._options, target = self._before_reload
+        self._change_target(target)
         self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
         self._backoff.succeed()
         self._crew.reinstate()
@@ -407,6 +418,7 @@ class Master:
     # The fork
 
     def _fork(self) -> bool:
+        self._options.hooks.before_fork()
         try:
             view = self._forking.fork(self._program, self._options)
         except OSError as error:
@@ -414,6 +426,7 @@ class Master:
             self._log.error("no worker can be forked: %s; tried again in %.1f s", error.strerror, wait)
             return False
         self._crew.add(view)
+        self._options.hooks.forked(view.pid)
         self._account.events["forked"] += 1
         self._log.info("Booting worker with pid: %d", view.pid)
         return True

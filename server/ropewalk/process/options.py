@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ropewalk.process.hooks import Hooks
 from ropewalk.process.recycling import Lifetime
 
 
@@ -20,5 +21,7 @@ class ProcessOptions:
     """From being told to end until workers are told to finish; meanwhile they serve on."""
     heartbeat: float = 0.0
     """Between two signs of life that a worker gives its master; 0 for none."""
+    hooks: Hooks = field(default_factory=Hooks)
+    """What the operator's own code is told."""
     lifetime: Lifetime = field(default_factory=Lifetime)
     """What a worker does before it is replaced."""

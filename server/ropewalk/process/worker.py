@@ -91,13 +91,16 @@ def run_worker(
     """
     # What was inherited is shared with the master, page by page, until somebody writes to it, as the collector would.
     gc.freeze()
-    log = get_logger()
+    log, hooks = get_logger(), options.hooks
     try:
+        hooks.in_worker()
         service = program.boot()
+        hooks.booted()
         inbox = SignalInbox(WORKER_SIGNALS)
         service.start()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is told
         send_report(reports, BootFailed(*_explain(error)))
+        hooks.leaving()
         return BOOT_FAILED_STATUS
     look: Callable[[], dict[str, Any]] | None = getattr(service, "look", None)
     if channel is not None:
@@ -108,6 +111,7 @@ def run_worker(
     _Life(program, service, options, inbox, reports, lifeline).live()
     if look is not None:
         send_report(reports, Farewell(look()["counters"]))
+    hooks.leaving()
     program.finish()
     inbox.close(is_process_ending=True)
     log.info("Worker exiting (pid: %d)", os.getpid())
@@ -142,6 +146,7 @@ class _Life:
         """Return when the service is closed."""
         signals = self._wait_end()
         if signals & _QUICK:
+            self._options.hooks.interrupted()
             self._service.close()
         else:
             self._drain()
@@ -186,6 +191,8 @@ class _Life:
         while thread.is_alive() and not signals & _QUICK:
             poll.poll(1000)
             signals = self._receive()
+        if signals & _QUICK:
+            self._options.hooks.interrupted()
         if drained:
             get_logger().info(
                 "Worker drained (pid: %d): %d requests finished, %d aborted",
@@ -240,6 +247,8 @@ class _Life:
             get_logger().text("What every thread is doing:\n" + stacks())
         for request in overdue:
             self._service.time_out(request.ident, request.started)
+        if overdue:
+            self._options.hooks.timed_out()
         if self._watchdog.is_stuck(now):
             self._ask_for_replacement("a request past its timeout does not let go of its thread", is_fault=True)
 

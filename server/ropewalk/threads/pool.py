@@ -78,9 +78,7 @@ class Pool:
         """`run` runs an item and tells whether it is to be sent; `overflow` gets one that may not wait to be run."""
         self.epoll = select.epoll()
         self.items: dict[int, Item] = {}  # by descriptor: everything the epoll may name
-        self.soon: deque[Callable[[], None]] = (
-            deque()
-        )  # what running items want done: the controller calls it
+        self.soon: deque[Callable[[], None]] = deque()  # what running items want done: the controller calls it
         self._run = run
         self._overflow = overflow
         self._max_waiting = max_waiting

@@ -49,11 +49,19 @@ def test_a_gunicorn_file_is_read_by_gunicorns_names(tmp_path: Path) -> None:
 
 def test_gunicorns_names_without_effect_are_named_in_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "gunicorn.conf.py"
-    loaded = load(path, "worker_class = 'gthread'\npreload_app = True\ndef when_ready(server): pass\nport = 1\n")
+    loaded = load(path, "worker_class = 'gthread'\nspew = True\ndef dirty_post_fork(a, b): pass\nport = 1\n")
     assert loaded.warnings == (
-        f"{path}: gunicorn's names that have no effect here: preload_app, when_ready, worker_class",
+        f"{path}: gunicorn's names that have no effect here: dirty_post_fork, spew, worker_class",
         f"{path}: names that are no settings: port",
     )
+
+
+def test_functions_with_the_names_of_hooks_are_kept(tmp_path: Path) -> None:
+    content = "def helper(): pass\ndef on_exit(server): return 7\npost_request = None\nchild_exit = print\n"
+    loaded = load(tmp_path / "gunicorn.conf.py", content)
+    assert sorted(loaded.hooks) == ["child_exit", "on_exit"]
+    assert loaded.hooks["on_exit"](None) == 7
+    assert loaded.warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -64,6 +72,10 @@ def test_gunicorns_names_without_effect_are_named_in_a_warning(tmp_path: Path) -
         ("a.toml", "xyzzy = 2", "xyzzy (from {}): no such setting"),
         ("a.toml", "check-config = true", "check-config (from {}): no such setting"),
         ("a.py", "worker = 2", "worker (from {}): no such setting; did you mean workers?"),
+        ("a.py", "def on_exit(): pass", "on_exit (from {}): must take 1 argument: server"),
+        ("a.py", "def on_exit(server, more, *, and_more): pass", "on_exit (from {}): must take 1 argument: server"),
+        ("a.py", "post_fork = 1", "post_fork '1' (from {}): must be a function of server, worker"),
+        ("a.toml", "on_exit = 'print'", "on_exit (from {}): no such setting"),
         ("a.ini", "workers = 2", "--config '{}': must be a .toml or a .py file"),
         ("a.py", "workers = 1 / 0", "--config '{}': failed in line 1: ZeroDivisionError: division by zero"),
         ("a.py", "\nimport sys\nsys.exit('no')", "--config '{}': failed in line 3: SystemExit: no"),
