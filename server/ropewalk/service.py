@@ -33,7 +33,15 @@ from ropewalk.observe.log import get_logger
 from ropewalk.observe.metrics import Metrics, queue_seconds
 from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.answer_head import OwnFields
-from ropewalk.wsgi.environ import Environ, TrustedPeers, connection_environ, listener_environ, request_environ
+from ropewalk.wsgi.environ import (
+    OF_THE_REQUEST,
+    ConnectionEnviron,
+    Environ,
+    TrustedPeers,
+    connection_environ,
+    listener_environ,
+    request_environ,
+)
 from ropewalk.wsgi.exchange import Exchange
 from ropewalk.wsgi.request_id import RequestIds, answer_request_id, logged_request_id
 from ropewalk.wsgi.time_limits import TimeLimits
@@ -257,11 +265,11 @@ class Service:
 
     def _opened(self, connection: Connection, opening: Opening) -> None:
         """Make the connection's environ of what the opening found out."""
-        environ, trusted = connection_environ(connection.context, connection.peer, self._trusted, opening.proxy_header)
-        environ.update(opening.variables)
+        context = connection_environ(connection.context, connection.peer, self._trusted, opening.proxy_header)
+        context.base.update(opening.variables)
         if opening.variables:
-            environ["wsgi.url_scheme"] = "https"
-        connection.context = environ, trusted
+            context.base["wsgi.url_scheme"] = "https"
+        connection.context = context
 
     def _forget(self, connection: Connection, is_cut: bool) -> None:
         self._metrics.closed(connection.sent_octets, is_cut)
@@ -273,9 +281,10 @@ class Service:
         connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole
         head = connection.head
         assert head is not None
-        base, trusted = connection.context
+        context: ConnectionEnviron = connection.context
+        trusted = context.trusted
         try:
-            environ = request_environ(base, trusted, head, connection.body)
+            environ = request_environ(context, head, connection.body)
         except ProtocolError as error:  # a trusted proxy says of the client what cannot be
             connection.refuse(error)
             return False
@@ -367,8 +376,8 @@ class Service:
             environ: Environ = exchange.environ
             return environ
         context = connection.context
-        base, trusted = (context, None) if isinstance(context, dict) else context
-        environ = dict(base)
+        base, trusted = (context, None) if isinstance(context, dict) else (context.base, context.trusted)
+        environ = {name: value for name, value in base.items() if name not in OF_THE_REQUEST}
         if head is not None:
             environ.update(head.fields)
             environ["REQUEST_METHOD"], environ["PATH_INFO"] = head.method, head.path

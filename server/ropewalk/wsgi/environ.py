@@ -1,13 +1,13 @@
 """The environ (PEP 3333, "environ Variables"; RFC 3875 section 4.1).
 
-Made in three steps, each a copy of the one before with little added: once a listening socket, once a connection, once a
-request.
+Made in steps, each a copy of the one before with little added: once a listening socket, once a connection, once for
+the fields that a peer repeats from request to request, once a request.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import IO, Any, TextIO
 
@@ -31,12 +31,17 @@ Environ = dict[str, Any]
 
 SERVER_SOFTWARE = f"ropewalk/{__version__}"
 
+# What a request line and its content set. Each copy has their places from the start, and need not grow.
+OF_THE_REQUEST: Mapping[str, Any] = dict.fromkeys(
+    ["REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI", "SERVER_PROTOCOL", "wsgi.input"]
+)
+
 IPV4_MAPPED = "::ffff:"  # how a socket for both families shows an IPv4 peer (RFC 4291 section 2.5.5.2)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def listener_environ(sock: socket.socket, errors: TextIO, *, is_multithread: bool, is_multiprocess: bool) -> Environ:
-    """What is the same in every environ of connections that `sock` accepts."""
+    """What is the same in every environ of connections that `sock` accepts; `OF_THE_REQUEST` is None in it."""
     name, port = "localhost", "80"  # PEP 3333 wants both; a Unix socket has neither
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         address = sock.getsockname()
@@ -46,6 +51,7 @@ def listener_environ(sock: socket.socket, errors: TextIO, *, is_multithread: boo
         "SERVER_NAME": name,
         "SERVER_PORT": port,
         "SCRIPT_NAME": "",
+        **OF_THE_REQUEST,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.errors": errors,
@@ -73,15 +79,59 @@ class TrustedPeers:
         self.not_believed = reader.dropped
 
 
+class ConnectionEnviron:
+    """What the environs of a connection's requests have in common. Used by the connection's holder alone.
+
+    `trusted` is None where the fields of a proxy are not believed.
+    """
+
+    __slots__ = ("_fields", "_prepared", "base", "trusted")
+
+    def __init__(self, base: Environ, trusted: TrustedPeers | None) -> None:
+        self.base = base
+        self.trusted = trusted
+        self._fields: Mapping[str, str] | None = None  # of the last request, if the next may share them
+        self._prepared: Environ | None = None  # `base` and what those fields say, once they came twice
+
+    def with_fields(self, head: RequestHead) -> Environ:
+        """Return a new environ of all that is known but the request line and the content.
+
+        Raises `ProtocolError` 400 when a trusted proxy says of the client what cannot be.
+        """
+        fields = head.fields
+        if fields is not self._fields:
+            self._prepared = None
+            self._fields = fields if head.field_text is not None else None
+            return self._make(fields)
+        prepared = self._prepared
+        if prepared is None:
+            prepared = self._prepared = self._make(fields)
+        return prepared.copy()
+
+    def _make(self, fields: Mapping[str, str]) -> Environ:
+        environ = self.base.copy()
+        environ.update(fields)
+        trusted = self.trusted
+        if trusted is not None:
+            if has_known(fields):
+                _apply(environ, trusted.read(fields))
+                for name in trusted.not_believed:
+                    environ.pop(name, None)
+        elif has_forwarded(fields):
+            for name in forwarded_names(fields):
+                del environ[name]
+        return environ
+
+
 def connection_environ(
-    base: Environ, peer: Any, trusted: TrustedPeers, header: ProxyHeader | None = None
-) -> tuple[Environ, TrustedPeers | None]:
-    """Add what is known of the peer; also return `trusted` if the fields of a proxy are believed, None if not.
+    listener: Environ, peer: Any, trusted: TrustedPeers, header: ProxyHeader | None = None
+) -> ConnectionEnviron:
+    """Add what is known of the peer to its listening socket's.
 
     `peer` is the address as the socket has it: a tuple of host and port, or anything else for a Unix socket. `header`
     is the PROXY protocol's, from one who may send it; then who it names is the one to be trusted or not.
     """
-    environ = base.copy()
+    environ = listener.copy()
     address = ""
     if isinstance(peer, tuple):
         address = peer[0]
@@ -89,26 +139,22 @@ def connection_environ(
             address = address.removeprefix(IPV4_MAPPED)
         environ["REMOTE_PORT"] = str(peer[1])
     environ["REMOTE_ADDR"] = environ["ropewalk.peer"] = address
-    if header is None:
-        return environ, trusted if trusted.trusts_peer(address) else None
-    if header.is_tls:
+    if header is not None and header.is_tls:
         environ["wsgi.url_scheme"] = "https"
-    if header.source is None or header.destination is None:
-        return environ, trusted if trusted.trusts_peer(address) else None
+    if header is None or header.source is None or header.destination is None:
+        return ConnectionEnviron(environ, trusted if trusted.trusts_peer(address) else None)
     environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = header.source.host, str(header.source.port)
     environ["SERVER_NAME"], environ["SERVER_PORT"] = header.destination.host, str(header.destination.port)
-    return environ, trusted if trusted.trusts_source(header.source.host) else None
+    return ConnectionEnviron(environ, trusted if trusted.trusts_source(header.source.host) else None)
 
 
-def request_environ(base: Environ, trusted: TrustedPeers | None, head: RequestHead, body: IO[bytes] | None) -> Environ:
-    """The environ of one request; `base` and `trusted` are its connection's.
+def request_environ(connection: ConnectionEnviron, head: RequestHead, body: IO[bytes] | None) -> Environ:
+    """The environ of one request.
 
     Raises `ProtocolError` 400 when a trusted proxy says of the client what cannot be, 421 for a target that is not
     served on such a connection.
     """
-    environ = base.copy()
-    fields = head.fields
-    environ.update(fields)
+    environ = connection.with_fields(head)
     environ["REQUEST_METHOD"] = head.method
     environ["PATH_INFO"] = head.path
     environ["QUERY_STRING"] = head.query
@@ -117,14 +163,6 @@ def request_environ(base: Environ, trusted: TrustedPeers | None, head: RequestHe
     environ["wsgi.input"] = BytesIO() if body is None else body
     if head.content_length == CHUNKED:
         _remove_chunked(environ)
-    if trusted is not None:
-        if has_known(fields):
-            _apply(environ, trusted.read(fields))
-            for name in trusted.not_believed:
-                environ.pop(name, None)
-    elif has_forwarded(fields):
-        for name in forwarded_names(fields):
-            del environ[name]
     if head.is_https_target and environ["wsgi.url_scheme"] != "https":
         raise ProtocolError(421, "an https target on a connection without TLS")  # RFC 9110 section 7.4
     return environ
