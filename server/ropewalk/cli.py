@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, chdir
 from dataclasses import dataclass, replace
 from socket import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 from wsgiref.types import WSGIApplication
 
 from ropewalk import __version__
@@ -33,6 +33,7 @@ from ropewalk.net.inherited import (
 from ropewalk.net.listen import close_listeners, describe, open_listeners
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
 from ropewalk.observe.access import AccessLog
+from ropewalk.observe.error_stream import ErrorStream
 from ropewalk.observe.log import get_logger, open_log
 from ropewalk.process.hooks import Hooks
 from ropewalk.process.identity import Identity, find_identity
@@ -72,9 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         return _complain(str(error), USAGE_STATUS)
     except BootError as error:
-        if loaded.settings.error_log != "-":
-            get_logger().critical("%s", error)
-        return _complain(str(error), BootError.status)
+        return _complain(str(error), BootError.status, is_logged=True)
     return 0
 
 
@@ -145,7 +144,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded]) -> None:
         os.umask(settings.umask)
     notifier = Notifier.take(os.environ)
     _create_logs(settings, identity)
-    log.configure(settings.error_log, settings.log_level)
+    log.configure(settings.error_log, settings.log_level, settings.error_log_format)
     _check_paths(settings)
     hooks = make_hooks(loaded, settings)
     tls = make_tls_context(settings, hooks)
@@ -223,7 +222,7 @@ def _unix_mode(settings: Settings) -> int:
 
 LASTING = (
     *("bind", "backlog", "unix_mode", "pid", "user", "group", "umask", "chdir", "error_log", "log_level"),
-    *("control_socket", "admin_bind"),
+    *("error_log_format", "control_socket", "admin_bind"),
 )
 """Settings of the master itself, which a reload does not change."""
 
@@ -264,6 +263,8 @@ class WorkerProgram:
             self.pid_file.forget()
         self.identity.become()
         prepare(settings)
+        log = get_logger()
+        log.forget_counts()
         if settings.access_log:
             self.access_log = AccessLog(settings.access_log, settings.access_log_format)
         return Service(
@@ -272,6 +273,7 @@ class WorkerProgram:
             settings,
             access_log=self.access_log,
             multiprocess=settings.workers > 1,
+            errors=cast("TextIO", ErrorStream(log)),
             tls=self.tls,
             hooks=None if self.hooks is None else self.hooks.of_requests(),
         )
@@ -360,6 +362,12 @@ def _warn(loaded: Loaded) -> None:
         get_logger().warning("%s", warning)
 
 
-def _complain(line: str, status: int) -> int:
-    sys.stderr.write(f"{PROGRAM}: {line}\n")
+def _complain(line: str, status: int, *, is_logged: bool = False) -> int:
+    """Say why the start failed: to the operator, unless the log says it there in JSON; `is_logged`: to the log too."""
+    log = get_logger()
+    is_json_alone = log.is_json and log.is_standard_error
+    if is_json_alone or (is_logged and not log.is_standard_error):
+        log.critical("%s", line)
+    if not is_json_alone:
+        sys.stderr.write(f"{PROGRAM}: {line}\n")
     return status

@@ -38,6 +38,11 @@ class Logbook:
     def __init__(self, log: AccessLog) -> None:
         self._log = log
 
+    @property
+    def lost(self) -> int:
+        """How many lines could not be written."""
+        return self._log.lost
+
     def run(self, connection: Connection, exchange: Exchange, application: WSGIApplication, began: float) -> bool:
         """Run the exchange, and have the line written when its answer is out."""
         assert isinstance(connection, TimedConnection)

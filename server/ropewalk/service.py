@@ -342,7 +342,10 @@ class Service:
         """What was counted, and how things stand: plain tables of numbers and text. From any thread."""
         now, pool = time.monotonic(), self._pool
         return {
-            "counters": self._metrics.counters(connection.sent_octets for connection in self._connections()),
+            "counters": {
+                **self._metrics.counters(connection.sent_octets for connection in self._connections()),
+                **self._log_counters(),
+            },
             "gauges": {
                 "in_flight": sum(1 for _ in pool.running()),
                 "waiting": pool.waiting,
@@ -358,6 +361,10 @@ class Service:
                 for thread, request, since in self.running()
             ],
         }
+
+    def _log_counters(self) -> dict[str, Any]:
+        access = self._logbook.lost if self._logbook is not None else 0
+        return {"log_messages": log.counts(), "log_lost": {"access": access, "error": log.lost}}
 
     def _refused(self, connection: Connection, status_code: int) -> str:
         """Count and log an answer that the server itself makes, and return its field lines."""

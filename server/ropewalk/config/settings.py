@@ -31,6 +31,8 @@ NEVER_UNLIMITED = "there is no 0 for no limit: a client could fill the memory"
 COMBINED_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 """The combined log format of Apache httpd, which is gunicorn's default too."""
 
+LOG_FORMATS = ("plain", "json")
+
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -398,6 +400,14 @@ class Settings:
         metavar="FILE",
         python_name="errorlog",
         help="write what happens to this file (-: standard error)",
+    )
+    error_log_format: str = declare(
+        "plain",
+        read=kinds.choice(LOG_FORMATS),
+        section=LOGS,
+        flags=("--error-log-format",),
+        metavar="FORMAT",
+        help="how that is written: plain, gunicorn's lines; or json, each message a line of JSON, tracebacks too",
     )
     log_level: str = declare(
         "info",

@@ -2,21 +2,21 @@
 
 The thread that finished a request formats its line and appends it to a buffer; the buffer goes to the file in one
 `write` for many lines, by whoever finds it long, or by a thread of the log's own soon after the first line. That
-thread sleeps while there is nothing to write. A reader that does not read (a full pipe) can cost lines, which are
-counted in the error log, but never holds a thread that serves.
+thread sleeps while there is nothing to write. What is not a file (a pipe) is written by that thread alone, so a reader
+that does not read costs lines and never holds a thread that serves. Lines that are lost, there or on a full disk, are
+counted: the error log tells when it begins, and how many they were once it is over.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 import threading
 from collections import deque
 from contextlib import suppress
-from select import PIPE_BUF
 
 from ropewalk.observe.format import AccessRecord, compile_format
-from ropewalk.observe.log import get_logger, open_log, write_all
+from ropewalk.observe.log import get_logger, open_log
+from ropewalk.observe.sink import Sink
 
 __all__ = ["AccessLog", "AccessRecord"]
 
@@ -43,9 +43,14 @@ class AccessLog:
         """Appended to by any thread, emptied by the holder of `_writing`; both ends of a deque are atomic."""
         self._writing = threading.Lock()
         """Held around the file: its descriptor and the order of lines in it."""
-        self._descriptor = self._open()
-        self._lost_lines = 0
-        """A count for the operator; two threads that lose a line at the same moment may count one."""
+        self._sink: Sink | None = Sink(self._open())
+        """None once the log is closed. Written under `_writing`."""
+        self.lost = 0
+        """Lines that could not be written. Two threads that find the buffer full at the same moment may count one."""
+        self._untold = 0
+        """Of these, those that the error log has not told of."""
+        self._is_failing = False
+        """Whether the last write failed; under `_writing`."""
         self._has_lines = threading.Event()
         self._is_closed = threading.Event()
         self._flusher: threading.Thread | None = None
@@ -55,7 +60,7 @@ class AccessLog:
         """Take the line of `record`. Never raises, never waits."""
         buffer = self._buffer
         if len(buffer) >= MAX_BUFFERED_LINES:
-            self._lost_lines += 1
+            self._lose(1)
             return
         try:
             buffer.append(self._line(record))
@@ -66,7 +71,8 @@ class AccessLog:
             self._has_lines.set()
             if self._flusher is None:
                 self._start_flusher()
-        if len(buffer) >= LINES_A_WRITE and self._writing.acquire(blocking=False):
+        sink = self._sink
+        if len(buffer) >= LINES_A_WRITE and sink is not None and sink.is_file and self._writing.acquire(blocking=False):
             try:
                 self._write_out()
             finally:
@@ -81,9 +87,9 @@ class AccessLog:
         """Open the file again by its name, after something moved it away."""
         with self._writing:
             self._write_out()
-            old, self._descriptor = self._descriptor, self._open()
-            if old != STANDARD_OUTPUT:
-                os.close(old)
+            old, self._sink = self._sink, Sink(self._open())
+            _close(old)
+            self._tell_lost()
 
     def close(self) -> None:
         """Write the rest, end the log's thread and close the file."""
@@ -93,15 +99,12 @@ class AccessLog:
             self._flusher.join()
         with self._writing:
             self._write_out()
-            if self._descriptor not in (STANDARD_OUTPUT, -1):
-                os.close(self._descriptor)
-            self._descriptor = -1
+            self._tell_lost()
+            _close(self._sink)
+            self._sink = None
 
     def _open(self) -> int:
-        descriptor = open_log("--access-logfile", self._path) if self._path else STANDARD_OUTPUT
-        # Only a regular file takes any length in one piece; a pipe mixes writers past PIPE_BUF (pipe(7)).
-        self._is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-        return descriptor
+        return open_log("--access-logfile", self._path) if self._path else STANDARD_OUTPUT
 
     def _start_flusher(self) -> None:
         with self._writing:
@@ -122,20 +125,29 @@ class AccessLog:
         with suppress(IndexError):
             for _ in range(len(self._buffer)):
                 lines.append(self._buffer.popleft())
-        if lines and self._descriptor >= 0:
-            for octets in self._pieces(lines):
-                write_all(self._descriptor, octets)
-        if self._lost_lines:
-            lost, self._lost_lines = self._lost_lines, 0
-            get_logger().warning("the access log is not read fast enough: %d lines lost", lost)
-
-    def _pieces(self, lines: list[str]) -> list[bytes]:
+        if not lines or self._sink is None:
+            return
         octets = ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace")
-        if not self._is_pipe or len(octets) <= PIPE_BUF:
-            return [octets]
-        pieces, start = [], 0
-        while len(octets) - start > PIPE_BUF:
-            end = octets.rfind(b"\n", start, start + PIPE_BUF) + 1 or octets.find(b"\n", start) + 1
-            pieces.append(octets[start:end])
-            start = end
-        return [*pieces, octets[start:]] if start < len(octets) else pieces
+        written = self._sink.write(octets)
+        if written == len(octets):
+            self._is_failing = False
+            self._tell_lost()
+            return
+        self._lose(octets.count(b"\n", written))
+        if not self._is_failing:
+            self._is_failing = True
+            get_logger().error("the access log cannot be written: %s", self._sink.fault)
+
+    def _lose(self, count: int) -> None:
+        self.lost += count
+        self._untold += count
+
+    def _tell_lost(self) -> None:
+        untold, self._untold = self._untold, 0
+        if untold:
+            get_logger().warning("lines of the access log that could not be written: %d", untold)
+
+
+def _close(sink: Sink | None) -> None:
+    if sink is not None and sink.descriptor != STANDARD_OUTPUT:
+        os.close(sink.descriptor)

@@ -105,6 +105,18 @@ def _lines(status: Mapping[str, Any]) -> Iterator[str]:
             *(("", {"process": "worker", "pid": str(worker["pid"])}, worker["resident"]) for worker in workers),
         ],
     )
+    yield from _family(
+        "ropewalk_log_messages_total",
+        "counter",
+        "Messages of the workers to the error log; those with an exception stand under that name.",
+        _by("level", totals.get("log_messages", {})),
+    )
+    yield from _family(
+        "ropewalk_log_lost_total",
+        "counter",
+        "Lines that a worker could not write to a log.",
+        _by("log", totals.get("log_lost", {})),
+    )
     yield from _family("ropewalk_ready", "gauge", "1 when new requests are welcome.", _one(int(status["ready"])))
     yield from _family("ropewalk_uptime_seconds", "gauge", "Since the master's start.", _one(status["uptime"]))
 

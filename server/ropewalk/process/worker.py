@@ -101,6 +101,9 @@ def run_worker(
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is told
         send_report(reports, BootFailed(*_explain(error)))
         hooks.leaving()
+        program.finish()
+        if channel is not None:
+            channel.close()
         return BOOT_FAILED_STATUS
     look: Callable[[], dict[str, Any]] | None = getattr(service, "look", None)
     if channel is not None:

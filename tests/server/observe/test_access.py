@@ -88,23 +88,50 @@ def test_a_pipe_that_nobody_reads_costs_lines_and_they_are_counted(
         flusher.join()
     log.flush()
     assert os.read(reader, 4096).decode().split() == [f"/{number}" for number in range(1, 11)]
-    assert "2 lines lost" in capfd.readouterr().err
+    assert "lines of the access log that could not be written: 2\n" in capfd.readouterr().err
     log.close()
     os.close(reader)
 
 
-def test_no_write_to_a_pipe_is_longer_than_one_that_stays_whole(tmp_path: Path) -> None:
+def test_a_thread_that_serves_never_writes_to_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "LINES_A_WRITE", 1)
+    monkeypatch.setattr(access, "FLUSH_SECONDS", 3600)  # the log's own thread has not come round
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     log = AccessLog(str(fifo), "%(U)s")
-    lines = ["a" * 1000] * 10 + ["b" * 5000] + ["c"] * 3000
-    pieces = log._pieces(lines)
-    assert b"".join(pieces) == ("\n".join(lines) + "\n").encode()
-    assert all(piece.endswith(b"\n") for piece in pieces)
-    assert all(len(piece) <= 4096 or piece.count(b"\n") == 1 for piece in pieces)
+    log.write(record(1))
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 1)
     log.close()
+    assert os.read(reader, 100) == b"/1\n"
     os.close(reader)
+
+
+def test_a_full_disk_costs_lines_that_are_counted_and_told_when_it_is_over(
+    path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path.symlink_to("/dev/full")
+    log = AccessLog(str(path), "%(U)s")
+    for number in range(1, 4):
+        log.write(record(number))
+        log.flush()
+    assert log.lost == 3
+    assert capfd.readouterr().err.count("the access log cannot be written: No space left on device\n") == 1
+    path.unlink()
+    log.reopen()
+    log.write(record(4))
+    log.flush()
+    assert path.read_text() == "/4\n"
+    assert "lines of the access log that could not be written: 3\n" in capfd.readouterr().err
+    log.close()
+
+
+def test_what_was_lost_is_told_at_the_end_at_the_latest(capfd: pytest.CaptureFixture[str]) -> None:
+    log = AccessLog("/dev/full", "%(U)s")
+    log.write(record(1))
+    log.close()
+    assert "could not be written: 1\n" in capfd.readouterr().err
 
 
 def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
