@@ -66,6 +66,11 @@ bench: ## Compares the servers side by side (about 25 minutes; QUICK=1: two). Wa
 	$(abspath $(BENCH_VENV))/bin/python -m bench.install
 	$(abspath $(BENCH_VENV))/bin/python -m bench $(if $(QUICK),--quick) $(BENCH)
 
+.PHONY: faults
+faults: $(STAMP) ## Counts what servers drop when something goes wrong (about 5 minutes; QUICK=1: two).
+	@cd compare
+	$(abspath $(BIN))/python -m faults $(if $(QUICK),--quick) $(FAULTS)
+
 SECONDS_TO_FUZZ ?= 60
 .PHONY: fuzz
 fuzz: $(STAMP) ## Fuzzes the parsers, led by coverage (SECONDS_TO_FUZZ=60 for each).
