@@ -60,7 +60,7 @@ lint: $(STAMP) ## Checks style, types and shell scripts.
 # The environment of the benchmark: every server that this machine can install, beside ropewalk.
 BENCH_VENV ?= .run/bench
 .PHONY: bench
-bench: ## Compares the servers side by side (about 25 minutes; QUICK=1: two). Wants wrk.
+bench: ## Compares the servers side by side (about 25 minutes; QUICK=1: three; BENCH=--resume). Wants wrk.
 	@deploy/bin/python-environment $(BENCH_VENV)
 	cd compare
 	$(abspath $(BENCH_VENV))/bin/python -m bench.install
@@ -79,7 +79,7 @@ fuzz: $(STAMP) ## Fuzzes the parsers, led by coverage (SECONDS_TO_FUZZ=60 for ea
 
 .PHONY: lock
 lock: $(STAMP) ## Locks the requirements again, with hashes, from the *.in files.
-	@for folder in deploy sample_project tests tests/fuzz; do
+	@for folder in deploy sample_project compare tests tests/fuzz; do
 	  (cd $$folder && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --quiet $(UPGRADE) requirements.in -o requirements.txt)
 	done

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 from bench.backends import BACKENDS, BEFORE, before, missing, tool
 from bench.machine import machine, versions
 from bench.measure import terms
+from bench.notes import read_notes
 from bench.plots import chart
 from bench.report import Results, document, terminal
-from bench.rounds import measure, say
+from bench.rounds import Kept, measure, say
 from bench.running import allow_many_descriptors
 from bench.scenarios import SCENARIOS, Scenario
 
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "benchmarks"
-FULL = {"rounds": 3, "seconds": 3.0, "budget": 25 * 60.0}
-QUICK = {"rounds": 1, "seconds": 1.0, "budget": 2 * 60.0}
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs" / "benchmarks"
+KEPT = ROOT / ".run" / "bench-samples.json"
+FULL = {"rounds": 3, "seconds": 2.0, "budget": 25 * 60.0}
+QUICK = {"rounds": 1, "seconds": 1.0, "budget": 3 * 60.0}
 
 
 def arguments() -> argparse.Namespace:
@@ -32,6 +35,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="only these servers, separated by commas")
     parser.add_argument("--before", type=Path, help="another checkout's server/, which is measured beside this one")
     parser.add_argument("--output", type=Path, help="folder for results.json, README.md and the plots")
+    parser.add_argument("--minutes", type=float, help="no further round begins that would end later")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that was interrupted last")
+    parser.add_argument("--render", action="store_true", help="measure nothing: documents anew from results.json")
     return parser.parse_args()
 
 
@@ -47,6 +53,10 @@ def wanted(names: list[str], is_quick: bool, only: str) -> list[Scenario]:
 
 def main() -> int:
     options = arguments()
+    if options.render:
+        folder = options.output or DOCS
+        write(json.loads((folder / "results.json").read_text()), folder)
+        return 0
     scenarios = wanted(options.scenario, options.quick, options.only)
     mode = QUICK if options.quick else FULL
     rounds, seconds = options.rounds or int(mode["rounds"]), options.seconds or mode["seconds"]
@@ -57,23 +67,28 @@ def main() -> int:
     if options.before:
         BACKENDS[BEFORE] = before(options.before)
         scenarios = [replace(one, backends=(*one.backends, BEFORE)) for one in scenarios]
+    facts = machine()
+    kept = Kept(KEPT, {"commit": facts["commit"], "seconds": seconds, "before": str(options.before or "")})
+    refusal = kept.resume() if options.resume else ""
+    if refusal:
+        raise SystemExit(f"bench: nothing to resume: {refusal}")
     results: Results = {
-        "machine": machine(),
+        "machine": facts,
         "versions": versions(),
         "missing": missing(),
         "threads": 8,
         "connections": 32,
-        "rounds": rounds,
+        "rounds": 0,
         "seconds": seconds,
         "scenarios": [],
     }
     for name, reason in results["missing"].items():
         say(f"bench: without {name}: {reason}\n")
-    began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended or interrupted, what was measured is written
     with terms(seconds) as run:
-        for number, scenario in enumerate(scenarios, 1):
-            deadline = began + mode["budget"] * number / len(scenarios)
-            results["scenarios"].append(measure(scenario, run, rounds, deadline))
+        measure(scenarios, run, rounds, options.minutes * 60 if options.minutes else mode["budget"], kept)
+    results["scenarios"] = kept.results(scenarios)
+    results["rounds"] = max((one["rounds"] for one in results["scenarios"]), default=0)
     sys.stdout.write(terminal(results))
     if options.output or not (options.quick or options.scenario or options.only or options.before):
         write(results, options.output or DOCS)
@@ -83,7 +98,7 @@ def main() -> int:
 def write(results: Results, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-    (folder / "README.md").write_text(document(results))
+    (folder / "README.md").write_text(document(results, read_notes()))
     for scenario in results["scenarios"]:
         (folder / f"{scenario['name']}.svg").write_text(chart(scenario))
 

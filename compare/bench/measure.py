@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import wrk
-from bench.backends import BACKENDS, Backend, Start
+from bench.backends import APPLICATIONS, BACKENDS, Backend, Start
 from bench.proxy import nginx
 from bench.running import LOAD_PROCESSORS, SERVER_PROCESSORS, TICKS, Running, StartError, free_address, pinned, running
 from bench.scenarios import Kind, Scenario, Way
@@ -36,7 +37,13 @@ class Terms:
 
 @contextmanager
 def terms(seconds: float) -> Iterator[Terms]:
-    """Prepare what the applications want: the file, and how many turns are a millisecond of computing."""
+    """Prepare what the applications want: the file, and how many turns are a millisecond of computing.
+
+    And compile what is not installed, as pip compiled the others: where bytecode may not be written, the server would
+    be compiled anew at each start.
+    """
+    for folder in {backend.server for backend in BACKENDS.values()} | {APPLICATIONS}:
+        compileall.compile_dir(folder, quiet=2)
     with tempfile.NamedTemporaryFile(prefix="bench-") as file:
         for _ in range(FILE_MEBIBYTES):
             file.write(MEBIBYTE)
@@ -101,9 +108,10 @@ def _wrk(scenario: Scenario, address: str, seconds: float) -> wrk.Load:
 
 def _closed(scenario: Scenario, server: Running, address: str, seconds: float) -> Sample:
     _wrk(scenario, address, WARM_SECONDS)
-    busy, used = _busy_seconds(), server.cpu_seconds()
+    loading, busy, used = _busy_seconds(LOAD_PROCESSORS), _busy_seconds(SERVER_PROCESSORS), server.cpu_seconds()
     load = _wrk(scenario, address, seconds)
-    used, busy = server.cpu_seconds() - used, _busy_seconds() - busy
+    used, busy = server.cpu_seconds() - used, _busy_seconds(SERVER_PROCESSORS) - busy
+    loading = _busy_seconds(LOAD_PROCESSORS) - loading
     if not load.requests:
         raise wrk.LoadError(f"no good answer; {load.failures} failures")
     length = len(right_content(scenario))
@@ -116,13 +124,15 @@ def _closed(scenario: Scenario, server: Running, address: str, seconds: float) -
         # Cut answers are not told by their status: the octets tell.
         "failures": load.failures + (load.requests if load.octets < load.requests * length else 0),
         "others": max(0.0, busy - used) / load.seconds / len(SERVER_PROCESSORS),
+        "server_busy": used / load.seconds / len(SERVER_PROCESSORS),
+        "load_busy": loading / load.seconds / len(LOAD_PROCESSORS),
     }
 
 
-def _busy_seconds() -> float:
-    """What the server's processors worked so far, for anybody: to tell how much of them others took."""
+def _busy_seconds(processors: set[int]) -> float:
+    """What these processors worked so far, for anybody: to tell how much of them others took, and who was the limit."""
     total = 0
-    wanted = {f"cpu{number}" for number in SERVER_PROCESSORS}
+    wanted = {f"cpu{number}" for number in processors}
     for line in Path("/proc/stat").read_text().splitlines():
         words = line.split()
         if words and words[0] in wanted:
@@ -151,7 +161,7 @@ def _beside(scenario: Scenario, server: Running, address: str, seconds: float) -
     """Load without the crowd, then beside it."""
     without = _closed(scenario, server, address, seconds)
     is_idle = scenario.kind is Kind.IDLE
-    memory = server.memory("Rss")
+    memory = server.resident()
     words = [sys.executable, str(HERE / "crowd.py"), address, "idle" if is_idle else "slow", str(scenario.crowd)]
     crowd = pinned(
         words if is_idle else [*words, "/megabyte"], LOAD_PROCESSORS, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -161,7 +171,7 @@ def _beside(scenario: Scenario, server: Running, address: str, seconds: float) -
         if crowd.stdout.readline().strip() != b"ready":
             raise wrk.LoadError("not all of the crowd could connect")
         time.sleep(SETTLE_SECONDS)
-        octets = (server.memory("Rss") - memory) / scenario.crowd
+        octets = (server.resident() - memory) / scenario.crowd
         found = _closed(scenario, server, address, seconds)
         closed = int(crowd.communicate(b"", timeout=30)[0] or 0)
     finally:
@@ -181,7 +191,7 @@ def _start(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
         wrong = fault(scenario, server.bind)
         if wrong:
             raise StartError(f"answers wrongly: {wrong}")
-        memory = {"memory": float(server.memory("Pss")), "resident": float(server.memory("Rss"))}
+        memory = {"memory": float(server.memory()), "resident": float(server.resident())}
         return {"start": server.seconds_to_answer} | memory
 
 

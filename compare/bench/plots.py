@@ -11,9 +11,13 @@ WIDTH, BAR, GAP, NAME_WIDTH, VALUE_WIDTH, TOP = 720, 18, 8, 160, 210, 34
 OURS, OTHERS, SPREAD, TEXT = "#2a9d8f", "#8d99ae", "#e76f51", "#808080"
 
 
+METRICS = {"start": "start", "open loop": "p99"}
+"""What is drawn, of the kinds in which it is not the rate: an open loop's is the same for everybody."""
+
+
 def chart(scenario: dict[str, Any]) -> str:
-    """Bars of the rate (or of the start), with a line from the least to the most, and p99 beside them."""
-    metric = "start" if scenario["kind"] == "start" else "rate"
+    """Bars of the rate (or of what METRICS says), with a line from the least to the most, and p99 beside them."""
+    metric = METRICS.get(scenario["kind"], "rate")
     medians = scenario["medians"]
     names = sorted(medians, key=lambda name: medians[name][metric], reverse=metric == "rate")
     longest = max((scenario["most"][name][metric] for name in names), default=1.0) or 1.0

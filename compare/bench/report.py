@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.notes import Notes, answers
 from bench.targets import HIGHER_IS_BETTER, shown
 
 Results = dict[str, Any]
 
 MARKS = {"reached": "✓ reached", "not reached": "✗ not reached", "not measured": "- not measured"}
+LOAD_IS_FULL = 0.95  # share of the load's processor from which the load counts as the limit,
+SERVER_IS_IDLE = 0.9  # if the server's own was used less than so much
 NOISE = 0.05  # share of the server's processor taken by others past which the results say so
 COLUMNS = {
     "start": ("start", "memory", "resident"),
@@ -26,7 +29,7 @@ HEADINGS = {
     "p999": "p99.9",
     "lag": "p99 lag of the load",
     "idle_octets": "memory of a connection",
-    "memory": "memory (PSS)",
+    "memory": "memory, all its processes",
     "resident": "resident, counted twice where shared",
     "start": "to the first answer",
 }
@@ -89,7 +92,7 @@ def terminal(results: Results) -> str:
     for scenario in results["scenarios"]:
         parts.append(f"{scenario['title']}\n\n{scenario_table(scenario)}")
         parts.extend(f"{name}: not measured: {fault}" for name, fault in scenario["faults"].items())
-        parts.extend(_noise_line(scenario))
+        parts.extend(_noise_line(scenario) + _load_line(scenario))
     marks = [verdict["mark"] for scenario in results["scenarios"] for verdict in scenario["verdicts"]]
     count = f"{marks.count('reached')} of {len(marks)} reached"
     return "\n\n".join([*parts, targets_table(results), count]) + "\n"
@@ -102,13 +105,31 @@ def _noise_line(scenario: dict[str, Any]) -> list[str]:
     return [f"Others took up to {share:.0%} of the server's processor meanwhile: trust the column by CPU time more."]
 
 
-def document(results: Results) -> str:
+def _load_line(scenario: dict[str, Any]) -> list[str]:
+    """Say where the load was what could not go faster."""
+    names = [
+        name
+        for name, medians in scenario["medians"].items()
+        if medians.get("load_busy", 0.0) >= LOAD_IS_FULL and medians.get("server_busy", 1.0) < SERVER_IS_IDLE
+    ]
+    if not names or scenario["kind"] == "open loop":
+        return []
+    what = "The load's processor was full before the server's with"
+    return [f"{what} {', '.join(names)}: there, requests per CPU second tell more than the rate."]
+
+
+def is_missed(scenario: dict[str, Any]) -> bool:
+    return any(verdict["mark"] == "not reached" for verdict in scenario["verdicts"])
+
+
+def document(results: Results, notes: Notes) -> str:
     """docs/benchmarks/README.md."""
     parts = [
         "# How fast is it, beside other servers?",
         (
             "Written by `make bench` from [results.json](results.json); change nothing by hand. "
-            "`make bench QUICK=1` takes two minutes and writes nothing here."
+            "`make bench QUICK=1` takes about three minutes and writes nothing here. What is said of rows that are not "
+            "reached is kept in `compare/bench/notes.toml`."
         ),
         (
             f"One process, {results['threads']} threads and {results['connections']} connections unless a row says "
@@ -118,7 +139,8 @@ def document(results: Results) -> str:
             "(`compare/bench/backends.py`). *Closed loop* is wrk. *Open loop* is `compare/bench/steady.py`: a constant "
             "rate, with latency counted from the moment at which a request was to be sent. *By CPU time* compares "
             "requests per second of processor time of the server's processes, which holds on a machine that "
-            "others use as well."
+            "others use as well. *Memory* is that of master and workers together: private pages, those they share "
+            "once, and each page of the interpreter and its libraries once, whoever else maps it."
         ),
         table(("", ""), [*results["machine"].items()]),
         "## What was to be reached",
@@ -129,7 +151,9 @@ def document(results: Results) -> str:
         parts += [f"### {scenario['title']}", f"![{scenario['title']}]({scenario['name']}.svg)"]
         parts.append(scenario_table(scenario))
         parts.extend(f"{name} was not measured: {fault}" for name, fault in scenario["faults"].items())
-        parts.extend(_noise_line(scenario))
+        parts.extend(_noise_line(scenario) + _load_line(scenario))
+        if is_missed(scenario):
+            parts += ["Not reached:", "\n".join(f"- {answer}" for answer in answers(notes, scenario["name"]))]
     parts += ["## Versions", table(("server", "version"), [*results["versions"].items()])]
     parts += [f"{name} is missing: {reason}" for name, reason in results["missing"].items()]
     return "\n\n".join(parts) + "\n"

@@ -61,20 +61,55 @@ class Running:
                 total += int(stat[11]) + int(stat[12])
         return total / TICKS
 
-    def memory(self, field: str) -> int:
-        """Octets of all processes together: `Pss` shares what they share, `Rss` counts it for each."""
+    def memory(self) -> int:
+        """Octets of all processes together, as if nobody else ran.
+
+        Private pages (proc(5), `Pss_Anon`), those that they share counted once; and each page of a program or library
+        once, however many other processes map it: in plain PSS a server gets lighter when any other Python runs.
+        """
+        total = 0
+        mapped: dict[str, int] = {}  # by file and offset: what the process with the most of it has
+        for pid in self.processes():
+            with suppress(OSError):
+                total += _rollup(pid, "Pss_Anon")
+                for mapping, octets in _file_pages(Path(f"/proc/{pid}/smaps").read_text()):
+                    mapped[mapping] = max(mapped.get(mapping, 0), octets)
+        return total + sum(mapped.values())
+
+    def resident(self) -> int:
+        """Octets of all processes, with what they share counted for each."""
         total = 0
         for pid in self.processes():
             with suppress(OSError):
-                for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                    if line.startswith(f"{field}:"):
-                        total += int(line.split()[1]) * 1024
+                total += _rollup(pid, "Rss")
         return total
 
 
 def _stat(pid: int) -> list[str]:
     """The fields of proc(5)'s stat from the third on (the name, which stands second, may hold anything)."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+
+
+def _rollup(pid: int, field: str) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _file_pages(smaps: str) -> Iterator[tuple[str, int]]:
+    """Read proc(5)'s smaps: for each mapping of a file, which part of which file, and the octets of it in memory."""
+    mapping, resident = "", 0
+    for line in smaps.splitlines():
+        name, _, value = line.partition(": ")
+        if name == "Rss":
+            resident = int(value.split()[0])
+        elif name == "Anonymous":
+            if mapping:
+                yield mapping, (resident - int(value.split()[0])) * 1024
+        elif "-" in name.split(" ")[0]:  # a range of addresses begins a mapping: permissions, offset, device, inode
+            _, _, offset, device, inode, *_ = line.split()
+            mapping = f"{device} {inode} {offset}" if inode != "0" else ""
 
 
 def free_address() -> str:

@@ -121,7 +121,7 @@ SCENARIOS = (
         "megabyte",
         "1 MiB answer",
         "megabyte",
-        (*MAIN, "cheroot", "uwsgi"),
+        (*MAIN, "gunicorn-sync", "cheroot", "uwsgi", "werkzeug"),
         (rate(1, BEST),),
         path="/megabyte",
     ),
@@ -129,7 +129,7 @@ SCENARIOS = (
         "file",
         "10 MiB file by file_wrapper",
         "file",
-        (*MAIN, "cheroot", "uwsgi"),
+        (*MAIN, "gunicorn-sync", "cheroot", "uwsgi", "werkzeug"),
         (rate(1.5, BEST),),
     ),
     Scenario(
