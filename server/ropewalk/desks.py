@@ -35,6 +35,11 @@ def open_office(settings: Settings) -> tuple[Office, list[socket.socket]]:
             office.open(Desk(listener, lambda peer: AdminVisitor(_Source(office), peer)))
             get_logger().info("Admin at: %s", describe(listener))
         listeners += admin
+    if settings.statsd_host:
+        from ropewalk.observe.statsd import Client, WorkersGauge
+
+        client = Client(settings.statsd_host, settings.statsd_prefix, settings.dogstatsd_tags)
+        office.open(WorkersGauge(client, lambda: len(list(office.chief.workers())), get_logger().counts))
     return office, listeners
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ropewalk.hooks.requests import RequestHooks
     from ropewalk.net.opening import Opening
     from ropewalk.net.tls import Adapt, TlsContext
+    from ropewalk.observe.statsd import Reporter
 
 log = get_logger()
 
@@ -86,7 +87,8 @@ class Service:
         self._tls = tls if tls is not None else tls_context(settings)
         self._application = answer_request_id(application) if settings.request_id == "answer" else application
         self._request_ids = RequestIds() if settings.request_id != "off" else None
-        self._metrics = Metrics()
+        self._statsd = statsd_reporter(settings)
+        self._metrics = Metrics() if self._statsd is None else self._statsd.metrics
         self._logbook = None if access_log is None else Logbook(access_log)
         self._own_fields = OwnFields(settings.server_header, tells_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
@@ -145,6 +147,8 @@ class Service:
         for acceptor in self._acceptors:
             self._pool.add(acceptor.fd, acceptor, LISTENING)
         self._pool.start()
+        if self._statsd is not None:
+            self._statsd.start()
 
     def announce_end(self) -> None:
         """Serve on, but let every answer from now on close its connection, and say so."""
@@ -194,6 +198,8 @@ class Service:
         for connection in self._connections():
             if connection not in busy:
                 connection.close()
+        if self._statsd is not None:
+            self._statsd.stop()
 
     def served(self) -> int:
         """How many requests the application has returned from."""
@@ -393,6 +399,15 @@ class Service:
             if self._request_ids is not None:
                 self._request_ids.assign(environ, is_trusted=trusted is not None)
         return environ
+
+
+def statsd_reporter(settings: Settings) -> Reporter | None:
+    """What tells the StatsD server that the settings name; None when they name none."""
+    if not settings.statsd_host:
+        return None
+    from ropewalk.observe.statsd import Client, Reporter
+
+    return Reporter(Client(settings.statsd_host, settings.statsd_prefix, settings.dogstatsd_tags), log.counts)
 
 
 def tls_context(settings: Settings, adapt: Adapt | None = None) -> TlsContext | None:

@@ -26,13 +26,13 @@ GUNICORN_ONLY = frozenset(
     asgi_disconnect_grace_period asgi_lifespan asgi_loop capture_output casefold_http_method
     control_socket_disable control_socket_mode daemon default_proc_name dirty_apps dirty_graceful_timeout
     dirty_post_fork dirty_threads dirty_timeout dirty_worker_exit dirty_worker_init dirty_workers
-    disable_redirect_access_to_syslog do_handshake_on_connect dogstatsd_tags enable_backlog_metric
+    disable_redirect_access_to_syslog do_handshake_on_connect enable_backlog_metric
     enable_stdio_inheritance forwarder_headers header_map http2_cleartext http2_initial_window_size
     http2_max_concurrent_streams http2_max_frame_size http2_max_header_list_size http_parser http_protocols
     initgroups logconfig logconfig_dict logconfig_json logger_class on_dirty_starting paste
     permit_obsolete_folding permit_unconventional_http_method permit_unconventional_http_version preload_app
     proc_name protocol raw_paste_global_conf reload reload_engine reload_extra_files reuse_port root_path
-    secure_scheme_headers sendfile spew ssl_version statsd_host statsd_prefix strip_header_spaces
+    secure_scheme_headers sendfile spew ssl_version strip_header_spaces
     suppress_ragged_eofs syslog syslog_addr syslog_facility syslog_prefix tmp_upload_dir uwsgi_allow_ips
     websocket_max_message_size worker_class worker_connections worker_tmp_dir
     """.split()  # noqa: SIM905 - a hundred quoted names are no easier to read

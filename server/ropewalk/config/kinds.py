@@ -198,6 +198,31 @@ def optional_address(value: object) -> str:
     return "" if value in (None, "") else address(value)
 
 
+def statsd_target(value: object) -> str:
+    """Where a StatsD server is, kept as it was written; empty text for nowhere."""
+    if value in (None, ""):
+        return ""
+    if not isinstance(value, str):
+        raise ValueError("must be HOST:PORT or unix:PATH")
+    from ropewalk.observe.statsd import parse_target  # where there is one
+
+    parse_target(value)
+    return value
+
+
+def statsd_text(what: str, *, also: str = "") -> Reader:
+    """Text of a metric's line, without what divides that; `also` are characters that may stand there all the same."""
+    refused = set(":|@#,") - set(also)
+    allowed = f"must be {what} without spaces and without any of {' '.join(sorted(refused))}"
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and value.isascii() and value.isprintable() and not (refused | {" "}) & set(value):
+            return value
+        raise ValueError(allowed)
+
+    return read
+
+
 def assignment(value: object) -> str:
     """NAME=VALUE of an environment variable."""
     if isinstance(value, str) and "\0" not in value:

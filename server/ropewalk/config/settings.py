@@ -364,6 +364,30 @@ class Settings:
         help="where /livez, /readyz, /metrics and a status page are served (empty: nowhere)",
         reason="it tells about the server to whoever can connect: keep it from the public.",
     )
+    statsd_host: str = declare(
+        "",
+        read=kinds.statsd_target,
+        section=SEEING,
+        flags=("--statsd-host",),
+        metavar="ADDRESS",
+        help="the StatsD server that is told what gunicorn would tell it: HOST:PORT (8125) or unix:PATH (empty: none)",
+    )
+    statsd_prefix: str = declare(
+        "",
+        read=kinds.statsd_text("a prefix"),
+        section=SEEING,
+        flags=("--statsd-prefix",),
+        metavar="PREFIX",
+        help="what stands in front of the names there, with a dot behind it",
+    )
+    dogstatsd_tags: str = declare(
+        "",
+        read=kinds.statsd_text("tags", also=":,"),
+        section=SEEING,
+        flags=("--dogstatsd-tags",),
+        metavar="TAG[,TAG]",
+        help="tags for each metric, in DogStatsD's way, as env:live,team:shop",
+    )
     access_log: str = declare(
         "",
         read=kinds.path(),

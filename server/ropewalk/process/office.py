@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ropewalk.process.desk import Desk
 from ropewalk.process.view import WorkerView
 
 INQUIRY_SECONDS = 1.0
@@ -43,6 +42,22 @@ class Chief(Protocol):
         """Keep so many workers; why that cannot be, or "" """
 
 
+class Attended(Protocol):
+    """What the master's loop attends to: a desk, or whatever else is never in its way."""
+
+    def pollable(self) -> Iterator[tuple[int, int]]:
+        """Descriptors, and the events that are awaited on each."""
+
+    def seconds_to_act(self, now: float) -> float | None:
+        """Until it has something to do without an event."""
+
+    def attend(self, ready: set[int]) -> None:
+        """Do what is to be done; the descriptors that are ready may be anybody's."""
+
+    def abandon(self) -> None:
+        """Close everything, in a forked child or at the end."""
+
+
 @dataclass(slots=True, eq=False)
 class _Inquiry:
     deadline: float
@@ -62,11 +77,11 @@ class Office:
         self.gone: dict[str, Any] = {}
         """What workers had counted that are gone."""
         self.add_up = add_up
-        self._desks: list[Desk] = []
+        self._desks: list[Attended] = []
         self._inquiries: dict[int, _Inquiry] = {}
         self._next_number = 0
 
-    def open(self, desk: Desk) -> None:
+    def open(self, desk: Attended) -> None:
         self._desks.append(desk)
 
     # For those who visit

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -239,3 +240,18 @@ def test_a_command_that_cannot_be_is_told_in_one_line(arguments: tuple[str, ...]
     done = subprocess.run([*ROPEWALK, *arguments], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert re.fullmatch(f"ropewalk: {arguments[0]}.*\n", done.stderr)
+
+
+def test_a_statsd_server_is_told_by_master_and_workers(serve: Callable[..., Server]) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(20)
+        server = serve("-w", "2", "--statsd-host", f"127.0.0.1:{receiver.getsockname()[1]}", "--statsd-prefix", "shop")
+        for _ in range(4):
+            server.get()
+        counted, gauge = 0, ""
+        while counted < 4 or gauge != "2|g":
+            for line in receiver.recv(65536).decode().split("\n"):
+                name, _, value = line.partition(":")
+                counted += int(value.removesuffix("|c")) if name == "shop.gunicorn.requests" else 0
+                gauge = value if name == "shop.gunicorn.workers" else gauge
