@@ -97,7 +97,7 @@ def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = Non
     version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor is read as ours
     field_text = text[match.end() :]
     if previous is not None and previous.field_text == field_text and previous.version == version:
-        path, query, authority, is_https = parse_target(method, request_target)
+        path, query, authority, _ = parse_target(method, request_target)
         if authority is None:
             head = RequestHead(method, request_target, path, query, version, previous.fields)
             head.content_length = previous.content_length

@@ -86,6 +86,10 @@ class Receiver:
             raise
         if len(data) > end + 4:
             self.buffer += memoryview(data)[end + 4 :]
+        elif not head.content_length:
+            self.head = head
+            self.state = State.RUNNING
+            return True
         return self._has_head(head)
 
     @property
