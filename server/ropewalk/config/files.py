@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import types
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,25 +20,6 @@ from ropewalk.errors import ConfigError, nearest
 NEAR_ENOUGH = 0.8
 """How alike (difflib's ratio) a name in a `.py` file must be to a setting's to be a mistyped one: `worker` is
 to `workers` (0.92), `port` is to none."""
-
-GUNICORN_ONLY = frozenset(
-    """
-    check_config print_config
-    asgi_disconnect_grace_period asgi_lifespan asgi_loop capture_output casefold_http_method
-    control_socket_disable control_socket_mode daemon default_proc_name dirty_apps dirty_graceful_timeout
-    dirty_post_fork dirty_threads dirty_timeout dirty_worker_exit dirty_worker_init dirty_workers
-    disable_redirect_access_to_syslog do_handshake_on_connect enable_backlog_metric
-    enable_stdio_inheritance forwarder_headers header_map http2_cleartext http2_initial_window_size
-    http2_max_concurrent_streams http2_max_frame_size http2_max_header_list_size http_parser http_protocols
-    initgroups logconfig logconfig_dict logconfig_json logger_class on_dirty_starting paste
-    permit_obsolete_folding permit_unconventional_http_method permit_unconventional_http_version preload_app
-    proc_name protocol raw_paste_global_conf reload reload_engine reload_extra_files reuse_port root_path
-    secure_scheme_headers sendfile spew ssl_version strip_header_spaces
-    suppress_ragged_eofs syslog syslog_addr syslog_facility syslog_prefix tmp_upload_dir uwsgi_allow_ips
-    websocket_max_message_size worker_class worker_connections worker_tmp_dir
-    """.split()  # noqa: SIM905 - a hundred quoted names are no easier to read
-)
-"""gunicorn's settings that a file may hold and that have no effect here (yet)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +69,7 @@ def _read_python(path: str, content: bytes) -> FileValues:
         known[setting.name] = known[setting.python_key] = setting
     values: dict[str, object] = {}
     hooks: dict[str, Hook] = {}
-    without_effect, unknown = [], []
+    others: dict[str, object] = {}
     for name, value in namespace.items():
         if name in known:
             if value is not None:
@@ -95,24 +77,25 @@ def _read_python(path: str, content: bytes) -> FileValues:
         elif name in ARGUMENTS:
             if value is not None:
                 hooks[name] = check_hook(name, value, path)
-        elif name in GUNICORN_ONLY:
-            without_effect.append(name)
-        elif not name.startswith("_") and not _is_definition(value):
+        elif not name.startswith("_"):
+            others[name] = value
+    return FileValues(values, tuple(_told_of_others(path, others, known)) if others else (), hooks)
+
+
+def _told_of_others(path: str, others: Mapping[str, object], known: Mapping[str, Setting]) -> Iterator[str]:
+    """Warnings about names that have no effect. Raises ConfigError for one that looks like a mistyped setting."""
+    from ropewalk.config.gunicorn import NOT_HERE  # only for a file that says something we do not know
+
+    unknown = []
+    for name in sorted(others):
+        if name in NOT_HERE:
+            yield f"{path}: {name} has no effect here: {NOT_HERE[name]}"
+        elif not _is_definition(others[name]):
             if nearest(name, known, cutoff=NEAR_ENOUGH):
                 raise _unknown_key(path, name, list(known), cutoff=NEAR_ENOUGH)
             unknown.append(name)
-    return FileValues(
-        values,
-        tuple(
-            f"{path}: {what}: {', '.join(sorted(names))}"
-            for what, names in (
-                ("gunicorn's names that have no effect here", without_effect),
-                ("names that are no settings", unknown),
-            )
-            if names
-        ),
-        hooks,
-    )
+    if unknown:
+        yield f"{path}: names that are no settings: {', '.join(unknown)}"
 
 
 def _run(path: str, content: bytes) -> dict[str, Any]:

@@ -124,6 +124,11 @@ def _add(group: Any, setting: Setting) -> None:
 def _unknown(argument: str) -> ConfigError:
     if not argument.startswith("-"):
         return ConfigError("argument", argument, f"one {POSITIONAL} is served, and it was named already")
+    from ropewalk.config.gunicorn import instead_of_flag  # only for an option that we do not know
+
+    name, instead = instead_of_flag(argument)
+    if name:
+        return ConfigError(name, None, f"an option of gunicorn's that is not here: {instead}")
     name = argument.partition("=")[0]
     known = [flag for setting in all_settings() for flag in setting.declaration.flags]
     near = nearest(name, known)

@@ -6,6 +6,7 @@ and what is allowed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from ropewalk.config.settings import Settings, all_settings
 from ropewalk.errors import ConfigError, nearest
 
 DEFAULT = "default"
+
+GUNICORNS_FILE = "gunicorn.conf.py"
 
 MISTYPED = 0.9
 """difflib's ratio from which a `ROPEWALK_…` variable is taken for a mistyped one. Others are left alone:
@@ -71,7 +74,7 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Loade
         if setting.name == "config" and values["config"]:
             path = values["config"]
             file = read_file(path)
-    return Loaded(Settings(**values), sources, file.warnings + tuple(_mistyped(environ)), file.hooks)
+    return Loaded(Settings(**values), sources, file.warnings + tuple(_overlooked(environ, path)), file.hooks)
 
 
 def make_settings(**values: object) -> Settings:
@@ -133,6 +136,15 @@ def _has_empty_value(setting: Setting) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _overlooked(environ: Mapping[str, str], path: str) -> Iterator[str]:
+    """What the operator may think is read."""
+    if environ.get("GUNICORN_CMD_ARGS"):
+        yield "the variable GUNICORN_CMD_ARGS is not read here: each option has a variable, as ROPEWALK_KEEP_ALIVE"
+    if not path and os.path.isfile(GUNICORNS_FILE):
+        yield f"{GUNICORNS_FILE} is there and is not read: gunicorn takes it unasked, here --config has to name it"
+    yield from _mistyped(environ)
 
 
 def _mistyped(environ: Mapping[str, str]) -> Iterator[str]:

@@ -210,4 +210,4 @@ def test_warnings_of_a_gunicorn_file_are_said(project: Path) -> None:
     (project / "gunicorn.conf.py").write_text("worker_class = 'gevent'\n")
     done = run(project, "--check-config", "-c", "gunicorn.conf.py", "shop")
     assert done.returncode == 0
-    assert "[WARNING] gunicorn.conf.py: gunicorn's names that have no effect here: worker_class" in done.stderr
+    assert "[WARNING] gunicorn.conf.py: worker_class has no effect here: leave it out" in done.stderr
