@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
@@ -31,6 +32,7 @@ from ropewalk.net.timed import TimedConnection
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger
 from ropewalk.observe.metrics import Metrics, queue_seconds
+from ropewalk.threads.cores import computing_at_once
 from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.answer_head import OwnFields
 from ropewalk.wsgi.environ import (
@@ -104,6 +106,7 @@ class Service:
             run=run if hooks is None else hooks.around(run),
             overflow=self._overflow,
             max_waiting=settings.limit_waiting,
+            at_once=partial(computing_at_once, settings.workers),
         )
         self._proxy_protocol = settings.proxy_protocol
         self._proxies = TrustedNetworks(settings.proxy_allow_from)

@@ -42,17 +42,17 @@ class Controller:
 
     def __init__(self, floor: int, ceiling: int, measures: Measures) -> None:
         self.limit = floor
-        self._floor = floor
+        self.floor = floor  # as many as compute at once: one under the GIL
+        self.finished = 0  # at the last look
         self._ceiling = ceiling
         self._measures = measures
-        self._finished = 0
         self._stuck_looks = 0
         self._tuned: tuple[float, float] | None = None  # wall and work seconds when it was tuned last
 
     def look(self, look: Look) -> int:
         """Take a look, every `RESCUE_INTERVAL` while there is work; return the limit from here on."""
-        is_stuck = look.has_work and not look.is_polled and look.finished == self._finished
-        self._finished = look.finished
+        is_stuck = look.has_work and not look.is_polled and look.finished == self.finished
+        self.finished = look.finished
         self._stuck_looks = self._stuck_looks + 1 if is_stuck else 0
         if is_stuck and (self._stuck_looks >= PATIENT_LOOKS or not self._measures.is_working()):
             self._stuck_looks = 0
@@ -71,7 +71,7 @@ class Controller:
         self._stuck_looks = 0
 
     def _tune(self, share: float, now: Look) -> None:
-        if share > COMPUTING_ABOVE * self._floor:
-            self.limit = max(self.limit - 1, self._floor)
-        elif share < BLOCKING_BELOW * self._floor and not now.is_polled and now.has_work:
+        if share > COMPUTING_ABOVE * self.floor:
+            self.limit = max(self.limit - 1, self.floor)
+        elif share < BLOCKING_BELOW * self.floor and not now.is_polled and now.has_work:
             self.limit = min(self.limit + max(1, self.limit // 2), self._ceiling)

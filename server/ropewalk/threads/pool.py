@@ -5,8 +5,10 @@ receive from; when there is nothing, and nobody else does, it waits in the epoll
 received, run, then sent) because kernel and application evict each other from the caches. Whatever a thread leaves
 behind because its application blocks stands in a shared queue, and the next thread takes it.
 
-Who touches what: the three deques and `_slots` by single atomic operations only; `_parked` under `_parking`;
-`_poller` is a lock that the polling thread holds. A `PoolThread`'s fields are written by itself and read by all.
+Who touches what: the three deques, `_slots` and `items` by single operations only, which are atomic with and without
+the GIL; `_parked` and `_living` under `_parking`; `_poller` is a lock that the polling thread holds, and who holds it
+alone touches `_next_sweep`. A `PoolThread`'s fields are written by itself and read by all. What is only a hint
+(`_unpolled`, the length of `_parked`, `controller.limit`) may be a moment old.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from typing import Protocol
 
 from ropewalk.observe.log import get_logger
 from ropewalk.threads.controller import RESCUE_INTERVAL, Controller, Look
+from ropewalk.threads.cores import computing_at_once
 from ropewalk.threads.gauges import Gauges
 
 log = get_logger()
@@ -72,10 +75,13 @@ class Pool:
         run: Callable[[Item], bool],
         overflow: Callable[[Item], None],
         max_waiting: int,
-        floor: int = 1,
+        at_once: Callable[[], int] = computing_at_once,
         name: str = "ropewalk",
     ) -> None:
-        """`run` runs an item and tells whether it is to be sent; `overflow` gets one that may not wait to be run."""
+        """`run` runs an item and tells whether it is to be sent; `overflow` gets one that may not wait to be run.
+
+        `at_once` tells how many threads can compute at the same moment; so many are always active.
+        """
         self.epoll = select.epoll()
         self.items: dict[int, Item] = {}  # by descriptor: everything the epoll may name
         self.soon: deque[Callable[[], None]] = deque()  # what running items want done: the controller calls it
@@ -96,6 +102,8 @@ class Pool:
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self._wake_fd, select.EPOLLIN | select.EPOLLET)
         self._gauges = Gauges()
+        self._at_once = at_once
+        floor = min(at_once(), threads)
         self.controller = Controller(floor, threads + 1, self._gauges)
         self._controller_rests = False
         self._controller_call = threading.Semaphore(0)
@@ -109,7 +117,7 @@ class Pool:
         self._control_thread = threading.Thread(target=self._control, name=f"{name}-controller", daemon=True)
 
     def start(self) -> None:
-        """Start the threads; all but the first are parked until there is work for them."""
+        """Start the threads; the others than the first few are parked until there is work for them."""
         self._parked.extend(self.workers[self.controller.limit :])
         for worker in self.workers:
             worker.thread.start()
@@ -183,7 +191,7 @@ class Pool:
         ready, whole, answered, slots = self._ready, self._whole, self._answered, self._slots
         controller = self.controller
         while not self._is_stopping:
-            if answered and (len(answered) >= BATCH or not whole or not slots or controller.limit > 1):
+            if answered and (len(answered) >= BATCH or not whole or not slots or controller.limit > controller.floor):
                 self._send_answered()
             elif whole and slots:
                 self._run_batch(me)
@@ -236,14 +244,17 @@ class Pool:
                 self._fault(item)
 
     def _run_batch(self, me: PoolThread) -> None:
-        """Run what is whole: one item if other threads are active, else up to a batch."""
-        whole, answered, run = self._whole, self._answered, self._run
+        """Run what is whole: one item if threads were called because others block, else up to a batch."""
+        whole, answered, run, controller = self._whole, self._answered, self._run, self.controller
         try:
             self._slots.pop()
         except IndexError:
             return
+        if self._controller_rests:  # behind the `pop`: the controller looks the other way round
+            self._controller_rests = False
+            self._controller_call.release()
         try:
-            for _ in range(BATCH if self.controller.limit == 1 else 1):
+            for _ in range(BATCH if controller.limit <= controller.floor else 1):
                 item = whole.popleft()
                 me.since = time.monotonic()
                 me.item = item
@@ -287,6 +298,8 @@ class Pool:
         return self._unpolled > MAX_UNPOLLED and not self._poller.locked()
 
     def _poll(self) -> None:
+        if self._is_stopping:
+            return  # the nudge of `stop` may have gone to who polled before
         self._unpolled = 0
         timeout = SWEEP_INTERVAL if len(self.items) > 1 else -1.0
         if self._is_left():
@@ -297,9 +310,6 @@ class Pool:
             item = items.get(fd)
             if item is not None:
                 ready.append(item)
-        if self._controller_rests and ready:  # behind the append: the controller looks the other way round
-            self._controller_rests = False
-            self._controller_call.release()
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_INTERVAL
@@ -355,6 +365,7 @@ class Pool:
             has_work = self._has_work()
             if is_polled and not has_work:
                 controller.rest()
+                controller.floor = min(self._at_once(), controller.floor)  # an import may have brought the GIL back
                 self._rest()
                 continue
             look = Look(
@@ -363,8 +374,11 @@ class Pool:
                 is_polled=is_polled,
                 has_work=has_work,
             )
+            finished = controller.finished
             if controller.look(look) > 1 and not is_polled:
                 self._call_another()
+            elif is_polled and look.finished == finished and self._is_left():
+                self.nudge()  # who works is inside the application, and what it has left waits for who sleeps
 
     def _call_soon(self) -> None:
         for _ in range(len(self.soon)):  # not what is added meanwhile
@@ -377,7 +391,7 @@ class Pool:
         return bool(self._ready or self._whole or self._answered or len(self._slots) < len(self.workers) - 1)
 
     def _rest(self) -> None:
-        """Sleep until a thread leaves the epoll with events."""
+        """Sleep until a thread runs something."""
         self._controller_rests = True
         if self._poller.locked() and not self._has_work() and not self._is_stopping:
             self._controller_call.acquire()

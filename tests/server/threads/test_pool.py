@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ropewalk.threads import pool as pool_module
 from ropewalk.threads.pool import BATCH, Item, Pool
 
 WaitFor = Callable[[Callable[[], object], str], None]
@@ -54,9 +55,15 @@ class Echo:
 class Hall:
     """A pool and the items in it."""
 
-    def __init__(self, threads: int, max_waiting: int = 1000) -> None:
+    def __init__(self, threads: int, max_waiting: int = 1000, at_once: int = 1) -> None:
         self.overflowed: list[Item] = []
-        self.pool = Pool(threads=threads, run=self.run, overflow=self.overflowed.append, max_waiting=max_waiting)
+        self.pool = Pool(
+            threads=threads,
+            run=self.run,
+            overflow=self.overflowed.append,
+            max_waiting=max_waiting,
+            at_once=lambda: at_once,
+        )
         self.items: list[Echo] = []
         self.gate = threading.Event()
         self.inside = threading.Semaphore(0)
@@ -138,6 +145,56 @@ def test_an_answer_does_not_wait_for_a_slow_request_of_its_batch(hall: Callable[
         item.there.send(b"b")
     assert made.inside.acquire(timeout=PATIENCE)
     assert [item.there.recv(1) for item in quick] == [b"b"] * len(quick)  # while the slow one is inside
+
+
+def test_an_answer_does_not_wait_for_somebody_who_polls(
+    hall: Callable[..., Hall], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread receives while the other is in the epoll already, and then is held by the last of its batch."""
+    monkeypatch.setattr(pool_module, "SWEEP_INTERVAL", 1000.0)  # what would wake it by chance
+    made = hall(3, at_once=2)
+    quick, slow = made.item(), made.item(made.block)
+
+    class Pipelined(Echo):
+        def receive(self) -> bool:
+            _wait(made.pool._poller.locked)
+            for item in (quick, slow):
+                made.pool.queue(item)
+            return super().receive()
+
+    first = Pipelined(made.pool, lambda octet: None)
+    made.items.append(first)
+    for item in (quick, slow):
+        made.pool.epoll.modify(item.here.fileno(), select.EPOLLONESHOT)
+        item.there.send(b"b")
+    assert first.ask() == b"x"
+    assert made.inside.acquire(timeout=PATIENCE)
+    assert quick.there.recv(1) == b"b"
+    assert made.now_inside == 1
+
+
+def test_nobody_polls_once_the_pool_stops(hall: Callable[..., Hall]) -> None:
+    """The nudge of `stop` wakes one: whoever was about to poll behind that one must not go to sleep."""
+    made = hall(2)
+    made.pool.stop()
+    made.pool._poll()  # the epoll is closed: it would raise
+
+
+def test_as_many_threads_are_active_as_can_compute_at_once(hall: Callable[..., Hall]) -> None:
+    made = hall(4, at_once=3)
+    assert made.pool.controller.limit == 3
+    meet = threading.Barrier(3)
+    items = [made.item(lambda octet: [meet.wait(PATIENCE)].clear()) for _ in range(3)]
+    for item in items:
+        item.there.send(b"x")
+    assert [item.there.recv(1) for item in items] == [b"x"] * 3
+
+
+def test_a_gil_that_comes_back_is_noticed(hall: Callable[..., Hall]) -> None:
+    made = hall(4, at_once=3)
+    made.pool._at_once = lambda: 1
+    made.item().ask()
+    _wait(lambda: made.pool.controller.floor == 1)
 
 
 def test_all_threads_blocked_leaves_one_for_the_sockets(hall: Callable[..., Hall]) -> None:
