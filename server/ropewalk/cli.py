@@ -21,7 +21,7 @@ from ropewalk import __version__
 from ropewalk.config import Loaded, Settings, load_settings
 from ropewalk.config.declare import POSITIONAL
 from ropewalk.config.flags import COMMANDS, PROGRAM
-from ropewalk.desks import open_office
+from ropewalk.desks import CONTROL, open_office
 from ropewalk.errors import ConfigError
 from ropewalk.net.inherited import (
     VARIABLES,
@@ -30,7 +30,7 @@ from ropewalk.net.inherited import (
     inherited_listeners,
     inherited_names,
 )
-from ropewalk.net.listen import close_listeners, describe, open_listeners
+from ropewalk.net.listen import Listeners, close_listeners, describe, leave_to_others, open_by_bind, take_over
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.error_stream import ErrorStream
@@ -42,6 +42,7 @@ from ropewalk.process.notify import Notifier
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.pidfile import PidFile
 from ropewalk.process.recycling import Lifetime
+from ropewalk.process.succession import Command, Predecessor, Succession, second_name
 from ropewalk.service import Service, tls_context
 from ropewalk.wsgi.loader import load_application
 from ropewalk.wsgi.time_limits import TimeLimits
@@ -55,13 +56,15 @@ USAGE_STATUS = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 2 for a bad setting, 3 when no worker could boot."""
+    succession = Succession(None, Predecessor.take(os.environ))
     try:
         given = sys.argv[1:] if arguments is None else arguments
         if given and given[0] in COMMANDS:
             from ropewalk.operate import operate  # a client, with an HTTP client in it: a server needs neither
 
             return operate(given[0], given[1:])
-        load = _loader(given)
+        succession.command = _command()
+        load = _loader(given, succession.command)
         loaded = load()
         if loaded.settings.print_config:
             sys.stdout.writelines(f"{line}\n" for line in loaded.lines())
@@ -69,28 +72,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         enter(loaded.settings)
         if loaded.settings.check_config:
             return check(loaded)
-        serve(loaded, load)
+        serve(loaded, load, succession)
     except ConfigError as error:
+        succession.tell_failure(str(error))
         return _complain(str(error), USAGE_STATUS)
     except BootError as error:
+        succession.tell_failure(str(error))
         return _complain(str(error), BootError.status, is_logged=True)
     return 0
 
 
-def _loader(arguments: Sequence[str]) -> Callable[[], Loaded]:
-    """What reads the settings, now and at each reload: from the directory and with the variables of the start."""
-    environ = dict(os.environ)
+def _command() -> Command:
+    """How this process was started."""
     try:
-        directory = os.getcwd()
+        return Command(os.getcwd(), dict(os.environ))
     except OSError as error:
         raise ConfigError("the current directory", None, f"{error.strerror}".lower()) from None
 
+
+def _loader(arguments: Sequence[str], start: Command) -> Callable[[], Loaded]:
+    """What reads the settings, now and at each reload: from the directory and with the variables of the start."""
+
     def load() -> Loaded:
         try:
-            with chdir(directory):
-                return load_settings(arguments, environ)
+            with chdir(start.directory):
+                return load_settings(arguments, start.environ)
         except OSError as error:
-            raise ConfigError("the directory of the start", directory, f"{error.strerror}".lower()) from None
+            raise ConfigError("the directory of the start", start.directory, f"{error.strerror}".lower()) from None
 
     return load
 
@@ -136,13 +144,16 @@ def check(loaded: Loaded) -> int:
     return 0
 
 
-def serve(loaded: Loaded, load: Callable[[], Loaded]) -> None:
+def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Succession) -> None:
     """Be the master until told to end. Raises ConfigError, BootError; in a worker SystemExit."""
     settings, log = loaded.settings, get_logger()
     identity = find_identity(settings.user, settings.group)
     if settings.umask is not None:
         os.umask(settings.umask)
     notifier = Notifier.take(os.environ)
+    predecessor = succession.predecessor
+    if predecessor is not None:
+        notifier.wait()
     _create_logs(settings, identity)
     log.configure(settings.error_log, settings.log_level, settings.error_log_format)
     _check_paths(settings)
@@ -153,37 +164,52 @@ def serve(loaded: Loaded, load: Callable[[], Loaded]) -> None:
     if hooks is not None:
         hooks.starting()
     with ExitStack() as at_the_end:
-        pid_file = PidFile(settings.pid) if settings.pid else None
+        earlier = take_over(predecessor.listeners) if predecessor is not None else {}
+        pid_path = second_name(settings.pid) if settings.pid and predecessor is not None else settings.pid
+        pid_file = PidFile(pid_path) if pid_path else None
         if pid_file is not None:
             at_the_end.callback(pid_file.remove)
-        listeners = listen(loaded)
+        opened = listen(loaded, earlier)
+        listeners = [listener for each in opened.values() for listener in each]
         at_the_end.callback(close_listeners, listeners)
         for listener in listeners:
             if isinstance(listener, UnixListener):
                 identity.own_socket(listener.path)
-        office, desk_listeners = open_office(settings)
-        at_the_end.callback(close_listeners, desk_listeners)
+        office, desk_listeners = open_office(settings, earlier, is_second=predecessor is not None)
+        at_the_end.callback(close_listeners, [listener for each in desk_listeners.values() for listener in each])
+        at_the_end.callback(lambda: leave_to_others(listeners) if succession.is_shared else None)
+        for unused in earlier.values():
+            leave_to_others(unused)
+            close_listeners(unused)
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
-        program = WorkerProgram(
-            settings, load, listeners, pid_file, identity, notifier.watchdog_seconds / 4, tls, hooks
-        )
+        heartbeat, sockets = notifier.watchdog_seconds / 4, {**opened, **desk_listeners}
+        program = WorkerProgram(settings, load, listeners, pid_file, identity, heartbeat, tls, hooks, sockets)
         try:
-            Master(program, program.options(), notifier, office).run()
+            Master(program, program.options(), notifier, office, succession).run()
         except SystemExit:
             at_the_end.pop_all()  # a worker ends here: what the master opened is not its to remove
             raise
     log.info("Shutting down: Master")
 
 
-def listen(loaded: Loaded) -> list[socket]:
-    """The listening sockets: systemd's, unless the operator said where to listen. Raises ConfigError."""
+SYSTEMD = "systemd"
+"""Who said to listen there, if nobody else did."""
+
+
+def listen(loaded: Loaded, earlier: Listeners) -> Listeners:
+    """The listening sockets: systemd's, unless the operator said where to listen. Raises ConfigError.
+
+    Those that `earlier` has, an old master's, are taken out of there and not opened again.
+    """
     settings, log, pid = loaded.settings, get_logger(), os.getpid()
     passed, names = inherited_descriptors(os.environ, pid), inherited_names(os.environ, pid)
     try:
         if passed and loaded.is_default("bind"):
-            listeners = inherited_listeners(os.environ)
+            opened = {SYSTEMD: inherited_listeners(os.environ)}
+        elif SYSTEMD in earlier and loaded.is_default("bind"):
+            opened = {SYSTEMD: earlier.pop(SYSTEMD)}
         else:
-            listeners = open_listeners(settings.bind, backlog=settings.backlog, unix_mode=_unix_mode(settings))
+            opened = open_by_bind(settings.bind, earlier, backlog=settings.backlog, unix_mode=_unix_mode(settings))
     except ConfigError as error:
         if error.setting != "bind":
             raise
@@ -191,6 +217,7 @@ def listen(loaded: Loaded) -> list[socket]:
     finally:
         for variable in VARIABLES:
             os.environ.pop(variable, None)
+    listeners = [listener for each in opened.values() for listener in each]
     for listener in listeners:
         name = names.get(listener.fileno(), "")
         origin = f", passed by systemd as {name}" if name else ""
@@ -198,7 +225,7 @@ def listen(loaded: Loaded) -> list[socket]:
         log.info("Listening at: %s (%d)%s", where, pid, origin)
     for descriptor in set(passed) - {listener.fileno() for listener in listeners}:
         _leave_passed(descriptor)
-    return listeners
+    return opened
 
 
 def _leave_passed(descriptor: int) -> None:
@@ -240,6 +267,8 @@ class WorkerProgram:
     tls: TlsContext | None
     """Made by the master, who may read a key that the workers may not, and has them share the keys of tickets."""
     hooks: ConfiguredHooks | None
+    sockets: Listeners
+    """All of the master's, by what they are for."""
     access_log: AccessLog | None = None
     """Made after the fork, since it has a thread."""
 
@@ -299,6 +328,25 @@ class WorkerProgram:
         get_logger().reopen()
         if self.access_log is not None:
             self.access_log.reopen()
+
+    def shared(self) -> dict[str, list[int]]:
+        """The descriptors of the listening sockets that a new master gets."""
+        return {
+            name: [listener.fileno() for listener in listeners]
+            for name, listeners in self.sockets.items()
+            if name != CONTROL
+        }
+
+    def promote(self) -> None:
+        """Take the names of the old master's files; one that cannot be had is told."""
+        try:
+            if self.pid_file is not None:
+                self.pid_file.move(self.settings.pid)
+            for listener in self.sockets.get(CONTROL, ()):
+                if isinstance(listener, UnixListener):
+                    listener.move(self.settings.control_socket)
+        except (ConfigError, OSError) as error:
+            get_logger().warning("a file of the old master's cannot be taken over: %s", error)
 
     def finish(self) -> None:
         """Write out the access log, and let go of the sockets."""

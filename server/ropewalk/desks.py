@@ -9,32 +9,42 @@ from typing import Any
 from ropewalk import __version__
 from ropewalk.config import Settings
 from ropewalk.errors import ConfigError
-from ropewalk.net.listen import describe, open_listeners
+from ropewalk.net.listen import Listeners, describe, open_listeners
 from ropewalk.observe.log import get_logger
 from ropewalk.observe.metrics import total
 from ropewalk.process.control import Commander, open_abstract, status_with
 from ropewalk.process.desk import Conversation, Desk
 from ropewalk.process.office import Office
+from ropewalk.process.succession import second_name
+
+CONTROL = "control"
+ADMIN = "admin:"
+"""What sockets are for; the address follows."""
 
 OWNER_ONLY = 0o600
 
 BACKLOG = 64
 
 
-def open_office(settings: Settings) -> tuple[Office, list[socket.socket]]:
-    """The office of a master, and the listening sockets that it made for it. Raises ConfigError."""
+def open_office(settings: Settings, earlier: Listeners, *, is_second: bool) -> tuple[Office, Listeners]:
+    """The office of a master, and the listening sockets that it made for it, by what they are for.
+
+    What `earlier` has, an old master's, is not opened again. `is_second`: there is an old master that has the control
+    socket's name. Raises ConfigError.
+    """
     office = Office(version=__version__, add_up=total)
-    listeners: list[socket.socket] = []
+    listeners: Listeners = {}
     if settings.control_socket:
-        listeners += _open_control(settings, office)
+        listeners[CONTROL] = _open_control(settings, office, is_second=is_second)
     if settings.admin_bind:
         from ropewalk.observe.admin import AdminVisitor  # with its page and the format of its metrics
 
-        admin = _listen("--admin-bind", settings.admin_bind, settings.admin_bind)
+        admin = earlier.pop(ADMIN + settings.admin_bind, None)
+        admin = admin or _listen("--admin-bind", settings.admin_bind, settings.admin_bind)
         for listener in admin:
-            office.open(Desk(listener, lambda peer: AdminVisitor(_Source(office), peer)))
+            office.open_shared(Desk(listener, lambda peer: AdminVisitor(_Source(office), peer)))
             get_logger().info("Admin at: %s", describe(listener))
-        listeners += admin
+        listeners[ADMIN + settings.admin_bind] = admin
     if settings.statsd_host:
         from ropewalk.observe.statsd import Client, WorkersGauge
 
@@ -43,13 +53,13 @@ def open_office(settings: Settings) -> tuple[Office, list[socket.socket]]:
     return office, listeners
 
 
-def _open_control(settings: Settings, office: Office) -> list[socket.socket]:
+def _open_control(settings: Settings, office: Office, *, is_second: bool) -> list[socket.socket]:
     def commander(peer: Conversation) -> Commander:
         return Commander(office, peer)
 
     path = settings.control_socket
     if path != "auto":
-        listeners = _listen("--control-socket", path, f"unix:{path}")
+        listeners = _listen("--control-socket", path, f"unix:{second_name(path) if is_second else path}")
         office.open(Desk(listeners[0], commander))
         return listeners
     try:

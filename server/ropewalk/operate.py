@@ -30,6 +30,9 @@ from ropewalk.process.desk import is_own_user
 PATIENCE = 10.0
 """Seconds for an answer: the master gives its workers one."""
 
+UPGRADE_LOOK = 0.1
+"""Seconds between looks whether a new master serves."""
+
 VARIABLE = PREFIX + "CONTROL_SOCKET"
 CLEAR = "\x1b[H\x1b[2J"
 
@@ -63,6 +66,8 @@ def _parser(name: str) -> _Parser:
     parser.add_argument("--json", action="store_true", help="answer with JSON, one line for each answer")
     if name == "scale":
         parser.add_argument("workers", type=int, metavar="N")
+    elif name == "upgrade":
+        parser.add_argument("--keep", action="store_true", help="keep the old master too, as USR2 does")
     elif name == "stop":
         parser.add_argument("--quick", action="store_true", help="abort what is in flight, as INT does")
     elif name == "top":
@@ -177,6 +182,25 @@ def _stacks(options: argparse.Namespace) -> int:
     return 0
 
 
+def _upgrade(options: argparse.Namespace) -> int:
+    with _control(options) as control:
+        control.ask("upgrade")
+        while True:
+            status = control.ask("status")
+            upgrade = status["upgrade"]
+            if upgrade["successor_ready"]:
+                break
+            if not upgrade["successor"]:
+                raise OperateError(upgrade["last_failure"] or "the new master has ended")
+            time.sleep(UPGRADE_LOOK)
+        if not options.keep:
+            control.ask("stop")
+    old, new = status["pid"], upgrade["successor"]
+    rest = "serves too" if options.keep else "ends"
+    _write(json.dumps({"old": old, "new": new}) + "\n" if options.json else f"process {new} serves, {old} {rest}\n")
+    return 0
+
+
 def _simple(command: str, done: str, *names: str) -> Callable[[argparse.Namespace], int]:
     def run(options: argparse.Namespace) -> int:
         with _control(options) as control:
@@ -228,6 +252,7 @@ _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "top": _top,
     "stacks": _stacks,
     "reload": _simple("reload", "reloading"),
+    "upgrade": _upgrade,
     "stop": _simple("stop", "ending", "quick"),
     "scale": _simple("scale", "scaling", "workers"),
     "healthcheck": _healthcheck,

@@ -25,6 +25,7 @@ COMMANDS = {
     "top": "the same, again and again, with rates",
     "stacks": "what every thread of every worker is doing",
     "reload": "read the settings again and replace every worker, as HUP does",
+    "upgrade": "start a new master with new code, and end the old one when the new one serves",
     "stop": "finish what is in flight and end, as TERM does",
     "scale": "keep so many workers",
     "healthcheck": "exit with 0 when the server is ready, else with 1",

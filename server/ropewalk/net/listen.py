@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -18,7 +18,16 @@ from ropewalk.net.address import Address, InheritedAddress, TcpAddress, UnixAddr
 from ropewalk.net.inherited import adopt_listener, inherited_listeners
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener, open_unix_listener
 
-__all__ = ["close_listeners", "describe", "inherited_listeners", "open_listeners"]
+__all__ = [
+    "Listeners",
+    "close_listeners",
+    "describe",
+    "inherited_listeners",
+    "leave_to_others",
+    "open_by_bind",
+    "open_listeners",
+    "take_over",
+]
 
 PORT_TRIES: Final = 16
 """How often another free port is tried when port 0 has to be the same for IPv4 and IPv6."""
@@ -37,24 +46,61 @@ _NO_SUCH_NETWORK: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 _Target = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
 
 
+Listeners = dict[str, list[socket.socket]]
+"""Listening sockets by what was said to have them."""
+
+
 def open_listeners(binds: Sequence[str], *, backlog: int, unix_mode: int = DEFAULT_MODE) -> list[socket.socket]:
     """Listen on every address of `binds`, in their order; one address may give an IPv4 and an IPv6 socket.
 
     The sockets are non-blocking and not inheritable by programs that are executed (forked workers have them).
     Either all addresses are listened on or none: raises ConfigError that names the first one that fails.
     """
+    opened = open_by_bind(binds, {}, backlog=backlog, unix_mode=unix_mode)
+    return [listener for listeners in opened.values() for listener in listeners]
+
+
+def open_by_bind(binds: Sequence[str], earlier: Listeners, *, backlog: int, unix_mode: int = DEFAULT_MODE) -> Listeners:
+    """As `open_listeners`, by bind; those that `earlier` has are taken out of there and not opened again."""
     addresses = [_parse(bind) for bind in binds]
-    listeners: list[socket.socket] = []
+    opened: Listeners = {}
     try:
         for bind, address in zip(binds, addresses, strict=True):
             with _told_of(bind):
                 if isinstance(address, InheritedAddress) and addresses.count(address) > 1:
                     raise ValueError("the descriptor is named twice")
-                listeners += _open(address, addresses, backlog, unix_mode)
+                opened[bind] = earlier.pop(bind, []) or _open(address, addresses, backlog, unix_mode)
     except BaseException:
-        close_listeners(listeners)
+        for listeners in opened.values():
+            close_listeners(listeners)
         raise
-    return listeners
+    return opened
+
+
+def take_over(descriptors: Mapping[str, Sequence[int]]) -> Listeners:
+    """The listening sockets that another master has too, by what was said to have them.
+
+    Whoever is the last of both is to remove the file of a Unix socket. Raises ConfigError.
+    """
+    taken: Listeners = {}
+    for bind, numbers in descriptors.items():
+        with _told_of(bind):
+            listeners = [adopt_listener(number) for number in numbers]
+            try:
+                if bind.startswith("unix:"):
+                    listeners = [UnixListener.adopt(listener) for listener in listeners]
+            except FileNotFoundError:  # somebody has removed it: nobody can connect, so it is opened anew
+                close_listeners(listeners)
+                continue
+            taken[bind] = listeners
+    return taken
+
+
+def leave_to_others(listeners: Iterable[socket.socket]) -> None:
+    """Do not remove the files of Unix sockets: another master listens there."""
+    for listener in listeners:
+        if isinstance(listener, UnixListener):
+            listener.disown()
 
 
 def close_listeners(listeners: Iterable[socket.socket]) -> None:

@@ -18,6 +18,9 @@ from typing import Final
 
 __all__ = ["DEFAULT_MODE", "UnixListener", "open_unix_listener"]
 
+NOBODY: Final = 0
+"""No process has this id."""
+
 LOCK_TIMEOUT: Final = 2.0
 """Seconds to wait for another server that starts; it holds the lock for some system calls."""
 
@@ -56,6 +59,26 @@ class UnixListener(socket.socket):
             listener.close()
             raise
         return listener
+
+    @classmethod
+    def adopt(cls, sock: socket.socket) -> UnixListener:
+        """Take the place of a listening socket that another process made, with its file. Raises OSError."""
+        path = os.path.abspath(sock.getsockname())
+        status = os.lstat(path)
+        listener = cls(fileno=sock.detach())
+        listener.path = path
+        listener._inode = (status.st_dev, status.st_ino)
+        listener._maker = os.getpid()
+        return listener
+
+    def move(self, path: str) -> None:
+        """Give the file another name, in place of what has it. Raises OSError."""
+        os.rename(self.path, path)
+        self.path = os.path.abspath(path)
+
+    def disown(self) -> None:
+        """Leave the file to somebody else."""
+        self._maker = NOBODY
 
     def unlink(self) -> None:
         """Remove the file, if this process made it and it is still the one that was made.

@@ -3,6 +3,7 @@
     {"command": "status"}          {"command": "stacks"}
     {"command": "reload"}          {"command": "scale", "workers": 4}
     {"command": "stop"}            {"command": "stop", "quick": true}
+    {"command": "upgrade"}
 
 An answer is `{"ok": true, ...}` or `{"ok": false, "error": "one line"}`.
 
@@ -83,6 +84,8 @@ class Commander:
                 self._office.inquire("stacks", self._tell_stacks)
             case "reload":
                 self._done(chief.reload())
+            case "upgrade":
+                self._done(chief.upgrade())
             case "stop":
                 self._done("")
                 chief.stop(is_quick=command.get("quick") is True)

@@ -129,12 +129,15 @@ class Desk:
         self._make_visitor = make_visitor
         self._is_for_own_user = is_for_own_user
         self._conversations: list[Conversation] = []
+        self.is_resting = False
+        """Whether others answer at this socket."""
         self._accepts_from = 0.0
         """Monotonic; later than now while there is no descriptor left for a conversation."""
 
     def pollable(self) -> Iterator[tuple[int, int]]:
         """Descriptors and the events to be told of."""
-        if len(self._conversations) < MAX_CONVERSATIONS and time.monotonic() >= self._accepts_from:
+        has_room = len(self._conversations) < MAX_CONVERSATIONS and not self.is_resting
+        if has_room and time.monotonic() >= self._accepts_from:
             yield self.listener.fileno(), select.POLLIN
         for conversation in self._conversations:
             if conversation.is_open:

@@ -8,7 +8,6 @@ lower number. Nothing of the application is ever run here.
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import time
@@ -24,7 +23,7 @@ from ropewalk.process.notify import Notifier
 from ropewalk.process.office import Office
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.reports import BootFailed, Farewell, Ready, ReplaceMe, Report
-from ropewalk.process.signals import MASTER_SIGNALS, SignalInbox, name_of
+from ropewalk.process.signals import MASTER_SIGNALS, SignalInbox, how_it_ended, name_of
 from ropewalk.process.states import (
     CHANGING_STATES,
     ENDING_STATES,
@@ -35,6 +34,7 @@ from ropewalk.process.states import (
     WorkerState,
     move,
 )
+from ropewalk.process.succession import News, Succession
 from ropewalk.process.view import WorkerView
 from ropewalk.process.worker import BOOT_FAILED_STATUS, Program, reopen_logs
 
@@ -57,13 +57,19 @@ class Master:
         options: ProcessOptions,
         notifier: Notifier | None = None,
         office: Office | None = None,
+        succession: Succession | None = None,
     ) -> None:
         self._program = program
         self._office = office or Office()
         self._office.chief = self
+        self._succession = succession or Succession()
+        # Until this one is ready, the old master answers at the addresses that both have.
+        self._office.rest(self._succession.predecessor is not None)
         self._account = Account()
         self._options = options
         self._target = options.workers
+        """How many workers are kept; 0 while the new master serves alone."""
+        self._target_before_rest = 0
         self._before_reload = (program, options, options.workers)
         """What a reload that fails goes back to."""
         self._notifier = notifier or Notifier()
@@ -98,6 +104,7 @@ class Master:
             self._take_reports()
             self._office.attend(ready)
             self._take_signals()
+            self._look_at_the_others()
             self._reap()
             self._kill_overdue()
             self._drain_when_left()
@@ -121,7 +128,7 @@ class Master:
                 poll.register(view.reports, select.POLLIN)
             if view.channel is not None and view.channel.is_open:
                 poll.register(view.channel, select.POLLIN)
-        for descriptor, events in self._office.pollable():
+        for descriptor, events in (*self._office.pollable(), *self._succession.pollable()):
             poll.register(descriptor, events)
         seconds = self._seconds_to_act()
         # Rounded up: a poll that ends a moment early would be repeated until the moment has passed.
@@ -143,8 +150,8 @@ class Master:
 
     def _take_signals(self) -> None:
         for number in self._inbox.receive():
-            if number == signal.SIGCHLD:
-                continue
+            if number == signal.SIGCHLD or (number == signal.SIGWINCH and not self._succession.heir):
+                continue  # of the latter a terminal sends one whenever its size changes
             self._log.info("Handling signal: %s", name_of(number).removeprefix("SIG").lower())
             match number:
                 case signal.SIGTERM:
@@ -159,8 +166,10 @@ class Master:
                     self._want_workers(self._target + 1)
                 case signal.SIGTTOU:
                     self._want_workers(self._target - 1)
-                case _:
-                    self._log.warning("%s has no effect yet", name_of(number))
+                case signal.SIGUSR2:
+                    self.upgrade()
+                case signal.SIGWINCH:
+                    self._rest()
 
     def _take_reports(self) -> None:
         for view in self._crew:
@@ -211,7 +220,7 @@ class Master:
         """A worker ended that was not told to."""
         self._account.events["died"] += 1
         now = time.monotonic()
-        how = _how_it_ended(status)
+        how = how_it_ended(status)
         if view.ready_since is not None and now - view.ready_since >= SHORT_LIFE_SECONDS:
             self._backoff.succeed()
             self._log.error("Worker (pid: %d) %s", view.pid, how)
@@ -262,15 +271,21 @@ class Master:
         if self._state not in CHANGING_STATES:
             return
         delay = self._options.drain_delay
-        if not delay:
+        if not delay or self._succession.is_shared:  # who sends requests here goes on to be served
             self._drain_all()
             return
         self._state = move(MASTER_MOVES, self._state, MasterState.LEAVING)
         self._leave_deadline = time.monotonic() + delay
-        self._notifier.stopping(f"Not ready any more; serving on for {delay:g} s")
+        self._tell_end(f"Not ready any more; serving on for {delay:g} s")
         self._log.info("Not ready any more; serving on for %g s", delay)
         for view in self._crew.serving():
             view.announce_end()
+
+    def _tell_end(self, status: str) -> None:
+        if self._succession.heir:
+            self._notifier.hand_over(self._succession.heir, "Upgraded")
+        else:
+            self._notifier.stopping(status)
 
     def _drain_when_left(self) -> None:
         if self._leave_deadline is not None and time.monotonic() >= self._leave_deadline:
@@ -281,7 +296,7 @@ class Master:
             return
         self._leave_deadline = None
         self._state = move(MASTER_MOVES, self._state, MasterState.DRAINING)
-        self._notifier.stopping("Finishing what is in flight")
+        self._tell_end("Finishing what is in flight")
         now = time.monotonic()
         for view in self._crew:
             if view.state not in ENDING_STATES:
@@ -292,7 +307,7 @@ class Master:
             return
         self._state = move(MASTER_MOVES, self._state, MasterState.CLOSING)
         self._leave_deadline = None
-        self._notifier.stopping("Ending")
+        self._tell_end("Ending")
         now = time.monotonic()
         for view in self._crew:
             if view.state not in (WorkerState.CLOSING, WorkerState.KILLED):
@@ -310,7 +325,7 @@ class Master:
         """Tell how many workers are ready, whenever that or what is wanted has changed."""
         ready = self._crew.count(WorkerState.READY)
         counts = (self._state, ready, self._target)
-        if counts == self._told_counts or self._state not in CHANGING_STATES:
+        if counts == self._told_counts or self._state not in CHANGING_STATES or not self._target:
             return
         self._told_counts = counts
         if ready != self._target:
@@ -326,6 +341,8 @@ class Master:
         else:
             self._log.info("Ready: %s", text)
         self._notifier.ready(f"Serving with {text}")
+        self._succession.tell_ready()
+        self._office.rest(False)
 
     def _show_life(self) -> None:
         """Tell the service manager's watchdog that this loop comes round and a worker that serves does too."""
@@ -334,7 +351,7 @@ class Master:
             return
         self._next_sign_of_life = now + seconds / 2
         heard = (view.heard for view in self._crew.serving())
-        if now - max(heard, default=-seconds) < seconds:
+        if not self._target or now - max(heard, default=-seconds) < seconds:
             self._notifier.alive()
 
     # Reload
@@ -353,6 +370,7 @@ class Master:
             reason = str(error) if isinstance(error, ConfigError) else f"{error.strerror}".lower()
             self._end_failed_reload(reason)
             return reason
+        self._wake()
         if self._state is MasterState.SERVING:
             self._before_reload = (self._program, self._options, self._target)
             self._state = move(MASTER_MOVES, self._state, MasterState.RELOADING)
@@ -381,6 +399,41 @@ class Master:
         # For the service manager a reload is over when what serves is ready, whatever became of it.
         self._notifier.ready(f"Reload failed: {reason}")
 
+    # Upgrade
+
+    def upgrade(self) -> str:
+        """Start a new master beside this one; why that cannot be, or "" """
+        if self._state not in CHANGING_STATES:
+            return "the server is ending"
+        self._succession.listeners = self._program.shared()
+        reason = self._succession.begin(self._options.hooks.before_exec)
+        if reason:
+            self._log.warning("No upgrade: %s", reason)
+        return reason
+
+    def _look_at_the_others(self) -> None:
+        for news in self._succession.look():
+            match news:
+                case News.READY:
+                    self._office.rest(True)
+                case News.ENDED:
+                    self._office.rest(False)
+                    self._wake()
+                case News.INHERITED:
+                    self._program.promote()
+                    self._notifier.promote()
+                    self._told_counts = None
+
+    def _rest(self) -> None:
+        """Let the new master serve alone, until it ends or HUP comes."""
+        if self._state is MasterState.SERVING and self._succession.is_followed and self._target:
+            self._target_before_rest, self._target = self._target, 0
+            self._log.info("Resting while the new master serves; HUP brings the workers back")
+
+    def _wake(self) -> None:
+        if not self._target:
+            self._target = self._target_before_rest
+
     def _reopen_logs(self) -> None:
         reopen_logs(self._program)
         self._logs_opened = time.monotonic()
@@ -392,7 +445,10 @@ class Master:
 
     def status(self) -> dict[str, Any]:
         """How the master and its workers are, in plain tables."""
-        return self._account.status(self._state, self._target, self._crew)
+        return {
+            **self._account.status(self._state, self._target, self._crew),
+            "upgrade": self._succession.status(),
+        }
 
     def workers(self) -> list[WorkerView]:
         return list(self._crew)
@@ -435,12 +491,5 @@ class Master:
         """Give up, in a forked child, what is the master's alone."""
         self._inbox.abandon()
         self._crew.abandon()
+        self._succession.abandon()
         self._office.abandon()
-
-
-def _how_it_ended(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        return f"exited with status {code}"
-    hint = " (perhaps out of memory)" if -code == signal.SIGKILL else ""
-    return f"was ended by {name_of(-code)}{hint}"

@@ -23,8 +23,17 @@ class Notifier:
     def __init__(self, address: str = "", watchdog_seconds: float = 0.0) -> None:
         """`address` is a path, or an abstract name written with a leading `@`; "" for nobody to be told."""
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._is_silent = False
         self.watchdog_seconds = watchdog_seconds
         """Without a sign of life for so long, the manager ends the service; 0.0 for never."""
+
+    def wait(self) -> None:
+        """Say nothing until `promote`: the manager listens to another master."""
+        self._is_silent = True
+
+    def promote(self) -> None:
+        """Speak for the service from now on."""
+        self._is_silent = False
 
     @classmethod
     def take(cls, environ: MutableMapping[str, str]) -> Notifier:
@@ -51,6 +60,10 @@ class Notifier:
         """The end began."""
         self._send("STOPPING=1", f"STATUS={status}")
 
+    def hand_over(self, pid: int, status: str) -> None:
+        """Another process, of the same service, is its main one from now on."""
+        self._send(f"MAINPID={pid}", f"STATUS={status}")
+
     def status(self, status: str) -> None:
         """One line for people, which `systemctl status` shows."""
         self._send(f"STATUS={status}")
@@ -60,7 +73,7 @@ class Notifier:
         self._send("WATCHDOG=1")
 
     def _send(self, *assignments: str) -> None:
-        if not self._address:
+        if not self._address or self._is_silent:
             return
         lines = "\n".join(" ".join(assignment.splitlines()) for assignment in assignments)
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:

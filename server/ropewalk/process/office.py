@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ropewalk.process.desk import Desk
 from ropewalk.process.view import WorkerView
 
 INQUIRY_SECONDS = 1.0
@@ -37,6 +38,9 @@ class Chief(Protocol):
 
     def stop(self, *, is_quick: bool) -> None:
         """End as TERM does, or as INT does."""
+
+    def upgrade(self) -> str:
+        """Start a new master beside this one; why that cannot be, or "" """
 
     def scale(self, workers: int) -> str:
         """Keep so many workers; why that cannot be, or "" """
@@ -78,11 +82,22 @@ class Office:
         """What workers had counted that are gone."""
         self.add_up = add_up
         self._desks: list[Attended] = []
+        self._shared: list[Desk] = []
         self._inquiries: dict[int, _Inquiry] = {}
         self._next_number = 0
 
     def open(self, desk: Attended) -> None:
         self._desks.append(desk)
+
+    def open_shared(self, desk: Desk) -> None:
+        """During an upgrade both masters have its socket, and one of them answers."""
+        self._desks.append(desk)
+        self._shared.append(desk)
+
+    def rest(self, is_resting: bool) -> None:
+        """Leave the shared desks to the other master, or take them back."""
+        for desk in self._shared:
+            desk.is_resting = is_resting
 
     # For those who visit
 

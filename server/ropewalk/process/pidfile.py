@@ -29,6 +29,12 @@ class PidFile:
         except OSError as error:
             raise ConfigError(SETTING, path, f"cannot be written: {error.strerror}") from error
 
+    def move(self, path: str) -> None:
+        """Give the file another name. Raises ConfigError; it then has its old one."""
+        other = PidFile(path)
+        self.remove()
+        self._path, self._descriptor = other._path, other._descriptor
+
     def remove(self) -> None:
         """Remove the file; in a forked child, nothing."""
         if os.getpid() == self._owner:

@@ -7,6 +7,7 @@ nothing. So no code of ours ever runs in the middle of other code.
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Iterable, Iterator
@@ -21,11 +22,12 @@ MASTER_SIGNALS = (
     signal.SIGUSR2,
     signal.SIGTTIN,
     signal.SIGTTOU,
+    signal.SIGWINCH,
     signal.SIGCHLD,
 )
 
-WORKER_SIGNALS = tuple(number for number in MASTER_SIGNALS if number != signal.SIGCHLD)
-"""A worker's children are the application's own."""
+WORKER_SIGNALS = tuple(number for number in MASTER_SIGNALS if number not in (signal.SIGCHLD, signal.SIGWINCH))
+"""A worker's children are the application's own, and so is its terminal."""
 
 MAX_SIGNALS_A_READ = 4096
 
@@ -100,6 +102,15 @@ def name_of(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def how_it_ended(status: int) -> str:
+    """What became of a process with this wait status: `exited with status 3`."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exited with status {code}"
+    hint = " (perhaps out of memory)" if -code == signal.SIGKILL else ""
+    return f"was ended by {name_of(-code)}{hint}"
 
 
 _DEFAULT_IN_A_CHILD = (signal.SIGTERM, signal.SIGCHLD)

@@ -78,6 +78,12 @@ class Program(Protocol):
     def reopen_logs(self) -> None:
         """Open the log files again by their names, in the master and in each worker. Raises ConfigError."""
 
+    def shared(self) -> dict[str, list[int]]:
+        """The descriptors of the listening sockets, by names that another master of this program understands."""
+
+    def promote(self) -> None:
+        """Take the place of the old master, which is gone: the names of its files."""
+
     def finish(self) -> None:
         """Write out what is still to be written; the worker ends."""
 

@@ -20,6 +20,7 @@ from ropewalk.observe.log import get_logger
 from ropewalk.process.master import BootError, Master
 from ropewalk.process.notify import Notifier
 from ropewalk.process.options import ProcessOptions
+from ropewalk.process.succession import Command, Predecessor, Succession
 
 really_fork = os.fork
 
@@ -118,6 +119,12 @@ class FakeProgram:
             raise ConfigError("reload", text, "must be a number")
         return self, options(text)
 
+    def shared(self) -> dict[str, list[int]]:
+        return {"fake": [self.listener.fileno()]}
+
+    def promote(self) -> None:
+        say(f"promoted {os.getpid()}")
+
     def reopen_logs(self) -> None:
         get_logger().reopen()
         say(f"reopened by {os.getpid()}")
@@ -133,12 +140,19 @@ def options(workers: str) -> ProcessOptions:
 
 def main() -> int:
     os.fork = fork
-    listener = socket.create_server(("127.0.0.1", 0))
+    directory, predecessor = os.getcwd(), Predecessor.take(os.environ)
+    if predecessor is not None:
+        listener = socket.socket(fileno=predecessor.listeners["fake"][0])
+        listener.set_inheritable(False)
+    else:
+        listener = socket.create_server(("127.0.0.1", 0))
+    succession = Succession(Command(directory, dict(os.environ)), predecessor)
     say(f"port {listener.getsockname()[1]}")
     get_logger().configure("-", "debug")
     try:
-        Master(FakeProgram(listener), options(sys.argv[1]), Notifier.take(os.environ)).run()
+        Master(FakeProgram(listener), options(sys.argv[1]), Notifier.take(os.environ), None, succession).run()
     except BootError as error:
+        succession.tell_failure(str(error))
         say(f"boot error: {error}")
         return BootError.status
     say("master ends")

@@ -199,14 +199,6 @@ def test_a_stuck_worker_serves_on_while_its_replacement_cannot_boot(start_master
         assert master.answer("pid") == str(stuck)
 
 
-def test_a_signal_of_later_is_named_and_changes_nothing(start_master: StartMaster) -> None:
-    master = start_master()
-    (worker,) = master.workers(1)
-    master.running.send_signal(signal.SIGUSR2)
-    master.running.wait_line("SIGUSR2 has no effect yet")
-    assert master.answer("pid") == str(worker)
-
-
 def test_atexit_of_the_application_runs_in_a_worker(start_master: StartMaster, tmp_path: Path) -> None:
     (tmp_path / "boot").write_text("import atexit; atexit.register(print, 'said at exit', flush=True)")
     master = start_master()
