@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
 import ssl
@@ -77,6 +78,9 @@ def child_exit(server, worker):
 
 def on_reload(server):
     say("on_reload", server.cfg.workers)
+
+def pre_exec(server):
+    say("pre_exec", server.mark)
 
 def on_exit(server):
     say("on_exit", server.mark, len(server.WORKERS))
@@ -164,6 +168,18 @@ def test_a_reload_brings_the_hooks_of_the_new_file(start: Start, tmp_path: Path)
     assert lines.index("on_reload 2") < lines.index("nworkers_changed 2 1 2") < lines.index("pre_fork 2 None 1")
     assert "post_fork anew 20 True True kept" in lines
     running.wait_line("<child_exit 10 False False>")
+
+
+def test_an_upgrade_is_told_before_it_begins(start: Start, tmp_path: Path, wait_for_end: Callable[[int], bool]) -> None:
+    write(tmp_path, EVERY_HOOK)
+    running = start(*command())
+    running.wait_line("Ready: 1 ")
+    running.send_signal(signal.SIGUSR2)
+    new = int(running.wait_line(r"The new master \(pid: (\d+)\) is ready")[1])
+    lines = said(running)
+    assert lines.index("pre_exec kept") < lines.index("on_starting True 1 75.0", 2)
+    os.kill(new, signal.SIGTERM)
+    assert wait_for_end(new)
 
 
 def test_a_request_past_its_timeout_is_told(start: Start, tmp_path: Path) -> None:
