@@ -42,7 +42,6 @@ from ropewalk.wsgi.environ import (
     TrustedPeers,
     connection_environ,
     listener_environ,
-    request_environ,
 )
 from ropewalk.wsgi.exchange import Exchange
 from ropewalk.wsgi.request_id import RequestIds, answer_request_id, logged_request_id
@@ -293,7 +292,7 @@ class Service:
         context: ConnectionEnviron = connection.context
         trusted = context.trusted
         try:
-            environ = request_environ(context, head, connection.body)
+            environ = context.request(head, connection.body)
         except ProtocolError as error:  # a trusted proxy says of the client what cannot be
             connection.refuse(error)
             return False

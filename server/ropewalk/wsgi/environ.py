@@ -93,20 +93,34 @@ class ConnectionEnviron:
         self._fields: Mapping[str, str] | None = None  # of the last request, if the next may share them
         self._prepared: Environ | None = None  # `base` and what those fields say, once they came twice
 
-    def with_fields(self, head: RequestHead) -> Environ:
-        """Return a new environ of all that is known but the request line and the content.
+    def request(self, head: RequestHead, body: IO[bytes] | None) -> Environ:
+        """The environ of one request.
 
-        Raises `ProtocolError` 400 when a trusted proxy says of the client what cannot be.
+        Raises `ProtocolError` 400 when a trusted proxy says of the client what cannot be, 421 for a target that is not
+        served on such a connection.
         """
         fields = head.fields
-        if fields is not self._fields:
+        if fields is self._fields:
+            environ = (self._prepared or self._prepare(fields)).copy()
+        else:
             self._prepared = None
             self._fields = fields if head.field_text is not None else None
-            return self._make(fields)
-        prepared = self._prepared
-        if prepared is None:
-            prepared = self._prepared = self._make(fields)
-        return prepared.copy()
+            environ = self._make(fields)
+        environ["REQUEST_METHOD"] = head.method
+        environ["PATH_INFO"] = head.path
+        environ["QUERY_STRING"] = head.query
+        environ["RAW_URI"] = environ["REQUEST_URI"] = head.request_target
+        environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version >= HTTP_11 else "HTTP/1.0"
+        environ["wsgi.input"] = BytesIO() if body is None else body
+        if head.content_length == CHUNKED:
+            _remove_chunked(environ)
+        if head.is_https_target and environ["wsgi.url_scheme"] != "https":
+            raise ProtocolError(421, "an https target on a connection without TLS")  # RFC 9110 section 7.4
+        return environ
+
+    def _prepare(self, fields: Mapping[str, str]) -> Environ:
+        prepared = self._prepared = self._make(fields)
+        return prepared
 
     def _make(self, fields: Mapping[str, str]) -> Environ:
         environ = self.base.copy()
@@ -146,26 +160,6 @@ def connection_environ(
     environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = header.source.host, str(header.source.port)
     environ["SERVER_NAME"], environ["SERVER_PORT"] = header.destination.host, str(header.destination.port)
     return ConnectionEnviron(environ, trusted if trusted.trusts_source(header.source.host) else None)
-
-
-def request_environ(connection: ConnectionEnviron, head: RequestHead, body: IO[bytes] | None) -> Environ:
-    """The environ of one request.
-
-    Raises `ProtocolError` 400 when a trusted proxy says of the client what cannot be, 421 for a target that is not
-    served on such a connection.
-    """
-    environ = connection.with_fields(head)
-    environ["REQUEST_METHOD"] = head.method
-    environ["PATH_INFO"] = head.path
-    environ["QUERY_STRING"] = head.query
-    environ["RAW_URI"] = environ["REQUEST_URI"] = head.request_target
-    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version >= HTTP_11 else "HTTP/1.0"
-    environ["wsgi.input"] = BytesIO() if body is None else body
-    if head.content_length == CHUNKED:
-        _remove_chunked(environ)
-    if head.is_https_target and environ["wsgi.url_scheme"] != "https":
-        raise ProtocolError(421, "an https target on a connection without TLS")  # RFC 9110 section 7.4
-    return environ
 
 
 def _apply(environ: Environ, origin: Origin) -> None:

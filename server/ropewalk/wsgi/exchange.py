@@ -93,12 +93,18 @@ class Exchange:
         try:
             try:
                 iterable = application(environ, self.start_response)
-                return self._answer(iterable)
+                kind = type(iterable)
+                if kind is list or kind is tuple:
+                    return self._answer_parts(iterable)
+                if kind is FileWrapper and self._stream is None and self._answer_file(iterable):
+                    return True
+                return self._answer_iterable(iterable)
             except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of ours
                 return self._failed(error)
             finally:
-                if type(iterable) is not list:
-                    self._close(iterable)
+                close = getattr(iterable, "close", None)
+                if close is not None:
+                    self._close(close)
         except (_OvertakenError, RequestTimeoutError):
             self._absorb_interruption()
             return False
@@ -227,16 +233,6 @@ class Exchange:
     def _is_content_allowed(self, head: AnswerHead) -> bool:
         return head.allows_content and self._request.method != "HEAD"
 
-    def _answer(self, iterable: Iterable[bytes]) -> bool:
-        kind = type(iterable)
-        if kind is list or kind is tuple:
-            return self._answer_parts(iterable)  # type: ignore[arg-type]
-        if kind is FileWrapper and self._stream is None:
-            is_answered = self._answer_file(iterable)  # type: ignore[arg-type]
-            if is_answered:
-                return True
-        return self._answer_iterable(iterable)
-
     def _answer_parts(self, parts: list[bytes] | tuple[bytes, ...]) -> bool:
         """All content is there: the answer goes out in one piece."""
         for part in parts:
@@ -281,8 +277,10 @@ class Exchange:
                 raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
             if not content:
                 continue
-            if self._stream is None and not is_generator and self._is_last(content):
-                return self._answer_whole(content)
+            if self._stream is None and not is_generator:
+                head = self.head
+                if head is not None and (head.plain_length == len(content) or self._is_last(head, content)):
+                    return self._answer_whole(content)
             is_past_end = self._left == 0
             self.write(content)
             if is_past_end or self._framing is Framing.NONE:
@@ -291,11 +289,8 @@ class Exchange:
             return self._answer_whole(b"")
         return self._end()
 
-    def _is_last(self, content: bytes) -> bool:
+    def _is_last(self, head: AnswerHead, content: bytes) -> bool:
         """Tell whether nothing behind `content` would be sent: no need to stream, nor to ask for more."""
-        head = self.head
-        if head is None:
-            return False
         if not self._is_content_allowed(head):
             return True
         return head.content_length is not None and len(content) >= head.content_length
@@ -350,10 +345,7 @@ class Exchange:
         self.head = AnswerHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True
 
-    def _close(self, iterable: Any) -> None:
-        close = getattr(iterable, "close", None)
-        if close is None:
-            return
+    def _close(self, close: Any) -> None:
         try:
             close()
         except BaseException as error:  # noqa: BLE001 - the answer is decided; only the log can tell

@@ -25,7 +25,6 @@ from ropewalk.wsgi.environ import (
     TrustedPeers,
     connection_environ,
     listener_environ,
-    request_environ,
 )
 
 CLIENT = "198.51.100.7"
@@ -72,15 +71,15 @@ def environ_of(
     connection = connection_environ(base, peer, TrustedPeers(allowed, names), header)
     before = connection.base.copy()
     request = head(fields)
-    environ = request_environ(connection, request, None)
+    environ = connection.request(request, None)
     expected = dict(environ)
     environ["wsgi.early_hints"] = environ["HTTP_HOST"] = "changed by the application"
-    again = [request_environ(connection, request, None) for _ in range(3)]  # as a next head that shares its fields
+    again = [connection.request(request, None) for _ in range(3)]  # as a next head that shares its fields
     for each in again:
         assert {**each, "wsgi.input": None} == {**expected, "wsgi.input": None}, "a request left something to the next"
         each["HTTP_HOST"] = "changed by the application"
     other = parse_head("GET /other HTTP/1.1\r\nHost: other\r\n", HeadLimits())
-    names_left = set(request_environ(connection, other, None)) - set(before) - {"HTTP_HOST"}
+    names_left = set(connection.request(other, None)) - set(before) - {"HTTP_HOST"}
     assert not names_left, "a field of one request is left in the next"
     assert connection.base == before
     return expected
@@ -110,7 +109,7 @@ def test_what_a_request_is_made_of(base: Environ) -> None:
 def test_a_decoded_body_has_its_length(base: Environ) -> None:
     connection = connection_environ(base, PROXY, TrustedPeers(()))
     chunked = head({"Transfer-Encoding": "chunked"}, line="POST / HTTP/1.1")
-    environ = request_environ(connection, chunked, io.BytesIO(b"hemp"))
+    environ = connection.request(chunked, io.BytesIO(b"hemp"))
     assert environ["CONTENT_LENGTH"] == "4"
     assert "HTTP_TRANSFER_ENCODING" not in environ
     assert environ["wsgi.input"].read() == b"hemp"
@@ -139,7 +138,7 @@ def test_the_peers_address(base: Environ, peer: Any, address: str, port: str | N
 def test_nginx_as_it_is_mostly_configured(base: Environ) -> None:
     fields = {"X-Forwarded-For": f"{LIE}, {CLIENT}", "X-Forwarded-Proto": "https", "X-Real-IP": CLIENT}
     connection = connection_environ(base, ("127.0.0.1", 40000), TrustedPeers(("127.0.0.1", "::1")))
-    environ = request_environ(connection, head(fields), None)
+    environ = connection.request(head(fields), None)
     assert told(environ) == (CLIENT, None, "https", "shop.example", "127.0.0.1", "8000", "")
     assert environ["HTTP_X_FORWARDED_FOR"] == f"{LIE}, {CLIENT}"
     assert environ["HTTP_X_FORWARDED_PROTO"] == "https"
@@ -195,7 +194,7 @@ def test_hosts_and_ports(base: Environ, fields: dict[str, str], host: str, name:
 def test_a_port_without_any_host(base: Environ) -> None:
     connection = connection_environ(base, PROXY, TrustedPeers(("10.0.0.1",), ALL))
     request = parse_head("GET / HTTP/1.0\r\nX-Forwarded-Port: 82\r\n", HeadLimits())
-    environ = request_environ(connection, request, None)
+    environ = connection.request(request, None)
     assert "HTTP_HOST" not in environ
     assert environ["SERVER_PORT"] == "82"
 
