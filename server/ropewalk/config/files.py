@@ -57,6 +57,11 @@ def _read_toml(path: str, content: bytes) -> FileValues:
     for key, value in table.items():
         setting = known.get(key.replace("_", "-"))
         if setting is None:
+            from ropewalk.config.gunicorn import NOT_HERE  # only for a key that we do not know
+
+            instead = NOT_HERE.get(key.replace("-", "_"))
+            if instead is not None:
+                raise ConfigError(key, None, f"no such setting here: {instead}", path)
             raise _unknown_key(path, key, list(known), cutoff=0.5)
         values[setting.name] = value
     return FileValues(values)

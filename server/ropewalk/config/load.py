@@ -151,6 +151,11 @@ def _mistyped(environ: Mapping[str, str]) -> Iterator[str]:
     known = [variable for setting in all_settings() for variable in setting.variables]
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
+            from ropewalk.config.gunicorn import NOT_HERE  # only for a variable that we do not know
+
             near = nearest(name, known, cutoff=MISTYPED)
-            if near:
+            instead = NOT_HERE.get(name.removeprefix(PREFIX).lower())
+            if instead is not None:
+                yield f"the variable {name} has no effect: {instead}"
+            elif near:
                 yield f"the variable {name} is no setting; did you mean {near}?"

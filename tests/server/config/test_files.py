@@ -73,7 +73,11 @@ def test_functions_with_the_names_of_hooks_are_kept(tmp_path: Path) -> None:
         ("a.toml", "worker = 2", "worker (from {}): no such setting; did you mean workers?"),
         ("a.toml", "keepalive = 2", "keepalive (from {}): no such setting; did you mean keep-alive?"),
         ("a.toml", "xyzzy = 2", "xyzzy (from {}): no such setting"),
-        ("a.toml", "check-config = true", "check-config (from {}): no such setting"),
+        (
+            "a.toml",
+            "check-config = true",
+            "check-config (from {}): no such setting here: it is an option of the command line",
+        ),
         ("a.py", "worker = 2", "worker (from {}): no such setting; did you mean workers?"),
         ("a.py", "def on_exit(): pass", "on_exit (from {}): must take 1 argument: server"),
         ("a.py", "def on_exit(server, more, *, and_more): pass", "on_exit (from {}): must take 1 argument: server"),

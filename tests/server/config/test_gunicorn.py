@@ -67,6 +67,21 @@ def test_a_name_of_a_file_that_has_no_effect_is_told_with_what_there_is_instead(
     assert load_settings(["-c", str(path)], {}).warnings == (f"{path}: {name} has no effect here: {NOT_HERE[name]}",)
 
 
+@pytest.mark.parametrize("key", ["worker-class", "worker_class"])
+def test_one_in_a_toml_file_is_a_fault(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "server.toml"
+    path.write_text(f"{key} = 'gthread'\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(["-c", str(path)], {})
+    said = NOT_HERE["worker_class"]
+    assert str(caught.value) == f"{key} (from {path}): no such setting here: {said}"
+
+
+def test_one_in_a_variable_is_told() -> None:
+    [warning] = load_settings([], {"ROPEWALK_WORKER_CLASS": "gthread"}).warnings
+    assert warning == f"the variable ROPEWALK_WORKER_CLASS has no effect: {NOT_HERE['worker_class']}"
+
+
 @pytest.mark.parametrize("flag", sorted(set(FLAGS) - OUR_FLAGS))
 def test_an_option_that_is_not_here_is_told_with_what_there_is_instead(flag: str) -> None:
     value: Any
