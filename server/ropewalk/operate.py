@@ -14,7 +14,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import IO, Any, NoReturn
 from urllib.parse import urlsplit
@@ -22,8 +22,7 @@ from urllib.parse import urlsplit
 from ropewalk.config.declare import PREFIX
 from ropewalk.config.flags import COMMANDS, PROGRAM
 from ropewalk.errors import ConfigError
-from ropewalk.observe.metrics import quantile
-from ropewalk.observe.printable import printable
+from ropewalk.observe.summary import Interval, summary
 from ropewalk.process.control import abstract_names
 from ropewalk.process.desk import is_own_user
 
@@ -148,7 +147,7 @@ def _find(pid: int) -> socket.socket:
 def _status(options: argparse.Namespace) -> int:
     with _control(options) as control:
         status = control.ask("status")
-    _write(json.dumps(status) + "\n" if options.json else "".join(_shown(status, None)))
+    _write(json.dumps(status) + "\n" if options.json else summary(status))
     return 0
 
 
@@ -163,10 +162,9 @@ def _top(options: argparse.Namespace) -> int:
             if options.json:
                 _write(json.dumps(status) + "\n")
             else:
-                rates = None if before is None else (now - before[0], before[1])
-                text = "".join(_shown(status, rates))
+                text = summary(status, None if before is None else Interval(now - before[0], before[1], status))
                 _write(CLEAR + text if sys.stdout.isatty() else text + "\n")
-            before = now, status["totals"]
+            before = now, status
             turn += 1
     return 0
 
@@ -257,83 +255,6 @@ _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "scale": _simple("scale", "scaling", "workers"),
     "healthcheck": _healthcheck,
 }
-
-
-# For people
-
-
-def _shown(status: Mapping[str, Any], before: tuple[float, Mapping[str, Any]] | None) -> Iterator[str]:
-    totals, gauges, events = status["totals"], status["gauges"], status["events"]
-    readiness = "ready" if status["ready"] else "not ready"
-    yield (
-        f"ropewalk {status['version']}, process {status['pid']}: {readiness}, {status['state']}, "
-        f"up {_duration(status['uptime'])}, {_size(status['resident'])}\n"
-    )
-    if status["last_reload_failure"]:
-        yield f"last reload failed: {status['last_reload_failure']}\n"
-    answers = totals.get("answers", {})
-    by_class = ", ".join(f"{number} {count}" for number, count in answers.items() if count)
-    refused = totals.get("refused", {})
-    yield f"answered {sum(answers.values())}{f' ({by_class})' if by_class else ''}, refused {sum(refused.values())}"
-    if before is not None:
-        seconds, old = before
-        rate = (sum(answers.values()) - sum(old.get("answers", {}).values())) / seconds
-        octets = (totals.get("octets_sent", 0) - old.get("octets_sent", 0)) / seconds
-        yield f", {rate:.1f} a second, {_size(octets)} a second"
-    duration = totals.get("duration", {})
-    yield f"\nhalf within {_duration(quantile(duration, 0.5))}, "
-    yield f"99 of 100 within {_duration(quantile(duration, 0.99))}; "
-    yield f"in flight {gauges.get('in_flight', 0)}, waiting {gauges.get('waiting', 0)}\n"
-    yield f"workers wanted {status['target']}; " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in events.items())
-    yield "\n\n    process  state      age       memory  in flight  waiting  connections  active threads\n"
-    for worker in status["workers"]:
-        yield _worker_line(worker)
-    slowest = sorted(
-        (
-            (each["seconds"], worker["pid"], each["request"])
-            for worker in status["workers"]
-            for each in _running(worker)
-        ),
-        reverse=True,
-    )
-    for seconds, pid, request in slowest[:10]:
-        yield f"\n  {_duration(seconds):>9}  {pid}  {printable(request)}"
-    if slowest:
-        yield "\n"
-
-
-def _running(worker: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return worker["look"]["running"] if worker["look"] else []
-
-
-def _worker_line(worker: Mapping[str, Any]) -> str:
-    start = f"  {worker['pid']:>9}  {worker['state']:9}  {_duration(worker['age']):8}  {_size(worker['resident']):>6}"
-    if not worker["look"]:
-        return f"{start}  {'' if worker['state'] == 'booting' else 'does not answer'}\n"
-    gauges = worker["look"]["gauges"]
-    threads = gauges["threads"]
-    return (
-        f"{start}  {gauges['in_flight']:>9}  {gauges['waiting']:>7}  {sum(gauges['connections'].values()):>11}  "
-        f"{threads['active']} of {threads['active'] + threads['parked']}\n"
-    )
-
-
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "-"
-    if seconds < 1:
-        return f"{seconds * 1000:.3g} ms"
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"
-
-
-def _size(octets: float) -> str:
-    for unit, size in (("G", 1 << 30), ("M", 1 << 20)):
-        if octets >= size:
-            return f"{octets / size:.1f} {unit}"
-    return f"{octets / 1024:.0f} k"
 
 
 def _write(text: str) -> None:

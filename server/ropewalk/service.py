@@ -291,8 +291,11 @@ class Service:
         assert head is not None
         context: ConnectionEnviron = connection.context
         trusted = context.trusted
+        body = connection.body
+        if body is not None:
+            self._metrics.received(connection.body_octets)
         try:
-            environ = context.request(head, connection.body)
+            environ = context.request(head, body)
         except ProtocolError as error:  # a trusted proxy says of the client what cannot be
             connection.refuse(error)
             return False

@@ -61,6 +61,14 @@ def test_answers_refusals_and_octets_are_counted(
     assert sum(counters["duration"]["buckets"].values()) == 4
 
 
+def test_octets_of_content_are_counted(service: tuple[Service, tuple[str, int]], wait_for: Callable[..., None]) -> None:
+    it, address = service
+    with socket.create_connection(address, timeout=20) as peer:
+        peer.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\ncontent")
+        peer.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        wait_for(lambda: it.look()["counters"]["octets_received"] == 10, "ten octets")
+
+
 def test_queue_time_is_of_a_trusted_proxys_request_start(
     service: tuple[Service, tuple[str, int]], wait_for: Callable[..., None]
 ) -> None:

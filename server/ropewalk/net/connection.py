@@ -124,6 +124,11 @@ class Connection:
         """The whole request's content, standing at its start; None without content."""
         return self._receiver.body
 
+    @property
+    def body_octets(self) -> int:
+        """How many octets of content the request has, as far as they are here."""
+        return self._receiver.body_octets
+
     def move(self, state: State) -> None:
         """Go to `state`; a move that the table does not have is a fault of ours and raises."""
         if state not in MOVES[self.state]:

@@ -34,7 +34,7 @@ Counted = dict[str, Any]
 class _Counts:
     """Of one thread."""
 
-    __slots__ = ("cut", "octets", "queued", "queued_seconds", "refused", "runs", "seconds", "shed")
+    __slots__ = ("content_octets", "cut", "octets", "queued", "queued_seconds", "refused", "runs", "seconds", "shed")
 
     def __init__(self) -> None:
         self.runs = [0] * (6 * BUCKETS)  # by class of status and bucket of duration
@@ -42,6 +42,7 @@ class _Counts:
         self.queued = [0] * BUCKETS
         self.queued_seconds = 0.0
         self.octets = 0
+        self.content_octets = 0
         self.cut = 0
         self.refused: dict[int, int] = {}
         self.shed: dict[str, int] = {}
@@ -70,6 +71,10 @@ class Metrics:
         counts.octets += octets
         if is_cut:
             counts.cut += 1
+
+    def received(self, octets: int) -> None:
+        """A request with so many octets of content is whole."""
+        self._own().content_octets += octets
 
     def queued(self, seconds: float) -> None:
         """A request waited so long between the proxy in front and the application."""
@@ -106,6 +111,7 @@ class Metrics:
             ),
             "queue": _histogram(queued, sum(counts.queued_seconds for counts in every)),
             "octets_sent": self._octets_told,
+            "octets_received": sum(counts.content_octets for counts in every),
             "cut": sum(counts.cut for counts in every),
             "refused": total({str(code): n for code, n in dict(counts.refused).items()} for counts in every),
             "shed": total(dict(counts.shed) for counts in every),

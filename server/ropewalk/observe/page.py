@@ -38,23 +38,37 @@ h2 { font: 600 13px/1.2 system-ui, sans-serif; margin: 0 0 12px; color: var(--fa
 .card span { color: var(--faint); font-size: 13px }
 .wide { margin-bottom: 12px; overflow-x: auto }
 svg { display: block; width: 100%; height: 120px }
-.two { display: grid; grid-template-columns: 1fr 1fr; gap: 12px }
-.two > * { margin-bottom: 12px }
-@media (max-width: 760px) { .two { grid-template-columns: 1fr } }
+.two { display: grid; grid-template-columns: 1fr 1fr; gap: 12px; margin-bottom: 12px }
+@media (max-width: 760px) { .two { grid-template-columns: minmax(0, 1fr) } }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
 td:last-child, th:last-child { padding-left: 12px }
 th { text-align: left; font-weight: 500; color: var(--faint); font-size: 13px; padding: 0 10px 6px 0;
   white-space: nowrap }
 td { padding: 6px 10px 6px 0; border-top: 1px solid var(--line); white-space: nowrap }
 td.long { white-space: normal; overflow-wrap: anywhere; font-family: ui-monospace, monospace; font-size: 13px }
+td.long div { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden }
 .n { text-align: right }
 .bar { display: flex; height: 10px; border-radius: 5px; overflow: hidden; background: var(--line) }
-.bars { display: flex; align-items: flex-end; gap: 3px; height: 96px }
+.two .card { display: flex; flex-direction: column }
+.bars { display: flex; align-items: flex-end; gap: 3px; flex: 1; min-height: 96px }
 .bars i { flex: 1; min-width: 0; background: var(--sea); border-radius: 3px 3px 0 0; opacity: .9 }
-.scale { display: flex; justify-content: space-between; color: var(--faint); font-size: 12px; margin-top: 4px }
+.scale { position: relative; height: 20px; color: var(--faint); font-size: 12px; margin-top: 4px }
+.scale span { position: absolute; transform: translateX(-50%); white-space: nowrap }
+.scale span:first-child { transform: none }
+.card b.bad { color: var(--bad) }
+#notice { border-color: var(--bad); color: var(--bad); margin-bottom: 12px; overflow-wrap: anywhere }
 .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; background: var(--good); margin-right: 7px }
 .dot.warn { background: var(--warn) } .dot.bad { background: var(--bad) }
 .none { color: var(--faint) }
+@media (max-width: 640px) {
+  .workers thead { display: none }
+  .workers tr { display: grid; grid-template-columns: repeat(4, 1fr); gap: 8px; padding: 10px 0;
+    border-top: 1px solid var(--line) }
+  .workers tr:first-child { border-top: 0; padding-top: 0 }
+  .workers td { border: 0; padding: 0; text-align: left }
+  .workers td::before { content: attr(data-name); display: block; color: var(--faint); font-size: 12px }
+  .workers td:last-child { grid-column: 1 / -1; padding: 0 }
+}
 footer { color: var(--faint); font-size: 13px; padding: 6px 0 30px } footer a { color: var(--sea) }
 </style>
 </head>
@@ -62,17 +76,19 @@ footer { color: var(--faint); font-size: 13px; padding: 6px 0 30px } footer a { 
 <header><h1>Ropewalk</h1><span class="pill warn" id="ready">asking</span><span id="about"></span></header>
 <main>
 <div class="rope"></div>
+<div class="card" id="notice" hidden></div>
 <div class="cards" id="cards"></div>
 <div class="card wide"><h2>Requests a second<span id="peak"></span></h2><svg id="graph"
  viewBox="0 0 600 120" preserveAspectRatio="none" role="img" aria-label="Requests a second over the last minutes">
 </svg></div>
 <div class="two">
-<div class="card"><h2>How long the application takes</h2><div class="bars" id="bars"></div><div class="scale"
- id="scale"></div></div>
+<div class="card"><h2>How long the application takes<span id="when"></span></h2>
+<div class="bars" id="bars"></div><div class="scale" id="scale"></div></div>
 <div class="card"><h2>Running longest now</h2><table><tbody id="slow"></tbody></table></div>
 </div>
-<div class="card wide"><h2>Workers</h2><table><thead><tr><th>process</th><th>state</th><th class="n">age</th>
-<th class="n">memory</th><th class="n">in flight</th><th class="n">waiting</th><th class="n">connections</th>
+<div class="card wide"><h2>Workers</h2><table class="workers"><thead><tr><th>process</th><th>state</th>
+<th class="n">age</th><th class="n">memory</th>
+<th class="n">in flight</th><th class="n">waiting</th><th class="n">connections</th>
 <th>threads: active, may be, parked</th></tr></thead><tbody id="workers"></tbody></table></div>
 <footer>Asked again every two seconds. <a href="metrics">Metrics for Prometheus</a>,
 <a href="status.json">the same as JSON</a>.</footer>
@@ -94,7 +110,7 @@ const rate = n => n >= 100 ? n.toFixed(0) : n.toFixed(1);
 const time = s => s === null ? "\\u2013" : s < 0.001 ? "<1 ms" : s < 1 ? (s * 1000).toFixed(0) + " ms" : s < 90
   ? s.toFixed(1) + " s" : s < 5400 ? (s / 60).toFixed(0) + " min" : s < 172800 ? (s / 3600).toFixed(1) + " h"
   : (s / 86400).toFixed(1) + " d";
-const rates = [];
+const rates = [], looks = [];
 let last = null;
 
 function quantile(buckets, share) {
@@ -107,9 +123,12 @@ function ordered(buckets) {
   const ends = Object.entries(buckets || {}).map(([end, n]) => [end === "+Inf" ? Infinity : +end, n]);
   return ends.sort((a, b) => a[0] - b[0]);
 }
-function card(label, value, title) {
+function since(before, now) {
+  return Object.fromEntries(Object.entries(now || {}).map(([key, n]) => [key, n - ((before || {})[key] || 0)]));
+}
+function card(label, value, title, isBad) {
   const e = el("div", undefined, "card");
-  e.append(el("b", value), el("span", label));
+  e.append(el("b", value, isBad ? "bad" : ""), el("span", label));
   if (title) e.title = title;
   return e;
 }
@@ -120,6 +139,11 @@ function row(...cells) {
     if (typeof content !== "string") cell.append(content);
     e.append(cell);
   }
+  return e;
+}
+function clamped(text) {
+  const e = el("div", text);
+  e.title = text;
   return e;
 }
 function draw() {
@@ -155,7 +179,16 @@ function show(s) {
   document.title = `${rate(perSecond)}/s \\u00b7 Ropewalk`;
   $("about").textContent = `${s.version} \\u00b7 process ${s.pid} \\u00b7 up ${time(s.uptime)}`;
   const faults = (t.answers || {})["5xx"] || 0, over = (t.refused || {})["503"] || 0;
-  const b = (t.duration || {}).buckets, q = (t.queue || {}).buckets;
+  looks.push(t);
+  if (looks.length > 31) looks.shift();  // a minute
+  const first = looks[0], minute = since((first.duration || {}).buckets, (t.duration || {}).buckets);
+  const isRecent = sum(minute) > 0, b = isRecent ? minute : (t.duration || {}).buckets;
+  const q = isRecent ? since((first.queue || {}).buckets, (t.queue || {}).buckets) : (t.queue || {}).buckets;
+  const isMore = (name, key) => (t[name] || {})[key] > ((first[name] || {})[key] || 0);
+  const lost = sum(t.log_lost);
+  $("when").textContent = isRecent ? ", in the last minute" : ", since the start";
+  $("notice").hidden = !s.last_reload_failure;
+  $("notice").textContent = `The last reload failed: ${s.last_reload_failure}`;
   $("cards").replaceChildren(
     card("requests a second", rate(perSecond)),
     card("answered", count(answered), JSON.stringify(t.answers)),
@@ -165,10 +198,11 @@ function show(s) {
     card("99 of 100 within", time(quantile(b, .99))),
     ...(sum(q) ? [card("99 of 100 queued", time(quantile(q, .99)))] : []),
     card("sent a second", size(octets)),
-    card("faults (5xx)", count(faults)),
+    card("faults (5xx)", count(faults), undefined, isMore("answers", "5xx")),
     card("refused", count(sum(t.refused)), JSON.stringify(t.refused)),
-    card("turned away (503)", count(over)),
+    card("turned away (503)", count(over), JSON.stringify(t.shed), isMore("refused", "503")),
     card("workers died", String(s.events.died), JSON.stringify(s.events)),
+    ...(lost ? [card("lines of logs lost", count(lost), JSON.stringify(t.log_lost), true)] : []),
   );
   draw();
   const list = ordered(b), most = Math.max(1, ...list.map(x => x[1]));
@@ -178,11 +212,18 @@ function show(s) {
     e.title = `${end === Infinity ? "longer" : "up to " + time(end)}: ${n}`;
     return e;
   }));
-  $("scale").replaceChildren(...["<1 ms", "8 ms", "125 ms", "2 s", "longer"].map(x => el("span", x)));
+  $("scale").replaceChildren(...list.flatMap(([end], i) => {
+    if (i % 4 || end === Infinity) return [];
+    const e = el("span", time(end));
+    e.style.left = `${100 * (i ? i + .5 : 0) / list.length}%`;
+    return [e];
+  }));
   const slow = s.workers.flatMap(w => ((w.look || {}).running || []).map(r => [w.pid, r]))
     .sort((a, b) => b[1].seconds - a[1].seconds).slice(0, 6);
   $("slow").replaceChildren(...(slow.length ? slow.map(([pid, r]) =>
-    row([time(r.seconds), "n"], [r.request, "long"], [String(pid), "none"])) : [row(["nothing runs", "none"])]));
+    row([time(r.seconds), "n"], [clamped(r.request), "long"], [String(pid), "none"]))
+    : [row(["nothing runs", "none"])]));
+  const names = [...document.querySelectorAll(".workers th")].map(e => e.textContent);
   $("workers").replaceChildren(...s.workers.map(w => {
     const look = w.look, h = look ? look.gauges : {}, th = h.threads || {};
     const state = el("span"), bad = !look && w.state !== "booting";
@@ -194,8 +235,10 @@ function show(s) {
     const threads = el("div");
     threads.append(el("span", look ? `${th.active}, ${th.limit}, ${th.parked}` : "\\u2013"), bar);
     const n = x => look ? String(x) : "\\u2013";
-    return row([String(w.pid)], [state], [time(w.age), "n"], [size(w.resident), "n"], [n(h.in_flight), "n"],
+    const r = row([String(w.pid)], [state], [time(w.age), "n"], [size(w.resident), "n"], [n(h.in_flight), "n"],
       [n(h.waiting), "n"], [n(sum(h.connections)), "n"], [threads]);
+    [...r.children].forEach((cell, i) => { cell.dataset.name = names[i]; });
+    return r;
   }));
 }
 async function ask() {
