@@ -111,9 +111,10 @@ class Service:
         self._proxies = TrustedNetworks(settings.proxy_allow_from)
         self._is_opened_first = self._tls is not None or self._proxy_protocol != "off"
         self._terms = self._make_terms(settings)
+        self._paused: set[Acceptor] = set()  # for want of descriptors; changed by single calls of any thread
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
-            acceptor = Acceptor(sock, self._pool.epoll, self._adopt)
+            acceptor = Acceptor(sock, self._pool.epoll, self._adopt, self._has_connections, self._paused)
             self._acceptors[acceptor] = listener_environ(
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
             )
@@ -284,6 +285,12 @@ class Service:
         # A descriptor that failed while it was made a TLS socket is closed by then, and perhaps another's.
         if self._pool.items.get(connection.fd) is connection:
             del self._pool.items[connection.fd]
+        if self._paused:
+            for acceptor in list(self._paused):
+                acceptor.resume()
+
+    def _has_connections(self) -> bool:
+        return len(self._pool.items) > len(self._acceptors)
 
     def _run(self, item: Item) -> bool:
         connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole

@@ -1,7 +1,10 @@
 """A listening socket in the epoll: it accepts connections and hands them to whoever serves them.
 
 The socket is shared with the other workers, so it is watched level-triggered and exclusively: one worker is woken for
-one connection. One thread at a time polls, so one at a time accepts; `drain` alone may come from another.
+one connection. One thread at a time polls, so one at a time accepts; `drain` and `resume` alone may come from another.
+
+Without a descriptor left, accepting would fail at once for ever. So it pauses, and who waits stays in the backlog,
+where the other workers find them: until a connection of this worker ends, which makes room, or for a second.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import contextlib
 import errno
 import select
 import socket
+import time
 from collections.abc import Callable
 from math import inf
 from time import monotonic
@@ -21,22 +25,36 @@ log = get_logger()
 
 LISTENING = select.EPOLLIN | select.EPOLLEXCLUSIVE
 ACCEPT_BATCH = 64  # connections taken at an event, before those that are there already get their turn
-PAUSE = 1.0  # seconds without accepting when there is no descriptor left
+PAUSE = 1.0  # seconds without accepting when there is no descriptor left, and none is seen to become free
+LONE_PAUSE = 0.1  # the same when this worker has no connection that could end: it is not where the descriptors went
 
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class Acceptor:
-    """Accepts on one listening socket. `adopt(sock, peer, acceptor)` takes each new connection, non-blocking."""
+    """Accepts on one listening socket."""
 
     def __init__(
-        self, sock: socket.socket, epoll: select.epoll, adopt: Callable[[socket.socket, Any, Acceptor], None]
+        self,
+        sock: socket.socket,
+        epoll: select.epoll,
+        adopt: Callable[[socket.socket, Any, Acceptor], None],
+        has_connections: Callable[[], bool],
+        paused: set[Acceptor],
     ) -> None:
+        """`adopt(sock, peer, acceptor)` takes each new connection, non-blocking.
+
+        While this pauses it stands in `paused`, and `resume` is to be called behind each connection that ends.
+        """
         self.sock = sock
         self.fd = sock.fileno()
         self._epoll = epoll
         self._adopt = adopt
-        self._resume_at = inf
+        self._has_connections = has_connections
+        self._paused = paused
+        self._resume_at = inf  # written by who polls
+        self._tell_at = 0.0  # likewise
+        self._is_closed = False  # written by `close` alone
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # Linux hands it down to accepted sockets: an answer goes out at once, without a call for each connection.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -61,20 +79,26 @@ class Acceptor:
 
     def close(self) -> None:
         """Watch the socket no more; it stays open for the other workers."""
-        self._resume_at = inf
-        with contextlib.suppress(OSError, ValueError):
-            self._epoll.unregister(self.fd)
+        self._is_closed = True
+        self._paused.discard(self)
+        self._watch_no_more()
 
     def send(self) -> None:
         """A listening socket never has an answer."""
         raise RuntimeError("an acceptor has nothing to send")
 
     def check_deadline(self, now: float) -> None:
-        """Resume accepting after a pause. Called by the thread that polls."""
-        if self._resume_at <= now:
-            self._resume_at = inf
-            with contextlib.suppress(OSError):
-                self._epoll.register(self.fd, LISTENING)
+        """Called by the thread that polls: a pause is over at the latest after a while."""
+        if self in self._paused and self._resume_at <= now:
+            self.resume()
+
+    def resume(self) -> None:
+        """A descriptor may have become free: end a pause, if there is one. From any thread."""
+        self._paused.discard(self)
+        with contextlib.suppress(OSError, ValueError):  # watched already
+            self._epoll.register(self.fd, LISTENING)
+        if self._is_closed:  # meanwhile
+            self._watch_no_more()
 
     def _accept(self) -> None:
         try:
@@ -85,9 +109,21 @@ class Acceptor:
         self._adopt(sock, peer, self)
 
     def _failed(self, error: OSError) -> None:
-        """Without a descriptor left, accepting would fail at once for ever: leave the backlog alone a while."""
-        log.error("cannot accept: %s", error.strerror)
-        if error.errno in _NO_DESCRIPTOR:
-            with contextlib.suppress(OSError):
-                self._epoll.unregister(self.fd)
-            self._resume_at = monotonic() + PAUSE
+        now = monotonic()
+        if now >= self._tell_at:  # each connection that ends may lead here again
+            self._tell_at = now + PAUSE
+            log.error("cannot accept: %s", error.strerror)
+        if error.errno not in _NO_DESCRIPTOR:
+            return
+        self._watch_no_more()
+        self._resume_at = now + PAUSE
+        self._paused.add(self)
+        # Behind the addition: a last connection that ends now finds this in `paused`, or is found gone here.
+        if not self._has_connections():
+            # Nothing will end, nor is anything swept; and nobody but the backlog waits for this thread.
+            time.sleep(LONE_PAUSE)
+            self.resume()
+
+    def _watch_no_more(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._epoll.unregister(self.fd)

@@ -19,7 +19,15 @@ class Hall:
         self.epoll = select.epoll()
         self.adopted: list[socket.socket] = []
         self.clients: list[socket.socket] = []
-        self.acceptor = Acceptor(self.listener, self.epoll, lambda sock, peer, acceptor: self.adopted.append(sock))
+        self.has_connections = True
+        self.paused: set[Acceptor] = set()
+        self.acceptor = Acceptor(
+            self.listener,
+            self.epoll,
+            lambda sock, peer, acceptor: self.adopted.append(sock),
+            lambda: self.has_connections,
+            self.paused,
+        )
         self.epoll.register(self.listener.fileno(), LISTENING)
 
     def connect(self, count: int) -> None:
@@ -54,23 +62,79 @@ def test_draining_takes_the_backlog_and_watches_no_more(hall: Hall) -> None:
     assert hall.epoll.poll(0) == []
 
 
-def test_without_descriptors_it_pauses_and_resumes(hall: Hall, capfd: pytest.CaptureFixture[str]) -> None:
-    class Exhausted:
-        def fileno(self) -> int:
-            return hall.listener.fileno()
+class Exhausted:
+    """In the place of a listening socket, when there is no descriptor left."""
 
-        def accept(self) -> Any:
-            raise OSError(errno.EMFILE, "Too many open files")
+    def __init__(self, listener: socket.socket) -> None:
+        self._listener = listener
+        self.attempts = 0
 
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
+    def accept(self) -> Any:
+        self.attempts += 1
+        raise OSError(errno.EMFILE, "Too many open files")
+
+
+def pause(hall: Hall) -> None:
+    """Let a connection wait that cannot be accepted."""
     hall.connect(1)
-    real, hall.acceptor.sock = hall.acceptor.sock, Exhausted()  # type: ignore[assignment]
+    real, hall.acceptor.sock = hall.acceptor.sock, Exhausted(hall.listener)  # type: ignore[assignment]
     hall.acceptor.receive()
-    assert hall.epoll.poll(0) == []  # otherwise it would be told again and again
-    assert "cannot accept: Too many open files" in capfd.readouterr().err
     hall.acceptor.sock = real
+
+
+def test_without_descriptors_it_pauses_and_says_so(hall: Hall, capfd: pytest.CaptureFixture[str]) -> None:
+    pause(hall)
+    assert hall.epoll.poll(0) == []  # otherwise it would be told again and again
+    assert hall.paused == {hall.acceptor}
+    assert "cannot accept: Too many open files" in capfd.readouterr().err
+
+
+def test_a_pause_is_over_after_a_while(hall: Hall) -> None:
+    pause(hall)
     hall.acceptor.check_deadline(time.monotonic())
     assert hall.epoll.poll(0) == []
     hall.acceptor.check_deadline(time.monotonic() + PAUSE)
     assert hall.epoll.poll(20)
     hall.acceptor.receive()
     assert len(hall.adopted) == 1
+
+
+def test_a_pause_is_over_when_a_connection_ends(hall: Hall) -> None:
+    pause(hall)
+    hall.acceptor.resume()
+    assert hall.paused == set()
+    assert hall.epoll.poll(20)
+    hall.acceptor.resume()  # as another thread may
+    hall.acceptor.receive()
+    assert len(hall.adopted) == 1
+
+
+def test_without_connections_whose_end_could_be_awaited_it_goes_on_by_itself(hall: Hall) -> None:
+    hall.has_connections = False
+    hall.connect(1)
+    hall.acceptor.sock = Exhausted(hall.listener)  # type: ignore[assignment]
+    hall.acceptor.receive()
+    assert hall.paused == set()
+    assert hall.epoll.poll(20)
+
+
+def test_a_pause_that_is_told_again_and_again_is_logged_once(hall: Hall, capfd: pytest.CaptureFixture[str]) -> None:
+    pause(hall)
+    exhausted = Exhausted(hall.listener)
+    hall.acceptor.sock = exhausted  # type: ignore[assignment]
+    for _ in range(3):
+        hall.acceptor.resume()
+        hall.acceptor.receive()
+    assert exhausted.attempts == 3
+    assert capfd.readouterr().err.count("cannot accept") == 1
+
+
+def test_one_that_is_closed_does_not_resume(hall: Hall) -> None:
+    pause(hall)
+    hall.acceptor.close()
+    hall.acceptor.resume()
+    hall.acceptor.check_deadline(time.monotonic() + PAUSE)
+    assert hall.epoll.poll(0) == []
