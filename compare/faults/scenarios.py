@@ -192,8 +192,8 @@ def be_killed_for_memory(stage: Stage) -> None:
     if client is None:
         stage.faults.append("a worker could not be reached")
         return
-    seen: set[int] = set()
     began = time.monotonic()
+    seen = set(client_ports(worker, stage.run.port))
     with in_memory_cgroup(worker, 64 * MIB):
         asking = threading.Thread(target=stage.ask, args=(Request("/hungry"),), kwargs={"client": client})
         asking.start()
