@@ -58,12 +58,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server: its command without the options that all have alike, and how it is asked to hand over to a new one."""
+    """A server: its command without the options that all have alike."""
 
     name: str
     command: tuple[str, ...]
     version: Callable[[], str]
-    has_upgrade: bool
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def command_for(self, start: Start) -> list[str]:
@@ -78,14 +77,12 @@ ROPEWALK = Server(
     name="ropewalk",
     command=(sys.executable, "-m", "ropewalk"),
     version=lambda: program_version(SERVER / "ropewalk"),
-    has_upgrade=False,
     environ={"PYTHONPATH": str(SERVER)},
 )
 GUNICORN = Server(
     name="gunicorn",
     command=(str(Path(sys.executable).with_name("gunicorn")), "--worker-class", "gthread", "--no-control-socket"),
     version=lambda: importlib.metadata.version("gunicorn"),
-    has_upgrade=True,
 )
 SERVERS = {server.name: server for server in (ROPEWALK, GUNICORN)}
 
@@ -175,7 +172,7 @@ class Running:
 
     def workers(self) -> list[int]:
         """Children of the master, but for a new master that is one while an upgrade lasts."""
-        return [pid for pid in children(self.master) if pid not in self._masters()]
+        return [pid for pid in children(self.master) if pid not in self.new_masters()]
 
     def signal(self, number: int) -> None:
         """Signal the master; nothing when it is gone, which the outcomes tell."""
@@ -187,13 +184,18 @@ class Running:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
 
+    def new_masters(self) -> set[int]:
+        """While an upgrade lasts: processes of the session that have children, but for the master."""
+        members = of_session(self._process.pid)
+        return {pid for pid in members if pid != self.master and children(pid)}
+
     def new_masters_workers(self) -> list[int]:
         """While an upgrade lasts."""
-        return [worker for master in self._masters() for worker in children(master)]
+        return [worker for master in self.new_masters() for worker in children(master)]
 
     def follow_upgrade(self) -> None:
         """From now on the new master is the server."""
-        (self.master,) = self._masters()
+        (self.master,) = self.new_masters()
 
     def is_running(self) -> bool:
         self._process.poll()
@@ -271,11 +273,6 @@ class Running:
         path = self.folder / self.start.error_log
         written = path.read_text(errors="replace") if path.is_file() else ""
         return written + self._output.said.decode(errors="replace")
-
-    def _masters(self) -> set[int]:
-        """Processes of the session that have children."""
-        members = of_session(self._process.pid)
-        return {pid for pid in members if pid != self.master and children(pid)}
 
     def _is_up(self) -> bool:
         """As many workers answer as were asked for (or the server is gone)."""

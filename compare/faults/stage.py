@@ -84,7 +84,6 @@ class Scenario:
     allowed: frozenset[Outcome] = NOTHING
     allowed_special: frozenset[Outcome] = NOTHING
     missing: Callable[[], str] = lambda: ""  # why it cannot be done on this machine
-    needs_upgrade: bool = False
 
 
 @dataclass(slots=True)
@@ -113,8 +112,8 @@ class Result:
 def perform(scenario: Scenario, server: Server, *, pace: float = 1.0) -> Result:
     """Run a scenario; never raises for what the server does."""
     missing = scenario.missing()
-    if missing or (scenario.needs_upgrade and not server.has_upgrade):
-        return Result(server.name, not_done=missing or "it cannot be upgraded while it runs")
+    if missing:
+        return Result(server.name, not_done=missing)
     try:
         with running(server, scenario.start) as run:
             load = Load(run.address, scenario.crowd)

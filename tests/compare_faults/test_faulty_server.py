@@ -18,7 +18,6 @@ def result_with(fault: str) -> Result:
         name="faulty",
         command=(sys.executable, str(Path(__file__).with_name("faulty_server.py")), fault),
         version=lambda: "0",
-        has_upgrade=False,
     )
     return perform(NOTHING, server, pace=0.2)
 
@@ -52,6 +51,6 @@ def test_the_same_server_without_a_fault_is_not() -> None:
 
 
 def test_a_server_that_does_not_start_is_told() -> None:
-    server = Server("absent", (sys.executable, "-c", "raise SystemExit('no such thing')"), lambda: "0", False)
+    server = Server("absent", (sys.executable, "-c", "raise SystemExit('no such thing')"), lambda: "0")
     result = perform(NOTHING, server, pace=0.1)
     assert result.not_done == "the server did not start: no such thing"

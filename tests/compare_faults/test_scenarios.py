@@ -11,7 +11,19 @@ from faults.servers import ROPEWALK
 from faults.stage import perform
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
-TESTED = ("reload", "deploy", "scale", "stop", "kill", "log-full", "descriptors", "memory", "suspend", "fork")
+TESTED = (
+    "reload",
+    "deploy",
+    "upgrade",
+    "scale",
+    "stop",
+    "kill",
+    "log-full",
+    "descriptors",
+    "memory",
+    "suspend",
+    "fork",
+)
 
 
 @pytest.mark.parametrize("name", TESTED)

@@ -3,9 +3,11 @@
 /work     takes `ms` milliseconds and answers `size` octets, when the content is what it should be
 /hungry   takes memory: `mb` MiB, or all that there is, and keeps it for `ms` milliseconds
 /stuck    never returns, nor hears an exception that is raised in its thread
+/gil      never returns, nor lets another thread of its process run, as a careless regular expression does
 """
 
 import os
+import re
 import threading
 import time
 from urllib.parse import parse_qs
@@ -25,6 +27,8 @@ def application(environ, start_response):
         eat(int(query.get("mb", "0")), seconds)
     elif environ["PATH_INFO"] == "/stuck":
         threading.Event().wait()
+    elif environ["PATH_INFO"] == "/gil":
+        re.match(r"(a+)+$", "a" * 100 + "b")
     elif seconds:
         time.sleep(seconds)
     answer = f"{token} {os.getpid()} ".encode().ljust(int(query["size"]), b".")
