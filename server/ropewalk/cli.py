@@ -30,7 +30,16 @@ from ropewalk.net.inherited import (
     inherited_listeners,
     inherited_names,
 )
-from ropewalk.net.listen import Listeners, close_listeners, describe, leave_to_others, open_by_bind, take_over
+from ropewalk.net.listen import (
+    SYSTEMD,
+    Listeners,
+    close_listeners,
+    describe,
+    leave_to_others,
+    open_by_bind,
+    take_over,
+    turn_away,
+)
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.error_stream import ErrorStream
@@ -192,10 +201,6 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Succession) ->
     log.info("Shutting down: Master")
 
 
-SYSTEMD = "systemd"
-"""Who said to listen there, if nobody else did."""
-
-
 def listen(loaded: Loaded, earlier: Listeners) -> Listeners:
     """The listening sockets: systemd's, unless the operator said where to listen. Raises ConfigError.
 
@@ -336,6 +341,16 @@ class WorkerProgram:
             for name, listeners in self.sockets.items()
             if name != CONTROL
         }
+
+    def turn_away(self) -> bool:
+        """Let nobody start to connect any more; tells whether connections may still come that were begun before."""
+        return turn_away(self.listeners)
+
+    def let_go(self, *, is_shared: bool) -> None:
+        """Close the listening sockets, in the master. `is_shared`: another master listens there."""
+        if is_shared:
+            leave_to_others(self.listeners)
+        close_listeners(self.listeners)
 
     def promote(self) -> None:
         """Take the names of the old master's files; one that cannot be had is told."""

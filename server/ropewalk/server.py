@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from wsgiref.types import WSGIApplication
 
 from ropewalk.config.load import make_settings
-from ropewalk.net.listen import close_listeners, describe, open_listeners
+from ropewalk.net.listen import close_listeners, describe, open_listeners, turn_away
 from ropewalk.net.socket_file import DEFAULT_MODE
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger
@@ -85,6 +85,7 @@ class Server:
                 return Drained(0, 0)
             self._is_stopped = True
         seconds = self.settings.graceful_timeout if timeout is None else timeout
+        turn_away(self._listeners)
         try:
             drained = self._service.drain(time.monotonic() + seconds)
         finally:

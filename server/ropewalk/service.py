@@ -69,7 +69,7 @@ class Drained(NamedTuple):
 
 
 class Service:
-    """Serves `application` on `listeners`, which stay the caller's to close."""
+    """Serves `application` on `listeners`, which it closes when it ends; their files stay the caller's to remove."""
 
     def __init__(
         self,
@@ -160,9 +160,9 @@ class Service:
     def drain(self, deadline: float) -> Drained:
         """Accept no more, finish what is in flight until `deadline` (monotonic seconds); blocks.
 
-        What waits in the backlog is taken; every answer closes its connection; an idle connection is closed once it
-        was silent for a moment: one that is in use, as a proxy's, is told with its next answer instead, and does not
-        meet a closed socket.
+        What waits in the backlog is taken, and the listening sockets are closed; every answer closes its connection; an
+        idle connection is closed once it was silent for a moment: one that is in use, as a proxy's, is told with its
+        next answer instead, and does not meet a closed socket.
         """
         served = self._pool.finished
         for acceptor in self._acceptors:
@@ -183,6 +183,7 @@ class Service:
         is_left = False
         for connection in self._connections():
             is_left = True
+            connection.check_deadline(now)  # the pool sweeps no more once its listening sockets are gone
             if connection.state in WITHOUT_REQUEST and (
                 is_late or (connection.requests and connection.deadline <= is_silent_from)
             ):

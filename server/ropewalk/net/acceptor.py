@@ -1,7 +1,7 @@
 """A listening socket in the epoll: it accepts connections and hands them to whoever serves them.
 
 The socket is shared with the other workers, so it is watched level-triggered and exclusively: one worker is woken for
-one connection. One thread at a time polls, so one at a time accepts; `drain` and `resume` alone may come from another.
+one connection. One thread at a time polls, so one at a time accepts; the rest may come from others.
 
 Without a descriptor left, accepting would fail at once for ever. So it pauses, and who waits stays in the backlog,
 where the other workers find them: until a connection of this worker ends, which makes room, or for a second.
@@ -13,6 +13,7 @@ import contextlib
 import errno
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable
 from math import inf
@@ -54,34 +55,45 @@ class Acceptor:
         self._paused = paused
         self._resume_at = inf  # written by who polls
         self._tell_at = 0.0  # likewise
-        self._is_closed = False  # written by `close` alone
+        self._lock = threading.RLock()
+        """Held while connections are accepted: what is taken is adopted, and so counted, before a drain goes on. One
+        that is adopted may be closed at once, and that calls `resume`."""
+        self._is_open = True  # under _lock; False: `fd` may be somebody else's by now
         if sock.family in (socket.AF_INET, socket.AF_INET6):
             # Linux hands it down to accepted sockets: an answer goes out at once, without a call for each connection.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def receive(self) -> bool:
         """Accept what waits."""
-        try:
-            for _ in range(ACCEPT_BATCH):
-                self._accept()
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            self._failed(error)
+        with self._lock:
+            try:
+                for _ in range(ACCEPT_BATCH if self._is_open else 0):
+                    self._accept()
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                self._failed(error)
         return False
 
     def drain(self) -> None:
-        """Accept all that waits in the backlog, then watch the socket no more."""
-        with contextlib.suppress(OSError):
-            while True:
-                self._accept()
-        self.close()
+        """Accept all that waits in the backlog, then let go of the socket: with its last holder it refuses."""
+        with self._lock:
+            with contextlib.suppress(OSError):
+                while self._is_open:
+                    self._accept()
+            self._let_go()
 
     def close(self) -> None:
-        """Watch the socket no more; it stays open for the other workers."""
-        self._is_closed = True
-        self._paused.discard(self)
-        self._watch_no_more()
+        """Let go of the socket; the other workers have theirs."""
+        with self._lock:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._paused.discard(self)
+            self._watch_no_more()
+            self.sock.close()
 
     def send(self) -> None:
         """A listening socket never has an answer."""
@@ -94,11 +106,10 @@ class Acceptor:
 
     def resume(self) -> None:
         """A descriptor may have become free: end a pause, if there is one. From any thread."""
-        self._paused.discard(self)
-        with contextlib.suppress(OSError, ValueError):  # watched already
-            self._epoll.register(self.fd, LISTENING)
-        if self._is_closed:  # meanwhile
-            self._watch_no_more()
+        with self._lock, contextlib.suppress(OSError, ValueError):  # watched already
+            self._paused.discard(self)
+            if self._is_open:
+                self._epoll.register(self.fd, LISTENING)
 
     def _accept(self) -> None:
         try:

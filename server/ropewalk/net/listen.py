@@ -17,6 +17,7 @@ from ropewalk.errors import ConfigError
 from ropewalk.net.address import Address, InheritedAddress, TcpAddress, UnixAddress, parse_address
 from ropewalk.net.inherited import adopt_listener, inherited_listeners
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener, open_unix_listener
+from ropewalk.net.tcp_listener import TcpListener
 
 __all__ = [
     "Listeners",
@@ -27,7 +28,11 @@ __all__ = [
     "open_by_bind",
     "open_listeners",
     "take_over",
+    "turn_away",
 ]
+
+SYSTEMD: Final = "systemd"
+"""Who said to listen there, if nobody else did."""
 
 PORT_TRIES: Final = 16
 """How often another free port is tried when port 0 has to be the same for IPv4 and IPv6."""
@@ -77,6 +82,21 @@ def open_by_bind(binds: Sequence[str], earlier: Listeners, *, backlog: int, unix
     return opened
 
 
+def turn_away(listeners: Iterable[socket.socket]) -> bool:
+    """Let nobody start to connect any more to sockets that this process made; what waits in them can be accepted.
+
+    Whoever tries is refused once the socket is closed by all who hold it. Tells whether connections may still come
+    that were begun before.
+    """
+    is_tcp = False
+    for listener in listeners:
+        if isinstance(listener, UnixListener):
+            listener.unlink()
+        elif isinstance(listener, TcpListener):
+            is_tcp = listener.turn_away() or is_tcp
+    return is_tcp
+
+
 def take_over(descriptors: Mapping[str, Sequence[int]]) -> Listeners:
     """The listening sockets that another master has too, by what was said to have them.
 
@@ -89,6 +109,8 @@ def take_over(descriptors: Mapping[str, Sequence[int]]) -> Listeners:
             try:
                 if bind.startswith("unix:"):
                     listeners = [UnixListener.adopt(listener) for listener in listeners]
+                elif not bind.startswith("fd:") and bind != SYSTEMD:
+                    listeners = [TcpListener(fileno=listener.detach()) for listener in listeners]
             except FileNotFoundError:  # somebody has removed it: nobody can connect, so it is opened anew
                 close_listeners(listeners)
                 continue
@@ -228,8 +250,8 @@ def _listen_on_each(targets: Sequence[_Target], backlog: int) -> list[socket.soc
     return listeners
 
 
-def _listen(family: socket.AddressFamily, address: tuple[str | int, ...], backlog: int) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def _listen(family: socket.AddressFamily, address: tuple[str | int, ...], backlog: int) -> TcpListener:
+    listener = TcpListener(family, socket.SOCK_STREAM)
     try:
         # Not to wait for the connections of a server that has just ended (TIME_WAIT). On Linux it does not
         # let two servers listen on one port.

@@ -93,6 +93,7 @@ class UnixListener(socket.socket):
             status = os.lstat(self.path)
             if (status.st_dev, status.st_ino) == self._inode:
                 os.unlink(self.path)
+        self._maker = NOBODY
 
 
 def open_unix_listener(path: str, *, backlog: int, mode: int = DEFAULT_MODE) -> UnixListener:

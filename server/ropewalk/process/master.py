@@ -42,6 +42,10 @@ SHORT_LIFE_SECONDS = 1.0
 """A worker that dies sooner after it was ready is taken for one that cannot live."""
 
 
+HANDSHAKE_SECONDS = 0.1
+"""For connections whose first packet came before nobody was let in any more: a few round trips of most networks."""
+
+
 class BootError(Exception):
     """No worker could load the application; the message is why, in one line. Exit status 3."""
 
@@ -80,7 +84,8 @@ class Master:
         self._told_counts: tuple[MasterState, int, int] | None = None
         """Of the last time that the number of ready workers was told: the state, how many, and how many are wanted."""
         self._leave_deadline: float | None = None
-        """Monotonic; when what is LEAVING begins to drain."""
+        """Monotonic; when what is LEAVING turns away who comes, and then when it begins to drain."""
+        self._is_turning_away = False
         self._state = MasterState.SERVING
         self._crew = Crew()
         self._backoff = Backoff()
@@ -271,10 +276,10 @@ class Master:
         if self._state not in CHANGING_STATES:
             return
         delay = self._options.drain_delay
-        if not delay or self._succession.is_shared:  # who sends requests here goes on to be served
-            self._drain_all()
-            return
         self._state = move(MASTER_MOVES, self._state, MasterState.LEAVING)
+        if not delay or self._succession.is_shared:  # who sends requests here goes on to be served
+            self._turn_away()
+            return
         self._leave_deadline = time.monotonic() + delay
         self._tell_end(f"Not ready any more; serving on for {delay:g} s")
         self._log.info("Not ready any more; serving on for %g s", delay)
@@ -289,7 +294,18 @@ class Master:
 
     def _drain_when_left(self) -> None:
         if self._leave_deadline is not None and time.monotonic() >= self._leave_deadline:
+            if self._is_turning_away:
+                self._drain_all()
+            else:
+                self._turn_away()
+
+    def _turn_away(self) -> None:
+        """Have nobody start to connect, and drain once those who had begun to are there."""
+        if self._succession.is_shared or not self._program.turn_away():
             self._drain_all()
+            return
+        self._is_turning_away = True
+        self._leave_deadline = time.monotonic() + HANDSHAKE_SECONDS
 
     def _drain_all(self) -> None:
         if self._state not in KEEPING_STATES:
@@ -301,6 +317,7 @@ class Master:
         for view in self._crew:
             if view.state not in ENDING_STATES:
                 view.drain(now, self._options.graceful_timeout)
+        self._program.let_go(is_shared=self._succession.is_shared)
 
     def _close_all(self) -> None:
         if self._state is MasterState.CLOSING:
@@ -312,6 +329,7 @@ class Master:
         for view in self._crew:
             if view.state not in (WorkerState.CLOSING, WorkerState.KILLED):
                 view.close(now)
+        self._program.let_go(is_shared=self._succession.is_shared)
 
     def _kill_overdue(self) -> None:
         now = time.monotonic()

@@ -81,6 +81,12 @@ class Program(Protocol):
     def shared(self) -> dict[str, list[int]]:
         """The descriptors of the listening sockets, by names that another master of this program understands."""
 
+    def turn_away(self) -> bool:
+        """Let nobody start to connect any more, in the master; whether somebody may be about to who began before."""
+
+    def let_go(self, *, is_shared: bool) -> None:
+        """Close the listening sockets, in the master. `is_shared`: another master listens there."""
+
     def promote(self) -> None:
         """Take the place of the old master, which is gone: the names of its files."""
 

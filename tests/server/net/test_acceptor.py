@@ -54,12 +54,33 @@ def test_it_accepts_what_waits_without_blocking(hall: Hall) -> None:
     assert not any(sock.getblocking() for sock in hall.adopted)
 
 
-def test_draining_takes_the_backlog_and_watches_no_more(hall: Hall) -> None:
+def test_draining_takes_the_backlog_and_then_refuses(hall: Hall) -> None:
     hall.connect(3)
+    address = hall.listener.getsockname()
     hall.acceptor.drain()
     assert len(hall.adopted) == 3
-    hall.connect(1)
     assert hall.epoll.poll(0) == []
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, timeout=20)
+
+
+def test_another_workers_socket_is_not_closed_with_this_ones(hall: Hall) -> None:
+    with hall.listener.dup() as others:
+        hall.acceptor.drain()
+        hall.clients.append(socket.create_connection(others.getsockname(), timeout=20))
+        hall.adopted.append(others.accept()[0])
+
+
+def test_an_event_from_before_the_drain_accepts_nothing(hall: Hall) -> None:
+    with hall.listener.dup() as others:
+        hall.connect(1)
+        assert hall.epoll.poll(20)
+        hall.acceptor.drain()
+        hall.clients.append(socket.create_connection(others.getsockname(), timeout=20))
+        hall.acceptor.receive()  # by the thread that had polled; nobody would serve what it took
+        hall.acceptor.check_deadline(time.monotonic())
+        assert len(hall.adopted) == 1
+        hall.adopted.append(others.accept()[0])
 
 
 class Exhausted:

@@ -122,6 +122,12 @@ class FakeProgram:
     def shared(self) -> dict[str, list[int]]:
         return {"fake": [self.listener.fileno()]}
 
+    def turn_away(self) -> bool:
+        return False
+
+    def let_go(self, *, is_shared: bool) -> None:
+        self.listener.close()
+
     def promote(self) -> None:
         say(f"promoted {os.getpid()}")
 

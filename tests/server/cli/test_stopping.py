@@ -1,0 +1,93 @@
+"""TERM at the whole server, called directly: whoever connected is answered, whoever comes later is refused."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+APPLICATION = """\
+import os, time
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/wait":
+        os.write(2, b"waiting\\n")
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+COMMAND = (sys.executable, "-W", "error", "-m", "ropewalk", "-w", "2", "--threads", "4")
+LISTENING = r"Listening at: http://127\.0\.0\.1:(\d+) "
+ROUNDS = 5
+
+
+def get(port: int, path: str = "/") -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_under_load_each_request_is_answered_or_refused(start: Callable[..., Any], tmp_path: Path, number: int) -> None:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    running = start(*COMMAND, "-b", "127.0.0.1:0", "shop")
+    port = int(running.wait_line(LISTENING)[1])
+    running.wait_line("Ready: 2 workers")
+    outcomes: Counter[str] = Counter()
+
+    def ask() -> None:
+        """Until the server refuses."""
+        while True:
+            try:
+                outcomes[get(port).decode()] += 1
+            except ConnectionRefusedError:
+                outcomes["refused"] += 1
+                return
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer to the test's question
+                outcomes[repr(error)] += 1
+                return
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    while not outcomes["ok"]:
+        get(port)
+    running.send_signal(signal.SIGTERM)
+    for client in clients:
+        client.join()
+    assert running.wait_exit() == 0
+    assert set(outcomes) == {"ok", "refused"}
+    assert outcomes["refused"] == len(clients)
+
+
+def test_while_the_last_request_is_finished_others_are_refused(start: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    running = start(*COMMAND, "-b", "127.0.0.1:0", "-b", "unix:shop.sock", "shop")
+    port = int(running.wait_line(LISTENING)[1])
+    running.wait_line("Ready: 2 workers")
+    waiting = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    waiting.request("GET", "/wait")
+    running.wait_line("waiting")
+    running.send_signal(signal.SIGTERM)
+    running.wait_lines(r"Worker exiting|Worker drained", 1)  # the other worker, whose sockets are the last
+    with pytest.raises(ConnectionRefusedError):
+        get(port)
+    with socket.socket(socket.AF_UNIX) as client, pytest.raises(FileNotFoundError):
+        client.connect(str(tmp_path / "shop.sock"))
+    (tmp_path / "go").touch()
+    assert waiting.getresponse().read() == b"ok"
+    waiting.close()
+    assert running.wait_exit() == 0
