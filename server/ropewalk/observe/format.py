@@ -95,7 +95,7 @@ def compile_format(format: str) -> Line:
     `json` stands for a line of JSON. Raises ValueError with one line for a letter that is not known.
     """
     if format == JSON:
-        from ropewalk.observe.json_line import json_line  # it brings datetime along, for those who log JSON
+        from ropewalk.observe.json_line import json_line  # for those who log JSON
 
         return json_line
     parts: list[str] = []
