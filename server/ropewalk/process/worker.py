@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn, Protocol
 
 from ropewalk.errors import ConfigError
@@ -308,7 +309,8 @@ def leave(status: int) -> NoReturn:
     if all(thread.daemon for thread in others):
         raise SystemExit(status)
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with suppress(OSError, ValueError):  # nobody reads it, its disk is full, it was closed
+            stream.flush()
     os._exit(status)
 
 

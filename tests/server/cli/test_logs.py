@@ -39,6 +39,7 @@ LISTENING_JSON = r'"message":"Listening at: http://127\.0\.0\.1:(\d+) '
 
 WITHOUT_READERS = """\
 import os, sys
+os.environ.pop("PYTHONUNBUFFERED", None)
 for descriptor in map(int, sys.argv[1].split(",")):
     reading_end, writing_end = os.pipe()
     os.dup2(writing_end, descriptor)
@@ -234,3 +235,31 @@ def test_workers_whose_logs_share_a_pipe_leave_each_others_lines_whole(start: St
     found = messages(running.output)
     assert sum(each.get("target") == long for each in found) == REQUESTS
     assert sum(each.get("exception", "").startswith("ValueError") for each in found) == REQUESTS
+
+
+LINGERING = (
+    """\
+import threading
+threading.Thread(target=threading.Event().wait).start()
+print("what nobody will read")
+"""
+    + APPLICATION
+)
+
+
+def test_a_worker_that_cannot_write_out_what_was_printed_ends_as_a_worker(start: Start, project: Path) -> None:
+    (project / "shop.py").write_text(LINGERING)
+    running = start(
+        *(sys.executable, "-c", WITHOUT_READERS, "1", *ROPEWALK, "-b", "unix:shop.sock", "--pid", "server.pid", "shop")
+    )
+    running.wait_line("Ready: 1 worker")
+    running.send_signal(signal.SIGHUP)
+    running.wait_line("Reloaded: 1 worker")
+    running.wait_line("Worker exiting")
+    running.send_signal(signal.SIGHUP)
+    running.wait_lines("Reloaded: 1 worker", 2)
+    assert get(project / "shop.sock") == 200
+    assert (project / "server.pid").exists()
+    running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0
+    assert not re.search("Traceback|exited with|is killed", running.output)
