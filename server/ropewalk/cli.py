@@ -12,10 +12,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, chdir
-from dataclasses import dataclass, replace
 from socket import socket
 from typing import TYPE_CHECKING, TextIO, cast
-from wsgiref.types import WSGIApplication
 
 from ropewalk import __version__
 from ropewalk.config import Loaded, Settings, load_settings
@@ -41,7 +39,6 @@ from ropewalk.net.listen import (
     turn_away,
 )
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
-from ropewalk.observe.access import AccessLog
 from ropewalk.observe.error_stream import ErrorStream
 from ropewalk.observe.log import get_logger, open_log
 from ropewalk.process.hooks import Hooks
@@ -57,8 +54,11 @@ from ropewalk.wsgi.loader import load_application
 from ropewalk.wsgi.time_limits import TimeLimits
 
 if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
     from ropewalk.hooks.calls import ConfiguredHooks
     from ropewalk.net.tls import TlsContext
+    from ropewalk.observe.access import AccessLog
 
 USAGE_STATUS = 2
 
@@ -170,6 +170,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Succession) ->
     tls = make_tls_context(settings, hooks)
     _warn(loaded)
     log.info("Starting %s %s", PROGRAM, __version__)
+    import_what_is_asked_for(settings)
     if hooks is not None:
         hooks.starting()
     with ExitStack() as at_the_end:
@@ -259,23 +260,35 @@ LASTING = (
 """Settings of the master itself, which a reload does not change."""
 
 
-@dataclass(slots=True)
 class WorkerProgram:
     """What runs in a worker."""
 
-    settings: Settings
-    load: Callable[[], Loaded]
-    listeners: Sequence[socket]
-    pid_file: PidFile | None
-    identity: Identity
-    heartbeat: float
-    tls: TlsContext | None
-    """Made by the master, who may read a key that the workers may not, and has them share the keys of tickets."""
-    hooks: ConfiguredHooks | None
-    sockets: Listeners
-    """All of the master's, by what they are for."""
     access_log: AccessLog | None = None
     """Made after the fork, since it has a thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Loaded],
+        listeners: Sequence[socket],
+        pid_file: PidFile | None,
+        identity: Identity,
+        heartbeat: float,
+        tls: TlsContext | None,
+        hooks: ConfiguredHooks | None,
+        sockets: Listeners,
+    ) -> None:
+        """`tls` is the master's: it may read a key that the workers may not, and they share the keys of tickets."""
+        self.settings = settings
+        self.load = load
+        self.listeners = listeners
+        self.pid_file = pid_file
+        self.identity = identity
+        self.heartbeat = heartbeat
+        self.tls = tls
+        self.hooks = hooks
+        self.sockets = sockets
+        """All of the master's, by what they are for."""
 
     def options(self) -> ProcessOptions:
         """What the process layer is to know."""
@@ -300,6 +313,8 @@ class WorkerProgram:
         log = get_logger()
         log.forget_counts()
         if settings.access_log:
+            from ropewalk.observe.access import AccessLog
+
             self.access_log = AccessLog(settings.access_log, settings.access_log_format)
         return Service(
             make_application(settings),
@@ -320,10 +335,22 @@ class WorkerProgram:
         if changed:
             get_logger().warning("changed, but not before the next start: %s", ", ".join(changed))
         lasting = {name: getattr(self.settings, name) for name in LASTING}
-        settings = replace(loaded.settings, **lasting)
-        program = replace(self, settings=settings, hooks=make_hooks(loaded, settings, self.hooks))
+        settings = loaded.settings.changed(**lasting)
+        hooks = make_hooks(loaded, settings, self.hooks)
+        program = WorkerProgram(
+            settings,
+            self.load,
+            self.listeners,
+            self.pid_file,
+            self.identity,
+            self.heartbeat,
+            tls=None,
+            hooks=hooks,
+            sockets=self.sockets,
+        )
         _create_logs(program.settings, self.identity)
         _check_paths(program.settings)
+        import_what_is_asked_for(settings)
         program.tls = make_tls_context(settings, program.hooks)
         return program, program.options()
 
@@ -370,6 +397,19 @@ class WorkerProgram:
             self.access_log.close()
 
 
+def import_what_is_asked_for(settings: Settings) -> None:
+    """Load, in the master, what a worker is to have by its settings and a plain one does without.
+
+    So the workers share it, and one whose user may not read the interpreter's libraries has it too.
+    """
+    if settings.access_log:
+        import ropewalk.logbook
+    if settings.static:
+        import ropewalk.wsgi.static
+    if settings.certfile or settings.proxy_protocol != "off":
+        import ropewalk.net.opening  # noqa: F401 - OpenSSL, 4 MB
+
+
 def _create_logs(settings: Settings, identity: Identity) -> None:
     """Make the log files the workers' who append to them."""
     for path in (settings.error_log, settings.access_log):
@@ -383,7 +423,7 @@ def make_hooks(loaded: Loaded, settings: Settings, before: ConfiguredHooks | Non
         return before.renewed(loaded.hooks, settings)
     if not loaded.hooks:
         return None
-    from ropewalk.hooks.calls import ConfiguredHooks
+    from ropewalk.hooks.calls import ConfiguredHooks  # the objects that gunicorn gives to hooks, and few use
 
     return ConfiguredHooks(loaded.hooks, settings)
 
@@ -399,7 +439,7 @@ def make_application(settings: Settings) -> WSGIApplication:
     mounts = dict(_mounts(settings))
     if not mounts:
         return application
-    from ropewalk.wsgi.static import StaticFiles  # with the dates, ranges and media types of files
+    from ropewalk.wsgi.static import StaticFiles
 
     return StaticFiles(application, mounts)
 

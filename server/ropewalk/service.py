@@ -16,20 +16,17 @@ from functools import partial
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
-from wsgiref.types import WSGIApplication
 
 from ropewalk.config import Settings
 from ropewalk.errors import ConfigError, ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.forwarded import TrustedNetworks
 from ropewalk.http.head import HTTP_11, HeadLimits
-from ropewalk.logbook import Logbook
 from ropewalk.net.acceptor import LISTENING, Acceptor
 from ropewalk.net.connection import Connection
 from ropewalk.net.states import State
 from ropewalk.net.terms import Terms
 from ropewalk.net.timed import TimedConnection
-from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger
 from ropewalk.observe.metrics import Metrics, queue_seconds
 from ropewalk.threads.cores import computing_at_once
@@ -48,9 +45,13 @@ from ropewalk.wsgi.request_id import RequestIds, answer_request_id, logged_reque
 from ropewalk.wsgi.time_limits import TimeLimits
 
 if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
     from ropewalk.hooks.requests import RequestHooks
+    from ropewalk.logbook import Logbook
     from ropewalk.net.opening import Opening
     from ropewalk.net.tls import Adapt, TlsContext
+    from ropewalk.observe.access import AccessLog
     from ropewalk.observe.statsd import Reporter
 
 log = get_logger()
@@ -90,7 +91,11 @@ class Service:
         self._request_ids = RequestIds() if settings.request_id != "off" else None
         self._statsd = statsd_reporter(settings)
         self._metrics = Metrics() if self._statsd is None else self._statsd.metrics
-        self._logbook = None if access_log is None else Logbook(access_log)
+        self._logbook: Logbook | None = None
+        if access_log is not None:
+            from ropewalk.logbook import Logbook
+
+            self._logbook = Logbook(access_log)
         self._own_fields = OwnFields(settings.server_header, tells_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections

@@ -6,9 +6,7 @@ module names a setting's flag or variable.
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
 
 from ropewalk.config.kinds import Reader
 
@@ -16,8 +14,7 @@ PREFIX = "ROPEWALK_"
 POSITIONAL = "MODULE:CALLABLE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declaration:
+class Declaration(NamedTuple):
     """What `settings.Settings` says about one of its fields besides its type and default."""
 
     read: Reader
@@ -38,8 +35,7 @@ class Declaration:
     """Asked on the command line alone: neither a variable nor a file can say it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """A field of `Settings` with all its names."""
 
     name: str
@@ -76,10 +72,43 @@ class Setting:
 
 
 def declare(default: Any, **said: Any) -> Any:
-    """A dataclass field with its `Declaration`; the keywords are the declaration's."""
-    return dataclasses.field(default=default, metadata={"setting": Declaration(**said)})
+    """An attribute of a `Table` with its `Declaration`; the keywords are the declaration's."""
+    return default, Declaration(**said)
 
 
-def settings_of(table: type[Any]) -> tuple[Setting, ...]:
-    """The declared settings of the dataclass `table`, in its order."""
-    return tuple(Setting(field.name, field.default, field.metadata["setting"]) for field in dataclasses.fields(table))
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(declare,))
+class Table:
+    """The base of a table of settings: a value with an attribute for each, which does not change.
+
+    What `dataclasses` would make of it; that brings `inspect` along, and compiles methods of as many arguments.
+    """
+
+    declared: ClassVar[tuple[Setting, ...]]
+    """The settings in the order of the table."""
+
+    def __init_subclass__(cls) -> None:
+        cls.declared = tuple(Setting(name, *said) for name, said in vars(cls).items() if isinstance(said, tuple))
+        for setting in cls.declared:
+            setattr(cls, setting.name, setting.default)  # an instance has of its own what is not the default
+
+    def __init__(self, **values: Any) -> None:
+        unknown = values.keys() - {setting.name for setting in self.declared}
+        if unknown:
+            raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+        vars(self).update(values)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"{name} is set already: settings do not change")
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return all(getattr(self, each.name) == getattr(other, each.name) for each in self.declared)
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({said})"
+
+    def changed(self, **values: Any) -> Self:
+        """The same with these settings instead."""
+        return type(self)(**(vars(self) | values))

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ropewalk.config.declare import Setting
 from ropewalk.config.hooks import ARGUMENTS, Hook, check_hook
@@ -22,13 +21,12 @@ NEAR_ENOUGH = 0.8
 to `workers` (0.92), `port` is to none."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileValues:
+class FileValues(NamedTuple):
     """What a file says: values by setting name, and what its reader should be told."""
 
-    values: dict[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = {}
     warnings: tuple[str, ...] = ()
-    hooks: dict[str, Hook] = field(default_factory=dict)
+    hooks: Mapping[str, Hook] = {}
     """Functions by gunicorn's names."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -50,6 +49,8 @@ def check_hook(name: str, value: object, path: str) -> Hook:
 
 def accepted_arguments(function: Hook, least: int, most: int) -> int:
     """The most positional arguments, between these two, with which `function` can be called; 0 if with none."""
+    import inspect  # only where there are hooks
+
     try:
         signature = inspect.signature(function)
     except ValueError:

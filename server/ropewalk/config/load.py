@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ropewalk.config.declare import PREFIX, Setting
 from ropewalk.config.files import FileValues, read_file
@@ -27,8 +26,7 @@ MISTYPED = 0.9
 platforms make such names themselves (`ROPEWALK_SERVICE_HOST`, of a service that is called ropewalk)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """Settings with their origins."""
 
     settings: Settings

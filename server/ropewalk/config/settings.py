@@ -8,11 +8,8 @@ Its length is the number of settings: a table, with nothing in it to be understo
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
-
 from ropewalk.config import kinds
-from ropewalk.config.declare import Setting, declare, settings_of
+from ropewalk.config.declare import Setting, Table, declare
 from ropewalk.config.kinds import DAY, GIB, KIB, MIB
 
 APPLICATION = "Application"
@@ -36,8 +33,7 @@ LOG_FORMATS = ("plain", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Table):
     """Every setting's effective value. Durations are seconds, sizes are bytes."""
 
     wsgi_app: str = declare(
@@ -566,7 +562,6 @@ class Settings:
     )
 
 
-@functools.cache
 def all_settings() -> tuple[Setting, ...]:
     """Every setting, in the order of the table."""
-    return settings_of(Settings)
+    return Settings.declared

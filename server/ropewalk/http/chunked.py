@@ -7,8 +7,8 @@ that memory is bounded by the longest line it waits for, whatever the peer sends
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
@@ -17,8 +17,7 @@ from ropewalk.http.head import HeadLimits
 LAST_CHUNK = b"0\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class ChunkLimits:
+class ChunkLimits(NamedTuple):
     """Octets past which chunked content is refused."""
 
     content: int  # 0 = no limit

@@ -7,7 +7,6 @@ give the same verdict however they are split: when the quick match fails, the sc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import lru_cache
 
 from ropewalk.errors import ProtocolError
@@ -26,18 +25,23 @@ END_OF_HEAD = b"\r\n\r\n"
 MAX_KEPT = 1024
 
 
-@dataclass(frozen=True, slots=True)
 class HeadLimits:
-    """Octets and counts past which a head is refused; lines are counted without their CRLF."""
+    """Octets and counts past which a head is refused; lines are counted without their CRLF. Not to be changed."""
 
-    request_line: int = 8190  # RFC 9112 section 3 asks for 8000 at least; 8190 is Apache's and gunicorn's ceiling
-    field_line: int = 8190  # the same
-    fields: int = 100  # what Apache and gunicorn allow
-    head: int = 64 * 1024  # eight full lines; nginx's large_client_header_buffers default is 4 x 8 KiB
-    shortest: int = field(init=False, repr=False)  # no limit but the count can be passed by a shorter head
+    __slots__ = ("field_line", "fields", "head", "request_line", "shortest")
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "shortest", min(self.request_line, self.field_line, self.head))
+    def __init__(
+        self,
+        request_line: int = 8190,  # RFC 9112 section 3 asks for 8000 at least; 8190 is Apache's and gunicorn's ceiling
+        field_line: int = 8190,  # the same
+        fields: int = 100,  # what Apache and gunicorn allow
+        head: int = 64 * 1024,  # eight full lines; nginx's large_client_header_buffers default is 4 x 8 KiB
+    ) -> None:
+        self.request_line = request_line
+        self.field_line = field_line
+        self.fields = fields
+        self.head = head
+        self.shortest = min(request_line, field_line, head)  # no limit but the count can be passed by a shorter head
 
 
 class RequestHead:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ropewalk.errors import ProtocolError
@@ -54,8 +53,7 @@ class Endpoint(NamedTuple):
     port: int
 
 
-@dataclass(frozen=True, slots=True)
-class ProxyHeader:
+class ProxyHeader(NamedTuple):
     """What a PROXY header says, and how many octets it takes.
 
     `source` and `destination` are the client's connection at the proxy. Both are None where the connection's own

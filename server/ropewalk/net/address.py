@@ -8,8 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = ["Address", "InheritedAddress", "TcpAddress", "UnixAddress", "parse_address"]
 
@@ -30,8 +29,7 @@ _LOOKS_LIKE_IPV4 = re.compile(r"[0-9.]+")
 _DIGITS = re.compile(r"[0-9]{1,10}")
 
 
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
+class TcpAddress(NamedTuple):
     """A host (a name, an address without brackets, or "" for every interface) and a port (0: any)."""
 
     host: str
@@ -41,8 +39,7 @@ class TcpAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(NamedTuple):
     """The path of a Unix socket, as it was written."""
 
     path: str
@@ -51,8 +48,7 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class InheritedAddress:
+class InheritedAddress(NamedTuple):
     """A listening socket that the parent process left open as this descriptor."""
 
     fd: int

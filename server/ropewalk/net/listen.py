@@ -210,10 +210,9 @@ def _resolve(address: TcpAddress, addresses: Sequence[Address]) -> list[_Target]
             (socket.AF_INET, ("0.0.0.0", address.port)),
             (socket.AF_INET6, ("::", address.port, 0, 0)),
         ]
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except UnicodeError:  # from the idna codec: an empty label, or one of more than 63 characters
-        raise ValueError("not a host name") from None
+    # As octets: text would go through the codec of international names, which brings all of Unicode's tables along.
+    host = address.host.encode()
+    found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     first_of_family: dict[socket.AddressFamily, _Target] = {}
     for family, _, _, _, socket_address in found:
         if family in (socket.AF_INET, socket.AF_INET6):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,13 +24,15 @@ MAX_SENDFILE = MAX_FLUSH
 MAX_PARTS = 64
 
 
-@dataclass(slots=True)
 class FileRange:
     """`count` octets of the open file `fd` from `offset`; the outbox closes `fd` behind the last one."""
 
-    fd: int
-    offset: int
-    count: int
+    __slots__ = ("count", "fd", "offset")
+
+    def __init__(self, fd: int, offset: int, count: int) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.count = count
 
 
 class Outbox:

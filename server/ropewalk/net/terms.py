@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ropewalk.http.chunked import ChunkLimits
@@ -14,25 +13,60 @@ if TYPE_CHECKING:
     from ropewalk.net.opening import Opening
 
 
-@dataclass(slots=True)
 class Terms:
     """What all connections of a server share: limits, times in seconds, and the ways back to the pool.
 
     `is_draining` is set once, by the service when it stops; everybody reads it.
     """
 
-    head_limits: HeadLimits
-    chunk_limits: ChunkLimits
-    body_memory: int  # octets of a body kept in memory
-    idle_timeout: float
-    head_timeout: float
-    body_timeout: float
-    send_timeout: float
-    register: Callable[[int, int], None]  # epoll.register: file descriptor, events
-    arm: Callable[[int, int], None]  # epoll.modify, for a descriptor that is registered
-    again: Callable[[Connection], None]  # queue a connection that may have a next request in its buffer
-    soon: Callable[[Callable[[], None]], None]  # have another thread call it within a few milliseconds
-    forget: Callable[[Connection, bool], None]  # the connection is closed, and whether that cut an answer
-    refused: Callable[[Connection, int], str]  # an answer of our own, with this status code, is to be sent: its fields
-    on_open: Callable[[Connection, Opening], None]  # the opening is done: what it found out
-    is_draining: bool = False
+    __slots__ = (
+        "again",
+        "arm",
+        "body_memory",
+        "body_timeout",
+        "chunk_limits",
+        "forget",
+        "head_limits",
+        "head_timeout",
+        "idle_timeout",
+        "is_draining",
+        "on_open",
+        "refused",
+        "register",
+        "send_timeout",
+        "soon",
+    )
+
+    def __init__(
+        self,
+        *,
+        head_limits: HeadLimits,
+        chunk_limits: ChunkLimits,
+        body_memory: int,  # octets of a body kept in memory
+        idle_timeout: float,
+        head_timeout: float,
+        body_timeout: float,
+        send_timeout: float,
+        register: Callable[[int, int], None],  # epoll.register: file descriptor, events
+        arm: Callable[[int, int], None],  # epoll.modify, for a descriptor that is registered
+        again: Callable[[Connection], None],  # queue a connection that may have a next request in its buffer
+        soon: Callable[[Callable[[], None]], None],  # have another thread call it within a few milliseconds
+        forget: Callable[[Connection, bool], None],  # the connection is closed, and whether that cut an answer
+        refused: Callable[[Connection, int], str],  # we are to answer with this status code: the fields for that
+        on_open: Callable[[Connection, Opening], None],  # the opening is done: what it found out
+    ) -> None:
+        self.head_limits = head_limits
+        self.chunk_limits = chunk_limits
+        self.body_memory = body_memory
+        self.idle_timeout = idle_timeout
+        self.head_timeout = head_timeout
+        self.body_timeout = body_timeout
+        self.send_timeout = send_timeout
+        self.register = register
+        self.arm = arm
+        self.again = again
+        self.soon = soon
+        self.forget = forget
+        self.refused = refused
+        self.on_open = on_open
+        self.is_draining = False

@@ -14,8 +14,8 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -23,8 +23,7 @@ Exc = bool | BaseException | ExcInfo
 """An exception, True for the one that is being handled, or False for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message."""
 
     level: str

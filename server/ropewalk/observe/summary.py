@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from ropewalk.observe.metrics import Counted, quantile
 from ropewalk.observe.printable import printable
@@ -20,8 +19,7 @@ SHARES = (("half", 0.5), ("9 of 10", 0.9), ("99 of 100", 0.99))
 Status = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """Two looks at the same server."""
 
     seconds: float

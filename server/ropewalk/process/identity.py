@@ -6,12 +6,11 @@ fork, before anything of the application is loaded.
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ropewalk.errors import ConfigError
 
@@ -24,8 +23,7 @@ FILE_MODE = 0o640
 """The error log's and the access log's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What a process is to become; None stays as it is."""
 
     user: int | None = None
@@ -123,6 +121,8 @@ def _find_user(text: str) -> tuple[pwd.struct_passwd | None, int]:
 def _find_group(text: str) -> int:
     if text.isascii() and text.isdigit():
         return _number(GROUP, text)
+    import grp  # only where a group is named
+
     try:
         return grp.getgrnam(text).gr_gid
     except KeyError:

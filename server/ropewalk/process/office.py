@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ropewalk.process.desk import Desk
 from ropewalk.process.view import WorkerView
@@ -62,8 +61,7 @@ class Attended(Protocol):
         """Close everything, in a forked child or at the end."""
 
 
-@dataclass(slots=True, eq=False)
-class _Inquiry:
+class _Inquiry(NamedTuple):
     deadline: float
     waits_for: set[int]
     answers: dict[int, Any]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ropewalk.process.hooks import Hooks
 from ropewalk.process.recycling import Lifetime
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessOptions:
+class ProcessOptions(NamedTuple):
     """How many workers, and how long things may take (seconds)."""
 
     workers: int = 1
@@ -21,7 +20,7 @@ class ProcessOptions:
     """From being told to end until workers are told to finish; meanwhile they serve on."""
     heartbeat: float = 0.0
     """Between two signs of life that a worker gives its master; 0 for none."""
-    hooks: Hooks = field(default_factory=Hooks)
+    hooks: Hooks = Hooks()
     """What the operator's own code is told."""
-    lifetime: Lifetime = field(default_factory=Lifetime)
+    lifetime: Lifetime = Lifetime()
     """What a worker does before it is replaced."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 LOOK_SECONDS = 0.5
 """Between two looks: a worker that serves thousands of requests a second is late by as many, and no matter."""
@@ -16,8 +16,7 @@ LOOK_SECONDS = 0.5
 MIB = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Lifetime:
+class Lifetime(NamedTuple):
     """How much of a worker is enough; 0 for no end."""
 
     max_requests: int = 0
@@ -70,9 +69,8 @@ class Recycler:
 
 
 def _chance(low: int, high: int) -> int:
-    from random import randint  # few limit a worker's requests
-
-    return randint(low, high)
+    """By chance, both ends included. Without `random`, a library of its own that a worker may not be able to read."""
+    return low + int.from_bytes(os.urandom(8)) % (high - low + 1)
 
 
 class TooLittleError(Exception):

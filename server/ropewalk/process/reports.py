@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 READ_BYTES = 65536
 
@@ -14,13 +13,26 @@ MAX_REPORT_BYTES = 1024 * 1024
 """A traceback is far shorter; a worker that sends more without an end of line is not one of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class _Bare:
+    """A report of which its kind says everything."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def _asdict(self) -> dict[str, Any]:
+        return {}
+
+
+class Ready(_Bare):
     """The application is loaded and the service started."""
 
 
-@dataclass(frozen=True, slots=True)
-class BootFailed:
+class BootFailed(NamedTuple):
     """The application could not be loaded."""
 
     reason: str
@@ -29,8 +41,7 @@ class BootFailed:
     """The traceback of the user's own code, or nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReplaceMe:
+class ReplaceMe(NamedTuple):
     """The worker serves, but should not for long."""
 
     reason: str
@@ -38,13 +49,11 @@ class ReplaceMe:
     """Rather than what the operator asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alive:
+class Alive(_Bare):
     """The worker's main thread still comes round."""
 
 
-@dataclass(frozen=True, slots=True)
-class Farewell:
+class Farewell(NamedTuple):
     """The worker ends, and had counted this."""
 
     counters: dict[str, Any]
@@ -57,7 +66,7 @@ _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, BootFail
 
 def send_report(descriptor: int, report: Report) -> bool:
     """Write a report; False when there is no master any more."""
-    rest = json.dumps({"report": type(report).__name__, **asdict(report)}).encode() + b"\n"
+    rest = json.dumps({"report": type(report).__name__, **report._asdict()}).encode() + b"\n"
     try:
         while rest:
             rest = rest[os.write(descriptor, rest) :]

@@ -17,9 +17,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import chdir
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ropewalk.observe.log import get_logger
 from ropewalk.process.reports import BootFailed, Ready, Report, ReportReader, send_report
@@ -32,8 +31,7 @@ SUFFIX = ".2"
 """Behind the names of the new master's pid file and control socket, while the old one has theirs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """How this server was started, so that it can be started again."""
 
     directory: str

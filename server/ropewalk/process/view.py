@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass, field
 from typing import Any
 
 from ropewalk.process.channel import Channel
@@ -15,27 +14,27 @@ KILL_MARGIN_SECONDS = 2.0
 """What a worker that is told to end gets past its own deadline, to write its logs and go."""
 
 
-@dataclass(slots=True)
 class WorkerView:
     """What the master knows of one worker."""
 
-    pid: int
-    reports: ReportReader
-    started: float
-    """Monotonic; of the fork."""
-    state: WorkerState = WorkerState.BOOTING
-    ready_since: float | None = None
-    """Monotonic; None while it has not served."""
-    kill_deadline: float | None = None
-    """Monotonic; set by `drain` and `close`."""
-    heard: float = 0.0
-    """Monotonic; when its last report came."""
-    failure: str = ""
-    """Why it could not boot, in its own words."""
-    channel: Channel | None = None
-    """For asking it; None once it is closed."""
-    counters: dict[str, Any] = field(default_factory=dict)
-    """What it had counted when it told last."""
+    def __init__(self, pid: int, reports: ReportReader, started: float, channel: Channel | None = None) -> None:
+        self.pid = pid
+        self.reports = reports
+        self.started = started
+        """Monotonic; of the fork."""
+        self.channel = channel
+        """For asking it; None once it is closed."""
+        self.state = WorkerState.BOOTING
+        self.ready_since: float | None = None
+        """Monotonic; None while it has not served."""
+        self.kill_deadline: float | None = None
+        """Monotonic; set by `drain` and `close`."""
+        self.heard = 0.0
+        """Monotonic; when its last report came."""
+        self.failure = ""
+        """Why it could not boot, in its own words."""
+        self.counters: dict[str, Any] = {}
+        """What it had counted when it told last."""
 
     def move(self, state: WorkerState) -> None:
         self.state = move(WORKER_MOVES, self.state, state)

@@ -10,7 +10,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Running = tuple[int, str, float]
 """A thread's ident, what it runs, and since when (monotonic)."""
@@ -23,8 +23,7 @@ RELEASE_SECONDS = 2.0
 """How long an interrupted request may take to let go of its thread before the worker counts as stuck."""
 
 
-@dataclass(frozen=True, slots=True)
-class Overdue:
+class Overdue(NamedTuple):
     """A request that ran past the timeout. `ident` and `started` are those of `Running`."""
 
     ident: int

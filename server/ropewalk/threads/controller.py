@@ -7,8 +7,7 @@ stuck, *tune* follows the share of time in which the process works.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 RESCUE_INTERVAL = 0.002  # seconds between looks while requests run: a finished answer waits no longer behind a slow one
 PATIENT_LOOKS = 5  # looks for which a thread that computes may be the only one: fairness then outweighs speed
@@ -27,8 +26,7 @@ class Measures(Protocol):
         """Whether a thread runs or waits for a processor now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What the controller sees each time."""
 
     wall: float  # seconds

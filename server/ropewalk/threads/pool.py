@@ -20,7 +20,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from ropewalk.observe.log import get_logger
@@ -54,15 +53,18 @@ class Item(Protocol):
         """Let go of it: serving it failed in a way that nobody foresaw."""
 
 
-@dataclass(slots=True, eq=False)
 class PoolThread:
     """One thread of the pool, and what others may see of it."""
 
-    thread: threading.Thread = field(init=False)
-    gate: threading.Lock = field(default_factory=threading.Lock)  # held; released to let a parked thread go on
-    item: Item | None = None  # what it runs
-    since: float = 0.0  # monotonic: when it began to run that
-    finished: int = 0
+    __slots__ = ("finished", "gate", "item", "since", "thread")
+
+    thread: threading.Thread  # set by the pool before anybody sees this
+
+    def __init__(self) -> None:
+        self.gate = threading.Lock()  # held; released to let a parked thread go on
+        self.item: Item | None = None  # what it runs
+        self.since = 0.0  # monotonic: when it began to run that
+        self.finished = 0
 
 
 class Pool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping, Sequence
 from io import BytesIO
-from typing import IO, Any, TextIO
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 from ropewalk import __version__
 from ropewalk.errors import ProtocolError
@@ -24,8 +24,10 @@ from ropewalk.http.forwarded import (
     split_host,
 )
 from ropewalk.http.head import CHUNKED, HTTP_11, RequestHead
-from ropewalk.http.proxy_protocol import ProxyHeader
 from ropewalk.wsgi.file_wrapper import FileWrapper
+
+if TYPE_CHECKING:
+    from ropewalk.http.proxy_protocol import ProxyHeader
 
 Environ = dict[str, Any]
 

@@ -6,16 +6,16 @@ raised while it was imported or called is the cause of that ConfigError, with th
 
 from __future__ import annotations
 
-import ast
 import importlib
-import inspect
 import os
 import traceback
-from types import ModuleType, TracebackType
-from typing import Any, Final, cast
-from wsgiref.types import WSGIApplication
+from types import FunctionType, ModuleType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from ropewalk.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 __all__ = ["load_application"]
 
@@ -23,6 +23,10 @@ SETTING: Final = "MODULE:CALLABLE"
 
 DEFAULT_NAMES: Final = ("application", "app")
 """What a module that is named alone is looked at for: Django's and mod_wsgi's name, then Flask's."""
+
+
+COROUTINES: Final = 0x80 | 0x200
+"""`co_flags` of coroutines and of asynchronous generators (the standard library's `inspect`)."""
 
 
 def load_application(spec: str) -> WSGIApplication:
@@ -44,31 +48,44 @@ def load_application(spec: str) -> WSGIApplication:
     else:
         name, application = expression, _evaluate(spec, module, target)
     _check_application(spec, name, application)
-    return cast(WSGIApplication, application)
+    return cast("WSGIApplication", application)
 
 
-def _parse_expression(spec: str, expression: str) -> ast.expr:
+class _Target(NamedTuple):
+    """What stands behind the colon."""
+
+    path: list[str]
+    arguments: tuple[list[Any], dict[str, Any]] | None
+    """Of the call, if it is one."""
+
+
+def _parse_expression(spec: str, expression: str) -> _Target:
     """A dotted name, or a call of one with literal arguments: nothing else is ever evaluated."""
+    names = expression.split(".")
+    if all(map(str.isidentifier, names)):
+        return _Target(names, None)
     try:
-        target = ast.parse(expression, mode="eval").body
-        path = target
-        if isinstance(target, ast.Call):
-            _arguments(target)
-            path = target.func
-        while isinstance(path, ast.Attribute):
-            path = path.value
+        return _parse_call(expression)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-        path = None
-    if not isinstance(path, ast.Name):
-        raise ConfigError(SETTING, spec, "after the colon stands a name, or a call with literal arguments")
-    return target
+        raise ConfigError(SETTING, spec, "after the colon stands a name, or a call with literal arguments") from None
 
 
-def _arguments(call: ast.Call) -> tuple[list[Any], dict[str, Any]]:
-    if any(keyword.arg is None for keyword in call.keywords):
-        raise ValueError("** is no literal")
-    positional = [ast.literal_eval(argument) for argument in call.args]
-    return positional, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+def _parse_call(expression: str) -> _Target:
+    import ast  # most applications are named, and not called
+
+    node, path, arguments = ast.parse(expression, mode="eval").body, [], None
+    if isinstance(node, ast.Call):
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError("** is no literal")
+        positional = [ast.literal_eval(argument) for argument in node.args]
+        arguments = positional, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords}
+        node = node.func
+    while isinstance(node, ast.Attribute):
+        path.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        raise ValueError("not a name")
+    return _Target([node.id, *reversed(path)], arguments)
 
 
 def _import(spec: str, name: str) -> ModuleType:
@@ -123,16 +140,16 @@ def _find_default(spec: str, module: ModuleType) -> tuple[str, object]:
     raise ConfigError(SETTING, spec, f"module {module.__name__!r} has neither {names}; write MODULE:CALLABLE")
 
 
-def _evaluate(spec: str, module: ModuleType, target: ast.expr) -> object:
-    if not isinstance(target, ast.Call):
-        return _get(spec, module, target)
-    factory = _get(spec, module, target.func)
-    name = ast.unparse(target.func)
-    if not callable(factory):
-        raise ConfigError(SETTING, spec, f"{name} is {_kind(factory)}, which is not callable")
-    positional, keywords = _arguments(target)
+def _evaluate(spec: str, module: ModuleType, target: _Target) -> object:
+    found = _get(spec, module, target.path)
+    if target.arguments is None:
+        return found
+    name = ".".join(target.path)
+    if not callable(found):
+        raise ConfigError(SETTING, spec, f"{name} is {_kind(found)}, which is not callable")
+    positional, keywords = target.arguments
     try:
-        return factory(*positional, **keywords)
+        return found(*positional, **keywords)
     except (Exception, SystemExit) as error:
         # Without frames of the user's the arguments were wrong, and the message says how.
         frames = _users_frames(error.__traceback__)
@@ -140,26 +157,28 @@ def _evaluate(spec: str, module: ModuleType, target: ast.expr) -> object:
         raise _users_fault(spec, f"calling {name}", error, frames) from error
 
 
-def _get(spec: str, module: ModuleType, path: ast.expr) -> object:
+def _get(spec: str, module: ModuleType, path: list[str]) -> object:
     """What a dotted name is in the module."""
-    if isinstance(path, ast.Attribute):
-        owner, name = _get(spec, module, path.value), path.attr
-        label = ast.unparse(path.value)
-    else:
-        owner, name = module, cast(ast.Name, path).id
-        label = f"module {module.__name__!r}"
-    try:
-        return getattr(owner, name)
-    except AttributeError:
-        near = nearest(name, dir(owner))
-        hint = f"; did you mean {near!r}?" if near else ""
-        raise ConfigError(SETTING, spec, f"{label} has no attribute {name!r}{hint}") from None
+    found: object = module
+    for number, name in enumerate(path):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            label = ".".join(path[:number]) or f"module {module.__name__!r}"
+            near = nearest(name, dir(found))
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise ConfigError(SETTING, spec, f"{label} has no attribute {name!r}{hint}") from None
+    return found
 
 
 def _check_application(spec: str, name: str, application: object) -> None:
     if not callable(application):
         verb = "returned" if name.endswith(")") else "is"
         raise ConfigError(SETTING, spec, f"{name} {verb} {_kind(application)}, which is not callable")
+    if _takes_two(application):
+        return
+    import inspect  # for what is not plain: it is large
+
     if inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(type(application).__call__):
         raise ConfigError(SETTING, spec, f"{name} is an ASGI application; a WSGI application is needed")
     try:
@@ -171,6 +190,18 @@ def _check_application(spec: str, name: str, application: object) -> None:
     except TypeError:
         hint = "" if name.endswith(")") else f"; if it makes the application, write {name}()"
         raise ConfigError(SETTING, spec, f"{name} does not take (environ, start_response){hint}") from None
+
+
+def _takes_two(application: Any) -> bool:
+    """Whether it is a plain function of two arguments, or an object of a class that is called as one."""
+    is_function = isinstance(application, FunctionType)
+    code = getattr(application if is_function else type(application).__call__, "__code__", None)
+    return (
+        code is not None
+        and code.co_argcount == (2 if is_function else 3)
+        and not code.co_kwonlyargcount
+        and not code.co_flags & COROUTINES
+    )
 
 
 def _kind(value: object) -> str:

@@ -10,10 +10,12 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from itertools import count
-from typing import Any
-from wsgiref.types import WSGIApplication
+from typing import TYPE_CHECKING, Any
 
 from ropewalk.wsgi.environ import Environ
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 FIELD, KEY, OWN_KEY = "X-Request-ID", "HTTP_X_REQUEST_ID", "ropewalk.request_id"
 

@@ -25,7 +25,22 @@ def application(environ, start_response):
 
 NOT_WANTED = {
     *("ssl", "hashlib", "email", "http", "urllib", "tomllib", "difflib", "tempfile", "shutil", "pathlib", "datetime"),
-    *("random", "platform", "mimetypes", "subprocess", "logging", "asyncio", "concurrent", "multiprocessing"),
+    *(
+        "dataclasses",
+        "inspect",
+        "ast",
+        "copy",
+        "encodings.idna",
+        "binascii",
+        "random",
+        "platform",
+        "mimetypes",
+        "subprocess",
+        "logging",
+        "asyncio",
+        "concurrent",
+        "multiprocessing",
+    ),
 }
 
 

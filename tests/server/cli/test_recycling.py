@@ -14,6 +14,9 @@ from typing import Any
 APPLICATION = """\
 import os
 
+if "HEAVY" in os.environ:
+    import ballast
+
 held = []
 
 def application(environ, start_response):
@@ -122,7 +125,7 @@ def test_a_worker_that_grew_is_replaced(start: Callable[..., Any], tmp_path: Pat
 def test_memory_that_no_worker_could_keep_to_is_told_and_the_worker_stays(
     start: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "shop.py").write_text(APPLICATION)
-    running, _ = serve(start, tmp_path, "--max-rss", "16M")
+    (tmp_path / "ballast.py").write_text("held = b'x' * (32 << 20)\n")
+    running, _ = serve(start, tmp_path, "--max-rss", "16M", "--env", "HEAVY=1")
     running.wait_line(r"a fresh worker holds \d+ MiB already, which is past --max-rss \(16 MiB\)")
     assert "is being replaced" not in running.output
