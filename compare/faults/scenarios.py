@@ -138,6 +138,15 @@ SCENARIOS = [
         allowed=ABORTED,
     ),
     Scenario(
+        "frozen",
+        "everything suspended",
+        "SIGSTOP to all processes for four seconds, as a paused container or machine has it, with `--timeout 2`. "
+        "Nothing is dropped; what ran meanwhile may be refused.",
+        acts.freeze,
+        start=Start(timeout=2),
+        allowed=REFUSED,
+    ),
+    Scenario(
         "gil",
         "a request that holds the interpreter",
         "A regular expression that never ends lets no other thread of its worker run, with `--timeout 2`. The worker "

@@ -184,6 +184,10 @@ class Running:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
 
+    def signal_all(self, number: int) -> None:
+        """Signal the master and its workers at once."""
+        os.killpg(self._process.pid, number)
+
     def new_masters(self) -> set[int]:
         """While an upgrade lasts: processes of the session that have children, but for the master."""
         members = of_session(self._process.pid)

@@ -17,6 +17,7 @@ TESTED = (
     "upgrade",
     "scale",
     "stop",
+    "stop-load",
     "kill",
     "log-full",
     "descriptors",
