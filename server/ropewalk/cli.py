@@ -62,6 +62,9 @@ if TYPE_CHECKING:
 
 USAGE_STATUS = 2
 
+SILENCE_GRACE = 5.0
+"""Seconds that a worker has behind the longest timeout, in which it says itself what runs too long."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 2 for a bad setting, 3 when no worker could boot."""
@@ -192,8 +195,8 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Succession) ->
             leave_to_others(unused)
             close_listeners(unused)
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
-        heartbeat, sockets = notifier.watchdog_seconds / 4, {**opened, **desk_listeners}
-        program = WorkerProgram(settings, load, listeners, pid_file, identity, heartbeat, tls, hooks, sockets)
+        watchdog, sockets = notifier.watchdog_seconds, {**opened, **desk_listeners}
+        program = WorkerProgram(settings, load, listeners, pid_file, identity, watchdog, tls, hooks, sockets)
         try:
             Master(program, program.options(), notifier, office, succession).run()
         except SystemExit:
@@ -273,7 +276,7 @@ class WorkerProgram:
         listeners: Sequence[socket],
         pid_file: PidFile | None,
         identity: Identity,
-        heartbeat: float,
+        watchdog: float,
         tls: TlsContext | None,
         hooks: ConfiguredHooks | None,
         sockets: Listeners,
@@ -284,7 +287,7 @@ class WorkerProgram:
         self.listeners = listeners
         self.pid_file = pid_file
         self.identity = identity
-        self.heartbeat = heartbeat
+        self.watchdog = watchdog
         self.tls = tls
         self.hooks = hooks
         self.sockets = sockets
@@ -293,12 +296,14 @@ class WorkerProgram:
     def options(self) -> ProcessOptions:
         """What the process layer is to know."""
         settings = self.settings
+        limits = TimeLimits(settings.timeout, settings.timeout_for)
         return ProcessOptions(
             workers=settings.workers,
-            timeout=TimeLimits(settings.timeout, settings.timeout_for).shortest,
+            timeout=limits.shortest,
             graceful_timeout=settings.graceful_timeout,
             drain_delay=settings.drain_delay,
-            heartbeat=self.heartbeat,
+            watchdog=self.watchdog,
+            silence=limits.longest + SILENCE_GRACE if limits.longest else 0.0,
             hooks=self.hooks or Hooks(),
             lifetime=Lifetime(settings.max_requests, settings.max_requests_jitter, settings.max_rss),
         )

@@ -16,6 +16,7 @@ from typing import Any
 from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
 from ropewalk.process.account import Account
+from ropewalk.process.attention import Attention
 from ropewalk.process.backoff import Backoff
 from ropewalk.process.crew import Crew
 from ropewalk.process.forking import Forking
@@ -88,6 +89,7 @@ class Master:
         self._is_turning_away = False
         self._state = MasterState.SERVING
         self._crew = Crew()
+        self._attention = Attention(time.monotonic())
         self._backoff = Backoff()
         self._has_served = False
         self._boot_failure = ""
@@ -136,12 +138,18 @@ class Master:
         for descriptor, events in (*self._office.pollable(), *self._succession.pollable()):
             poll.register(descriptor, events)
         seconds = self._seconds_to_act()
+        self._attention.wait(time.monotonic(), seconds)
         # Rounded up: a poll that ends a moment early would be repeated until the moment has passed.
-        return {descriptor for descriptor, _ in poll.poll(None if seconds is None else int(seconds * 1000) + 1)}
+        ready = poll.poll(None if seconds is None else int(seconds * 1000) + 1)
+        self._attention.wake(time.monotonic())
+        return {descriptor for descriptor, _ in ready}
 
     def _seconds_to_act(self) -> float | None:
         now = time.monotonic()
         moments = [max(0.0, view.kill_deadline - now) for view in self._crew if view.kill_deadline]
+        if self._options.silence:
+            silences = (self._attention.silence(now, view.heard) for view in self._crew.serving())
+            moments += [max(0.0, self._options.silence - silence) for silence in silences]
         if self._lacks_workers():
             moments.append(self._backoff.wait(now))
         if self._leave_deadline is not None:
@@ -336,6 +344,17 @@ class Master:
         for view in self._crew:
             if view.kill_deadline is not None and now >= view.kill_deadline:
                 self._log.error("Worker (pid: %d) did not end in time and is killed", view.pid)
+                self._account.events["killed"] += 1
+                view.kill()
+        for view in self._crew.serving() if self._options.silence else ():
+            silence = self._attention.silence(now, view.heard)
+            if silence >= self._options.silence:
+                self._log.error(
+                    "Worker (pid: %d) has given no sign of life for %.0f s (it is stopped, or inside a call that does "
+                    "not let go of the interpreter) and is killed",
+                    view.pid,
+                    silence,
+                )
                 self._account.events["killed"] += 1
                 view.kill()
 

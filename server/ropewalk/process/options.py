@@ -7,6 +7,12 @@ from typing import NamedTuple
 from ropewalk.process.hooks import Hooks
 from ropewalk.process.recycling import Lifetime
 
+WATCHDOG_BEATS = 4
+SILENCE_BEATS = 8
+"""Signs of life within such a time: some may come late."""
+
+MOST_HEARTBEAT = 5.0
+
 
 class ProcessOptions(NamedTuple):
     """How many workers, and how long things may take (seconds)."""
@@ -18,9 +24,19 @@ class ProcessOptions(NamedTuple):
     """From being told to finish to being ended."""
     drain_delay: float = 0.0
     """From being told to end until workers are told to finish; meanwhile they serve on."""
-    heartbeat: float = 0.0
-    """Between two signs of life that a worker gives its master; 0 for none."""
+    watchdog: float = 0.0
+    """Of the service manager, within which it wants to hear of a worker that lives; 0 for none."""
+    silence: float = 0.0
+    """After which a worker that serves and gives no sign of life is killed; 0 for never."""
     hooks: Hooks = Hooks()
     """What the operator's own code is told."""
     lifetime: Lifetime = Lifetime()
     """What a worker does before it is replaced."""
+
+    @property
+    def heartbeat(self) -> float:
+        """Between two signs of life that a worker gives its master; 0 for none."""
+        intervals = [self.watchdog / WATCHDOG_BEATS] if self.watchdog else []
+        if self.silence:
+            intervals.append(min(MOST_HEARTBEAT, self.silence / SILENCE_BEATS))
+        return min(intervals, default=0.0)

@@ -21,7 +21,7 @@ class WorkerState(enum.Enum):
     CONDEMNED = "serves, until another is ready in its place"
     DRAINING = "was told to finish what is in flight and end"
     CLOSING = "was told to end at once"
-    KILLED = "had its time, and was sent SIGKILL"
+    KILLED = "had its time, or gave no sign of life, and was sent SIGKILL"
     GONE = "was reaped"
 
 
@@ -61,6 +61,7 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
             WorkerState.CONDEMNED,
             WorkerState.DRAINING,
             WorkerState.CLOSING,
+            WorkerState.KILLED,
             WorkerState.GONE,
         }
     ),
@@ -71,10 +72,11 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
             WorkerState.CONDEMNED,
             WorkerState.DRAINING,
             WorkerState.CLOSING,
+            WorkerState.KILLED,
             WorkerState.GONE,
         }
     ),
-    WorkerState.CONDEMNED: frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.GONE}),
+    WorkerState.CONDEMNED: frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.KILLED, WorkerState.GONE}),
     WorkerState.DRAINING: frozenset({WorkerState.CLOSING, WorkerState.KILLED, WorkerState.GONE}),
     WorkerState.CLOSING: frozenset({WorkerState.KILLED, WorkerState.GONE}),
     WorkerState.KILLED: frozenset({WorkerState.GONE}),

@@ -31,6 +31,12 @@ class TimeLimits:
         least = min([self._timeout, *(seconds for _, seconds in self._by_prefix)])
         return 0.0 if least == inf else least
 
+    @property
+    def longest(self) -> float:
+        """The most time that any path has; 0 if one is not limited."""
+        most = max([self._timeout, *(seconds for _, seconds in self._by_prefix)])
+        return 0.0 if most == inf else most
+
     def of(self, path: str) -> float:
         """The time of a path, decoded to one character an octet (PEP 3333's PATH_INFO); inf for no limit."""
         for prefix, seconds in self._by_prefix:

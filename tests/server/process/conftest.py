@@ -53,11 +53,12 @@ def start_master(start: Callable[..., Any]) -> Callable[..., FakeMaster]:
         *,
         timeout: float = 0,
         graceful_timeout: float = 15,
-        heartbeat: float = 0,
+        watchdog: float = 0,
         drain_delay: float = 0,
+        silence: float = 0,
         **env: str,
     ) -> FakeMaster:
-        numbers = [str(number) for number in (workers, timeout, graceful_timeout, heartbeat, drain_delay)]
+        numbers = [str(number) for number in (workers, timeout, graceful_timeout, watchdog, drain_delay, silence)]
         return FakeMaster(start(sys.executable, str(PROGRAM), *numbers, env=env))
 
     return start_master

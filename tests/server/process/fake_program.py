@@ -1,8 +1,9 @@
 """A master with a small service of sockets and threads, so that processes are tested without HTTP.
 
 A client sends one line and gets one back: `pid`, or `wait NAME`, which is answered when the file NAME is there.
-Arguments: workers, timeout, graceful timeout, heartbeat, drain delay; `boot` is a file that says what booting does,
-read each time, `reload` one that says how many workers there are from then on.
+`spin NAME` computes in Python until the file is there, then answers too.
+Arguments: workers, timeout, graceful timeout, watchdog, drain delay, silence; `boot` is a file that says what booting
+does, read each time, `reload` one that says how many workers there are from then on.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ class FakeService:
                 say("waiting")
                 while not Path(line[1]).exists():
                     time.sleep(0.01)
+            if line and line[0] == "spin":
+                say("spinning")
+                while not Path(line[1]).exists():
+                    sum(range(100_000))
             connection.sendall(f"{os.getpid()}\n".encode())
         with self.lock:
             del self.in_flight[threading.get_ident()]
@@ -140,8 +145,8 @@ class FakeProgram:
 
 
 def options(workers: str) -> ProcessOptions:
-    timeout, graceful_timeout, heartbeat, drain_delay = map(float, sys.argv[2:6])
-    return ProcessOptions(int(workers), timeout, graceful_timeout, drain_delay, heartbeat)
+    timeout, graceful_timeout, watchdog, drain_delay, silence = map(float, sys.argv[2:7])
+    return ProcessOptions(int(workers), timeout, graceful_timeout, drain_delay, watchdog, silence)
 
 
 def main() -> int:

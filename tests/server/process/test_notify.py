@@ -135,13 +135,13 @@ def test_workers_know_nothing_of_the_manager(start_master: StartMaster, manager:
 
 
 def test_the_watchdog_hears_of_a_master_whose_worker_lives(start_master: StartMaster, manager: Manager) -> None:
-    start_master(1, heartbeat=0.05, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000")
+    start_master(1, watchdog=0.2, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000")
     for _ in range(3):
         manager.wait("WATCHDOG=1")
 
 
 def test_the_watchdog_hears_nothing_while_no_worker_comes_round(start_master: StartMaster, manager: Manager) -> None:
-    master = start_master(1, heartbeat=0.05, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000")
+    master = start_master(1, watchdog=0.2, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000")
     (worker,) = master.workers(1)
     manager.wait("WATCHDOG=1")
     os.kill(worker, signal.SIGSTOP)

@@ -92,7 +92,7 @@ def test_a_reload_that_cannot_fork_leaves_the_old_serving_until_it_can(
 
 def test_a_master_that_cannot_begin_says_why(start: Callable[..., Any]) -> None:
     # 0 to 2, the listening socket, the two of the signals: none for the lifeline.
-    running = start("/bin/sh", "-c", f"ulimit -n 6; exec {sys.executable} {PROGRAM} 1 0 1 0 0")
+    running = start("/bin/sh", "-c", f"ulimit -n 6; exec {sys.executable} {PROGRAM} 1 0 1 0 0 0")
     assert running.wait_exit() == 3
     assert "boot error: the master cannot begin: Too many open files" in running.output
     assert not re.search("Traceback", running.output)
