@@ -348,7 +348,7 @@ class WorkerProgram:
             self.listeners,
             self.pid_file,
             self.identity,
-            self.heartbeat,
+            self.watchdog,
             tls=None,
             hooks=hooks,
             sockets=self.sockets,
