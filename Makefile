@@ -71,6 +71,13 @@ faults: $(STAMP) ## Counts what servers drop when something goes wrong (about 5 
 	@cd compare
 	$(abspath $(BIN))/python -m faults $(if $(QUICK),--quick) $(FAULTS)
 
+.PHONY: profile
+profile: ## Measures what a request costs: system calls, hops, memory, functions; writes docs/benchmarks/profile.md.
+	@deploy/bin/python-environment $(BENCH_VENV)
+	cd compare
+	$(abspath $(BENCH_VENV))/bin/python -m bench.install
+	$(abspath $(BENCH_VENV))/bin/python -m bench.page
+
 SECONDS_TO_FUZZ ?= 60
 .PHONY: fuzz
 fuzz: $(STAMP) ## Fuzzes the parsers, led by coverage (SECONDS_TO_FUZZ=60 for each).

@@ -13,6 +13,7 @@ import platform
 import socket
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -101,6 +102,30 @@ def left_to_the_collector(receive: Callable[[], Any], run: Callable[[], Any], se
         return gc.collect() / LEFT_TURNS
     finally:
         gc.enable()
+
+
+def memory(receive: Callable[[], Any], run: Callable[[], Any], send: Callable[[], Any]) -> tuple[int, float]:
+    """Octets that one request has allocated at its height, and the blocks that each leaves, beyond any garbage."""
+
+    def turn(count: int) -> None:
+        for _ in range(count):
+            receive()
+            run()
+            send()
+
+    turn(LEFT_TURNS)  # what is made once and kept is none of a request's
+    tracemalloc.start()
+    turn(2)
+    tracemalloc.reset_peak()
+    before = tracemalloc.get_traced_memory()[0]
+    turn(1)
+    height = tracemalloc.get_traced_memory()[1] - before
+    tracemalloc.stop()
+    gc.collect()
+    blocks = sys.getallocatedblocks()
+    turn(LEFT_TURNS)
+    gc.collect()
+    return height, (sys.getallocatedblocks() - blocks) / LEFT_TURNS
 
 
 def main() -> int:

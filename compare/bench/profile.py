@@ -47,6 +47,20 @@ def record(server: Running, scenario: Scenario, kind: str, path: str) -> None:
         load.wait()
 
 
+def shares(name: str, scenario: Scenario) -> list[tuple[str, float]]:
+    """The functions of a server under this load, each with the share of its time that is its own, largest first."""
+    start = Start(scenario.application, free_address())
+    with (
+        terms(SECONDS) as run,
+        running(BACKENDS[name], start, run.environ, scenario.path) as server,
+        tempfile.NamedTemporaryFile("r") as file,
+    ):
+        record(server, scenario, "raw", file.name)
+        found = own_time(file.read())
+    total = sum(found.values()) or 1
+    return [(function, count / total) for function, count in found.most_common()]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.profile", description="Shows where a server's time goes.")
     parser.add_argument("scenario", nargs="?", default="hello")
@@ -57,17 +71,13 @@ def main() -> int:
     if scenario is None:
         raise SystemExit(f"bench.profile: {options.scenario}: no such scenario")
     allow_many_descriptors()
+    if not options.output:
+        for function, share in shares(options.server, scenario)[:SHOWN]:
+            sys.stdout.write(f"{share:6.1%}  {function}\n")
+        return 0
     start = Start(scenario.application, free_address())
     with terms(SECONDS) as run, running(BACKENDS[options.server], start, run.environ, scenario.path) as server:
-        if options.output:
-            record(server, scenario, "flamegraph", str(options.output))
-            return 0
-        with tempfile.NamedTemporaryFile("r") as file:
-            record(server, scenario, "raw", file.name)
-            found = own_time(file.read())
-    total = sum(found.values()) or 1
-    for function, count in found.most_common(SHOWN):
-        sys.stdout.write(f"{count / total:6.1%}  {function}\n")
+        record(server, scenario, "flamegraph", str(options.output))
     return 0
 
 

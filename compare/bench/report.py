@@ -129,7 +129,7 @@ def document(results: Results, notes: Notes) -> str:
         (
             "Written by `make bench` from [results.json](results.json); change nothing by hand. "
             "`make bench QUICK=1` takes about three minutes and writes nothing here. What is said of rows that are not "
-            "reached is kept in `compare/bench/notes.toml`."
+            "reached is kept in `compare/bench/notes.toml`. What a request costs is told in [profile.md](profile.md)."
         ),
         (
             f"One process, {results['threads']} threads and {results['connections']} connections unless a row says "

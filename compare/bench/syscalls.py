@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import wrk
@@ -20,6 +21,7 @@ from bench.measure import terms
 from bench.running import Running, StartError, allow_many_descriptors, free_address, running
 
 SECONDS = 2
+COMPARED = ("ropewalk", "gunicorn-gthread", "granian", "bjoern")
 EVENT = "raw_syscalls:sys_enter"
 SHOWN_FROM = 0.02  # calls a request: rarer ones are not named
 NAMES = (
@@ -83,22 +85,33 @@ def traced(server: Running, words: list[str]) -> tuple[dict[str, int], wrk.Load]
         return parse_strace(file.read()), load
 
 
-def of_server(name: str, connections: int, environ: dict[str, str]) -> str:
-    """One line of the table."""
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """System calls a request: all, by name from the most frequent on, and whether a tracer slowed the server down."""
+
+    each: float
+    by_name: list[tuple[str, float]]
+    is_traced: bool
+
+    @property
+    def named(self) -> str:
+        return ", ".join(f"{call} {share:.2f}" for call, share in self.by_name if share >= SHOWN_FROM)
+
+
+def of_server(name: str, connections: int, environ: dict[str, str]) -> Calls:
+    """Count those of a server with hello on so many connections."""
     with running(BACKENDS[name], Start("hello", free_address()), environ, "/hello") as server:
         words = wrk.command(f"{server.url}/hello", SECONDS, connections)
         wrk.load(words, SECONDS)
         try:
             total, load = counted(server, words, [EVENT])
-            each = total[EVENT] / load.requests
+            each, is_traced = total[EVENT] / load.requests, False
             by_name, load = counted(server, words, known_events())
-            how = ""
         except (StartError, KeyError):
             by_name, load = traced(server, words)
-            each, how = sum(by_name.values()) / load.requests, " (by strace, which slows the server down)"
-        shares = sorted(((count / load.requests, call) for call, count in by_name.items()), reverse=True)
-        named = ", ".join(f"{call} {share:.2f}" for share, call in shares if share >= SHOWN_FROM)
-        return f"{name:20} {each:6.2f} a request{how}: {named}\n"
+            each, is_traced = sum(by_name.values()) / load.requests, True
+        shares = [(call, count / load.requests) for call, count in by_name.items()]
+        return Calls(each, sorted(shares, key=lambda share: -share[1]), is_traced)
 
 
 def main() -> int:
@@ -109,11 +122,13 @@ def main() -> int:
     allow_many_descriptors()
     without = missing()
     with terms(SECONDS) as run:
-        for name in options.server or ("ropewalk", "gunicorn-gthread", "granian", "bjoern"):
+        for name in options.server or COMPARED:
             if name in without:
                 sys.stdout.write(f"{name}: {without[name]}\n")
             else:
-                sys.stdout.write(of_server(name, options.connections, run.environ))
+                calls = of_server(name, options.connections, run.environ)
+                how = " (by strace, which slows the server down)" if calls.is_traced else ""
+                sys.stdout.write(f"{name:20} {calls.each:6.2f} a request{how}: {calls.named}\n")
                 sys.stdout.flush()
     return 0
 
