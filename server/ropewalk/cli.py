@@ -7,8 +7,10 @@ worker loads the application after the fork.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, chdir
@@ -49,6 +51,7 @@ from ropewalk.process.options import ProcessOptions
 from ropewalk.process.pidfile import PidFile
 from ropewalk.process.recycling import Lifetime
 from ropewalk.process.succession import Command, Predecessor, Succession, second_name
+from ropewalk.process.worker import explain
 from ropewalk.service import Service, tls_context
 from ropewalk.wsgi.loader import load_application
 from ropewalk.wsgi.time_limits import TimeLimits
@@ -194,9 +197,10 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Succession) ->
         for unused in earlier.values():
             leave_to_others(unused)
             close_listeners(unused)
+        preloaded = preload(settings) if settings.preload else None
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
         watchdog, sockets = notifier.watchdog_seconds, {**opened, **desk_listeners}
-        program = WorkerProgram(settings, load, listeners, pid_file, identity, watchdog, tls, hooks, sockets)
+        program = WorkerProgram(settings, load, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded)
         try:
             Master(program, program.options(), notifier, office, succession).run()
         except SystemExit:
@@ -258,7 +262,7 @@ def _unix_mode(settings: Settings) -> int:
 
 LASTING = (
     *("bind", "backlog", "unix_mode", "pid", "user", "group", "umask", "chdir", "error_log", "log_level"),
-    *("error_log_format", "control_socket", "admin_bind"),
+    *("error_log_format", "control_socket", "admin_bind", "preload"),
 )
 """Settings of the master itself, which a reload does not change."""
 
@@ -280,6 +284,7 @@ class WorkerProgram:
         tls: TlsContext | None,
         hooks: ConfiguredHooks | None,
         sockets: Listeners,
+        preloaded: WSGIApplication | None,
     ) -> None:
         """`tls` is the master's: it may read a key that the workers may not, and they share the keys of tickets."""
         self.settings = settings
@@ -292,6 +297,8 @@ class WorkerProgram:
         self.hooks = hooks
         self.sockets = sockets
         """All of the master's, by what they are for."""
+        self.preloaded = preloaded
+        """The application, if the master has loaded it."""
 
     def options(self) -> ProcessOptions:
         """What the process layer is to know."""
@@ -322,7 +329,7 @@ class WorkerProgram:
 
             self.access_log = AccessLog(settings.access_log, settings.access_log_format)
         return Service(
-            make_application(settings),
+            make_application(settings, self.preloaded),
             self.listeners,
             settings,
             access_log=self.access_log,
@@ -336,10 +343,14 @@ class WorkerProgram:
         """The same with the settings read again; what lasts is named if it was changed. Raises ConfigError."""
         loaded = self.load()
         _warn(loaded)
+        if self.preloaded is not None:
+            get_logger().warning("--preload: the code of the application stays as it is; USR2 loads it again")
         changed = [name for name in LASTING if getattr(loaded.settings, name) != getattr(self.settings, name)]
         if changed:
             get_logger().warning("changed, but not before the next start: %s", ", ".join(changed))
         lasting = {name: getattr(self.settings, name) for name in LASTING}
+        if self.preloaded is not None:
+            lasting["wsgi_app"] = self.settings.wsgi_app
         settings = loaded.settings.changed(**lasting)
         hooks = make_hooks(loaded, settings, self.hooks)
         program = WorkerProgram(
@@ -352,6 +363,7 @@ class WorkerProgram:
             tls=None,
             hooks=hooks,
             sockets=self.sockets,
+            preloaded=self.preloaded,
         )
         _create_logs(program.settings, self.identity)
         _check_paths(program.settings)
@@ -438,9 +450,27 @@ def make_tls_context(settings: Settings, hooks: ConfiguredHooks | None) -> TlsCo
     return tls_context(settings, None if hooks is None else hooks.make_ssl_context)
 
 
-def make_application(settings: Settings) -> WSGIApplication:
+def preload(settings: Settings) -> WSGIApplication:
+    """Load the application in the master, to be shared by the workers. Raises BootError."""
+    log, before = get_logger(), threading.active_count()
+    try:
+        application = load_application(settings.wsgi_app)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is told
+        reason, details = explain(error)
+        log.text(details)
+        raise BootError(reason) from None
+    started = threading.active_count() - before
+    if started > 0:
+        log.warning("--preload: the application has started %d threads, and no worker will have them", started)
+    # What is left is there to stay. A collection writes to all that it looks at, and what is written to is copied.
+    gc.collect()
+    gc.freeze()
+    return application
+
+
+def make_application(settings: Settings, preloaded: WSGIApplication | None = None) -> WSGIApplication:
     """The application that the settings name, with the static files in front. Raises ConfigError."""
-    application = load_application(settings.wsgi_app)
+    application = preloaded or load_application(settings.wsgi_app)
     mounts = dict(_mounts(settings))
     if not mounts:
         return application

@@ -59,7 +59,6 @@ NOT_HERE: dict[str, str] = {
     "permit_obsolete_folding": _STRICT,
     "permit_unconventional_http_method": _STRICT,
     "permit_unconventional_http_version": _STRICT,
-    "preload_app": "each worker loads the application",
     "print_config": "it is an option of the command line",
     "proc_name": "processes keep the names of their command lines; --pid and `ropewalk status` tell which is which",
     "protocol": _UWSGI,
@@ -106,7 +105,6 @@ FLAGS: dict[str, str] = {"--" + name.replace("_", "-"): name for name in NOT_HER
     "--no-sendfile": "sendfile",
     "--paste-global": "raw_paste_global_conf",
     "--paster": "paste",
-    "--preload": "preload_app",
     "--reload-extra-file": "reload_extra_files",
     "--uwsgi-allow-from": "uwsgi_allow_ips",
 }

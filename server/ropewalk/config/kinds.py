@@ -164,7 +164,13 @@ def switch(value: object) -> bool:
     """Yes or no."""
     if isinstance(value, bool):
         return value
+    if isinstance(value, str) and value.strip().lower() in _SWITCHES:
+        return _SWITCHES[value.strip().lower()]
     raise ValueError("must be true or false")
+
+
+_SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+"""As variables have it."""
 
 
 def several(read_item: Reader, *, separator: str = ",", allowed: str, at_least: int = 0) -> Reader:

@@ -133,6 +133,15 @@ class Settings(Table):
         metavar="N",
         help="threads in each worker, at most; how many run at once adapts to the application",
     )
+    preload: bool = declare(
+        False,
+        read=kinds.switch,
+        section=PROCESSES,
+        flags=("--preload",),
+        python_name="preload_app",
+        help="load the application once, in the master, before workers are forked; a reload then keeps its code",
+        reason="an application that is not made for it shares connections and locks between processes.",
+    )
     max_requests: int = declare(
         0,
         read=kinds.integer(0, 10**12),

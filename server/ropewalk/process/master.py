@@ -407,6 +407,10 @@ class Master:
             reason = str(error) if isinstance(error, ConfigError) else f"{error.strerror}".lower()
             self._end_failed_reload(reason)
             return reason
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end those that serve
+            self._log.exception("a reload met a fault of the server itself")
+            self._end_failed_reload(f"{type(error).__name__}: {error}")
+            return self._account.last_reload_failure
         self._wake()
         if self._state is MasterState.SERVING:
             self._before_reload = (self._program, self._options, self._target)

@@ -112,7 +112,7 @@ def run_worker(
         inbox = SignalInbox(WORKER_SIGNALS)
         service.start()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is told
-        send_report(reports, BootFailed(*_explain(error)))
+        send_report(reports, BootFailed(*explain(error)))
         hooks.leaving()
         program.finish()
         if channel is not None:
@@ -314,8 +314,8 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _explain(error: BaseException) -> tuple[str, str]:
-    """One line for the operator, and the traceback of the user's own code if there is one."""
+def explain(error: BaseException) -> tuple[str, str]:
+    """Why there is no application: a line for the operator, and the traceback of the user's code if that raised."""
     if not isinstance(error, ConfigError):
         return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
     cause = error.__cause__
