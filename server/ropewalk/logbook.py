@@ -1,14 +1,11 @@
 """What the access log is told of each request, and where its time went. Made only where there is such a log.
 
-Runs in the threads of the pool: `run` in place of `Exchange.run`, the rest when an answer is out.
+Runs in the threads of the pool, when an answer is out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
 from time import monotonic
-from wsgiref.types import WSGIApplication
 
 from ropewalk.http.status import reason_phrase
 from ropewalk.net.connection import Connection
@@ -18,18 +15,6 @@ from ropewalk.observe.access import AccessLog
 from ropewalk.observe.format import AccessRecord
 from ropewalk.wsgi.environ import Environ
 from ropewalk.wsgi.exchange import Exchange
-
-
-@dataclass(slots=True)
-class Times:
-    """Of one request, in seconds."""
-
-    began: float  # monotonic: of the application
-    receiving: float
-    waiting: float
-    received_octets: int
-    queue: float | None
-    application: float | None = None  # once it is done; an answer may be out before
 
 
 class Logbook:
@@ -43,37 +28,23 @@ class Logbook:
         """How many lines could not be written."""
         return self._log.lost
 
-    def run(self, connection: Connection, exchange: Exchange, application: WSGIApplication, began: float) -> bool:
-        """Run the exchange, and have the line written when its answer is out."""
+    def sent(self, connection: Connection, is_complete: bool) -> None:
+        """Write the line of the connection's exchange, whose answer is out, or was cut."""
         assert isinstance(connection, TimedConnection)
-        times = connection.times = Times(
-            began=began,
-            receiving=connection.receiving_seconds,
-            waiting=began - connection.whole_since,
-            received_octets=connection.received_octets,
-            queue=exchange.environ.get("ropewalk.queue_seconds"),
-        )
-        connection.on_sent = partial(self._sent, exchange, times)
-        is_answered = exchange.run(application)
-        times.application = monotonic() - began
-        return is_answered
-
-    def _sent(self, exchange: Exchange, times: Times, connection: Connection, is_complete: bool) -> None:
-        assert isinstance(connection, TimedConnection)
-        connection.times = None
-        head = exchange.head
+        exchange: Exchange = connection.exchange
+        head, began, ended = exchange.head, exchange.began, exchange.ended
         record = AccessRecord(
-            environ=exchange.environ,
-            status=head.status if head is not None else "500 Internal Server Error",
-            headers=head.headers if head is not None else [],
-            body_bytes=max(0, connection.sent_octets - exchange.content_from),
-            seconds=monotonic() - times.began,
-            complete=is_complete,
-            queue=times.queue,
-            application=times.application,
-            receiving=times.receiving,
-            waiting=times.waiting,
-            received_octets=times.received_octets,
+            exchange.environ,
+            head.status if head is not None else "500 Internal Server Error",
+            head.headers if head is not None else [],
+            max(0, connection.sent_octets - exchange.content_from),
+            monotonic() - began,
+            is_complete,
+            exchange.environ.get("ropewalk.queue_seconds"),
+            ended - began if ended else None,  # a streamed answer may be out before its application returned
+            connection.receiving_seconds,
+            began - connection.whole_since,
+            connection.request_octets,
         )
         self._log.write(record)
 
@@ -82,16 +53,15 @@ class Logbook:
         assert isinstance(connection, TimedConnection)
         now = monotonic()
         record = AccessRecord(environ, f"{status_code} {reason_phrase(status_code)}", [], 0, 0.0, True)
-        record.received_octets = connection.received_octets
-        if connection.state is State.RUNNING:
+        record.received_octets = connection.request_octets
+        record.queue = environ.get("ropewalk.queue_seconds")
+        if connection.state is not State.RUNNING:
+            record.receiving = 0.0 if connection.part_since is None else now - connection.part_since
+        else:
             record.receiving = connection.receiving_seconds
             record.waiting = now - connection.whole_since
-        else:
-            record.receiving = 0.0 if connection.part_since is None else now - connection.part_since
-        times = connection.times
-        if times is None:
-            record.queue = environ.get("ropewalk.queue_seconds")
-        else:
-            record.queue, record.waiting = times.queue, times.waiting
-            record.seconds = record.application = now - times.began
+        exchange: Exchange | None = connection.exchange
+        if exchange is not None and exchange.began:
+            record.waiting = exchange.began - connection.whole_since
+            record.seconds = record.application = now - exchange.began
         self._log.write(record)

@@ -23,7 +23,7 @@ from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.forwarded import TrustedNetworks
 from ropewalk.http.head import HTTP_11, HeadLimits
 from ropewalk.net.acceptor import LISTENING, Acceptor
-from ropewalk.net.connection import Connection
+from ropewalk.net.connection import Connection, OnSent
 from ropewalk.net.states import State
 from ropewalk.net.terms import Terms
 from ropewalk.net.timed import TimedConnection
@@ -92,10 +92,12 @@ class Service:
         self._statsd = statsd_reporter(settings)
         self._metrics = Metrics() if self._statsd is None else self._statsd.metrics
         self._logbook: Logbook | None = None
+        self._on_sent: OnSent | None = None
         if access_log is not None:
             from ropewalk.logbook import Logbook
 
             self._logbook = Logbook(access_log)
+            self._on_sent = self._logbook.sent
         self._own_fields = OwnFields(settings.server_header, tells_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
@@ -315,16 +317,15 @@ class Service:
         exchange = connection.exchange = self._exchange(connection, head, environ, self._own_fields)
         if self._request_ids is not None:
             self._request_ids.assign(environ, is_trusted=trusted is not None)
-        began = monotonic()
         if trusted is not None and "HTTP_X_REQUEST_START" in environ and self._is_late(connection, environ):
             return False
-        if self._logbook is None:
-            is_answered = exchange.run(self._application)
-        else:
-            is_answered = self._logbook.run(connection, exchange, self._application, began)
+        connection.on_sent = self._on_sent
+        began = exchange.began = monotonic()
+        is_answered = exchange.run(self._application)
+        ended = exchange.ended = monotonic()
         answer = exchange.head
         if answer is not None and not connection.is_refused:
-            self._metrics.ran(exchange.thread, answer.status_code, monotonic() - began)
+            self._metrics.ran(exchange.thread, answer.status_code, ended - began)
         return is_answered
 
     def _run_in_time(self, item: Item) -> bool:

@@ -55,6 +55,10 @@ MAX_JOINED = 16 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+OnSent = Callable[["Connection", bool], None]
+"""Called with the connection, and whether its answer is whole."""
+
+
 class Connection:
     """One connection. Unless it says otherwise, a method is called by its holder alone."""
 
@@ -77,6 +81,7 @@ class Connection:
         "keeps_alive",
         "on_sent",
         "peer",
+        "received_octets",
         "requests",
         "sent_octets",
         "sock",
@@ -100,8 +105,9 @@ class Connection:
         self.keeps_alive = True
         self.is_refused = False
         self.requests = 0
-        self.sent_octets = 0  # since it was opened
-        self.on_sent: Callable[[Connection, bool], None] | None = None  # told once that the answer is out, or was cut
+        self.received_octets = 0  # since it was opened
+        self.sent_octets = 0
+        self.on_sent: OnSent | None = None  # told once that `exchange` is out, or was cut
         self.stream: Stream | None = None
         self._opening = opening
         self._receiver = Receiver(terms.head_limits, terms.chunk_limits, terms.body_memory)
@@ -163,6 +169,7 @@ class Connection:
                 if not data:
                     self._end_of_input()
                     return False
+                self.received_octets += len(data)
                 is_whole = receiver.take(data)
             if is_whole:
                 self._is_whole()
@@ -425,7 +432,6 @@ class Connection:
         self.deadline = inf
         self.terms.forget(self, self.exchange is not None and not self.is_refused)
         self._arm = self.terms.arm  # no cycle is left to be collected
-        self.exchange = None
         self.sock.close()
         if self._outbox is not None:
             self._outbox.close()
@@ -433,5 +439,6 @@ class Connection:
         if on_sent is not None:
             self.on_sent = None
             on_sent(self, False)
+        self.exchange = None
         if self.stream is None:  # otherwise the application may still be reading the request's content
             self._receiver.reset()

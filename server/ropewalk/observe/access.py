@@ -52,6 +52,8 @@ class AccessLog:
         self._is_failing = False
         """Whether the last write failed; under `_writing`."""
         self._has_lines = threading.Event()
+        self._is_told = False
+        """Whether the event was set since the log's thread has looked; for the writers, to whom asking it is dear."""
         self._is_closed = threading.Event()
         self._flusher: threading.Thread | None = None
         """Set once, under `_writing`."""
@@ -67,12 +69,15 @@ class AccessLog:
         except Exception:  # noqa: BLE001 - a line must not cost a response
             get_logger().exception("the access log could not format a line")
             return
-        if not self._has_lines.is_set():
+        if not self._is_told:
+            self._is_told = True
             self._has_lines.set()
             if self._flusher is None:
                 self._start_flusher()
+        if len(buffer) < LINES_A_WRITE:
+            return
         sink = self._sink
-        if len(buffer) >= LINES_A_WRITE and sink is not None and sink.is_file and self._writing.acquire(blocking=False):
+        if sink is not None and sink.is_file and self._writing.acquire(blocking=False):
             try:
                 self._write_out()
             finally:
@@ -117,6 +122,7 @@ class AccessLog:
             self._has_lines.wait()
             self._is_closed.wait(FLUSH_SECONDS)
             self._has_lines.clear()
+            self._is_told = False  # behind the event's, and in front of the flush: a line is written now, or told of
             self.flush()
 
     def _write_out(self) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ropewalk.observe.printable import printable
+from ropewalk.observe.printable import is_plain, printable
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ _FIELD = re.compile(r"\{([^{}]+)\}([ioe])")
 _FRAGMENTS = {
     "h": "text(get('REMOTE_ADDR'))",
     "l": "'-'",
-    "u": "user(get('HTTP_AUTHORIZATION'))",
+    "u": "'-' if get('HTTP_AUTHORIZATION') is None else user(get('HTTP_AUTHORIZATION'))",
     "t": "now()",
     "r": "request_line(get)",
     "m": "text(get('REQUEST_METHOD'))",
@@ -111,12 +111,43 @@ def compile_format(format: str) -> Line:
         template.append("%s")
         parts.append(_fragment(match, constants))
     template.append(_literal(format[position:]))
-    values = "".join(part + ", " for part in parts)
-    source = f"def line(record):\n get = record.environ.get\n return template % ({values})"
+    source = _SOURCE.format(
+        raw="".join(raw + ", " for raw in map(_raw, parts) if raw),
+        values="".join((_raw(part) or part) + ", " for part in parts),
+        safe="".join(part + ", " for part in parts),
+    )
     names = {**_NAMES, **constants, "template": "".join(template)}
     exec(source, names)
     line: Line = names["line"]
     return line
+
+
+_SOURCE = """\
+def line(record):
+    get = record.environ.get
+    try:
+        if is_plain("".join(({raw}))):
+            return template % ({values})
+    except TypeError:
+        pass
+    return template % ({safe})
+"""
+"""Nearly all values are text that needs no escape: they are looked at together. The join is a TypeError for any that is
+no text or not there, which the application is free to make of its environ."""
+
+_RAW = (
+    (re.compile(r"text\((get\([^()]*\))\)"), r"\1 or '-'"),
+    (re.compile(r"printable\((get\([^()]*\)) or ''\)"), r"\1 or ''"),
+    (re.compile(r"request_line\(get\)"), "' '.join((get('REQUEST_METHOD'), get('RAW_URI'), get('SERVER_PROTOCOL')))"),
+)
+
+
+def _raw(part: str) -> str:
+    """The value of a fragment before it is made safe for a line; "" for one that is safe as it is."""
+    for pattern, raw in _RAW:
+        if pattern.fullmatch(part):
+            return pattern.sub(raw, part)
+    return ""
 
 
 def _literal(text: str) -> str:
@@ -199,11 +230,12 @@ class _Clock:
 
 
 _NAMES: Mapping[str, Any] = {
-    "__builtins__": {"int": int},
+    "__builtins__": {"int": int, "TypeError": TypeError},
     "text": _text,
     "seconds": _seconds,
     "field": _field,
     "printable": printable,
+    "is_plain": is_plain,
     "request_line": _request_line,
     "user": _user,
     "now": _Clock(),

@@ -11,12 +11,17 @@ import re
 _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
+def is_plain(text: str) -> bool:
+    """Whether `printable` would leave `text` as it is."""
+    return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
+
+
 def printable(text: str) -> str:
     """`text` with every octet that is not a plain character escaped.
 
     Code points to U+00FF are the octets of a WSGI string (PEP 3333); any other is escaped as its UTF-8.
     """
-    if _UNSAFE.search(text) is None:
+    if is_plain(text):
         return text
     return _UNSAFE.sub(_escaped, text)
 

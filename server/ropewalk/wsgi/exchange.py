@@ -59,7 +59,9 @@ class Exchange:
         "_own_fields",
         "_request",
         "_stream",
+        "began",
         "content_from",
+        "ended",
         "environ",
         "head",
         "progress",
@@ -71,6 +73,7 @@ class Exchange:
         self.head: AnswerHead | None = None  # set by start_response
         self.content_from = connection.sent_octets  # at that count of them the answer's content begins, or will
         self.thread = get_ident()
+        self.began = self.ended = 0.0  # monotonic: when the application was called, and had returned; set by the caller
         self.progress = 0.0  # monotonic: when content was streamed last
         self._claim = [None]
         self._is_claimed = False  # by this thread

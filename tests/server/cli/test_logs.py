@@ -59,6 +59,11 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as sock:
+        return sock.connect_ex(str(path)) == 0
+
+
 def get(address: int | Path, target: str = "/") -> int:
     """The status code; 0 when the connection ended without an answer."""
     if isinstance(address, Path):
@@ -164,7 +169,7 @@ def test_a_full_disk_never_stops_serving(start: Start, project: Path, wait_for: 
         *(*ROPEWALK, "-b", "unix:shop.sock", "-w", "2", "--pid", "server.pid"),
         *("--access-logfile", "access.log", "--error-logfile", "error.log", "--control-socket", "control", "shop"),
     )
-    wait_for(lambda: (project / "shop.sock").exists(), "the start")
+    wait_for(lambda: listens(project / "shop.sock"), "the start")
 
     def lost(log: str) -> int:
         say = [*ROPEWALK, "status", "--json", "--control-socket", "control"]
@@ -204,7 +209,7 @@ def test_logs_that_nobody_reads_any_more_never_stop_serving(
         *(sys.executable, "-c", WITHOUT_READERS, descriptors, *ROPEWALK, "-b", "unix:shop.sock", "-w", "2"),
         *("--access-logfile", "-", "shop"),
     )
-    wait_for(lambda: (project / "shop.sock").exists(), "the start")
+    wait_for(lambda: listens(project / "shop.sock"), "the start")
     for _ in range(REQUESTS):
         assert get(project / "shop.sock") == 200
         assert get(project / "shop.sock", "/fault") == 500
