@@ -87,7 +87,9 @@ class Table:
     """The settings in the order of the table."""
 
     def __init_subclass__(cls) -> None:
-        cls.declared = tuple(Setting(name, *said) for name, said in vars(cls).items() if isinstance(said, tuple))
+        # From 3.13 on Python adds tuples of its own, as `__static_attributes__`.
+        said = {name: value for name, value in vars(cls).items() if isinstance(value, tuple) and name[:2] != "__"}
+        cls.declared = tuple(Setting(name, *value) for name, value in said.items())
         for setting in cls.declared:
             setattr(cls, setting.name, setting.default)  # an instance has of its own what is not the default
 
