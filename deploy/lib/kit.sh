@@ -23,14 +23,16 @@ kit_times() {
   PROXY_CONNECT_TIMEOUT=2
   # The application's own 504, with its log line, comes before the proxy's.
   PROXY_TIMEOUT=$((REQUEST_TIMEOUT + 5))
-  # Until the proxy has noticed that this server is leaving.
-  DRAIN_DELAY=5
+  # Until whoever sends requests here has noticed that this server is leaving: a Kubernetes Service, a balancer. compose
+  # says 0: nginx there asks nobody, meets a closed socket at once, and tries the next server.
+  : "${DRAIN_DELAY:=5}"
+  kit_number DRAIN_DELAY 0 600
   GRACEFUL_TIMEOUT=$REQUEST_TIMEOUT
   # supervisord kills what has not ended by then.
   STOP_WAIT=$((DRAIN_DELAY + GRACEFUL_TIMEOUT + 5))
   NGINX_SHUTDOWN_TIMEOUT=$((PROXY_TIMEOUT + 5))
   # The container engine kills the container after this one: longer than all of the above.
-  STOP_GRACE=$((STOP_WAIT + 5))
+  STOP_GRACE=$(((STOP_WAIT > NGINX_SHUTDOWN_TIMEOUT ? STOP_WAIT : NGINX_SHUTDOWN_TIMEOUT) + 5))
   KUBERNETES_GRACE=$((STOP_GRACE + 15))
   # Whoever sends first must give up first: a request on a connection that its receiver just closed is lost.
   UPSTREAM_KEEP_ALIVE=30

@@ -45,6 +45,16 @@ def test_stop_in_the_middle_of_a_request_loses_nothing(new_stack, execute, wait,
     assert exit_status(execute, app) == 0
 
 
+def test_a_drain_delay_is_served_through_before_the_end(plain_container, execute, wait):
+    name = plain_container("server", options=("--env", "BACKEND=ropewalk", "--env", "DRAIN_DELAY=2"))
+    wait(lambda: is_answering(execute, name), "the backend answers")
+    execute("docker", "kill", "--signal", "TERM", name)
+    wait(lambda: "Not ready any more; serving on for 2 s" in output(execute, name), "the delay has begun")
+    assert is_answering(execute, name)
+    wait(lambda: not is_running(execute, name), "the container has ended")
+    assert exit_status(execute, name) == 0
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_killed_backend_comes_back(plain_container, execute, wait, backend):
     name = plain_container(options=("--env", f"BACKEND={backend}"))

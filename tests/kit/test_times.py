@@ -15,10 +15,12 @@ def times(repository, **variables):
     return done, {name: int(value) for name, value in re.findall(r"^(\w+)=(\d+)$", done.stdout, re.M)}
 
 
+@pytest.mark.parametrize("drain_delay", [0, 5, 90])
 @pytest.mark.parametrize("request_timeout", [1, 5, 30, 60, 300, 3600])
-def test_each_time_leaves_room_for_the_one_inside_it(repository, request_timeout):
-    done, chain = times(repository, REQUEST_TIMEOUT=str(request_timeout))
+def test_each_time_leaves_room_for_the_one_inside_it(repository, request_timeout, drain_delay):
+    done, chain = times(repository, REQUEST_TIMEOUT=str(request_timeout), DRAIN_DELAY=str(drain_delay))
     assert done.returncode == 0
+    assert chain["DRAIN_DELAY"] == drain_delay
     assert chain["REQUEST_TIMEOUT"] == request_timeout
     # the application's own 504 comes before the proxy's
     assert chain["REQUEST_TIMEOUT"] < chain["PROXY_TIMEOUT"]
@@ -45,6 +47,13 @@ def test_request_timeout_that_makes_no_sense_is_refused_in_one_line(repository, 
     done, chain = times(repository, REQUEST_TIMEOUT=value)
     assert (done.returncode, chain) == (2, {})
     assert done.stderr == f"times: REQUEST_TIMEOUT '{value}': a whole number from 1 to 3600\n"
+
+
+@pytest.mark.parametrize("value", ["601", "-1", "5s", "x"])
+def test_drain_delay_that_makes_no_sense_is_refused_in_one_line(repository, value):
+    done, chain = times(repository, DRAIN_DELAY=value)
+    assert (done.returncode, chain) == (2, {})
+    assert done.stderr == f"times: DRAIN_DELAY '{value}': a whole number from 0 to 600\n"
 
 
 def test_every_service_is_given_the_time_of_the_chain_to_stop(repository, compose_file):
