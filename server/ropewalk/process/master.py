@@ -4,6 +4,9 @@ Each turn it takes what arrived (signals, reports, deaths), and then compares wh
 workers, one more is forked; more that serve than asked for, one of them is drained, the condemned first. Every
 change of workers is made of these two: a reload makes all outdated, a stuck worker condemns itself, fewer workers is a
 lower number. Nothing of the application is ever run here.
+
+It is long because all of that is one state: whether it serves, reloads, rests, leaves or ends is decided here, and what
+each of these is made of lies in the modules beside.
 """
 
 from __future__ import annotations
@@ -114,6 +117,7 @@ class Master:
             self._look_at_the_others()
             self._reap()
             self._kill_overdue()
+            self._kill_silent()
             self._drain_when_left()
             self._regulate()
             self._tell_counts()
@@ -346,6 +350,9 @@ class Master:
                 self._log.error("Worker (pid: %d) did not end in time and is killed", view.pid)
                 self._account.events["killed"] += 1
                 view.kill()
+
+    def _kill_silent(self) -> None:
+        now = time.monotonic()
         for view in self._crew.serving() if self._options.silence else ():
             silence = self._attention.silence(now, view.heard)
             if silence >= self._options.silence:
@@ -379,7 +386,7 @@ class Master:
             self._log.info("Ready: %s", text)
         self._notifier.ready(f"Serving with {text}")
         self._succession.tell_ready()
-        self._office.rest(False)
+        self._office.rest(self._succession.is_followed)
 
     def _show_life(self) -> None:
         """Tell the service manager's watchdog that this loop comes round and a worker that serves does too."""
@@ -415,9 +422,11 @@ class Master:
         if self._state is MasterState.SERVING:
             self._before_reload = (self._program, self._options, self._target)
             self._state = move(MASTER_MOVES, self._state, MasterState.RELOADING)
+        # What TTIN, TTOU or `scale` made of the number lasts, unless the settings now say another one.
+        target = self._target if options.workers == self._options.workers else options.workers
         self._program, self._options = program, options
         options.hooks.reloading()
-        self._change_target(options.workers)
+        self._change_target(target)
         self._backoff.succeed()
         self._told_details = ""
         self._crew.supersede()
@@ -468,12 +477,13 @@ class Master:
     def _rest(self) -> None:
         """Let the new master serve alone, until it ends or HUP comes."""
         if self._state is MasterState.SERVING and self._succession.is_followed and self._target:
-            self._target_before_rest, self._target = self._target, 0
+            self._target_before_rest = self._target
+            self._change_target(0)
             self._log.info("Resting while the new master serves; HUP brings the workers back")
 
     def _wake(self) -> None:
         if not self._target:
-            self._target = self._target_before_rest
+            self._change_target(self._target_before_rest)
 
     def _reopen_logs(self) -> None:
         reopen_logs(self._program)

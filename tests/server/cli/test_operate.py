@@ -149,7 +149,7 @@ def test_scale_reload_and_stop(serve: Callable[..., Server]) -> None:
     server.running.wait_line("Ready: 2 workers")
     assert "must be a whole number from 1 to 1024" in server.say("scale", "0", status=1)
     assert json.loads(server.say("reload", "--json")) == {"ok": True}
-    server.running.wait_line("Reloaded: 1 worker")
+    server.running.wait_line("Reloaded: 2 workers")
     assert server.say("stop") == "ending\n"
     assert server.running.wait_exit() == 0
 

@@ -115,6 +115,20 @@ def test_a_reload_may_change_the_number_of_workers(
     assert all(wait_for_end(worker) for worker in old)
 
 
+def test_a_number_that_was_asked_for_lasts_over_a_reload_that_does_not_change_it(
+    start_master: StartMaster, tmp_path: Path
+) -> None:
+    master = start_master(1)
+    master.workers(1)
+    master.running.send_signal(signal.SIGTTIN)
+    master.running.wait_line("Ready: 2 workers")
+    master.running.send_signal(signal.SIGHUP)
+    master.running.wait_line("Reloaded: 2 workers")
+    (tmp_path / "reload").write_text("3")
+    master.running.send_signal(signal.SIGHUP)
+    master.running.wait_line("Reloaded: 3 workers")
+
+
 def test_a_number_that_cannot_be_reloaded_is_given_up_with_the_reload(
     start_master: StartMaster, tmp_path: Path
 ) -> None:
