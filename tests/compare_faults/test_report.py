@@ -44,6 +44,10 @@ def test_what_was_not_as_expected_is_told_with_its_number() -> None:
     assert "lost: kept-1" in terminal(told)
 
 
+def test_where_all_is_as_expected_a_line_says_so() -> None:
+    assert "Six.\n\n✓ ropewalk\n" in document(results(GOOD))
+
+
 def test_the_summary_counts_what_was_done() -> None:
     text = terminal(results(GOOD, Result("gunicorn", not_done="it cannot")))
     assert "ropewalk 0.1.0: 1 of 1 as expected" in text
