@@ -43,6 +43,7 @@ from ropewalk.net.listen import (
 from ropewalk.net.socket_file import DEFAULT_MODE, UnixListener
 from ropewalk.observe.error_stream import ErrorStream
 from ropewalk.observe.log import get_logger, open_log
+from ropewalk.outfit import tls_context
 from ropewalk.process.hooks import Hooks
 from ropewalk.process.identity import Identity, find_identity
 from ropewalk.process.master import BootError, Master
@@ -52,7 +53,7 @@ from ropewalk.process.pidfile import PidFile
 from ropewalk.process.recycling import Lifetime
 from ropewalk.process.succession import Command, Predecessor, Succession, second_name
 from ropewalk.process.worker import explain
-from ropewalk.service import Service, tls_context
+from ropewalk.service import Service
 from ropewalk.wsgi.loader import load_application
 from ropewalk.wsgi.time_limits import TimeLimits
 

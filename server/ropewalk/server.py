@@ -18,7 +18,8 @@ from ropewalk.net.listen import close_listeners, describe, open_listeners, turn_
 from ropewalk.net.socket_file import DEFAULT_MODE
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger
-from ropewalk.service import Drained, Service, tls_context
+from ropewalk.outfit import tls_context
+from ropewalk.service import Drained, Service
 
 
 class Server:

@@ -18,10 +18,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from ropewalk.config import Settings
-from ropewalk.errors import ConfigError, ProtocolError
+from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.forwarded import TrustedNetworks
-from ropewalk.http.head import HTTP_11, HeadLimits
+from ropewalk.http.head import HeadLimits
 from ropewalk.net.acceptor import LISTENING, Acceptor
 from ropewalk.net.connection import Connection, OnSent
 from ropewalk.net.states import State
@@ -29,11 +29,11 @@ from ropewalk.net.terms import Terms
 from ropewalk.net.timed import TimedConnection
 from ropewalk.observe.log import get_logger
 from ropewalk.observe.metrics import Metrics, queue_seconds
+from ropewalk.outfit import statsd_reporter, tls_context
 from ropewalk.threads.cores import computing_at_once
 from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.answer_head import OwnFields
 from ropewalk.wsgi.environ import (
-    OF_THE_REQUEST,
     ConnectionEnviron,
     Environ,
     TrustedPeers,
@@ -50,9 +50,8 @@ if TYPE_CHECKING:
     from ropewalk.hooks.requests import RequestHooks
     from ropewalk.logbook import Logbook
     from ropewalk.net.opening import Opening
-    from ropewalk.net.tls import Adapt, TlsContext
+    from ropewalk.net.tls import TlsContext
     from ropewalk.observe.access import AccessLog
-    from ropewalk.observe.statsd import Reporter
 
 log = get_logger()
 
@@ -396,76 +395,23 @@ class Service:
         self._metrics.refused(status_code)
         if self._logbook is None and self._request_ids is None:
             return self._own_fields.of_own_answer({})
-        environ = self._refused_environ(connection)
+        environ = self._known(connection)
         if self._logbook is not None:
             self._logbook.refused(connection, environ, status_code)
         return self._own_fields.of_own_answer(environ)
 
-    def _refused_environ(self, connection: Connection) -> Environ:
+    def _known(self, connection: Connection) -> Environ:
         """What is known of a request that the application does not answer."""
-        exchange, head = connection.exchange, connection.head
-        if exchange is not None:  # in the application's place
-            environ: Environ = exchange.environ
+        if connection.exchange is not None:  # in the application's place
+            environ: Environ = connection.exchange.environ
             return environ
-        context = connection.context
-        base, trusted = (context, None) if isinstance(context, dict) else (context.base, context.trusted)
-        environ = {name: value for name, value in base.items() if name not in OF_THE_REQUEST}
-        if head is not None:
-            environ.update(head.fields)
-            environ["REQUEST_METHOD"], environ["PATH_INFO"] = head.method, head.path
-            environ["QUERY_STRING"], environ["RAW_URI"] = head.query, head.request_target
-            environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version >= HTTP_11 else "HTTP/1.0"
-            if self._request_ids is not None:
-                self._request_ids.assign(environ, is_trusted=trusted is not None)
+        context, head = connection.context, connection.head
+        if isinstance(context, dict):  # the listener's: the connection is not open yet
+            context = ConnectionEnviron(context, None)
+        environ = context.refused(head)
+        if head is not None and self._request_ids is not None:
+            self._request_ids.assign(environ, is_trusted=context.trusted is not None)
         return environ
-
-
-def statsd_reporter(settings: Settings) -> Reporter | None:
-    """What tells the StatsD server that the settings name; None when they name none."""
-    if not settings.statsd_host:
-        return None
-    from ropewalk.observe.statsd import Client, Reporter
-
-    return Reporter(Client(settings.statsd_host, settings.statsd_prefix, settings.dogstatsd_tags), log.counts)
-
-
-def tls_context(settings: Settings, adapt: Adapt | None = None) -> TlsContext | None:
-    """Load the certificates that the settings name; None when they name none. Raises `ConfigError`.
-
-    `adapt` may change each context (`TlsContext`).
-    """
-    if not settings.certfile:
-        _refuse_without_certificate(settings)
-        return None
-    from ropewalk.net.tls import Certificate, TlsContext, TlsTerms  # with it comes OpenSSL, 4 MB of memory
-
-    by_name = {}
-    for entry in settings.sni_certificate:
-        name, _, files = entry.partition("=")
-        by_name[name] = Certificate(*files.split(","))
-    return TlsContext(
-        TlsTerms(
-            certificate=Certificate(settings.certfile, settings.keyfile),
-            by_name=by_name,
-            client_authorities=settings.ca_certs,
-            verify_mode=settings.cert_reqs,
-            min_version=settings.tls_min_version,
-            ciphers=settings.ciphers,
-        ),
-        adapt,
-    )
-
-
-def _refuse_without_certificate(settings: Settings) -> None:
-    """Nobody asks for client certificates, say, and means to be served in the clear."""
-    for flag, value in (
-        ("--keyfile", settings.keyfile),
-        ("--sni-certificate", ", ".join(settings.sni_certificate)),
-        ("--ca-certs", settings.ca_certs),
-        ("--cert-reqs", settings.cert_reqs if settings.cert_reqs != "none" else ""),
-    ):
-        if value:
-            raise ConfigError(flag, value, "needs --certfile, without which no TLS is spoken")
 
 
 def _describe(item: Connection) -> str:

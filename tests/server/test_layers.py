@@ -34,9 +34,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 Every layer but the pure one writes to the one log of the process; what it writes to, the edges decide."""
 
-COMPOSITION = {"__init__", "__main__", "cli", "desks", "logbook", "server", "service"}
-"""Where the parts are put together: in this process, for embedding (`server`, `service` and its `logbook`), or for the
-command."""
+COMPOSITION = {"__init__", "__main__", "cli", "desks", "logbook", "outfit", "server", "service"}
+"""Where the parts are put together: in this process, for embedding (`server`; `service`, `logbook`, `outfit`), or
+for the command."""
 
 MUST_NOT_IMPORT: dict[str, set[str]] = {
     "http": {

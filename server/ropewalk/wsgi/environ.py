@@ -120,6 +120,16 @@ class ConnectionEnviron:
             raise ProtocolError(421, "an https target on a connection without TLS")  # RFC 9110 section 7.4
         return environ
 
+    def refused(self, head: RequestHead | None) -> Environ:
+        """What a log may tell of a request that the application does not get; without a head, of the peer alone."""
+        environ = {name: value for name, value in self.base.items() if name not in OF_THE_REQUEST}
+        if head is not None:
+            environ.update(head.fields)
+            environ["REQUEST_METHOD"], environ["PATH_INFO"] = head.method, head.path
+            environ["QUERY_STRING"], environ["RAW_URI"] = head.query, head.request_target
+            environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version >= HTTP_11 else "HTTP/1.0"
+        return environ
+
     def _prepare(self, fields: Mapping[str, str]) -> Environ:
         prepared = self._prepared = self._make(fields)
         return prepared
