@@ -19,7 +19,7 @@ def result_with(fault: str) -> Result:
         command=(sys.executable, str(Path(__file__).with_name("faulty_server.py")), fault),
         version=lambda: "0",
     )
-    return perform(NOTHING, server, pace=0.2)
+    return perform(NOTHING, server, pace=0.1)
 
 
 @pytest.mark.parametrize(
