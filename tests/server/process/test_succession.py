@@ -171,9 +171,11 @@ def test_a_resting_master_serves_again_when_the_new_one_ends(start_master: Start
     master = start_master(2)
     old = master.workers(2)
     new_master = upgrade(master)
+    new = master.workers(4)[2:]
     master.running.send_signal(signal.SIGWINCH)
     assert all(wait_for_end(worker) for worker in old)
     os.kill(new_master, signal.SIGKILL)
+    assert all(wait_for_end(worker) for worker in new)
     master.running.wait_line("The new master .* was ended by SIGKILL .*; this one serves on")
     master.running.wait_lines("Ready: 2 workers", 3)
     assert int(master.answer("pid")) in master.workers(6)[4:]
