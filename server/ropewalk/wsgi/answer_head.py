@@ -184,17 +184,19 @@ class OwnFields:
     def __init__(self, server: str, *, tells_request_id: bool = False) -> None:
         self._tells_request_id = tells_request_id
         self._server = f"Server: {server}\r\n".encode("latin-1") if server else b""
-        self._cached = (0, b"", b"", b"")
+        self._cached = (0, b"", b"", b"", b"")
 
     def __call__(self) -> bytes:
         """Return both lines."""
         return self._at(int(time.time()))[1]
 
-    def last(self) -> bytes:
-        """Return both lines and the empty line that ends a head."""
+    def last(self, keeps_alive: bool) -> bytes:
+        """Return both lines, `Connection: close` where it is to be said, and the empty line that ends a head."""
         second = int(time.time())
         cached = self._cached
-        return cached[3] if cached[0] == second else self._at(second)[3]
+        if cached[0] != second:
+            cached = self._at(second)
+        return cached[3] if keeps_alive else cached[4]
 
     def of_own_answer(self, environ: Environ) -> str:
         """Return both lines, and the request's id where answers tell it, for an answer that the server itself makes."""
@@ -207,12 +209,12 @@ class OwnFields:
         date_line = self._at(int(time.time()))[2]
         return (b"" if date else date_line) + (b"" if server else self._server)
 
-    def _at(self, second: int) -> tuple[int, bytes, bytes, bytes]:
+    def _at(self, second: int) -> tuple[int, bytes, bytes, bytes, bytes]:
         cached = self._cached
         if cached[0] != second:
             t = time.gmtime(second)
             date = imf_fixdate(t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, t.tm_wday)
             date_line = f"Date: {date}\r\n".encode("ascii")
             both = date_line + self._server
-            cached = self._cached = (second, both, date_line, both + b"\r\n")
+            cached = self._cached = (second, both, date_line, both + b"\r\n", both + b"Connection: close\r\n\r\n")
         return cached

@@ -252,13 +252,12 @@ class Exchange:
         if (
             head is not None
             and head.plain_length == len(content)
-            and connection.keeps_alive
-            and not connection.terms.is_draining
             and request.version >= HTTP_11
             and request.method != "HEAD"
-        ):  # nearly every answer: `_begin` would find nothing to decide
+        ):  # nearly every answer: `_begin` would find nothing else to decide
             self._take_claim()
-            encoded = head.encoded + self._own_fields.last()
+            keeps_alive = connection.keeps_alive = connection.keeps_alive and not connection.terms.is_draining
+            encoded = head.encoded + self._own_fields.last(keeps_alive)
             self.content_from += len(encoded)
         else:
             encoded = self._begin(len(content))
