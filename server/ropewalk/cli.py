@@ -23,6 +23,7 @@ from ropewalk.config.flags import COMMANDS, PROGRAM
 from ropewalk.desks import open_office
 from ropewalk.errors import ConfigError
 from ropewalk.listening import listen
+from ropewalk.net.ledger import open_ledger
 from ropewalk.net.listen import (
     close_listeners,
     leave_to_others,
@@ -176,6 +177,9 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Succession) ->
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
         watchdog, sockets = notifier.watchdog_seconds, {**opened, **desk_listeners}
         program = WorkerProgram(settings, load, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded)
+        ledger = program.ledger = open_ledger()
+        if ledger is not None:
+            at_the_end.callback(ledger.close)
         try:
             Master(program, program.options(), notifier, office, succession).run()
         except SystemExit:

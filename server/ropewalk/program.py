@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from ropewalk.hooks.calls import ConfiguredHooks
+    from ropewalk.net.ledger import Ledger
     from ropewalk.net.tls import TlsContext
     from ropewalk.observe.access import AccessLog
 
@@ -51,6 +52,9 @@ class WorkerProgram:
 
     access_log: AccessLog | None = None
     """Made after the fork, since it has a thread."""
+
+    ledger: Ledger | None = None
+    """The master's, in which the workers see what connections each has."""
 
     def __init__(
         self,
@@ -116,6 +120,7 @@ class WorkerProgram:
             errors=cast("TextIO", ErrorStream(log)),
             tls=self.tls,
             hooks=None if self.hooks is None else self.hooks.of_requests(),
+            ledger=self.ledger,
         )
 
     def reloaded(self) -> tuple[WorkerProgram, ProcessOptions]:
@@ -148,6 +153,7 @@ class WorkerProgram:
         check_paths(program.settings)
         import_what_is_asked_for(settings)
         program.tls = make_tls_context(settings, program.hooks)
+        program.ledger = self.ledger
         return program, program.options()
 
     def reopen_logs(self) -> None:

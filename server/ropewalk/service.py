@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from math import inf
+from select import EPOLLET, EPOLLIN
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
@@ -22,7 +23,7 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.forwarded import TrustedNetworks
 from ropewalk.http.head import HeadLimits
-from ropewalk.net.acceptor import LISTENING, Acceptor
+from ropewalk.net.acceptor import LISTENING, Acceptor, Bell
 from ropewalk.net.connection import Connection, OnSent
 from ropewalk.net.states import State
 from ropewalk.net.terms import Terms
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from ropewalk.hooks.requests import RequestHooks
     from ropewalk.logbook import Logbook
+    from ropewalk.net.ledger import Ledger, Turns
     from ropewalk.net.opening import Opening
     from ropewalk.net.tls import TlsContext
     from ropewalk.observe.access import AccessLog
@@ -58,6 +60,7 @@ log = get_logger()
 DRAIN_LOOK = 0.02  # seconds between looks at what is left while draining
 DRAIN_SILENCE = 0.5  # seconds a connection gets to send its next request, and be told to close, while draining
 WITHOUT_REQUEST = frozenset({State.OPENING, State.IDLE})
+RINGING = EPOLLIN | EPOLLET  # each ring is one event, whatever it was that rang before
 RETRY_AFTER = 1  # seconds an overloaded server asks for; there is room again as soon as one request is done
 
 
@@ -82,6 +85,7 @@ class Service:
         errors: TextIO | None = None,
         tls: TlsContext | None = None,
         hooks: RequestHooks | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         """`tls` is `tls_context(settings)`, where it was made already. Raises `ConfigError` when it cannot be."""
         # First: what may raise comes before what has to be closed.
@@ -116,11 +120,15 @@ class Service:
         self._proxy_protocol = settings.proxy_protocol
         self._proxies = TrustedNetworks(settings.proxy_allow_from)
         self._is_opened_first = self._tls is not None or self._proxy_protocol != "off"
+        self._ledger = ledger
+        self._turns: Turns | None = None
         self._terms = self._make_terms(settings)
         self._paused: set[Acceptor] = set()  # for want of descriptors; changed by single calls of any thread
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
-            acceptor = Acceptor(sock, self._pool.epoll, self._adopt, self._has_connections, self._paused)
+            acceptor = Acceptor(
+                sock, self._pool.epoll, self._adopt, self._has_connections, self._paused, self._pool.call_in
+            )
             self._acceptors[acceptor] = listener_environ(
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
             )
@@ -144,7 +152,7 @@ class Service:
             arm=self._pool.epoll.modify,
             again=self._pool.queue,
             soon=self._pool.soon.append,
-            forget=self._forget,
+            forget=self._forget if self._ledger is None else self._forget_and_tell,
             on_open=self._opened,
             refused=self._refused,
         )
@@ -153,8 +161,14 @@ class Service:
 
     def start(self) -> None:
         """Start the threads and accept; returns at once."""
+        if self._ledger is not None:
+            self._turns = self._ledger.enter(lambda: len(self._pool.items) - self._pool.standing)
+            self._pool.add(self._ledger.bell, Bell(self._acceptors), RINGING)
         for acceptor in self._acceptors:
+            acceptor.turns = self._turns
             self._pool.add(acceptor.fd, acceptor, LISTENING)
+        if self._turns is not None:
+            self._turns.tell()
         self._pool.start()
         if self._statsd is not None:
             self._statsd.start()
@@ -296,8 +310,14 @@ class Service:
             for acceptor in list(self._paused):
                 acceptor.resume()
 
+    def _forget_and_tell(self, connection: Connection, is_cut: bool) -> None:
+        """In the place of `_forget` where other workers want to know."""
+        self._forget(connection, is_cut)
+        if self._turns is not None:
+            self._turns.tell()
+
     def _has_connections(self) -> bool:
-        return len(self._pool.items) > len(self._acceptors)
+        return len(self._pool.items) > self._pool.standing
 
     def _run(self, item: Item) -> bool:
         connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole

@@ -1,7 +1,9 @@
 """A listening socket in the epoll: it accepts connections and hands them to whoever serves them.
 
-The socket is shared with the other workers, so it is watched level-triggered and exclusively: one worker is woken for
-one connection. One thread at a time polls, so one at a time accepts; the rest may come from others.
+The socket is shared with the other workers, so it is watched exclusively: one worker is woken for one connection. If
+another has fewer (`ropewalk.net.ledger`), it leaves the connection to the others and rings for them; after a moment it
+looks again, and no longer cares for those who did not come. So that it may leave it, the socket is watched
+edge-triggered: each connection that comes is told once, and who is told has to accept all that waits, or to look again.
 
 Without a descriptor left, accepting would fail at once for ever. So it pauses, and who waits stays in the backlog,
 where the other workers find them: until a connection of this worker ends, which makes room, or for a second.
@@ -15,17 +17,19 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 from time import monotonic
 from typing import Any
 
+from ropewalk.net.ledger import PATIENCE, Turns
 from ropewalk.observe.log import get_logger
 
 log = get_logger()
 
-LISTENING = select.EPOLLIN | select.EPOLLEXCLUSIVE
+LISTENING = select.EPOLLIN | select.EPOLLEXCLUSIVE | select.EPOLLET
 ACCEPT_BATCH = 64  # connections taken at an event, before those that are there already get their turn
+RING_APART = 0.001  # seconds between two calls for other workers
 PAUSE = 1.0  # seconds without accepting when there is no descriptor left, and none is seen to become free
 LONE_PAUSE = 0.1  # the same when this worker has no connection that could end: it is not where the descriptors went
 
@@ -42,8 +46,11 @@ class Acceptor:
         adopt: Callable[[socket.socket, Any, Acceptor], None],
         has_connections: Callable[[], bool],
         paused: set[Acceptor],
+        call_in: Callable[[float, Callable[[], None]], None],
     ) -> None:
         """`adopt(sock, peer, acceptor)` takes each new connection, non-blocking.
+
+        `call_in(seconds, what)` has `what` called by the thread that polls.
 
         While this pauses it stands in `paused`, and `resume` is to be called behind each connection that ends.
         """
@@ -53,6 +60,12 @@ class Acceptor:
         self._adopt = adopt
         self._has_connections = has_connections
         self._paused = paused
+        self._call_in = call_in
+        self.turns: Turns | None = None  # set before it is watched, where there may be other workers
+        self._waiting = select.poll()
+        self._waiting.register(self.fd, select.POLLIN)
+        self._left_at = -inf  # monotonic: when connections were left to others last; under _lock, as the next
+        self._look_at = inf  # monotonic: when to look again, where a call has been asked for
         self._resume_at = inf  # written by who polls
         self._tell_at = 0.0  # likewise
         self._lock = threading.RLock()
@@ -64,20 +77,69 @@ class Acceptor:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def receive(self) -> bool:
-        """Accept what waits."""
+        """Accept what waits, or leave it to others."""
         with self._lock:
-            try:
-                for _ in range(ACCEPT_BATCH if self._is_open else 0):
-                    self._accept()
-            except BlockingIOError:
-                pass
-            except OSError as error:
-                self._failed(error)
+            if self._is_open:
+                self._accept_mine()
         return False
+
+    def _accept_mine(self) -> None:
+        turns = self.turns
+        if turns is not None:
+            turns.beat()
+        try:
+            for _ in range(ACCEPT_BATCH):
+                if turns is not None and not turns.is_mine():
+                    self._leave_to_others(turns)
+                    return
+                self._accept()
+                if turns is not None:
+                    turns.took()
+            self._look_in(0.0)  # those that are there already get their turn
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            self._failed(error)
+
+    def _leave_to_others(self, turns: Turns) -> None:
+        if not self._waiting.poll(0):
+            return  # nothing is there, or others were quicker
+        now = monotonic()
+        if now - self._left_at > RING_APART and self not in self._paused:
+            self._left_at = now
+            with contextlib.suppress(OSError):
+                # To the end of the kernel's queue, or the next connection comes here first again. This one is told
+                # again at once, hence `RING_APART`; who was rung for takes all that is its, also what comes meanwhile.
+                self._epoll.unregister(self.fd)
+                self._epoll.register(self.fd, LISTENING)
+            turns.ring()
+        self._look_in(PATIENCE)
+
+    def _look_in(self, seconds: float) -> None:
+        is_asked = self._look_at < inf
+        self._look_at = monotonic() + seconds
+        if not is_asked:
+            self._call_in(seconds, self._look_again)
+
+    def _look_again(self) -> None:
+        """Take what nobody took meanwhile, unless there is somebody else yet to hope for."""
+        with self._lock:
+            rest = self._look_at - monotonic()
+            if not self._is_open:
+                return
+            if rest > 0:  # it was put off
+                self._call_in(rest, self._look_again)
+                return
+            self._look_at = inf
+            if self.turns is not None:
+                self.turns.give_up_hope()
+            self._accept_mine()
 
     def drain(self) -> None:
         """Accept all that waits in the backlog, then let go of the socket: with its last holder it refuses."""
         with self._lock:
+            if self._is_open:
+                self._watch_no_more()  # first: of a connection behind that the kernel tells another worker
             with contextlib.suppress(OSError):
                 while self._is_open:
                     self._accept()
@@ -91,6 +153,8 @@ class Acceptor:
     def _let_go(self) -> None:
         if self._is_open:
             self._is_open = False
+            if self.turns is not None:
+                self.turns.leave()
             self._paused.discard(self)
             self._watch_no_more()
             self.sock.close()
@@ -100,9 +164,15 @@ class Acceptor:
         raise RuntimeError("an acceptor has nothing to send")
 
     def check_deadline(self, now: float) -> None:
-        """Called by the thread that polls: a pause is over at the latest after a while."""
-        if self in self._paused and self._resume_at <= now:
-            self.resume()
+        """Called by the thread that polls: a pause is over at the latest after a while.
+
+        And a connection is looked for of which the kernel told a worker that is dead or stuck.
+        """
+        if self in self._paused:
+            if self._resume_at <= now:
+                self.resume()
+        elif self._is_open and self._waiting.poll(0):
+            self.receive()
 
     def resume(self) -> None:
         """A descriptor may have become free: end a pause, if there is one. From any thread."""
@@ -125,6 +195,7 @@ class Acceptor:
             self._tell_at = now + PAUSE
             log.error("cannot accept: %s", error.strerror)
         if error.errno not in _NO_DESCRIPTOR:
+            self._look_in(PAUSE)
             return
         self._watch_no_more()
         self._resume_at = now + PAUSE
@@ -138,3 +209,26 @@ class Acceptor:
     def _watch_no_more(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             self._epoll.unregister(self.fd)
+
+
+class Bell:
+    """In the epoll of each worker that takes turns: another has left a connection alone, and this one may take it."""
+
+    def __init__(self, acceptors: Iterable[Acceptor]) -> None:
+        self._acceptors = tuple(acceptors)
+
+    def receive(self) -> bool:
+        """Look at every listening socket."""
+        for acceptor in self._acceptors:
+            acceptor.receive()
+        return False
+
+    def send(self) -> None:
+        """It never has an answer."""
+        raise RuntimeError("a bell has nothing to send")
+
+    def check_deadline(self, now: float) -> None:
+        """It has none."""
+
+    def close(self) -> None:
+        """It is the ledger's to close."""

@@ -97,9 +97,11 @@ class Pool:
         self._poller = threading.Lock()
         self._parking = threading.Lock()
         self._parked: list[PoolThread] = []
-        self._living = threads + 1  # threads that have not left; under `_parking`
+        self._living = threads + 1  # threads that have not left, and `stop`; under `_parking`
         self._is_stopping = False
         self._next_sweep = 0.0
+        self._calls: deque[tuple[float, Callable[[], None]]] = deque()  # monotonic: when, and what
+        self.standing = 0  # items that are always there, and have no deadlines of their own
         self._unpolled = 0
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self._wake_fd, select.EPOLLIN | select.EPOLLET)
@@ -134,30 +136,37 @@ class Pool:
         """
         if self.epoll.closed:
             return
-        self._is_stopping = True
+        started = [worker for worker in self.workers if worker.thread.ident is not None]
+        with self._parking:
+            self._living = self._living + 1 if started else 1  # this call too needs the descriptors until it returns
+            parked, self._parked = self._parked, []
+            self._is_stopping = True
         self.nudge()
         self._controller_call.release()
-        with self._parking:
-            parked, self._parked = self._parked, []
         for worker in parked:
             worker.gate.release()
-        started = [worker for worker in self.workers if worker.thread.ident is not None]
         for worker in started:
             while worker.item is None and worker.thread.is_alive():
                 worker.thread.join(timeout=STOP_LOOK)
-        if not started:
-            self._close_descriptors()
-        elif self._control_thread.ident is not None:
+        if self._control_thread.ident is not None:
             self._control_thread.join()
+        self._let_go()
 
     def add(self, fd: int, item: Item, events: int) -> None:
-        """Let the epoll watch `fd` for `item`."""
+        """Let the epoll watch `fd` for `item`, which stays for as long as the pool does."""
+        self.standing += 1
         self.items[fd] = item
         self.epoll.register(fd, events)
 
     def nudge(self) -> None:
         """Have the thread that polls look at the queues, after `queue` from outside the pool."""
         os.eventfd_write(self._wake_fd, 1)
+
+    def call_in(self, seconds: float, call: Callable[[], None]) -> None:
+        """Have the thread that polls call `call` after so long, to the millisecond."""
+        self._calls.append((time.monotonic() + seconds, call))
+        if self._poller.locked():
+            self.nudge()
 
     def queue(self, item: Item) -> None:
         """Queue an item that needs no event to go on."""
@@ -220,16 +229,17 @@ class Pool:
         with suppress(IndexError):
             while True:
                 self._answered.popleft().close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Whoever is the last to need the descriptors closes them."""
         with self._parking:
             self._living -= 1
             is_last = not self._living
         if is_last:
-            self._close_descriptors()
-
-    def _close_descriptors(self) -> None:
-        self._gauges.close()
-        self.epoll.close()
-        os.close(self._wake_fd)
+            self._gauges.close()
+            self.epoll.close()
+            os.close(self._wake_fd)
 
     # A fault of ours in any of these costs the one item, not the thread and all that it would have served.
 
@@ -303,7 +313,9 @@ class Pool:
         if self._is_stopping:
             return  # the nudge of `stop` may have gone to who polled before
         self._unpolled = 0
-        timeout = SWEEP_INTERVAL if len(self.items) > 1 else -1.0
+        timeout = SWEEP_INTERVAL if len(self.items) > self.standing else -1.0
+        if self._calls:
+            timeout = self._make_calls()
         if self._is_left():
             timeout = 0.0  # it is to be done first; but what waits here should stand in the queue behind it
         events = self.epoll.poll(timeout, MAX_EVENTS)
@@ -317,6 +329,18 @@ class Pool:
             self._next_sweep = now + SWEEP_INTERVAL
             for item in list(items.values()):
                 item.check_deadline(now)
+
+    def _make_calls(self) -> float:
+        """Call what is due; return the seconds until the next is, or the usual ones."""
+        now, seconds = time.monotonic(), SWEEP_INTERVAL
+        for entry in list(self._calls):
+            when, call = entry
+            if when > now:
+                seconds = min(seconds, when - now)
+            else:
+                self._calls.remove(entry)
+                call()
+        return seconds
 
     # Who is active
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import select
 import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from ropewalk.net.acceptor import LISTENING, PAUSE, Acceptor
+from ropewalk.net.acceptor import ACCEPT_BATCH, LISTENING, PAUSE, Acceptor, Bell
+from ropewalk.net.ledger import PATIENCE, Ledger, Turns
 
 
 class Hall:
@@ -20,6 +23,7 @@ class Hall:
         self.adopted: list[socket.socket] = []
         self.clients: list[socket.socket] = []
         self.has_connections = True
+        self.calls: list[tuple[float, Callable[[], None]]] = []
         self.paused: set[Acceptor] = set()
         self.acceptor = Acceptor(
             self.listener,
@@ -27,11 +31,22 @@ class Hall:
             lambda sock, peer, acceptor: self.adopted.append(sock),
             lambda: self.has_connections,
             self.paused,
+            lambda seconds, call: self.calls.append((seconds, call)),
         )
         self.epoll.register(self.listener.fileno(), LISTENING)
 
     def connect(self, count: int) -> None:
         self.clients += [socket.create_connection(self.listener.getsockname(), timeout=20) for _ in range(count)]
+
+    def wait_and_call(self, seconds: float, call: Callable[[], None]) -> None:
+        """As the pool does; a call that finds itself put off asks again."""
+        threading.Event().wait(seconds)
+        count = len(self.calls)
+        call()
+        while len(self.calls) > count:
+            count = len(self.calls)
+            threading.Event().wait(self.calls[-1][0])
+            self.calls[-1][1]()
 
     def close(self) -> None:
         for sock in (*self.adopted, *self.clients, self.listener):
@@ -78,6 +93,7 @@ def test_an_event_from_before_the_drain_accepts_nothing(hall: Hall) -> None:
         hall.acceptor.drain()
         hall.clients.append(socket.create_connection(others.getsockname(), timeout=20))
         hall.acceptor.receive()  # by the thread that had polled; nobody would serve what it took
+        Bell([hall.acceptor]).receive()
         hall.acceptor.check_deadline(time.monotonic())
         assert len(hall.adopted) == 1
         hall.adopted.append(others.accept()[0])
@@ -159,3 +175,88 @@ def test_one_that_is_closed_does_not_resume(hall: Hall) -> None:
     hall.acceptor.resume()
     hall.acceptor.check_deadline(time.monotonic() + PAUSE)
     assert hall.epoll.poll(0) == []
+
+
+def test_a_long_backlog_is_taken_in_parts(hall: Hall) -> None:
+    hall.connect(ACCEPT_BATCH + 3)
+    hall.acceptor.receive()
+    assert len(hall.adopted) == ACCEPT_BATCH
+    [(seconds, call)] = hall.calls
+    hall.wait_and_call(seconds, call)
+    assert len(hall.adopted) == ACCEPT_BATCH + 3
+
+
+def test_a_connection_that_the_kernel_told_somebody_else_of_is_found(hall: Hall) -> None:
+    hall.connect(1)
+    hall.acceptor.check_deadline(0.0)
+    assert len(hall.adopted) == 1
+
+
+class Two:
+    """Two workers of one ledger, in this process: the acceptor is the first, and the second is what a test says."""
+
+    def __init__(self, hall: Hall) -> None:
+        self.ledger = Ledger()
+        self.ledger.words[0] = 2
+        self.has = 0
+        hall.acceptor.turns = Turns(self.ledger, 4, lambda: len(hall.adopted))
+        self.other = Turns(self.ledger, 8, lambda: self.has)
+
+    @property
+    def has_rung(self) -> bool:
+        try:
+            return bool(os.eventfd_read(self.ledger.bell))
+        except BlockingIOError:
+            return False
+
+
+@pytest.fixture
+def two(hall: Hall) -> Iterator[Two]:
+    two = Two(hall)
+    yield two
+    two.ledger.close()
+
+
+def test_no_more_is_taken_than_another_worker_has(hall: Hall, two: Two) -> None:
+    hall.connect(3)
+    hall.acceptor.receive()
+    assert len(hall.adopted) == 1
+    assert two.has_rung
+    two.has = 1
+    two.other.took()
+    Bell([hall.acceptor]).receive()
+    assert len(hall.adopted) == 2
+
+
+def test_a_connection_is_not_left_for_long_to_who_does_not_come(hall: Hall, two: Two) -> None:
+    hall.connect(4)
+    hall.acceptor.receive()
+    [(seconds, call)] = hall.calls
+    assert seconds == PATIENCE
+    hall.wait_and_call(seconds, call)
+    assert len(hall.adopted) == 4  # the other is not hoped for again
+
+
+def test_who_looks_again_is_hoped_for_again(hall: Hall, two: Two) -> None:
+    hall.connect(2)
+    hall.acceptor.receive()
+    hall.wait_and_call(*hall.calls.pop())
+    two.other.beat()
+    hall.connect(1)
+    hall.acceptor.receive()
+    assert len(hall.adopted) == 2
+
+
+def test_who_has_left_is_not_hoped_for(hall: Hall, two: Two) -> None:
+    two.other.leave()
+    hall.connect(3)
+    hall.acceptor.receive()
+    assert len(hall.adopted) == 3
+
+
+def test_nothing_is_rung_for_when_nothing_waits(hall: Hall, two: Two) -> None:
+    hall.connect(1)
+    hall.acceptor.receive()
+    hall.acceptor.receive()
+    assert not two.has_rung
+    assert hall.calls == []
