@@ -2,15 +2,18 @@
 
 Under the GIL, threads that all hold work starve each other of the interpreter; an application that waits wants as many
 as it has requests. Nobody can set that number well, so it is found: *rescue* answers at once when everything is
-stuck, *tune* follows the share of time in which the process works.
+stuck, *tune* follows the share of time in which the process works. A look takes the interpreter away from whoever
+computes; so they are rare while all that happens is computing, in requests so long that no answer waits for another's.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple, Protocol
 
 RESCUE_INTERVAL = 0.002  # seconds between looks while requests run: a finished answer waits no longer behind a slow one
-PATIENT_LOOKS = 5  # looks for which a thread that computes may be the only one: fairness then outweighs speed
+PATIENCE = 0.010  # seconds for which a thread that computes may be the only one: fairness then outweighs speed
+LONG_RUN = 0.001  # seconds: answers made behind this much of running are sent before more is run
 TUNE_INTERVAL = 0.020  # seconds: ten looks, and still well under what a person notices
 BLOCKING_BELOW = 0.80  # share of work over wall time under which the application is taken to wait
 COMPUTING_ABOVE = 0.92  # share over which the interpreter is taken to be full
@@ -18,6 +21,9 @@ COMPUTING_ABOVE = 0.92  # share over which the interpreter is taken to be full
 
 class Measures(Protocol):
     """What the controller asks for only when it has to: each costs system calls."""
+
+    def cpu_seconds(self) -> float:
+        """Seconds in which threads ran, since some moment: cheaper to ask, but less than below on a busy machine."""
 
     def work_seconds(self) -> float:
         """Seconds in which threads ran or waited for a processor, since some moment."""
@@ -35,6 +41,12 @@ class Look(NamedTuple):
     has_work: bool  # something is running or queued
 
 
+class _Tuned(NamedTuple):
+    wall: float
+    cpu: float
+    finished: int
+
+
 class Controller:
     """Decides the limit of active threads. Used by one thread; `limit` may be read by all."""
 
@@ -44,31 +56,54 @@ class Controller:
         self.finished = 0  # at the last look
         self._ceiling = ceiling
         self._measures = measures
-        self._stuck_looks = 0
-        self._tuned: tuple[float, float] | None = None  # wall and work seconds when it was tuned last
+        self._looked = inf  # wall seconds of the last look; inf when it is forgotten
+        self._stuck_since = inf  # wall seconds of the last look at which something was finished
+        self._tuned: _Tuned | None = None  # when it was tuned last
+        self._worked: tuple[float, float] | None = None  # wall and work seconds then, where they were asked for
+        self._is_computing = False  # all the time since then, in long requests
+
+    @property
+    def interval(self) -> float:
+        """Seconds until the next look."""
+        return PATIENCE if self._is_computing else RESCUE_INTERVAL
 
     def look(self, look: Look) -> int:
-        """Take a look, every `RESCUE_INTERVAL` while there is work; return the limit from here on."""
+        """Take a look, behind each `interval` while there is work; return the limit from here on."""
         is_stuck = look.has_work and not look.is_polled and look.finished == self.finished
         self.finished = look.finished
-        self._stuck_looks = self._stuck_looks + 1 if is_stuck else 0
-        if is_stuck and (self._stuck_looks >= PATIENT_LOOKS or not self._measures.is_working()):
-            self._stuck_looks = 0
+        if not is_stuck:
+            self._stuck_since = look.wall
+        elif look.wall - min(self._stuck_since, self._looked) >= PATIENCE or not self._measures.is_working():
+            self._stuck_since = look.wall
+            self._is_computing = False
             self.limit = min(self.limit + 1, self._ceiling)
+        self._looked = look.wall
         if self._tuned is None:
-            self._tuned = look.wall, self._measures.work_seconds()
-        elif look.wall - self._tuned[0] >= TUNE_INTERVAL:
-            now = look.wall, self._measures.work_seconds()
-            self._tune((now[1] - self._tuned[1]) / (now[0] - self._tuned[0]), look)
-            self._tuned = now
+            self._tuned = _Tuned(look.wall, self._measures.cpu_seconds(), look.finished)
+        elif look.wall - self._tuned.wall >= TUNE_INTERVAL:
+            self._tune(self._tuned, look)
         return self.limit
 
     def rest(self) -> None:
         """There is no work: forget the last look, so that idle time is not taken for waiting."""
-        self._tuned = None
-        self._stuck_looks = 0
+        self._looked = self._stuck_since = inf
+        self._tuned = self._worked = None
+        self._is_computing = False
 
-    def _tune(self, share: float, now: Look) -> None:
+    def _tune(self, last: _Tuned, now: Look) -> None:
+        cpu = self._measures.cpu_seconds()
+        self._tuned = _Tuned(now.wall, cpu, now.finished)
+        passed = now.wall - last.wall
+        if cpu - last.cpu > COMPUTING_ABOVE * self.floor * passed:
+            self._worked = None
+            self.limit = max(self.limit - 1, self.floor)
+            self._is_computing = self.limit == self.floor and (now.finished - last.finished) * LONG_RUN < passed
+            return
+        self._is_computing = False
+        worked, self._worked = self._worked, (now.wall, self._measures.work_seconds())
+        if worked is None:
+            return
+        share = (self._worked[1] - worked[1]) / (now.wall - worked[0])
         if share > COMPUTING_ABOVE * self.floor:
             self.limit = max(self.limit - 1, self.floor)
         elif share < BLOCKING_BELOW * self.floor and not now.is_polled and now.has_work:

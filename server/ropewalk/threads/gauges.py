@@ -57,6 +57,10 @@ class Gauges:
         except OSError:
             self._is_told = False
 
+    def cpu_seconds(self) -> float:
+        """Seconds in which threads of the process ran."""
+        return time.process_time()
+
     def work_seconds(self) -> float:
         """Seconds of work since the start: of all threads, those in which they ran or would have run."""
         if self._is_told:

@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ropewalk.observe.log import get_logger
-from ropewalk.threads.controller import RESCUE_INTERVAL, Controller, Look
+from ropewalk.threads.controller import LONG_RUN, RESCUE_INTERVAL, Controller, Look
 from ropewalk.threads.cores import computing_at_once
 from ropewalk.threads.gauges import Gauges
 
@@ -110,7 +110,8 @@ class Pool:
         floor = min(at_once(), threads)
         self.controller = Controller(floor, threads + 1, self._gauges)
         self._controller_rests = False
-        self._controller_call = threading.Semaphore(0)
+        self._controller_call = threading.Lock()  # held; released to let the controller go on
+        self._controller_call.acquire()
         self.workers = [PoolThread() for _ in range(threads + 1)]
         for number, worker in enumerate(self.workers):
             worker.gate.acquire()
@@ -142,7 +143,7 @@ class Pool:
             parked, self._parked = self._parked, []
             self._is_stopping = True
         self.nudge()
-        self._controller_call.release()
+        self._call_controller()
         for worker in parked:
             worker.gate.release()
         for worker in started:
@@ -202,7 +203,7 @@ class Pool:
         ready, whole, answered, slots = self._ready, self._whole, self._answered, self._slots
         controller = self.controller
         while not self._is_stopping:
-            if answered and (len(answered) >= BATCH or not whole or not slots or controller.limit > controller.floor):
+            if answered:
                 self._send_answered()
             elif whole and slots:
                 self._run_batch(me)
@@ -263,12 +264,14 @@ class Pool:
         except IndexError:
             return
         if self._controller_rests:  # behind the `pop`: the controller looks the other way round
-            self._controller_rests = False
-            self._controller_call.release()
+            self._call_controller()
+        now = began = time.monotonic()
         try:
             for _ in range(BATCH if controller.limit <= controller.floor else 1):
+                if now - began > LONG_RUN and answered:
+                    break
                 item = whole.popleft()
-                me.since = time.monotonic()
+                me.since = now
                 me.item = item
                 try:
                     if run(item):
@@ -276,6 +279,7 @@ class Pool:
                 except Exception:  # noqa: BLE001
                     self._fault(item)
                 me.finished += 1
+                now = time.monotonic()
         except IndexError:
             pass  # there are no more, or another thread took them
         finally:
@@ -384,7 +388,7 @@ class Pool:
     def _control(self) -> None:
         controller = self.controller
         while not self._is_stopping:
-            time.sleep(RESCUE_INTERVAL)
+            time.sleep(RESCUE_INTERVAL if self.soon else controller.interval)
             if self.soon:
                 self._call_soon()
             is_polled = self._poller.locked()
@@ -415,6 +419,11 @@ class Pool:
 
     def _has_work(self) -> bool:
         return bool(self._ready or self._whole or self._answered or len(self._slots) < len(self.workers) - 1)
+
+    def _call_controller(self) -> None:
+        self._controller_rests = False
+        with suppress(RuntimeError):  # another thread was quicker
+            self._controller_call.release()
 
     def _rest(self) -> None:
         """Sleep until a thread runs something."""

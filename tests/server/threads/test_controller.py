@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ropewalk.threads.controller import PATIENT_LOOKS, RESCUE_INTERVAL, TUNE_INTERVAL, Controller, Look
+from ropewalk.threads.controller import PATIENCE, RESCUE_INTERVAL, TUNE_INTERVAL, Controller, Look
 
 
 class Clock:
@@ -10,23 +10,37 @@ class Clock:
 
     def __init__(self, floor: int = 1) -> None:
         self.controller = Controller(floor, 17, self)
-        self.wall = self.work = 0.0
+        self.wall = self.work = self.cpu = 0.0
         self.finished = 0
         self.share = 0.0
+        self.asked = 0
+
+    def cpu_seconds(self) -> float:
+        return self.cpu
 
     def work_seconds(self) -> float:
+        self.asked += 1
         return self.work
 
     def is_working(self) -> bool:
         return self.share >= 0.5
 
-    def looks(self, seconds: float, *, share: float, finishes: int = 1, is_polled: bool = False) -> int:
-        """Let `seconds` pass with this share of work and so many requests finished a look; the limit then."""
+    def looks(
+        self, seconds: float, *, share: float, finishes: float = 4, is_polled: bool = False, taken: float = 0.0
+    ) -> int:
+        """Let `seconds` pass with this share of work and so many requests finished in 2 ms; the limit then.
+
+        `taken` is the share of the work that other processes keep from running.
+        """
         self.share = share
-        for _ in range(round(seconds / RESCUE_INTERVAL)):
-            self.wall += RESCUE_INTERVAL
-            self.work += RESCUE_INTERVAL * share
-            self.finished += finishes
+        end, finished = self.wall + seconds, float(self.finished)
+        while self.wall < end - 1e-9:
+            interval = self.controller.interval
+            self.wall += interval
+            self.work += interval * share
+            self.cpu += interval * share * (1 - taken)
+            finished += finishes * interval / RESCUE_INTERVAL
+            self.finished = int(finished + 1e-6)
             self.controller.look(Look(self.wall, self.finished, is_polled, has_work=True))
         return self.controller.limit
 
@@ -51,8 +65,38 @@ def test_nothing_finished_and_nobody_polls_calls_one_more_at_each_look(clock: Cl
 
 def test_a_thread_that_computes_is_given_patience_before_another_is_called(clock: Clock) -> None:
     clock.looks(RESCUE_INTERVAL, share=1.0)
-    assert clock.looks((PATIENT_LOOKS - 1) * RESCUE_INTERVAL, share=1.0, finishes=0) == 1
+    assert clock.looks(PATIENCE - RESCUE_INTERVAL, share=1.0, finishes=0) == 1
     assert clock.looks(RESCUE_INTERVAL, share=1.0, finishes=0) == 2
+
+
+def test_looks_are_rare_while_all_is_computing_in_long_requests(clock: Clock) -> None:
+    clock.looks(0.1, share=0.99, finishes=1)
+    assert clock.controller.interval == PATIENCE
+    clock.looks(0.1, share=0.99, finishes=4)  # in short ones: an answer may wait for the next
+    assert clock.controller.interval == RESCUE_INTERVAL
+    clock.looks(0.1, share=0.99, finishes=1)
+    clock.looks(0.1, share=0.5, finishes=1)
+    assert clock.controller.interval == RESCUE_INTERVAL
+    clock.looks(0.5, share=0.99, finishes=1)
+    clock.controller.rest()
+    assert clock.controller.interval == RESCUE_INTERVAL
+
+
+def test_long_requests_that_begin_to_wait_are_found_at_the_next_look(clock: Clock) -> None:
+    clock.looks(0.1, share=0.99, finishes=1)
+    assert clock.looks(PATIENCE, share=0.0, finishes=0) == 2
+    assert clock.looks(3 * RESCUE_INTERVAL, share=0.0, finishes=0) == 5
+
+
+def test_threads_are_not_looked_at_while_the_processor_is_full(clock: Clock) -> None:
+    clock.looks(1.0, share=0.99)
+    assert not clock.asked
+
+
+def test_a_processor_that_others_take_is_not_taken_for_waiting(clock: Clock) -> None:
+    assert clock.looks(1.0, share=0.99, taken=0.6) == 1
+    assert clock.looks(1.0, share=0.1, taken=0.6) == 17
+    assert clock.looks(1.0, share=0.99, taken=0.6) == 1
 
 
 def test_somebody_who_polls_is_enough(clock: Clock) -> None:
