@@ -48,6 +48,7 @@ from ropewalk.program import (
     prepare,
     warn,
 )
+from ropewalk.standard_streams import complain, fill_standard_streams, say
 from ropewalk.wsgi.loader import load_application
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ USAGE_STATUS = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 2 for a bad setting, 3 when no worker could boot."""
+    fill_standard_streams()
     succession = Succession(None, Predecessor.take(os.environ))
     try:
         given = sys.argv[1:] if arguments is None else arguments
@@ -70,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         load = _loader(given, succession.command)
         loaded = load()
         if loaded.settings.print_config:
-            sys.stdout.writelines(f"{line}\n" for line in loaded.lines())
+            _say("".join(f"{line}\n" for line in loaded.lines()))
             return 0
         enter(loaded.settings)
         if loaded.settings.check_config:
@@ -83,6 +85,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         succession.tell_failure(str(error))
         return _complain(str(error), BootError.status, is_logged=True)
     return 0
+
+
+def _say(text: str) -> None:
+    try:
+        say(text)
+    except OSError as error:
+        raise ConfigError("standard output", None, f"cannot be written: {error.strerror}") from None
 
 
 def _command() -> Command:
@@ -131,7 +140,7 @@ def check(loaded: Loaded) -> int:
         if error.__cause__ is not None:
             sys.stderr.writelines(traceback.format_exception(error.__cause__))
         raise
-    sys.stdout.write("configuration ok\n")
+    _say("configuration ok\n")
     return 0
 
 
@@ -213,5 +222,5 @@ def _complain(line: str, status: int, *, is_logged: bool = False) -> int:
     if is_json_alone or (is_logged and not log.is_standard_error):
         log.critical("%s", line)
     if not is_json_alone:
-        sys.stderr.write(f"{PROGRAM}: {line}\n")
+        complain(f"{PROGRAM}: {line}")
     return status

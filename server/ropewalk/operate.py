@@ -25,6 +25,7 @@ from ropewalk.errors import ConfigError
 from ropewalk.observe.summary import Interval, summary
 from ropewalk.process.control import abstract_names
 from ropewalk.process.desk import is_own_user
+from ropewalk.standard_streams import complain, say
 
 PATIENCE = 10.0
 """Seconds for an answer: the master gives its workers one."""
@@ -52,7 +53,7 @@ def operate(name: str, arguments: Sequence[str]) -> int:
         return _RUN[name](options)
     except (OperateError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        sys.stderr.write(f"{PROGRAM} {name}: {reason}\n")
+        complain(f"{PROGRAM} {name}: {reason}")
         return 1
     except KeyboardInterrupt:
         return 0
@@ -147,7 +148,7 @@ def _find(pid: int) -> socket.socket:
 def _status(options: argparse.Namespace) -> int:
     with _control(options) as control:
         status = control.ask("status")
-    _write(json.dumps(status) + "\n" if options.json else summary(status))
+    say(json.dumps(status) + "\n" if options.json else summary(status))
     return 0
 
 
@@ -160,10 +161,10 @@ def _top(options: argparse.Namespace) -> int:
                 time.sleep(max(0.1, options.interval))
             status, now = control.ask("status"), time.monotonic()
             if options.json:
-                _write(json.dumps(status) + "\n")
+                say(json.dumps(status) + "\n")
             else:
                 text = summary(status, None if before is None else Interval(now - before[0], before[1], status))
-                _write(CLEAR + text if sys.stdout.isatty() else text + "\n")
+                say(CLEAR + text if sys.stdout.isatty() else text + "\n")
             before = now, status
             turn += 1
     return 0
@@ -173,10 +174,10 @@ def _stacks(options: argparse.Namespace) -> int:
     with _control(options) as control:
         answer = control.ask("stacks")
     if options.json:
-        _write(json.dumps(answer) + "\n")
+        say(json.dumps(answer) + "\n")
         return 0
     for worker in answer["workers"]:
-        _write(f"Worker {worker['pid']}\n{worker['stacks'] or 'does not answer' + chr(10)}\n")
+        say(f"Worker {worker['pid']}\n{worker['stacks'] or 'does not answer' + chr(10)}\n")
     return 0
 
 
@@ -195,7 +196,7 @@ def _upgrade(options: argparse.Namespace) -> int:
             control.ask("stop")
     old, new = status["pid"], upgrade["successor"]
     rest = "serves too" if options.keep else "ends"
-    _write(json.dumps({"old": old, "new": new}) + "\n" if options.json else f"process {new} serves, {old} {rest}\n")
+    say(json.dumps({"old": old, "new": new}) + "\n" if options.json else f"process {new} serves, {old} {rest}\n")
     return 0
 
 
@@ -203,7 +204,7 @@ def _simple(command: str, done: str, *names: str) -> Callable[[argparse.Namespac
     def run(options: argparse.Namespace) -> int:
         with _control(options) as control:
             control.ask(command, **{name: getattr(options, name) for name in names})
-        _write('{"ok": true}\n' if options.json else f"{done}\n")
+        say('{"ok": true}\n' if options.json else f"{done}\n")
         return 0
 
     return run
@@ -217,7 +218,7 @@ def _healthcheck(options: argparse.Namespace) -> int:
         with Control(target or options.control_socket, options.process) as control:
             status = control.ask("status")
         is_healthy, detail = bool(status["ready"]), "ready" if status["ready"] else f"not ready: {status['state']}"
-    _write(json.dumps({"healthy": is_healthy, "detail": detail}) + "\n" if options.json else f"{detail}\n")
+    say(json.dumps({"healthy": is_healthy, "detail": detail}) + "\n" if options.json else f"{detail}\n")
     return 0 if is_healthy else 1
 
 
@@ -255,12 +256,3 @@ _RUN: dict[str, Callable[[argparse.Namespace], int]] = {
     "scale": _simple("scale", "scaling", "workers"),
     "healthcheck": _healthcheck,
 }
-
-
-def _write(text: str) -> None:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        raise SystemExit(0) from None

@@ -19,6 +19,7 @@ ROOT = Path(ropewalk.__file__).parent
 
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
+    "standard_streams": set(),
     "http": {"errors"},
     "net": {"errors", "http", "observe.log"},
     "wsgi": {"errors", "http", "net", "observe.log", "__init__"},  # SERVER_SOFTWARE names the version
@@ -26,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "process": {"errors", "observe.log"},
     "observe": {"errors", "http"},  # the admin listener reads requests
     "hooks": {"errors", "config", "http", "net", "observe.log", "process", "wsgi"},
-    "operate": {"errors", "config", "observe", "process", "__init__"},
+    "operate": {"errors", "config", "observe", "process", "standard_streams", "__init__"},
     # Settings are checked by the parts that they are for; --version names the version.
     "config": {"errors", "net", "observe", "__init__"},
 }

@@ -211,3 +211,35 @@ def test_warnings_of_a_gunicorn_file_are_said(project: Path) -> None:
     done = run(project, "--check-config", "-c", "gunicorn.conf.py", "shop")
     assert done.returncode == 0
     assert "[WARNING] gunicorn.conf.py: worker_class has no effect here: leave it out" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--print-config", "--check-config"])
+def test_standard_output_that_is_full_is_told_in_one_line(project: Path, option: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ropewalk", option, "shop"],
+            cwd=project,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "ropewalk: standard output: cannot be written: No space left on device\n"
+
+
+def test_settings_that_nobody_reads_to_the_end_are_no_fault(project: Path) -> None:
+    reading_end, writing_end = os.pipe()
+    os.close(reading_end)
+    with open(writing_end, "w") as unread:
+        done = subprocess.run(
+            [sys.executable, "-m", "ropewalk", "--print-config", "shop"],
+            cwd=project,
+            stdout=unread,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (0, "")

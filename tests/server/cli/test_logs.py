@@ -27,6 +27,8 @@ def application(environ, start_response):
         case "/slow":
             while not os.path.exists("go"):
                 time.sleep(0.01)
+        case "/print":
+            print("printed", flush=True)
         case "/kill":
             os.kill(os.getpid(), 9)
     start_response("200 OK", [("Content-Length", "2")])
@@ -36,6 +38,14 @@ def application(environ, start_response):
 ROPEWALK = (sys.executable, "-W", "error", "-m", "ropewalk")
 LISTENING = r"Listening at: http://127\.0\.0\.1:(\d+) "
 LISTENING_JSON = r'"message":"Listening at: http://127\.0\.0\.1:(\d+) '
+
+CLOSED = """\
+import os, sys
+for descriptor in map(int, sys.argv[1].split(",")):
+    os.close(descriptor)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+"""Runs a command with these descriptors closed."""
 
 WITHOUT_READERS = """\
 import os, sys
@@ -222,6 +232,26 @@ def test_logs_that_nobody_reads_any_more_never_stop_serving(
     assert running.wait_exit() == 0
     if descriptors == "1":
         assert "the access log cannot be written: Broken pipe" in running.output
+
+
+@pytest.mark.parametrize("descriptors", ["1", "2", "0,1,2"])
+def test_standard_streams_that_are_closed_never_stop_serving(
+    start: Start, project: Path, wait_for: WaitFor, descriptors: str
+) -> None:
+    running = start(
+        *(sys.executable, "-c", CLOSED, descriptors, *ROPEWALK, "-b", "unix:shop.sock", "-w", "2"),
+        *("--access-logfile", "-", "shop"),
+    )
+    wait_for(lambda: listens(project / "shop.sock"), "the start")
+    for _ in range(REQUESTS):
+        assert get(project / "shop.sock") == 200
+        assert get(project / "shop.sock", "/fault") == 500
+        assert get(project / "shop.sock", "/print") == 200
+    running.send_signal(signal.SIGHUP)
+    for _ in range(REQUESTS):
+        assert get(project / "shop.sock", "/errors") == 200
+    running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0
 
 
 def test_workers_whose_logs_share_a_pipe_leave_each_others_lines_whole(start: Start, project: Path) -> None:
