@@ -82,11 +82,16 @@ def _read_python(path: str, content: bytes) -> FileValues:
                 hooks[name] = check_hook(name, value, path)
         elif not name.startswith("_"):
             others[name] = value
-    return FileValues(values, tuple(_told_of_others(path, others, known)) if others else (), hooks)
+    return FileValues(values, tuple(_told_of_others(path, others, known, values)) if others else (), hooks)
 
 
-def _told_of_others(path: str, others: Mapping[str, object], known: Mapping[str, Setting]) -> Iterator[str]:
-    """Warnings about names that have no effect. Raises ConfigError for one that looks like a mistyped setting."""
+def _told_of_others(
+    path: str, others: Mapping[str, object], known: Mapping[str, Setting], values: Mapping[str, object]
+) -> Iterator[str]:
+    """Warnings about names that have no effect. Raises ConfigError for one that looks like a mistyped setting.
+
+    Not for one that holds the name of a setting that is there too: `timeout_str` is what `timeout` was made of.
+    """
     from ropewalk.config.gunicorn import NOT_HERE  # only for a file that says something we do not know
 
     unknown = []
@@ -94,7 +99,8 @@ def _told_of_others(path: str, others: Mapping[str, object], known: Mapping[str,
         if name in NOT_HERE:
             yield f"{path}: {name} has no effect here: {NOT_HERE[name]}"
         elif not _is_definition(others[name]):
-            if nearest(name, known, cutoff=NEAR_ENOUGH):
+            is_derived = any(key in name for key in known if known[key].name in values)
+            if not is_derived and nearest(name, known, cutoff=NEAR_ENOUGH):
                 raise _unknown_key(path, name, list(known), cutoff=NEAR_ENOUGH)
             unknown.append(name)
     if unknown:

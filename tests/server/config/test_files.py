@@ -59,6 +59,15 @@ def test_gunicorns_names_without_effect_are_named_in_a_warning(tmp_path: Path) -
     assert loaded.warnings[-1] == f"{path}: names that are no settings: port"
 
 
+def test_a_name_that_is_like_a_setting_may_stand_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "gunicorn.conf.py"
+    loaded = load(
+        path, "timeout_str = '120'\ntimeout = int(timeout_str)\naccesslog_var = '-'\naccesslog = accesslog_var\n"
+    )
+    assert (loaded.settings.timeout, loaded.settings.access_log) == (120.0, "-")
+    assert loaded.warnings == (f"{path}: names that are no settings: accesslog_var, timeout_str",)
+
+
 def test_functions_with_the_names_of_hooks_are_kept(tmp_path: Path) -> None:
     content = "def helper(): pass\ndef on_exit(server): return 7\npost_request = None\nchild_exit = print\n"
     loaded = load(tmp_path / "gunicorn.conf.py", content)
