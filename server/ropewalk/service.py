@@ -132,7 +132,8 @@ class Service:
             self._acceptors[acceptor] = listener_environ(
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
             )
-        self._aborted = 0
+        self._timed_out: dict[tuple[int, float], str] = {}
+        """What still runs though it was answered with 504: by thread and since when. Written by `time_out` alone."""
 
     def _make_terms(self, settings: Settings) -> Terms:
         return Terms(
@@ -234,7 +235,11 @@ class Service:
 
         For an answer that is streamed, since when it has made no progress.
         """
-        return [(thread, _describe(connection), since) for thread, connection, since in self._running()]
+        timed_out = self._timed_out  # their connections have forgotten what they were asked for
+        return [
+            (thread, timed_out.get((thread, since)) or _describe(connection), since)
+            for thread, connection, since in self._running()
+        ]
 
     def _running(self) -> Iterator[tuple[int, Connection, float]]:
         for worker, item, since in self._pool.running():
@@ -261,8 +266,17 @@ class Service:
                 exchange: Exchange | None = item.exchange
                 # The thread may have gone on: the exchange is of this thread, and that still runs what it ran.
                 if exchange is not None and exchange.thread == thread and worker.since == since:
-                    return exchange.overtake(504, "the application took too long")
+                    description = _describe(item)
+                    is_overtaken = exchange.overtake(504, "the application took too long")
+                    if is_overtaken:
+                        self._remember(thread, since, f"{description}, answered with 504")
+                    return is_overtaken
         return False
+
+    def _remember(self, thread: int, since: float, description: str) -> None:
+        running = {(worker.thread.ident, started) for worker, _, started in self._pool.running()}
+        kept = {key: value for key, value in self._timed_out.items() if key in running}
+        self._timed_out = {**kept, (thread, since): description}
 
     def _connections(self) -> Iterator[Connection]:
         return (item for item in list(self._pool.items.values()) if isinstance(item, Connection))

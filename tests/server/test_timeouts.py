@@ -84,6 +84,23 @@ def test_the_peer_gets_504_and_the_thread_goes_on(
         assert other.read_all().endswith(b"quick")
 
 
+def test_what_runs_on_behind_its_504_is_still_named(talk: Talk, wait_for: WaitFor) -> None:
+    application = Slow(computes=False)
+    server = talk.serve(application, request_id="environ")
+    for target in ("/a", "/b"):
+        application.is_inside.clear()
+        client = talk.connect(server)
+        client.send(GET.replace(b"GET /", b"GET " + target.encode()))
+        assert application.is_inside.wait(20)
+        [(thread, before, since)] = [one for one in server._service.running() if "504" not in one[1]]
+        assert server._service.time_out(thread, since)
+        assert b" 504 " in client.read_all()
+        assert (thread, f"{before}, answered with 504", since) in server._service.running()
+    assert sorted(name[:8] for _, name, _ in server._service.running()) == ["GET '/a'", "GET '/b'"]
+    application.go_on.set()
+    wait_for(lambda: not server._service.running(), "the end of the runs")
+
+
 def test_an_answer_that_was_begun_is_left_alone(talk: Talk) -> None:
     go_on = threading.Event()
 
