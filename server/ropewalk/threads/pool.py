@@ -233,11 +233,14 @@ class Pool:
         self._let_go()
 
     def _let_go(self) -> None:
-        """Whoever is the last to need the descriptors closes them."""
+        """Whoever is the last closes what is left, which nobody else holds any more, and the descriptors."""
         with self._parking:
             self._living -= 1
             is_last = not self._living
         if is_last:
+            for item in list(self.items.values()):
+                with suppress(Exception):
+                    item.close()
             self._gauges.close()
             self.epoll.close()
             os.close(self._wake_fd)

@@ -97,3 +97,25 @@ def test_what_stood_before_a_failure_is_sent(talk: Talk) -> None:
     answer = client.read_all()
     assert answer.endswith((b"first.second.RESET", b"RESET"))  # a reset may overtake what the peer has not read yet
     assert b"planted" not in answer
+
+
+def test_an_answer_that_outlives_its_server_is_let_go_of(talk: Talk, wait_for: Callable[..., None]) -> None:
+    """Nobody polls any more when the application is done with it; an open socket would be found by the leak check."""
+    is_stalled, is_stopped = threading.Event(), threading.Event()
+
+    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", TEXT)
+        for _ in range(200):
+            yield b"x" * 65536
+        is_stalled.set()
+        wait(is_stopped)
+
+    server = talk.serve(application)
+    client = talk.connect(server)
+    client.send(GET)
+    wait(is_stalled)
+    server.stop(0)
+    assert list(server._service._connections())
+    is_stopped.set()
+    wait_for(lambda: not list(server._service._connections()), "the end of the connection")
+    assert client.read_all().startswith(b"HTTP/1.1 200 OK")
