@@ -29,7 +29,20 @@ from ropewalk.http.answer import error_answer
 from ropewalk.http.head import RequestHead
 from ropewalk.net.outbox import Outbox
 from ropewalk.net.receiver import Receiver
-from ropewalk.net.states import MOVES, RECEIVING, State
+from ropewalk.net.states import (
+    BODY,
+    CLOSED,
+    HEAD,
+    IDLE,
+    LINGERING,
+    MOVES,
+    OPENING,
+    RECEIVING,
+    RUNNING,
+    SENDING,
+    STREAMING,
+    State,
+)
 from ropewalk.net.stream import Stream
 from ropewalk.net.terms import Terms
 from ropewalk.observe.log import get_logger
@@ -99,7 +112,7 @@ class Connection:
         self.terms = terms
         self.context = context  # the layers above keep here what they prepare once for a connection,
         self.exchange: Any = None  # and here what they hold of the request under way
-        self.state = State.IDLE if opening is None else State.OPENING
+        self.state = IDLE if opening is None else OPENING
         # In monotonic seconds, inf while no time runs; read by the sweeping thread.
         self.deadline = monotonic() + (terms.idle_timeout if opening is None else terms.head_timeout)
         self.keeps_alive = True
@@ -187,7 +200,7 @@ class Connection:
     def _is_whole(self) -> None:
         self.deadline = inf
         self.requests += 1
-        self.move(State.RUNNING)
+        self.move(RUNNING)
         head = self._receiver.head
         assert head is not None
         self.keeps_alive = head.is_persistent
@@ -197,9 +210,9 @@ class Connection:
         state = self._receiver.state
         if state is not self.state:
             self._begin_part(state, now)
-        elif state is not State.IDLE and now >= self.deadline:
+        elif state is not IDLE and now >= self.deadline:
             raise ProtocolError(408, f"the {state.value} took too long")
-        if state is State.BODY:
+        if state is BODY:
             late = now - self._body_since - self.terms.body_timeout
             if late > 0 and self._receiver.body_octets < late * MIN_BODY_RATE:
                 raise ProtocolError(408, f"content slower than {MIN_BODY_RATE} octets a second")
@@ -208,7 +221,7 @@ class Connection:
 
     def _begin_part(self, state: State, now: float) -> None:
         self.move(state)
-        if state is State.HEAD:
+        if state is HEAD:
             self.deadline = now + self.terms.head_timeout
             return
         self._body_since = now
@@ -218,7 +231,7 @@ class Connection:
 
     def _end_of_input(self) -> None:
         """The peer will send no more, or a deadline passed and the sweeping thread shut the input down."""
-        if self.state is State.IDLE or monotonic() < self.deadline:
+        if self.state is IDLE or monotonic() < self.deadline:
             if not isinstance(self.sock, socket.socket):
                 self.wake(socket.SHUT_WR)
             self.close()  # between requests, or in a request that was cut: half a request is never one
@@ -248,7 +261,7 @@ class Connection:
         fields = self.terms.refused(self, error.status_code)
         method = "HEAD" if self._receiver.is_head_method else "GET"
         self.answer(error_answer(error.status_code, method, extra=fields + extra))
-        self.move(State.SENDING)
+        self.move(SENDING)
         self.send()
 
     def send_interim(self, octets: bytes) -> None:
@@ -281,7 +294,7 @@ class Connection:
         self.stream = Stream(self)
         self._outbox = self.stream.outbox
         self._outbox.append(self._interim)
-        self.move(State.STREAMING)
+        self.move(STREAMING)
         return self.stream
 
     def send(self) -> None:
@@ -310,8 +323,8 @@ class Connection:
             log.debug("sending to %s failed: %s", self.peer, error)
             self.abort()
             return
-        if self.state is not State.SENDING:
-            self.move(State.SENDING)
+        if self.state is not SENDING:
+            self.move(SENDING)
         self.deadline = monotonic() + self.terms.send_timeout
         self.arm_for_output()
 
@@ -329,7 +342,7 @@ class Connection:
         receiver = self._receiver
         if self.keeps_alive:  # as the answer said, even if draining began meanwhile: the next one tells
             receiver.reset()
-            self.move(State.IDLE)
+            self.move(IDLE)
             self.deadline = monotonic() + self.terms.idle_timeout
             if receiver.buffer:
                 self._is_again = True
@@ -345,11 +358,11 @@ class Connection:
 
     def _go_on(self) -> bool:
         """An event in a state other than receiving; True when there may be a request to receive now."""
-        if self.state is State.SENDING:
+        if self.state is SENDING:
             self._send_or_abort()
-        elif self.state is State.LINGERING:
+        elif self.state is LINGERING:
             self._end_output()
-        elif self.state is State.OPENING:
+        elif self.state is OPENING:
             return self._open()
         elif self.stream is not None and self.stream.on_event():
             self._send_or_abort()
@@ -372,7 +385,7 @@ class Connection:
             return False
         self._opening = None
         self.deadline = monotonic() + self.terms.idle_timeout
-        self.move(State.IDLE)
+        self.move(IDLE)
         self.terms.on_open(self, opening)
         return True
 
@@ -387,7 +400,7 @@ class Connection:
 
     def _linger(self) -> None:
         """Close so that the peer can still read the answer: a close with input unread would reset it away."""
-        self.move(State.LINGERING)
+        self.move(LINGERING)
         self.deadline = monotonic() + LINGER_TIMEOUT
         self._end_output()
 
@@ -426,9 +439,9 @@ class Connection:
 
     def close(self) -> None:
         """Close at once and let go of everything."""
-        if self.state is State.CLOSED:
+        if self.state is CLOSED:
             return
-        self.move(State.CLOSED)
+        self.move(CLOSED)
         self.deadline = inf
         self.terms.forget(self, self.exchange is not None and not self.is_refused)
         self._arm = self.terms.arm  # no cycle is left to be collected

@@ -12,7 +12,7 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkedDecoder, ChunkLimits
 from ropewalk.http.head import CHUNKED, END_OF_HEAD, HeadLimits, HeadScanner, RequestHead, parse_head
 from ropewalk.net.spool import Spool
-from ropewalk.net.states import State
+from ropewalk.net.states import BODY, HEAD, IDLE, RUNNING
 from ropewalk.observe.log import get_logger
 
 log = get_logger()
@@ -42,7 +42,7 @@ class Receiver:
     )
 
     def __init__(self, head_limits: HeadLimits, chunk_limits: ChunkLimits, body_memory: int) -> None:
-        self.state = State.IDLE
+        self.state = IDLE
         self.head: RequestHead | None = None
         self.body: IO[bytes] | None = None
         self.buffer = bytearray()  # received, not yet used
@@ -66,7 +66,7 @@ class Receiver:
 
         Raises `ProtocolError` when they cannot be a request, or (503) when the content cannot be stored.
         """
-        if self.state is State.BODY:
+        if self.state is BODY:
             self.buffer += data
             return self._take_body()
         if self.buffer:
@@ -88,7 +88,7 @@ class Receiver:
             self.buffer += memoryview(data)[end + 4 :]
         elif not head.content_length:
             self.head = head
-            self.state = State.RUNNING
+            self.state = RUNNING
             return True
         return self._has_head(head)
 
@@ -114,7 +114,7 @@ class Receiver:
                     del buffer[:2]
             if not buffer:
                 return False
-            self.state = State.HEAD
+            self.state = HEAD
             self._scanner = HeadScanner(self._head_limits)
         length = self._scanner.scan(buffer)
         if not length:
@@ -128,7 +128,7 @@ class Receiver:
         self.head = head
         length = head.content_length
         if not length:
-            self.state = State.RUNNING
+            self.state = RUNNING
             return True
         if 0 < self._chunk_limits.content < length:
             raise ProtocolError(413, f"content of {length} octets")
@@ -137,7 +137,7 @@ class Receiver:
             self._decoder = ChunkedDecoder(self._chunk_limits, self._head_limits)
         else:
             self._body_left = length
-        self.state = State.BODY
+        self.state = BODY
         return self._take_body()
 
     def _take_body(self) -> bool:
@@ -150,7 +150,7 @@ class Receiver:
                 is_complete = self._take_length(spool)
             if is_complete:
                 self.body = spool.reader()
-                self.state = State.RUNNING
+                self.state = RUNNING
         except OSError as error:
             log.error("a request's content could not be stored: %s", error)
             raise ProtocolError(503, "no room for the content") from error
@@ -166,7 +166,7 @@ class Receiver:
 
     def reset(self) -> None:
         """Let go of the request; what was received behind it stays in `buffer`."""
-        self.state = State.IDLE
+        self.state = IDLE
         head = self.head
         if head is not None:
             self._previous = head if head.field_text is not None else None

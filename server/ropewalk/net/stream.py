@@ -18,7 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from ropewalk.net.outbox import Outbox
-from ropewalk.net.states import State
+from ropewalk.net.states import CLOSED, SENDING, STALLED, STREAMING
 from ropewalk.observe.log import get_logger
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ class Stream:
         """
         connection = self._connection
         with self._lock:
-            if connection.state is State.CLOSED:
+            if connection.state is CLOSED:
                 raise PeerGoneError("the peer is gone")
             self.outbox.append(content)
-            if connection.state is State.STREAMING:
+            if connection.state is STREAMING:
                 now = monotonic()
                 if now - self._sent_at > GATHER_TIME or self.outbox.octets > MAX_GATHERED:
                     self._sent_at = now
@@ -71,35 +71,35 @@ class Stream:
                 elif not self._is_gathering:
                     self._is_gathering = True
                     connection.terms.soon(self.send_gathered)
-            while connection.state is State.STALLED and self.outbox.octets > HIGH_WATER:
+            while connection.state is STALLED and self.outbox.octets > HIGH_WATER:
                 self._room.wait()
 
     def send_gathered(self) -> None:
         """Send what was gathered since. By the thread that looks every few milliseconds."""
         with self._lock:
             self._is_gathering = False
-            if self._connection.state is State.STREAMING:
+            if self._connection.state is STREAMING:
                 self._progress()
 
     def end(self) -> bool:
         """The application made the last of it. Return True when the caller holds the connection and is to send."""
         connection = self._connection
         with self._lock:
-            if connection.state is State.CLOSED:
+            if connection.state is CLOSED:
                 raise PeerGoneError("the peer is gone")
-            is_holder = connection.state is State.STREAMING
-            connection.move(State.SENDING)
+            is_holder = connection.state is STREAMING
+            connection.move(SENDING)
             return is_holder
 
     def cut(self) -> None:
         """The application failed midway: end the answer so that nobody takes it for whole."""
         connection = self._connection
         with self._lock:
-            if connection.state is State.STREAMING:
+            if connection.state is STREAMING:
                 self._progress()  # what was gathered stood before the failure
                 connection.abort()
-            elif connection.state is State.STALLED:  # armed: whoever gets the event finds a deadline that has passed
-                connection.move(State.SENDING)
+            elif connection.state is STALLED:  # armed: whoever gets the event finds a deadline that has passed
+                connection.move(SENDING)
                 connection.deadline = -inf
                 connection.wake(socket.SHUT_RDWR)
 
@@ -107,7 +107,7 @@ class Stream:
         """The socket takes more, or a deadline passed. Return True when the stream had ended and the caller sends."""
         connection = self._connection
         with self._lock:
-            if connection.state is State.STALLED:
+            if connection.state is STALLED:
                 if monotonic() >= connection.deadline:
                     log.debug("%s did not take its answer in time", connection.peer)
                     connection.abort()
@@ -115,7 +115,7 @@ class Stream:
                     self._progress()
                 self._room.notify_all()
                 return False
-            return connection.state is State.SENDING
+            return connection.state is SENDING
 
     def _progress(self) -> None:
         try:
@@ -134,9 +134,9 @@ class Stream:
         connection.sent_octets += sent
         if self.outbox.octets:
             connection.deadline = monotonic() + connection.terms.send_timeout
-            if connection.state is State.STREAMING:
-                connection.move(State.STALLED)
+            if connection.state is STREAMING:
+                connection.move(STALLED)
             connection.arm_for_output()
-        elif connection.state is State.STALLED:
+        elif connection.state is STALLED:
             connection.deadline = inf
-            connection.move(State.STREAMING)
+            connection.move(STREAMING)

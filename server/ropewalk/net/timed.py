@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ropewalk.net.connection import Connection
-from ropewalk.net.states import State
+from ropewalk.net.states import BODY, RUNNING, State
 from ropewalk.net.terms import Terms
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ class TimedConnection(Connection):
     @property
     def request_octets(self) -> int:
         """Octets of the request under way, as they came over the wire: head, content and its framing."""
-        if self._receiver.state is State.RUNNING:
+        if self._receiver.state is RUNNING:
             return self._whole_octets
         return self.received_octets - self._before
 
     def _begin_part(self, state: State, now: float) -> None:
         if self.part_since is None:
             self.part_since = now
-        if state is State.BODY:
+        if state is BODY:
             self._content_since = now
         super()._begin_part(state, now)
 

@@ -14,7 +14,7 @@ from types import GeneratorType, TracebackType
 from typing import Any
 
 from ropewalk.errors import ApplicationError, ProtocolError
-from ropewalk.http.answer import Framing, error_answer, response_framing
+from ropewalk.http.answer import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_answer, response_framing
 from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
 from ropewalk.net.connection import Connection
@@ -81,7 +81,7 @@ class Exchange:
         self._connection = connection
         self._request = request
         self._own_fields = own_fields
-        self._framing = Framing.NONE
+        self._framing = UNFRAMED
         self._left: int | None = None  # octets of content that the Content-Length still promises; None without one
         self._stream: Stream | None = None
 
@@ -192,9 +192,9 @@ class Exchange:
 
     def _encode(self, content: bytes) -> bytes:
         """Put `content` into the answer's framing; never more of it than was promised."""
-        if self._framing is Framing.CHUNKED:
+        if self._framing is BY_CHUNKS:
             return encode_chunk(content) if content else b""
-        if self._framing is Framing.NONE:
+        if self._framing is UNFRAMED:
             return b""
         if self._left is not None:
             if len(content) > self._left:
@@ -216,13 +216,13 @@ class Exchange:
             fields = self._own_fields()
         promised = length if head.content_length is None else head.content_length
         framing = self._framing = response_framing(self._is_content_allowed(head), request.version, promised)
-        if framing is Framing.LENGTH:
+        if framing is BY_LENGTH:
             self._left = promised
             if length is not None and head.content_length is None:
                 fields += b"Content-Length: %d\r\n" % length
-        elif framing is Framing.CHUNKED:
+        elif framing is BY_CHUNKS:
             fields += b"Transfer-Encoding: chunked\r\n"
-        elif framing is Framing.CLOSE:
+        elif framing is BY_CLOSE:
             connection.keeps_alive = False
         if not connection.keeps_alive or connection.terms.is_draining:
             connection.keeps_alive = False
@@ -285,7 +285,7 @@ class Exchange:
                     return self._answer_whole(content)
             is_past_end = self._left == 0
             self.write(content)
-            if is_past_end or self._framing is Framing.NONE:
+            if is_past_end or self._framing is UNFRAMED:
                 break
         if self._stream is None:
             return self._answer_whole(b"")
@@ -308,7 +308,7 @@ class Exchange:
         if count <= MAX_READ_FILE:
             return self._answer_whole(os.pread(found.fd, count, found.offset))
         head = self._begin(count)
-        if self._framing is Framing.NONE:
+        if self._framing is UNFRAMED:
             self._connection.answer(head)
             return True
         if self._left != count:
@@ -323,7 +323,7 @@ class Exchange:
         assert stream is not None
         if self._left:
             raise ApplicationError(f"content {self._left} octets shorter than its Content-Length")
-        if self._framing is Framing.CHUNKED:
+        if self._framing is BY_CHUNKS:
             stream.write(LAST_CHUNK)
         return stream.end()
 
