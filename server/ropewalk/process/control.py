@@ -73,7 +73,7 @@ class Commander:
         try:
             command = json.loads(line)
             name = command["command"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             self._fail('a command is a line of JSON, as {"command": "status"}')
             return
         chief = self._office.chief
