@@ -19,7 +19,8 @@ from typing import Protocol
 from ropewalk.observe.log import get_logger
 
 MAX_CONVERSATIONS = 64
-"""At one desk: a few scrapers, browsers and operators. The others wait in the backlog."""
+"""At one desk: a few scrapers, browsers and operators. One more is taken in the place of who was silent longest: a
+few connections in which nothing is said must not keep out who asks for health."""
 
 MAX_QUEUED_OCTETS = 32 * 1024 * 1024
 """Of answers that a peer has not taken yet."""
@@ -136,8 +137,7 @@ class Desk:
 
     def pollable(self) -> Iterator[tuple[int, int]]:
         """Descriptors and the events to be told of."""
-        has_room = len(self._conversations) < MAX_CONVERSATIONS and not self.is_resting
-        if has_room and time.monotonic() >= self._accepts_from:
+        if not self.is_resting and time.monotonic() >= self._accepts_from:
             yield self.listener.fileno(), select.POLLIN
         for conversation in self._conversations:
             if conversation.is_open:
@@ -177,6 +177,10 @@ class Desk:
         if self._is_for_own_user and not is_own_user(sock):
             sock.close()
             return
+        if len(self._conversations) >= MAX_CONVERSATIONS:
+            longest = min(self._conversations, key=lambda one: one.moved)
+            longest.close()
+            self._conversations.remove(longest)
         conversation = Conversation(sock)
         conversation.visitor = self._make_visitor(conversation)
         self._conversations.append(conversation)

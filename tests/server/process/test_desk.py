@@ -87,16 +87,18 @@ def test_a_silent_peer_is_cut(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert desk.seconds_to_act(0.0) is None
 
 
-def test_more_peers_than_a_desk_has_room_for_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_module, "MAX_CONVERSATIONS", 1)
-    with come(desk) as first, socket.create_connection(desk.listener.getsockname(), timeout=20) as second:
-        second.sendall(b"and me?")
-        turn(desk)
-        assert [events for _, events in desk.pollable()] == [select.POLLIN]
-        first.close()
-        for _ in range(3):
+def test_one_more_peer_than_a_desk_has_room_for_takes_the_place_of_the_most_silent(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "MAX_CONVERSATIONS", 2)
+    with come(desk) as first, come(desk) as second:
+        first.sendall(b"I am here")
+        turn(desk, 20)
+        with come(desk) as third:
+            assert second.recv(1) == b""
+            third.sendall(b"and I")
             turn(desk, 20)
-        assert second.recv(100) == b"and me?"
+            assert (first.recv(100), third.recv(100)) == (b"I am here", b"and I")
 
 
 def test_a_fault_of_ours_ends_one_conversation(desk: Desk, capfd: pytest.CaptureFixture[str]) -> None:
