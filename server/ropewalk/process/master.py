@@ -26,6 +26,7 @@ from ropewalk.process.forking import Forking
 from ropewalk.process.notify import Notifier
 from ropewalk.process.office import Office
 from ropewalk.process.options import ProcessOptions
+from ropewalk.process.orphans import is_init, reap_orphans
 from ropewalk.process.reports import BootFailed, Farewell, Ready, ReplaceMe, Report
 from ropewalk.process.signals import MASTER_SIGNALS, SignalInbox, how_it_ended, name_of
 from ropewalk.process.states import (
@@ -94,6 +95,7 @@ class Master:
         self._crew = Crew()
         self._attention = Attention(time.monotonic())
         self._backoff = Backoff()
+        self._is_init = is_init()
         self._has_served = False
         self._boot_failure = ""
         """The last reason, until a first worker is ready; then boots are tried again and again."""
@@ -232,6 +234,8 @@ class Master:
             self._office.count_gone(view.counters)
             if was not in ENDING_STATES:
                 self._mourn(view, was, status)
+        if self._is_init:
+            reap_orphans({view.pid for view in self._crew})
 
     def _mourn(self, view: WorkerView, was: WorkerState, status: int) -> None:
         """A worker ended that was not told to."""
