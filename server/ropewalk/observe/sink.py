@@ -3,7 +3,8 @@
 *Whole lines.* Several workers write to the same file, pipe or socket. A file is opened for appending and each call
 writes whole lines: the kernel then keeps writers apart. A pipe does so for `PIPE_BUF` octets alone (pipe(7)), a stream
 socket for none; so there every writer first takes a lock on the descriptor's inode, which the kernel takes back from a
-process that dies.
+process that dies. That lock is the process's: its own threads and logs, which may share the inode too (`2>&1`,
+systemd's journal), take a lock of the inode before it.
 
 *Nobody waits.* A pipe is written while it has room. When nobody reads it any more, the first writer waits for
 `PATIENCE` seconds and the next ones not at all, until there is room again.
@@ -30,6 +31,10 @@ PATIENCE = 0.1
 LOCK_LOOK = 0.001
 """Seconds between two looks at a lock that another process holds."""
 
+_TURNS: dict[tuple[int, int], threading.Lock] = {}
+"""By device and inode, whose turn it is in this process. A child begins without: a fork may have left one locked."""
+os.register_at_fork(after_in_child=_TURNS.clear)
+
 
 class Sink:
     """Writes to `descriptor`, which stays the caller's to close."""
@@ -38,7 +43,7 @@ class Sink:
         self.descriptor = descriptor
         self.fault = ""
         """Why the last write failed."""
-        mode = _mode(descriptor)
+        mode, self._inode = _identity(descriptor)
         self.is_file = stat.S_ISREG(mode)
         """Whether a write never waits for a reader."""
         self._is_shared = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
@@ -46,8 +51,6 @@ class Sink:
         """Half a line was written last: the next one begins with the end of it."""
         self._is_stalled = False
         """Nobody reads. Both are written by whoever writes; a stale look costs an empty line, or `PATIENCE`."""
-        self._turn = threading.Lock()
-        self._turn_of = os.getpid()
 
     def write(self, lines: bytes) -> int:
         """Write whole lines; returns how many octets of them were written, all of them unless there is a fault."""
@@ -94,9 +97,7 @@ class Sink:
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
         """Keep other threads and processes out; go on without that when they take too long."""
-        if self._turn_of != os.getpid():  # a fork may have left it locked for good
-            self._turn, self._turn_of = threading.Lock(), os.getpid()
-        turn = self._turn
+        turn = _TURNS.get(self._inode) or _TURNS.setdefault(self._inode, threading.Lock())
         patience = 0.0 if self._is_stalled else PATIENCE
         is_mine = turn.acquire(timeout=patience) if patience else turn.acquire(blocking=False)
         try:
@@ -122,11 +123,13 @@ class Sink:
                 return
 
 
-def _mode(descriptor: int) -> int:
+def _identity(descriptor: int) -> tuple[int, tuple[int, int]]:
+    """The mode, and what tells the inode from all others."""
     try:
-        return os.fstat(descriptor).st_mode
+        status = os.fstat(descriptor)
     except OSError:  # closed: what is written there is lost, and counted
-        return 0
+        return 0, (0, 0)
+    return status.st_mode, (status.st_dev, status.st_ino)
 
 
 def _piece_end(octets: bytes, start: int) -> int:
