@@ -39,6 +39,7 @@ class Look(NamedTuple):
     finished: int  # requests whose application has returned, since the start
     is_polled: bool  # a thread waits in the epoll: whatever comes will be taken
     has_work: bool  # something is running or queued
+    inside: int  # threads that run the application
 
 
 class _Tuned(NamedTuple):
@@ -60,6 +61,7 @@ class Controller:
         self._stuck_since = inf  # wall seconds of the last look at which something was finished
         self._tuned: _Tuned | None = None  # when it was tuned last
         self._worked: tuple[float, float] | None = None  # wall and work seconds then, where they were asked for
+        self._most_inside = 0  # since it was tuned last
         self._is_computing = False  # all the time since then, in long requests
 
     @property
@@ -78,6 +80,7 @@ class Controller:
             self._is_computing = False
             self.limit = min(self.limit + 1, self._ceiling)
         self._looked = look.wall
+        self._most_inside = max(self._most_inside, look.inside)
         if self._tuned is None:
             self._tuned = _Tuned(look.wall, self._measures.cpu_seconds(), look.finished)
         elif look.wall - self._tuned.wall >= TUNE_INTERVAL:
@@ -94,6 +97,7 @@ class Controller:
         cpu = self._measures.cpu_seconds()
         self._tuned = _Tuned(now.wall, cpu, now.finished)
         passed = now.wall - last.wall
+        most_inside, self._most_inside = self._most_inside, 0
         if cpu - last.cpu > COMPUTING_ABOVE * self.floor * passed:
             self._worked = None
             self.limit = max(self.limit - 1, self.floor)
@@ -106,5 +110,9 @@ class Controller:
         share = (self._worked[1] - worked[1]) / (now.wall - worked[0])
         if share > COMPUTING_ABOVE * self.floor:
             self.limit = max(self.limit - 1, self.floor)
+        elif self.floor > 1 and most_inside < self.limit:
+            # Of several processors one may be free because there is no more to do, not because somebody waits.
+            if most_inside + 1 < self.limit:
+                self.limit = max(self.limit - 1, self.floor)
         elif share < BLOCKING_BELOW * self.floor and not now.is_polled and now.has_work:
             self.limit = min(self.limit + max(1, self.limit // 2), self._ceiling)

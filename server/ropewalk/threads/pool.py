@@ -406,6 +406,7 @@ class Pool:
                 finished=self.finished,
                 is_polled=is_polled,
                 has_work=has_work,
+                inside=len(self.workers) - 1 - len(self._slots),
             )
             finished = controller.finished
             if controller.look(look) > 1 and not is_polled:

@@ -26,7 +26,14 @@ class Clock:
         return self.share >= 0.5
 
     def looks(
-        self, seconds: float, *, share: float, finishes: float = 4, is_polled: bool = False, taken: float = 0.0
+        self,
+        seconds: float,
+        *,
+        share: float,
+        finishes: float = 4,
+        is_polled: bool = False,
+        taken: float = 0.0,
+        inside: int = 17,
     ) -> int:
         """Let `seconds` pass with this share of work and so many requests finished in 2 ms; the limit then.
 
@@ -41,7 +48,7 @@ class Clock:
             self.cpu += interval * share * (1 - taken)
             finished += finishes * interval / RESCUE_INTERVAL
             self.finished = int(finished + 1e-6)
-            self.controller.look(Look(self.wall, self.finished, is_polled, has_work=True))
+            self.controller.look(Look(self.wall, self.finished, is_polled, has_work=True, inside=inside))
         return self.controller.limit
 
 
@@ -136,3 +143,18 @@ def test_the_floor_of_several_cores_holds() -> None:
     assert clock.looks(1.0, share=3.9) == 4
     assert clock.looks(1.0, share=0.1) == 17
     assert clock.looks(1.0, share=3.9) == 4
+
+
+def test_a_processor_that_is_free_for_want_of_work_calls_nobody() -> None:
+    clock = Clock(floor=2)
+    assert clock.looks(1.0, share=1.2, inside=1) == 2
+    assert clock.looks(1.0, share=0.1, inside=17) == 17
+    assert clock.looks(1.0, share=1.2, inside=1) == 2
+
+
+def test_loads_that_change_on_several_processors_settle_within_half_a_second() -> None:
+    clock = Clock(floor=2)
+    assert clock.looks(0.5, share=0.05, finishes=0) == 17
+    assert clock.looks(0.5, share=2.0) == 2
+    assert clock.looks(0.5, share=0.4) == 17
+    assert clock.looks(0.5, share=1.5, inside=3) == 4
