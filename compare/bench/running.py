@@ -148,14 +148,16 @@ def pinned(command: list[str], processors: set[int], **options: object) -> subpr
 
 
 @contextmanager
-def running(backend: Backend, start: Start, environ: dict[str, str], path: str) -> Iterator[Running]:
+def running(
+    backend: Backend, start: Start, environ: dict[str, str], path: str, processors: set[int] = SERVER_PROCESSORS
+) -> Iterator[Running]:
     """Start the server, wait until it answers `path`, and end it with all its children. Raises `StartError`."""
     variables = os.environ | environ | {"PYTHONPATH": f"{backend.server}:{APPLICATIONS}", "PYTHONUNBUFFERED": "1"}
     with tempfile.TemporaryFile() as output:
         began = time.monotonic()
         process = pinned(
             backend.command(start),
-            SERVER_PROCESSORS,
+            processors,
             env=variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
