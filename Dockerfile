@@ -67,7 +67,8 @@ COPY --from=python-build /opt/venv /opt/venv
 COPY deploy/lib /kit/lib
 COPY deploy/bin /kit/bin
 COPY deploy/backends /kit/backends
-COPY deploy/supervisor/supervisord.conf /kit/supervisord.conf
+# where supervisorctl looks for it
+COPY deploy/supervisor/supervisord.conf /etc/supervisord.conf
 
 # ---- static: the project's static files, collected and compressed. Needs the project to be importable.
 FROM base AS static

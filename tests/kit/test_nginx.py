@@ -81,6 +81,15 @@ def test_request_id_that_could_harm_a_log_is_replaced(plain):
     assert len(answer.headers["X-Request-ID"]) == 32
 
 
+def test_an_exception_is_logged_under_the_id_that_the_visitor_was_told(new_stack, wait):
+    stack = new_stack("plain", BACKEND="ropewalk")
+    stack.up()
+    answer = stack.request("/slow?seconds=no")
+    assert answer.status == 500
+    told = f"the application raised ValueError (request id {answer.headers['X-Request-ID']})"
+    wait(lambda: told in stack.logs("app"), "the log tells of it")
+
+
 def test_every_answer_has_the_security_headers_once(plain):
     for target in ("/environ", "/nothing-here", "/static/nothing-here"):
         headers = plain.request(target).headers
@@ -117,11 +126,24 @@ def test_visitor_sees_a_page_while_the_application_is_away_and_the_site_again_af
     stack.up()
     stack.compose("stop", "app")
     answer = stack.request("/environ")
-    assert answer.status in (502, 504)
+    assert answer.status in (502, 504)  # the address is refused, or is nobody's
+    assert answer.headers["Retry-After"] == "5"
+    assert b"The application does not answer" in answer.content
+    assert f'<div class="code">{answer.status}</div>'.encode() in answer.content
     assert b"request " + answer.headers["X-Request-ID"].encode() in answer.content
     assert "no-store" in answer.headers["Cache-Control"]
     stack.compose("start", "app")
     wait(lambda: stack.request("/environ").status == 200, "the application is back")
+
+
+def test_visitor_sees_another_page_when_the_application_took_the_request_and_is_late(new_stack, execute):
+    stack = new_stack("plain", REQUEST_TIMEOUT="1")
+    stack.up()
+    execute("docker", "pause", stack.container("app"))  # the kernel takes the connection all the same
+    answer = stack.request("/environ")
+    assert answer.status == 504
+    assert b"This took too long" in answer.content
+    assert answer.headers["Retry-After"] is None
 
 
 def test_nginx_follows_the_application_from_one_container_to_others(new_stack, execute, wait):

@@ -55,6 +55,22 @@ def test_a_drain_delay_is_served_through_before_the_end(plain_container, execute
     assert exit_status(execute, name) == 0
 
 
+def test_server_and_supervisor_can_be_asked_inside_the_container(plain_container, execute, wait):
+    name = plain_container(options=("--env", "BACKEND=ropewalk", "--env", "THREADS=3"))
+    wait(lambda: is_answering(execute, name), "the backend answers")
+    status = json.loads(execute("docker", "exec", name, "ropewalk", "status", "--json").stdout)
+    assert (status["ready"], str(status["pid"])) == (True, backend_pid(execute, name))
+    assert "Thread ropewalk-2 " in execute("docker", "exec", name, "ropewalk", "stacks").stdout
+    execute("docker", "exec", name, "ropewalk", "reload")
+    wait(lambda: "Reloaded: " in output(execute, name), "other workers serve")
+    programs = execute("docker", "exec", name, "supervisorctl", "status").stdout.splitlines()
+    assert [line.split()[0] for line in programs] == ["fatal", "kit:backend"]
+
+
+def backend_pid(execute, name):
+    return execute("docker", "exec", name, "cat", "/tmp/backend.pid").stdout.strip()
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_killed_backend_comes_back(plain_container, execute, wait, backend):
     name = plain_container(options=("--env", f"BACKEND={backend}"))
