@@ -226,7 +226,7 @@ function show(s) {
   const names = [...document.querySelectorAll(".workers th")].map(e => e.textContent);
   $("workers").replaceChildren(...s.workers.map(w => {
     const look = w.look, h = look ? look.gauges : {}, th = h.threads || {};
-    const state = el("span"), bad = !look && w.state !== "booting";
+    const state = el("span"), bad = !look && !["booting", "stale"].includes(w.state);
     state.append(el("i", undefined, "dot" + (bad ? " bad" : w.state === "ready" ? "" : " warn")), bad
       ? w.state + ", does not answer" : w.state);
     const total = (th.active || 0) + (th.parked || 0), bar = el("div", undefined, "bar"), on = el("i");

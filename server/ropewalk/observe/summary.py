@@ -92,11 +92,15 @@ def _worker_table(status: Status, interval: Interval | None) -> Iterator[str]:
         yield _worker_line(worker, interval)
 
 
+BOOTING = ("booting", "stale")
+"""States of workers that load the application, and have no thread yet that could answer."""
+
+
 def _worker_line(worker: Mapping[str, Any], interval: Interval | None) -> str:
     age, memory = shown_duration(worker["age"]), shown_size(worker["resident"])
     start = f"  {worker['pid']:>9}  {worker['state']:9}  {age:8}  {memory:>6}"
     if not worker["look"]:
-        return f"{start}  {'' if worker['state'] == 'booting' else 'does not answer'}".rstrip()
+        return f"{start}  {'' if worker['state'] in BOOTING else 'does not answer'}".rstrip()
     gauges = worker["look"]["gauges"]
     threads = gauges["threads"]
     rate = None if interval is None else interval.rate(worker["pid"])

@@ -21,6 +21,7 @@ from ropewalk.observe.log import get_logger
 from ropewalk.process.account import Account
 from ropewalk.process.attention import Attention
 from ropewalk.process.backoff import Backoff
+from ropewalk.process.booting import slow_moments, tell_slow
 from ropewalk.process.crew import Crew
 from ropewalk.process.forking import Forking
 from ropewalk.process.notify import Notifier
@@ -30,6 +31,7 @@ from ropewalk.process.orphans import is_init, reap_orphans
 from ropewalk.process.reports import BootFailed, Farewell, Ready, ReplaceMe, Report
 from ropewalk.process.signals import MASTER_SIGNALS, SignalInbox, how_it_ended, name_of
 from ropewalk.process.states import (
+    BOOTING_STATES,
     CHANGING_STATES,
     ENDING_STATES,
     KEEPING_STATES,
@@ -120,6 +122,7 @@ class Master:
             self._reap()
             self._kill_overdue()
             self._kill_silent()
+            tell_slow(self._crew, self._options.slow_boot, time.monotonic())
             self._drain_when_left()
             self._regulate()
             self._tell_counts()
@@ -156,6 +159,7 @@ class Master:
         if self._options.silence:
             silences = (self._attention.silence(now, view.heard) for view in self._crew.serving())
             moments += [max(0.0, self._options.silence - silence) for silence in silences]
+        moments += [max(0.0, moment - now) for moment, _ in slow_moments(self._crew, self._options.slow_boot)]
         if self._lacks_workers():
             moments.append(self._backoff.wait(now))
         if self._leave_deadline is not None:
@@ -198,7 +202,7 @@ class Master:
     def _take_report(self, view: WorkerView, report: Report) -> None:
         view.heard = time.monotonic()
         match report:
-            case Ready() if view.state in (WorkerState.BOOTING, WorkerState.STALE):
+            case Ready() if view.state in BOOTING_STATES:
                 view.move(WorkerState.READY if view.state is WorkerState.BOOTING else WorkerState.OUTDATED)
                 view.ready_since = time.monotonic()
                 self._has_served = True
@@ -493,7 +497,7 @@ class Master:
         reopen_logs(self._program)
         self._logs_opened = time.monotonic()
         for view in self._crew:
-            if view.state is not WorkerState.BOOTING:
+            if view.state not in BOOTING_STATES:
                 view.reopen_logs()
 
     # What it can be asked

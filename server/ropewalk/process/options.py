@@ -28,6 +28,8 @@ class ProcessOptions(NamedTuple):
     """Of the service manager, within which it wants to hear of a worker that lives; 0 for none."""
     silence: float = 0.0
     """After which a worker that serves and gives no sign of life is killed; 0 for never."""
+    slow_boot: float = 30.0
+    """After which a worker that still loads the application is told of: slower than most, and no fault by itself."""
     hooks: Hooks = Hooks()
     """What the operator's own code is told."""
     lifetime: Lifetime = Lifetime()

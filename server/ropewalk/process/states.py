@@ -95,6 +95,9 @@ MASTER_MOVES: Mapping[MasterState, frozenset[MasterState]] = {
     MasterState.CLOSING: frozenset(),
 }
 
+BOOTING_STATES = frozenset({WorkerState.BOOTING, WorkerState.STALE})
+"""A worker in one of these loads the application."""
+
 SERVING_STATES = frozenset({WorkerState.READY, WorkerState.OUTDATED, WorkerState.CONDEMNED})
 """A worker in one of these answers requests."""
 

@@ -31,6 +31,8 @@ class WorkerView:
         """Monotonic; set by `drain` and `close`."""
         self.heard = 0.0
         """Monotonic; when its last report came."""
+        self.slow_at = 0.0
+        """Monotonic; when it is told next that it still boots, if it was told before."""
         self.failure = ""
         """Why it could not boot, in its own words."""
         self.counters: dict[str, Any] = {}
@@ -62,6 +64,11 @@ class WorkerView:
         self._send(signal.SIGUSR2)
 
     def reopen_logs(self) -> None:
+        """For one that serves or ends; to one that boots, the same signal is `ask_where`."""
+        self._send(signal.SIGUSR1)
+
+    def ask_where(self) -> None:
+        """Let one that boots say where it is. If it is ready by now, it opens its logs again: no harm."""
         self._send(signal.SIGUSR1)
 
     def kill(self) -> None:

@@ -22,6 +22,7 @@ from typing import Any, NoReturn, Protocol
 
 from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
+from ropewalk.process.booting import say_where_on_signal
 from ropewalk.process.channel import start_answering
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.recycling import LOOK_SECONDS, Recycler, TooLittleError
@@ -105,6 +106,7 @@ def run_worker(
     # What was inherited is shared with the master, page by page, until somebody writes to it, as the collector would.
     gc.freeze()
     log, hooks = get_logger(), options.hooks
+    say_where_on_signal()
     try:
         hooks.in_worker()
         service = program.boot()

@@ -43,6 +43,7 @@ def status(answered: int = 0, **buckets: int) -> dict[str, Any]:
         "workers": [
             {"pid": 8, "state": "ready", "age": 90.0, "resident": 2 << 20, "look": look},
             {"pid": 9, "state": "booting", "age": 0.1, "resident": 2 << 20, "look": None},
+            {"pid": 11, "state": "stale", "age": 0.1, "resident": 2 << 20, "look": None},
             {"pid": 10, "state": "ready", "age": 7200.0, "resident": 2 << 20, "look": None},
         ],
         "totals": counted,
@@ -82,7 +83,9 @@ def test_a_worker_that_came_meanwhile_has_no_rate() -> None:
 
 def test_a_worker_that_does_not_answer_is_told_from_one_that_boots() -> None:
     lines = summary(status()).splitlines()
-    assert [line.endswith("does not answer") for line in lines if line.split()[:1] in (["9"], ["10"])] == [False, True]
+    assert [line.endswith("does not answer") for line in lines if line.split()[:1] in (["9"], ["11"], ["10"])] == [
+        *(False, False, True)
+    ]
 
 
 def test_a_request_is_shown_cut_and_without_what_moves_a_terminal() -> None:

@@ -146,7 +146,8 @@ class FakeProgram:
 
 def options(workers: str) -> ProcessOptions:
     timeout, graceful_timeout, watchdog, drain_delay, silence = map(float, sys.argv[2:7])
-    return ProcessOptions(int(workers), timeout, graceful_timeout, drain_delay, watchdog, silence)
+    slow_boot = float(os.environ.get("SLOW_BOOT", "30"))
+    return ProcessOptions(int(workers), timeout, graceful_timeout, drain_delay, watchdog, silence, slow_boot)
 
 
 def main() -> int:

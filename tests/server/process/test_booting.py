@@ -1,0 +1,52 @@
+"""A worker that is long in coming: the log tells so, and where it is; the others serve on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+StartMaster = Callable[..., Any]
+
+WAITS = """
+import os, time
+def connect_to_a_database():
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+connect_to_a_database()
+"""
+
+
+def test_a_worker_that_is_long_in_coming_says_where_it_is(start_master: StartMaster, tmp_path: Path) -> None:
+    master = start_master(SLOW_BOOT="0.2")
+    [first] = master.workers(1)
+    (tmp_path / "boot").write_text(WAITS)
+    master.running.send_signal(signal.SIGHUP)
+    for count in (1, 2):  # once more after twice as long
+        master.running.wait_lines(r"Worker \(pid: (\d+)\) has been loading the application for", count)
+        master.running.wait_lines("in connect_to_a_database", count)
+        assert master.answer("pid") == str(first)
+    (tmp_path / "go").touch()
+    master.running.wait_line("Reloaded: 1 worker")
+    assert "reopened by" not in master.running.output
+
+
+def test_who_comes_with_a_second_reload_is_told_of_as_well(start_master: StartMaster, tmp_path: Path) -> None:
+    master = start_master(SLOW_BOOT="0.2")
+    master.workers(1)
+    (tmp_path / "boot").write_text(WAITS)
+    master.running.send_signal(signal.SIGHUP)
+    master.running.wait_lines("Booting worker", 2)
+    master.running.send_signal(signal.SIGHUP)
+    third = master.running.wait_lines(r"Booting worker with pid: (\d+)", 3)[2][1]
+    master.running.wait_line(rf"Worker \(pid: {third}\) has been loading")
+    (tmp_path / "go").touch()
+    master.running.wait_line("Reloaded: 1 worker")
+
+
+def test_who_is_in_time_is_not_told_of(start_master: StartMaster) -> None:
+    master = start_master(2)
+    master.workers(2)
+    master.running.wait_line("Ready: 2 workers")
+    assert "has been loading" not in master.running.output
