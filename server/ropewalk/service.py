@@ -116,6 +116,7 @@ class Service:
             overflow=self._overflow,
             max_waiting=settings.limit_waiting,
             at_once=partial(computing_at_once, settings.workers),
+            is_overdue=self._is_overdue if settings.queue_timeout else None,
         )
         self._proxy_protocol = settings.proxy_protocol
         self._proxies = TrustedNetworks(settings.proxy_allow_from)
@@ -202,6 +203,7 @@ class Service:
         is_late = now >= began + DRAIN_SILENCE
         is_silent_from = now + self._terms.idle_timeout - DRAIN_SILENCE  # the deadline of one that just became so
         is_left = False
+        self._pool.refuse_overdue()
         for connection in self._connections():
             is_left = True
             connection.check_deadline(now)  # the pool sweeps no more once its listening sockets are gone
@@ -363,11 +365,15 @@ class Service:
 
     def _run_in_time(self, item: Item) -> bool:
         """In the place of `_run` where `--queue-timeout` is set."""
-        connection: TimedConnection = item  # type: ignore[assignment]  # as above, and all of them are timed
-        if monotonic() - connection.whole_since > self._queue_timeout:
-            self._shed(connection, "queue-timeout")
+        if self._is_overdue(item):
+            self._shed(item, "queue-timeout")  # type: ignore[arg-type]  # as above
             return False
         return self._run(item)
+
+    def _is_overdue(self, item: Item) -> bool:
+        """Whether it has waited too long for a thread. Where `--queue-timeout` is set all connections are timed."""
+        connection: TimedConnection = item  # type: ignore[assignment]
+        return monotonic() - connection.whole_since > self._queue_timeout
 
     def _is_late(self, connection: Connection, environ: Environ) -> bool:
         """Count how long the request has waited since the proxy passed it on; shed it if that is too long."""
@@ -384,7 +390,8 @@ class Service:
         return True
 
     def _overflow(self, item: Item) -> None:
-        self._shed(item, "waiting")  # type: ignore[arg-type]  # only connections are received from
+        reason = "queue-timeout" if self._queue_timeout < inf and self._is_overdue(item) else "waiting"
+        self._shed(item, reason)  # type: ignore[arg-type]  # only connections are received from
 
     def _shed(self, connection: Connection, reason: str) -> None:
         """Refuse to serve: at once, and with an answer where one could be read."""

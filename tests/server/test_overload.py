@@ -87,14 +87,43 @@ def test_what_waited_for_a_thread_of_ours_is_shed_too(talk: Talk, wait_for: Wait
     holding.send(opening + get("/hold"))
     wait_for(lambda: application.paths, "the first request")
     waiting.send(opening + GET)
-    wait_for(lambda: server._service._pool.waiting, "the second request")
-    [item] = server._service._pool._whole
-    wait_for(lambda: time.monotonic() - item.whole_since > 0.05, "its time")  # type: ignore[attr-defined]
+    assert waiting.read_all().startswith(b"HTTP/1.1 503 ")  # though no thread has become free
     application.go_on.set()
-    assert waiting.read_all().startswith(b"HTTP/1.1 503 ")
     assert holding.read_all().endswith(b"served")
     assert application.paths == ["/hold"]
     assert counters(server)["shed"] == {"queue-timeout": 1}
+
+
+def test_what_has_not_waited_too_long_keeps_its_place(talk: Talk, wait_for: WaitFor) -> None:
+    application = Application()
+    server = talk.serve(application, threads=1, queue_timeout=LIMIT)
+    holding = talk.connect(server)
+    holding.send(get("/hold"))
+    wait_for(lambda: application.paths, "the first request")
+    clients = [talk.connect(server) for _ in range(3)]
+    for number, client in enumerate(clients):
+        client.send(get(f"/{number}"))
+        wait_for(lambda number=number: server._service._pool.waiting == number + 1, "one more that waits")
+    server._service._pool.refuse_overdue()
+    application.go_on.set()
+    assert [client.read_all()[-6:] for client in clients] == [b"served"] * 3
+    assert application.paths == ["/hold", "/0", "/1", "/2"]
+
+
+def test_what_waits_for_stuck_threads_is_shed_while_the_server_drains(talk: Talk, wait_for: WaitFor) -> None:
+    application = Application()
+    server = talk.serve(application, threads=1, queue_timeout=0.5)
+    holding, waiting = talk.connect(server), talk.connect(server)
+    holding.send(get("/hold"))
+    wait_for(lambda: application.paths, "the first request")
+    waiting.send(get())
+    wait_for(lambda: server._service._pool.waiting, "the second request")
+    drain = threading.Thread(target=server._service.drain, args=(time.monotonic() + 20,))
+    drain.start()
+    assert waiting.read_all().startswith(b"HTTP/1.1 503 ")
+    application.go_on.set()
+    assert holding.read_all().endswith(b"served")
+    drain.join()
 
 
 def test_a_next_request_of_the_connection_has_a_time_of_its_own(talk: Talk) -> None:

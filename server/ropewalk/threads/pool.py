@@ -78,17 +78,20 @@ class Pool:
         overflow: Callable[[Item], None],
         max_waiting: int,
         at_once: Callable[[], int] = computing_at_once,
+        is_overdue: Callable[[Item], bool] | None = None,
         name: str = "ropewalk",
     ) -> None:
         """`run` runs an item and tells whether it is to be sent; `overflow` gets one that may not wait to be run.
 
-        `at_once` tells how many threads can compute at the same moment; so many are always active.
+        `at_once` tells how many threads can compute at the same moment; so many are always active. `is_overdue` tells
+        whether one that waits has waited too long; it is given to `overflow` then, and does not wait for a thread.
         """
         self.epoll = select.epoll()
         self.items: dict[int, Item] = {}  # by descriptor: everything the epoll may name
         self.soon: deque[Callable[[], None]] = deque()  # what running items want done: the controller calls it
         self._run = run
         self._overflow = overflow
+        self._is_overdue = is_overdue
         self._max_waiting = max_waiting
         self._ready: deque[Item] = deque()
         self._whole: deque[Item] = deque()
@@ -336,6 +339,25 @@ class Pool:
             self._next_sweep = now + SWEEP_INTERVAL
             for item in list(items.values()):
                 item.check_deadline(now)
+            self.refuse_overdue()
+
+    def refuse_overdue(self) -> None:
+        """Let nothing wait for a thread longer than it may; when every thread is stuck, none comes to see it."""
+        whole, is_overdue = self._whole, self._is_overdue
+        if is_overdue is None:
+            return
+        while whole:
+            try:
+                item = whole.popleft()
+            except IndexError:
+                return  # another thread took the last one
+            if not is_overdue(item):
+                whole.appendleft(item)  # the others have not waited for as long
+                return
+            try:
+                self._overflow(item)
+            except Exception:  # noqa: BLE001
+                self._fault(item)
 
     def _make_calls(self) -> float:
         """Call what is due; return the seconds until the next is, or the usual ones."""
