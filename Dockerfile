@@ -77,6 +77,7 @@ RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends brotli \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 COPY --from=runtime /opt/venv /opt/venv
+COPY deploy/lib /kit/lib
 COPY deploy/bin/collect /kit/bin/collect
 COPY --from=project / /app
 WORKDIR /app

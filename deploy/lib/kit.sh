@@ -97,6 +97,35 @@ kit_secret() {
   unset "$file"
 }
 
+# kit_collectstatic VERBOSITY: collects the static files of the Django project here, and prints where they are: in its
+# STATIC_ROOT, or in the environment's where it has none, as a new project.
+kit_collectstatic() {
+  VERBOSITY=$1 python manage.py shell --verbosity 0 --command '
+import os, sys
+from django.conf import settings
+from django.core.management import call_command
+settings.STATIC_ROOT = settings.STATIC_ROOT or os.environ["STATIC_ROOT"]
+how = {"verbosity": int(os.environ["VERBOSITY"]), "interactive": False, "skip_checks": False}
+call_command("collectstatic", stdout=sys.stderr, **how)
+print(settings.STATIC_ROOT)' | tail -n 1
+}
+
+# kit_dotenv NAME FILE: gives the variable NAME the value that FILE, as compose reads it, has for it; one that is set
+# stays as it is.
+kit_dotenv() {
+  local line value
+  [[ ! -v $1 && -f $2 ]] || return 0
+  line=$(grep -E "^(export +)?$1 *=" "$2" | tail -n 1) || return 0
+  value=${line#*=}
+  value=${value#"${value%%[![:space:]]*}"}
+  case $value in
+    \'*) value=${value#\'} value=${value%%\'*} ;;
+    \"*) value=${value#\"} value=${value%%\"*} ;;
+    *) value=${value%%[[:space:]]#*} value=${value%"${value##*[![:space:]]}"} ;;
+  esac
+  export "$1=$value"
+}
+
 # kit_health_host: the name a health check asks for: the first plain one that ALLOWED_HOSTS allows.
 kit_health_host() {
   local name names

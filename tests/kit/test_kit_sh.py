@@ -22,6 +22,30 @@ def bash(repository):
     return call
 
 
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("PROJECT_DIR=../shop", "../shop"),
+        ("PROJECT_DIR='../my shop'  # where", "../my shop"),
+        ('export PROJECT_DIR = "../shop"', "../shop"),
+        ("PROJECT_DIR=../a\nPROJECT_DIR=../shop # the later one", "../shop"),
+        ("#PROJECT_DIR=../shop", "unset"),
+        ("MY_PROJECT_DIR=../shop", "unset"),
+        ("PROJECT_DIR=", ""),
+    ],
+)
+def test_value_of_a_dotenv_file_is_read_as_compose_reads_it(bash, tmp_path, line, value):
+    (tmp_path / ".env").write_text(line + "\n")
+    done = bash(f'kit_dotenv PROJECT_DIR {tmp_path}/.env; echo "${{PROJECT_DIR-unset}}"')
+    assert (done.stdout, done.stderr) == (value + "\n", "")
+
+
+def test_variable_that_is_set_is_not_taken_from_a_dotenv_file(bash, tmp_path):
+    (tmp_path / ".env").write_text("BACKEND=gunicorn\n")
+    assert bash(f'kit_dotenv BACKEND {tmp_path}/.env; echo "$BACKEND"', BACKEND="ropewalk").stdout == "ropewalk\n"
+    assert bash(f'kit_dotenv BACKEND {tmp_path}/none; echo "${{BACKEND-unset}}"').stdout == "unset\n"
+
+
 @pytest.fixture
 def machine(tmp_path, bash):
     """cpus(files, nproc): what kit_cpus says on a machine with such cgroup files and so many CPUs."""

@@ -146,6 +146,25 @@ def test_visitor_sees_another_page_when_the_application_took_the_request_and_is_
     assert answer.headers["Retry-After"] is None
 
 
+def test_project_without_a_health_page_comes_up(new_stack):
+    stack = new_stack("plain", WSGI_APP="wsgi:stranger")
+    stack.up()
+    assert stack.request("/").content == b"hello\n"
+
+
+def test_application_that_does_not_get_well_is_told_of_and_shown_after_a_while(container, execute, wait):
+    app = container("plain", "server", options=("--env", "WSGI_APP=wsgi:stranger"))
+    options = ("--network", f"container:{app}", "--env", "APP_HOST=localhost", "--env", "START_PATIENCE=1")
+    nginx = container("nginx", options=(*options, "--env", "HEALTH_PATH=/health"))
+
+    def is_well(port, path):
+        return execute("docker", "exec", nginx, "/kit/bin/probe", "127.0.0.1", port, path, check=False).returncode == 0
+
+    wait(lambda: is_well("8081", "/health"), "whoever waits for nginx goes on")
+    wait(lambda: is_well("8080", "/"), "the visitor meets the application")
+    assert "the application does not get well: GET /health\n" in execute("docker", "logs", nginx).stderr
+
+
 def test_nginx_follows_the_application_from_one_container_to_others(new_stack, execute, wait):
     stack = new_stack("plain", BACKEND="gunicorn")
     stack.up()

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.docker
 SETTINGS = """
 SECRET_KEY = __import__("os").environ["SECRET_KEY"]
 INSTALLED_APPS = ["django.contrib.staticfiles"]
-STATIC_URL, STATIC_ROOT = "/static/", "collected"
+STATIC_URL, STATIC_ROOT = "/static/", {root}
 STATICFILES_DIRS = ["assets"]
 """
 MANAGE = """
@@ -48,8 +48,9 @@ def test_project_without_manage_py_and_without_requirements(image_of, execute, r
     assert execute("docker", "run", "--rm", image, "find", "/app", "-name", "manage.py").stdout == ""
 
 
-def test_django_project_with_a_static_root_of_its_own(image_of, execute, repository, tmp_path):
-    (tmp_path / "settings.py").write_text(SETTINGS)
+@pytest.mark.parametrize("root", ['"collected"', "None"], ids=["a static root of its own", "no static root"])
+def test_static_files_of_a_django_project(image_of, execute, repository, tmp_path, root):
+    (tmp_path / "settings.py").write_text(SETTINGS.format(root=root))
     (tmp_path / "manage.py").write_text(MANAGE)
     shutil.copy(repository / "sample_project/requirements.txt", tmp_path)
     (tmp_path / "assets").mkdir()

@@ -11,6 +11,15 @@ from urllib.parse import parse_qs
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
+def stranger(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """Knows nothing of health checks, as a project that was not made for the kit."""
+    if environ["PATH_INFO"] == "/":
+        start_response("200 OK", [("Content-Length", "6")])
+        return [b"hello\n"]
+    start_response("404 Not Found", [("Content-Length", "0")])
+    return []
+
+
 def application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
     path, query = environ["PATH_INFO"], parse_qs(environ["QUERY_STRING"])
     headers = [("Content-Type", "text/plain; charset=utf-8")]
