@@ -1,0 +1,100 @@
+"""What the pages name exists: files behind links, anchors, paths, options, variables, targets of make."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ropewalk.config.declare import PREFIX
+from ropewalk.config.settings import all_settings
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
+    *("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "sample_project/README.md"),
+]
+
+PARTS = ("", "server", "server/ropewalk", "compare", "nginx", "sample_project")
+"""Folders from which a page may name a path."""
+
+OTHERS_OPTIONS = {"--deploy-hook", "--stop-timeout"}
+"""Of programs that are not ours."""
+
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text()
+
+
+def links(page: str) -> list[tuple[str, str]]:
+    """The page or file, as a path in the repository, and the anchor of each link that stays here."""
+    found = []
+    for target, anchor in LINK.findall(read(page)):
+        if not target.startswith(("http:", "https:", "mailto:")):
+            path = ((ROOT / page).parent / target).resolve() if target else ROOT / page
+            found.append((str(path.relative_to(ROOT)), anchor))
+    return found
+
+
+def anchors(page: str) -> set[str]:
+    """As forges make them of headings."""
+    headings = re.findall(r"^#+ (.+)$", read(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@cache
+def our_options() -> frozenset[str]:
+    """Of the command, of its words (`ropewalk top --interval`) and of the programs in compare/ and tests/."""
+    sources = [path for part in ("server", "compare", "tests/fuzz") for path in (ROOT / part).rglob("*.py")]
+    return frozenset(re.findall(r'"(--[a-z][a-z0-9_-]+)"', "".join(path.read_text() for path in sources)))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for target, anchor in links(page):
+        assert (ROOT / target).exists(), target
+        assert not anchor or anchor in anchors(target), f"{target}#{anchor}"
+
+
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, fresh = {"README.md"}, ["README.md"]
+    while fresh:
+        for target, _ in links(fresh.pop()):
+            if target in PAGES and target not in reached:
+                reached.add(target)
+                fresh.append(target)
+    assert reached == set(PAGES)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_that_are_named_exist(page: str) -> None:
+    named = {code for code in CODE.findall(read(page)) if re.fullmatch(r"[a-z][\w.-]*/[\w./-]*", code)}
+    missing = {path for path in named if not any((ROOT / part / path).exists() for part in PARTS)}
+    assert not missing
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/from-gunicorn.md"])
+def test_options_that_are_named_exist(page: str) -> None:
+    named = {match[0] for code in CODE.findall(read(page)) if (match := re.match(r"--[a-z][a-z0-9_-]+", code))}
+    assert named <= our_options() | OTHERS_OPTIONS
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_variables_that_are_named_exist(page: str) -> None:
+    known = {variable for setting in all_settings() for variable in setting.variables}
+    assert set(re.findall(rf"{PREFIX}[A-Z_]+", read(page))) <= known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_targets_of_make_that_are_named_exist(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.M))
+    written = [*CODE.findall(read(page)), *re.findall(r"^    (.+)$", read(page), re.M)]
+    named = {
+        word for code in written for words in re.findall(r"^make ((?:[a-z-]+ ?)+)", code) for word in words.split()
+    }
+    assert named <= targets
