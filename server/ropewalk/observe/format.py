@@ -10,11 +10,11 @@ from __future__ import annotations
 import binascii
 import os
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ropewalk.observe.clock import Clock
 from ropewalk.observe.printable import is_plain, printable
 
 
@@ -215,20 +215,6 @@ def _user(authorization: object) -> str:
     return _text(credentials.partition(b":")[0].decode("latin-1"))
 
 
-class _Clock:
-    """The time as the log writes it, made once a second; two threads may both make it, to the same end."""
-
-    def __init__(self) -> None:
-        self._made: tuple[int, str] = (0, "")
-
-    def __call__(self) -> str:
-        second = int(time.time())
-        made = self._made
-        if made[0] != second:
-            made = self._made = (second, time.strftime("[%d/%b/%Y:%H:%M:%S %z]", time.localtime(second)))
-        return made[1]
-
-
 _NAMES: Mapping[str, Any] = {
     "__builtins__": {"int": int, "TypeError": TypeError},
     "text": _text,
@@ -238,6 +224,6 @@ _NAMES: Mapping[str, Any] = {
     "is_plain": is_plain,
     "request_line": _request_line,
     "user": _user,
-    "now": _Clock(),
+    "now": Clock("[%d/%b/%Y:%H:%M:%S %z]"),
     "process": lambda: f"<{os.getpid()}>",
 }

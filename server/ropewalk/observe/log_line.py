@@ -17,6 +17,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
 
+from ropewalk.observe.clock import Clock
+
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 Exc = bool | BaseException | ExcInfo
@@ -79,18 +81,4 @@ def find_error(exc_info: Exc) -> BaseException | None:
     return exc_info[1] if exc_info else None
 
 
-class _Clock:
-    """The time as plain lines have it, made once a second; two threads may both make it, to the same end."""
-
-    def __init__(self) -> None:
-        self._made: tuple[int, str] = (0, "")
-
-    def __call__(self) -> str:
-        second = int(time.time())
-        made = self._made
-        if made[0] != second:
-            made = self._made = (second, time.strftime("[%Y-%m-%d %H:%M:%S %z]", time.localtime(second)))
-        return made[1]
-
-
-_clock = _Clock()
+_clock = Clock("[%Y-%m-%d %H:%M:%S %z]")
