@@ -23,6 +23,8 @@ from bench.verify import FILE_MEBIBYTES, MEBIBYTE, fault, right_content
 
 HERE = Path(__file__).parent
 WARM_SECONDS = 1.0
+THREADS = 8
+MANY_THREADS = 64
 SETTLE_SECONDS = 0.3  # before memory is looked at
 Sample = dict[str, float]
 
@@ -71,7 +73,11 @@ def sample(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
     if scenario.kind is Kind.LOGGED:
         with _served(scenario, backend, run) as (server, address):
             found["rate_without"] = _closed(scenario, server, address, run.seconds)["rate"]
-    with _served(scenario, backend, run, logs=scenario.kind is Kind.LOGGED) as (server, address):
+    threads = MANY_THREADS if scenario.kind is Kind.THREADS else THREADS
+    if scenario.kind is Kind.THREADS:
+        with _served(scenario, backend, run, threads=1) as (server, address):
+            found["p99_of_one"] = _closed(scenario, server, address, run.seconds)["p99"]
+    with _served(scenario, backend, run, logs=scenario.kind is Kind.LOGGED, threads=threads) as (server, address):
         if scenario.kind is Kind.OPEN:
             return _open(scenario, server, address, run.seconds)
         if scenario.kind in (Kind.IDLE, Kind.SLOW):
@@ -80,12 +86,14 @@ def sample(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
 
 
 @contextmanager
-def _served(scenario: Scenario, backend: Backend, run: Terms, *, logs: bool = False) -> Iterator[tuple[Running, str]]:
+def _served(
+    scenario: Scenario, backend: Backend, run: Terms, *, logs: bool = False, threads: int = THREADS
+) -> Iterator[tuple[Running, str]]:
     """A server that was found right, and the address to load."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         bind = f"unix:{folder}/bench.sock" if scenario.way is Way.NGINX_UNIX else free_address()
-        start = Start(scenario.application, bind, access_log=f"{folder}/access.log" if logs else "")
+        start = Start(scenario.application, bind, threads, access_log=f"{folder}/access.log" if logs else "")
         server = stack.enter_context(running(backend, start, run.environ, scenario.path))
         address = bind if scenario.way is Way.DIRECT else stack.enter_context(nginx(bind))
         wrong = fault(scenario, address)

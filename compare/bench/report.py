@@ -19,12 +19,14 @@ COLUMNS = {
     "idle connections": ("rate", "rate_without", "rate_cpu", "p99", "idle_octets", "failures"),
     "slow peers": ("rate", "rate_without", "rate_cpu", "p99", "failures"),
     "with and without": ("rate", "rate_without", "rate_cpu", "p50", "p99", "failures"),
+    "many threads": ("rate", "rate_cpu", "p50", "p99", "p99_of_one", "failures"),
     "closed loop": ("rate", "rate_cpu", "p50", "p99", "failures"),
 }
 HEADINGS = {
     "rate": "req/s",
     "rate_cpu": "req per CPU second",
     "rate_without": "req/s without them",
+    "p99_of_one": "p99 with one thread",
     "longest": "longest",
     "p999": "p99.9",
     "lag": "p99 lag of the load",

@@ -29,6 +29,7 @@ class Kind(Enum):
     OPEN = "open loop"
     START = "start"
     LOGGED = "with and without"
+    THREADS = "many threads"
     IDLE = "idle connections"
     SLOW = "slow peers"
 
@@ -142,6 +143,14 @@ SCENARIOS = (
     Scenario("blocks", "blocks 10 ms", "blocks", THREADED, (rate(0.97, BEST),), path="/all", is_quick=True),
     Scenario("some", "1 in 10 blocks 20 ms", "blocks", THREADED, (rate(0.97, BEST),), path="/some"),
     Scenario("computes", "1 ms of computing", "computes", MAIN, (rate(0.95, "bjoern"), p99(1, "bjoern"))),
+    Scenario(
+        "threads",
+        "1 ms of computing, 64 threads",
+        "computes",
+        ("ropewalk", GTHREAD, "granian"),
+        (Target("p99", 1.5, "ropewalk", of_metric="p99_of_one"),),
+        kind=Kind.THREADS,
+    ),
     Scenario(
         "logged",
         "hello, access log on",

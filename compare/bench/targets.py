@@ -10,7 +10,12 @@ Medians = Mapping[str, Mapping[str, float]]  # by backend, by metric
 
 HIGHER_IS_BETTER = {"rate", "rate_cpu"}
 BEST = "best peer"
-NAMES = {"rate": "req/s", "idle_octets": "memory of a connection", "rate_without": "its own without them"}
+NAMES = {
+    "rate": "req/s",
+    "idle_octets": "memory of a connection",
+    "rate_without": "its own without them",
+    "p99_of_one": "its own with one thread",
+}
 
 
 class Mark(Enum):
