@@ -42,6 +42,7 @@ def test_a_worker_that_computes_is_not_killed(start_master: StartMaster, tmp_pat
         (tmp_path / "go").touch()
         answer = master.read(connection)
     assert answer == "" or int(answer) in workers
+    master.running.wait_line(rf"Worker \(pid: {computing}\) .* is killed")
     assert master.running.output.count("is killed") == 1
 
 
