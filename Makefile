@@ -1,4 +1,4 @@
-# `make help` lists every target. Variables: PORT, PROJECT_DIR, WSGI_APP, BACKEND, HTTP_PORT, PYTHON, PYTEST.
+# `make help` lists every target. Variables: PORT, PROJECT_DIR, WSGI_APP, BACKEND, HTTP_PORT, PYTHON, PYTEST, BENCH_ON.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # the files of containers, which wait more than they work, come first.
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.locked
-SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy/bin deploy/backends deploy/lib nginx)
+SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy/bin deploy/backends deploy/lib nginx compare)
 PYTHON_SCRIPTS = $(shell grep -lE '^\#!.*python' deploy/bin/*)
 
 .PHONY: help
@@ -57,14 +57,10 @@ lint: $(STAMP) ## Checks style, types and shell scripts.
 	$(BIN)/mypy
 	$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS)
 
-# The environment of the benchmark: every server that this machine can install, beside ropewalk.
-BENCH_VENV ?= .run/bench
+# It runs in an image of what ships where a Docker engine answers, else (or with BENCH_ON=host) in an environment made here.
 .PHONY: bench
-bench: ## Compares the servers side by side (about 25 minutes; QUICK=1: three; BENCH=--resume). Wants wrk.
-	@deploy/bin/python-environment $(BENCH_VENV)
-	cd compare
-	$(abspath $(BENCH_VENV))/bin/python -m bench.install
-	$(abspath $(BENCH_VENV))/bin/python -m bench $(if $(QUICK),--quick) $(BENCH)
+bench: ## Compares the servers side by side (about 25 minutes; QUICK=1: three; BENCH=--resume; BENCH_ON=host).
+	@compare/bench/run bench $(if $(QUICK),--quick) $(BENCH)
 
 .PHONY: faults
 faults: $(STAMP) ## Counts what servers drop when something goes wrong (about 5 minutes; QUICK=1: two).
@@ -73,10 +69,7 @@ faults: $(STAMP) ## Counts what servers drop when something goes wrong (about 5 
 
 .PHONY: profile
 profile: ## Measures what a request costs: system calls, hops, memory, functions; writes docs/benchmarks/profile.md.
-	@deploy/bin/python-environment $(BENCH_VENV)
-	cd compare
-	$(abspath $(BENCH_VENV))/bin/python -m bench.install
-	$(abspath $(BENCH_VENV))/bin/python -m bench.page
+	@compare/bench/run bench.page
 
 SECONDS_TO_FUZZ ?= 60
 .PHONY: fuzz

@@ -6,8 +6,10 @@ import argparse
 import json
 import signal
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from bench.backends import BACKENDS, BEFORE, before, missing, tool
 from bench.machine import machine, versions
@@ -41,14 +43,32 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def usage_error(text: str) -> NoReturn:
+    say(f"bench: {text}\n")
+    raise SystemExit(2)
+
+
 def wanted(names: list[str], is_quick: bool, only: str) -> list[Scenario]:
     """The scenarios that were asked for, with those servers. Raises `SystemExit` for a name that is none."""
+    for name in filter(None, only.split(",")):
+        if name not in BACKENDS:
+            usage_error(f"--only {name}: no such server; there are {', '.join(BACKENDS)}")
     known = {scenario.name: scenario for scenario in SCENARIOS}
     for name in names:
         if name not in known:
-            raise SystemExit(f"bench: {name}: no such scenario; there are {', '.join(known)}")
+            usage_error(f"{name}: no such scenario; there are {', '.join(known)}")
     chosen = [one for one in SCENARIOS if one.name in names or (not names and (one.is_quick or not is_quick))]
     return [one.with_only(only.split(",")) for one in chosen] if only else chosen
+
+
+def check_writable(folder: Path) -> None:
+    """Before half an hour of measuring, rather than behind it. Raises `SystemExit`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        usage_error(f"{folder}: the results could not be written: {error.strerror}")
 
 
 def main() -> int:
@@ -61,14 +81,20 @@ def main() -> int:
     mode = QUICK if options.quick else FULL
     rounds, seconds = options.rounds or int(mode["rounds"]), options.seconds or mode["seconds"]
     if tool("wrk") is None:
-        say("bench: wrk is not installed: apt-get install wrk\n")
+        say("bench: wrk is not installed: apt-get install wrk, or start a Docker engine\n")
         return 0  # nothing to compare with is no fault of a build
+    is_all = not (options.quick or options.scenario or options.only or options.before)
+    folder = options.output or (DOCS if is_all else None)
+    if folder is not None:
+        check_writable(folder)
     allow_many_descriptors()
     if options.before:
         BACKENDS[BEFORE] = before(options.before)
         scenarios = [replace(one, backends=(*one.backends, BEFORE)) for one in scenarios]
     facts = machine()
-    kept = Kept(KEPT, {"commit": facts["commit"], "seconds": seconds, "before": str(options.before or "")})
+    about = {name: facts[name] for name in ("commit", "where", "python")}
+    path = options.output / KEPT.name if options.output else KEPT
+    kept = Kept(path, about | {"seconds": seconds, "before": str(options.before or "")})
     refusal = kept.resume() if options.resume else ""
     if refusal:
         raise SystemExit(f"bench: nothing to resume: {refusal}")
@@ -90,8 +116,8 @@ def main() -> int:
     results["scenarios"] = kept.results(scenarios)
     results["rounds"] = max((one["rounds"] for one in results["scenarios"]), default=0)
     sys.stdout.write(terminal(results))
-    if options.output or not (options.quick or options.scenario or options.only or options.before):
-        write(results, options.output or DOCS)
+    if folder is not None:
+        write(results, folder)
     return 0
 
 

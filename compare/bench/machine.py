@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
+import sysconfig
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from bench.backends import BACKENDS, missing, tool, version
 from bench.running import LOAD_PROCESSORS, PROCESSORS, SERVER_PROCESSORS
 
 Facts = dict[str, str]
+
+DESCRIBE = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
 
 
 def machine() -> Facts:
@@ -23,12 +27,31 @@ def machine() -> Facts:
         "pinned": _pinned(),
         "memory": f"{memory[0] / 1048576:.0f} GiB" if memory else "unknown",
         "kernel": platform.release(),
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "where": os.environ.get("BENCH_WHERE") or "on the machine itself, without a container",
+        "python": f"{platform.python_implementation()} {platform.python_version()}, {build()}",
         "load average at the start": f"{os.getloadavg()[0]:.2f}",
-        "commit": _first_line(["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]),
+        "commit": os.environ.get("BENCH_COMMIT") or _first_line(DESCRIBE),
         "wrk": _first_line([tool("wrk") or "wrk", "-v"]).partition("[")[0].removeprefix("wrk ").strip(),
         "nginx": _first_line([tool("nginx") or "nginx", "-v"]).rpartition("/")[2],
     }
+
+
+def build() -> str:
+    """Whose this interpreter is: of one version, one may be half as fast again as another, by how it was compiled.
+
+    A distribution's does not tell that itself: what its `sysconfig` says is that of another of its builds.
+    """
+    owner = _first_line(["dpkg-query", "--search", os.path.realpath(sys.executable)]).partition(":")
+    if owner[2].strip() == os.path.realpath(sys.executable):
+        return f"of the package {_first_line(['dpkg-query', '--show', owner[0]])}".replace("\t", " ")
+    return compiled(sysconfig.get_config_var("CONFIG_ARGS") or "")
+
+
+def compiled(config_args: str) -> str:
+    """How it was, by the arguments of its `configure`."""
+    led = "led by a profile" if "--enable-optimizations" in config_args else "without a profile to lead it"
+    linked = "with" if "--with-lto" in config_args else "without"
+    return f"compiled by {platform.python_compiler()}, {led}, {linked} optimisation at link time"
 
 
 def versions() -> Facts:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import signal
 import sys
+from pathlib import Path
 
 from bench import hops, profile, syscalls
 from bench.__main__ import DOCS
-from bench.backends import missing
+from bench.backends import missing, tool
 from bench.machine import machine, versions
 from bench.measure import terms
 from bench.report import table
@@ -98,6 +101,29 @@ def functions_section() -> list[str]:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench.page", description="Measures what a request costs.")
+    parser.add_argument("--output", default=str(DOCS / "profile.md"), help="where to write the page; - for the output")
+    output = parser.parse_args().output
+    if tool("wrk") is None:
+        say("bench: wrk is not installed: apt-get install wrk, or start a Docker engine\n")
+        return 0
+    try:
+        text = measured()
+    except KeyboardInterrupt:
+        say("\nbench: interrupted; nothing is written\n")
+        return 130
+    if output == "-":
+        sys.stdout.write(text)
+    else:
+        Path(output).parent.mkdir(parents=True, exist_ok=True)
+        Path(output).write_text(text)
+        say(f"wrote {output}\n")
+    return 0
+
+
+def measured() -> str:
+    """The page."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     allow_many_descriptors()
     parts = [
         "# What does a request cost?",
@@ -109,10 +135,7 @@ def main() -> int:
         "## Versions",
         table(("server", "version"), [(name, told) for name, told in versions().items() if name in syscalls.COMPARED]),
     ]
-    DOCS.mkdir(parents=True, exist_ok=True)
-    (DOCS / "profile.md").write_text("\n\n".join(parts) + "\n")
-    sys.stdout.write(f"wrote {DOCS / 'profile.md'}\n")
-    return 0
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -129,7 +129,9 @@ def document(results: Results, notes: Notes) -> str:
     parts = [
         "# How fast is it, beside other servers?",
         (
-            "Written by `make bench` from [results.json](results.json); change nothing by hand. "
+            "Written by `make bench` from [results.json](results.json); change nothing by hand. It runs in an image of "
+            "the Python that ships, if a Docker engine answers, and says below where it ran: the interpreter of "
+            "another machine may be half as fast again, or as slow. "
             "`make bench QUICK=1` takes about three minutes and writes nothing here. What is said of rows that are not "
             "reached is kept in `compare/bench/notes.toml`. What a request costs is told in [profile.md](profile.md)."
         ),

@@ -37,6 +37,7 @@ class Kept:
         self.samples: dict[str, dict[str, list[Sample]]] = {}  # by scenario and server
         self.faults: dict[str, dict[str, str]] = {}  # the same way
         self.rounds: dict[str, int] = {}  # by scenario: so many are done
+        self._is_lost = False  # they could not be kept, which was said
 
     def resume(self) -> str:
         """Take what is in the file; return why that cannot be, or nothing."""
@@ -50,6 +51,15 @@ class Kept:
         return ""
 
     def save(self) -> None:
+        """Where nothing can be written, say so once and go on: only `--resume` is lost."""
+        try:
+            self._write()
+        except OSError as error:
+            if not self._is_lost:
+                say(f"bench: {self.path}: {error.strerror}: --resume will find nothing\n")
+            self._is_lost = True
+
+    def _write(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_suffix(".new")
         new.write_text(

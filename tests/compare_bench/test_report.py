@@ -5,7 +5,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from bench.__main__ import wanted, write
+from bench import machine
+from bench.__main__ import check_writable, wanted, write
 from bench.backends import APPLICATIONS, BACKENDS, Start
 from bench.plots import chart
 from bench.report import table, terminal
@@ -103,8 +104,53 @@ def test_the_quick_mode_has_few_scenarios_and_a_name_picks_any():
     assert 2 <= len(wanted([], True, "")) < 8
     assert [one.name for one in wanted(["chunks"], True, "ropewalk")] == ["chunks"]
     assert wanted(["chunks"], False, "ropewalk")[0].backends == ("ropewalk",)
-    with pytest.raises(SystemExit, match="no such scenario; there are hello"):
-        wanted(["nonsense"], False, "")
+
+
+@pytest.mark.parametrize(
+    ("names", "only", "text"),
+    [
+        (["nonsense"], "", "bench: nonsense: no such scenario; there are hello,"),
+        ([], "ropewalk,apache", "bench: --only apache: no such server; there are ropewalk,"),
+    ],
+)
+def test_a_name_that_is_none_is_told_in_one_line(names, only, text, capsys):
+    with pytest.raises(SystemExit) as raised:
+        wanted(names, False, only)
+    assert raised.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith(text)
+    assert said.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(tmp_path, capsys):
+    check_writable(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as raised:
+        check_writable(tmp_path / "file" / "docs")
+    assert raised.value.code == 2
+    assert "the results could not be written: Not a directory" in capsys.readouterr().err
+
+
+def test_the_machine_tells_where_and_of_which_python(monkeypatch):
+    monkeypatch.setenv("BENCH_WHERE", "in an image")
+    monkeypatch.setenv("BENCH_COMMIT", "1234567")
+    facts = machine.machine()
+    assert facts["where"] == "in an image"
+    assert facts["commit"] == "1234567"
+    monkeypatch.setattr(machine, "_first_line", lambda command: "unknown")
+    assert "led by a profile, without" in machine.compiled("'--enable-optimizations'")
+    assert "without a profile to lead it, with optimisation at link time" in machine.compiled("'--with-lto'")
+    assert machine.build().startswith("compiled by")
+
+
+def test_a_distributions_python_is_told_by_its_package(monkeypatch):
+    def say(command):
+        return f"python3.13-minimal: {command[2]}" if command[1] == "--search" else "python3.13-minimal\t3.13.5-2"
+
+    monkeypatch.setattr(machine, "_first_line", say)
+    monkeypatch.setattr(machine.os.path, "realpath", lambda path: "/usr/bin/python3.13")
+    assert machine.build() == "of the package python3.13-minimal 3.13.5-2"
 
 
 def test_the_package_lies_beside_its_requirements():

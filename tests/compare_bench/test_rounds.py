@@ -69,6 +69,14 @@ def test_samples_of_another_run_are_not_mixed_in(kept, measured):
     assert "No such file" in rounds.Kept(kept.path.with_name("none"), ABOUT).resume()
 
 
+def test_where_nothing_can_be_kept_it_goes_on(tmp_path, measured, capsys):
+    (tmp_path / "file").touch()
+    kept = rounds.Kept(tmp_path / "file" / "samples.json", ABOUT)
+    rounds.measure(TWO, RUN, 1, 60, kept)
+    assert [found["rounds"] for found in kept.results(TWO)] == [1, 1]
+    assert capsys.readouterr().err.count(": --resume will find nothing") == 1
+
+
 def test_a_server_that_failed_is_not_tried_again(kept, measured):
     measured.raises = {1: StartError("no answer")}
     rounds.measure(TWO[:1], RUN, 2, 60, kept)
