@@ -171,6 +171,10 @@ class Service:
             self._pool.add(acceptor.fd, acceptor, LISTENING)
         if self._turns is not None:
             self._turns.tell()
+        if computing_at_once() > 1:
+            from ropewalk.threads.sharing import share_keys
+
+            share_keys()
         self._pool.start()
         if self._statsd is not None:
             self._statsd.start()

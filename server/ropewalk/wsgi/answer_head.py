@@ -5,6 +5,8 @@ Each header is held to the grammar, once: its line is kept in a bounded cache an
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
@@ -64,8 +66,22 @@ class AnswerHead(NamedTuple):
     plain_length: int | None
 
 
-# Whole heads, found again by what the application gave: an answer of the same size to the same kind of request.
-_heads: dict[tuple[object, ...], AnswerHead] = {}
+class _Known:
+    """Whole heads, found again by what the application gave: an answer of the same size to the same kind of request."""
+
+    def __init__(self) -> None:
+        self.heads: dict[tuple[object, ...], AnswerHead] = {}
+
+
+class _KnownByThread(_Known, threading.local):
+    """The same where threads compute at once: each has its own, since a shared one costs them a lock a look-up.
+
+    An equal key of another thread's can only be compared under the dict's lock (`ropewalk.threads.sharing`).
+    """
+
+
+_has_gil: bool = getattr(sys, "_is_gil_enabled", lambda: True)()  # since Python 3.13
+_known = _Known() if _has_gil else _KnownByThread()
 
 
 def check_answer_head(status: str, headers: list[tuple[str, str]]) -> AnswerHead:
@@ -74,7 +90,7 @@ def check_answer_head(status: str, headers: list[tuple[str, str]]) -> AnswerHead
         raise ApplicationError(f"response headers must be a list, not {type(headers).__name__}")
     key = (status, *headers)
     try:
-        known = _heads.get(key)
+        known = _known.heads.get(key)
     except TypeError:  # not hashable, so not all of it is tuples of str: the check will say what
         known = None
     return _check(status, headers, key) if known is None else known
@@ -114,7 +130,7 @@ def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...])
         plain_length=content_length if allows_content and not special else None,
     )
     if is_seen_again:
-        _remember(_heads, key, head)
+        _remember(_known.heads, key, head)
     return head
 
 

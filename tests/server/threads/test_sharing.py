@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import sys
+import threading
+from http import HTTPStatus
+from types import ModuleType
+
+import pytest
+
+from ropewalk.threads import sharing
+
+
+class Lazy:
+    """Finds out what it is when it is asked for its class, as lazy objects of frameworks do."""
+
+    asked = 0
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        Lazy.asked += 1
+        return dict
+
+
+class Table(dict[object, object]):
+    """Iterates in a way of its own."""
+
+    def __iter__(self) -> object:  # type: ignore[override]
+        raise AssertionError
+
+    keys = __iter__  # type: ignore[assignment]
+
+
+def test_every_key_but_strings_is_read_by_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = HTTPStatus.IM_A_TEAPOT
+    table = {status: "short and stout", "a name of the test": 2}
+    read: list[tuple[int, list[object]]] = []
+    monkeypatch.setattr(sharing, "_read", lambda keys: read.append((threading.get_ident(), list(keys))))
+    count = sharing.share_keys()
+    [(thread, keys)] = read
+    assert thread != threading.get_ident()
+    assert count == len(keys)
+    assert any(key is status for key in keys)
+    assert not any(type(key) is str for key in keys)
+    assert len(table) == 2
+
+
+def test_a_plain_table_of_a_module_is_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("of_the_test")
+    module.PHRASES = {10**9: "a number that the collector does not follow"}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "of_the_test", module)
+    read: list[list[object]] = []
+    monkeypatch.setattr(sharing, "_read", read.append)
+    sharing.share_keys()
+    assert 10**9 in read[0]
+
+
+def test_nothing_of_the_application_is_called() -> None:
+    before = Lazy.asked
+    kept = [Lazy(), Table({1: 2})]
+    assert sharing.share_keys()
+    assert Lazy.asked == before
+    assert kept
+
+
+def test_what_stands_in_the_place_of_a_module_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "of_the_test", None)  # type: ignore[arg-type]
+    assert sharing.share_keys()
