@@ -19,6 +19,9 @@ TOKEN = re.compile(rf"[{TCHAR}]++")
 # in queries, and they split nothing. A fragment never belongs in a request.
 REQUEST_LINE = re.compile(rf'([{TCHAR}]++) ([!"$-~]++) HTTP/([0-9])\.([0-9])\r\n')
 
+# What most heads are: a target in origin-form, its path and query apart, HTTP/1, and the field lines as they stand.
+PLAIN_HEAD = re.compile(rf'([{TCHAR}]++) ((/[!"$->@-~]*+)(?:\?([!"$-~]*+))?+) HTTP/1\.([0-9])\r\n(.*+)', re.DOTALL)
+
 # One field line, anchored to the start of its line: as many matches as there are line feeds means that every
 # line is a field. RFC 9112 section 5: no space before the colon, no continuation line (obs-fold), no bare CR or LF.
 FIELD_LINE = re.compile(rf"^([{TCHAR}]++):[\t ]*+([{FIELD_CHAR}]*+)\r\n", re.MULTILINE)

@@ -68,7 +68,17 @@ class RequestHead:
     )
 
     def __init__(
-        self, method: str, request_target: str, path: str, query: str, version: int, fields: dict[str, str]
+        self,
+        method: str,
+        request_target: str,
+        path: str,
+        query: str,
+        version: int,
+        fields: dict[str, str],
+        content_length: int = 0,
+        is_persistent: bool = False,
+        expects_continue: bool = False,
+        field_text: str | None = None,
     ) -> None:
         self.method = method
         self.request_target = request_target
@@ -76,11 +86,11 @@ class RequestHead:
         self.query = query
         self.version = version
         self.fields = fields
-        self.content_length = 0
-        self.is_persistent = version >= HTTP_11
-        self.expects_continue = False
+        self.content_length = content_length
+        self.is_persistent = is_persistent
+        self.expects_continue = expects_continue
         self.is_https_target = False  # an absolute-form target of that scheme
-        self.field_text: str | None = None
+        self.field_text = field_text
 
 
 def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = None) -> RequestHead:
@@ -90,35 +100,54 @@ def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = Non
     then known. Raises `ProtocolError`: 400 grammar, 414 request line, 417 expectation, 431 fields, 501 coding or
     method, 505.
     """
-    match = grammar.REQUEST_LINE.match(text)
-    if match is None:
-        raise _why_refused(text, limits)
     if len(text) + 2 > limits.shortest:
         _scan(text, limits)
-    method, request_target, major, minor = match.groups()
-    if major != "1":
-        raise ProtocolError(505, f"HTTP/{major}.{minor}")
+    match = grammar.PLAIN_HEAD.match(text)
+    if match is None:
+        method, request_target, minor, field_text = _split_head(text, limits)
+    else:
+        method, request_target, path, query, minor, field_text = match.groups("")
     version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor is read as ours
-    field_text = text[match.end() :]
-    if previous is not None and previous.field_text == field_text and previous.version == version:
-        path, query, authority, _ = parse_target(method, request_target)
-        if authority is None:
-            head = RequestHead(method, request_target, path, query, version, previous.fields)
-            head.content_length = previous.content_length
-            head.is_persistent = previous.is_persistent
-            head.expects_continue = previous.expects_continue
-            head.field_text = field_text
-            return head
+    if (
+        previous is not None
+        and previous.field_text == field_text
+        and previous.version == version
+        and match is not None
+        and "%" not in path
+        and method != "CONNECT"
+    ):
+        return RequestHead(
+            method,
+            request_target,
+            path,
+            query,
+            version,
+            previous.fields,
+            previous.content_length,
+            previous.is_persistent,
+            previous.expects_continue,
+            field_text,
+        )
     fields = _parse_fields(text, field_text, limits)
     path, query, authority, is_https = parse_target(method, request_target)
-    head = RequestHead(method, request_target, path, query, version, fields)
+    head = RequestHead(method, request_target, path, query, version, fields, is_persistent=version >= HTTP_11)
+    head.is_https_target = is_https
     _check_host(head, authority)
-    if is_https:
-        head.is_https_target = True
     _read_framing(head)
     if len(text) <= MAX_KEPT and authority is None:
         head.field_text = field_text
     return head
+
+
+def _split_head(text: str, limits: HeadLimits) -> tuple[str, str, str, str]:
+    """Return method, request target, minor version and field lines of a head with a less usual target, or refuse it."""
+    match = grammar.REQUEST_LINE.match(text)
+    if match is None:
+        raise _why_refused(text, limits)
+    method, request_target, major, minor = match.groups()
+    if major != "1":
+        raise ProtocolError(505, f"HTTP/{major}.{minor}")
+    return method, request_target, minor, text[match.end() :]
 
 
 def _parse_fields(text: str, field_text: str, limits: HeadLimits) -> dict[str, str]:
