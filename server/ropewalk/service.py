@@ -341,11 +341,11 @@ class Service:
 
     def _run(self, item: Item) -> bool:
         connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole
-        head = connection.head
+        receiver = connection.receiver
+        head, body = receiver.head, receiver.body
         assert head is not None
         context: ConnectionEnviron = connection.context
         trusted = context.trusted
-        body = connection.body
         if body is not None:
             self._metrics.received(connection.body_octets)
         try:

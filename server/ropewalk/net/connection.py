@@ -85,7 +85,6 @@ class Connection:
         "_lingered",
         "_opening",
         "_outbox",
-        "_receiver",
         "context",
         "deadline",
         "exchange",
@@ -95,6 +94,7 @@ class Connection:
         "on_sent",
         "peer",
         "received_octets",
+        "receiver",
         "requests",
         "sent_octets",
         "sock",
@@ -123,7 +123,7 @@ class Connection:
         self.on_sent: OnSent | None = None  # told once that `exchange` is out, or was cut
         self.stream: Stream | None = None
         self._opening = opening
-        self._receiver = Receiver(terms.head_limits, terms.chunk_limits, terms.body_memory)
+        self.receiver = Receiver(terms.head_limits, terms.chunk_limits, terms.body_memory)
         self._arm: Callable[[int, int], None] = self._first_arm
         self._body_since = 0.0
         self._is_again = False  # queued for what is in the buffer, not for an event
@@ -136,17 +136,17 @@ class Connection:
     @property
     def head(self) -> RequestHead | None:
         """The request's head, as soon as it was parsed."""
-        return self._receiver.head
+        return self.receiver.head
 
     @property
     def body(self) -> IO[bytes] | None:
         """The whole request's content, standing at its start; None without content."""
-        return self._receiver.body
+        return self.receiver.body
 
     @property
     def body_octets(self) -> int:
         """How many octets of content the request has, as far as they are here."""
-        return self._receiver.body_octets
+        return self.receiver.body_octets
 
     def move(self, state: State) -> None:
         """Go to `state`; a move that the table does not have is a fault of ours and raises."""
@@ -172,7 +172,7 @@ class Connection:
         """
         if self.state not in RECEIVING and not self._go_on():
             return False
-        receiver = self._receiver
+        receiver = self.receiver
         try:
             if self._is_again:
                 self._is_again = False
@@ -198,23 +198,23 @@ class Connection:
         return False
 
     def _is_whole(self) -> None:
+        self.state = RUNNING  # a move that every state of RECEIVING has
         self.deadline = inf
         self.requests += 1
-        self.move(RUNNING)
-        head = self._receiver.head
+        head = self.receiver.head
         assert head is not None
         self.keeps_alive = head.is_persistent
 
     def _await_more(self, now: float) -> None:
         """Part of a request is here: hold its time, and arm for the rest."""
-        state = self._receiver.state
+        state = self.receiver.state
         if state is not self.state:
             self._begin_part(state, now)
         elif state is not IDLE and now >= self.deadline:
             raise ProtocolError(408, f"the {state.value} took too long")
         if state is BODY:
             late = now - self._body_since - self.terms.body_timeout
-            if late > 0 and self._receiver.body_octets < late * MIN_BODY_RATE:
+            if late > 0 and self.receiver.body_octets < late * MIN_BODY_RATE:
                 raise ProtocolError(408, f"content slower than {MIN_BODY_RATE} octets a second")
             self.deadline = now + self.terms.body_timeout
         self._arm(self.fd, READABLE)
@@ -225,8 +225,8 @@ class Connection:
             self.deadline = now + self.terms.head_timeout
             return
         self._body_since = now
-        head = self._receiver.head
-        if head is not None and head.expects_continue and not self._receiver.body_octets:
+        head = self.receiver.head
+        if head is not None and head.expects_continue and not self.receiver.body_octets:
             self.send_interim(CONTINUE)
 
     def _end_of_input(self) -> None:
@@ -259,7 +259,7 @@ class Connection:
         self.keeps_alive = False
         self.is_refused = True
         fields = self.terms.refused(self, error.status_code)
-        method = "HEAD" if self._receiver.is_head_method else "GET"
+        method = "HEAD" if self.receiver.is_head_method else "GET"
         self.answer(error_answer(error.status_code, method, extra=fields + extra))
         self.move(SENDING)
         self.send()
@@ -339,7 +339,7 @@ class Connection:
         if self._outbox is not None:
             self._outbox.close()
             self._outbox = self.stream = None
-        receiver = self._receiver
+        receiver = self.receiver
         if self.keeps_alive:  # as the answer said, even if draining began meanwhile: the next one tells
             receiver.reset()
             self.move(IDLE)
@@ -454,4 +454,4 @@ class Connection:
             on_sent(self, False)
         self.exchange = None
         if self.stream is None:  # otherwise the application may still be reading the request's content
-            self._receiver.reset()
+            self.receiver.reset()

@@ -75,17 +75,17 @@ class Receiver:
         if data.startswith(b"\r\n") and not self._is_line_skipped:
             self._is_line_skipped = True
             data = data[2:]  # RFC 9112 section 2.2: an empty line in front of a request line is skipped
-        end = data.find(END_OF_HEAD)
-        if end < 0:
+        end = data.find(END_OF_HEAD) + 2
+        if end < 2:
             self.buffer += data
             return self._take_partial_head()
         try:
-            head = parse_head(data[: end + 2].decode("latin-1"), self._head_limits, self._previous)
+            head = parse_head(data[:end].decode("latin-1"), self._head_limits, self._previous)
         except ProtocolError:
             self.buffer += data  # the start of it tells how to answer
             raise
-        if len(data) > end + 4:
-            self.buffer += memoryview(data)[end + 4 :]
+        if len(data) > end + 2:
+            self.buffer += memoryview(data)[end + 2 :]
         elif not head.content_length:
             self.head = head
             self.state = RUNNING

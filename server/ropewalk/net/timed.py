@@ -46,7 +46,7 @@ class TimedConnection(Connection):
     @property
     def request_octets(self) -> int:
         """Octets of the request under way, as they came over the wire: head, content and its framing."""
-        if self._receiver.state is RUNNING:
+        if self.receiver.state is RUNNING:
             return self._whole_octets
         return self.received_octets - self._before
 
@@ -60,7 +60,7 @@ class TimedConnection(Connection):
     def _is_whole(self) -> None:
         super()._is_whole()
         now = self.whole_since = monotonic()
-        end = self.received_octets - len(self._receiver.buffer)  # what is there belongs to the next one
+        end = self.received_octets - len(self.receiver.buffer)  # what is there belongs to the next one
         self._whole_octets = end - self._before
         self._before = end
         if self.part_since is None:

@@ -95,19 +95,19 @@ class Exchange:
         iterable: Any = None
         try:
             try:
-                iterable = application(environ, self.start_response)
-                kind = type(iterable)
-                if kind is list or kind is tuple:
-                    return self._answer_parts(iterable)
+                parts = application(environ, self.start_response)
+                kind = type(parts)
+                if kind is list or kind is tuple:  # which have no close()
+                    return self._answer_parts(parts)
+                iterable = parts
                 if kind is FileWrapper and self._stream is None and self._answer_file(iterable):
                     return True
                 return self._answer_iterable(iterable)
             except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of ours
                 return self._failed(error)
             finally:
-                close = getattr(iterable, "close", None)
-                if close is not None:
-                    self._close(close)
+                if iterable is not None:
+                    self._close(iterable)
         except (_OvertakenError, RequestTimeoutError):
             self._absorb_interruption()
             return False
@@ -347,9 +347,11 @@ class Exchange:
         self.head = AnswerHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True
 
-    def _close(self, close: Any) -> None:
+    def _close(self, iterable: Any) -> None:
         try:
-            close()
+            close = getattr(iterable, "close", None)
+            if close is not None:
+                close()
         except BaseException as error:  # noqa: BLE001 - the answer is decided; only the log can tell
             self._complain(f"the iterable's close() raised {type(error).__name__}", error)
 
