@@ -49,6 +49,7 @@ from ropewalk.program import (
     warn,
 )
 from ropewalk.standard_streams import complain, fill_standard_streams, say
+from ropewalk.threads.cores import computing_at_once
 from ropewalk.wsgi.loader import load_application
 
 if TYPE_CHECKING:
@@ -209,6 +210,10 @@ def preload(settings: Settings) -> WSGIApplication:
     started = threading.active_count() - before
     if started > 0:
         log.warning("--preload: the application has started %d threads, and no worker will have them", started)
+    if computing_at_once() > 1:
+        from ropewalk.threads.sharing import share_keys
+
+        share_keys()  # now, since a worker is not to write to what it inherits
     # What is left is there to stay. A collection writes to all that it looks at, and what is written to is copied.
     gc.collect()
     gc.freeze()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
+from ropewalk.process import heritage
 from ropewalk.process.channel import Channel
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.reports import ReportReader
@@ -26,6 +27,7 @@ class Forking:
     def __init__(self, abandon: Callable[[], None]) -> None:
         """`abandon` gives up, in each child, what is the master's alone; signals are blocked then. Raises OSError."""
         self._abandon = abandon
+        heritage.settle()
         self._lifeline, self._lifeline_kept_open = os.pipe()
 
     def fork(self, program: Program, options: ProcessOptions) -> WorkerView:

@@ -7,7 +7,6 @@ is then at its end.
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import signal
@@ -22,6 +21,7 @@ from typing import Any, NoReturn, Protocol
 
 from ropewalk.errors import ConfigError
 from ropewalk.observe.log import get_logger
+from ropewalk.process import heritage
 from ropewalk.process.booting import say_where_on_signal
 from ropewalk.process.channel import start_answering
 from ropewalk.process.options import ProcessOptions
@@ -103,8 +103,7 @@ def run_worker(
 
     `reports` and `lifeline` are pipes' ends; over `channel` the master asks.
     """
-    # What was inherited is shared with the master, page by page, until somebody writes to it, as the collector would.
-    gc.freeze()
+    heritage.keep()
     log, hooks = get_logger(), options.hooks
     say_where_on_signal()
     try:
