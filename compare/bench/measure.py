@@ -72,17 +72,17 @@ def sample(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
     found: Sample = {}
     if scenario.kind is Kind.LOGGED:
         with _served(scenario, backend, run) as (server, address):
-            found["rate_without"] = _closed(scenario, server, address, run.seconds)["rate"]
+            found["rate_without"] = closed(scenario, server, address, run.seconds)["rate"]
     threads = MANY_THREADS if scenario.kind is Kind.THREADS else THREADS
     if scenario.kind is Kind.THREADS:
         with _served(scenario, backend, run, threads=1) as (server, address):
-            found["p99_of_one"] = _closed(scenario, server, address, run.seconds)["p99"]
+            found["p99_of_one"] = closed(scenario, server, address, run.seconds)["p99"]
     with _served(scenario, backend, run, logs=scenario.kind is Kind.LOGGED, threads=threads) as (server, address):
         if scenario.kind is Kind.OPEN:
             return _open(scenario, server, address, run.seconds)
         if scenario.kind in (Kind.IDLE, Kind.SLOW):
             return _beside(scenario, server, address, run.seconds)
-        return found | _closed(scenario, server, address, run.seconds)
+        return found | closed(scenario, server, address, run.seconds)
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def _wrk(scenario: Scenario, address: str, seconds: float) -> wrk.Load:
     return wrk.load(words, seconds)
 
 
-def _closed(scenario: Scenario, server: Running, address: str, seconds: float) -> Sample:
+def closed(scenario: Scenario, server: Running, address: str, seconds: float) -> Sample:
     _wrk(scenario, address, WARM_SECONDS)
     loading, busy, used = _busy_seconds(LOAD_PROCESSORS), _busy_seconds(SERVER_PROCESSORS), server.cpu_seconds()
     load = _wrk(scenario, address, seconds)
@@ -167,7 +167,7 @@ def _open(scenario: Scenario, server: Running, address: str, seconds: float) -> 
 
 def _beside(scenario: Scenario, server: Running, address: str, seconds: float) -> Sample:
     """Load without the crowd, then beside it."""
-    without = _closed(scenario, server, address, seconds)
+    without = closed(scenario, server, address, seconds)
     is_idle = scenario.kind is Kind.IDLE
     memory = server.resident()
     words = [sys.executable, str(HERE / "crowd.py"), address, "idle" if is_idle else "slow", str(scenario.crowd)]
@@ -180,13 +180,13 @@ def _beside(scenario: Scenario, server: Running, address: str, seconds: float) -
             raise wrk.LoadError("not all of the crowd could connect")
         time.sleep(SETTLE_SECONDS)
         octets = (server.resident() - memory) / scenario.crowd
-        found = _closed(scenario, server, address, seconds)
-        closed = int(crowd.communicate(b"", timeout=30)[0] or 0)
+        found = closed(scenario, server, address, seconds)
+        lost = int(crowd.communicate(b"", timeout=30)[0] or 0)
     finally:
         crowd.kill()
         crowd.wait()
     found["rate_without"] = without["rate"]
-    found["failures"] += closed
+    found["failures"] += lost
     if is_idle:
         found["idle_octets"] = octets
     return found

@@ -1,0 +1,307 @@
+"""What else the pool could do, beside what it does: `python -m bench.alternatives [GROUP ...]`.
+
+Each alternative is the server as it is, altered when its application is imported (applications/altered.py), in rounds
+interleaved with the others of its group. Writes docs/benchmarks/alternatives.json, in which the groups that were not
+measured stay as they are, and from it docs/benchmarks/alternatives.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import statistics
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from bench.__main__ import DOCS, check_writable, usage_error
+from bench.backends import BACKENDS, SERVER, Backend, Start, tool
+from bench.machine import machine
+from bench.measure import Sample, Terms, closed, terms
+from bench.report import table
+from bench.rounds import say
+from bench.running import StartError, allow_many_descriptors, free_address, running
+from bench.scenarios import SCENARIOS, Scenario
+from bench.targets import shown
+from bench.verify import fault
+from bench.wrk import LoadError
+
+NOW = "as it is"
+ROUNDS, SECONDS = 4, 2.0
+
+BY_NAME = {one.name: one for one in SCENARIOS}
+USUAL = tuple(BY_NAME[name] for name in ("hello", "django", "computes", "some"))
+MANY_DJANGO = replace(BY_NAME["django"], name="django-256", title="Django, JSON, 256 connections", connections=256)
+
+POOL, CONTROLLER, CONNECTION = "ropewalk.threads.pool", "ropewalk.threads.controller", "ropewalk.net.connection"
+ARMING = "self._arm(self.fd, READABLE)"
+READING_AT_ONCE = """\
+try:
+    data = self.sock.recv(RECEIVE_OCTETS)
+except BlockingIOError:
+    self._arm(self.fd, READABLE)
+else:
+    if data:
+        receiver.buffer += data
+        self._is_again = True
+        self.terms.again(self)
+    else:
+        self.close()
+"""
+
+Results = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """`alter` is told in applications/altered.py; `options` are more words of the command line."""
+
+    name: str
+    alter: dict[str, Any] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Alternatives that are compared with one another. `found` says what came of them, and stands on the page."""
+
+    title: str
+    alternatives: tuple[Alternative, ...]
+    scenarios: tuple[Scenario, ...] = USUAL
+    found: str = ""
+
+
+def constants(paths: tuple[str, ...], values: tuple[float, ...], told: Callable[[float], str]) -> list[Alternative]:
+    """One for each value of a constant, which may stand in several modules; the value that it has is `NOW`'s."""
+    sys.path.insert(0, str(SERVER))
+    module, _, name = paths[0].rpartition(".")
+    now = getattr(importlib.import_module(module), name)
+    return [
+        Alternative(f"{told(value)}, {NOW}")
+        if value == now
+        else Alternative(told(value), {"values": dict.fromkeys(paths, value)})
+        for value in values
+    ]
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:g} ms"
+
+
+def groups() -> dict[str, Group]:
+    return {
+        "batch": Group(
+            "How many requests are received, run and sent together",
+            tuple(constants((f"{POOL}.BATCH",), (1, 4, 8, 16, 32, 64), str)),
+        ),
+        "rescue": Group(
+            "How often the controller looks while requests run",
+            tuple(
+                constants(
+                    (f"{CONTROLLER}.RESCUE_INTERVAL", f"{POOL}.RESCUE_INTERVAL"),
+                    (0.0005, 0.001, 0.002, 0.005, 0.010),
+                    milliseconds,
+                )
+            ),
+        ),
+        "tune": Group(
+            "How often it compares CPU time to wall time",
+            tuple(constants((f"{CONTROLLER}.TUNE_INTERVAL",), (0.005, 0.010, 0.020, 0.050, 0.100), milliseconds)),
+        ),
+        "climber": Group(
+            "A hill climber in the controller's place: a step, and back if less was finished",
+            (
+                Alternative(NOW),
+                *(
+                    Alternative(
+                        f"climber, every {milliseconds(seconds)}",
+                        {"controller": "climber", "values": {f"{CONTROLLER}.TUNE_INTERVAL": seconds}},
+                    )
+                    for seconds in (0.020, 0.100)
+                ),
+            ),
+        ),
+        "switch": Group(
+            "After how long a thread that waits for the interpreter asks for it (`sys.setswitchinterval`)",
+            tuple(
+                Alternative(f"{milliseconds(seconds)}, {NOW}")
+                if seconds == sys.getswitchinterval()
+                else Alternative(milliseconds(seconds), {"calls": {"sys.setswitchinterval": [seconds]}})
+                for seconds in (0.0005, 0.001, 0.005, 0.020)
+            ),
+        ),
+        "collector": Group(
+            "What the cycle collector goes through",
+            (
+                Alternative(f"{NOW}: what was inherited is frozen"),
+                Alternative(
+                    "frozen when the application is loaded as well", {"calls": {"gc.collect": [], "gc.freeze": []}}
+                ),
+                Alternative("loaded and frozen before the fork (`--preload`)", options=("--preload",)),
+                Alternative("no collector at all", {"calls": {"gc.disable": []}}),
+            ),
+        ),
+        "unpolled": Group(
+            "How many batches are taken from the queue between two looks into the epoll",
+            tuple(constants((f"{POOL}.MAX_UNPOLLED",), (0, 1, 4, 16, 64), str)),
+            scenarios=(*USUAL[:2], BY_NAME["many"], MANY_DJANGO),
+        ),
+        "again": Group(
+            "Reading again before a connection is armed",
+            (
+                Alternative(f"{NOW}: armed behind each answer"),
+                Alternative("read at once", {"edits": {f"{CONNECTION}.Connection._sent": [ARMING, READING_AT_ONCE]}}),
+                Alternative(
+                    "read behind the rest of the queue",
+                    {"edits": {f"{CONNECTION}.Connection._sent": [ARMING, "self.terms.again(self)"]}},
+                ),
+            ),
+            scenarios=(BY_NAME["hello"], BY_NAME["many"], BY_NAME["django"], MANY_DJANGO),
+        ),
+        "joined": Group(
+            "Head and content of an answer, copied together or written in two parts (`sendmsg`)",
+            (
+                Alternative(f"{NOW}: copied up to 16 KiB"),
+                Alternative("never copied", {"values": {f"{CONNECTION}.MAX_JOINED": 0}}),
+                Alternative("copied up to 4 KiB", {"values": {f"{CONNECTION}.MAX_JOINED": 4096}}),
+            ),
+            scenarios=(BY_NAME["hello"], BY_NAME["django"], BY_NAME["echo"]),
+        ),
+    }
+
+
+def sample(scenario: Scenario, alternative: Alternative, run: Terms) -> Sample:
+    """Raises `StartError` or `LoadError`."""
+    usual = BACKENDS["ropewalk"]
+    backend = Backend(alternative.name, "", lambda start: [*usual.command(start), *alternative.options])
+    environ = {"BENCH_APPLICATION": scenario.application, "BENCH_ALTER": json.dumps(alternative.alter)}
+    with running(backend, Start("altered", free_address()), run.environ | environ, scenario.path) as server:
+        wrong = fault(scenario, server.bind)
+        if wrong:
+            raise StartError(f"answers wrongly: {wrong}")
+        return closed(scenario, server, server.bind, run.seconds)
+
+
+def measure(group: Group, run: Terms, rounds: int) -> Results:
+    """By scenario and alternative, what all rounds gave, or a text that says why nothing."""
+    found: Results = {one.title: {each.name: [] for each in group.alternatives} for one in group.scenarios}
+    for number in range(rounds):
+        turn = number % len(group.alternatives)
+        for scenario in group.scenarios:
+            say(f"{group.title}: round {number + 1}, {scenario.title}: ")
+            for alternative in group.alternatives[turn:] + group.alternatives[:turn]:
+                samples = found[scenario.title]
+                if isinstance(samples[alternative.name], str):
+                    continue
+                try:
+                    one = sample(scenario, alternative, run)
+                except (StartError, LoadError) as error:
+                    samples[alternative.name] = str(error)
+                    say("!")
+                else:
+                    told = {metric: one[metric] for metric in ("rate_cpu", "p99", "failures")}
+                    samples[alternative.name].append(told)
+                    say(".")
+            say("\n")
+    return found
+
+
+def section(group: Group, results: Results) -> list[str]:
+    """What one group gave, as a part of the page."""
+    titles = list(results["samples"])
+    heading = ["", *(word for title in titles for word in (title, "p99"))]
+    rows = []
+    for alternative in group.alternatives:
+        cells = [alternative.name]
+        for title in titles:
+            cells += cells_of(results["samples"][title], alternative.name)
+        rows.append(tuple(cells))
+    about = f"{results['rounds']} rounds of {results['seconds']:g} s, {results['date']}, commit {results['commit']}, "
+    about += f"{results['where']}, {results['python']}."
+    return [f"## {group.title}", table(tuple(heading), rows), about, *([group.found] if group.found else [])]
+
+
+def cells_of(samples: dict[str, Any], name: str) -> list[str]:
+    """Requests per CPU second with the ratio to what is now, and p99, as medians."""
+    own = samples.get(name, "not measured")
+    if isinstance(own, str) or not own:
+        return [own or "not measured", ""]
+    rate, p99 = (statistics.median(one[metric] for one in own) for metric in ("rate_cpu", "p99"))
+    usual = next((one for other, one in samples.items() if NOW in other), None)
+    told = shown("rate", rate)
+    if isinstance(usual, list) and usual and usual is not own:
+        told += f" ({rate / statistics.median(one['rate_cpu'] for one in usual):.2f})"
+    failures = sum(one["failures"] for one in own)
+    return [told + (f", {failures:.0f} failed" if failures else ""), shown("p99", p99)]
+
+
+def document(kept: Results) -> str:
+    """The page."""
+    parts = [
+        "# What else could the pool do?",
+        (
+            "Written by `compare/bench/run bench.alternatives` from [alternatives.json](alternatives.json); change "
+            "nothing by hand. Beside other servers: [README.md](README.md)."
+        ),
+        (
+            "Each row is the server as it is with one thing altered, measured in rounds interleaved with the others of "
+            "its table: medians of requests per second of its processor time, in parentheses as a multiple of those of "
+            f"the row *{NOW}*, and of p99. A difference of 0.03 is within what the same server differs by from one "
+            "start to the next. One process, 8 threads, 32 connections unless a column says otherwise."
+        ),
+    ]
+    known = groups()
+    for name, results in kept.items():
+        if name in known:
+            parts += section(known[name], results)
+            parts.append(f"`compare/bench/run bench.alternatives {name}`")
+    return "\n\n".join(parts) + "\n"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench.alternatives", description="What else the pool could do.")
+    parser.add_argument("group", nargs="*", help="only these: " + ", ".join(groups()))
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="interleaved rounds")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of load in each")
+    parser.add_argument("--output", type=Path, default=DOCS, help="folder for alternatives.json and alternatives.md")
+    parser.add_argument("--render", action="store_true", help="measure nothing: the page anew from alternatives.json")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    known = groups()
+    for name in options.group:
+        if name not in known:
+            usage_error(f"{name}: no such group; there are {', '.join(known)}")
+    check_writable(options.output)
+    path = options.output / "alternatives.json"
+    kept: Results = json.loads(path.read_text()) if path.exists() else {}
+    if not options.render:
+        if tool("wrk") is None:
+            say("bench: wrk is not installed: apt-get install wrk, or start a Docker engine\n")
+            return 0
+        allow_many_descriptors()
+        facts = machine()
+        about = {name: facts[name] for name in ("date", "commit", "where", "python")}
+        about |= {"rounds": options.rounds, "seconds": options.seconds}
+        with terms(options.seconds) as run:
+            for name in options.group or known:
+                try:
+                    kept[name] = about | {"samples": measure(known[name], run, options.rounds)}
+                except KeyboardInterrupt:
+                    say(f"\nbench: interrupted; {name} stays as it was\n")
+                    break
+                path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    kept = {name: kept[name] for name in known if name in kept}
+    text = document(kept)
+    (options.output / "alternatives.md").write_text(text)
+    sys.stdout.write(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
