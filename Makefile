@@ -59,7 +59,7 @@ lint: $(STAMP) ## Checks style, types and shell scripts.
 
 # It runs in an image of what ships where a Docker engine answers, else (or with BENCH_ON=host) in an environment made here.
 .PHONY: bench
-bench: ## Compares the servers side by side (about 25 minutes; QUICK=1: three; BENCH=--resume; BENCH_ON=host).
+bench: ## Compares the servers side by side (about 30 minutes; QUICK=1: three; BENCH=--resume; BENCH_ON=host).
 	@compare/bench/run bench $(if $(QUICK),--quick) $(BENCH)
 
 .PHONY: faults

@@ -24,7 +24,7 @@ from bench.scenarios import SCENARIOS, Scenario
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs" / "benchmarks"
 KEPT = ROOT / ".run" / "bench-samples.json"
-FULL = {"rounds": 3, "seconds": 2.0, "budget": 25 * 60.0}
+FULL = {"rounds": 3, "seconds": 2.0, "budget": 30 * 60.0}
 QUICK = {"rounds": 1, "seconds": 1.0, "budget": 3 * 60.0}
 
 

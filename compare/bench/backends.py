@@ -34,6 +34,7 @@ class Start:
     bind: str
     threads: int = 8
     access_log: str = ""
+    workers: int = 1  # of those servers that can have several
 
     @property
     def unix_path(self) -> str:
@@ -57,6 +58,7 @@ class Backend:
 def _ropewalk(start: Start) -> list[str]:
     command = [sys.executable, "-m", "ropewalk", f"{start.application}:application", "--bind", start.bind]
     command += ["--threads", str(start.threads), "--keep-alive", KEEP_ALIVE, "--log-level", "warning"]
+    command += ["--workers", str(start.workers)] if start.workers > 1 else []
     return command + (["--access-logfile", start.access_log] if start.access_log else [])
 
 
@@ -65,6 +67,7 @@ def _gunicorn(worker: str, parser: str) -> Callable[[Start], list[str]]:
         words = [str(BIN / "gunicorn"), f"{start.application}:application", "--bind", start.bind, "--no-control-socket"]
         words += ["--worker-class", worker, "--http-parser", parser, "--keep-alive", KEEP_ALIVE]
         words += ["--backlog", BACKLOG, "--log-level", "warning", "--worker-connections", CONNECTIONS]
+        words += ["--workers", str(start.workers)]
         if worker == "gthread":
             words += ["--threads", str(start.threads)]
         return words + (["--access-logfile", start.access_log] if start.access_log else [])
@@ -88,8 +91,17 @@ def _cheroot(start: Start) -> list[str]:
 
 
 def _granian(start: Start) -> list[str]:
-    command = [str(BIN / "granian"), f"{start.application}:application", "--interface", "wsgi", "--workers", "1"]
-    command += ["--blocking-threads", str(start.threads), "--http", "1", "--no-ws", "--log-level", "warning"]
+    command = [str(BIN / "granian"), f"{start.application}:application", "--interface", "wsgi", "--workers"]
+    command += [
+        str(start.workers),
+        "--blocking-threads",
+        str(start.threads),
+        "--http",
+        "1",
+        "--no-ws",
+        "--log-level",
+        "warning",
+    ]
     command += ["--backlog", BACKLOG]
     if start.unix_path:
         command += ["--uds", start.unix_path]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,17 @@ from pathlib import Path
 from bench import wrk
 from bench.backends import APPLICATIONS, BACKENDS, Backend, Start
 from bench.proxy import nginx
-from bench.running import LOAD_PROCESSORS, SERVER_PROCESSORS, TICKS, Running, StartError, free_address, pinned, running
+from bench.running import (
+    LOAD_PROCESSORS,
+    PROCESSORS,
+    SERVER_PROCESSORS,
+    TICKS,
+    Running,
+    StartError,
+    free_address,
+    pinned,
+    running,
+)
 from bench.scenarios import Kind, Scenario, Way
 from bench.verify import FILE_MEBIBYTES, MEBIBYTE, fault, right_content
 
@@ -26,6 +36,10 @@ WARM_SECONDS = 1.0
 THREADS = 8
 MANY_THREADS = 64
 SETTLE_SECONDS = 0.3  # before memory is looked at
+SPREAD_REQUESTS = 10_000
+SCRIPT_TIMEOUT = 60.0
+PHASE_SECONDS = 1.5  # of each of the loads that follow one another
+HELD_BATCHES = 6
 Sample = dict[str, float]
 
 
@@ -69,6 +83,8 @@ def sample(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
     """Raises `StartError` or `wrk.LoadError` with what went wrong."""
     if scenario.kind is Kind.START:
         return _start(scenario, backend, run)
+    if scenario.kind in SCRIPTS:
+        return _script(scenario, backend, run)
     found: Sample = {}
     if scenario.kind is Kind.LOGGED:
         with _served(scenario, backend, run) as (server, address):
@@ -87,14 +103,21 @@ def sample(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
 
 @contextmanager
 def _served(
-    scenario: Scenario, backend: Backend, run: Terms, *, logs: bool = False, threads: int = THREADS
+    scenario: Scenario,
+    backend: Backend,
+    run: Terms,
+    *,
+    logs: bool = False,
+    threads: int = THREADS,
+    processors: set[int] = SERVER_PROCESSORS,
 ) -> Iterator[tuple[Running, str]]:
     """A server that was found right, and the address to load."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         bind = f"unix:{folder}/bench.sock" if scenario.way is Way.NGINX_UNIX else free_address()
-        start = Start(scenario.application, bind, threads, access_log=f"{folder}/access.log" if logs else "")
-        server = stack.enter_context(running(backend, start, run.environ, scenario.path))
+        access_log = f"{folder}/access.log" if logs else ""
+        start = Start(scenario.application, bind, threads, access_log, scenario.workers)
+        server = stack.enter_context(running(backend, start, run.environ, scenario.path, processors))
         address = bind if scenario.way is Way.DIRECT else stack.enter_context(nginx(bind))
         wrong = fault(scenario, address)
         if wrong:
@@ -201,6 +224,33 @@ def _start(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
             raise StartError(f"answers wrongly: {wrong}")
         memory = {"memory": float(server.memory()), "resident": float(server.resident())}
         return {"start": server.seconds_to_answer} | memory
+
+
+SCRIPTS: dict[Kind, Callable[[Scenario, Running], list[object]]] = {
+    Kind.SPREAD: lambda scenario, _: ["bench.spread", scenario.connections, SPREAD_REQUESTS, scenario.workers],
+    Kind.SETTLE: lambda scenario, _: ["bench.settle", scenario.connections, PHASE_SECONDS],
+    Kind.HELD: lambda _, server: ["bench.held", HELD_BATCHES, *server.processes()],
+}
+"""What measures these kinds: a program that is given the address of the server first, and writes a sample as JSON."""
+
+
+def _script(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
+    processors = SERVER_PROCESSORS if scenario.workers == 1 else set(PROCESSORS)
+    with _served(scenario, backend, run, processors=processors) as (server, address):
+        name, *words = map(str, SCRIPTS[scenario.kind](scenario, server))
+        command = [sys.executable, "-m", name, address, *words]
+        process = pinned(command, LOAD_PROCESSORS, cwd=HERE.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            output, errors = process.communicate(timeout=SCRIPT_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise wrk.LoadError(f"{name} did not end") from None
+        finally:
+            process.kill()
+            process.communicate()
+        if process.returncode:
+            raise wrk.LoadError(errors.decode().strip().splitlines()[-1])
+        told: Sample = json.loads(output)
+        return told
 
 
 def installed(names: tuple[str, ...], without: dict[str, str]) -> list[Backend]:

@@ -11,7 +11,13 @@ WIDTH, BAR, GAP, NAME_WIDTH, VALUE_WIDTH, TOP = 720, 18, 8, 160, 210, 34
 OURS, OTHERS, SPREAD, TEXT = "#2a9d8f", "#8d99ae", "#e76f51", "#808080"
 
 
-METRICS = {"start": "start", "open loop": "p99"}
+METRICS = {
+    "start": "start",
+    "open loop": "p99",
+    "several workers": "busiest_kept",
+    "a load that changes": "settle",
+    "an answer held up": "held_short",
+}
 """What is drawn, of the kinds in which it is not the rate: an open loop's is the same for everybody."""
 
 

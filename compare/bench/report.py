@@ -20,6 +20,9 @@ COLUMNS = {
     "slow peers": ("rate", "rate_without", "rate_cpu", "p99", "failures"),
     "with and without": ("rate", "rate_without", "rate_cpu", "p50", "p99", "failures"),
     "many threads": ("rate", "rate_cpu", "p50", "p99", "p99_of_one", "failures"),
+    "several workers": ("busiest_kept", "busiest_new"),
+    "a load that changes": ("settle", "settle_blocking", "settle_mixed", "settle_computing"),
+    "an answer held up": ("held_short", "worst_short", "held_long", "worst_long"),
     "closed loop": ("rate", "rate_cpu", "p50", "p99", "failures"),
 }
 HEADINGS = {
@@ -34,6 +37,16 @@ HEADINGS = {
     "memory": "memory, all its processes",
     "resident": "resident, counted twice where shared",
     "start": "to the first answer",
+    "busiest_kept": "busiest worker by the mean, kept connections",
+    "busiest_new": "new connections",
+    "settle": "settled at the latest after",
+    "settle_blocking": "when it blocks",
+    "settle_mixed": "when it does both",
+    "settle_computing": "when it computes again",
+    "held_short": "longest wait of a batch behind short requests, median",
+    "worst_short": "worst",
+    "held_long": "behind long ones, median",
+    "worst_long": "worst",
 }
 
 
@@ -143,8 +156,10 @@ def document(results: Results, notes: Notes) -> str:
             "(`compare/bench/backends.py`). *Closed loop* is wrk. *Open loop* is `compare/bench/steady.py`: a constant "
             "rate, with latency counted from the moment at which a request was to be sent. *By CPU time* compares "
             "requests per second of processor time of the server's processes, which holds on a machine that "
-            "others use as well. *Memory* is that of master and workers together: private pages, those they share "
-            "once, and each page of the interpreter and its libraries once, whoever else maps it."
+            "others use as well. Several workers have all processors, and share them with the load; "
+            "*settled* is when as many answers come, but for a tenth, as later (`compare/bench/settle.py`). *Memory* "
+            "is that of master and workers together: private pages, those they share once, and each page of "
+            "the interpreter and its libraries once, whoever else maps it."
         ),
         table(("", ""), [*results["machine"].items()]),
         "## What was to be reached",

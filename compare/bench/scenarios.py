@@ -32,6 +32,9 @@ class Kind(Enum):
     THREADS = "many threads"
     IDLE = "idle connections"
     SLOW = "slow peers"
+    SPREAD = "several workers"
+    SETTLE = "a load that changes"
+    HELD = "an answer held up"
 
 
 class Way(Enum):
@@ -59,6 +62,7 @@ class Scenario:
     way: Way = Way.DIRECT
     rate: float = 0.0  # of the open loop
     crowd: int = 0
+    workers: int = 1  # more than one have all processors, and share them with the load
     is_quick: bool = False
 
     def with_only(self, names: list[str]) -> Scenario:
@@ -211,6 +215,35 @@ SCENARIOS = (
         kind=Kind.OPEN,
         path="/greeting",
         rate=2000,
+    ),
+    *(
+        Scenario(
+            f"spread-{workers}",
+            f"10 000 requests over {workers} workers, {connections} connections",
+            "whose",
+            ("ropewalk", GTHREAD, "granian"),
+            (Target("busiest_kept", 1.3), Target("busiest_new", 1.3)),
+            kind=Kind.SPREAD,
+            connections=connections,
+            workers=workers,
+        )
+        for workers, connections in ((2, 4), (4, 8))
+    ),
+    Scenario(
+        "settle",
+        "computing, then blocking, then both, then computing",
+        "changes",
+        ("ropewalk", GTHREAD, "granian"),
+        (Target("settle", 0.5),),
+        kind=Kind.SETTLE,
+    ),
+    Scenario(
+        "held",
+        "a finished answer beside a request of its batch that blocks",
+        "held",
+        ("ropewalk", GTHREAD, "waitress", "granian"),
+        (Target("held_short", 0.002), Target("held_long", 0.002)),
+        kind=Kind.HELD,
     ),
     Scenario(
         "start",

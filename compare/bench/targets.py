@@ -15,6 +15,11 @@ NAMES = {
     "idle_octets": "memory of a connection",
     "rate_without": "its own without them",
     "p99_of_one": "its own with one thread",
+    "busiest_kept": "busiest worker, kept connections,",
+    "busiest_new": "busiest worker, new connections,",
+    "settle": "settled",
+    "held_short": "longest wait behind short requests",
+    "held_long": "longest wait behind long requests",
 }
 
 
@@ -58,6 +63,8 @@ class Verdict:
 
 def shown(metric: str, value: float) -> str:
     """A value with its unit."""
+    if metric.startswith("busiest"):
+        return f"{value:.2f} x the mean"
     if metric == "idle_octets":
         return f"{value / 1024:.1f} KiB"
     if metric in ("memory", "resident"):
