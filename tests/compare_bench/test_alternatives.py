@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from bench import alternatives
-from bench.alternatives import NOW, Alternative, Group, cells_of, document, groups
+from bench.alternatives import NOW, Alternative, Group, cells, document, groups
 from bench.backends import APPLICATIONS, SERVER
 from bench.measure import Terms
 from bench.running import StartError
@@ -63,29 +64,33 @@ def test_rounds_begin_with_another_and_a_fault_is_told_once(monkeypatch):
         done.append(alternative.name)
         if alternative.name == "b":
             raise StartError("no answer")
-        return {"rate_cpu": 100.0 * len(done), "p99": 0.001, "failures": 0.0, "p50": 0.0}
+        return {"rate": 10.0, "rate_cpu": 100.0 * len(done), "p99": 0.001, "failures": 0.0, "p50": 0.0}
 
     monkeypatch.setattr(alternatives, "sample", sample)
     group = Group("title", (Alternative(NOW), Alternative("b"), Alternative("c")), alternatives.USUAL[:1])
     found = alternatives.measure(group, Terms(1.0, {}), 2)
-    assert done == [NOW, "b", "c", "c", NOW]
+    assert done == [NOW, "b", "c", "b", "c", NOW]
     (samples,) = found.values()
-    assert samples["b"] == "no answer"
-    assert [one["rate_cpu"] for one in samples[NOW]] == [100, 500]
-    assert cells_of(samples, NOW) == ["300", "1.00 ms"]
-    assert cells_of(samples, "c") == ["350 (1.17)", "1.00 ms"]
-    assert cells_of(samples, "b") == ["no answer", ""]
-    assert cells_of(samples, "d") == ["not measured", ""]
+    assert samples["b"] == [{"fault": "no answer"}] * 2
+    assert [one["rate_cpu"] for one in samples[NOW]] == [100, 600]
+    assert cells(samples, NOW) == ("350", "1.00", "600", "1.00", "10", "1.00 ms", "1.00 ms", "0")
+    assert cells(samples, "c") == ("400", "1.14", "500", "0.83", "10", "1.00 ms", "1.00 ms", "0")
+    assert cells(samples, "b") == ("no answer", *[""] * 7)
+    assert cells(samples, "d")[0] == "not measured"
+    assert cells({NOW: samples["b"], "c": [*samples["b"], *samples["c"]]}, "c")[:2] == ("400", "")
+    assert cells({NOW: [], "c": [*samples["b"], *samples["c"]]}, "c")[-1] == "0, and 2 rounds: no answer"
 
 
 def test_the_page_names_the_command_of_each_table():
     name, group = next(iter(groups().items()))
-    samples = {one.name: [{"rate_cpu": 1000.0, "p99": 0.002, "failures": 3.0}] for one in group.alternatives}
+    samples = {
+        one.name: [{"rate": 900.0, "rate_cpu": 1000.0, "p99": 0.002, "failures": 3.0}] for one in group.alternatives
+    }
     about = {"rounds": 1, "seconds": 1.0, "date": "today", "commit": "1", "where": "here", "python": "3"}
     text = document({name: about | {"samples": {"hello": samples}}, "of another time": {}})
     assert f"## {group.title}" in text
     assert f"`compare/bench/run bench.alternatives {name}`" in text
-    assert "1 000 (1.00), 3 failed | 2.00 ms" in text
+    assert re.search(r"\| 1 000 +\| 1.00 +\| 1 000 +\| 1.00 +\| 900 +\| 2.00 ms \| 2.00 ms +\| 3 ", text)
 
 
 def test_a_group_that_is_none_is_told_in_one_line(monkeypatch, capsys):
