@@ -25,6 +25,7 @@ from typing import Protocol
 from ropewalk.observe.log import get_logger
 from ropewalk.threads.controller import LONG_RUN, RESCUE_INTERVAL, Controller, Look
 from ropewalk.threads.cores import computing_at_once
+from ropewalk.threads.gate import Gate, make_gate
 from ropewalk.threads.gauges import Gauges
 
 log = get_logger()
@@ -60,8 +61,8 @@ class PoolThread:
 
     thread: threading.Thread  # set by the pool before anybody sees this
 
-    def __init__(self) -> None:
-        self.gate = threading.Lock()  # held; released to let a parked thread go on
+    def __init__(self, gate: Gate) -> None:
+        self.gate = gate  # opened to let a parked thread go on
         self.item: Item | None = None  # what it runs
         self.since = 0.0  # monotonic: when it began to run that
         self.finished = 0
@@ -115,9 +116,8 @@ class Pool:
         self._controller_rests = False
         self._controller_call = threading.Lock()  # held; released to let the controller go on
         self._controller_call.acquire()
-        self.workers = [PoolThread() for _ in range(threads + 1)]
+        self.workers = [PoolThread(make_gate(spins=floor > 1)) for _ in range(threads + 1)]
         for number, worker in enumerate(self.workers):
-            worker.gate.acquire()
             is_parked = number >= floor
             worker.thread = threading.Thread(
                 target=self._work, args=(worker, is_parked), name=f"{name}-{number}", daemon=True
