@@ -25,10 +25,13 @@ run: ## Serves the project on this machine, without Docker, at http://127.0.0.1:
 	@exec deploy/bin/local
 
 .PHONY: up
-up: ## Builds the images and starts the kit in Docker, at http://localhost:8080 (HTTP_PORT=..., BACKEND=gunicorn).
+up: ## Builds the images and starts the kit in Docker, at http://localhost:8080 and https://localhost:8443 (BACKEND=gunicorn, ...).
 	@deploy/bin/compose up --build --wait --detach
-	address=$$(docker compose port nginx 8080)
-	printf '\033[1m==>\033[0m Serving http://localhost:%s  (make logs, make down)\n' "$${address##*:}"
+	address=$$(docker compose port nginx 8080) secure=
+	if docker compose exec -T nginx test -s /tmp/nginx/https.conf; then
+	  secure=$$(docker compose port nginx 8443) secure=" and https://localhost:$${secure##*:}"
+	fi
+	printf '\033[1m==>\033[0m Serving http://localhost:%s%s  (make logs, make down)\n' "$${address##*:}" "$$secure"
 
 .PHONY: down
 down: ## Ends what `make up` started. The data stays; `docker compose down -v` removes it too.

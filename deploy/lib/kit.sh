@@ -15,6 +15,15 @@ kit_number() {
   fi
 }
 
+# kit_flag NAME: the variable NAME says yes or no, in the words that the sample project knows; it becomes 1 or 0.
+kit_flag() {
+  case ${!1,,} in
+    1 | true | yes | on) printf -v "$1" 1 ;;
+    0 | false | no | off) printf -v "$1" 0 ;;
+    *) kit_fail "$1 ${!1@Q}: 1 or 0 (true, yes, on; false, no, off)" ;;
+  esac
+}
+
 # The chain of times, in seconds. REQUEST_TIMEOUT is the only one to set; docs/times.md draws the chain, and
 # tests/kit/test_times.py holds the inequalities.
 kit_times() {

@@ -49,6 +49,7 @@ def running_containers(backend: str, images: dict[str, str], prepared: Path) -> 
         "BASE_IMAGE": BASE_IMAGE,
         "BACKEND": backend,
         "HTTP_PORT": "0",
+        "HTTPS_PORT": "0",
         "SECRET_KEY": SECRET_KEY,
         "LOG_LEVEL": "CRITICAL",
         "WEB_CONCURRENCY": "1",

@@ -74,7 +74,14 @@ class Stack:
 
     @property
     def port(self) -> int:
-        return int(self.compose("port", "nginx", "8080").stdout.strip().rpartition(":")[2])
+        return self._published("8080")
+
+    @property
+    def tls_port(self) -> int:
+        return self._published("8443")
+
+    def _published(self, port: str) -> int:
+        return int(self.compose("port", "nginx", port).stdout.strip().rpartition(":")[2])
 
     def request(
         self,
@@ -127,6 +134,7 @@ def compose_project(images: Mapping[str, str], project: str, **variables: str) -
         "NGINX_IMAGE": images["nginx"],
         "BASE_IMAGE": BASE_IMAGE,
         "HTTP_PORT": "0",
+        "HTTPS_PORT": "0",
         **(PLAIN_PROJECT if project == "plain" else {}),
         **variables,
     }

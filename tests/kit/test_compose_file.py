@@ -34,7 +34,10 @@ def test_service_is_hardened_and_bounded(compose_file, name):
 def test_only_nginx_is_published_and_by_default_only_to_this_machine(compose_file):
     services = compose_file["services"]
     assert [name for name in SERVICES if "ports" in services[name]] == ["nginx"]
-    assert services["nginx"]["ports"] == ["${HTTP_ADDRESS:-127.0.0.1}:${HTTP_PORT:-8080}:8080"]
+    assert services["nginx"]["ports"] == [
+        "${HTTP_ADDRESS:-127.0.0.1}:${HTTP_PORT:-8080}:8080",
+        "${HTTP_ADDRESS:-127.0.0.1}:${HTTPS_PORT:-8443}:8443",
+    ]
 
 
 def test_application_is_on_the_internal_network_alone(compose_file):
@@ -121,8 +124,9 @@ def test_health_check_is_in_exec_form(compose_file, name):
     assert check["timeout"]
 
 
-def test_nginx_reads_volumes_and_writes_none(compose_file):
-    assert all(volume.endswith(":ro") for volume in compose_file["services"]["nginx"]["volumes"])
+def test_nginx_reads_volumes_and_writes_only_the_certificate_that_it_makes(compose_file):
+    written = [volume for volume in compose_file["services"]["nginx"]["volumes"] if not volume.endswith(":ro")]
+    assert written == ["self-signed:/srv/self-signed"]
 
 
 def test_no_docker_socket_and_no_syntax_line(repository):

@@ -209,6 +209,13 @@ RENDERINGS = [
     {},
     {"SERVER_NAME": "a.example *.b.example"},
     {"TRUSTED_PROXIES": "10.0.0.0/8, 2001:db8::/32", "RATE_LIMIT": "0", "CONNECTION_LIMIT": "0"},
+    {"HTTPS": "off", "SERVER_NAME": "a.example", "HTTPS_ONLY": "1", "HSTS_SECONDS": "31536000"},
+    {
+        "HTTPS_ONLY": "true",
+        "HTTPS_PORT": "443",
+        "HSTS_SECONDS": "1",
+        "SERVER_NAME": "a.example 10.1.2.3 .b.example c.*",
+    },
     {"REQUEST_TIMEOUT": "3600", "STATIC_URL": "/assets/v1/", "HEALTH_PATH": "/", "MAX_BODY_SIZE": "1g"},
 ]
 
@@ -235,6 +242,10 @@ def test_output_that_cannot_be_written_stops_the_start(images, execute):
         ("TRUSTED_PROXIES", "10.0.0.1; x"),
         ("REQUEST_TIMEOUT", "30s"),
         ("RATE_LIMIT", "-1"),
+        ("HTTPS", "maybe"),
+        ("HTTPS_PORT", "https"),
+        ("HTTPS_ONLY", "2"),
+        ("HSTS_SECONDS", "1y"),
     ],
 )
 def test_value_that_is_not_allowed_stops_the_start_and_is_named(images, execute, name, value):
