@@ -114,8 +114,7 @@ class Pool:
         floor = min(at_once(), threads)
         self.controller = Controller(floor, threads + 1, self._gauges)
         self._controller_rests = False
-        self._controller_call = threading.Lock()  # held; released to let the controller go on
-        self._controller_call.acquire()
+        self._controller_call = make_gate(spins=floor > 1)  # opened to let the controller go on
         self.workers = [PoolThread(make_gate(spins=floor > 1)) for _ in range(threads + 1)]
         for number, worker in enumerate(self.workers):
             is_parked = number >= floor
@@ -448,7 +447,7 @@ class Pool:
 
     def _call_controller(self) -> None:
         self._controller_rests = False
-        with suppress(RuntimeError):  # another thread was quicker
+        with suppress(RuntimeError):  # another thread was quicker; or the controller looks once too often
             self._controller_call.release()
 
     def _rest(self) -> None:
