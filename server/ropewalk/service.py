@@ -31,6 +31,7 @@ from ropewalk.net.timed import TimedConnection
 from ropewalk.observe.log import get_logger
 from ropewalk.observe.metrics import Metrics, queue_seconds
 from ropewalk.outfit import statsd_reporter, tls_context
+from ropewalk.runs import Run, Runs
 from ropewalk.threads.cores import computing_at_once
 from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.answer_head import OwnFields
@@ -42,7 +43,7 @@ from ropewalk.wsgi.environ import (
     listener_environ,
 )
 from ropewalk.wsgi.exchange import Exchange
-from ropewalk.wsgi.request_id import RequestIds, answer_request_id, logged_request_id
+from ropewalk.wsgi.request_id import RequestIds, answer_request_id
 from ropewalk.wsgi.time_limits import TimeLimits
 
 if TYPE_CHECKING:
@@ -104,7 +105,6 @@ class Service:
         self._own_fields = OwnFields(settings.server_header, tells_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
-        self._time_limits = TimeLimits(settings.timeout, settings.timeout_for)
         self._queue_timeout = settings.queue_timeout or inf
         is_timed = bool(settings.queue_timeout) or access_log is not None
         self._connection = TimedConnection if is_timed else Connection
@@ -118,6 +118,7 @@ class Service:
             at_once=partial(computing_at_once, settings.workers),
             is_overdue=self._is_overdue if settings.queue_timeout else None,
         )
+        self._runs = Runs(self._pool, TimeLimits(settings.timeout, settings.timeout_for))
         self._proxy_protocol = settings.proxy_protocol
         self._proxies = TrustedNetworks(settings.proxy_allow_from)
         self._is_opened_first = self._tls is not None or self._proxy_protocol != "off"
@@ -133,8 +134,6 @@ class Service:
             self._acceptors[acceptor] = listener_environ(
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
             )
-        self._timed_out: dict[tuple[int, float], str] = {}
-        """What still runs though it was answered with 504: by thread and since when. Written by `time_out` alone."""
 
     def _make_terms(self, settings: Settings) -> Terms:
         return Terms(
@@ -236,53 +235,20 @@ class Service:
         """How many requests the application has returned from."""
         return self._pool.finished
 
-    def running(self) -> list[tuple[int, str, float]]:
-        """What runs now: thread ident, method and target, and since when (monotonic seconds).
-
-        For an answer that is streamed, since when it has made no progress.
-        """
-        timed_out = self._timed_out  # their connections have forgotten what they were asked for
-        return [
-            (thread, timed_out.get((thread, since)) or _describe(connection), since)
-            for thread, connection, since in self._running()
-        ]
-
-    def _running(self) -> Iterator[tuple[int, Connection, float]]:
-        for worker, item, since in self._pool.running():
-            if isinstance(item, Connection):
-                exchange: Exchange | None = item.exchange
-                progress = exchange.progress if exchange is not None else 0.0
-                yield worker.thread.ident or 0, item, max(since, progress)
+    def running(self) -> list[Run]:
+        """What runs now."""
+        return self._runs.rows()
 
     def timeout_of(self, thread: int, since: float) -> float:
         """How many seconds that which `thread` has run since then may take; inf if it does not run any more."""
-        for ident, connection, started in self._running():
-            head = connection.head
-            if ident == thread and started == since and head is not None:
-                return self._time_limits.of(head.path)
-        return inf
+        return self._runs.timeout_of(thread, since)
 
     def time_out(self, thread: int, since: float) -> bool:
         """Answer 504 for the request that `thread` has run since then, and raise in it; False if it was too late.
 
         Called from outside the pool, with what `running` told. An answer that has begun is left alone.
         """
-        for worker, item, started in self._pool.running():
-            if worker.thread.ident == thread and started == since and isinstance(item, Connection):
-                exchange: Exchange | None = item.exchange
-                # The thread may have gone on: the exchange is of this thread, and that still runs what it ran.
-                if exchange is not None and exchange.thread == thread and worker.since == since:
-                    description = _describe(item)
-                    is_overtaken = exchange.overtake(504, "the application took too long")
-                    if is_overtaken:
-                        self._remember(thread, since, f"{description}, answered with 504")
-                    return is_overtaken
-        return False
-
-    def _remember(self, thread: int, since: float, description: str) -> None:
-        running = {(worker.thread.ident, started) for worker, _, started in self._pool.running()}
-        kept = {key: value for key, value in self._timed_out.items() if key in running}
-        self._timed_out = {**kept, (thread, since): description}
+        return self._runs.time_out(thread, since)
 
     def _connections(self) -> Iterator[Connection]:
         return (item for item in list(self._pool.items.values()) if isinstance(item, Connection))
@@ -457,10 +423,3 @@ class Service:
         if head is not None and self._request_ids is not None:
             self._request_ids.assign(environ, is_trusted=context.trusted is not None)
         return environ
-
-
-def _describe(item: Connection) -> str:
-    head, exchange = item.head, item.exchange
-    name = logged_request_id(exchange.environ) if exchange is not None else ""
-    request = f"{head.method} {head.request_target[:200]!r}" if head is not None else "a request"
-    return f"{request} (request id {name})" if name else request
