@@ -35,9 +35,12 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 Every layer but the pure one writes to the one log of the process; what it writes to, the edges decide."""
 
-COMPOSITION = {"__init__", "__main__", "cli", "desks", "listening", "logbook", "outfit", "program", "runs", "server", "service"}
-"""Where the parts are put together: in this process, for embedding (`server`; `service`, `logbook`, `outfit`, `runs`), or
-for the command (`cli`; `program`, `listening`, `desks`)."""
+COMPOSITION = {
+    *("__init__", "__main__", "cli", "desks", "listening", "logbook"),
+    *("outfit", "program", "runs", "server", "service"),
+}
+"""Where the parts are put together: in this process, for embedding (`server`; `service`, `logbook`, `outfit`, `runs`),
+or for the command (`cli`; `program`, `listening`, `desks`)."""
 
 MUST_NOT_IMPORT: dict[str, set[str]] = {
     "http": {
