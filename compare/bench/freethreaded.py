@@ -5,6 +5,8 @@
 Prints rate, requests per second of processor time (which is what a core gives, whatever else runs on the machine), p99
 and memory (what processes share is counted once), as medians of interleaved rounds with their spread. The server
 has all processors, and shares them with the load. Django is measured where that interpreter has it.
+
+A worker has a master beside it, which takes memory and no time; a program that calls `ropewalk.serve` has none.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import sys
 import time
 
 from bench import wrk
+from bench.backends import APPLICATIONS as FOLDER
 from bench.backends import Backend, Start
 from bench.measure import Sample, loops_in_a_millisecond
 from bench.running import PROCESSORS, TICKS, StartError, free_address, running
@@ -23,9 +26,10 @@ from bench.running import PROCESSORS, TICKS, StartError, free_address, running
 WARM_SECONDS = 1.0
 CONNECTIONS = 32
 THREADS = 8
-APPLICATIONS = {"hello": "/hello", "computes": "/hello", "django_json": "/greeting"}
+APPLICATIONS = {"hello": "/hello", "computes": "/hello", "django_json": "/greeting", "large": "/hello"}
 
-FREE, LOCKED = "one process without the GIL", f"{len(PROCESSORS)} processes with the GIL"
+FREE, LOCKED = "one worker without the GIL", f"{len(PROCESSORS)} workers with the GIL"
+ALONE = "the one without a master"
 
 
 def arguments() -> argparse.Namespace:
@@ -37,10 +41,13 @@ def arguments() -> argparse.Namespace:
 
 
 def backend(python: str, name: str) -> Backend:
-    is_free = name == FREE
+    is_free = name != LOCKED
 
     def command(start: Start) -> list[str]:
-        words = [python, "-X", f"gil={0 if is_free else 1}", "-m", "ropewalk", f"{start.application}:application"]
+        words = [python, "-X", f"gil={0 if is_free else 1}"]
+        if name == ALONE:
+            return [*words, str(FOLDER / "run_alone.py"), start.application, start.bind, str(start.threads)]
+        words += ["-m", "ropewalk", f"{start.application}:application"]
         words += ["--bind", start.bind, "--threads", str(start.threads), "--log-level", "warning"]
         return [*words, "--workers", "1" if is_free else str(len(PROCESSORS))]
 
@@ -89,12 +96,12 @@ def main() -> int:
         return 2
     environ = {"BENCH_LOOPS": str(loops_in_a_millisecond()), "PYTHONDONTWRITEBYTECODE": ""}
     sys.stdout.write(f"{answer[2:]}; {len(PROCESSORS)} processors, shared with the load\n")
-    backends = [backend(options.python, FREE), backend(options.python, LOCKED)]
+    backends = [backend(options.python, name) for name in (FREE, ALONE, LOCKED)]
     for application in APPLICATIONS:
         if application == "django_json" and not can_import(options.python, "django"):
             sys.stdout.write("django_json: that interpreter has no Django\n")
             continue
-        samples: dict[str, list[Sample]] = {FREE: [], LOCKED: []}
+        samples: dict[str, list[Sample]] = {one.name: [] for one in backends}
         for _ in range(options.rounds):
             for one in backends:
                 samples[one.name].append(sample(one, application, environ, options.seconds))
@@ -111,10 +118,11 @@ def tell(application: str, samples: dict[str, list[Sample]]) -> None:
             f" cores {told(found, 'cores', '.2f')}, p99 {told(found, 'p99', '.2f')} ms,"
             f" memory {told(found, 'memory', '.1f')} MB\n"
         )
-    pairs = list(zip(samples[FREE], samples[LOCKED], strict=True))
-    for metric in ("rate", "rate_cpu", "memory"):
-        ratios = [{"ratio": free[metric] / locked[metric]} for free, locked in pairs]
-        sys.stdout.write(f"  {metric}: {told(ratios, 'ratio', '.2f')} times that of the processes\n")
+    for name in [name for name in samples if name != LOCKED]:
+        pairs = list(zip(samples[name], samples[LOCKED], strict=True))
+        for metric in ("rate", "rate_cpu", "memory"):
+            ratios = [{"ratio": free[metric] / locked[metric]} for free, locked in pairs]
+            sys.stdout.write(f"  {name}: {metric} {told(ratios, 'ratio', '.2f')} times that of the {LOCKED}\n")
     sys.stdout.flush()
 
 
