@@ -21,9 +21,10 @@ from ropewalk.wsgi.request_id import FIELD, request_id
 K = TypeVar("K")
 T = TypeVar("T")
 
-PLAIN, CONTENT_LENGTH, DATE, SERVER, HOP_BY_HOP = range(5)
+PLAIN, CONTENT_LENGTH, DATE, SERVER, HOP_BY_HOP, NEVER_CACHED = range(6)
 
-# RFC 9110 section 7.6.1 and RFC 2616 section 13.5.1: they belong to the connection, which is the server's.
+# Hop-by-hop (RFC 9110 section 7.6.1 and RFC 2616 section 13.5.1): they belong to the connection, which is the server's.
+# Never cached: their values are secret, or new each time, and would only push the others out.
 _SPECIAL_NAMES = {
     "content-length": CONTENT_LENGTH,
     "date": DATE,
@@ -38,14 +39,18 @@ _SPECIAL_NAMES = {
     "trailers": HOP_BY_HOP,
     "transfer-encoding": HOP_BY_HOP,
     "upgrade": HOP_BY_HOP,
+    "set-cookie": NEVER_CACHED,
+    "etag": NEVER_CACHED,
+    "last-modified": NEVER_CACHED,
+    "location": NEVER_CACHED,
+    "x-request-id": NEVER_CACHED,
 }
 
-# Field lines that were checked once: an application gives the same ones again and again. Values that are long, or
-# secret, or new each time would only push the others out.
+# Field lines and names that were checked once: an application gives the same ones again and again.
 MAX_CACHED = 1024
 MAX_CACHED_VALUE = 128
-_NEVER_CACHED = frozenset({"set-cookie", "etag", "last-modified", "date", "location", "x-request-id"})
 _lines: dict[tuple[str, str], str] = {}
+_kinds: dict[str, int] = {}  # by name as the application writes it
 
 
 class AnswerHead(NamedTuple):
@@ -164,25 +169,32 @@ def _check_header(header: object, special: dict[int, str]) -> tuple[str, int | N
     if type(header) is not tuple or len(header) != 2 or type(header[0]) is not str or type(header[1]) is not str:
         raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}")
     name, value = header
-    if not grammar.TOKEN.fullmatch(name):
-        raise ApplicationError(f"bad response header name {name!r}")
+    kind = _kinds.get(name)
+    if kind is None:
+        kind = _check_name(name)
+    if kind == CONTENT_LENGTH and grammar.CONTENT_LENGTH.fullmatch(value):
+        return f"{name}: {value}\r\n", int(value)
     if not grammar.FIELD_VALUE.fullmatch(value):
         raise ApplicationError(f"bad value of response header {name!r}: {value!r}")
-    lower = name.lower()
-    kind = _SPECIAL_NAMES.get(lower, PLAIN)
     line = f"{name}: {value}\r\n"
     if kind == PLAIN:
-        if lower not in _NEVER_CACHED and len(value) <= MAX_CACHED_VALUE:
+        if len(value) <= MAX_CACHED_VALUE:
             _remember(_lines, header, line)
     elif kind == HOP_BY_HOP:
         raise ApplicationError(f"hop-by-hop header {name!r}: the connection is the server's (PEP 3333)")
     elif kind == CONTENT_LENGTH:
-        if not grammar.CONTENT_LENGTH.fullmatch(value):
-            raise ApplicationError(f"bad Content-Length {value!r}")
-        return line, int(value)
-    else:
+        raise ApplicationError(f"bad Content-Length {value!r}")
+    elif kind != NEVER_CACHED:
         special[kind] = value
     return line, None
+
+
+def _check_name(name: str) -> int:
+    if not grammar.TOKEN.fullmatch(name):
+        raise ApplicationError(f"bad response header name {name!r}")
+    kind = _SPECIAL_NAMES.get(name.lower(), PLAIN)
+    _remember(_kinds, name, kind)
+    return kind
 
 
 def _remember(cache: dict[K, T], key: K, found: T) -> None:
