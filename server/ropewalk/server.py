@@ -5,6 +5,7 @@ The same `Service` that a worker process runs, in threads of this process, witho
 
 from __future__ import annotations
 
+import select
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ from ropewalk.net.socket_file import DEFAULT_MODE
 from ropewalk.observe.access import AccessLog
 from ropewalk.observe.log import get_logger
 from ropewalk.outfit import tls_context
+from ropewalk.process.signals import SignalInbox
 from ropewalk.service import Drained, Service
 
 
@@ -111,18 +113,17 @@ def serve(application: WSGIApplication, **settings: Any) -> None:
 
     Takes the settings of `Server`. To be called from the main thread, where signals arrive.
     """
-    is_asked_to_stop = threading.Event()
     server = Server(application, **settings)
-    earlier = {number: signal.signal(number, lambda *_: is_asked_to_stop.set()) for number in _ENDING}
+    inbox = SignalInbox(_ENDING)  # not an Event: a signal that comes just before it is waited for would be lost
     log = get_logger()
     try:
         with server:
             for url in server._urls:
                 log.info("Listening at: %s", url)
-            is_asked_to_stop.wait()
+            while _ENDING.isdisjoint(inbox.receive()):
+                select.select([inbox], [], [])
     finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+        inbox.close()
 
 
-_ENDING = (signal.SIGTERM, signal.SIGINT)
+_ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
