@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 # the files of containers, which wait more than they work, come first.
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.locked
-SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy/bin deploy/backends deploy/lib nginx compare)
+SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' acme deploy/bin deploy/backends deploy/lib nginx compare)
 PYTHON_SCRIPTS = $(shell grep -lE '^\#!.*python' deploy/bin/*)
 
 .PHONY: help

@@ -126,6 +126,20 @@ def images() -> Iterator[Mapping[str, str]]:
             run("docker", "image", "rm", "--force", image, check=False)
 
 
+@pytest.fixture(scope="session")
+def acme_images() -> Iterator[Mapping[str, str]]:
+    """The ACME client's image, and an issuer's."""
+    suffix = secrets.token_hex(4)
+    built: dict[str, str] = {}
+    try:
+        for name, dockerfile in (("acme", "acme/Dockerfile"), ("pebble", "tests/kit/pebble/Dockerfile")):
+            built[name] = build(f"ropewalk-test-{name}:{suffix}", dockerfile=dockerfile)
+        yield built
+    finally:
+        for image in built.values():
+            run("docker", "image", "rm", "--force", image, check=False)
+
+
 @contextlib.contextmanager
 def compose_project(images: Mapping[str, str], project: str, **variables: str) -> Iterator[Stack]:
     name = f"ropewalk-test-{secrets.token_hex(4)}"

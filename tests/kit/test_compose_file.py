@@ -7,11 +7,15 @@ import yaml
 
 from ropewalk.config.settings import Settings
 
-SERVICES = ["nginx", "app", "migrate"]
+SERVICES = ["nginx", "app", "migrate", "acme"]
 
 
-def test_services_are_the_three_of_the_kit(compose_file):
+def test_services_are_the_three_of_the_kit_and_one_that_is_asked_for(compose_file):
     assert list(compose_file["services"]) == SERVICES
+    profiles = {
+        name: service["profiles"] for name, service in compose_file["services"].items() if "profiles" in service
+    }
+    assert profiles == {"acme": ["acme"]}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -113,7 +117,7 @@ def test_backends_have_the_same_limits(repository):
 def test_migrations_run_in_the_application_s_own_image(compose_file):
     services = compose_file["services"]
     assert services["migrate"]["image"] == services["app"]["image"]
-    assert [name for name in SERVICES if "build" in services[name]] == ["nginx", "app"]
+    assert [name for name in SERVICES if "build" in services[name]] == ["nginx", "app", "acme"]
 
 
 @pytest.mark.parametrize("name", ["nginx", "app"])
@@ -130,14 +134,14 @@ def test_nginx_reads_volumes_and_writes_only_the_certificate_that_it_makes(compo
 
 
 def test_no_docker_socket_and_no_syntax_line(repository):
-    for path in ("docker-compose.yml", "Dockerfile", "nginx/Dockerfile"):
+    for path in ("docker-compose.yml", "Dockerfile", "nginx/Dockerfile", "acme/Dockerfile"):
         text = (repository / path).read_text()
         assert "docker.sock" not in text
         assert not re.search(r"^#\s*syntax\s*=", text, re.M)
 
 
 def test_images_start_from_the_same_base(repository):
-    for path in ("Dockerfile", "nginx/Dockerfile"):
+    for path in ("Dockerfile", "nginx/Dockerfile", "acme/Dockerfile"):
         text = (repository / path).read_text()
         assert re.search(r"^ARG BASE_IMAGE=debian:trixie-slim$", text, re.M)
         assert not re.search(r"^FROM (?!\$\{BASE_IMAGE\}|scratch|base|runtime)", text, re.M)
@@ -156,7 +160,8 @@ def compose_variables(repository):
 def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repository):
     lines = (repository / ".env.example").read_text().splitlines()
     listed = {found[1] for line in lines if (found := re.match(r"#\s?([A-Z_]+)=", line))}
-    assert listed == compose_variables(repository)
+    # compose's own: which services there are
+    assert listed == compose_variables(repository) | {"COMPOSE_PROFILES"}
     assert not [line for line in lines if line and not line.startswith("#")]
 
 
