@@ -100,7 +100,7 @@ def main() -> None:
     host, _, port = bind.rpartition(":")
     socks = [socket.create_connection((host, int(port)), timeout=15) for _ in range(CONNECTIONS + 1)]
     releasing = socks.pop()
-    found = {}
+    found: dict[str, float] = {}
     for kind, turns in TURNS.items():
         waits = []
         for _ in range(int(batches)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.notes import Notes, answers
@@ -50,7 +51,7 @@ HEADINGS = {
 }
 
 
-def table(heading: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(heading: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table that reads as well in a terminal."""
     widths = [max(len(row[column]) for row in [heading, *rows]) for column in range(len(heading))]
 
@@ -146,7 +147,8 @@ def document(results: Results, notes: Notes) -> str:
             "the Python that ships, if a Docker engine answers, and says below where it ran: the interpreter of "
             "another machine may be half as fast again, or as slow. "
             "`make bench QUICK=1` takes about three minutes and writes nothing here. What is said of rows that are not "
-            "reached is kept in `compare/bench/notes.toml`. What a request costs is told in [profile.md](profile.md)."
+            "reached is kept in `compare/bench/notes.toml`. What a request costs is told in [profile.md](profile.md), "
+            "and what else the pool could do in [alternatives.md](alternatives.md)."
         ),
         (
             f"One process, {results['threads']} threads and {results['connections']} connections unless a row says "

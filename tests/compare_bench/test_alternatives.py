@@ -89,6 +89,7 @@ def test_the_page_names_the_command_of_each_table():
     about = {"rounds": 1, "seconds": 1.0, "date": "today", "commit": "1", "where": "here", "python": "3"}
     text = document({name: about | {"samples": {"hello": samples}}, "of another time": {}})
     assert f"## {group.title}" in text
+    assert "Not measured yet: `rescue`, " in text
     assert f"`compare/bench/run bench.alternatives {name}`" in text
     assert re.search(r"\| 1 000 +\| 1.00 +\| 1 000 +\| 1.00 +\| 900 +\| 2.00 ms \| 2.00 ms +\| 3 ", text)
 
