@@ -123,6 +123,7 @@ def groups() -> dict[str, Group]:
         "tune": Group(
             "How often it compares CPU time to wall time",
             tuple(constants((f"{CONTROLLER}.TUNE_INTERVAL",), (0.005, 0.020, 0.100), milliseconds)),
+            found="A load that stays the same does not tell them apart; how soon one that changes settles is a row.",
         ),
         "climber": Group(
             "A hill climber in the controller's place: a step, and back if less was finished",
@@ -161,11 +162,13 @@ def groups() -> dict[str, Group]:
                 Alternative("loaded and frozen before the fork (`--preload`)", options=("--preload",)),
                 Alternative("no collector at all", {"calls": {"gc.disable": []}}),
             ),
+            found=("Not the rate, even with no collector at all: a request leaves it nothing. Freezing saves memory."),
         ),
         "unpolled": Group(
             "How many batches are taken from the queue between two looks into the epoll",
             tuple(constants((f"{POOL}.MAX_UNPOLLED",), (1, 4, 16), str)),
             scenarios=(*USUAL[:2], BY_NAME["many"], MANY_DJANGO),
+            found="Nothing that could be seen: usual connections do not queue themselves again.",
         ),
         "again": Group(
             "Reading again before a connection is armed",
