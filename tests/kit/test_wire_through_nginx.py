@@ -149,6 +149,7 @@ def running_nginx(server: ropewalk.Server, directory: Path) -> Iterator[int]:
         "NGINX_WORKERS": "1",
         "RATE_LIMIT": "0",
         "CONNECTION_LIMIT": "0",
+        "HTTPS": "off",  # what is sent is octets of HTTP/1.1
     }
     checked = subprocess.run(
         ["bash", directory / "kit/bin/entrypoint", "check"],
