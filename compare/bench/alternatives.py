@@ -39,7 +39,8 @@ FEW = replace(BY_NAME["hello"], name="hello-2", title="hello, 2 connections", co
 MANY_DJANGO = replace(BY_NAME["django"], name="django-256", title="Django, JSON, 256 connections", connections=256)
 
 POOL, CONTROLLER, CONNECTION = "ropewalk.threads.pool", "ropewalk.threads.controller", "ropewalk.net.connection"
-ARMING = "self._arm(self.fd, READABLE)"
+QUEUED = "elif self.terms.queued:"
+QUEUEING = "self.terms.again(self)  # by the time it is its turn a busy peer has sent the next one"
 READING_AT_ONCE = """\
 try:
     data = self.sock.recv(RECEIVE_OCTETS)
@@ -173,20 +174,24 @@ def groups() -> dict[str, Group]:
         "again": Group(
             "Reading again before a connection is armed",
             (
-                Alternative(f"{NOW}: armed behind each answer"),
-                Alternative("read at once", {"edits": {f"{CONNECTION}.Connection._sent": [ARMING, READING_AT_ONCE]}}),
+                Alternative(f"{NOW}: read behind others that are queued, else armed"),
+                Alternative("armed each time", {"edits": {f"{CONNECTION}.Connection._sent": [QUEUED, "elif False:"]}}),
                 Alternative(
-                    "read behind the rest of the queue",
-                    {"edits": {f"{CONNECTION}.Connection._sent": [ARMING, "self.terms.again(self)"]}},
+                    "read behind the queue each time",
+                    {"edits": {f"{CONNECTION}.Connection._sent": [QUEUED, "elif True:"]}},
+                ),
+                Alternative(
+                    "read at once while others are queued",
+                    {"edits": {f"{CONNECTION}.Connection._sent": [QUEUEING, READING_AT_ONCE]}},
                 ),
             ),
             scenarios=(FEW, BY_NAME["hello"], BY_NAME["many"], BY_NAME["django"], MANY_DJANGO),
             found=(
                 "At once is too early: the peer has only just been sent its answer, and the call is in vain. Behind "
                 "the rest of the queue its next request is there as a rule, and two calls of the epoll are saved: most "
-                "with many connections. A server with little to do pays for a call in vain each time, so it would "
-                "have to be for those alone that have others behind them; and this load asks again at once, as a proxy "
-                "may and a browser does not."
+                "with many connections. A server with little to do would pay for a call in vain each time, so only "
+                "those that have others before them in the queue are read again, and not for eight answers once it "
+                "was in vain: this load asks again at once, as a proxy may and a browser does not."
             ),
         ),
         "joined": Group(

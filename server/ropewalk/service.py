@@ -152,6 +152,7 @@ class Service:
             register=self._pool.epoll.register,
             arm=self._pool.epoll.modify,
             again=self._pool.queue,
+            queued=self._pool.ready,
             soon=self._pool.soon.append,
             forget=self._forget if self._ledger is None else self._forget_and_tell,
             on_open=self._opened,

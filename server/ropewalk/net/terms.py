@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING
 
 from ropewalk.http.chunked import ChunkLimits
@@ -31,6 +31,7 @@ class Terms:
         "idle_timeout",
         "is_draining",
         "on_open",
+        "queued",
         "refused",
         "register",
         "send_timeout",
@@ -49,7 +50,8 @@ class Terms:
         send_timeout: float,
         register: Callable[[int, int], None],  # epoll.register: file descriptor, events
         arm: Callable[[int, int], None],  # epoll.modify, for a descriptor that is registered
-        again: Callable[[Connection], None],  # queue a connection that may have a next request in its buffer
+        again: Callable[[Connection], None],  # queue a connection that may have a next request
+        queued: Sized,  # what is queued
         soon: Callable[[Callable[[], None]], None],  # have another thread call it within a few milliseconds
         forget: Callable[[Connection, bool], None],  # the connection is closed, and whether that cut an answer
         refused: Callable[[Connection, int], str],  # we are to answer with this status code: the fields for that
@@ -65,6 +67,7 @@ class Terms:
         self.register = register
         self.arm = arm
         self.again = again
+        self.queued = queued
         self.soon = soon
         self.forget = forget
         self.refused = refused

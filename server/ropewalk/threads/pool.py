@@ -89,12 +89,12 @@ class Pool:
         """
         self.epoll = select.epoll()
         self.items: dict[int, Item] = {}  # by descriptor: everything the epoll may name
+        self.ready: deque[Item] = deque()  # to be received from, in this order
         self.soon: deque[Callable[[], None]] = deque()  # what running items want done: the controller calls it
         self._run = run
         self._overflow = overflow
         self._is_overdue = is_overdue
         self._max_waiting = max_waiting
-        self._ready: deque[Item] = deque()
         self._whole: deque[Item] = deque()
         self._answered: deque[Item] = deque()
         self._slots: deque[None] = deque([None] * threads)
@@ -173,7 +173,7 @@ class Pool:
 
     def queue(self, item: Item) -> None:
         """Queue an item that needs no event to go on."""
-        self._ready.append(item)
+        self.ready.append(item)
 
     def running(self) -> Iterator[tuple[PoolThread, Item, float]]:
         """What runs now, and since when (monotonic seconds): no lock, so each row was true at some moment."""
@@ -202,7 +202,7 @@ class Pool:
     def _work(self, me: PoolThread, is_parked: bool) -> None:
         if is_parked:
             me.gate.acquire()
-        ready, whole, answered, slots = self._ready, self._whole, self._answered, self._slots
+        ready, whole, answered, slots = self.ready, self._whole, self._answered, self._slots
         controller = self.controller
         while not self._is_stopping:
             if answered:
@@ -292,7 +292,7 @@ class Pool:
             self._slots.append(None)
 
     def _receive_batch(self) -> None:
-        ready, whole = self._ready, self._whole
+        ready, whole = self.ready, self._whole
         try:
             for _ in range(BATCH):
                 item = ready.popleft()
@@ -328,7 +328,7 @@ class Pool:
         if self._is_left():
             timeout = 0.0  # it is to be done first; but what waits here should stand in the queue behind it
         events = self.epoll.poll(timeout, MAX_EVENTS)
-        items, ready = self.items, self._ready
+        items, ready = self.items, self.ready
         for fd, _ in events:
             item = items.get(fd)
             if item is not None:
@@ -374,7 +374,7 @@ class Pool:
 
     def _is_left(self) -> bool:
         """Whether the queues hold something that a thread could do now."""
-        return bool(self._answered or self._ready or (self._whole and self._slots))
+        return bool(self._answered or self.ready or (self._whole and self._slots))
 
     def _has_excess(self) -> bool:
         return len(self.workers) - len(self._parked) > self.controller.limit
@@ -385,7 +385,7 @@ class Pool:
             # Behind the last step: who polls sees only what the epoll tells it, and for all else may sleep on.
             if not (self._poller.locked() and self._is_left()):
                 self._park(me)
-        elif self._ready or len(self._whole) or not self._poller.locked():
+        elif self.ready or len(self._whole) or not self._poller.locked():
             self._call_another()
 
     def _park(self, me: PoolThread) -> None:
@@ -443,7 +443,7 @@ class Pool:
                 log.exception("a fault of the server itself")
 
     def _has_work(self) -> bool:
-        return bool(self._ready or self._whole or self._answered or len(self._slots) < len(self.workers) - 1)
+        return bool(self.ready or self._whole or self._answered or len(self._slots) < len(self.workers) - 1)
 
     def _call_controller(self) -> None:
         self._controller_rests = False

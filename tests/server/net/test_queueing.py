@@ -1,0 +1,103 @@
+"""Where a connection goes behind an answer: to the epoll, or to the end of the queue when others stand in it."""
+
+from __future__ import annotations
+
+import socket
+from collections import deque
+from collections.abc import Iterator
+
+import pytest
+
+from ropewalk.http.chunked import ChunkLimits
+from ropewalk.http.head import HeadLimits
+from ropewalk.net.connection import ARMED_AT_LEAST, Connection
+from ropewalk.net.states import State
+from ropewalk.net.terms import Terms
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+class Hall:
+    """A connection, its peer, and what stands in for pool and epoll: `queue` and `armed`."""
+
+    def __init__(self) -> None:
+        self.queue: deque[object] = deque()
+        self.armed: list[int] = []
+        self.peer, sock = socket.socketpair()
+        self.peer.settimeout(20)
+        sock.setblocking(False)
+        terms = Terms(
+            head_limits=HeadLimits(),
+            chunk_limits=ChunkLimits(content=0),
+            body_memory=1024,
+            idle_timeout=60,
+            head_timeout=60,
+            body_timeout=60,
+            send_timeout=60,
+            register=lambda fd, events: self.armed.append(fd),
+            arm=lambda fd, events: self.armed.append(fd),
+            again=self.queue.append,
+            queued=self.queue,
+            soon=lambda call: None,
+            forget=lambda connection, is_cut: None,
+            refused=lambda connection, status_code: "",
+            on_open=lambda connection, opening: None,
+        )
+        self.connection = Connection(sock, None, terms, None)
+
+    def exchange(self) -> None:
+        """One request, which is there when its turn comes, and its answer."""
+        self.peer.sendall(REQUEST)
+        assert self.connection.receive()
+        self.connection.answer(ANSWER)
+        self.connection.send()
+        assert self.peer.recv(1024) == ANSWER
+
+
+@pytest.fixture
+def hall() -> Iterator[Hall]:
+    hall = Hall()
+    yield hall
+    hall.connection.close()
+    hall.peer.close()
+
+
+def test_with_nobody_queued_it_is_armed_behind_each_answer(hall: Hall) -> None:
+    for number in range(3):
+        hall.exchange()
+        assert len(hall.armed) == number + 1
+    assert not hall.queue
+
+
+def test_with_others_queued_it_goes_behind_them_and_is_not_armed(hall: Hall) -> None:
+    hall.queue.append("another")
+    for number in range(20):
+        hall.exchange()
+        assert list(hall.queue) == ["another"] + [hall.connection] * (number + 1)
+    assert not hall.armed
+
+
+def test_one_that_was_queued_in_vain_is_armed_and_for_some_answers_more(hall: Hall) -> None:
+    hall.queue.append("another")
+    hall.exchange()
+    queued = len(hall.queue)
+    assert not hall.connection.receive()  # its turn, and nothing is there
+    assert len(hall.armed) == 1
+    assert hall.connection.state is State.IDLE
+    for _ in range(ARMED_AT_LEAST):
+        hall.exchange()
+    assert len(hall.armed) == 1 + ARMED_AT_LEAST
+    assert len(hall.queue) == queued
+    hall.exchange()
+    assert len(hall.queue) == queued + 1
+    assert len(hall.armed) == 1 + ARMED_AT_LEAST
+
+
+def test_one_whose_peer_has_left_is_closed_when_its_turn_comes(hall: Hall) -> None:
+    hall.queue.append("another")
+    hall.exchange()
+    hall.peer.close()
+    assert not hall.connection.receive()
+    assert hall.connection.state is State.CLOSED
+    assert not hall.armed
