@@ -29,7 +29,7 @@ log = get_logger()
 # Octets queued for a slow peer, most of them on disk, past which the application's thread waits for it.
 HIGH_WATER = 64 * 1024 * 1024
 
-# A block made within so many seconds behind the last one sent may be gathered; the other thread looks every 2 ms.
+# A block made within so many seconds behind the last one sent may be gathered; the other thread looks as often.
 GATHER_TIME = 0.001
 
 # Octets gathered at most: two packets of a loopback, a fraction of any socket's buffer.

@@ -11,10 +11,11 @@ from __future__ import annotations
 from math import inf
 from typing import NamedTuple, Protocol
 
-RESCUE_INTERVAL = 0.002  # seconds between looks while requests run: a finished answer waits no longer behind a slow one
+RESCUE_INTERVAL = 0.001  # seconds between looks while requests run
+HELD_AFTER = 0.0005  # seconds inside the application behind which a look asks: an answer before it waits for under 2 ms
 PATIENCE = 0.010  # seconds for which a thread that computes may be the only one: fairness then outweighs speed
 LONG_RUN = 0.001  # seconds: answers made behind this much of running are sent before more is run
-TUNE_INTERVAL = 0.020  # seconds: ten looks, and still well under what a person notices
+TUNE_INTERVAL = 0.020  # seconds: twenty looks, and still well under what a person notices
 BLOCKING_BELOW = 0.80  # share of work over wall time under which the application is taken to wait
 COMPUTING_ABOVE = 0.92  # share over which the interpreter is taken to be full
 
@@ -40,6 +41,7 @@ class Look(NamedTuple):
     is_polled: bool  # a thread waits in the epoll: whatever comes will be taken
     has_work: bool  # something is running or queued
     inside: int  # threads that run the application
+    is_held: bool = False  # every active thread does, and has for `HELD_AFTER`, while something waits for them
 
 
 class _Tuned(NamedTuple):
@@ -62,22 +64,25 @@ class Controller:
         self._tuned: _Tuned | None = None  # when it was tuned last
         self._worked: tuple[float, float] | None = None  # wall and work seconds then, where they were asked for
         self._most_inside = 0  # since it was tuned last
-        self._is_computing = False  # all the time since then, in long requests
+        self.is_computing = False  # all the time since then, in long requests; may be read by all
 
     @property
     def interval(self) -> float:
         """Seconds until the next look."""
-        return PATIENCE if self._is_computing else RESCUE_INTERVAL
+        return PATIENCE if self.is_computing else RESCUE_INTERVAL
 
     def look(self, look: Look) -> int:
         """Take a look, behind each `interval` while there is work; return the limit from here on."""
-        is_stuck = look.has_work and not look.is_polled and look.finished == self.finished
+        is_unattended = look.has_work and not look.is_polled
+        is_stuck = is_unattended and look.finished == self.finished
         self.finished = look.finished
         if not is_stuck:
             self._stuck_since = look.wall
-        elif look.wall - min(self._stuck_since, self._looked) >= PATIENCE or not self._measures.is_working():
+        is_impatient = is_stuck and look.wall - min(self._stuck_since, self._looked) >= PATIENCE
+        is_suspect = is_stuck or (is_unattended and look.is_held)
+        if is_impatient or (is_suspect and not self._measures.is_working()):
             self._stuck_since = look.wall
-            self._is_computing = False
+            self.is_computing = False
             self.limit = min(self.limit + 1, self._ceiling)
         self._looked = look.wall
         self._most_inside = max(self._most_inside, look.inside)
@@ -91,7 +96,7 @@ class Controller:
         """There is no work: forget the last look, so that idle time is not taken for waiting."""
         self._looked = self._stuck_since = inf
         self._tuned = self._worked = None
-        self._is_computing = False
+        self.is_computing = False
 
     def _tune(self, last: _Tuned, now: Look) -> None:
         cpu = self._measures.cpu_seconds()
@@ -101,9 +106,9 @@ class Controller:
         if cpu - last.cpu > COMPUTING_ABOVE * self.floor * passed:
             self._worked = None
             self.limit = max(self.limit - 1, self.floor)
-            self._is_computing = self.limit == self.floor and (now.finished - last.finished) * LONG_RUN < passed
+            self.is_computing = self.limit == self.floor and (now.finished - last.finished) * LONG_RUN < passed
             return
-        self._is_computing = False
+        self.is_computing = False
         worked, self._worked = self._worked, (now.wall, self._measures.work_seconds())
         if worked is None:
             return

@@ -23,7 +23,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ropewalk.observe.log import get_logger
-from ropewalk.threads.controller import LONG_RUN, RESCUE_INTERVAL, Controller, Look
+from ropewalk.threads.controller import HELD_AFTER, LONG_RUN, RESCUE_INTERVAL, Controller, Look
 from ropewalk.threads.cores import computing_at_once
 from ropewalk.threads.gate import Gate, make_gate
 from ropewalk.threads.gauges import Gauges
@@ -271,9 +271,11 @@ class Pool:
         if self._controller_rests:  # behind the `pop`: the controller looks the other way round
             self._call_controller()
         now = began = time.monotonic()
+        # While all is computing, the controller looks less often: no answer waits then for what comes behind it.
+        long_run = 0.0 if controller.is_computing else LONG_RUN
         try:
             for _ in range(BATCH if controller.limit <= controller.floor else 1):
-                if now - began > LONG_RUN and answered:
+                if now - began > long_run and answered:
                     break
                 item = whole.popleft()
                 me.since = now
@@ -422,17 +424,19 @@ class Pool:
                 controller.floor = min(self._at_once(), controller.floor)  # an import may have brought the GIL back
                 self._rest()
                 continue
+            now = time.monotonic()
             look = Look(
-                wall=time.monotonic(),
+                wall=now,
                 finished=self.finished,
                 is_polled=is_polled,
                 has_work=has_work,
                 inside=len(self.workers) - 1 - len(self._slots),
+                is_held=self._is_left() and self._is_held(now - HELD_AFTER),
             )
             finished = controller.finished
             if controller.look(look) > 1 and not is_polled:
                 self._call_another()
-            elif is_polled and look.finished == finished and self._is_left():
+            elif is_polled and (look.is_held or (look.finished == finished and self._is_left())):
                 self.nudge()  # who works is inside the application, and what it has left waits for who sleeps
 
     def _call_soon(self) -> None:
@@ -441,6 +445,12 @@ class Pool:
                 self.soon.popleft()()
             except Exception:
                 log.exception("a fault of the server itself")
+
+    def _is_held(self, moment: float) -> bool:
+        """Whether every thread that is active, but who polls, has been inside the application since before `moment`."""
+        began = [worker.since for worker in self.workers if worker.item is not None]
+        active = len(self.workers) - len(self._parked) - self._poller.locked()
+        return len(began) >= max(active, 1) and max(began) < moment
 
     def _has_work(self) -> bool:
         return bool(self.ready or self._whole or self._answered or len(self._slots) < len(self.workers) - 1)

@@ -46,7 +46,7 @@ class Clock:
             self.wall += interval
             self.work += interval * share
             self.cpu += interval * share * (1 - taken)
-            finished += finishes * interval / RESCUE_INTERVAL
+            finished += finishes * interval / 0.002
             self.finished = int(finished + 1e-6)
             self.controller.look(Look(self.wall, self.finished, is_polled, has_work=True, inside=inside))
         return self.controller.limit
@@ -158,3 +158,19 @@ def test_loads_that_change_on_several_processors_settle_within_half_a_second() -
     assert clock.looks(0.5, share=2.0) == 2
     assert clock.looks(0.5, share=0.4) == 17
     assert clock.looks(0.5, share=1.5, inside=3) == 4
+
+
+def test_what_is_held_calls_one_more_at_the_first_look(clock: Clock) -> None:
+    """Something has finished since the last look, and behind it a request sleeps in the application."""
+    clock.controller.look(Look(0.001, 5, is_polled=False, has_work=True, inside=1))
+    clock.controller.look(Look(0.002, 9, is_polled=False, has_work=True, inside=1, is_held=True))
+    assert clock.controller.limit == 2
+
+
+def test_what_is_held_by_computing_is_given_patience(clock: Clock) -> None:
+    clock.share = 1.0
+    for number in range(200):
+        clock.wall += RESCUE_INTERVAL
+        clock.cpu = clock.wall
+        clock.controller.look(Look(clock.wall, number, is_polled=False, has_work=True, inside=1, is_held=True))
+    assert clock.controller.limit == 1
