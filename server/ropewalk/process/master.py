@@ -463,6 +463,7 @@ class Master:
         """Start a new master beside this one; why that cannot be, or "" """
         if self._state not in CHANGING_STATES:
             return "the server is ending"
+        self._look_at_the_others()  # one that has just ended stands in nobody's way
         self._succession.listeners = self._program.shared()
         reason = self._succession.begin(self._options.hooks.before_exec)
         if reason:
