@@ -3,6 +3,8 @@
 This is the whole way of a request, told once: the pool takes a ready connection, which receives (`net.connection`) and
 parses (`http.head`); `_run` here makes the environ and runs the application (`wsgi.exchange`), whose answer is encoded
 (`http.answer`) and set on the connection; the pool has the connection send it and arm itself again.
+
+It is as long as there are parts to be put together; what could stand alone does (`outfit`, `logbook`, `runs`).
 """
 
 from __future__ import annotations

@@ -9,6 +9,9 @@ Who touches what: the three deques, `_slots` and `items` by single operations on
 the GIL; `_parked` and `_living` under `_parking`; `_poller` is a lock that the polling thread holds, and who holds it
 alone touches `_next_sweep`. A `PoolThread`'s fields are written by itself and read by all. What is only a hint
 (`_unpolled`, the length of `_parked`, `controller.limit`) may be a moment old.
+
+Longer than most modules here: a thread's life, who is active and the controller's thread stand together because each
+relies on the order in which the others look and park. What decides without threads is in `controller`.
 """
 
 from __future__ import annotations
