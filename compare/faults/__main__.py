@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 from bench.machine import machine
-
 from faults.load import Crowd
 from faults.report import Results, document, mark, terminal, why
 from faults.scenarios import SCENARIOS

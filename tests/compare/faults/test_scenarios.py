@@ -6,6 +6,7 @@ The same scenarios as in `make faults`, shorter. Counts are asserted, never time
 from __future__ import annotations
 
 import pytest
+
 from faults.scenarios import SCENARIOS
 from faults.servers import ROPEWALK
 from faults.stage import perform

@@ -1,6 +1,7 @@
 """Rounds over all scenarios, kept after each, ended and taken up again; and the notes that a new run leaves."""
 
 import pytest
+
 from bench import rounds
 from bench.measure import Terms
 from bench.notes import NOTES, answers, read_notes

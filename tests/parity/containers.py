@@ -29,7 +29,7 @@ def run(command: list[str], *, timeout: float = 180, check: bool = True, **optio
 def built_images() -> Iterator[dict[str, str]]:
     """The variables that name both images, which go again at the end."""
     suffix = secrets.token_hex(4)
-    images = {"APP_IMAGE": f"ropewalk-compare-app:{suffix}", "NGINX_IMAGE": f"ropewalk-compare-nginx:{suffix}"}
+    images = {"APP_IMAGE": f"ropewalk-parity-app:{suffix}", "NGINX_IMAGE": f"ropewalk-compare-nginx:{suffix}"}
     try:
         for image, dockerfile in zip(images.values(), ("Dockerfile", "nginx/Dockerfile"), strict=True):
             base = f"--build-arg=BASE_IMAGE={BASE_IMAGE}"
@@ -55,7 +55,7 @@ def running_containers(backend: str, images: dict[str, str], prepared: Path) -> 
         "WEB_CONCURRENCY": "1",
         "RATE_LIMIT": "0",
     }
-    name = f"ropewalk-compare-{backend}-{secrets.token_hex(4)}"
+    name = f"ropewalk-parity-{backend}-{secrets.token_hex(4)}"
     compose = ["docker", "compose", "--env-file", "/dev/null", "--project-name", name]
     try:
         unpack = [

@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
 from bench import machine
 from bench.__main__ import check_writable, wanted, write
 from bench.backends import APPLICATIONS, BACKENDS, Start

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from faults.outcomes import Attempt, Death, End, Outcome, judge, tally
 
 PID, OTHER = 71, 72

@@ -1,6 +1,7 @@
 """The page that tells what a request costs."""
 
 import pytest
+
 from bench import hops, page, profile, syscalls
 from bench.running import StartError
 

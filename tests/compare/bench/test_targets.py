@@ -1,6 +1,7 @@
 """When a target counts as reached."""
 
 import pytest
+
 from bench.targets import BEST, Mark, Target, judge
 
 MEDIANS = {

@@ -1,6 +1,7 @@
 """What wrk is asked, and what is read from its answer."""
 
 import pytest
+
 from bench import wrk
 
 OUTPUT = """Running 2s test @ http://127.0.0.1:8000/hello

@@ -3,6 +3,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+
 from bench import freethreaded
 from bench.backends import Start
 

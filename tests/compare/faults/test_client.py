@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+
 from faults.client import Client, Request
 from faults.outcomes import End
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from bench import alternatives
 from bench.alternatives import NOW, Alternative, Group, cells, document, groups
 from bench.backends import APPLICATIONS, SERVER

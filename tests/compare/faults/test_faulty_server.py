@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from faults.scenarios import SCENARIOS
 from faults.servers import Server
 from faults.stage import Result, perform

@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 
 import pytest
+
 from bench import held, measure, settle, spread
 from bench.backends import APPLICATIONS, BACKENDS
 from bench.measure import SCRIPTS, Terms
