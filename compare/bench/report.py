@@ -147,8 +147,7 @@ def document(results: Results, notes: Notes) -> str:
             "the Python that ships, if a Docker engine answers, and says below where it ran: the interpreter of "
             "another machine may be half as fast again, or as slow. "
             "`make bench QUICK=1` takes about three minutes and writes nothing here. What is said of rows that are not "
-            "reached is kept in `compare/bench/notes.toml`. What a request costs is told in [profile.md](profile.md), "
-            "and what else the pool could do in [alternatives.md](alternatives.md)."
+            "reached is kept in `compare/bench/notes.toml`. What a request costs: [profile.md](profile.md)."
         ),
         (
             f"One process, {results['threads']} threads and {results['connections']} connections unless a row says "
