@@ -64,8 +64,7 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 FROM base AS runtime
 RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d /srv/static
 COPY --from=python-build /opt/venv /opt/venv
-COPY deploy/lib /kit/lib
-COPY deploy/bin /kit/bin
+COPY deploy/app /kit/bin
 COPY deploy/backends /kit/backends
 # where supervisorctl looks for it
 COPY deploy/supervisor/supervisord.conf /etc/supervisord.conf
@@ -77,8 +76,7 @@ RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends brotli \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 COPY --from=runtime /opt/venv /opt/venv
-COPY deploy/lib /kit/lib
-COPY deploy/bin/collect /kit/bin/collect
+COPY deploy/app/kit.sh deploy/app/collect /kit/bin/
 COPY --from=project / /app
 WORKDIR /app
 RUN install -d /srv/static && /kit/bin/collect

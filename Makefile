@@ -11,8 +11,7 @@ BIN := $(VENV)/bin
 # the files of containers, which wait more than they work, come first.
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.locked
-SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' acme deploy/bin deploy/backends deploy/lib nginx compare)
-PYTHON_SCRIPTS = $(shell grep -lE '^\#!.*python' deploy/bin/*)
+SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy nginx compare)
 
 .PHONY: help
 help: ## Lists the targets.
@@ -22,11 +21,11 @@ help: ## Lists the targets.
 
 .PHONY: run
 run: ## Serves the project on this machine, without Docker, at http://127.0.0.1:8080 (PORT=...).
-	@exec deploy/bin/local
+	@exec deploy/kit/local
 
 .PHONY: up
 up: ## Builds the images and starts the kit in Docker, at http://localhost:8080 and https://localhost:8443 (BACKEND=gunicorn, ...).
-	@deploy/bin/compose up --build --wait --detach
+	@deploy/kit/compose up --build --wait --detach
 	address=$$(docker compose port nginx 8080) secure=
 	if docker compose exec -T nginx test -s /tmp/nginx/https.conf; then
 	  secure=$$(docker compose port nginx 8443) secure=" and https://localhost:$${secure##*:}"
@@ -35,15 +34,15 @@ up: ## Builds the images and starts the kit in Docker, at http://localhost:8080 
 
 .PHONY: down
 down: ## Ends what `make up` started. The data stays; `docker compose down -v` removes it too.
-	@deploy/bin/compose down
+	@deploy/kit/compose down
 
 .PHONY: logs
 logs: ## Follows the logs of the containers.
-	@deploy/bin/compose logs --follow
+	@deploy/kit/compose logs --follow
 
 # The environment of lint and tests; made again when a lock file changes.
 $(STAMP): tests/requirements.txt server/pyproject.toml
-	@deploy/bin/python-environment $(VENV)
+	@deploy/kit/python-environment $(VENV)
 	printf '\033[1m==>\033[0m Installing what lint and the tests need into $(VENV)\n'
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable server
@@ -55,8 +54,8 @@ test: $(STAMP) ## Runs every test that this machine can run, and says what it co
 
 .PHONY: lint
 lint: $(STAMP) ## Checks style, types and shell scripts.
-	@$(BIN)/ruff check . $(PYTHON_SCRIPTS)
-	$(BIN)/ruff format --check . $(PYTHON_SCRIPTS)
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS)
 

@@ -132,7 +132,7 @@ def acme_images() -> Iterator[Mapping[str, str]]:
     suffix = secrets.token_hex(4)
     built: dict[str, str] = {}
     try:
-        for name, dockerfile in (("acme", "acme/Dockerfile"), ("pebble", "tests/kit/pebble/Dockerfile")):
+        for name, dockerfile in (("acme", "deploy/acme/Dockerfile"), ("pebble", "tests/kit/pebble/Dockerfile")):
             built[name] = build(f"ropewalk-test-{name}:{suffix}", dockerfile=dockerfile)
         yield built
     finally:

@@ -7,7 +7,7 @@ import yaml
 
 from ropewalk.config.settings import Settings
 
-SERVICES = ["nginx", "app", "migrate", "acme"]
+SERVICES = ["nginx", "app", "release", "acme"]
 
 
 def test_services_are_the_three_of_the_kit_and_one_that_is_asked_for(compose_file):
@@ -47,24 +47,24 @@ def test_only_nginx_is_published_and_by_default_only_to_this_machine(compose_fil
 def test_application_is_on_the_internal_network_alone(compose_file):
     assert compose_file["networks"]["back"] == {"internal": True}
     assert compose_file["services"]["app"]["networks"].keys() == {"back"}
-    assert compose_file["services"]["migrate"]["networks"] == ["back"]
+    assert compose_file["services"]["release"]["networks"] == ["back"]
     assert compose_file["services"]["nginx"]["networks"] == ["front", "back"]
 
 
 def test_start_goes_from_migrations_to_application(compose_file):
     services = compose_file["services"]
-    assert services["app"]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
-    assert services["migrate"]["restart"] == "no"
+    assert services["app"]["depends_on"] == {"release": {"condition": "service_completed_successfully"}}
+    assert services["release"]["restart"] == "no"
 
 
 def test_nginx_depends_on_nobody_so_that_compose_never_replaces_it_for_another_s_sake(compose_file):
     assert "depends_on" not in compose_file["services"]["nginx"]
 
 
-def test_known_backends_are_the_scripts_and_the_file_s_name_lists_them(compose_file, repository):
+def test_backends_known_to_compose_are_the_scripts(compose_file, repository):
     known = sorted(path.name for path in (repository / "deploy/backends").iterdir())
     extended = compose_file["services"]["app"]["extends"]
-    assert extended["file"] == f"deploy/compose/backend-{'-or-'.join(known)}.yml"
+    assert extended["file"] == "deploy/compose/backends.yml"
     assert extended["service"] == "${BACKEND:-ropewalk}"
     services = yaml.safe_load((repository / extended["file"]).read_text())["services"]
     assert services == {name: {"environment": {"BACKEND": name}} for name in known}
@@ -76,7 +76,7 @@ def test_variables_of_the_sample_project_reach_it(compose_file, repository):
     assert len(variables) >= 15
     # folders: the image has them
     variables -= {"DATA_DIR", "STATIC_ROOT", "MEDIA_ROOT"}
-    for name in ("app", "migrate"):
+    for name in ("app", "release"):
         assert variables <= compose_file["services"][name]["environment"].keys()
 
 
@@ -116,7 +116,7 @@ def test_backends_have_the_same_limits(repository):
 
 def test_migrations_run_in_the_application_s_own_image(compose_file):
     services = compose_file["services"]
-    assert services["migrate"]["image"] == services["app"]["image"]
+    assert services["release"]["image"] == services["app"]["image"]
     assert [name for name in SERVICES if "build" in services[name]] == ["nginx", "app", "acme"]
 
 
@@ -134,14 +134,14 @@ def test_nginx_reads_volumes_and_writes_only_the_certificate_that_it_makes(compo
 
 
 def test_no_docker_socket_and_no_syntax_line(repository):
-    for path in ("docker-compose.yml", "Dockerfile", "nginx/Dockerfile", "acme/Dockerfile"):
+    for path in ("docker-compose.yml", "Dockerfile", "nginx/Dockerfile", "deploy/acme/Dockerfile"):
         text = (repository / path).read_text()
         assert "docker.sock" not in text
         assert not re.search(r"^#\s*syntax\s*=", text, re.M)
 
 
 def test_images_start_from_the_same_base(repository):
-    for path in ("Dockerfile", "nginx/Dockerfile", "acme/Dockerfile"):
+    for path in ("Dockerfile", "nginx/Dockerfile", "deploy/acme/Dockerfile"):
         text = (repository / path).read_text()
         assert re.search(r"^ARG BASE_IMAGE=debian:trixie-slim$", text, re.M)
         assert not re.search(r"^FROM (?!\$\{BASE_IMAGE\}|scratch|base|runtime)", text, re.M)

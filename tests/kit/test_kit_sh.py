@@ -1,4 +1,4 @@
-"""deploy/lib/kit.sh, function by function, in a bash of the test's own."""
+"""deploy/app/kit.sh, function by function, in a bash of the test's own."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 def bash(repository):
     def call(script, **variables):
         return subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", f"source deploy/lib/kit.sh; {script}"],
+            ["bash", "-euo", "pipefail", "-c", f"source deploy/app/kit.sh; {script}"],
             cwd=repository,
             env={"PATH": os.environ["PATH"], **variables},
             capture_output=True,

@@ -32,7 +32,7 @@ def image_of(execute, images, repository):
         built.append(image)
         kept = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
         environment = {**kept, "APP_IMAGE": image, "PROJECT_DIR": str(folder)}
-        execute(str(repository / "deploy/bin/compose"), "build", "app", env=environment, timeout=600)
+        execute(str(repository / "deploy/kit/compose"), "build", "app", env=environment, timeout=600)
         return image
 
     yield build

@@ -1,4 +1,4 @@
-"""deploy/bin/release: static files are published additively, one release at a time."""
+"""deploy/app/release.py: static files are published additively, one release at a time."""
 
 import fcntl
 import importlib.machinery
@@ -15,7 +15,7 @@ import pytest
 @pytest.fixture
 def release(repository, monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("kit_release", str(repository / "deploy/bin/release"))
+    loader = importlib.machinery.SourceFileLoader("kit_release", str(repository / "deploy/app/release.py"))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("kit_release", loader))
     loader.exec_module(module)
     return module
@@ -77,7 +77,7 @@ def test_release_waits_for_another_one(repository, tmp_path):
     environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "MIGRATE_COMMAND": "touch migrated"}
     descriptor = os.open(tmp_path / ".release.lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
-    command = [sys.executable, str(repository / "deploy/bin/release")]
+    command = [sys.executable, str(repository / "deploy/app/release.py")]
     with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr.readline() == "release: waiting for another release to finish\n"
         assert not (tmp_path / "migrated").exists()
@@ -89,6 +89,6 @@ def test_release_waits_for_another_one(repository, tmp_path):
 
 def test_migration_that_fails_fails_the_release(repository, tmp_path):
     environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), "MIGRATE_COMMAND": "false"}
-    command = [sys.executable, str(repository / "deploy/bin/release")]
+    command = [sys.executable, str(repository / "deploy/app/release.py")]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False, timeout=30)
     assert done.returncode == 1

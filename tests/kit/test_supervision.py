@@ -152,8 +152,8 @@ def test_bad_value_ends_up_at_once_and_the_log_says_why_in_one_line(new_stack, v
     stack = new_stack("plain", **{variable: value})
     done = stack.compose("up", "--no-build", "--wait", "--wait-timeout", "120", check=False)
     assert done.returncode != 0
-    assert 'service "migrate" didn\'t complete successfully: exit 2' in done.stderr
-    said = [each for each in stack.logs("migrate").splitlines() if not each.startswith("release: ")]
+    assert 'service "release" didn\'t complete successfully: exit 2' in done.stderr
+    said = [each for each in stack.logs("release").splitlines() if not each.startswith("release: ")]
     assert len(said) == 1
     assert said[0].startswith(line)
     assert stack.logs("app") == ""

@@ -10,7 +10,7 @@ import pytest
 def times(repository, **variables):
     environment = {"PATH": os.environ["PATH"], **variables}
     done = subprocess.run(
-        [repository / "deploy/bin/times"], env=environment, capture_output=True, text=True, check=False, timeout=20
+        [repository / "deploy/kit/times"], env=environment, capture_output=True, text=True, check=False, timeout=20
     )
     return done, {name: int(value) for name, value in re.findall(r"^(\w+)=(\d+)$", done.stdout, re.M)}
 

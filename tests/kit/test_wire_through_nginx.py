@@ -114,10 +114,9 @@ def lay_out(directory: Path, port: int) -> None:
         "keepalive_timeout ${CLIENT_KEEP_ALIVE}s": "keepalive_timeout 300ms",
     }
     kit = directory / "kit"
-    shutil.copytree(REPOSITORY / "deploy/lib", kit / "lib")
     shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
     (kit / "bin").mkdir()
-    for script in ("deploy/bin/probe", "nginx/entrypoint", "nginx/watch-upstream"):
+    for script in ("deploy/app/kit.sh", "deploy/app/probe", "nginx/entrypoint", "nginx/watch-upstream"):
         shutil.copy(REPOSITORY / script, kit / "bin")
     made = set()
     for path in [path for path in kit.rglob("*") if path.is_file()]:

@@ -65,7 +65,7 @@ def running_containers(backend: str, images: dict[str, str], prepared: Path) -> 
             "-T",
             "--entrypoint",
             "tar",
-            "migrate",
+            "release",
             "-x",
             "-C",
             "/",
