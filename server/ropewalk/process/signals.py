@@ -36,7 +36,7 @@ class SignalInbox:
     """The signals that this process got, in their order. Main thread only; `wake` may be called by any."""
 
     def __init__(self, signals: Iterable[int]) -> None:
-        """Take over `signals`; a SIGHUP that the parent ignores (nohup) stays ignored."""
+        """Take over `signals`, also one that the parent ignores: HUP reloads a server that nohup started, too."""
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
@@ -44,8 +44,6 @@ class SignalInbox:
         self._old_descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._old_handlers = {}
         for number in signals:
-            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
-                continue
             self._old_handlers[number] = signal.signal(number, _do_nothing)
 
     def fileno(self) -> int:

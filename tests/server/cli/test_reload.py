@@ -103,6 +103,18 @@ def test_a_reload_serves_the_new_code_and_finishes_what_is_in_flight(
     assert server.read(waiting).split()[1] == "one"
 
 
+def test_a_server_that_was_started_with_hangups_ignored_reloads(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:  # as by nohup
+    write(tmp_path, "one")
+    running = start("sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *command())
+    server = Server(running, int(running.wait_line(LISTENING)[1]))
+    write(tmp_path, "two")
+    server.reload()
+    server.running.wait_line("Worker exiting")
+    assert server.get("/").split()[1] == "two"
+
+
 def test_code_that_cannot_be_loaded_leaves_the_old_serving(serve: Serve, tmp_path: Path) -> None:
     server = serve("-w", "2")
     (tmp_path / "shop.py").write_text("import gone_and_lost\n")

@@ -38,12 +38,13 @@ def test_closing_gives_the_handlers_back() -> None:
     assert signal.getsignal(signal.SIGUSR1) is before
 
 
-def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+def test_a_hangup_that_the_parent_ignores_is_received_and_ignored_again_afterwards() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     inbox = SignalInbox([signal.SIGHUP])
-    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    signal.raise_signal(signal.SIGHUP)
+    assert inbox.receive() == [signal.SIGHUP]
     inbox.close()
-    signal.signal(signal.SIGHUP, before)
+    assert signal.signal(signal.SIGHUP, before) == signal.SIG_IGN
 
 
 def test_blocked_signals_arrive_afterwards(inbox: SignalInbox) -> None:
