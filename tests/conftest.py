@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -56,8 +57,24 @@ NEEDS: dict[str, Callable[[], str | None]] = {
 }
 
 
+def _restore_signals_for_children() -> None:
+    """Let the processes that tests start have every signal's default, whatever this one was started with.
+
+    `nohup` ignores SIGHUP and a shell's `&` SIGINT and SIGQUIT. A child inherits that, but not a handler: so this
+    process stays as immune as it was, and what it starts is not. (`subprocess` restores SIGPIPE itself.) A process of
+    pytest-xdist, which cannot know how pytest was started, leaves it to pytest to end at a hangup.
+    """
+    ignored = {number for number in signal.valid_signals() if signal.getsignal(number) == signal.SIG_IGN}
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        ignored.add(signal.SIGHUP)
+    for number in ignored - {signal.SIGPIPE, signal.SIGXFSZ}:  # which Python itself ignores
+        signal.signal(number, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Watch every test for threads, descriptors and processes that it leaves. (The tests are no package.)"""
+    _restore_signals_for_children()
     spec = importlib.util.spec_from_file_location("leaks", Path(__file__).with_name("leaks.py"))
     assert spec is not None
     assert spec.loader is not None
