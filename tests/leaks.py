@@ -3,13 +3,16 @@
 What is there before a test's set-up is compared with what is there after its tear-down. What a fixture of a wider
 scope than the test holds is that fixture's: while one holds something, nothing is judged, and when the last of
 them has ended, everything since is judged at once. Threads and processes are given time to end, so only what would
-have stayed is a leak. Works in each process of pytest-xdist for itself.
+have stayed is a leak. What only a reference cycle still holds is collected when the test ends, so that an unclosed
+socket's ResourceWarning, an error here, fails the test that left it and not the one that runs when the collector does.
+Works in each process of pytest-xdist for itself.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
 import time
 from collections.abc import Generator
@@ -80,17 +83,31 @@ def _described_children() -> Generator[str]:
             yield f"{pid} ({'ended, and was not waited for' if state == 'Z' else command})"
 
 
+def _collect_unclosed() -> list[str]:
+    """Close what only a reference cycle holds; what complained of being closed so late, or of anything else."""
+    complaints: list[str] = []
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: complaints.append(repr(unraisable.exc_value))
+    try:
+        gc.collect()
+    finally:
+        sys.unraisablehook = before
+    return complaints
+
+
 class Leaks:
     """The plugin. Only the thread that runs the tests calls it."""
 
     def __init__(self) -> None:
         self._before = Held.now()
+        self._before_this_test = self._before
         self._holding: set[pytest.FixtureDef[Any]] = set()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        self._before_this_test = Held.now()
         if not self._holding:
-            self._before = Held.now()
+            self._before = self._before_this_test
         return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -109,18 +126,17 @@ class Leaks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
         result = yield
+        now = Held.now()
+        is_suspect = now.since(self._before_this_test) or (not self._holding and now.since(self._before))
+        left = _collect_unclosed() if is_suspect else []
         if not self._holding:
-            left = self._wait_for_the_end()
-            if left:
-                pytest.fail(f"left behind: {', '.join(sorted(left))}", pytrace=False)
+            left += self._wait_for_the_end()
+        if left:
+            pytest.fail(f"left behind: {', '.join(sorted(left))}", pytrace=False)
         return result
 
     def _wait_for_the_end(self) -> list[str]:
         """What still is there when patience is over; at once the empty list when nothing is."""
-        left = Held.now().since(self._before)
-        if not left:
-            return left
-        gc.collect()  # closes what only a cycle holds; the ResourceWarning says whose it was
         deadline = time.monotonic() + PATIENCE
         pause = threading.Event()
         while (left := Held.now().since(self._before)) and time.monotonic() < deadline:

@@ -23,7 +23,21 @@ def run(directory: Path, text: str, *, patience: float, options: tuple[str, ...]
     """Run the tests in `text`; what became of each: `passed`, or what it left behind."""
     (directory / "test_inner.py").write_text(HEADER.format(patience=patience) + text)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "leaks", "-p", "no:cacheprovider", *options, "."],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-rA",
+            "-W",
+            "error",
+            "-p",
+            "leaks",
+            "-p",
+            "no:cacheprovider",
+            *options,
+            ".",
+        ],
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "COLUMNS": "1000"},
         capture_output=True,
@@ -71,6 +85,29 @@ def test_at_the_end(): pass
     assert re.fullmatch(r"the child process \d+ \(ended, and was not .*\)", found.pop("test_child_that_ended"))
     assert set(found) == {"test_after_thread", "test_after_socket", "test_after_child", "test_at_the_end"}
     assert set(found.values()) == {""}
+
+
+CYCLES = """
+class Cycle:
+    def __init__(self):
+        self.me, self.socket = self, socket.create_server(("127.0.0.1", 0))
+    def close(self):
+        self.socket.close()
+@pytest.fixture(scope="module", autouse={})
+def server():
+    with open("/dev/null") as file: yield file
+def test_unclosed(): Cycle()
+def test_after(): pass
+def test_closed(): Cycle().close()
+def test_at_the_end(): pass
+"""
+
+
+@pytest.mark.parametrize("held", [False, True], ids=["alone", "while a fixture of the module holds a descriptor"])
+def test_unclosed_socket_of_a_cycle_fails_the_test_that_left_it(tmp_path: Path, held: bool) -> None:
+    found = run(tmp_path, CYCLES.format(held), patience=0.3)
+    assert re.fullmatch(r"ResourceWarning\(.unclosed <socket.socket .*", found.pop("test_unclosed"))
+    assert found == dict.fromkeys(("test_after", "test_closed", "test_at_the_end"), "")
 
 
 def test_what_ends_in_time_is_no_leak(tmp_path: Path) -> None:
