@@ -88,7 +88,7 @@ lock: $(STAMP) ## Locks the requirements again, with hashes, from the *.in files
 
 .PHONY: docs
 docs: $(STAMP) ## Writes docs/settings.md anew from the server's settings table.
-	@$(BIN)/python -m ropewalk.config.document > docs/settings.md.new
+	@$(BIN)/python -m ropewalk.config.generate_docs > docs/settings.md.new
 	mv docs/settings.md.new docs/settings.md
 
 .PHONY: clean

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.config.declare import PREFIX
 from ropewalk.config.settings import all_settings
+from ropewalk.config.table import PREFIX
 
 ROOT = Path(__file__).parents[1]
 PAGES = [

@@ -153,7 +153,7 @@ def before(server: Path) -> Backend:
 def version(backend: Backend) -> str:
     """The installed version, with that of what else it needs; raises `PackageNotFoundError`."""
     if not backend.package:
-        text = (backend.server / "ropewalk" / "__init__.py").read_text()
+        text = (backend.server / "ropewalk" / "_version.py").read_text()
         return text.partition('__version__ = "')[2].partition('"')[0]
     found = importlib.metadata.version(backend.package)
     return f"{found} + {backend.needs} {importlib.metadata.version(backend.needs)}" if backend.needs else found

@@ -57,8 +57,8 @@ class Wire:
 def hops(request: bytes) -> tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]:
     """The three hops of one connection of a real service."""
     sys.path.insert(0, str(SERVER))
-    from ropewalk.config import Settings
-    from ropewalk.service import Service
+    from ropewalk.config.settings import Settings
+    from ropewalk.runtime.service import Service
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         service = Service(application, [listener], Settings(wsgi_app="bench:application"))

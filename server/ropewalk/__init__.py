@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from ropewalk._version import __version__
+
 __all__ = ["Server", "__version__", "serve"]
 
 if TYPE_CHECKING:
-    from ropewalk.server import Server, serve
+    from ropewalk.embedded import Server, serve
 
 
 def __getattr__(name: str) -> Any:
     """Import the server when it is asked for: `ropewalk.__version__` alone should cost nothing."""
     if name in ("Server", "serve"):
-        from ropewalk import server
+        from ropewalk import embedded
 
-        return getattr(server, name)
+        return getattr(embedded, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

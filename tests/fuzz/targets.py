@@ -12,7 +12,7 @@ from typing import Any
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkedDecoder, ChunkLimits
 from ropewalk.http.head import END_OF_HEAD, HeadLimits, HeadScanner, RequestHead, parse_head
-from ropewalk.net.receiver import Receiver
+from ropewalk.net.request_reader import RequestReader
 
 # Small, so that the fuzzer meets them.
 HEAD_LIMITS = HeadLimits(request_line=80, field_line=80, fields=8, head=300)
@@ -90,7 +90,7 @@ def fuzz_chunked(data: bytes) -> None:
 
 
 def received(pieces: Iterable[bytes]) -> Found:
-    receiver = Receiver(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
+    receiver = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
     found: Found = []
     try:
         for piece in pieces:

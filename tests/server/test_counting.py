@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import ropewalk
-from ropewalk.config import make_settings
-from ropewalk.service import Service
+from ropewalk.config.load import make_settings
+from ropewalk.runtime.service import Service
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ropewalk.config import make_settings
-from ropewalk.service import Drained, Service
+from ropewalk.config.load import make_settings
+from ropewalk.runtime.service import Drained, Service
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:

@@ -10,7 +10,7 @@ import pytest
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits, RequestHead
-from ropewalk.net.receiver import Receiver
+from ropewalk.net.request_reader import RequestReader
 
 from .corpus import Case, Reached, load_corpus
 
@@ -28,7 +28,7 @@ MANY_OCTETS = 1500
 
 def receive(pieces: Iterable[bytes]) -> tuple[list[Found], bool]:
     """What comes of the pieces: a head with its content or a status code each, and whether the connection closes."""
-    receiver = Receiver(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
+    receiver = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
     found: list[Found] = []
     try:
         for piece in pieces:

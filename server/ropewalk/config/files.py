@@ -11,9 +11,9 @@ import types
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ropewalk.config.declare import Setting
-from ropewalk.config.hooks import ARGUMENTS, Hook, check_hook
+from ropewalk.config.hook_signatures import ARGUMENTS, Hook, check_hook
 from ropewalk.config.settings import all_settings
+from ropewalk.config.table import Setting
 from ropewalk.errors import ConfigError, nearest
 
 NEAR_ENOUGH = 0.8
@@ -55,7 +55,7 @@ def _read_toml(path: str, content: bytes) -> FileValues:
     for key, value in table.items():
         setting = known.get(key.replace("_", "-"))
         if setting is None:
-            from ropewalk.config.gunicorn import NOT_HERE  # only for a key that we do not know
+            from ropewalk.config.gunicorn_unsupported import NOT_HERE  # only for a key that we do not know
 
             instead = NOT_HERE.get(key.replace("-", "_"))
             if instead is not None:
@@ -92,7 +92,7 @@ def _told_of_others(
 
     Not for one that holds the name of a setting that is there too: `timeout_str` is what `timeout` was made of.
     """
-    from ropewalk.config.gunicorn import NOT_HERE  # only for a file that says something we do not know
+    from ropewalk.config.gunicorn_unsupported import NOT_HERE  # only for a file that says something we do not know
 
     unknown = []
     for name in sorted(others):

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ropewalk import __version__
-from ropewalk.config.declare import POSITIONAL, Setting
-from ropewalk.config.kinds import shown_size
+from ropewalk._version import __version__
+from ropewalk.config.readers import shown_size
 from ropewalk.config.settings import all_settings
+from ropewalk.config.table import POSITIONAL, Setting
 from ropewalk.errors import ConfigError, nearest
 
 PROGRAM = "ropewalk"
@@ -30,7 +30,7 @@ COMMANDS = {
     "scale": "keep so many workers",
     "healthcheck": "exit with 0 when the server is ready, else with 1",
 }
-"""Words that stand first instead of options, and ask or command a server that runs: `ropewalk.operate`."""
+"""Words that stand first instead of options, and ask or command a server that runs: `ropewalk.cli.control_client`."""
 
 _ARGUMENT_FAULT = re.compile(r"argument (\S+): (.*)", re.DOTALL)
 
@@ -125,7 +125,7 @@ def _add(group: Any, setting: Setting) -> None:
 def _unknown(argument: str) -> ConfigError:
     if not argument.startswith("-"):
         return ConfigError("argument", argument, f"one {POSITIONAL} is served, and it was named already")
-    from ropewalk.config.gunicorn import instead_of_flag  # only for an option that we do not know
+    from ropewalk.config.gunicorn_unsupported import instead_of_flag  # only for an option that we do not know
 
     name, instead = instead_of_flag(argument)
     if name:

@@ -10,11 +10,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ropewalk.config.declare import PREFIX, Setting
 from ropewalk.config.files import FileValues, read_file
 from ropewalk.config.flags import parse_flags
-from ropewalk.config.hooks import Hook
+from ropewalk.config.hook_signatures import Hook
 from ropewalk.config.settings import Settings, all_settings
+from ropewalk.config.table import PREFIX, Setting
 from ropewalk.errors import ConfigError, nearest
 
 DEFAULT = "default"
@@ -149,7 +149,7 @@ def _mistyped(environ: Mapping[str, str]) -> Iterator[str]:
     known = [variable for setting in all_settings() for variable in setting.variables]
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in known:
-            from ropewalk.config.gunicorn import NOT_HERE  # only for a variable that we do not know
+            from ropewalk.config.gunicorn_unsupported import NOT_HERE  # only for a variable that we do not know
 
             near = nearest(name, known, cutoff=MISTYPED)
             instead = NOT_HERE.get(name.removeprefix(PREFIX).lower())

@@ -8,9 +8,9 @@ Its length is the number of settings: a table, with nothing in it to be understo
 
 from __future__ import annotations
 
-from ropewalk.config import kinds
-from ropewalk.config.declare import Setting, Table, declare
-from ropewalk.config.kinds import DAY, GIB, KIB, MIB
+from ropewalk.config import readers
+from ropewalk.config.readers import DAY, GIB, KIB, MIB
+from ropewalk.config.table import Setting, Table, declare
 
 APPLICATION = "Application"
 LISTENING = "Listening"
@@ -38,14 +38,14 @@ class Settings(Table):
 
     wsgi_app: str = declare(
         "",
-        read=kinds.text(allowed="must be MODULE:CALLABLE, as project.wsgi:application"),
+        read=readers.text(allowed="must be MODULE:CALLABLE, as project.wsgi:application"),
         section=APPLICATION,
         metavar="MODULE:CALLABLE",
         help="the application: a module, and the callable in it (default: application, then app)",
     )
     chdir: str = declare(
         "",
-        read=kinds.path(),
+        read=readers.path(),
         section=APPLICATION,
         flags=("--chdir",),
         metavar="DIR",
@@ -53,7 +53,7 @@ class Settings(Table):
     )
     pythonpath: tuple[str, ...] = declare(
         (),
-        read=kinds.several(kinds.path(), allowed="must be directories, divided by commas"),
+        read=readers.several(readers.path(), allowed="must be directories, divided by commas"),
         section=APPLICATION,
         flags=("--pythonpath",),
         metavar="DIR[,DIR]",
@@ -62,7 +62,7 @@ class Settings(Table):
     )
     env: tuple[str, ...] = declare(
         (),
-        read=kinds.several(kinds.assignment, separator="", allowed="must be NAME=VALUE"),
+        read=readers.several(readers.assignment, separator="", allowed="must be NAME=VALUE"),
         section=APPLICATION,
         flags=("-e", "--env"),
         metavar="NAME=VALUE",
@@ -72,7 +72,7 @@ class Settings(Table):
     )
     static: tuple[str, ...] = declare(
         (),
-        read=kinds.several(kinds.mount, allowed="must be PREFIX=DIR"),
+        read=readers.several(readers.mount, allowed="must be PREFIX=DIR"),
         section=APPLICATION,
         flags=("--static",),
         metavar="PREFIX=DIR",
@@ -82,7 +82,7 @@ class Settings(Table):
     )
     config: str = declare(
         "",
-        read=kinds.path(),
+        read=readers.path(),
         section=APPLICATION,
         flags=("-c", "--config"),
         metavar="FILE",
@@ -90,7 +90,7 @@ class Settings(Table):
     )
     bind: tuple[str, ...] = declare(
         ("127.0.0.1:8000",),
-        read=kinds.several(kinds.address, allowed="must be one address or more", at_least=1),
+        read=readers.several(readers.address, allowed="must be one address or more", at_least=1),
         section=LISTENING,
         flags=("-b", "--bind"),
         metavar="ADDRESS",
@@ -100,7 +100,7 @@ class Settings(Table):
     )
     backlog: int = declare(
         2048,
-        read=kinds.integer(1, 65535),
+        read=readers.integer(1, 65535),
         section=LISTENING,
         flags=("--backlog",),
         metavar="N",
@@ -108,7 +108,7 @@ class Settings(Table):
     )
     unix_mode: int | None = declare(
         None,
-        read=kinds.mode("0660"),
+        read=readers.mode("0660"),
         section=LISTENING,
         flags=("--unix-mode",),
         metavar="MODE",
@@ -117,7 +117,7 @@ class Settings(Table):
     )
     workers: int = declare(
         1,
-        read=kinds.integer(1, 1024),
+        read=readers.integer(1, 1024),
         section=PROCESSES,
         flags=("-w", "--workers"),
         metavar="N",
@@ -127,7 +127,7 @@ class Settings(Table):
     )
     threads: int = declare(
         16,
-        read=kinds.integer(1, 4096),
+        read=readers.integer(1, 4096),
         section=PROCESSES,
         flags=("--threads",),
         metavar="N",
@@ -135,7 +135,7 @@ class Settings(Table):
     )
     preload: bool = declare(
         False,
-        read=kinds.switch,
+        read=readers.switch,
         section=PROCESSES,
         flags=("--preload",),
         python_name="preload_app",
@@ -144,7 +144,7 @@ class Settings(Table):
     )
     max_requests: int = declare(
         0,
-        read=kinds.integer(0, 10**12),
+        read=readers.integer(0, 10**12),
         section=PROCESSES,
         flags=("--max-requests",),
         metavar="N",
@@ -153,7 +153,7 @@ class Settings(Table):
     )
     max_requests_jitter: int = declare(
         0,
-        read=kinds.integer(0, 10**12),
+        read=readers.integer(0, 10**12),
         section=PROCESSES,
         flags=("--max-requests-jitter",),
         metavar="N",
@@ -161,7 +161,7 @@ class Settings(Table):
     )
     max_rss: int = declare(
         0,
-        read=kinds.size(16 * MIB, 1024 * GIB, zero="no limit"),
+        read=readers.size(16 * MIB, 1024 * GIB, zero="no limit"),
         section=PROCESSES,
         flags=("--max-rss",),
         metavar="SIZE",
@@ -170,7 +170,7 @@ class Settings(Table):
     )
     pid: str = declare(
         "",
-        read=kinds.path(),
+        read=readers.path(),
         section=PROCESSES,
         flags=("-p", "--pid"),
         metavar="FILE",
@@ -179,7 +179,7 @@ class Settings(Table):
     )
     user: str = declare(
         "",
-        read=kinds.account("user"),
+        read=readers.account("user"),
         section=PROCESSES,
         flags=("-u", "--user"),
         metavar="USER",
@@ -187,7 +187,7 @@ class Settings(Table):
     )
     group: str = declare(
         "",
-        read=kinds.account("group"),
+        read=readers.account("group"),
         section=PROCESSES,
         flags=("-g", "--group"),
         metavar="GROUP",
@@ -195,7 +195,7 @@ class Settings(Table):
     )
     umask: int | None = declare(
         None,
-        read=kinds.mode("022"),
+        read=readers.mode("022"),
         section=PROCESSES,
         flags=("-m", "--umask"),
         metavar="MODE",
@@ -204,7 +204,7 @@ class Settings(Table):
     )
     timeout: float = declare(
         30.0,
-        read=kinds.seconds(0.1, DAY, zero="no limit"),
+        read=readers.seconds(0.1, DAY, zero="no limit"),
         section=TIMES,
         flags=("-t", "--timeout"),
         metavar="SECONDS",
@@ -212,7 +212,7 @@ class Settings(Table):
     )
     timeout_for: tuple[str, ...] = declare(
         (),
-        read=kinds.several(kinds.time_by_prefix, allowed="must be PREFIX=SECONDS"),
+        read=readers.several(readers.time_by_prefix, allowed="must be PREFIX=SECONDS"),
         section=TIMES,
         flags=("--timeout-for",),
         metavar="PREFIX=SECONDS",
@@ -222,7 +222,7 @@ class Settings(Table):
     )
     queue_timeout: float = declare(
         0.0,
-        read=kinds.seconds(0.01, DAY, zero="no limit"),
+        read=readers.seconds(0.01, DAY, zero="no limit"),
         section=TIMES,
         flags=("--queue-timeout",),
         metavar="SECONDS",
@@ -232,7 +232,7 @@ class Settings(Table):
     )
     graceful_timeout: float = declare(
         30.0,
-        read=kinds.seconds(0, DAY),
+        read=readers.seconds(0, DAY),
         section=TIMES,
         flags=("--graceful-timeout",),
         metavar="SECONDS",
@@ -240,7 +240,7 @@ class Settings(Table):
     )
     drain_delay: float = declare(
         0.0,
-        read=kinds.seconds(0, DAY),
+        read=readers.seconds(0, DAY),
         section=TIMES,
         flags=("--drain-delay",),
         metavar="SECONDS",
@@ -249,7 +249,7 @@ class Settings(Table):
     )
     keep_alive: float = declare(
         75.0,
-        read=kinds.seconds(0, DAY),
+        read=readers.seconds(0, DAY),
         section=TIMES,
         flags=("--keep-alive",),
         metavar="SECONDS",
@@ -259,7 +259,7 @@ class Settings(Table):
     )
     request_head_timeout: float = declare(
         10.0,
-        read=kinds.seconds(0.1, DAY),
+        read=readers.seconds(0.1, DAY),
         section=TIMES,
         flags=("--request-head-timeout",),
         metavar="SECONDS",
@@ -267,7 +267,7 @@ class Settings(Table):
     )
     request_body_timeout: float = declare(
         30.0,
-        read=kinds.seconds(0.1, DAY),
+        read=readers.seconds(0.1, DAY),
         section=TIMES,
         flags=("--request-body-timeout",),
         metavar="SECONDS",
@@ -275,7 +275,7 @@ class Settings(Table):
     )
     response_timeout: float = declare(
         30.0,
-        read=kinds.seconds(0.1, DAY),
+        read=readers.seconds(0.1, DAY),
         section=TIMES,
         flags=("--response-timeout",),
         metavar="SECONDS",
@@ -283,7 +283,7 @@ class Settings(Table):
     )
     limit_request_line: int = declare(
         8190,
-        read=kinds.integer(64, MIB, why=NEVER_UNLIMITED),
+        read=readers.integer(64, MIB, why=NEVER_UNLIMITED),
         section=LIMITS,
         flags=("--limit-request-line",),
         metavar="BYTES",
@@ -292,7 +292,7 @@ class Settings(Table):
     )
     limit_request_fields: int = declare(
         100,
-        read=kinds.integer(1, 32768),
+        read=readers.integer(1, 32768),
         section=LIMITS,
         flags=("--limit-request-fields",),
         metavar="N",
@@ -301,7 +301,7 @@ class Settings(Table):
     )
     limit_request_field_size: int = declare(
         8190,
-        read=kinds.integer(64, MIB, why=NEVER_UNLIMITED),
+        read=readers.integer(64, MIB, why=NEVER_UNLIMITED),
         section=LIMITS,
         flags=("--limit-request-field-size", "--limit-request-field_size"),
         metavar="BYTES",
@@ -310,7 +310,7 @@ class Settings(Table):
     )
     limit_request_head: int = declare(
         64 * KIB,
-        read=kinds.size(1 * KIB, 16 * MIB),
+        read=readers.size(1 * KIB, 16 * MIB),
         section=LIMITS,
         flags=("--limit-request-head",),
         metavar="SIZE",
@@ -319,7 +319,7 @@ class Settings(Table):
     )
     limit_request_body: int = declare(
         1 * GIB,
-        read=kinds.size(1, 1024 * GIB, zero="no limit"),
+        read=readers.size(1, 1024 * GIB, zero="no limit"),
         section=LIMITS,
         flags=("--limit-request-body",),
         metavar="SIZE",
@@ -327,7 +327,7 @@ class Settings(Table):
     )
     body_memory: int = declare(
         512 * KIB,
-        read=kinds.size(0, 1 * GIB),
+        read=readers.size(0, 1 * GIB),
         section=LIMITS,
         flags=("--body-memory",),
         metavar="SIZE",
@@ -335,7 +335,7 @@ class Settings(Table):
     )
     limit_connections: int = declare(
         16384,
-        read=kinds.integer(1, 1_000_000),
+        read=readers.integer(1, 1_000_000),
         section=LIMITS,
         flags=("--limit-connections",),
         metavar="N",
@@ -343,7 +343,7 @@ class Settings(Table):
     )
     limit_waiting: int = declare(
         1024,
-        read=kinds.integer(1, 1_000_000),
+        read=readers.integer(1, 1_000_000),
         section=LIMITS,
         flags=("--limit-waiting",),
         metavar="N",
@@ -352,7 +352,7 @@ class Settings(Table):
     )
     control_socket: str = declare(
         "auto",
-        read=kinds.path(),
+        read=readers.path(),
         section=SEEING,
         flags=("--control-socket",),
         metavar="PATH",
@@ -362,7 +362,7 @@ class Settings(Table):
     )
     admin_bind: str = declare(
         "",
-        read=kinds.optional_address,
+        read=readers.optional_address,
         section=SEEING,
         flags=("--admin-bind",),
         metavar="ADDRESS",
@@ -371,7 +371,7 @@ class Settings(Table):
     )
     statsd_host: str = declare(
         "",
-        read=kinds.statsd_target,
+        read=readers.statsd_target,
         section=SEEING,
         flags=("--statsd-host",),
         metavar="ADDRESS",
@@ -379,7 +379,7 @@ class Settings(Table):
     )
     statsd_prefix: str = declare(
         "",
-        read=kinds.statsd_text("a prefix"),
+        read=readers.statsd_text("a prefix"),
         section=SEEING,
         flags=("--statsd-prefix",),
         metavar="PREFIX",
@@ -387,7 +387,7 @@ class Settings(Table):
     )
     dogstatsd_tags: str = declare(
         "",
-        read=kinds.statsd_text("tags", also=":,"),
+        read=readers.statsd_text("tags", also=":,"),
         section=SEEING,
         flags=("--dogstatsd-tags",),
         metavar="TAG[,TAG]",
@@ -395,7 +395,7 @@ class Settings(Table):
     )
     access_log: str = declare(
         "",
-        read=kinds.path(),
+        read=readers.path(),
         section=LOGS,
         flags=("--access-logfile",),
         metavar="FILE",
@@ -404,7 +404,7 @@ class Settings(Table):
     )
     access_log_format: str = declare(
         COMBINED_FORMAT,
-        read=kinds.log_format,
+        read=readers.log_format,
         section=LOGS,
         flags=("--access-logformat",),
         metavar="FORMAT",
@@ -413,7 +413,7 @@ class Settings(Table):
     )
     request_id: str = declare(
         "off",
-        read=kinds.choice(("off", "environ", "answer")),
+        read=readers.choice(("off", "environ", "answer")),
         section=LOGS,
         flags=("--request-id",),
         metavar="MODE",
@@ -423,7 +423,7 @@ class Settings(Table):
     )
     error_log: str = declare(
         "-",
-        read=kinds.path(),
+        read=readers.path(),
         section=LOGS,
         flags=("--log-file", "--error-logfile"),
         metavar="FILE",
@@ -432,7 +432,7 @@ class Settings(Table):
     )
     error_log_format: str = declare(
         "plain",
-        read=kinds.choice(LOG_FORMATS),
+        read=readers.choice(LOG_FORMATS),
         section=LOGS,
         flags=("--error-log-format",),
         metavar="FORMAT",
@@ -440,7 +440,7 @@ class Settings(Table):
     )
     log_level: str = declare(
         "info",
-        read=kinds.choice(LOG_LEVELS),
+        read=readers.choice(LOG_LEVELS),
         section=LOGS,
         flags=("--log-level",),
         metavar="LEVEL",
@@ -449,7 +449,7 @@ class Settings(Table):
     )
     server_header: str = declare(
         "ropewalk",
-        read=kinds.field_value,
+        read=readers.field_value,
         section=PROXIES,
         flags=("--server-header",),
         metavar="TEXT",
@@ -458,7 +458,7 @@ class Settings(Table):
     )
     forwarded_allow_ips: tuple[str, ...] = declare(
         ("127.0.0.1", "::1"),
-        read=kinds.several(kinds.proxy_address, allowed="must be addresses, divided by commas, or *"),
+        read=readers.several(readers.proxy_address, allowed="must be addresses, divided by commas, or *"),
         section=PROXIES,
         flags=("--forwarded-allow-ips",),
         metavar="ADDRESS[,ADDRESS]",
@@ -468,26 +468,26 @@ class Settings(Table):
     )
     forwarded_fields: tuple[str, ...] = declare(
         ("x-forwarded-for", "x-forwarded-proto"),
-        read=kinds.forwarded_fields,
+        read=readers.forwarded_fields,
         section=PROXIES,
         flags=("--forwarded-fields",),
         metavar="NAME[,NAME]",
         help="which fields those proxies write themselves; the others never reach the application: "
-        + ", ".join(kinds.FORWARDED_FIELDS),
+        + ", ".join(readers.FORWARDED_FIELDS),
         reason="a field that the proxy does not write comes from the client.",
     )
     proxy_protocol: str = declare(
         "off",
-        read=kinds.proxy_protocol,
+        read=readers.proxy_protocol,
         section=PROXIES,
         flags=("--proxy-protocol",),
         metavar="MODE",
         help="read the header of the PROXY protocol, which every connection then begins with: "
-        + ", ".join(kinds.PROXY_PROTOCOLS),
+        + ", ".join(readers.PROXY_PROTOCOLS),
     )
     proxy_allow_from: tuple[str, ...] = declare(
         ("127.0.0.1", "::1"),
-        read=kinds.several(kinds.proxy_address, allowed="must be addresses, divided by commas, or *"),
+        read=readers.several(readers.proxy_address, allowed="must be addresses, divided by commas, or *"),
         section=PROXIES,
         flags=("--proxy-allow-from",),
         metavar="ADDRESS[,ADDRESS]",
@@ -497,7 +497,7 @@ class Settings(Table):
     )
     certfile: str = declare(
         "",
-        read=kinds.path(),
+        read=readers.path(),
         section=TLS,
         flags=("--certfile",),
         metavar="FILE",
@@ -505,7 +505,7 @@ class Settings(Table):
     )
     keyfile: str = declare(
         "",
-        read=kinds.path(),
+        read=readers.path(),
         section=TLS,
         flags=("--keyfile",),
         metavar="FILE",
@@ -513,7 +513,7 @@ class Settings(Table):
     )
     sni_certificate: tuple[str, ...] = declare(
         (),
-        read=kinds.several(kinds.named_certificate, separator="", allowed="must be NAME=CERTFILE[,KEYFILE]"),
+        read=readers.several(readers.named_certificate, separator="", allowed="must be NAME=CERTFILE[,KEYFILE]"),
         section=TLS,
         flags=("--sni-certificate",),
         metavar="NAME=CERTFILE[,KEYFILE]",
@@ -522,7 +522,7 @@ class Settings(Table):
     )
     ca_certs: str = declare(
         "",
-        read=kinds.path(),
+        read=readers.path(),
         section=TLS,
         flags=("--ca-certs",),
         metavar="FILE",
@@ -530,7 +530,7 @@ class Settings(Table):
     )
     cert_reqs: str = declare(
         "none",
-        read=kinds.choice(("none", "optional", "required"), also={0: "none", 1: "optional", 2: "required"}),
+        read=readers.choice(("none", "optional", "required"), also={0: "none", 1: "optional", 2: "required"}),
         section=TLS,
         flags=("--cert-reqs",),
         metavar="MODE",
@@ -538,7 +538,7 @@ class Settings(Table):
     )
     tls_min_version: str = declare(
         "1.2",
-        read=kinds.choice(("1.2", "1.3")),
+        read=readers.choice(("1.2", "1.3")),
         section=TLS,
         flags=("--tls-min-version",),
         metavar="VERSION",
@@ -547,7 +547,7 @@ class Settings(Table):
     )
     ciphers: str = declare(
         "",
-        read=kinds.text(),
+        read=readers.text(),
         section=TLS,
         flags=("--ciphers",),
         metavar="LIST",
@@ -555,7 +555,7 @@ class Settings(Table):
     )
     check_config: bool = declare(
         False,
-        read=kinds.switch,
+        read=readers.switch,
         section=COMMANDS,
         flags=("--check-config",),
         is_flag_only=True,
@@ -563,7 +563,7 @@ class Settings(Table):
     )
     print_config: bool = declare(
         False,
-        read=kinds.switch,
+        read=readers.switch,
         section=COMMANDS,
         flags=("--print-config",),
         is_flag_only=True,

@@ -1,1 +1,0 @@
-"""Layer 1: sockets, TLS, connections and their deadlines. Knows no WSGI and no processes."""

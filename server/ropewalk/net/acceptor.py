@@ -1,7 +1,7 @@
 """A listening socket in the epoll: it accepts connections and hands them to whoever serves them.
 
 The socket is shared with the other workers, so it is watched exclusively: one worker is woken for one connection. If
-another has fewer (`ropewalk.net.ledger`), it leaves the connection to the others and rings for them; after a moment it
+another has fewer (`net.accept_balance`), it leaves the connection to the others and rings for them; after a moment it
 looks again, and no longer cares for those who did not come. So that it may leave it, the socket is watched
 edge-triggered: each connection that comes is told once, and who is told has to accept all that waits, or to look again.
 
@@ -22,8 +22,8 @@ from math import inf
 from time import monotonic
 from typing import Any
 
-from ropewalk.net.ledger import PATIENCE, Turns
-from ropewalk.observe.log import get_logger
+from ropewalk.logs.error_log import get_logger
+from ropewalk.net.accept_balance import PATIENCE, WorkerSlot
 
 log = get_logger()
 
@@ -61,7 +61,7 @@ class Acceptor:
         self._has_connections = has_connections
         self._paused = paused
         self._call_in = call_in
-        self.turns: Turns | None = None  # set before it is watched, where there may be other workers
+        self.turns: WorkerSlot | None = None  # set before it is watched, where there may be other workers
         self._waiting = select.poll()
         self._waiting.register(self.fd, select.POLLIN)
         self._left_at = -inf  # monotonic: when connections were left to others last; under _lock, as the next
@@ -101,7 +101,7 @@ class Acceptor:
         except OSError as error:
             self._failed(error)
 
-    def _leave_to_others(self, turns: Turns) -> None:
+    def _leave_to_others(self, turns: WorkerSlot) -> None:
         if not self._waiting.poll(0):
             return  # nothing is there, or others were quicker
         now = monotonic()
@@ -211,7 +211,7 @@ class Acceptor:
             self._epoll.unregister(self.fd)
 
 
-class Bell:
+class WakeListener:
     """In the epoll of each worker that takes turns: another has left a connection alone, and this one may take it."""
 
     def __init__(self, acceptors: Iterable[Acceptor]) -> None:

@@ -9,7 +9,7 @@ A connection has one holder at a time, so it needs no lock on its way from reque
 
 A *deadline* is looked at by the thread that sweeps, which is not the holder and never touches the state: it shuts the
 socket down, and the event that this causes brings the connection to a holder in the ordinary way. An answer that is
-sent while the application makes it has two parties; `ropewalk.net.stream` is their meeting place.
+sent while the application makes it has two parties; `ropewalk.net.streamed_response` is their meeting place.
 
 Longer than most modules here: receiving, answering and closing stand together because they move one state, and who
 changes one of them has to see the others. What could be taken out has been (receiver, stream, outbox, opening, terms).
@@ -27,11 +27,11 @@ from time import monotonic
 from typing import IO, TYPE_CHECKING, Any
 
 from ropewalk.errors import ProtocolError
-from ropewalk.http.answer import error_answer
 from ropewalk.http.head import RequestHead
-from ropewalk.net.outbox import Outbox
-from ropewalk.net.receiver import Receiver
-from ropewalk.net.states import (
+from ropewalk.http.response import error_answer
+from ropewalk.logs.error_log import get_logger
+from ropewalk.net.connection_config import ConnectionConfig
+from ropewalk.net.connection_states import (
     BODY,
     CLOSED,
     HEAD,
@@ -45,12 +45,12 @@ from ropewalk.net.states import (
     STREAMING,
     State,
 )
-from ropewalk.net.stream import Stream
-from ropewalk.net.terms import Terms
-from ropewalk.observe.log import get_logger
+from ropewalk.net.request_reader import RequestReader
+from ropewalk.net.streamed_response import StreamedResponse
+from ropewalk.net.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:  # TLS, and OpenSSL with it, is loaded by who listens with it
-    from ropewalk.net.opening import Opening
+    from ropewalk.net.handshake import Handshake
     from ropewalk.net.tls import TlsSocket
 
 log = get_logger()
@@ -111,7 +111,7 @@ class Connection:
     )
 
     def __init__(
-        self, sock: socket.socket, peer: Any, terms: Terms, context: Any, opening: Opening | None = None
+        self, sock: socket.socket, peer: Any, terms: ConnectionConfig, context: Any, opening: Handshake | None = None
     ) -> None:
         self.sock: socket.socket | TlsSocket = sock
         self.fd = sock.fileno()
@@ -128,16 +128,16 @@ class Connection:
         self.received_octets = 0  # since it was opened
         self.sent_octets = 0
         self.on_sent: OnSent | None = None  # told once that `exchange` is out, or was cut
-        self.stream: Stream | None = None
+        self.stream: StreamedResponse | None = None
         self._opening = opening
-        self.receiver = Receiver(terms.head_limits, terms.chunk_limits, terms.body_memory)
+        self.receiver = RequestReader(terms.head_limits, terms.chunk_limits, terms.body_memory)
         self._arm: Callable[[int, int], None] = self._first_arm
         self._body_since = 0.0
         self._is_again = False  # queued for what is in the buffer, not for an event
         self._answer: bytes = b""
         self._content: bytes = b""  # of the answer, where it stands apart from its head
         self._interim: bytes = b""  # of an interim answer, what the socket did not take
-        self._outbox: Outbox | None = None
+        self._outbox: WriteBuffer | None = None
         self._lingered = 0
         self._to_arm = 0  # so many answers are followed by the epoll, whoever else is queued
 
@@ -294,13 +294,13 @@ class Connection:
 
     def answer_file(self, head: bytes, fd: int, offset: int, count: int) -> None:
         """Set an answer of `head` and `count` octets of the open file `fd`, which the connection closes."""
-        outbox = self._outbox = Outbox()
+        outbox = self._outbox = WriteBuffer()
         outbox.append(self._interim + head)
         outbox.append_file(fd, offset, count)
 
-    def stream_answer(self) -> Stream:
+    def stream_answer(self) -> StreamedResponse:
         """Begin an answer that is sent while it is made."""
-        self.stream = Stream(self)
+        self.stream = StreamedResponse(self)
         self._outbox = self.stream.outbox
         self._outbox.append(self._interim)
         self.move(STREAMING)
@@ -319,7 +319,7 @@ class Connection:
                 if sent == len(answer) + len(content):
                     self._sent()
                     return
-                self._outbox = Outbox()
+                self._outbox = WriteBuffer()
                 if sent < len(answer):
                     self._outbox.append(memoryview(answer + content)[sent:])
                 else:

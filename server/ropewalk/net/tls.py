@@ -1,6 +1,6 @@
 """TLS (RFC 8446) for accepted connections: contexts made once, and a socket that behaves like a plain one.
 
-The handshake runs by readiness (`ropewalk.net.opening`), so it holds no thread. What OpenSSL wants to say in the middle
+The handshake runs by readiness (`net.handshake`), so it holds no thread. What OpenSSL wants to say in the middle
 of a read or a write becomes the `BlockingIOError` of a plain socket.
 """
 
@@ -31,7 +31,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class TlsTerms:
+class TlsConfig:
     """What the operator asked for; `by_name` chooses a certificate by the name that the peer asks for (SNI)."""
 
     certificate: Certificate
@@ -48,7 +48,7 @@ Adapt = Callable[[Callable[[], ssl.SSLContext]], ssl.SSLContext]
 class TlsContext:
     """Makes connections of accepted sockets. Made once, then only read."""
 
-    def __init__(self, terms: TlsTerms, adapt: Adapt | None = None) -> None:
+    def __init__(self, terms: TlsConfig, adapt: Adapt | None = None) -> None:
         """`adapt` is called for each certificate with what makes its context, and returns the one to be used.
 
         Raises `ConfigError` for a file that cannot be read or does not hold what it should.
@@ -84,7 +84,7 @@ class TlsContext:
         return None
 
 
-def _make_context(terms: TlsTerms, certificate: Certificate, setting: str) -> ssl.SSLContext:
+def _make_context(terms: TlsConfig, certificate: Certificate, setting: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[terms.min_version]
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
@@ -102,7 +102,7 @@ def _make_context(terms: TlsTerms, certificate: Certificate, setting: str) -> ss
     return context
 
 
-def _load_authorities(context: ssl.SSLContext, terms: TlsTerms) -> None:
+def _load_authorities(context: ssl.SSLContext, terms: TlsConfig) -> None:
     """Ask for client certificates, if the terms do."""
     if terms.client_authorities:
         _check_readable("--ca-certs", terms.client_authorities)

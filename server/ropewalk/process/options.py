@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ropewalk.process.hooks import Hooks
-from ropewalk.process.recycling import Lifetime
+from ropewalk.process.lifecycle import Hooks
+from ropewalk.process.worker.recycling import Lifetime
 
 WATCHDOG_BEATS = 4
 SILENCE_BEATS = 8

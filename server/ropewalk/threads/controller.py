@@ -33,7 +33,7 @@ class Measures(Protocol):
         """Whether a thread runs or waits for a processor now."""
 
 
-class Look(NamedTuple):
+class Sample(NamedTuple):
     """What the controller sees each time."""
 
     wall: float  # seconds
@@ -71,7 +71,7 @@ class Controller:
         """Seconds until the next look."""
         return PATIENCE if self.is_computing else RESCUE_INTERVAL
 
-    def look(self, look: Look) -> int:
+    def look(self, look: Sample) -> int:
         """Take a look, behind each `interval` while there is work; return the limit from here on."""
         is_unattended = look.has_work and not look.is_polled
         is_stuck = is_unattended and look.finished == self.finished
@@ -98,7 +98,7 @@ class Controller:
         self._tuned = self._worked = None
         self.is_computing = False
 
-    def _tune(self, last: _Tuned, now: Look) -> None:
+    def _tune(self, last: _Tuned, now: Sample) -> None:
         cpu = self._measures.cpu_seconds()
         self._tuned = _Tuned(now.wall, cpu, now.finished)
         passed = now.wall - last.wall

@@ -25,11 +25,11 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
-from ropewalk.observe.log import get_logger
-from ropewalk.threads.controller import HELD_AFTER, LONG_RUN, RESCUE_INTERVAL, Controller, Look
-from ropewalk.threads.cores import computing_at_once
-from ropewalk.threads.gate import Gate, make_gate
-from ropewalk.threads.gauges import Gauges
+from ropewalk.logs.error_log import get_logger
+from ropewalk.threads.controller import HELD_AFTER, LONG_RUN, RESCUE_INTERVAL, Controller, Sample
+from ropewalk.threads.parallelism import computing_at_once
+from ropewalk.threads.parking import Parking, make_gate
+from ropewalk.threads.thread_stats import ThreadStats
 
 log = get_logger()
 
@@ -64,7 +64,7 @@ class PoolThread:
 
     thread: threading.Thread  # set by the pool before anybody sees this
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Parking) -> None:
         self.gate = gate  # opened to let a parked thread go on
         self.item: Item | None = None  # what it runs
         self.since = 0.0  # monotonic: when it began to run that
@@ -112,7 +112,7 @@ class Pool:
         self._unpolled = 0
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self._wake_fd, select.EPOLLIN | select.EPOLLET)
-        self._gauges = Gauges()
+        self._gauges = ThreadStats()
         self._at_once = at_once
         floor = min(at_once(), threads)
         self.controller = Controller(floor, threads + 1, self._gauges)
@@ -428,7 +428,7 @@ class Pool:
                 self._rest()
                 continue
             now = time.monotonic()
-            look = Look(
+            look = Sample(
                 wall=now,
                 finished=self.finished,
                 is_polled=is_polled,

@@ -1,1 +1,0 @@
-"""Layer 2: PEP 3333. Knows no polling and no processes."""

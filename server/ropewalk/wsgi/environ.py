@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
-from ropewalk import __version__
+from ropewalk._version import __version__
 from ropewalk.errors import ProtocolError
 from ropewalk.http.forwarded import (
     DEFAULT_FIELDS,

@@ -14,17 +14,17 @@ from types import GeneratorType, TracebackType
 from typing import Any
 
 from ropewalk.errors import ApplicationError, ProtocolError
-from ropewalk.http.answer import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_answer, response_framing
 from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
+from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_answer, response_framing
+from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
-from ropewalk.net.stream import PeerGoneError, Stream
-from ropewalk.observe.log import get_logger
-from ropewalk.wsgi.answer_head import AnswerHead, OwnFields, check_answer_head, early_hints
+from ropewalk.net.streamed_response import PeerGoneError, StreamedResponse
+from ropewalk.wsgi.async_exc import raise_in_thread
 from ropewalk.wsgi.environ import Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
-from ropewalk.wsgi.interruption import raise_in_thread
 from ropewalk.wsgi.request_id import logged_request_id
+from ropewalk.wsgi.response_head import DefaultFields, ResponseHead, check_answer_head, early_hints
 
 log = get_logger()
 
@@ -38,7 +38,7 @@ class RequestTimeoutError(Exception):
     """Raised in the application's thread when its request ran past the timeout; the peer has its 504 already."""
 
 
-class _OvertakenError(Exception):
+class _PreemptedError(Exception):
     """The peer was answered by somebody else meanwhile: nothing of this answer may go out."""
 
 
@@ -52,11 +52,11 @@ class Exchange:
     __slots__ = (
         "_claim",
         "_connection",
+        "_default_fields",
         "_framing",
         "_interrupted",
         "_is_claimed",
         "_left",
-        "_own_fields",
         "_request",
         "_stream",
         "began",
@@ -68,9 +68,11 @@ class Exchange:
         "thread",
     )
 
-    def __init__(self, connection: Connection, request: RequestHead, environ: Environ, own_fields: OwnFields) -> None:
+    def __init__(
+        self, connection: Connection, request: RequestHead, environ: Environ, default_fields: DefaultFields
+    ) -> None:
         self.environ = environ
-        self.head: AnswerHead | None = None  # set by start_response
+        self.head: ResponseHead | None = None  # set by start_response
         self.content_from = connection.sent_octets  # at that count of them the answer's content begins, or will
         self.thread = get_ident()
         self.began = self.ended = 0.0  # monotonic: when the application was called, and had returned; set by the caller
@@ -80,10 +82,10 @@ class Exchange:
         self._interrupted: threading.Event | None = None  # set by who overtakes, when it raises nothing any more
         self._connection = connection
         self._request = request
-        self._own_fields = own_fields
+        self._default_fields = default_fields
         self._framing = UNFRAMED
         self._left: int | None = None  # octets of content that the Content-Length still promises; None without one
-        self._stream: Stream | None = None
+        self._stream: StreamedResponse | None = None
 
     def run(self, application: Any) -> bool:
         """Run the application. Return True when the connection holds an answer that `send` is to send.
@@ -108,7 +110,7 @@ class Exchange:
             finally:
                 if iterable is not None:
                     self._close(iterable)
-        except (_OvertakenError, RequestTimeoutError):
+        except (_PreemptedError, RequestTimeoutError):
             self._absorb_interruption()
             return False
         finally:
@@ -137,7 +139,7 @@ class Exchange:
             try:
                 self._claim.pop()
             except IndexError:
-                raise _OvertakenError from None
+                raise _PreemptedError from None
             self._is_claimed = True
 
     def _absorb_interruption(self) -> None:
@@ -211,9 +213,9 @@ class Exchange:
         self._take_claim()
         connection, request = self._connection, self._request
         if head.has_date or head.has_server:
-            fields = self._own_fields.without(date=head.has_date, server=head.has_server)
+            fields = self._default_fields.without(date=head.has_date, server=head.has_server)
         else:
-            fields = self._own_fields()
+            fields = self._default_fields()
         promised = length if head.content_length is None else head.content_length
         framing = self._framing = response_framing(self._is_content_allowed(head), request.version, promised)
         if framing is BY_LENGTH:
@@ -233,7 +235,7 @@ class Exchange:
         self.content_from += len(encoded)
         return encoded
 
-    def _is_content_allowed(self, head: AnswerHead) -> bool:
+    def _is_content_allowed(self, head: ResponseHead) -> bool:
         return head.allows_content and self._request.method != "HEAD"
 
     def _answer_parts(self, parts: list[bytes] | tuple[bytes, ...]) -> bool:
@@ -257,7 +259,7 @@ class Exchange:
         ):  # nearly every answer: `_begin` would find nothing else to decide
             self._take_claim()
             keeps_alive = connection.keeps_alive = connection.keeps_alive and not connection.terms.is_draining
-            encoded = head.encoded + self._own_fields.last(keeps_alive)
+            encoded = head.encoded + self._default_fields.last(keeps_alive)
             self.content_from += len(encoded)
         else:
             encoded = self._begin(len(content))
@@ -291,7 +293,7 @@ class Exchange:
             return self._answer_whole(b"")
         return self._end()
 
-    def _is_last(self, head: AnswerHead, content: bytes) -> bool:
+    def _is_last(self, head: ResponseHead, content: bytes) -> bool:
         """Tell whether nothing behind `content` would be sent: no need to stream, nor to ask for more."""
         if not self._is_content_allowed(head):
             return True
@@ -328,7 +330,7 @@ class Exchange:
         return stream.end()
 
     def _failed(self, error: BaseException) -> bool:
-        if isinstance(error, (_OvertakenError, RequestTimeoutError)):
+        if isinstance(error, (_PreemptedError, RequestTimeoutError)):
             raise error
         if isinstance(error, PeerGoneError):
             log.debug("%s: the peer left before the answer was whole", self._where())
@@ -343,8 +345,10 @@ class Exchange:
         self._take_claim()
         connection = self._connection
         connection.keeps_alive = False
-        connection.answer(error_answer(500, self._request.method, extra=self._own_fields.of_own_answer(self.environ)))
-        self.head = AnswerHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
+        connection.answer(
+            error_answer(500, self._request.method, extra=self._default_fields.of_own_answer(self.environ))
+        )
+        self.head = ResponseHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True
 
     def _close(self, iterable: Any) -> None:

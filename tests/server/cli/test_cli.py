@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk import __version__
+from ropewalk._version import __version__
 
 APPLICATION = """\
 def application(environ, start_response):

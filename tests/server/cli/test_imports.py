@@ -68,7 +68,7 @@ def test_a_plain_server_loads_nothing_that_it_does_not_need(
     start: Callable[..., Any], tmp_path: Path, of_the_interpreter: set[str]
 ) -> None:
     loaded = modules_of(start, tmp_path, "--threads", "2", "--keep-alive", "10")
-    assert "ropewalk.service" in loaded
+    assert "ropewalk.runtime.service" in loaded
     assert (NOT_WANTED - of_the_interpreter) & loaded == set()
 
 

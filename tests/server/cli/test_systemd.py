@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from ropewalk.config import load_settings
-from ropewalk.process.view import KILL_MARGIN_SECONDS
+from ropewalk.config.load import load_settings
+from ropewalk.process.master.worker_handle import KILL_MARGIN_SECONDS
 
 PAGE = Path(__file__).parents[3] / "docs" / "systemd.md"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.config import Loaded, load_settings
+from ropewalk.config.load import Loaded, load_settings
 from ropewalk.errors import ConfigError
 
 

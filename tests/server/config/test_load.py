@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.config import load_settings
+from ropewalk.config.load import load_settings
 from ropewalk.config.settings import all_settings
 from ropewalk.errors import ConfigError
 

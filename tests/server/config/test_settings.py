@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ropewalk.config import Settings, make_settings
-from ropewalk.config.declare import Setting
-from ropewalk.config.settings import all_settings
+from ropewalk.config.load import make_settings
+from ropewalk.config.settings import Settings, all_settings
+from ropewalk.config.table import Setting
 from ropewalk.errors import ConfigError
 
 EACH = pytest.mark.parametrize("setting", all_settings(), ids=lambda setting: setting.name)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ropewalk.config import kinds
+from ropewalk.config import readers
 from ropewalk.errors import ProtocolError
 from ropewalk.http import forwarded
 from ropewalk.http.forwarded import (
@@ -45,8 +45,8 @@ def client_of(value: str, **more: tuple[str, ...]) -> str | None:
 
 
 def test_the_settings_know_the_same_fields_and_default() -> None:
-    assert set(kinds.FORWARDED_FIELDS) == set(KNOWN)
-    assert kinds.forwarded_fields(",".join(DEFAULT_FIELDS)) == DEFAULT_FIELDS
+    assert set(readers.FORWARDED_FIELDS) == set(KNOWN)
+    assert readers.forwarded_fields(",".join(DEFAULT_FIELDS)) == DEFAULT_FIELDS
 
 
 # X-Forwarded-For

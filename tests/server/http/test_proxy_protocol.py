@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ropewalk.config import kinds
+from ropewalk.config import readers
 from ropewalk.errors import ProtocolError
 from ropewalk.http.proxy_protocol import (
     MAX_V1_OCTETS,
@@ -201,7 +201,7 @@ def test_only_the_version_that_was_asked_for_is_read(mode: str, refused: str) ->
 
 
 def test_the_setting_knows_the_same_modes() -> None:
-    assert kinds.PROXY_PROTOCOLS == MODES
+    assert readers.PROXY_PROTOCOLS == MODES
 
 
 def test_the_checksum_is_the_one_of_the_standard() -> None:

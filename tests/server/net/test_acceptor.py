@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ropewalk.net.acceptor import ACCEPT_BATCH, LISTENING, PAUSE, Acceptor, Bell
-from ropewalk.net.ledger import PATIENCE, Ledger, Turns
+from ropewalk.net.accept_balance import PATIENCE, SharedCounts, WorkerSlot
+from ropewalk.net.acceptor import ACCEPT_BATCH, LISTENING, PAUSE, Acceptor, WakeListener
 
 
 class Hall:
@@ -93,7 +93,7 @@ def test_an_event_from_before_the_drain_accepts_nothing(hall: Hall) -> None:
         hall.acceptor.drain()
         hall.clients.append(socket.create_connection(others.getsockname(), timeout=20))
         hall.acceptor.receive()  # by the thread that had polled; nobody would serve what it took
-        Bell([hall.acceptor]).receive()
+        WakeListener([hall.acceptor]).receive()
         hall.acceptor.check_deadline(time.monotonic())
         assert len(hall.adopted) == 1
         hall.adopted.append(others.accept()[0])
@@ -196,11 +196,11 @@ class Two:
     """Two workers of one ledger, in this process: the acceptor is the first, and the second is what a test says."""
 
     def __init__(self, hall: Hall) -> None:
-        self.ledger = Ledger()
+        self.ledger = SharedCounts()
         self.ledger.words[0] = 2
         self.has = 0
-        hall.acceptor.turns = Turns(self.ledger, 4, lambda: len(hall.adopted))
-        self.other = Turns(self.ledger, 8, lambda: self.has)
+        hall.acceptor.turns = WorkerSlot(self.ledger, 4, lambda: len(hall.adopted))
+        self.other = WorkerSlot(self.ledger, 8, lambda: self.has)
 
     @property
     def has_rung(self) -> bool:
@@ -224,7 +224,7 @@ def test_no_more_is_taken_than_another_worker_has(hall: Hall, two: Two) -> None:
     assert two.has_rung
     two.has = 1
     two.other.took()
-    Bell([hall.acceptor]).receive()
+    WakeListener([hall.acceptor]).receive()
     assert len(hall.adopted) == 2
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from talking import GET, Talk
 
-from ropewalk.net.states import MOVES, RECEIVING, State
+from ropewalk.net.connection_states import MOVES, RECEIVING, State
 
 WaitFor = Callable[[Callable[[], object], str], None]
 KEEP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -210,7 +210,7 @@ class TestSlowPeers:
         assert client.read_all() == part * 200
 
     def test_a_stream_waits_for_the_peer_past_the_high_water(self, talk: Talk, monkeypatch: Any) -> None:
-        monkeypatch.setattr("ropewalk.net.stream.HIGH_WATER", 1_000_000)
+        monkeypatch.setattr("ropewalk.net.streamed_response.HIGH_WATER", 1_000_000)
         made = []
 
         def application(environ: Any, start_response: Any) -> Any:

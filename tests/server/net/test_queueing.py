@@ -11,8 +11,8 @@ import pytest
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
 from ropewalk.net.connection import ARMED_AT_LEAST, Connection
-from ropewalk.net.states import State
-from ropewalk.net.terms import Terms
+from ropewalk.net.connection_config import ConnectionConfig
+from ropewalk.net.connection_states import State
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -27,7 +27,7 @@ class Hall:
         self.peer, sock = socket.socketpair()
         self.peer.settimeout(20)
         sock.setblocking(False)
-        terms = Terms(
+        terms = ConnectionConfig(
             head_limits=HeadLimits(),
             chunk_limits=ChunkLimits(content=0),
             body_memory=1024,

@@ -29,7 +29,7 @@ from talking import GET, Client, Talk, answering
 
 import ropewalk
 from ropewalk.errors import ConfigError
-from ropewalk.net.tls import Certificate, TlsContext, TlsSocket, TlsTerms, _distinguished_name
+from ropewalk.net.tls import Certificate, TlsConfig, TlsContext, TlsSocket, _distinguished_name
 
 KEEP = b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 PATIENCE = 20.0
@@ -442,7 +442,7 @@ class TestVersions:
         assert read_raw(client.sock) == b"\x15\x03\x02\0\x02\x02\x46"  # alert, fatal, protocol_version (70)
 
     def test_a_peer_is_not_asked_to_compress_nor_to_renegotiate(self, settings: dict[str, Any]) -> None:
-        context = TlsContext(TlsTerms(Certificate(settings["certfile"], settings["keyfile"])))._default
+        context = TlsContext(TlsConfig(Certificate(settings["certfile"], settings["keyfile"])))._default
         assert context.options & ssl.OP_NO_COMPRESSION
         assert context.options & ssl.OP_NO_RENEGOTIATION
 
@@ -649,7 +649,7 @@ class TestFaultsOfTheFiles:
     )
     def test_each_is_told_in_one_line(self, files: dict[str, str], chain: str, key: str, reason: str) -> None:
         with pytest.raises(ConfigError) as caught:
-            TlsContext(TlsTerms(Certificate(files[chain], files.get(key, ""))))
+            TlsContext(TlsConfig(Certificate(files[chain], files.get(key, ""))))
         assert caught.value.setting == "--certfile"
         assert str(caught.value).endswith(f": {reason}")
         assert "\n" not in str(caught.value)
@@ -657,7 +657,7 @@ class TestFaultsOfTheFiles:
     def test_the_key_may_stand_in_the_same_file(self, files: dict[str, str], tmp_path: Path) -> None:
         both = tmp_path / "both.pem"
         both.write_bytes(Path(files["key"]).read_bytes() + Path(files["good"]).read_bytes())
-        assert TlsContext(TlsTerms(Certificate(str(both))))
+        assert TlsContext(TlsConfig(Certificate(str(both))))
 
     @pytest.mark.parametrize(
         ("settings", "line"),
@@ -834,7 +834,7 @@ class TestTlsSocket:
     def pair(self, certificates: Certificates, settings: dict[str, Any]) -> Iterator[tuple[TlsSocket, ssl.SSLSocket]]:
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 20_000)
-        context = TlsContext(TlsTerms(Certificate(settings["certfile"], settings["keyfile"])))
+        context = TlsContext(TlsConfig(Certificate(settings["certfile"], settings["keyfile"])))
         server = context.wrap(ours)
         client = certificates.client_context().wrap_socket(theirs, server_hostname=HOST, do_handshake_on_connect=False)
         with server, client:

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ropewalk.errors import ConfigError
-from ropewalk.observe.log import get_logger
-from ropewalk.process.master import BootError, Master
-from ropewalk.process.notify import Notifier
+from ropewalk.logs.error_log import get_logger
+from ropewalk.process.master.master import BootError, Master
+from ropewalk.process.master.upgrade import Command, Predecessor, Upgrade
 from ropewalk.process.options import ProcessOptions
-from ropewalk.process.succession import Command, Predecessor, Succession
+from ropewalk.process.system.sd_notify import Notifier
 
 really_fork = os.fork
 
@@ -158,7 +158,7 @@ def main() -> int:
         listener.set_inheritable(False)
     else:
         listener = socket.create_server(("127.0.0.1", 0))
-    succession = Succession(Command(directory, dict(os.environ)), predecessor)
+    succession = Upgrade(Command(directory, dict(os.environ)), predecessor)
     say(f"port {listener.getsockname()[1]}")
     get_logger().configure("-", "debug")
     try:

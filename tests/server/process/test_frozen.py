@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ropewalk.process.attention import LATE_SECONDS, Attention
+from ropewalk.process.master.stall_clock import LATE_SECONDS, StallClock
 from ropewalk.process.options import MOST_HEARTBEAT, ProcessOptions
 
 StartMaster = Callable[..., Any]
@@ -82,7 +82,7 @@ def test_a_master_that_was_stopped_itself_kills_nobody(start_master: StartMaster
 
 
 def test_silence_counts_from_when_the_master_listens() -> None:
-    attention = Attention(100.0)
+    attention = StallClock(100.0)
     attention.wait(100.0, 5.0)
     attention.wake(105.0)
     assert attention.silence(105.0, 101.0) == 4.0
@@ -92,7 +92,7 @@ def test_silence_counts_from_when_the_master_listens() -> None:
 
 
 def test_a_turn_that_took_long_counts_as_well() -> None:
-    attention = Attention(100.0)
+    attention = StallClock(100.0)
     attention.wait(100.0, None)
     attention.wake(500.0)  # an event came; before, there was nothing to do
     assert attention.silence(500.0, 450.0) == 50.0

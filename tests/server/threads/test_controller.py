@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from ropewalk.threads.controller import PATIENCE, RESCUE_INTERVAL, TUNE_INTERVAL, Controller, Look
+from ropewalk.threads.controller import PATIENCE, RESCUE_INTERVAL, TUNE_INTERVAL, Controller, Sample
 
 
 class Clock:
@@ -48,7 +48,7 @@ class Clock:
             self.cpu += interval * share * (1 - taken)
             finished += finishes * interval / 0.002
             self.finished = int(finished + 1e-6)
-            self.controller.look(Look(self.wall, self.finished, is_polled, has_work=True, inside=inside))
+            self.controller.look(Sample(self.wall, self.finished, is_polled, has_work=True, inside=inside))
         return self.controller.limit
 
 
@@ -162,8 +162,8 @@ def test_loads_that_change_on_several_processors_settle_within_half_a_second() -
 
 def test_what_is_held_calls_one_more_at_the_first_look(clock: Clock) -> None:
     """Something has finished since the last look, and behind it a request sleeps in the application."""
-    clock.controller.look(Look(0.001, 5, is_polled=False, has_work=True, inside=1))
-    clock.controller.look(Look(0.002, 9, is_polled=False, has_work=True, inside=1, is_held=True))
+    clock.controller.look(Sample(0.001, 5, is_polled=False, has_work=True, inside=1))
+    clock.controller.look(Sample(0.002, 9, is_polled=False, has_work=True, inside=1, is_held=True))
     assert clock.controller.limit == 2
 
 
@@ -172,5 +172,5 @@ def test_what_is_held_by_computing_is_given_patience(clock: Clock) -> None:
     for number in range(200):
         clock.wall += RESCUE_INTERVAL
         clock.cpu = clock.wall
-        clock.controller.look(Look(clock.wall, number, is_polled=False, has_work=True, inside=1, is_held=True))
+        clock.controller.look(Sample(clock.wall, number, is_polled=False, has_work=True, inside=1, is_held=True))
     assert clock.controller.limit == 1

@@ -1,0 +1,70 @@
+"""Where the settings and the service manager say to listen: the sockets of the master."""
+
+from __future__ import annotations
+
+import os
+
+from ropewalk.config.load import Loaded
+from ropewalk.config.settings import Settings
+from ropewalk.errors import ConfigError
+from ropewalk.logs.error_log import get_logger
+from ropewalk.net.listeners.inherited import (
+    VARIABLES,
+    adopt_listener,
+    inherited_descriptors,
+    inherited_listeners,
+    inherited_names,
+)
+from ropewalk.net.listeners.open import SYSTEMD, Listeners, describe, open_by_bind
+from ropewalk.net.listeners.unix import DEFAULT_MODE
+
+
+def listen(loaded: Loaded, earlier: Listeners) -> Listeners:
+    """The listening sockets: systemd's, unless the operator said where to listen. Raises ConfigError.
+
+    Those that `earlier` has, an old master's, are taken out of there and not opened again.
+    """
+    settings, log, pid = loaded.settings, get_logger(), os.getpid()
+    passed, names = inherited_descriptors(os.environ, pid), inherited_names(os.environ, pid)
+    try:
+        if passed and loaded.is_default("bind"):
+            opened = {SYSTEMD: inherited_listeners(os.environ)}
+        elif SYSTEMD in earlier and loaded.is_default("bind"):
+            opened = {SYSTEMD: earlier.pop(SYSTEMD)}
+        else:
+            opened = open_by_bind(settings.bind, earlier, backlog=settings.backlog, unix_mode=_unix_mode(settings))
+    except ConfigError as error:
+        if error.setting != "bind":
+            raise
+        raise ConfigError("--bind", error.value, error.allowed, loaded.origin("bind")) from None
+    finally:
+        for variable in VARIABLES:
+            os.environ.pop(variable, None)
+    listeners = [listener for each in opened.values() for listener in each]
+    for listener in listeners:
+        name = names.get(listener.fileno(), "")
+        origin = f", passed by systemd as {name}" if name else ""
+        where = describe(listener, scheme="https" if settings.certfile else "http")
+        log.info("Listening at: %s (%d)%s", where, pid, origin)
+    for descriptor in set(passed) - {listener.fileno() for listener in listeners}:
+        _leave_passed(descriptor)
+    return opened
+
+
+def _leave_passed(descriptor: int) -> None:
+    """Let go of a socket that systemd passed and `--bind` does not name."""
+    try:
+        listener = adopt_listener(descriptor)
+    except ValueError:
+        return
+    get_logger().warning(
+        "%s, passed by systemd, is not used since --bind says where to listen: connections to it wait unanswered "
+        "(leave --bind out, or name fd://%d in it)",
+        describe(listener),
+        descriptor,
+    )
+    listener.close()
+
+
+def _unix_mode(settings: Settings) -> int:
+    return DEFAULT_MODE & ~(settings.umask or 0) if settings.unix_mode is None else settings.unix_mode

@@ -1,0 +1,351 @@
+"""The kinds of values that settings take: how each is read, and what it tells a user who got it wrong.
+
+A reader takes text (from a flag or a variable) or a value of Python or TOML (from a file, or from a caller who
+embeds the server) and returns the setting's value; it raises ValueError with what is allowed. Nothing here knows
+where a value came from: `load` adds that.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ropewalk.net.listeners.address import parse_address
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+DAY = 86400.0
+
+Reader = Callable[[object], Any]
+
+_INTEGER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", re.ASCII)
+_ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@$\\-]{0,255}")
+_MODE = re.compile(r"(?=0)(?:0o)?([0-7]{1,4})", re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,15})\s*([kKmMgG]?)(?:i?[bB])?", re.ASCII)
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_FIELD_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_HOST_PATTERN = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
+_UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB}
+
+
+def integer(low: int, high: int, *, why: str = "") -> Reader:
+    """A whole number from `low` to `high`; `why` is said where the bounds are not obvious."""
+    allowed = f"must be a whole number from {low} to {high}" + (f" ({why})" if why else "")
+
+    def read(value: object) -> int:
+        return _within(_whole(value, _INTEGER, allowed), low, high, allowed)
+
+    return read
+
+
+def seconds(low: float, high: float, *, zero: str = "") -> Reader:
+    """A duration in seconds from `low` to `high`; `zero` tells what 0 means where 0 is allowed besides."""
+    allowed = f"must be a number of seconds from {low:g} to {high:g}" + (f", or 0 for {zero}" if zero else "")
+
+    def read(value: object) -> float:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        is_digits = isinstance(value, str) and _SECONDS.fullmatch(value.strip())
+        if not (is_number or is_digits):
+            raise ValueError(allowed)
+        duration = float(value)  # type: ignore[arg-type]
+        if (zero and duration == 0) or low <= duration <= high:
+            return duration
+        raise ValueError(allowed)
+
+    return read
+
+
+def size(low: int, high: int, *, zero: str = "") -> Reader:
+    """A number of bytes, plain or with k, M or G (powers of 1024)."""
+    allowed = f"must be a size from {shown_size(low)} to {shown_size(high)} (as 4096, 512k, 20M or 1G)"
+    allowed += f", or 0 for {zero}" if zero else ""
+
+    def read(value: object) -> int:
+        if isinstance(value, str):
+            match = _SIZE.fullmatch(value.strip())
+            if match is None:
+                raise ValueError(allowed)
+            count = int(match[1]) * _UNITS[match[2].lower()]
+        else:
+            count = _whole(value, _INTEGER, allowed)
+        return count if zero and count == 0 else _within(count, low, high, allowed)
+
+    return read
+
+
+class Mode(int):
+    """Bits of a file's mode, which people write and read in octal."""
+
+    def __str__(self) -> str:
+        return f"0o{self:03o}"
+
+    __repr__ = __str__
+
+
+def mode(example: str) -> Reader:
+    """Bits of a file's mode in octal; None, or empty text, for nothing."""
+    allowed = f"must be permission bits from 0 to 0777 in octal, with a leading 0, as {example}"
+
+    def read(value: object) -> Mode | None:
+        if value is None or value == "":
+            return None
+        if isinstance(value, str):
+            # gunicorn takes 22 for decimal, chmod(1) for octal: it is refused instead of guessed.
+            match = _MODE.fullmatch(value.strip())
+            if match is None:
+                raise ValueError(allowed)
+            value = int(match[1], 8)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 0o777:
+            raise ValueError(allowed)
+        return Mode(value)
+
+    return read
+
+
+def text(*, allowed: str = "must be text without control characters") -> Reader:
+    """A piece of text, possibly empty."""
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or (value and not value.isprintable()):
+            raise ValueError(allowed)
+        return value
+
+    return read
+
+
+def account(kind: str) -> Reader:
+    """The name or number of a user or a group, as text, possibly empty; whether there is one is found out later."""
+
+    def read(value: object) -> str:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return str(value)
+        if value is None or (isinstance(value, str) and (value == "" or _ACCOUNT.fullmatch(value))):
+            return value or ""
+        raise ValueError(f"must be the name or the number of a {kind}")
+
+    return read
+
+
+def path() -> Reader:
+    """A path of the file system, possibly empty for none."""
+
+    def read(value: object) -> str:
+        if hasattr(value, "__fspath__"):
+            value = value.__fspath__()
+        if not isinstance(value, str) or "\0" in value:
+            raise ValueError("must be a path")
+        return value
+
+    return read
+
+
+def choice(names: Iterable[str], *, also: Mapping[object, str] | None = None) -> Reader:
+    """One of `names`, in any case; `also` translates other values, as another server spells them."""
+    known = tuple(names)
+    others = {str(other): name for other, name in (also or {}).items()}
+    allowed = "must be one of " + ", ".join(known)
+
+    def read(value: object) -> str:
+        if not isinstance(value, bool) and str(value) in others:
+            return others[str(value)]
+        if isinstance(value, str) and value.strip().lower() in known:
+            return value.strip().lower()
+        raise ValueError(allowed)
+
+    return read
+
+
+def switch(value: object) -> bool:
+    """Yes or no."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in _SWITCHES:
+        return _SWITCHES[value.strip().lower()]
+    raise ValueError("must be true or false")
+
+
+_SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+"""As variables have it."""
+
+
+def several(read_item: Reader, *, separator: str = ",", allowed: str, at_least: int = 0) -> Reader:
+    """A tuple of items: a sequence, or one text that `separator` divides ("" for one item a text)."""
+
+    def read(value: object) -> tuple[Any, ...]:
+        if isinstance(value, str):
+            parts = value.split(separator) if separator else [value]
+            items: list[object] = [part.strip() for part in parts if part.strip()]
+        elif isinstance(value, list | tuple):
+            items = list(value)
+        else:
+            raise ValueError(allowed)
+        if len(items) < at_least:
+            raise ValueError(allowed)
+        return tuple(read_item(item) for item in items)
+
+    return read
+
+
+def address(value: object) -> str:
+    """A place to listen at, as `net.address` reads it; kept as it was written."""
+    if not isinstance(value, str):
+        raise ValueError("must be HOST:PORT, [V6]:PORT, unix:PATH or fd://N")
+    parse_address(value)
+    return value
+
+
+def optional_address(value: object) -> str:
+    """One place to listen at, or empty text for none."""
+    return "" if value in (None, "") else address(value)
+
+
+def statsd_target(value: object) -> str:
+    """Where a StatsD server is, kept as it was written; empty text for nowhere."""
+    if value in (None, ""):
+        return ""
+    if not isinstance(value, str):
+        raise ValueError("must be HOST:PORT or unix:PATH")
+    from ropewalk.metrics.statsd import parse_target  # where there is one
+
+    parse_target(value)
+    return value
+
+
+def statsd_text(what: str, *, also: str = "") -> Reader:
+    """Text of a metric's line, without what divides that; `also` are characters that may stand there all the same."""
+    refused = set(":|@#,") - set(also)
+    allowed = f"must be {what} without spaces and without any of {' '.join(sorted(refused))}"
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and value.isascii() and value.isprintable() and not (refused | {" "}) & set(value):
+            return value
+        raise ValueError(allowed)
+
+    return read
+
+
+def assignment(value: object) -> str:
+    """NAME=VALUE of an environment variable."""
+    if isinstance(value, str) and "\0" not in value:
+        name, equals, _ = value.partition("=")
+        if equals and _VARIABLE_NAME.fullmatch(name):
+            return value
+    raise ValueError("must be NAME=VALUE")
+
+
+def mount(value: object) -> str:
+    """PREFIX=DIR of static files; the prefix begins with a slash."""
+    if isinstance(value, str) and "\0" not in value:
+        prefix, equals, directory = value.partition("=")
+        if equals and directory and prefix.startswith("/"):
+            return value
+    raise ValueError("must be PREFIX=DIR with a PREFIX that begins with /, as /static/=staticfiles")
+
+
+_TIME = seconds(0.1, DAY, zero="no limit")
+
+
+def time_by_prefix(value: object) -> str:
+    """PREFIX=SECONDS; the prefix is of paths, so it begins with a slash."""
+    if not isinstance(value, str) or not value.startswith("/") or not value.isprintable() or "=" not in value:
+        raise ValueError("must be PREFIX=SECONDS with a PREFIX that begins with /, as /reports/=300")
+    prefix, _, number = value.rpartition("=")
+    try:
+        return f"{prefix.rstrip()}={_TIME(number):g}"
+    except ValueError as error:
+        raise ValueError(f"SECONDS {error}") from None
+
+
+def named_certificate(value: object) -> str:
+    """NAME=CERTFILE[,KEYFILE]; the name may begin with `*.`."""
+    if isinstance(value, str) and "\0" not in value:
+        name, equals, files = value.partition("=")
+        if equals and all(files.split(",")[:2]) and files.count(",") <= 1 and _HOST_PATTERN.fullmatch(name):
+            return value
+    raise ValueError("must be NAME=CERTFILE[,KEYFILE], as example.org=example.pem,example.key")
+
+
+def proxy_address(value: object) -> str:
+    """The address of a proxy (IPv4 or IPv6), a network of them, or `*` for every peer."""
+    if isinstance(value, str):
+        if value == "*":
+            return value
+        try:
+            ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            pass
+        else:
+            return value
+    raise ValueError("must be an IP address, a network as 10.0.0.0/8, or *")
+
+
+FORWARDED_FIELDS = (
+    *("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix"),
+    "forwarded",
+)
+_SAID_BY_FORWARDED = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+
+
+def forwarded_fields(value: object) -> tuple[str, ...]:
+    """Names of fields that a proxy writes; with two for the same, one of them would be a client's."""
+    names: tuple[str, ...] = several(choice(FORWARDED_FIELDS), allowed="must be names of fields, divided by commas")(
+        value
+    )
+    if "forwarded" in names and _SAID_BY_FORWARDED.intersection(names):
+        raise ValueError("must be forwarded, or x-forwarded-for, -proto and -host, but not both")
+    return names
+
+
+PROXY_PROTOCOLS = ("off", "auto", "v1", "v2")
+
+
+def proxy_protocol(value: object) -> str:
+    """Which versions of the PROXY protocol are read; True and False as older files for gunicorn have it."""
+    if isinstance(value, bool):
+        return "auto" if value else "off"
+    mode: str = choice(PROXY_PROTOCOLS)(value)
+    return mode
+
+
+def field_value(value: object) -> str:
+    """The value of a header field (RFC 9110, section 5.5, visible ASCII only), or nothing."""
+    if isinstance(value, str) and (value == "" or _FIELD_VALUE.fullmatch(value)):
+        return value
+    raise ValueError("must be printable ASCII without spaces at its ends, or empty for none")
+
+
+def log_format(value: object) -> str:
+    """A format of access log lines, whose every letter is known."""
+    if not isinstance(value, str):
+        raise ValueError("must be text in the letters of the access log")
+    from ropewalk.logs.access_format import compile_format  # the default's letters are known
+
+    compile_format(value)
+    return value
+
+
+def shown_size(count: int) -> str:
+    """`count` bytes as a user would write them: 1G, 512k, 8190."""
+    for unit, factor in (("G", GIB), ("M", MIB), ("k", KIB)):
+        if count and count % factor == 0:
+            return f"{count // factor}{unit}"
+    return str(count)
+
+
+def _whole(value: object, pattern: re.Pattern[str], allowed: str) -> int:
+    if isinstance(value, str) and pattern.fullmatch(value.strip()):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError(allowed)
+
+
+def _within(number: int, low: int, high: int, allowed: str) -> int:
+    if not low <= number <= high:
+        raise ValueError(allowed)
+    return number

@@ -1,0 +1,48 @@
+"""Where the content of a request gathers until it is whole: memory up to a size, then a temporary file.
+
+Filled by the one thread that holds the connection; handed to the application as `wsgi.input`, which from then on is
+the only user.
+"""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import IO
+
+
+class BodySpool:
+    """Gathers content; `octets` counts what it holds."""
+
+    __slots__ = ("_file", "_max_memory", "octets")
+
+    def __init__(self, max_memory: int) -> None:
+        self._max_memory = max_memory
+        self._file: IO[bytes] = BytesIO()
+        self.octets = 0
+
+    def write(self, content: bytes | memoryview) -> None:
+        """Append `content`. Raises `OSError` when the temporary file cannot take it (a full disk)."""
+        self.octets += len(content)
+        if self.octets > self._max_memory and type(self._file) is BytesIO:
+            self._to_file(self._file)
+        self._file.write(content)
+
+    def _to_file(self, memory: BytesIO) -> None:
+        import tempfile  # it brings shutil and its codecs along, for the first large body
+
+        file = tempfile.TemporaryFile(prefix="ropewalk-")  # noqa: SIM115 - it lives as long as the request
+        try:
+            file.write(memory.getbuffer())
+        except OSError:
+            file.close()
+            raise
+        self._file = file
+
+    def reader(self) -> IO[bytes]:
+        """Return the content as a file that stands at its start. Raises `OSError` as `write` does."""
+        self._file.seek(0)  # flushes what the file still buffers
+        return self._file
+
+    def close(self) -> None:
+        """Drop the content."""
+        self._file.close()

@@ -1,0 +1,267 @@
+"""Listening sockets: from the addresses of `--bind` to sockets that are ready to be polled, and back.
+
+Runs in the one thread that starts and stops the server. Knows nothing of what connections carry, and sets
+nothing on them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from ropewalk.errors import ConfigError
+from ropewalk.net.listeners.address import Address, InheritedAddress, TcpAddress, UnixAddress, parse_address
+from ropewalk.net.listeners.inherited import adopt_listener, inherited_listeners
+from ropewalk.net.listeners.tcp import TcpListener
+from ropewalk.net.listeners.unix import DEFAULT_MODE, UnixListener, open_unix_listener
+
+__all__ = [
+    "Listeners",
+    "close_listeners",
+    "describe",
+    "inherited_listeners",
+    "leave_to_others",
+    "open_by_bind",
+    "open_listeners",
+    "take_over",
+    "turn_away",
+]
+
+SYSTEMD: Final = "systemd"
+"""Who said to listen there, if nobody else did."""
+
+PORT_TRIES: Final = 16
+"""How often another free port is tried when port 0 has to be the same for IPv4 and IPv6."""
+
+_REASONS: Final = {
+    errno.EADDRINUSE: "already in use by another server",
+    errno.EADDRNOTAVAIL: "not an address of this machine",
+    errno.EAFNOSUPPORT: "this machine has no network of that kind",
+    errno.EEXIST: "a file that is not a socket is in the way",
+    errno.ENOENT: "its directory does not exist",
+    errno.ENOTDIR: "its directory does not exist",
+}
+
+_NO_SUCH_NETWORK: Final = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+
+_Target = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int]]
+
+
+Listeners = dict[str, list[socket.socket]]
+"""Listening sockets by what was said to have them."""
+
+
+def open_listeners(binds: Sequence[str], *, backlog: int, unix_mode: int = DEFAULT_MODE) -> list[socket.socket]:
+    """Listen on every address of `binds`, in their order; one address may give an IPv4 and an IPv6 socket.
+
+    The sockets are non-blocking and not inheritable by programs that are executed (forked workers have them).
+    Either all addresses are listened on or none: raises ConfigError that names the first one that fails.
+    """
+    opened = open_by_bind(binds, {}, backlog=backlog, unix_mode=unix_mode)
+    return [listener for listeners in opened.values() for listener in listeners]
+
+
+def open_by_bind(binds: Sequence[str], earlier: Listeners, *, backlog: int, unix_mode: int = DEFAULT_MODE) -> Listeners:
+    """As `open_listeners`, by bind; those that `earlier` has are taken out of there and not opened again."""
+    addresses = [_parse(bind) for bind in binds]
+    opened: Listeners = {}
+    try:
+        for bind, address in zip(binds, addresses, strict=True):
+            with _told_of(bind):
+                if isinstance(address, InheritedAddress) and addresses.count(address) > 1:
+                    raise ValueError("the descriptor is named twice")
+                opened[bind] = earlier.pop(bind, []) or _open(address, addresses, backlog, unix_mode)
+    except BaseException:
+        for listeners in opened.values():
+            close_listeners(listeners)
+        raise
+    return opened
+
+
+def turn_away(listeners: Iterable[socket.socket]) -> bool:
+    """Let nobody start to connect any more to sockets that this process made; what waits in them can be accepted.
+
+    Whoever tries is refused once the socket is closed by all who hold it. Tells whether connections may still come
+    that were begun before.
+    """
+    is_tcp = False
+    for listener in listeners:
+        if isinstance(listener, UnixListener):
+            listener.unlink()
+        elif isinstance(listener, TcpListener):
+            is_tcp = listener.turn_away() or is_tcp
+    return is_tcp
+
+
+def take_over(descriptors: Mapping[str, Sequence[int]]) -> Listeners:
+    """The listening sockets that another master has too, by what was said to have them.
+
+    Whoever is the last of both is to remove the file of a Unix socket. Raises ConfigError.
+    """
+    taken: Listeners = {}
+    for bind, numbers in descriptors.items():
+        with _told_of(bind):
+            listeners = [adopt_listener(number) for number in numbers]
+            try:
+                if bind.startswith("unix:"):
+                    listeners = [UnixListener.adopt(listener) for listener in listeners]
+                elif not bind.startswith("fd:") and bind != SYSTEMD:
+                    listeners = [TcpListener(fileno=listener.detach()) for listener in listeners]
+            except FileNotFoundError:  # somebody has removed it: nobody can connect, so it is opened anew
+                close_listeners(listeners)
+                continue
+            taken[bind] = listeners
+    return taken
+
+
+def leave_to_others(listeners: Iterable[socket.socket]) -> None:
+    """Do not remove the files of Unix sockets: another master listens there."""
+    for listener in listeners:
+        if isinstance(listener, UnixListener):
+            listener.disown()
+
+
+def close_listeners(listeners: Iterable[socket.socket]) -> None:
+    """Close the sockets, and remove the Unix socket files that this process made.
+
+    In a forked worker it removes nothing, so both the workers and the master may call it.
+    """
+    for listener in listeners:
+        if isinstance(listener, UnixListener):
+            listener.unlink()
+        listener.close()
+
+
+def describe(listener: socket.socket, *, scheme: str = "http") -> str:
+    """Where a listener can be reached, for people: `http://127.0.0.1:8000`, `unix:/run/app.sock`."""
+    if isinstance(listener, UnixListener):
+        return f"unix:{listener.path}"
+    address = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        # unix(7): an abstract name comes as bytes that start with a NUL, an unnamed socket has no name.
+        return f"unix:@{os.fsdecode(address[1:])}" if isinstance(address, bytes) else f"unix:{address}"
+    if listener.family == socket.AF_INET6:
+        # Spells out the interface of a link-local address; the flags keep it from looking names up.
+        host, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
+        return f"{scheme}://[{host}]:{address[1]}"
+    return f"{scheme}://{address[0]}:{address[1]}"
+
+
+def _parse(bind: str) -> Address:
+    with _told_of(bind):
+        return parse_address(bind)
+
+
+def _open(address: Address, addresses: Sequence[Address], backlog: int, unix_mode: int) -> list[socket.socket]:
+    match address:
+        case TcpAddress():
+            return _open_tcp(_resolve(address, addresses), backlog)
+        case UnixAddress(path):
+            return [open_unix_listener(path, backlog=backlog, mode=unix_mode)]
+        case InheritedAddress(fd):
+            return [adopt_listener(fd)]
+
+
+@contextmanager
+def _told_of(bind: str) -> Iterator[None]:
+    """Turn what goes wrong with one address into the line that the operator reads."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError("bind", bind, str(error)) from None
+    except OSError as error:
+        raise ConfigError("bind", bind, _reason(error)) from error
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "the name does not resolve to an address"
+    if isinstance(error, PermissionError):
+        return "permission denied (ports below 1024 and the directory of a socket may need more rights)"
+    return _REASONS.get(error.errno or 0, error.strerror or str(error))
+
+
+def _open_tcp(targets: Sequence[_Target], backlog: int) -> list[socket.socket]:
+    for _ in range(PORT_TRIES - 1):
+        try:
+            return _listen_on_each(targets, backlog)
+        except OSError as error:
+            # Port 0: the one that the first family was given may be taken in the second.
+            if error.errno != errno.EADDRINUSE or len(targets) == 1 or targets[0][1][1] != 0:
+                raise
+    return _listen_on_each(targets, backlog)
+
+
+def _resolve(address: TcpAddress, addresses: Sequence[Address]) -> list[_Target]:
+    """The first address of each family that the host has, IPv4 first.
+
+    `localhost` is 127.0.0.1 and ::1, and clients differ in which they try first: a server on one of them
+    only is refused to some, or worse, they meet another server on the same port of the other one. But a name
+    with several addresses of one family is a cluster's, and they are not all this machine's.
+    """
+    if not address.host or (address.host == "::" and not _has_ipv4(addresses, address.port)):
+        # As Linux has it, [::]:80 alone takes IPv4 too, and people write it for that. With two sockets IPv4
+        # clients keep their addresses: ::ffff:127.0.0.1 is in nobody's list of trusted proxies.
+        return [
+            (socket.AF_INET, ("0.0.0.0", address.port)),
+            (socket.AF_INET6, ("::", address.port, 0, 0)),
+        ]
+    # As octets: text would go through the codec of international names, which brings all of Unicode's tables along.
+    host = address.host.encode()
+    found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    first_of_family: dict[socket.AddressFamily, _Target] = {}
+    for family, _, _, _, socket_address in found:
+        if family in (socket.AF_INET, socket.AF_INET6):
+            first_of_family.setdefault(family, (family, socket_address))  # type: ignore[arg-type]
+    return sorted(first_of_family.values(), key=lambda target: target[0] != socket.AF_INET)
+
+
+def _has_ipv4(addresses: Sequence[Address], port: int) -> bool:
+    return any(isinstance(a, TcpAddress) and a.port == port and ":" not in a.host for a in addresses)
+
+
+def _listen_on_each(targets: Sequence[_Target], backlog: int) -> list[socket.socket]:
+    """A listener for each target, on one port. A family that this machine does not have is left out, as long
+    as one is there."""
+    listeners: list[socket.socket] = []
+    missing: OSError | None = None
+    port = 0
+    try:
+        for family, (host, wanted_port, *rest) in targets:
+            try:
+                listener = _listen(family, (host, wanted_port or port, *rest), backlog)
+            except OSError as error:
+                if error.errno not in _NO_SUCH_NETWORK:
+                    raise
+                missing = error
+            else:
+                listeners.append(listener)
+                port = listener.getsockname()[1]
+        if missing and not listeners:
+            raise missing
+    except BaseException:
+        close_listeners(listeners)
+        raise
+    return listeners
+
+
+def _listen(family: socket.AddressFamily, address: tuple[str | int, ...], backlog: int) -> TcpListener:
+    listener = TcpListener(family, socket.SOCK_STREAM)
+    try:
+        # Not to wait for the connections of a server that has just ended (TIME_WAIT). On Linux it does not
+        # let two servers listen on one port.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # IPv4 has sockets of its own, whatever the machine's default says.
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener

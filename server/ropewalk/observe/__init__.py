@@ -1,1 +1,0 @@
-"""What the server tells about itself: the error log and the access log."""

@@ -1,0 +1,67 @@
+"""What the access log is told of each request, and where its time went. Made only where there is such a log.
+
+Runs in the threads of the pool, when an answer is out.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+
+from ropewalk.http.status import reason_phrase
+from ropewalk.logs.access_format import AccessRecord
+from ropewalk.logs.access_log import AccessLog
+from ropewalk.net.connection import Connection
+from ropewalk.net.connection_states import State
+from ropewalk.net.timed_connection import TimedConnection
+from ropewalk.wsgi.environ import Environ
+from ropewalk.wsgi.exchange import Exchange
+
+
+class AccessLogger:
+    """Between the service, whose connections then have to be `TimedConnection`s, and the access log."""
+
+    def __init__(self, log: AccessLog) -> None:
+        self._log = log
+
+    @property
+    def lost(self) -> int:
+        """How many lines could not be written."""
+        return self._log.lost
+
+    def sent(self, connection: Connection, is_complete: bool) -> None:
+        """Write the line of the connection's exchange, whose answer is out, or was cut."""
+        assert isinstance(connection, TimedConnection)
+        exchange: Exchange = connection.exchange
+        head, began, ended = exchange.head, exchange.began, exchange.ended
+        record = AccessRecord(
+            exchange.environ,
+            head.status if head is not None else "500 Internal Server Error",
+            head.headers if head is not None else [],
+            max(0, connection.sent_octets - exchange.content_from),
+            monotonic() - began,
+            is_complete,
+            exchange.environ.get("ropewalk.queue_seconds"),
+            ended - began if ended else None,  # a streamed answer may be out before its application returned
+            connection.receiving_seconds,
+            began - connection.whole_since,
+            connection.request_octets,
+        )
+        self._log.write(record)
+
+    def refused(self, connection: Connection, environ: Environ, status_code: int) -> None:
+        """Write the line of an answer that the server itself makes, perhaps in the place of an application."""
+        assert isinstance(connection, TimedConnection)
+        now = monotonic()
+        record = AccessRecord(environ, f"{status_code} {reason_phrase(status_code)}", [], 0, 0.0, True)
+        record.received_octets = connection.request_octets
+        record.queue = environ.get("ropewalk.queue_seconds")
+        if connection.state is not State.RUNNING:
+            record.receiving = 0.0 if connection.part_since is None else now - connection.part_since
+        else:
+            record.receiving = connection.receiving_seconds
+            record.waiting = now - connection.whole_since
+        exchange: Exchange | None = connection.exchange
+        if exchange is not None and exchange.began:
+            record.waiting = exchange.began - connection.whole_since
+            record.seconds = record.application = now - exchange.began
+        self._log.write(record)

@@ -1,0 +1,61 @@
+"""Parts of a service that only some settings ask for, made of them; nobody else loads what they bring along."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ropewalk.config.settings import Settings
+from ropewalk.errors import ConfigError
+from ropewalk.logs.error_log import get_logger
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.statsd import Reporter
+    from ropewalk.net.tls import Adapt, TlsContext
+
+
+def statsd_reporter(settings: Settings) -> Reporter | None:
+    """What tells the StatsD server that the settings name; None when they name none."""
+    if not settings.statsd_host:
+        return None
+    from ropewalk.metrics.statsd import Client, Reporter
+
+    return Reporter(Client(settings.statsd_host, settings.statsd_prefix, settings.dogstatsd_tags), get_logger().counts)
+
+
+def tls_context(settings: Settings, adapt: Adapt | None = None) -> TlsContext | None:
+    """Load the certificates that the settings name; None when they name none. Raises `ConfigError`.
+
+    `adapt` may change each context (`TlsContext`).
+    """
+    if not settings.certfile:
+        _refuse_without_certificate(settings)
+        return None
+    from ropewalk.net.tls import Certificate, TlsConfig, TlsContext  # with it comes OpenSSL, 4 MB of memory
+
+    by_name = {}
+    for entry in settings.sni_certificate:
+        name, _, files = entry.partition("=")
+        by_name[name] = Certificate(*files.split(","))
+    return TlsContext(
+        TlsConfig(
+            certificate=Certificate(settings.certfile, settings.keyfile),
+            by_name=by_name,
+            client_authorities=settings.ca_certs,
+            verify_mode=settings.cert_reqs,
+            min_version=settings.tls_min_version,
+            ciphers=settings.ciphers,
+        ),
+        adapt,
+    )
+
+
+def _refuse_without_certificate(settings: Settings) -> None:
+    """Nobody asks for client certificates, say, and means to be served in the clear."""
+    for flag, value in (
+        ("--keyfile", settings.keyfile),
+        ("--sni-certificate", ", ".join(settings.sni_certificate)),
+        ("--ca-certs", settings.ca_certs),
+        ("--cert-reqs", settings.cert_reqs if settings.cert_reqs != "none" else ""),
+    ):
+        if value:
+            raise ConfigError(flag, value, "needs --certfile, without which no TLS is spoken")

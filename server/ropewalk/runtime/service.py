@@ -1,0 +1,428 @@
+"""A server in this process: listening sockets, connections, the application and the pool, put together.
+
+This is the whole way of a request, told once: the pool takes a ready connection, which receives (`net.connection`) and
+parses (`http.head`); `_run` here makes the environ and runs the application (`wsgi.exchange`), whose answer is encoded
+(`http.answer`) and set on the connection; the pool has the connection send it and arm itself again.
+
+It is as long as there are parts to be put together; what could stand alone does (`outfit`, `logbook`, `runs`).
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from math import inf
+from select import EPOLLET, EPOLLIN
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from ropewalk.config.settings import Settings
+from ropewalk.errors import ProtocolError
+from ropewalk.http.chunked import ChunkLimits
+from ropewalk.http.forwarded import TrustedNetworks
+from ropewalk.http.head import HeadLimits
+from ropewalk.logs.error_log import get_logger
+from ropewalk.metrics.counters import Metrics, queue_seconds
+from ropewalk.net.acceptor import LISTENING, Acceptor, WakeListener
+from ropewalk.net.connection import Connection, OnSent
+from ropewalk.net.connection_config import ConnectionConfig
+from ropewalk.net.connection_states import State
+from ropewalk.net.timed_connection import TimedConnection
+from ropewalk.runtime.factories import statsd_reporter, tls_context
+from ropewalk.runtime.in_flight import InFlight, RunningRequest
+from ropewalk.threads.parallelism import computing_at_once
+from ropewalk.threads.pool import Item, Pool
+from ropewalk.wsgi.environ import (
+    ConnectionEnviron,
+    Environ,
+    TrustedPeers,
+    connection_environ,
+    listener_environ,
+)
+from ropewalk.wsgi.exchange import Exchange
+from ropewalk.wsgi.request_id import RequestIds, answer_request_id
+from ropewalk.wsgi.response_head import DefaultFields
+from ropewalk.wsgi.timeouts import RequestTimeouts
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from ropewalk.gunicorn_hooks.requests import RequestHooks
+    from ropewalk.logs.access_log import AccessLog
+    from ropewalk.net.accept_balance import SharedCounts, WorkerSlot
+    from ropewalk.net.handshake import Handshake
+    from ropewalk.net.tls import TlsContext
+    from ropewalk.runtime.access_logging import AccessLogger
+
+log = get_logger()
+
+DRAIN_LOOK = 0.02  # seconds between looks at what is left while draining
+DRAIN_SILENCE = 0.5  # seconds a connection gets to send its next request, and be told to close, while draining
+WITHOUT_REQUEST = frozenset({State.OPENING, State.IDLE})
+RINGING = EPOLLIN | EPOLLET  # each ring is one event, whatever it was that rang before
+RETRY_AFTER = 1  # seconds an overloaded server asks for; there is room again as soon as one request is done
+
+
+class Drained(NamedTuple):
+    """What became of the requests that were in flight when draining began, or came in meanwhile."""
+
+    finished: int
+    aborted: int
+
+
+class Service:
+    """Serves `application` on `listeners`, which it closes when it ends; their files stay the caller's to remove."""
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        listeners: Sequence[socket.socket],
+        settings: Settings,
+        *,
+        access_log: AccessLog | None = None,
+        multiprocess: bool = False,
+        errors: TextIO | None = None,
+        tls: TlsContext | None = None,
+        hooks: RequestHooks | None = None,
+        ledger: SharedCounts | None = None,
+    ) -> None:
+        """`tls` is `tls_context(settings)`, where it was made already. Raises `ConfigError` when it cannot be."""
+        # First: what may raise comes before what has to be closed.
+        self._tls = tls if tls is not None else tls_context(settings)
+        self._application = answer_request_id(application) if settings.request_id == "answer" else application
+        self._request_ids = RequestIds() if settings.request_id != "off" else None
+        self._statsd = statsd_reporter(settings)
+        self._metrics = Metrics() if self._statsd is None else self._statsd.metrics
+        self._logbook: AccessLogger | None = None
+        self._on_sent: OnSent | None = None
+        if access_log is not None:
+            from ropewalk.runtime.access_logging import AccessLogger
+
+            self._logbook = AccessLogger(access_log)
+            self._on_sent = self._logbook.sent
+        self._default_fields = DefaultFields(settings.server_header, tells_request_id=settings.request_id == "answer")
+        self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
+        self._max_connections = settings.limit_connections
+        self._queue_timeout = settings.queue_timeout or inf
+        is_timed = bool(settings.queue_timeout) or access_log is not None
+        self._connection = TimedConnection if is_timed else Connection
+        self._exchange = Exchange if hooks is None else hooks.exchange
+        run = self._run_in_time if settings.queue_timeout else self._run
+        self._pool = Pool(
+            threads=settings.threads,
+            run=run if hooks is None else hooks.around(run),
+            overflow=self._overflow,
+            max_waiting=settings.limit_waiting,
+            at_once=partial(computing_at_once, settings.workers),
+            is_overdue=self._is_overdue if settings.queue_timeout else None,
+        )
+        self._runs = InFlight(self._pool, RequestTimeouts(settings.timeout, settings.timeout_for))
+        self._proxy_protocol = settings.proxy_protocol
+        self._proxies = TrustedNetworks(settings.proxy_allow_from)
+        self._is_opened_first = self._tls is not None or self._proxy_protocol != "off"
+        self._ledger = ledger
+        self._turns: WorkerSlot | None = None
+        self._terms = self._make_terms(settings)
+        self._paused: set[Acceptor] = set()  # for want of descriptors; changed by single calls of any thread
+        self._acceptors: dict[Acceptor, Environ] = {}
+        for sock in listeners:
+            acceptor = Acceptor(
+                sock, self._pool.epoll, self._adopt, self._has_connections, self._paused, self._pool.call_in
+            )
+            self._acceptors[acceptor] = listener_environ(
+                sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
+            )
+
+    def _make_terms(self, settings: Settings) -> ConnectionConfig:
+        return ConnectionConfig(
+            head_limits=HeadLimits(
+                request_line=settings.limit_request_line,
+                field_line=settings.limit_request_field_size,
+                fields=settings.limit_request_fields,
+                head=settings.limit_request_head,
+            ),
+            chunk_limits=ChunkLimits(content=settings.limit_request_body),
+            body_memory=settings.body_memory,
+            idle_timeout=settings.keep_alive,
+            head_timeout=settings.request_head_timeout,
+            body_timeout=settings.request_body_timeout,
+            send_timeout=settings.response_timeout,
+            register=self._pool.epoll.register,
+            arm=self._pool.epoll.modify,
+            again=self._pool.queue,
+            queued=self._pool.ready,
+            soon=self._pool.soon.append,
+            forget=self._forget if self._ledger is None else self._forget_and_tell,
+            on_open=self._opened,
+            refused=self._refused,
+        )
+
+    # Life
+
+    def start(self) -> None:
+        """Start the threads and accept; returns at once."""
+        if self._ledger is not None:
+            self._turns = self._ledger.enter(lambda: len(self._pool.items) - self._pool.standing)
+            self._pool.add(self._ledger.bell, WakeListener(self._acceptors), RINGING)
+        for acceptor in self._acceptors:
+            acceptor.turns = self._turns
+            self._pool.add(acceptor.fd, acceptor, LISTENING)
+        if self._turns is not None:
+            self._turns.tell()
+        if computing_at_once() > 1:
+            from ropewalk.threads.free_threading import share_keys
+
+            share_keys()
+        self._pool.start()
+        if self._statsd is not None:
+            self._statsd.start()
+
+    def announce_end(self) -> None:
+        """Serve on, but let every answer from now on close its connection, and say so."""
+        self._terms.is_draining = True
+
+    def drain(self, deadline: float) -> Drained:
+        """Accept no more, finish what is in flight until `deadline` (monotonic seconds); blocks.
+
+        What waits in the backlog is taken, and the listening sockets are closed; every answer closes its connection; an
+        idle connection is closed once it was silent for a moment: one that is in use, as a proxy's, is told with its
+        next answer instead, and does not meet a closed socket.
+        """
+        served = self._pool.finished
+        for acceptor in self._acceptors:
+            acceptor.drain()
+        self._terms.is_draining = True
+        self._pool.nudge()
+        began = time.monotonic()
+        while self._close_idle(began) and time.monotonic() < deadline:
+            time.sleep(DRAIN_LOOK)
+        aborted = sum(connection.state not in WITHOUT_REQUEST for connection in self._connections())
+        return Drained(self._pool.finished - served, aborted)
+
+    def _close_idle(self, began: float) -> bool:
+        """Close the connections that wait for a request; tell whether any connection is left."""
+        now = time.monotonic()
+        is_late = now >= began + DRAIN_SILENCE
+        is_silent_from = now + self._terms.idle_timeout - DRAIN_SILENCE  # the deadline of one that just became so
+        is_left = False
+        self._pool.refuse_overdue()
+        for connection in self._connections():
+            is_left = True
+            connection.check_deadline(now)  # the pool sweeps no more once its listening sockets are gone
+            if connection.state in WITHOUT_REQUEST and (
+                is_late or (connection.requests and connection.deadline <= is_silent_from)
+            ):
+                connection.wake()
+        return is_left
+
+    def close(self) -> None:
+        """End everything now: connections are cut, threads that are not inside the application have ended."""
+        self._terms.is_draining = True
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for connection in self._connections():
+            connection.wake(socket.SHUT_RDWR)
+        self._pool.stop()
+        busy = [item for _, item, _ in self._pool.running()]
+        for connection in self._connections():
+            if connection not in busy:
+                connection.close()
+        if self._statsd is not None:
+            self._statsd.stop()
+
+    def served(self) -> int:
+        """How many requests the application has returned from."""
+        return self._pool.finished
+
+    def running(self) -> list[RunningRequest]:
+        """What runs now."""
+        return self._runs.rows()
+
+    def timeout_of(self, thread: int, since: float) -> float:
+        """How many seconds that which `thread` has run since then may take; inf if it does not run any more."""
+        return self._runs.timeout_of(thread, since)
+
+    def time_out(self, thread: int, since: float) -> bool:
+        """Answer 504 for the request that `thread` has run since then, and raise in it; False if it was too late.
+
+        Called from outside the pool, with what `running` told. An answer that has begun is left alone.
+        """
+        return self._runs.time_out(thread, since)
+
+    def _connections(self) -> Iterator[Connection]:
+        return (item for item in list(self._pool.items.values()) if isinstance(item, Connection))
+
+    # A connection's life
+
+    def _adopt(self, sock: socket.socket, peer: Any, acceptor: Acceptor) -> None:
+        listener = self._acceptors[acceptor]
+        if self._is_opened_first:
+            if not self._may_connect(peer):
+                log.debug("%s may not send the PROXY protocol's header", peer)
+                sock.close()
+                return
+            from ropewalk.net.handshake import Handshake  # with it comes ssl, which plain HTTP does without
+
+            opening = Handshake(sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls)
+            # Its own context comes with `_opened`.
+            connection = self._connection(sock, peer, self._terms, listener, opening)
+        else:
+            context = connection_environ(listener, peer, self._trusted)
+            connection = self._connection(sock, peer, self._terms, context)
+        self._pool.items[connection.fd] = connection
+        if len(self._pool.items) > self._max_connections:
+            self._shed(connection, "connections")
+        else:
+            self._pool.queue(connection)
+
+    def _may_connect(self, peer: Any) -> bool:
+        return self._proxy_protocol == "off" or self._proxies.trusts_peer(peer[0] if isinstance(peer, tuple) else "")
+
+    def _opened(self, connection: Connection, opening: Handshake) -> None:
+        """Make the connection's environ of what the opening found out."""
+        context = connection_environ(connection.context, connection.peer, self._trusted, opening.proxy_header)
+        context.base.update(opening.variables)
+        if opening.variables:
+            context.base["wsgi.url_scheme"] = "https"
+        connection.context = context
+
+    def _forget(self, connection: Connection, is_cut: bool) -> None:
+        self._metrics.closed(connection.sent_octets, is_cut)
+        # A descriptor that failed while it was made a TLS socket is closed by then, and perhaps another's.
+        if self._pool.items.get(connection.fd) is connection:
+            del self._pool.items[connection.fd]
+        if self._paused:
+            for acceptor in list(self._paused):
+                acceptor.resume()
+
+    def _forget_and_tell(self, connection: Connection, is_cut: bool) -> None:
+        """In the place of `_forget` where other workers want to know."""
+        self._forget(connection, is_cut)
+        if self._turns is not None:
+            self._turns.tell()
+
+    def _has_connections(self) -> bool:
+        return len(self._pool.items) > self._pool.standing
+
+    def _run(self, item: Item) -> bool:
+        connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole
+        receiver = connection.receiver
+        head, body = receiver.head, receiver.body
+        assert head is not None
+        context: ConnectionEnviron = connection.context
+        trusted = context.trusted
+        if body is not None:
+            self._metrics.received(connection.body_octets)
+        try:
+            environ = context.request(head, body)
+        except ProtocolError as error:  # a trusted proxy says of the client what cannot be
+            connection.refuse(error)
+            return False
+        exchange = connection.exchange = self._exchange(connection, head, environ, self._default_fields)
+        if self._request_ids is not None:
+            self._request_ids.assign(environ, is_trusted=trusted is not None)
+        if trusted is not None and "HTTP_X_REQUEST_START" in environ and self._is_late(connection, environ):
+            return False
+        connection.on_sent = self._on_sent
+        began = exchange.began = monotonic()
+        is_answered = exchange.run(self._application)
+        ended = exchange.ended = monotonic()
+        answer = exchange.head
+        if answer is not None and not connection.is_refused:
+            self._metrics.ran(exchange.thread, answer.status_code, ended - began)
+        return is_answered
+
+    def _run_in_time(self, item: Item) -> bool:
+        """In the place of `_run` where `--queue-timeout` is set."""
+        if self._is_overdue(item):
+            self._shed(item, "queue-timeout")  # type: ignore[arg-type]  # as above
+            return False
+        return self._run(item)
+
+    def _is_overdue(self, item: Item) -> bool:
+        """Whether it has waited too long for a thread. Where `--queue-timeout` is set all connections are timed."""
+        connection: TimedConnection = item  # type: ignore[assignment]
+        return monotonic() - connection.whole_since > self._queue_timeout
+
+    def _is_late(self, connection: Connection, environ: Environ) -> bool:
+        """Count how long the request has waited since the proxy passed it on; shed it if that is too long."""
+        seconds = queue_seconds(environ["HTTP_X_REQUEST_START"], time.time())
+        if seconds is None:
+            return False
+        self._metrics.queued(seconds)
+        environ["ropewalk.queue_seconds"] = seconds
+        if seconds <= self._queue_timeout or not isinstance(connection, TimedConnection):
+            return False
+        if seconds - connection.content_seconds <= self._queue_timeout:
+            return False
+        self._shed(connection, "queue-timeout")
+        return True
+
+    def _overflow(self, item: Item) -> None:
+        reason = "queue-timeout" if self._queue_timeout < inf and self._is_overdue(item) else "waiting"
+        self._shed(item, reason)  # type: ignore[arg-type]  # only connections are received from
+
+    def _shed(self, connection: Connection, reason: str) -> None:
+        """Refuse to serve: at once, and with an answer where one could be read."""
+        self._metrics.shed(reason)
+        if connection.state is State.OPENING:
+            connection.close()  # before the handshake no answer could be read
+            return
+        connection.refuse(ProtocolError(503, "overloaded"), extra=f"Retry-After: {RETRY_AFTER}\r\n")
+
+    # What is counted and logged
+
+    def look(self) -> dict[str, Any]:
+        """What was counted, and how things stand: plain tables of numbers and text. From any thread."""
+        now, pool = time.monotonic(), self._pool
+        return {
+            "counters": {
+                **self._metrics.counters(connection.sent_octets for connection in self._connections()),
+                **self._log_counters(),
+            },
+            "gauges": {
+                "in_flight": sum(1 for _ in pool.running()),
+                "waiting": pool.waiting,
+                "threads": {
+                    "active": len(pool.workers) - pool.parked,
+                    "parked": pool.parked,
+                    "limit": pool.controller.limit,
+                },
+                "connections": Counter(connection.state.value for connection in self._connections()),
+            },
+            "running": [
+                {"thread": thread, "request": request, "seconds": round(now - since, 3)}
+                for thread, request, since in self.running()
+            ],
+        }
+
+    def _log_counters(self) -> dict[str, Any]:
+        access = self._logbook.lost if self._logbook is not None else 0
+        return {"log_messages": log.counts(), "log_lost": {"access": access, "error": log.lost}}
+
+    def _refused(self, connection: Connection, status_code: int) -> str:
+        """Count and log an answer that the server itself makes, and return its field lines."""
+        self._metrics.refused(status_code)
+        if self._logbook is None and self._request_ids is None:
+            return self._default_fields.of_own_answer({})
+        environ = self._known(connection)
+        if self._logbook is not None:
+            self._logbook.refused(connection, environ, status_code)
+        return self._default_fields.of_own_answer(environ)
+
+    def _known(self, connection: Connection) -> Environ:
+        """What is known of a request that the application does not answer."""
+        if connection.exchange is not None:  # in the application's place
+            environ: Environ = connection.exchange.environ
+            return environ
+        context, head = connection.context, connection.head
+        if isinstance(context, dict):  # the listener's: the connection is not open yet
+            context = ConnectionEnviron(context, None)
+        environ = context.refused(head)
+        if head is not None and self._request_ids is not None:
+            self._request_ids.assign(environ, is_trusted=context.trusted is not None)
+        return environ

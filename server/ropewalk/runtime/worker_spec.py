@@ -1,0 +1,282 @@
+"""What a worker runs: the application with a service around it, made of the settings, which a reload reads again.
+
+The master holds it and knows of it what `process.worker.worker.Program` says; `boot` and what it calls run in the
+worker.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from socket import socket
+from typing import TYPE_CHECKING, TextIO, cast
+
+from ropewalk.config.load import Loaded
+from ropewalk.config.settings import Settings
+from ropewalk.control.commands import CONTROL
+from ropewalk.errors import ConfigError
+from ropewalk.logs.error_log import get_logger, open_log
+from ropewalk.logs.wsgi_errors import WsgiErrors
+from ropewalk.net.listeners.open import Listeners, close_listeners, leave_to_others, turn_away
+from ropewalk.net.listeners.unix import UnixListener
+from ropewalk.process.lifecycle import Hooks
+from ropewalk.process.options import ProcessOptions
+from ropewalk.process.system.pidfile import PidFile
+from ropewalk.process.system.privileges import Identity
+from ropewalk.process.worker.recycling import Lifetime
+from ropewalk.runtime.factories import tls_context
+from ropewalk.runtime.service import Service
+from ropewalk.wsgi.loader import load_application
+from ropewalk.wsgi.timeouts import RequestTimeouts
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+    from ropewalk.gunicorn_hooks.lifecycle import ConfiguredHooks
+    from ropewalk.logs.access_log import AccessLog
+    from ropewalk.net.accept_balance import SharedCounts
+    from ropewalk.net.tls import TlsContext
+
+SILENCE_GRACE = 5.0
+"""Seconds that a worker has behind the longest timeout, in which it says itself what runs too long."""
+
+LASTING = (
+    *("bind", "backlog", "unix_mode", "pid", "user", "group", "umask", "chdir", "error_log", "log_level"),
+    *("error_log_format", "control_socket", "admin_bind", "preload"),
+)
+"""Settings of the master itself, which a reload does not change."""
+
+
+class WorkerSpec:
+    """What runs in a worker."""
+
+    access_log: AccessLog | None = None
+    """Made after the fork, since it has a thread."""
+
+    ledger: SharedCounts | None = None
+    """The master's, in which the workers see what connections each has."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Loaded],
+        listeners: Sequence[socket],
+        pid_file: PidFile | None,
+        identity: Identity,
+        watchdog: float,
+        tls: TlsContext | None,
+        hooks: ConfiguredHooks | None,
+        sockets: Listeners,
+        preloaded: WSGIApplication | None,
+    ) -> None:
+        """`tls` is the master's: it may read a key that the workers may not, and they share the keys of tickets."""
+        self.settings = settings
+        self.load = load
+        self.listeners = listeners
+        self.pid_file = pid_file
+        self.identity = identity
+        self.watchdog = watchdog
+        self.tls = tls
+        self.hooks = hooks
+        self.sockets = sockets
+        """All of the master's, by what they are for."""
+        self.preloaded = preloaded
+        """The application, if the master has loaded it."""
+
+    def options(self) -> ProcessOptions:
+        """What the process layer is to know."""
+        settings = self.settings
+        limits = RequestTimeouts(settings.timeout, settings.timeout_for)
+        return ProcessOptions(
+            workers=settings.workers,
+            timeout=limits.shortest,
+            graceful_timeout=settings.graceful_timeout,
+            drain_delay=settings.drain_delay,
+            watchdog=self.watchdog,
+            silence=limits.longest + SILENCE_GRACE if limits.longest else 0.0,
+            hooks=self.hooks or Hooks(),
+            lifetime=Lifetime(settings.max_requests, settings.max_requests_jitter, settings.max_rss),
+        )
+
+    def boot(self) -> Service:
+        """Load the application and put a service around it. Raises ConfigError."""
+        settings = self.settings
+        if self.pid_file is not None:
+            self.pid_file.forget()
+        self.identity.become()
+        prepare(settings)
+        log = get_logger()
+        log.forget_counts()
+        if settings.access_log:
+            from ropewalk.logs.access_log import AccessLog
+
+            self.access_log = AccessLog(settings.access_log, settings.access_log_format)
+        return Service(
+            make_application(settings, self.preloaded),
+            self.listeners,
+            settings,
+            access_log=self.access_log,
+            multiprocess=settings.workers > 1,
+            errors=cast("TextIO", WsgiErrors(log)),
+            tls=self.tls,
+            hooks=None if self.hooks is None else self.hooks.of_requests(),
+            ledger=self.ledger,
+        )
+
+    def reloaded(self) -> tuple[WorkerSpec, ProcessOptions]:
+        """The same with the settings read again; what lasts is named if it was changed. Raises ConfigError."""
+        loaded = self.load()
+        warn(loaded)
+        if self.preloaded is not None:
+            get_logger().warning("--preload: the code of the application stays as it is; USR2 loads it again")
+        changed = [name for name in LASTING if getattr(loaded.settings, name) != getattr(self.settings, name)]
+        if changed:
+            get_logger().warning("changed, but not before the next start: %s", ", ".join(changed))
+        lasting = {name: getattr(self.settings, name) for name in LASTING}
+        if self.preloaded is not None:
+            lasting["wsgi_app"] = self.settings.wsgi_app
+        settings = loaded.settings.changed(**lasting)
+        hooks = make_hooks(loaded, settings, self.hooks)
+        program = WorkerSpec(
+            settings,
+            self.load,
+            self.listeners,
+            self.pid_file,
+            self.identity,
+            self.watchdog,
+            tls=None,
+            hooks=hooks,
+            sockets=self.sockets,
+            preloaded=self.preloaded,
+        )
+        create_logs(program.settings, self.identity)
+        check_paths(program.settings)
+        import_what_is_asked_for(settings)
+        program.tls = make_tls_context(settings, program.hooks)
+        program.ledger = self.ledger
+        return program, program.options()
+
+    def reopen_logs(self) -> None:
+        """Open the logs again by their names. Raises ConfigError."""
+        create_logs(self.settings, self.identity)
+        get_logger().reopen()
+        if self.access_log is not None:
+            self.access_log.reopen()
+
+    def shared(self) -> dict[str, list[int]]:
+        """The descriptors of the listening sockets that a new master gets."""
+        return {
+            name: [listener.fileno() for listener in listeners]
+            for name, listeners in self.sockets.items()
+            if name != CONTROL
+        }
+
+    def turn_away(self) -> bool:
+        """Let nobody start to connect any more; tells whether connections may still come that were begun before."""
+        return turn_away(self.listeners)
+
+    def let_go(self, *, is_shared: bool) -> None:
+        """Close the listening sockets, in the master. `is_shared`: another master listens there."""
+        if is_shared:
+            leave_to_others(self.listeners)
+        close_listeners(self.listeners)
+
+    def promote(self) -> None:
+        """Take the names of the old master's files; one that cannot be had is told."""
+        try:
+            if self.pid_file is not None:
+                self.pid_file.move(self.settings.pid)
+            for listener in self.sockets.get(CONTROL, ()):
+                if isinstance(listener, UnixListener):
+                    listener.move(self.settings.control_socket)
+        except (ConfigError, OSError) as error:
+            get_logger().warning("a file of the old master's cannot be taken over: %s", error)
+
+    def finish(self) -> None:
+        """Write out the access log, and let go of the sockets."""
+        close_listeners(self.listeners)
+        if self.access_log is not None:
+            self.access_log.close()
+
+
+def prepare(settings: Settings) -> None:
+    """Set the search path and the variables; again in each worker, since a reload may have changed them."""
+    # `python -m` has the directory there already, a console script has its own instead.
+    for directory in (os.getcwd(), *reversed([os.path.abspath(path) for path in settings.pythonpath])):
+        if directory in sys.path:
+            sys.path.remove(directory)
+        sys.path.insert(0, directory)
+    for assignment in settings.env:
+        name, _, value = assignment.partition("=")
+        os.environ[name] = value
+
+
+def import_what_is_asked_for(settings: Settings) -> None:
+    """Load, in the master, what a worker is to have by its settings and a plain one does without.
+
+    So the workers share it, and one whose user may not read the interpreter's libraries has it too.
+    """
+    if settings.access_log:
+        import ropewalk.runtime.access_logging
+    if settings.static:
+        import ropewalk.wsgi.static.app
+    if settings.certfile or settings.proxy_protocol != "off":
+        import ropewalk.net.handshake  # noqa: F401 - OpenSSL, 4 MB
+
+
+def create_logs(settings: Settings, identity: Identity) -> None:
+    """Make the log files the workers' who append to them."""
+    for path in (settings.error_log, settings.access_log):
+        if path not in ("", "-"):
+            identity.create(path)
+
+
+def make_hooks(loaded: Loaded, settings: Settings, before: ConfiguredHooks | None = None) -> ConfiguredHooks | None:
+    """The hooks of the file, if it has any, or had any before it was read again."""
+    if before is not None:
+        return before.renewed(loaded.hooks, settings)
+    if not loaded.hooks:
+        return None
+    from ropewalk.gunicorn_hooks.lifecycle import (
+        ConfiguredHooks,  # the objects that gunicorn gives to hooks, and few use
+    )
+
+    return ConfiguredHooks(loaded.hooks, settings)
+
+
+def make_tls_context(settings: Settings, hooks: ConfiguredHooks | None) -> TlsContext | None:
+    """The context of TLS, which a hook may have changed. Raises ConfigError."""
+    return tls_context(settings, None if hooks is None else hooks.make_ssl_context)
+
+
+def make_application(settings: Settings, preloaded: WSGIApplication | None = None) -> WSGIApplication:
+    """The application that the settings name, with the static files in front. Raises ConfigError."""
+    application = preloaded or load_application(settings.wsgi_app)
+    mounts = dict(_mounts(settings))
+    if not mounts:
+        return application
+    from ropewalk.wsgi.static.app import StaticFiles
+
+    return StaticFiles(application, mounts)
+
+
+def _mounts(settings: Settings) -> Iterator[tuple[str, str]]:
+    for mount in settings.static:
+        prefix, _, directory = mount.partition("=")
+        if not os.path.isdir(directory):
+            raise ConfigError("--static", mount, f"{os.path.abspath(directory)} is not a directory")
+        yield prefix, directory
+
+
+def check_paths(settings: Settings) -> None:
+    """Raise, before any worker is forked, the ConfigError that each of them would raise."""
+    for _ in _mounts(settings):
+        pass
+    if settings.access_log not in ("", "-"):
+        os.close(open_log("--access-logfile", settings.access_log))
+
+
+def warn(loaded: Loaded) -> None:
+    for warning in loaded.warnings:
+        get_logger().warning("%s", warning)

@@ -1,0 +1,104 @@
+"""Whoever comes from gunicorn is told of each of its settings: by its page, in a file and on the command line.
+
+Held to the list of the gunicorn that is installed, so that what a new one brings is not passed over in silence.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gunicorn.config import KNOWN_SETTINGS
+
+from ropewalk.config.gunicorn_unsupported import FLAGS, NOT_HERE
+from ropewalk.config.hook_signatures import ARGUMENTS
+from ropewalk.config.load import load_settings
+from ropewalk.config.settings import all_settings
+from ropewalk.errors import ConfigError
+
+PAGE = (Path(__file__).parents[3] / "docs" / "from-gunicorn.md").read_text()
+ROWS = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", PAGE, re.MULTILINE))
+THEIRS = {setting.name: setting for setting in KNOWN_SETTINGS}
+OURS = {
+    name
+    for setting in all_settings()
+    if not setting.declaration.is_flag_only
+    for name in (setting.name, setting.python_key)
+}
+OUR_FLAGS = {flag for setting in all_settings() for flag in setting.declaration.flags}
+
+EACH = pytest.mark.parametrize("name", sorted(THEIRS))
+
+
+@EACH
+def test_each_setting_of_gunicorns_is_one_of_ours_or_a_hook_or_said_to_be_neither(name: str) -> None:
+    assert [name in OURS, name in ARGUMENTS, name in NOT_HERE].count(True) == 1
+
+
+@EACH
+def test_each_of_its_options_is_one_of_ours_or_said_to_be_none(name: str) -> None:
+    for flag in THEIRS[name].cli or ():
+        assert flag in OUR_FLAGS or FLAGS[flag] == name
+
+
+@EACH
+def test_each_has_its_row_on_the_page(name: str) -> None:
+    row = ROWS[name]
+    if name in ("check_config", "print_config"):
+        assert row == "same; on the command line alone"
+    elif name in NOT_HERE:
+        assert row == f"no: {NOT_HERE[name]}"
+    else:
+        assert row.startswith("a [hook](hooks.md)" if name in ARGUMENTS else ("same", "a path"))
+
+
+def test_nothing_is_said_of_what_gunicorn_does_not_have() -> None:
+    assert set(ROWS) == set(THEIRS)
+    assert set(NOT_HERE) <= set(THEIRS)
+    assert not set(FLAGS) & OUR_FLAGS - {"--check-config", "--print-config"}
+
+
+@pytest.mark.parametrize("name", sorted(NOT_HERE))
+def test_a_name_of_a_file_that_has_no_effect_is_told_with_what_there_is_instead(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "gunicorn.conf.py"
+    path.write_text(f"{name} = None\n")
+    assert load_settings(["-c", str(path)], {}).warnings == (f"{path}: {name} has no effect here: {NOT_HERE[name]}",)
+
+
+@pytest.mark.parametrize("key", ["worker-class", "worker_class"])
+def test_one_in_a_toml_file_is_a_fault(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "server.toml"
+    path.write_text(f"{key} = 'gthread'\n")
+    with pytest.raises(ConfigError) as caught:
+        load_settings(["-c", str(path)], {})
+    said = NOT_HERE["worker_class"]
+    assert str(caught.value) == f"{key} (from {path}): no such setting here: {said}"
+
+
+def test_one_in_a_variable_is_told() -> None:
+    [warning] = load_settings([], {"ROPEWALK_WORKER_CLASS": "gthread"}).warnings
+    assert warning == f"the variable ROPEWALK_WORKER_CLASS has no effect: {NOT_HERE['worker_class']}"
+
+
+@pytest.mark.parametrize("flag", sorted(set(FLAGS) - OUR_FLAGS))
+def test_an_option_that_is_not_here_is_told_with_what_there_is_instead(flag: str) -> None:
+    value: Any
+    for value in ([flag, "value"], [f"{flag}=value" if flag.startswith("--") else f"{flag}value"], [flag]):
+        with pytest.raises(ConfigError) as caught:
+            load_settings([*value, "shop"], {})
+        line = str(caught.value)
+        assert line == f"{flag}: an option of gunicorn's that is not here: {NOT_HERE[FLAGS[flag]]}"
+        assert line.isprintable()
+
+
+def test_what_gunicorn_reads_unasked_is_told_to_be_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings([], {"GUNICORN_CMD_ARGS": ""}).warnings == ()
+    path = tmp_path / "gunicorn.conf.py"
+    path.touch()
+    [variable, file] = load_settings([], {"GUNICORN_CMD_ARGS": "--workers 4"}).warnings
+    assert variable.startswith("the variable GUNICORN_CMD_ARGS is not read here: ")
+    assert file.startswith("gunicorn.conf.py is there and is not read: ")
+    assert load_settings(["-c", "gunicorn.conf.py"], {}).warnings == ()

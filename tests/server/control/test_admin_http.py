@@ -1,0 +1,184 @@
+"""What the admin listener answers, given octets of a request."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from ropewalk.control.admin_http import AdminHandler
+from ropewalk.control.status_page import PAGE
+from ropewalk.metrics.counters import Metrics
+from ropewalk.metrics.prometheus import exposition
+
+COUNTERS = Metrics().counters()
+GAUGES = {"in_flight": 2, "waiting": 1, "threads": {"active": 2, "parked": 15, "limit": 3}, "connections": {"idle": 4}}
+STATUS: dict[str, Any] = {
+    "version": '1"\\\n',
+    "pid": 7,
+    "state": "serving",
+    "ready": True,
+    "uptime": 1.5,
+    "resident": 1000,
+    "target": 2,
+    "last_reload_failure": "",
+    "events": {"forked": 2, "died": 0},
+    "workers": [
+        {"pid": 8, "state": "ready", "age": 1.0, "resident": 2000, "look": {"gauges": GAUGES, "running": []}},
+        {"pid": 9, "state": "ready", "age": 1.0, "resident": 3000, "look": None},
+    ],
+    "totals": {
+        **COUNTERS,
+        "answers": {"2xx": 3},
+        "refused": {"503": 2},
+        "shed": {"queue-timeout": 1},
+        "duration": {"buckets": {"0.5": 2, "1.0": 1, "+Inf": 0}, "seconds": 1.25},
+    },
+    "gauges": GAUGES,
+}
+
+
+class Peer:
+    def __init__(self) -> None:
+        self.octets = b""
+        self.is_last = False
+
+    def send(self, octets: bytes, *, is_last: bool = False) -> None:
+        assert not self.is_last
+        self.octets += octets
+        self.is_last = is_last
+
+
+class Source:
+    def __init__(self, is_it_ready: bool = True) -> None:
+        self.is_it_ready = is_it_ready
+
+    def is_ready(self) -> bool:
+        return self.is_it_ready
+
+    def status(self, done: Callable[[Mapping[str, Any]], None]) -> None:
+        done(STATUS)
+
+
+def ask(request: bytes, *, is_ready: bool = True) -> tuple[int, str, str]:
+    peer = Peer()
+    visitor = AdminHandler(Source(is_ready), peer)
+    for octet in request:
+        visitor.receive(bytes([octet]))
+    whole = Peer()
+    AdminHandler(Source(is_ready), whole).receive(request + b"GET /livez HTTP/1.1\r\nHost: b\r\n\r\n")
+    assert peer.is_last
+    assert whole.octets == peer.octets
+    head, _, content = peer.octets.decode().partition("\r\n\r\n")
+    assert "\r\nConnection: close" in head
+    return int(head.split(" ")[1]), head, content
+
+
+def get(path: str, method: str = "GET", **how: bool) -> tuple[int, str, str]:
+    return ask(f"{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), **how)
+
+
+def test_alive_and_ready() -> None:
+    assert get("/livez")[::2] == (200, "alive\n")
+    assert get("/readyz")[::2] == (200, "ready\n")
+
+
+def test_a_server_that_is_not_ready_is_alive() -> None:
+    assert get("/livez", is_ready=False)[0] == 200
+    assert get("/readyz", is_ready=False)[::2] == (503, "not ready\n")
+
+
+def test_the_status_is_json() -> None:
+    assert json.loads(get("/status.json")[2]) == STATUS
+
+
+def test_a_head_is_answered_without_content() -> None:
+    status_code, head, content = get("/", "HEAD")
+    assert (status_code, content) == (200, "")
+    assert f"Content-Length: {len(PAGE.encode())}\r\n" in head
+
+
+@pytest.mark.parametrize(
+    ("request_octets", "status_code"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        (b"GET /etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n", 404),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\r\n\r\n", 200),
+    ],
+)
+def test_other_requests(request_octets: bytes, status_code: int) -> None:
+    assert ask(request_octets)[0] == status_code
+
+
+def test_a_head_without_an_end_is_refused() -> None:
+    peer = Peer()
+    AdminHandler(Source(), peer).receive(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 4000)
+    assert peer.octets.startswith(b"HTTP/1.1 431 ")
+
+
+SAMPLE = re.compile(r'([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\.)*"(?:,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? ([0-9.e+-]+)')
+
+
+def test_metrics_are_in_the_text_format() -> None:
+    status_code, head, content = get("/metrics")
+    assert status_code == 200
+    assert "Content-Type: text/plain; version=0.0.4; charset=utf-8" in head
+    kinds: dict[str, str] = {}
+    for line in content.splitlines():
+        if line.startswith("# "):
+            word, name, rest = line[2:].split(" ", 2)
+            if word == "TYPE":
+                kinds[name] = rest
+        else:
+            match = SAMPLE.fullmatch(line)
+            assert match, line
+            assert re.sub("_(bucket|sum|count)$", "", match[1]) in kinds or match[1] in kinds
+    assert {name for name in kinds if not name.startswith("ropewalk_")} == set()
+    assert all(name.endswith("_total") for name, kind in kinds.items() if kind == "counter")
+
+
+def test_metrics_tell_what_was_counted() -> None:
+    lines = exposition(STATUS).splitlines()
+    for line in (
+        'ropewalk_info{version="1\\"\\\\\\n"} 1',
+        'ropewalk_requests_total{status="2xx"} 3',
+        'ropewalk_refused_total{status="503"} 2',
+        'ropewalk_shed_total{reason="queue-timeout"} 1',
+        'ropewalk_request_duration_seconds_bucket{le="0.5"} 2',
+        'ropewalk_request_duration_seconds_bucket{le="1.0"} 3',
+        'ropewalk_request_duration_seconds_bucket{le="+Inf"} 3',
+        "ropewalk_request_duration_seconds_sum 1.25",
+        "ropewalk_request_duration_seconds_count 3",
+        "ropewalk_requests_in_flight 2",
+        "ropewalk_requests_waiting 1",
+        'ropewalk_threads{state="parked"} 15',
+        'ropewalk_connections{state="idle"} 4',
+        'ropewalk_workers{state="ready"} 2',
+        "ropewalk_workers_silent 1",
+        'ropewalk_resident_bytes{process="worker",pid="9"} 3000',
+        "ropewalk_ready 1",
+    ):
+        assert line in lines
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [value or "" for name, value in attrs if name in ("src", "href", "action")]
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    links = _Links()
+    links.feed(PAGE)
+    assert links.found == ["metrics", "status.json"]
+    assert "innerHTML" not in PAGE  # what clients asked for is shown there
+    assert "default-src 'none'" in get("/")[1]

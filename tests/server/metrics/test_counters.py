@@ -1,0 +1,123 @@
+"""What a worker counts, and how tables of it add up."""
+
+from __future__ import annotations
+
+import threading
+from threading import get_ident
+
+import pytest
+
+from ropewalk.metrics.counters import Metrics, quantile, queue_seconds, total
+
+NOW = 1_790_000_000.0
+
+
+def test_a_fresh_worker_has_counted_nothing() -> None:
+    counters = Metrics().counters()
+    assert sum(counters["answers"].values()) == counters["octets_sent"] == counters["cut"] == 0
+    assert set(counters["duration"]["buckets"].values()) == {0}
+    assert counters["refused"] == {}
+
+
+def test_answers_are_counted_by_class_and_duration() -> None:
+    metrics = Metrics()
+    for status_code, seconds in ((200, 0.003), (204, 0.003), (301, 0.0), (404, 1.5), (500, 1e9)):
+        metrics.ran(get_ident(), status_code, min(seconds, 1e6))
+    counters = metrics.counters()
+    assert counters["answers"] == {"1xx": 0, "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1}
+    buckets = counters["duration"]["buckets"]
+    assert {end: count for end, count in buckets.items() if count} == {
+        "0.00048828125": 1,
+        "0.00390625": 2,
+        "2.0": 1,
+        "+Inf": 1,
+    }
+    assert counters["duration"]["seconds"] == pytest.approx(1e6 + 1.506)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-7, 0.00048, 0.5, 1.0, 127.0, 128.0, 1e6])
+def test_a_duration_is_in_the_bucket_that_ends_at_it_or_above(seconds: float) -> None:
+    metrics = Metrics()
+    metrics.ran(get_ident(), 200, seconds)
+    buckets = metrics.counters()["duration"]["buckets"]
+    (end,) = [float(end) for end, count in buckets.items() if count]
+    assert seconds < end
+    smaller = [float(each) for each in buckets if float(each) < end]
+    assert all(each <= seconds + 1e-6 for each in smaller)
+
+
+def test_threads_count_for_themselves_and_lose_nothing() -> None:
+    metrics = Metrics()
+
+    def serve() -> None:
+        for _ in range(1000):
+            metrics.ran(get_ident(), 200, 0.01)
+            metrics.closed(10, False)
+            metrics.refused(503)
+
+    threads = [threading.Thread(target=serve) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counters = metrics.counters()
+    # Idents are used again when a thread has ended, whose counters the next one then goes on with.
+    assert counters["answers"]["2xx"] == 4000
+    assert counters["octets_sent"] == 40000
+    assert counters["refused"] == {"503": 4000}
+
+
+def test_an_answer_that_was_cut_counts_what_was_sent() -> None:
+    metrics = Metrics()
+    metrics.closed(100, False)
+    metrics.closed(7, True)
+    assert (metrics.counters()["octets_sent"], metrics.counters()["cut"]) == (107, 1)
+
+
+def test_what_is_sent_counts_before_its_connection_ends_and_never_goes_back() -> None:
+    metrics = Metrics()
+    assert metrics.counters([5, 10])["octets_sent"] == 15
+    assert metrics.counters([5])["octets_sent"] == 15  # the other is closing, and not counted yet
+    metrics.closed(12, False)
+    assert metrics.counters([5])["octets_sent"] == 17
+
+
+def test_what_is_shed_is_counted_by_reason() -> None:
+    metrics = Metrics()
+    for reason in ("waiting", "queue-timeout", "waiting"):
+        metrics.shed(reason)
+    assert metrics.counters()["shed"] == {"waiting": 2, "queue-timeout": 1}
+
+
+def test_tables_add_up_name_by_name() -> None:
+    assert total([{}, {"a": 1, "t": {"x": 1}}, {"a": 2, "t": {"x": 1, "y": 0.5}}]) == {"a": 3, "t": {"x": 2, "y": 0.5}}
+    assert total([]) == {}
+
+
+def test_a_quantile_is_the_end_of_its_bucket() -> None:
+    histogram = {"buckets": {"0.5": 98, "1.0": 1, "+Inf": 1}}
+    assert quantile(histogram, 0.5) == 0.5
+    assert quantile(histogram, 0.99) == 1.0
+    assert quantile(histogram, 1.0) == float("inf")
+    assert quantile({"buckets": {"0.5": 0}}, 0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("t=1789999999.750", 0.25),
+        ("1789999999.75", 0.25),
+        ("1789999999750", 0.25),
+        ("1789999999750000", 0.25),
+        ("t=1790000000.200", 0.0),
+        ("t=1790000002.000", 0.0),
+        ("t=1790003601.000", None),
+        ("t=1780000000", None),
+        ("t=", None),
+        ("yesterday", None),
+        ("nan", None),
+        ("inf", None),
+    ],
+)
+def test_request_start_is_read_as_proxies_write_it(text: str, seconds: float | None) -> None:
+    assert queue_seconds(text, NOW) == pytest.approx(seconds, abs=1e-3)

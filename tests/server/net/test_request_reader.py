@@ -1,0 +1,231 @@
+"""The receiver: octets in, whole requests out, whatever arrives and however it is split."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from ropewalk.errors import ProtocolError
+from ropewalk.http.chunked import ChunkLimits
+from ropewalk.http.head import HeadLimits
+from ropewalk.net.connection_states import State
+from ropewalk.net.request_reader import RequestReader
+
+HEAD = b"POST /%d HTTP/1.1\r\nHost: a\r\n"
+SMALL = HeadLimits(request_line=60, field_line=60, fields=6, head=200)
+
+
+def receiver(content: int = 0, body_memory: int = 64) -> RequestReader:
+    return RequestReader(SMALL, ChunkLimits(content=content, line=40, extensions=60), body_memory)
+
+
+def receive(pieces: Iterable[bytes]) -> list[Any]:
+    """Every request's method, target and content, then the status code of a refusal or what state is left."""
+    receiving = receiver()
+    found: list[Any] = []
+    try:
+        for piece in pieces:
+            is_whole = receiving.take(piece)
+            while is_whole:
+                head, body = receiving.head, receiving.body
+                assert head is not None
+                found.append((head.method, head.request_target, body.read() if body is not None else None))
+                receiving.reset()
+                is_whole = bool(receiving.buffer) and receiving.take_buffered()
+    except ProtocolError as error:
+        return [*found, error.status_code]
+    finally:
+        state = receiving.state
+        receiving.reset()
+    return [*found, state]
+
+
+fragments = st.sampled_from(
+    [
+        *(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"POST / HTTP/1.1\r\nHost: a\r\n", b"GET / HTTP/1.0\r\n\r\n"),
+        *(b"Content-Length: 5\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n", b"\r\n", b"\r\n\r\n", b"\r", b"\n"),
+        *(
+            b"hello",
+            b"5\r\nhello\r\n",
+            b"0\r\n\r\n",
+            b"0\r\n",
+            b"X: y\r\n",
+            b"5;a=b\r\nhello\r\n",
+            b"GET ",
+            b"\0",
+            b"a" * 50,
+        ),
+    ]
+)
+streams = st.lists(fragments, max_size=12).map(b"".join)
+
+
+@given(streams, st.lists(st.integers(1, 300), max_size=8))
+@settings(deadline=None)
+@example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", [])
+@example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", [32])
+def test_how_octets_are_split_changes_nothing(octets: bytes, cuts: list[int]):
+    whole = receive([octets] if octets else [])
+    places = [0, *sorted({cut for cut in cuts if cut < len(octets)}), len(octets)]
+    assert receive(octets[a:b] for a, b in itertools.pairwise(places) if a < b) == whole
+    assert receive(octets[at : at + 1] for at in range(len(octets))) == whole
+
+
+@given(st.binary(min_size=1, max_size=200), st.binary(min_size=1, max_size=200))
+@settings(deadline=None)
+def test_no_octets_raise_anything_but_a_protocol_error(one: bytes, other: bytes):
+    receiving = receiver()
+    with contextlib.suppress(ProtocolError):
+        if not receiving.take(one):
+            receiving.take(other)
+    receiving.reset()
+
+
+class Requests(RuleBasedStateMachine):
+    """A peer that sends good requests, in pieces of its choice, and a model that knows what it sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receiving = receiver()
+        self.sent: list[tuple[str, bytes]] = []
+        self.received: list[tuple[str, bytes]] = []
+        self.unsent = b""
+
+    @rule(content=st.binary(max_size=100), is_chunked=st.booleans(), parts=st.integers(1, 4))
+    def make_request(self, content: bytes, is_chunked: bool, parts: int) -> None:
+        target = f"/{len(self.sent)}"
+        head = HEAD % len(self.sent)
+        if is_chunked:
+            step = len(content) // parts + 1
+            chunks = [content[at : at + step] for at in range(0, len(content), step)]
+            coded = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+            self.unsent += head + b"Transfer-Encoding: chunked\r\n\r\n" + coded + b"0\r\n\r\n"
+        else:
+            self.unsent += head + b"Content-Length: %d\r\n\r\n" % len(content) + content
+        self.sent.append((target, content))
+
+    @rule(count=st.integers(1, 200))
+    def send(self, count: int) -> None:
+        piece, self.unsent = self.unsent[:count], self.unsent[count:]
+        is_whole = bool(piece) and self.receiving.take(piece)
+        while is_whole:
+            self._take_request()
+            is_whole = bool(self.receiving.buffer) and self.receiving.take_buffered()
+
+    def _take_request(self) -> None:
+        head, body = self.receiving.head, self.receiving.body
+        assert head is not None
+        assert self.receiving.state is State.RUNNING
+        self.received.append((head.path, body.read() if body is not None else b""))
+        self.receiving.reset()
+        assert self.receiving.state is State.IDLE
+
+    def teardown(self) -> None:
+        if self.unsent:
+            self.send(len(self.unsent))
+        assert self.received == self.sent
+        self.receiving.reset()
+
+
+TestRequests = Requests.TestCase
+TestRequests.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"GET /" + b"a" * 100_000,
+        b"GET / HTTP/1.1\r\nX: " + b"a" * 100_000,
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
+        b"\r\n" + b" " * 100_000,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 100_000,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"a" * 100_000,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1;a\r\nx\r\n" * 20_000,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 20_000,
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 100_000,
+    ],
+)
+def test_what_is_kept_of_what_is_no_request_is_bounded(octets: bytes):
+    """Memory a connection: never more than the longest thing that the limits allow, and one piece."""
+    piece = 50
+    receiving = receiver()
+    with pytest.raises(ProtocolError):
+        take_in_pieces(receiving, octets, piece)
+    receiving.reset()
+
+
+def take_in_pieces(receiving: RequestReader, octets: bytes, piece: int) -> None:
+    for at in range(0, len(octets), piece):
+        receiving.take(octets[at : at + piece])
+        assert len(receiving.buffer) <= SMALL.head + piece
+
+
+@pytest.mark.parametrize(("length", "is_in_memory"), [(64, True), (65, False)])
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_content_past_body_memory_goes_to_a_file(length: int, is_in_memory: bool, is_chunked: bool):
+    content = bytes(range(length))
+    receiving = receiver()
+    if is_chunked:
+        coded = b"".join(b"1\r\n%c\r\n" % octet for octet in content)
+        octets = HEAD % 1 + b"Transfer-Encoding: chunked\r\n\r\n" + coded + b"0\r\n\r\n"
+    else:
+        octets = HEAD % 1 + b"Content-Length: %d\r\n\r\n" % length + content
+    assert receiving.take(octets)
+    assert receiving.body is not None
+    assert hasattr(receiving.body, "getbuffer") == is_in_memory
+    assert receiving.body.read() == content
+    receiving.reset()
+
+
+@pytest.mark.parametrize("is_chunked", [True, False])
+def test_content_that_can_not_be_stored_is_answered_503(
+    is_chunked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    receiving = receiver(body_memory=4)
+    framing = b"Transfer-Encoding: chunked\r\n\r\n5\r\n" if is_chunked else b"Content-Length: 5\r\n\r\n"
+    with pytest.raises(ProtocolError) as caught:
+        receiving.take(HEAD % 1 + framing + b"hello")
+    assert caught.value.status_code == 503
+    receiving.reset()
+
+
+@pytest.mark.parametrize(("length", "is_allowed"), [(10, True), (11, False)])
+def test_a_length_over_the_limit_is_refused_before_its_content(length: int, is_allowed: bool):
+    receiving = receiver(content=10)
+    octets = HEAD % 1 + b"Content-Length: %d\r\n\r\n" % length
+    if is_allowed:
+        assert not receiving.take(octets)
+        assert receiving.state is State.BODY
+    else:
+        with pytest.raises(ProtocolError) as caught:
+            receiving.take(octets)
+        assert caught.value.status_code == 413
+    receiving.reset()
+
+
+def test_states_follow_what_is_there():
+    receiving = receiver()
+    assert receiving.state is State.IDLE
+    assert not receiving.take(b"POST / HTTP")
+    assert receiving.state is State.HEAD
+    assert not receiving.take(b"/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
+    assert receiving.state is State.BODY
+    assert not receiving.take(b"a")
+    assert receiving.body_octets == 1
+    assert receiving.take(b"bGET /")
+    assert receiving.state is State.RUNNING
+    receiving.reset()
+    assert receiving.state is State.IDLE
+    assert receiving.buffer == b"GET /"
+    assert not receiving.take_buffered()
+    assert receiving.state is State.HEAD
+    receiving.reset()

@@ -1,0 +1,122 @@
+"""An answer that is sent while it is made: nothing of it waits for what the application does next."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from talking import GET, PATIENCE, Talk
+
+TEXT = [("Content-Type", "text/plain")]
+
+
+def wait(event: threading.Event) -> None:
+    assert event.wait(PATIENCE)
+
+
+def compute(event: threading.Event) -> None:
+    """Keep the interpreter until the event: whoever sends has to take it away."""
+    while not event.is_set():
+        sum(range(1000))
+
+
+@pytest.mark.parametrize("pause", [wait, compute])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_blocks_that_follow_at_once_do_not_wait_for_the_next(
+    talk: Talk, pause: Callable[[threading.Event], None], threads: int
+) -> None:
+    has_read = threading.Event()
+
+    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", TEXT)
+        for number in range(10):
+            yield b"block %d." % number
+        pause(has_read)
+        yield b"last."
+
+    client = talk.connect(talk.serve(application, threads=threads))
+    client.send(GET)
+    head = client.read_until(b"block 9.\r\n")
+    assert head.count(b"block") == 10
+    has_read.set()
+    assert client.read_all() == b"5\r\nlast.\r\n0\r\n\r\n"
+
+
+def test_write_does_not_wait_either(talk: Talk) -> None:
+    has_read = threading.Event()
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", TEXT)
+        write(b"first.")
+        write(b"second.")
+        wait(has_read)
+        return [b"third."]
+
+    client = talk.connect(talk.serve(application))
+    client.send(GET)
+    client.read_until(b"second.\r\n")
+    has_read.set()
+    assert client.read_all() == b"6\r\nthird.\r\n0\r\n\r\n"
+
+
+def test_blocks_that_follow_at_once_are_sent_together(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ropewalk.net.write_buffer import WriteBuffer
+
+    flushes: list[int] = []
+    flush = WriteBuffer.flush
+
+    def counted(self: WriteBuffer, sock: Any) -> int:
+        flushes.append(self.octets)
+        return flush(self, sock)
+
+    monkeypatch.setattr(WriteBuffer, "flush", counted)
+
+    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", TEXT)
+        for _ in range(1000):
+            yield b"x" * 64
+
+    client = talk.connect(talk.serve(application))
+    client.send(GET)
+    assert client.read_all().count(b"x" * 64) == 1000
+    assert len(flushes) < 500  # the first, one each 32 KiB, one each look of the other thread, the end
+
+
+def test_what_stood_before_a_failure_is_sent(talk: Talk) -> None:
+    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [*TEXT, ("Content-Length", "100")])
+        yield b"first."
+        yield b"second."
+        raise RuntimeError("planted")
+
+    server = talk.serve(application)
+    client = talk.connect(server)
+    client.send(GET)
+    answer = client.read_all()
+    assert answer.endswith((b"first.second.RESET", b"RESET"))  # a reset may overtake what the peer has not read yet
+    assert b"planted" not in answer
+
+
+def test_an_answer_that_outlives_its_server_is_let_go_of(talk: Talk, wait_for: Callable[..., None]) -> None:
+    """Nobody polls any more when the application is done with it; an open socket would be found by the leak check."""
+    is_stalled, is_stopped = threading.Event(), threading.Event()
+
+    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", TEXT)
+        for _ in range(200):
+            yield b"x" * 65536
+        is_stalled.set()
+        wait(is_stopped)
+
+    server = talk.serve(application)
+    client = talk.connect(server)
+    client.send(GET)
+    wait(is_stalled)
+    server._service._pool._is_stopping = True  # or another thread may still take the event by which it is cut
+    server.stop(0)
+    assert list(server._service._connections())
+    is_stopped.set()
+    wait_for(lambda: not list(server._service._connections()), "the end of the connection")
+    assert client.read_all().startswith(b"HTTP/1.1 200 OK")

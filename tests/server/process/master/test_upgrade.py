@@ -1,0 +1,212 @@
+"""USR2: a new master beside the old one; the upgrade ended, or taken back; around a fake service."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ropewalk.process.master.upgrade import VARIABLE, Predecessor
+
+StartMaster = Callable[..., Any]
+Ended = Callable[[int], bool]
+
+
+def upgrade(master: Any, count: int = 1) -> int:
+    """Send USR2 and wait until the new master is ready; its process id."""
+    master.running.send_signal(signal.SIGUSR2)
+    return int(master.running.wait_lines(r"The new master \(pid: (\d+)\) is ready", count)[-1][1])
+
+
+def test_both_masters_serve_until_one_is_ended(
+    start_master: StartMaster, wait_for: Callable[..., None], wait_for_end: Ended
+) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    new_master = upgrade(master)
+    new = master.workers(2)[1]
+    seen: set[int] = set()
+
+    def are_both_seen() -> bool:
+        seen.add(int(master.answer("pid")))
+        return len(seen) == 2
+
+    wait_for(are_both_seen, "an answer of each")
+    assert seen == {old, new}
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+
+
+def test_term_to_the_old_one_ends_the_upgrade(start_master: StartMaster, tmp_path: Path, wait_for_end: Ended) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    with master.ask("wait go") as connection:
+        master.running.wait_line("waiting")
+        new_master = upgrade(master)
+        new = master.workers(2)[1]
+        os.kill(master.running.pid, signal.SIGTERM)
+        master.running.wait_line("Handling signal: term")
+        (tmp_path / "go").touch()
+        assert master.read(connection) == str(old)
+    assert wait_for_end(old)
+    assert wait_for_end(master.running.pid)
+    master.running.wait_line(rf"The old master \(pid: {master.running.pid}\) has ended; this one has taken over")
+    master.running.wait_line(f"promoted {new_master}")
+    assert master.answer("pid") == str(new)
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+    assert master.is_silent_about_tracebacks()
+
+
+def test_term_to_the_new_one_takes_the_upgrade_back(start_master: StartMaster, wait_for_end: Ended) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    new_master = upgrade(master)
+    os.kill(new_master, signal.SIGTERM)
+    master.running.wait_line(rf"The new master \(pid: {new_master}\) exited with status 0; this one serves on")
+    assert wait_for_end(new_master)
+    assert master.answer("pid") == str(old)
+    # And it can be tried again.
+    again = upgrade(master, 2)
+    assert again != new_master
+    os.kill(again, signal.SIGTERM)
+    assert wait_for_end(again)
+    assert master.is_silent_about_tracebacks()
+
+
+def test_a_new_master_that_cannot_boot_leaves_the_old_serving(start_master: StartMaster, tmp_path: Path) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    (tmp_path / "boot").write_text("1 / 0")
+    master.running.send_signal(signal.SIGUSR2)
+    master.running.wait_line("Upgrade failed, and this master serves on: fake '1 / 0': cannot be divided")
+    assert master.answer("pid") == str(old)
+    (tmp_path / "boot").unlink()
+    new_master = upgrade(master)
+    os.kill(new_master, signal.SIGTERM)
+    master.running.wait_line("this one serves on")
+
+
+def test_a_new_master_that_is_killed_leaves_the_old_serving(start_master: StartMaster, tmp_path: Path) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    (tmp_path / "boot").write_text(
+        "print('hangs', flush=True)\nimport os, time\nwhile not os.path.exists('go'): time.sleep(0.01)"
+    )
+    master.running.send_signal(signal.SIGUSR2)
+    new_master = int(master.running.wait_line(r"Upgrading: new master with pid: (\d+)")[1])
+    master.running.wait_line("hangs")
+    os.kill(new_master, signal.SIGKILL)
+    master.running.wait_line("Upgrade failed.*: the new master was ended by SIGKILL")
+    assert master.answer("pid") == str(old)
+    (tmp_path / "go").touch()  # the orphan finds that its master is gone
+    master.running.wait_line("the master is gone")
+
+
+def test_a_second_upgrade_waits_for_the_end_of_the_first(start_master: StartMaster, wait_for_end: Ended) -> None:
+    master = start_master(1)
+    master.workers(1)
+    new_master = upgrade(master)
+    master.running.send_signal(signal.SIGUSR2)
+    master.running.wait_line(f"No upgrade: an upgrade is under way: process {new_master} is the new master")
+    os.kill(new_master, signal.SIGUSR2)
+    master.running.wait_line(
+        f"No upgrade: the upgrade that made this master is not over: end process {master.running.pid}"
+    )
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+
+
+def test_an_upgraded_master_can_be_upgraded(start_master: StartMaster, wait_for_end: Ended) -> None:
+    master = start_master(1)
+    master.workers(1)
+    second = upgrade(master)
+    os.kill(master.running.pid, signal.SIGTERM)
+    master.running.wait_line(f"promoted {second}")
+    os.kill(second, signal.SIGUSR2)
+    third = int(master.running.wait_lines(r"The new master \(pid: (\d+)\) is ready", 2)[1][1])
+    os.kill(second, signal.SIGTERM)
+    assert wait_for_end(second)
+    master.running.wait_line(f"promoted {third}")
+    assert int(master.answer("pid")) == master.workers(3)[2]
+    os.kill(third, signal.SIGTERM)
+    assert wait_for_end(third)
+
+
+def test_the_new_master_takes_over_from_one_that_was_killed(start_master: StartMaster, wait_for_end: Ended) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    new_master = upgrade(master)
+    os.kill(master.running.pid, signal.SIGKILL)
+    master.running.wait_line(f"promoted {new_master}")
+    assert wait_for_end(old)
+    assert int(master.answer("pid")) == master.workers(2)[1]
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+
+
+def test_winch_lets_the_new_one_serve_alone_and_hup_brings_the_workers_back(
+    start_master: StartMaster, wait_for_end: Ended
+) -> None:
+    master = start_master(2)
+    old = master.workers(2)
+    new_master = upgrade(master)
+    new = master.workers(4)[2:]
+    master.running.send_signal(signal.SIGWINCH)
+    master.running.wait_line("Resting while the new master serves")
+    assert all(wait_for_end(worker) for worker in old)
+    assert all(int(master.answer("pid")) in new for _ in range(4))
+    master.running.send_signal(signal.SIGHUP)
+    master.running.wait_line("Reloaded: 2 workers")
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+    assert int(master.answer("pid")) in master.workers(6)[4:]
+
+
+def test_a_resting_master_serves_again_when_the_new_one_ends(start_master: StartMaster, wait_for_end: Ended) -> None:
+    master = start_master(2)
+    old = master.workers(2)
+    new_master = upgrade(master)
+    new = master.workers(4)[2:]
+    master.running.send_signal(signal.SIGWINCH)
+    assert all(wait_for_end(worker) for worker in old)
+    os.kill(new_master, signal.SIGKILL)
+    assert all(wait_for_end(worker) for worker in new)
+    master.running.wait_line("The new master .* was ended by SIGKILL .*; this one serves on")
+    master.running.wait_lines("Ready: 2 workers", 3)
+    assert int(master.answer("pid")) in master.workers(6)[4:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGWINCH, signal.SIGTTIN])
+def test_winch_alone_does_nothing(start_master: StartMaster, number: signal.Signals) -> None:
+    master = start_master(1)
+    (worker,) = master.workers(1)
+    master.running.send_signal(signal.SIGWINCH)
+    master.running.send_signal(signal.SIGTTIN)
+    master.running.wait_line("Ready: 2 workers")
+    assert "winch" not in master.running.output
+    assert int(master.answer("pid")) in (worker, master.workers(2)[1])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "[]", "{}", '{"pid": 1, "reports": 99999, "listeners": {}}'],
+)
+def test_a_variable_that_says_nothing_sensible_is_nobody(text: str) -> None:
+    environ = {VARIABLE: text}
+    assert Predecessor.take(environ) is None
+    assert environ == {}
+
+
+def test_a_variable_of_somebody_elses_parent_is_nobody() -> None:
+    reading_end, writing_end = os.pipe()
+    try:
+        environ = {VARIABLE: f'{{"pid": 1, "reports": {writing_end}, "listeners": {{}}}}'}
+        assert Predecessor.take(environ) is None
+    finally:
+        os.close(reading_end)
+        os.close(writing_end)

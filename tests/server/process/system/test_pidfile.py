@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from ropewalk.errors import ConfigError
+from ropewalk.process.system.pidfile import PidFile
+
+
+def test_it_holds_the_process_id_and_goes(tmp_path: Path) -> None:
+    path = tmp_path / "server.pid"
+    pid_file = PidFile(str(path))
+    assert path.read_text() == f"{os.getpid()}\n"
+    pid_file.remove()
+    assert not path.exists()
+
+
+def test_one_that_was_left_behind_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "server.pid"
+    path.write_text("1\n      ")  # process 1 is always alive: a number proves nothing
+    pid_file = PidFile(str(path))
+    assert path.read_text() == f"{os.getpid()}\n"
+    pid_file.remove()
+
+
+def test_one_in_use_is_refused_with_the_process_that_holds_it(tmp_path: Path) -> None:
+    path = str(tmp_path / "server.pid")
+    pid_file = PidFile(path)
+    with pytest.raises(ConfigError, match=f"is held by a running server, process {os.getpid()}"):
+        PidFile(path)
+    pid_file.remove()
+
+
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--pid .*cannot be written: No such file or directory"):
+        PidFile(str(tmp_path / "missing" / "server.pid"))
+
+
+def test_another_servers_file_of_the_same_name_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "server.pid"
+    pid_file = PidFile(str(path))
+    path.unlink()
+    path.write_text("another\n")
+    pid_file.remove()
+    assert path.read_text() == "another\n"
+
+
+def test_the_lock_ends_with_its_owner_though_a_child_lives(tmp_path: Path) -> None:
+    path = str(tmp_path / "server.pid")
+    pid_file = PidFile(path)
+    reading_end, writing_end = os.pipe()
+    child = os.fork()
+    if not child:
+        pid_file.forget()
+        os.close(writing_end)
+        os.read(reading_end, 1)
+        os._exit(0)
+    pid_file.remove()
+    PidFile(path).remove()
+    os.close(writing_end)
+    os.close(reading_end)
+    assert os.waitpid(child, 0)[1] == 0

@@ -1,0 +1,155 @@
+"""Users and groups: found by what the operator wrote, and become in a forked process."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import stat
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ropewalk.errors import ConfigError
+from ropewalk.process.system import privileges
+from ropewalk.process.system.privileges import Identity, find_identity
+
+NOBODY = pwd.getpwnam("nobody")
+IS_ROOT = os.geteuid() == 0
+
+
+def in_child(action: Callable[[], None]) -> int:
+    """Run `action` in a forked process; its exit status (1: it raised)."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+        pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            action()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+@pytest.fixture
+def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is found be found as by root; nothing is become."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+
+def test_nothing_asked_for_changes_nothing() -> None:
+    assert find_identity("", "") == Identity()
+    assert in_child(Identity().become) == 0
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize("user", ["nobody", str(NOBODY.pw_uid)])
+def test_a_user_comes_with_the_primary_group_and_its_other_groups(user: str) -> None:
+    groups = tuple(os.getgrouplist("nobody", NOBODY.pw_gid))
+    assert find_identity(user, "") == Identity(NOBODY.pw_uid, NOBODY.pw_gid, groups)
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_group_goes_over_the_users_primary_one() -> None:
+    daemon = grp.getgrnam("daemon").gr_gid
+    assert find_identity("nobody", "daemon").group == daemon
+    assert find_identity("nobody", str(daemon)).group == daemon
+    assert daemon in (find_identity("nobody", "daemon").groups or ())
+
+
+@pytest.mark.usefixtures("as_root")
+def test_a_number_that_is_no_users_needs_a_group() -> None:
+    assert find_identity("54321", "54322") == Identity(54321, 54322, (54322,))
+    with pytest.raises(ConfigError, match="--user '54321': no user has this number, and so no group"):
+        find_identity("54321", "")
+
+
+@pytest.mark.usefixtures("as_root")
+@pytest.mark.parametrize(
+    ("user", "group", "line"),
+    [
+        ("nobody-at-all", "", "--user 'nobody-at-all': no such user"),
+        ("", "nogroup-at-all", "--group 'nogroup-at-all': no such group"),
+        ("4294967295", "", "--user '4294967295': is no number"),
+        ("", "99999999999", "--group '99999999999': is no number"),
+    ],
+)
+def test_who_is_not_there_is_told_in_one_line(user: str, group: str, line: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find_identity(user, group)
+    assert str(caught.value).startswith(line)
+
+
+def test_only_root_may_become_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("getuid", "geteuid", "getgid", "getegid"):
+        monkeypatch.setattr(os, name, lambda: 54321)
+    with pytest.raises(ConfigError, match="--user 'nobody': only root can"):
+        find_identity("nobody", "")
+    with pytest.raises(ConfigError, match="--group 'daemon': only root can"):
+        find_identity("", "daemon")
+    assert find_identity("54321", "54321") == Identity(54321, 54321, None)  # who one is already
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
+def test_a_process_becomes_it_for_good() -> None:
+    someone = find_identity("nobody", "")
+
+    def child() -> None:
+        someone.become()
+        assert os.getresuid() == (NOBODY.pw_uid,) * 3
+        assert os.getresgid() == (NOBODY.pw_gid,) * 3
+        assert set(os.getgroups()) == set(someone.groups or ())
+        with pytest.raises(PermissionError):
+            os.setresuid(0, 0, 0)
+
+    assert in_child(child) == 0
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
+def test_what_cannot_be_become_is_told() -> None:
+    def child() -> None:
+        find_identity("nobody", "").become()
+        with pytest.raises(ConfigError, match="--user '1': this process may not change to it"):
+            Identity(1, None, None).become()
+
+    assert in_child(child) == 0
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can give files away")
+def test_a_file_that_is_made_is_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    find_identity("nobody", "").create(str(path))
+    status = path.stat()
+    assert (status.st_uid, status.st_gid) == (NOBODY.pw_uid, NOBODY.pw_gid)
+    assert stat.S_IMODE(status.st_mode) & ~privileges.FILE_MODE == 0
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can give files away")
+@pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
+def test_a_file_that_is_there_is_not_given_away(tmp_path: Path, kind: str) -> None:
+    path, precious = tmp_path / "log", tmp_path / "precious"
+    if kind == "file":
+        path.touch()
+    else:
+        path.symlink_to(precious)
+    if kind == "link":
+        precious.touch()
+    find_identity("nobody", "").create(str(path))
+    assert path.lstat().st_uid == 0
+    assert precious.exists() == (kind == "link")
+    assert not precious.exists() or precious.stat().st_uid == 0
+
+
+def test_without_an_identity_no_file_is_made(tmp_path: Path) -> None:
+    Identity().create(str(tmp_path / "log"))
+    assert not (tmp_path / "log").exists()
+    Identity().own_socket(str(tmp_path / "socket"))
+
+
+def test_a_socket_that_is_gone_cannot_be_given(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be given to --user or --group: No such file"):
+        Identity(1, 1).own_socket(str(tmp_path / "socket"))

@@ -1,0 +1,161 @@
+"""What the service manager hears, on a real datagram socket."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ropewalk.process.system.sd_notify import Notifier
+
+StartMaster = Callable[..., Any]
+
+
+class Manager:
+    """The service manager's end."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(20)
+        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+
+    def hear(self) -> dict[str, str]:
+        """The next datagram."""
+        lines = self.socket.recv(4096).decode().split("\n")
+        return dict(line.split("=", 1) for line in lines)
+
+    def wait(self, assignment: str) -> dict[str, str]:
+        """The next datagram that says so."""
+        name, value = assignment.split("=", 1)
+        while (heard := self.hear()).get(name) != value:
+            pass
+        return heard
+
+
+@pytest.fixture(params=["path", "abstract name"])
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    manager = Manager(str(tmp_path / "notify") if request.param == "path" else f"@ropewalk-test-{tmp_path}"[:100])
+    yield manager
+    manager.socket.close()
+
+
+def test_ready_says_who_the_main_process_is(manager: Manager) -> None:
+    Notifier(manager.address).ready("Serving")
+    assert manager.hear() == {"READY": "1", "MAINPID": str(os.getpid()), "STATUS": "Serving"}
+
+
+def test_reloading_says_when_on_the_managers_clock(manager: Manager) -> None:
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    Notifier(manager.address).reloading("Reloading")
+    heard = manager.hear()
+    assert heard.keys() == {"RELOADING", "MONOTONIC_USEC", "STATUS"}
+    assert before <= int(heard["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+
+
+def test_a_status_is_one_line_whatever_it_holds(manager: Manager) -> None:
+    Notifier(manager.address).status("one\nREADY=1\r\ntwo \udcff")
+    assert manager.hear() == {"STATUS": "one READY=1 two \\udcff"}
+
+
+def test_the_environment_is_taken(manager: Manager) -> None:
+    environ = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "1500000", "WATCHDOG_PID": str(os.getpid()), "A": "b"}
+    notifier = Notifier.take(environ)
+    assert environ == {"A": "b"}
+    assert notifier.watchdog_seconds == 1.5
+    notifier.alive()
+    assert manager.hear() == {"WATCHDOG": "1"}
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"},  # another process is watched
+        {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "soon"},
+        {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "-1"},
+        {"WATCHDOG_USEC": "1000000"},
+    ],
+)
+def test_without_a_watchdog_there_is_no_time(environ: dict[str, str]) -> None:
+    assert Notifier.take(environ).watchdog_seconds == 0
+    assert environ == {}
+
+
+@pytest.mark.parametrize("address", ["", "relative", "vsock:2:1234", "/gone/and/lost", "@nobody-is-bound-to-this"])
+def test_nobody_to_be_told_is_no_fault(address: str) -> None:
+    Notifier.take({"NOTIFY_SOCKET": address}).ready("Serving")
+
+
+def test_a_manager_that_does_not_read_is_not_waited_for(manager: Manager) -> None:
+    notifier = Notifier(manager.address)
+    for _ in range(2000):  # far past net.unix.max_dgram_qlen
+        notifier.status("x")
+    manager.wait("STATUS=x")
+
+
+# A master
+
+
+def test_a_master_tells_its_life(start_master: StartMaster, manager: Manager) -> None:
+    master = start_master(2, NOTIFY_SOCKET=manager.address)
+    ready = manager.wait("READY=1")
+    assert ready == {"READY": "1", "MAINPID": str(master.running.pid), "STATUS": "Serving with 2 workers"}
+    assert len(master.workers(2)) == 2  # not a moment sooner
+    master.running.send_signal(signal.SIGHUP)
+    assert manager.wait("RELOADING=1")["STATUS"] == "Reloading"
+    assert manager.wait("READY=1")["STATUS"] == "Serving with 2 workers"
+    master.running.send_signal(signal.SIGTERM)
+    assert manager.wait("STOPPING=1")["STATUS"] == "Finishing what is in flight"
+    assert master.running.wait_exit() == 0
+
+
+def test_a_reload_that_fails_is_over_and_says_why(start_master: StartMaster, manager: Manager, tmp_path: Path) -> None:
+    master = start_master(1, NOTIFY_SOCKET=manager.address)
+    manager.wait("READY=1")
+    (tmp_path / "boot").write_text("1 / 0")
+    master.running.send_signal(signal.SIGHUP)
+    manager.wait("RELOADING=1")
+    assert manager.wait("READY=1")["STATUS"] == "Reload failed: fake '1 / 0': cannot be divided"
+
+
+def test_workers_know_nothing_of_the_manager(start_master: StartMaster, manager: Manager, tmp_path: Path) -> None:
+    script = "import os; known = [n for n in os.environ if n.startswith(('NOTIFY', 'WATCH'))]"
+    script += "; os.write(1, f'known: {known}\\n'.encode())"  # in one piece, whatever else is written
+    (tmp_path / "boot").write_text(script)
+    master = start_master(1, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="60000000")
+    assert master.running.wait_line(r"known: (\[.*\])\n")[1] == "[]"
+
+
+def test_the_watchdog_hears_of_a_master_whose_worker_lives(start_master: StartMaster, manager: Manager) -> None:
+    start_master(1, watchdog=0.2, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000")
+    for _ in range(3):
+        manager.wait("WATCHDOG=1")
+
+
+def test_the_watchdog_hears_nothing_while_no_worker_comes_round(start_master: StartMaster, manager: Manager) -> None:
+    master = start_master(1, watchdog=0.2, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000")
+    (worker,) = master.workers(1)
+    manager.wait("WATCHDOG=1")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        # What was on its way may still come; then there is silence for several of the times it comes in.
+        silence, deadline = threading.Event(), time.monotonic() + 20
+        manager.socket.settimeout(1.0)
+        while not silence.is_set():
+            assert time.monotonic() < deadline, "the watchdog is still told"
+            try:
+                manager.hear()
+            except TimeoutError:
+                silence.set()
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    manager.socket.settimeout(20)
+    manager.wait("WATCHDOG=1")
