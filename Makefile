@@ -12,6 +12,7 @@ BIN := $(VENV)/bin
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.locked
 SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy nginx compare)
+DOCKERFILES = $(shell find . -name Dockerfile -not -path './.*')
 
 .PHONY: help
 help: ## Lists the targets.
@@ -49,15 +50,18 @@ $(STAMP): tests/requirements.txt server/pyproject.toml
 	touch $@
 
 .PHONY: test
-test: $(STAMP) ## Runs every test that this machine can run, and says what it could not and why.
-	@$(BIN)/python -m pytest $(PYTEST)
+test: $(STAMP) ## Runs every test that this machine can run, and says what it could not and why (COVERAGE=1: and what they cover).
+	@$(BIN)/python -m pytest $(PYTEST) $(if $(COVERAGE),--cov --cov-report=term --cov-report=html)
 
 .PHONY: lint
-lint: $(STAMP) ## Checks style, types and shell scripts.
+lint: $(STAMP) ## Checks style, types, spelling, shell scripts, Dockerfiles and workflows.
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS)
+	$(BIN)/hadolint $(DOCKERFILES)
+	$(BIN)/codespell
+	$(BIN)/zizmor --offline --strict-collection --quiet --no-progress .github
 
 # It runs in an image of what ships where a Docker engine answers, else (or with BENCH_ON=host) in an environment made here.
 .PHONY: bench
@@ -93,5 +97,5 @@ docs: $(STAMP) ## Writes docs/settings.md anew from the server's settings table.
 
 .PHONY: clean
 clean: ## Removes what make made here: environments, caches, the data of `make run`. Not Docker's.
-	@rm -rf .run $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .run $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
