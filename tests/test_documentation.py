@@ -14,7 +14,7 @@ from ropewalk.config.table import PREFIX
 ROOT = Path(__file__).parents[1]
 PAGES = [
     *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
-    *("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "sample_project/README.md"),
+    *("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "RELEASING.md", "SECURITY.md", "sample_project/README.md"),
 ]
 
 PARTS = ("", "server", "server/ropewalk", "compare", "nginx", "sample_project")
