@@ -78,7 +78,7 @@ def test_paths_that_are_named_exist(page: str) -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/from-gunicorn.md"])
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/migrating-from-gunicorn.md"])
 def test_options_that_are_named_exist(page: str) -> None:
     named = {match[0] for code in CODE.findall(read(page)) if (match := re.match(r"--[a-z][a-z0-9_-]+", code))}
     assert named <= our_options() | OTHERS_OPTIONS

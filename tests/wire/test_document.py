@@ -1,4 +1,4 @@
-"""docs/http.md names tests that exist, and says where nothing is done."""
+"""docs/http-conformance.md names tests that exist, and says where nothing is done."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from .corpus import load_corpus
 
 TESTS = Path(__file__).parents[1]
-DOCUMENT = TESTS.parent / "docs/http.md"
+DOCUMENT = TESTS.parent / "docs/http-conformance.md"
 
 ROWS = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if re.match(r"\| (?:\d|PEP)", line)]
 CASES = {f"{case.topic}.wire: {case.name}" for case in load_corpus()}

@@ -1,7 +1,7 @@
 """gunicorn's settings that have no effect here: what is said to who uses one, in a file or on the command line.
 
-Loaded only then. docs/from-gunicorn.md lists all of gunicorn's settings, these among them with these words; a test
-holds both to the list of an installed gunicorn, so that none it gains is passed over in silence.
+Loaded only then. docs/migrating-from-gunicorn.md lists all of gunicorn's settings, these among them with these words;
+a test holds both to the list of an installed gunicorn, so that none it gains is passed over in silence.
 """
 
 from __future__ import annotations
