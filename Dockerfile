@@ -76,7 +76,7 @@ RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends brotli \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 COPY --from=runtime /opt/venv /opt/venv
-COPY deploy/app/kit.sh deploy/app/collect /kit/bin/
+COPY deploy/app/collect deploy/app/collectstatic.py /kit/bin/
 COPY --from=project / /app
 WORKDIR /app
 RUN install -d /srv/static && /kit/bin/collect

@@ -1,10 +1,13 @@
-# `make help` lists every target. Variables: PORT, PROJECT_DIR, WSGI_APP, BACKEND, HTTP_PORT, PYTHON, PYTEST, BENCH_ON.
+# `make help` lists the targets. Variables: PORT, PROJECT_DIR, WSGI_APP, BACKEND, HTTP_PORT, PYTHON, PYTEST, BENCH_ON.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
 
-export PORT ?= 8080
+PYTHON ?= python3
+# The kit's own command, deploy/kit: isolated (-I), so that no module of a project can take the place of its own.
+KIT = $(or $(shell command -v $(PYTHON)),$(error There is no $(PYTHON) here. Ropewalk needs Python 3.11 or newer)) \
+  -I deploy/kit
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Which tests, and how: make test PYTEST="tests/server -x". A file's tests share what it starts, so they stay together;
@@ -21,29 +24,28 @@ help: ## Lists the targets.
 	done
 
 .PHONY: run
-run: ## Serves the project on this machine, without Docker, at http://127.0.0.1:8080 (PORT=...).
-	@exec deploy/kit/local
+run: ## Serve the project on this machine, without Docker, at http://127.0.0.1:8080 (PORT=...).
+	@exec $(KIT) run
 
 .PHONY: up
-up: ## Builds the images and starts the kit in Docker, at http://localhost:8080 and https://localhost:8443 (BACKEND=gunicorn, ...).
-	@deploy/kit/compose up --build --wait --detach
-	address=$$(docker compose port nginx 8080) secure=
-	if docker compose exec -T nginx test -s /tmp/nginx/https.conf; then
-	  secure=$$(docker compose port nginx 8443) secure=" and https://localhost:$${secure##*:}"
-	fi
-	printf '\033[1m==>\033[0m Serving http://localhost:%s%s  (make logs, make down)\n' "$${address##*:}" "$$secure"
+up: ## Build and start the kit in Docker, at http://localhost:8080 and https://localhost:8443 (BACKEND=gunicorn ...).
+	@exec $(KIT) up
 
 .PHONY: down
-down: ## Ends what `make up` started. The data stays; `docker compose down -v` removes it too.
-	@deploy/kit/compose down
+down: ## Stop what `make up` started. The data stays; `docker compose down -v` removes it too.
+	@exec $(KIT) down
 
 .PHONY: logs
-logs: ## Follows the logs of the containers.
-	@deploy/kit/compose logs --follow
+logs: ## Follow the containers' logs.
+	@exec $(KIT) logs
+
+.PHONY: times
+times: ## Print every time that follows from REQUEST_TIMEOUT (REQUEST_TIMEOUT=60).
+	@exec $(KIT) times
 
 # The environment of lint and tests; made again when a lock file changes.
 $(STAMP): tests/requirements.txt server/pyproject.toml
-	@deploy/kit/python-environment $(VENV)
+	@$(KIT) venv $(VENV)
 	printf '\033[1m==>\033[0m Installing what lint and the tests need into $(VENV)\n'
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable server

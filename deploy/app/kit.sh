@@ -1,63 +1,71 @@
 # shellcheck shell=bash
-# What both images compute at their start, in one place: the chain of times, the number of CPUs, secrets.
-# Sourced by bash scripts. A bad value ends the script with status 2 and one line.
+# What the images' scripts share: variables with their defaults, the chain of times, the number of CPUs, secrets.
+# A value that is not allowed ends the script with status 2 and one line.
+
+# What a health check requests when HEALTH_PATH is not set.
+# shellcheck disable=SC2034
+kit_health_path=/healthz
 
 kit_fail() {
   printf '%s: %s\n' "${kit_name:-kit}" "$*" >&2
   exit 2
 }
 
-# kit_number NAME LEAST MOST: the variable NAME is a whole number from LEAST to MOST.
-kit_number() {
-  local value=${!1}
-  if [[ ! $value =~ ^[0-9]{1,9}$ ]] || ((10#$value < $2 || 10#$value > $3)); then
-    kit_fail "$1 ${value@Q}: a whole number from $2 to $3"
-  fi
+# kit_variables NAME...: exports each with its value, or its default from the file `variables` when it is unset or blank.
+# A value that is not allowed ends the script.
+kit_variables() {
+  local wanted=" $* " name default allowed
+  while read -r name default allowed; do
+    [[ $wanted == *" $name "* ]] || continue
+    [[ -n ${!name:-} || $default == - ]] || printf -v "$name" %s "$default"
+    export "$name=${!name:-}"
+    [[ -z ${!name} ]] || kit_check "$name" "$allowed"
+  done <"${BASH_SOURCE[0]%/*}/variables"
 }
 
-# kit_flag NAME: the variable NAME says yes or no, in the words that the sample project knows; it becomes 1 or 0.
-kit_flag() {
-  case ${!1,,} in
-    1 | true | yes | on) printf -v "$1" 1 ;;
-    0 | false | no | off) printf -v "$1" 0 ;;
-    *) kit_fail "$1 ${!1@Q}: 1 or 0 (true, yes, on; false, no, off)" ;;
+# kit_check NAME ALLOWED: a switch becomes 1 or 0.
+kit_check() {
+  local value=${!1}
+  case $2 in
+    *..*)
+      if [[ ! $value =~ ^[0-9]{1,9}$ ]] || ((10#$value < ${2%..*} || 10#$value > ${2#*..})); then
+        kit_fail "$1=${value@Q}: must be an integer from ${2%..*} to ${2#*..}"
+      fi
+      printf -v "$1" %d "$((10#$value))"
+      ;;
+    size) [[ $value =~ ^[0-9]{1,12}[kKmMgG]?$ ]] || kit_fail "$1=${value@Q}: must be a size such as 80m" ;;
+    switch)
+      case ${value,,} in
+        1 | true | yes | on) printf -v "$1" 1 ;;
+        0 | false | no | off) printf -v "$1" 0 ;;
+        *) kit_fail "$1=${value@Q}: must be 1 or 0 (or true, yes, on; false, no, off)" ;;
+      esac
+      ;;
   esac
 }
 
-# The chain of times, in seconds. REQUEST_TIMEOUT is the only one to set; docs/times.md draws the chain, and
-# tests/kit/test_times.py holds the inequalities.
+# kit_times: exports the chain of times, from the file `times`.
 kit_times() {
-  : "${REQUEST_TIMEOUT:=30}"
-  kit_number REQUEST_TIMEOUT 1 3600
-  PROXY_CONNECT_TIMEOUT=2
-  # The application's own 504, with its log line, comes before the proxy's.
-  PROXY_TIMEOUT=$((REQUEST_TIMEOUT + 5))
-  # Until whoever sends requests here has noticed that this server is leaving: a Kubernetes Service, a balancer. compose
-  # says 0: nginx there asks nobody, meets a closed socket at once, and tries the next server.
-  : "${DRAIN_DELAY:=5}"
-  kit_number DRAIN_DELAY 0 600
-  GRACEFUL_TIMEOUT=$REQUEST_TIMEOUT
-  # supervisord kills what has not ended by then.
-  STOP_WAIT=$((DRAIN_DELAY + GRACEFUL_TIMEOUT + 5))
-  NGINX_SHUTDOWN_TIMEOUT=$((PROXY_TIMEOUT + 5))
-  # The container engine kills the container after this one: longer than all of the above.
-  STOP_GRACE=$(((STOP_WAIT > NGINX_SHUTDOWN_TIMEOUT ? STOP_WAIT : NGINX_SHUTDOWN_TIMEOUT) + 5))
-  KUBERNETES_GRACE=$((STOP_GRACE + 15))
-  # Whoever sends first must give up first: a request on a connection that its receiver just closed is lost.
-  UPSTREAM_KEEP_ALIVE=30
-  SERVER_KEEP_ALIVE=75
-  CLIENT_KEEP_ALIVE=75
-  export REQUEST_TIMEOUT PROXY_CONNECT_TIMEOUT PROXY_TIMEOUT DRAIN_DELAY GRACEFUL_TIMEOUT STOP_WAIT \
-    NGINX_SHUTDOWN_TIMEOUT STOP_GRACE KUBERNETES_GRACE UPSTREAM_KEEP_ALIVE SERVER_KEEP_ALIVE CLIENT_KEEP_ALIVE
-  # compose cannot add: it tells what it was given, and a stop that would be cut short is refused at the start.
+  local name sum value
+  local -A kit_chain=()
+  kit_variables REQUEST_TIMEOUT DRAIN_DELAY
+  while IFS='=' read -r name sum; do
+    name=${name% }
+    [[ $name =~ ^[A-Z_]+$ ]] || continue
+    value=$((sum))
+    ((value > ${kit_chain[$name]:-0})) || continue
+    kit_chain[$name]=$value
+    export "$name=$value"
+  done <"${BASH_SOURCE[0]%/*}/times"
+  # compose cannot add, so it passes on the period that it was given. One that would cut a stop short is refused.
   local given=${STOP_GRACE_PERIOD:-}
   [[ -z $given ]] && return
-  [[ $given =~ ^[0-9]{1,9}s$ ]] || kit_fail "STOP_GRACE_PERIOD ${given@Q}: whole seconds, such as ${STOP_GRACE}s"
+  [[ $given =~ ^[0-9]{1,9}s$ ]] || kit_fail "STOP_GRACE_PERIOD=${given@Q}: must be whole seconds, such as ${STOP_GRACE}s"
   ((10#${given%s} >= STOP_GRACE)) ||
-    kit_fail "STOP_GRACE_PERIOD ${given@Q}: at least ${STOP_GRACE}s with REQUEST_TIMEOUT=$REQUEST_TIMEOUT"
+    kit_fail "STOP_GRACE_PERIOD=${given@Q}: must be at least ${STOP_GRACE}s with REQUEST_TIMEOUT=$REQUEST_TIMEOUT"
 }
 
-# kit_cpus [CGROUP_ROOT]: prints how many CPUs this container may use, its quota rounded up, at least 1.
+# kit_cpus [CGROUP_ROOT]: prints how many CPUs this container may use: its quota, rounded up.
 kit_cpus() {
   local root=${1:-/sys/fs/cgroup} quota=max period=100000 cpus
   cpus=$(nproc)
@@ -74,8 +82,8 @@ kit_cpus() {
   printf '%d\n' "$((cpus > 0 ? cpus : 1))"
 }
 
-# kit_network_of NAME [ROUTES]: prints the IPv4 network, of those this container is on, in which the name's address is;
-# fails if there is none. ROUTES is as /proc/net/route, whose hexadecimal octets are in reverse.
+# kit_network_of NAME [ROUTES]: prints the IPv4 network that holds the name's address, if this container is on it; fails
+# otherwise. ROUTES has the form of /proc/net/route, with hexadecimal octets in reverse order.
 kit_network_of() {
   local routes=${2:-/proc/net/route} a b c d address destination gateway mask octets=() at bits=0
   IFS='. ' read -r a b c d _ < <(getent ahostsv4 "$1") || return 1
@@ -91,51 +99,23 @@ kit_network_of() {
   return 1
 }
 
-# kit_secret NAME: the value may come as NAME, or as the path of a file in NAME_FILE. Not both, and not blank.
+# kit_secret NAME: takes the value from NAME, or from the file that NAME_FILE names. Setting both, or a blank value, is an
+# error.
 kit_secret() {
   local name=$1 file=$1_FILE value
   [[ -v $file ]] || {
-    [[ ! -v $name || ${!name} == *[![:space:]]* ]] || kit_fail "$name is blank: give it a value, or do not set it"
+    [[ ! -v $name || ${!name} == *[![:space:]]* ]] || kit_fail "$name is set but blank: set a value or unset it"
     return 0
   }
-  [[ ! -v $name ]] || kit_fail "$name and $file are both set: set one of them"
-  [[ -r ${!file} ]] || kit_fail "$file ${!file@Q}: a file that uid $(id -u) can read"
+  [[ ! -v $name ]] || kit_fail "$name and $file are both set: set only one of them"
+  [[ -r ${!file} ]] || kit_fail "$file=${!file@Q}: must be a file that uid $(id -u) can read"
   value=$(<"${!file}")
-  [[ $value == *[![:space:]]* ]] || kit_fail "$file ${!file@Q}: the file is blank"
+  [[ $value == *[![:space:]]* ]] || kit_fail "$file=${!file@Q}: the file is blank"
   export "$name=$value"
   unset "$file"
 }
 
-# kit_collectstatic VERBOSITY: collects the static files of the Django project here, and prints where they are: in its
-# STATIC_ROOT, or in the environment's where it has none, as a new project.
-kit_collectstatic() {
-  VERBOSITY=$1 python manage.py shell --verbosity 0 --command '
-import os, sys
-from django.conf import settings
-from django.core.management import call_command
-settings.STATIC_ROOT = settings.STATIC_ROOT or os.environ["STATIC_ROOT"]
-how = {"verbosity": int(os.environ["VERBOSITY"]), "interactive": False, "skip_checks": False}
-call_command("collectstatic", stdout=sys.stderr, **how)
-print(settings.STATIC_ROOT)' | tail -n 1
-}
-
-# kit_dotenv NAME FILE: gives the variable NAME the value that FILE, as compose reads it, has for it; one that is set
-# stays as it is.
-kit_dotenv() {
-  local line value
-  [[ ! -v $1 && -f $2 ]] || return 0
-  line=$(grep -E "^(export +)?$1 *=" "$2" | tail -n 1) || return 0
-  value=${line#*=}
-  value=${value#"${value%%[![:space:]]*}"}
-  case $value in
-    \'*) value=${value#\'} value=${value%%\'*} ;;
-    \"*) value=${value#\"} value=${value%%\"*} ;;
-    *) value=${value%%[[:space:]]#*} value=${value%"${value##*[![:space:]]}"} ;;
-  esac
-  export "$1=$value"
-}
-
-# kit_health_host: the name a health check asks for: the first plain one that ALLOWED_HOSTS allows.
+# kit_health_host: prints the Host of a health check: the first name in ALLOWED_HOSTS that has no wildcard.
 kit_health_host() {
   local name names
   IFS=', ' read -ra names <<<"${ALLOWED_HOSTS:-}"

@@ -147,5 +147,5 @@ def test_value_that_is_not_allowed_stops_the_client_and_is_named(acme_images, ex
     options = [f"--env={each}" for each in ("SERVER_NAME=shop.example", f"{name}={value}")]
     done = execute("docker", "run", "--rm", "--read-only", *options, acme_images["acme"], check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"acme/entrypoint: {name} '{value}': ")
+    assert done.stderr.startswith(f"acme/entrypoint: {name}='{value}': ")
     assert done.stderr.count("\n") == 1

@@ -5,6 +5,7 @@ import re
 import pytest
 import yaml
 
+from kit.variables import declared
 from ropewalk.config.settings import Settings
 
 SERVICES = ["nginx", "app", "release", "acme"]
@@ -88,11 +89,9 @@ def test_an_upload_that_the_project_takes_passes_the_proxy_and_the_server(compos
     settings = (repository / "sample_project/sample_project/settings.py").read_text()
     upload = re.search(r'environment\.size\("MAX_UPLOAD_SIZE", "(\w+)"\)', settings)[1]
     for name in ("nginx", "app"):
-        body = re.fullmatch(
-            r"\$\{MAX_BODY_SIZE:-(\w+)\}", compose_file["services"][name]["environment"]["MAX_BODY_SIZE"]
-        )
-        # the form around it is small, and never more than this
-        assert size(upload) + size("1m") < size(body[1])
+        assert compose_file["services"][name]["environment"]["MAX_BODY_SIZE"] == "${MAX_BODY_SIZE:-}"
+    # the form around it is small, and never more than this
+    assert size(upload) + size("1m") < size(declared()["MAX_BODY_SIZE"].default)
 
 
 def test_forwarded_fields_that_the_server_believes_are_written_by_nginx_and_all_others_cleared(repository):
@@ -154,7 +153,8 @@ def compose_variables(repository):
     text = "".join((repository / path).read_text() for path in ("docker-compose.yml", "deploy/compose/project.yml"))
     environment = yaml.safe_load((repository / "docker-compose.yml").read_text())["services"]["app"]["environment"]
     passed_on = {name for name, value in environment.items() if value is None}
-    return set(re.findall(r"\$\{([A-Z_]+)", text)) | passed_on
+    # a build argument without a value has the Dockerfile's default
+    return set(re.findall(r"\$\{([A-Z_]+)", text)) | passed_on | {"BASE_IMAGE"}
 
 
 def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repository):
@@ -165,10 +165,33 @@ def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repo
     assert not [line for line in lines if line and not line.startswith("#")]
 
 
-def test_env_example_shows_the_defaults_of_the_compose_file(repository):
-    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", (repository / "docker-compose.yml").read_text()))
+def compose_defaults(repository):
+    return dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", (repository / "docker-compose.yml").read_text()))
+
+
+def test_env_example_shows_the_defaults(repository):
+    kit = {variable.name: variable.default for variable in declared().values() if variable.default}
+    defaults = kit | compose_defaults(repository) | {"BASE_IMAGE": "debian:trixie-slim"}
     shown = dict(re.findall(r"^#\s?([A-Z_]+)=(.+)$", (repository / ".env.example").read_text(), re.M))
-    assert {name: shown[name] for name in defaults} == defaults
+    assert {name: shown[name] for name in defaults if name in compose_variables(repository)} == {
+        name: value for name, value in defaults.items() if name in compose_variables(repository)
+    }
+
+
+def test_default_is_stated_once(repository):
+    """In deploy/app/variables. Compose repeats those that it needs itself, and has two of its own."""
+    repeated = {name: value for name, value in compose_defaults(repository).items() if name in declared()}
+    assert {"DRAIN_DELAY": repeated.pop("DRAIN_DELAY"), "FORWARDED_ALLOW_IPS": repeated.pop("FORWARDED_ALLOW_IPS")} == {
+        "DRAIN_DELAY": "0",
+        "FORWARDED_ALLOW_IPS": "back",
+    }
+    assert repeated == {name: declared()[name].default for name in ("BACKEND", "HTTPS_PORT", "TLS_DIR")}
+    scripts = [*(repository / "deploy").rglob("*"), *(repository / "nginx").rglob("*"), repository / "Dockerfile"]
+    for path in scripts:
+        if path.is_file() and path.suffix not in (".yml", ".pyc"):
+            code = re.sub(r"^\s*#.*", "", path.read_text(), flags=re.M)
+            found = re.findall(r"\b([A-Z_]+)(?::[=-]|=)([^\s\"'}$]+)", code)
+            assert not [name for name, value in found if name in declared() and value == declared()[name].default], path
 
 
 def test_project_outside_the_checkout_is_a_build_context_of_its_own(repository):

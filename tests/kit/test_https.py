@@ -276,7 +276,7 @@ def test_half_of_a_renewal_is_told_of_and_the_old_one_kept_until_the_other_half_
 def test_certificate_that_comes_later_takes_the_place_of_the_self_signed_one(nginx, authority, folder, execute, wait):
     name, _, port = nginx(folder)
     assert names_of(certificate_at(port)) == {"localhost", "127.0.0.1", "::1"}
-    warning = f"TLS_DIR '{folder}': warning: there is no fullchain.pem and privkey.pem yet"
+    warning = f"TLS_DIR='{folder}': warning: there is no fullchain.pem and privkey.pem yet"
     assert warning in execute("docker", "logs", name).stderr
     write_pair(folder, authority.issue_cert(NAME))
     wait(lambda: names_of(certificate_at(port)) == {NAME}, "the new certificate is sent")
@@ -333,7 +333,7 @@ def encrypted(certificate):
 def test_files_that_cannot_be_used_stop_the_start_and_are_named(execute, images, authority, folder, spoil, fault):
     write_pair(folder, authority.issue_cert(NAME))
     spoil(folder, authority)
-    assert refused_start(execute, images, folder) == f"nginx/certificate: TLS_DIR './certs': {fault}"
+    assert refused_start(execute, images, folder) == f"nginx/certificate: TLS_DIR='./certs': {fault}"
 
 
 # --- Who is sent there
@@ -371,7 +371,7 @@ def test_trusted_proxy_is_sent_nowhere(nginx):
 
 def test_redirect_needs_a_port_to_name(execute, images):
     line = refused_start(execute, images, None, HTTPS_ONLY="1", HTTPS_PORT="0")
-    assert line.startswith("nginx/entrypoint: HTTPS_PORT '0': ")
+    assert line.startswith("nginx/entrypoint: HTTPS_PORT='0': ")
 
 
 def test_hsts_is_sent_only_when_asked_for_and_only_over_tls(nginx):

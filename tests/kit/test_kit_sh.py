@@ -1,9 +1,13 @@
 """deploy/app/kit.sh, function by function, in a bash of the test's own."""
 
 import os
+import re
 import subprocess
 
 import pytest
+
+from kit import variables
+from kit.errors import KitError
 
 
 @pytest.fixture
@@ -23,27 +27,49 @@ def bash(repository):
 
 
 @pytest.mark.parametrize(
-    ("line", "value"),
+    ("variables", "expected"),
     [
-        ("PROJECT_DIR=../shop", "../shop"),
-        ("PROJECT_DIR='../my shop'  # where", "../my shop"),
-        ('export PROJECT_DIR = "../shop"', "../shop"),
-        ("PROJECT_DIR=../a\nPROJECT_DIR=../shop # the later one", "../shop"),
-        ("#PROJECT_DIR=../shop", "unset"),
-        ("MY_PROJECT_DIR=../shop", "unset"),
-        ("PROJECT_DIR=", ""),
+        ({}, "16 80m 1"),
+        ({"THREADS": "", "MAX_BODY_SIZE": "", "HTTPS": ""}, "16 80m 1"),
+        ({"THREADS": "008", "MAX_BODY_SIZE": "1G", "HTTPS": "Off"}, "8 1G 0"),
+        ({"THREADS": "1", "MAX_BODY_SIZE": "0", "HTTPS": "no"}, "1 0 0"),
+        ({"THREADS": "1024", "MAX_BODY_SIZE": "512k", "HTTPS": "yes"}, "1024 512k 1"),
     ],
 )
-def test_value_of_a_dotenv_file_is_read_as_compose_reads_it(bash, tmp_path, line, value):
-    (tmp_path / ".env").write_text(line + "\n")
-    done = bash(f'kit_dotenv PROJECT_DIR {tmp_path}/.env; echo "${{PROJECT_DIR-unset}}"')
-    assert (done.stdout, done.stderr) == (value + "\n", "")
+def test_variable_has_its_value_or_its_default_and_is_exported(bash, variables, expected):
+    shown = 'env echo "$THREADS $MAX_BODY_SIZE $HTTPS"; bash -c \'echo "$THREADS $MAX_BODY_SIZE $HTTPS"\''
+    done = bash(f"kit_variables MAX_BODY_SIZE THREADS HTTPS; {shown}", **variables)
+    assert (done.stdout, done.stderr) == (f"{expected}\n{expected}\n", "")
 
 
-def test_variable_that_is_set_is_not_taken_from_a_dotenv_file(bash, tmp_path):
-    (tmp_path / ".env").write_text("BACKEND=gunicorn\n")
-    assert bash(f'kit_dotenv BACKEND {tmp_path}/.env; echo "$BACKEND"', BACKEND="ropewalk").stdout == "ropewalk\n"
-    assert bash(f'kit_dotenv BACKEND {tmp_path}/none; echo "${{BACKEND-unset}}"').stdout == "unset\n"
+def test_variable_without_a_default_stays_blank(bash):
+    assert bash('kit_variables WEB_CONCURRENCY; echo "<$WEB_CONCURRENCY>"').stdout == "<>\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("THREADS", "many", "must be an integer from 1 to 1024"),
+        ("THREADS", "0", "must be an integer from 1 to 1024"),
+        ("THREADS", "1025", "must be an integer from 1 to 1024"),
+        ("THREADS", "99999999999999999999", "must be an integer from 1 to 1024"),
+        ("HTTPS_PORT", "-1", "must be an integer from 0 to 65535"),
+        ("MAX_BODY_SIZE", "lots", "must be a size such as 80m"),
+        ("MAX_BODY_SIZE", "80 m", "must be a size such as 80m"),
+        ("HTTPS", "maybe", "must be 1 or 0 (or true, yes, on; false, no, off)"),
+    ],
+)
+def test_value_that_is_not_allowed_is_refused_in_one_line(bash, name, value, said):
+    done = bash(f"kit_variables {name}", **{name: value})
+    assert (done.returncode, done.stderr) == (2, f"kit: {name}='{value}': {said}\n")
+    # the host's command says the same
+    with pytest.raises(KitError, match=re.escape(f"{name}='{value}': {said}")):
+        variables.read(name, {name: value})
+
+
+@pytest.mark.parametrize("name", variables.declared())
+def test_images_and_the_host_s_command_have_the_same_defaults(bash, name):
+    assert bash(f'kit_variables {name}; printf %s "${name}"').stdout == variables.read(name, {})
 
 
 @pytest.fixture
@@ -140,11 +166,11 @@ def test_secret_that_is_not_set_stays_so(bash):
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"KEY": ""}, "KEY is blank: give it a value, or do not set it"),
-        ({"KEY": " \t"}, "KEY is blank: give it a value, or do not set it"),
-        ({"KEY": "a", "KEY_FILE": "/etc/hostname"}, "KEY and KEY_FILE are both set: set one of them"),
-        ({"KEY_FILE": "/dev/null"}, "KEY_FILE '/dev/null': the file is blank"),
-        ({"KEY_FILE": "/nowhere"}, f"KEY_FILE '/nowhere': a file that uid {os.getuid()} can read"),
+        ({"KEY": ""}, "KEY is set but blank: set a value or unset it"),
+        ({"KEY": " \t"}, "KEY is set but blank: set a value or unset it"),
+        ({"KEY": "a", "KEY_FILE": "/etc/hostname"}, "KEY and KEY_FILE are both set: set only one of them"),
+        ({"KEY_FILE": "/dev/null"}, "KEY_FILE='/dev/null': the file is blank"),
+        ({"KEY_FILE": "/nowhere"}, f"KEY_FILE='/nowhere': must be a file that uid {os.getuid()} can read"),
     ],
 )
 def test_secret_that_is_no_secret_is_refused_in_one_line(bash, variables, said):

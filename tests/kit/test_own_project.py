@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import sys
 
 import pytest
 
@@ -24,7 +25,7 @@ execute_from_command_line(sys.argv)
 
 @pytest.fixture
 def image_of(execute, images, repository):
-    """image_of(folder): the application image of a project, built through the kit's own script."""
+    """image_of(folder): the application image of a project, built by the kit's own command."""
     built = []
 
     def build(folder):
@@ -32,7 +33,8 @@ def image_of(execute, images, repository):
         built.append(image)
         kept = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
         environment = {**kept, "APP_IMAGE": image, "PROJECT_DIR": str(folder)}
-        execute(str(repository / "deploy/kit/compose"), "build", "app", env=environment, timeout=600)
+        command = [sys.executable, "-I", str(repository / "deploy/kit"), "compose", "build", "app"]
+        execute(*command, env=environment, timeout=600)
         return image
 
     yield build

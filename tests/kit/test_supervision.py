@@ -101,7 +101,7 @@ def test_unknown_backend_is_an_error_that_lists_the_known(plain_container, execu
     name = plain_container(mode, options=("--env", "BACKEND=nope"))
     wait(lambda: not is_running(execute, name), "the container has ended")
     assert exit_status(execute, name) == 2
-    assert output(execute, name).strip() == "entrypoint: BACKEND 'nope': one of gunicorn ropewalk"
+    assert output(execute, name).strip() == "entrypoint: BACKEND='nope': must be one of gunicorn, ropewalk"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -134,13 +134,13 @@ def test_a_stop_that_would_cut_requests_short_is_refused(plain_container, execut
     wait(lambda: not is_running(execute, name), "the container has ended")
     assert exit_status(execute, name) == 2
     said = output(execute, name).strip()
-    assert said == "entrypoint: STOP_GRACE_PERIOD '45s': at least 75s with REQUEST_TIMEOUT=60"
+    assert said == "entrypoint: STOP_GRACE_PERIOD='45s': must be at least 75s with REQUEST_TIMEOUT=60"
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "line"),
     [
-        ("THREADS", "many", "entrypoint: THREADS 'many': a whole number from 1 to 1024"),
+        ("THREADS", "many", "entrypoint: THREADS='many': must be an integer from 1 to 1024"),
         (
             "WSGI_APP",
             "missing:application",
@@ -164,7 +164,7 @@ def test_secret_given_twice_is_refused(plain_container, execute, wait):
     wait(lambda: not is_running(execute, name), "the container has ended")
     assert (exit_status(execute, name), output(execute, name).strip()) == (
         2,
-        "entrypoint: SECRET_KEY and SECRET_KEY_FILE are both set: set one of them",
+        "entrypoint: SECRET_KEY and SECRET_KEY_FILE are both set: set only one of them",
     )
 
 
@@ -172,7 +172,9 @@ def test_trust_in_a_network_that_is_not_there_is_refused(plain_container, execut
     name = plain_container("server", options=("--env", "FORWARDED_ALLOW_IPS=back"))
     wait(lambda: not is_running(execute, name), "the container has ended")
     assert exit_status(execute, name) == 2
-    assert output(execute, name).startswith("entrypoint: FORWARDED_ALLOW_IPS 'back': addresses, networks, or a name ")
+    assert output(execute, name).startswith(
+        "entrypoint: FORWARDED_ALLOW_IPS='back': must be addresses, networks, or a name "
+    )
 
 
 def test_command_runs_instead_of_the_server(plain_container, execute, wait):

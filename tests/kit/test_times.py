@@ -1,24 +1,38 @@
-"""The chain of times: whoever waits for somebody else waits longer than that one does. docs/times.md draws it."""
+"""The chain of times: a program that waits for another waits longer than that one takes. docs/times.md explains it."""
 
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 
+from kit import times
 
-def times(repository, **variables):
+
+def chain_of(repository, **variables):
+    """As `make times` prints it."""
+    command = [sys.executable, "-I", repository / "deploy/kit", "times"]
+    environment = {"PATH": os.environ["PATH"], **variables}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=20)
+    return done, {name: int(value) for name, value in re.findall(r"^(\w+)=(\d+)$", done.stdout, re.M)}
+
+
+def chain_in_images(repository, **variables):
+    """As the images compute it at their start."""
+    script = "source deploy/app/kit.sh; kit_times; env -0"
     environment = {"PATH": os.environ["PATH"], **variables}
     done = subprocess.run(
-        [repository / "deploy/kit/times"], env=environment, capture_output=True, text=True, check=False, timeout=20
-    )
-    return done, {name: int(value) for name, value in re.findall(r"^(\w+)=(\d+)$", done.stdout, re.M)}
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=repository, env=environment, capture_output=True, text=True, check=True, timeout=20,
+    )  # fmt: skip
+    return {name: int(value) for name, value in re.findall(r"(?:^|\0)([A-Z]+_[A-Z_]+)=(\d+)(?=\0)", done.stdout)}
 
 
 @pytest.mark.parametrize("drain_delay", [0, 5, 90])
 @pytest.mark.parametrize("request_timeout", [1, 5, 30, 60, 300, 3600])
 def test_each_time_leaves_room_for_the_one_inside_it(repository, request_timeout, drain_delay):
-    done, chain = times(repository, REQUEST_TIMEOUT=str(request_timeout), DRAIN_DELAY=str(drain_delay))
+    done, chain = chain_of(repository, REQUEST_TIMEOUT=str(request_timeout), DRAIN_DELAY=str(drain_delay))
     assert done.returncode == 0
     assert chain["DRAIN_DELAY"] == drain_delay
     assert chain["REQUEST_TIMEOUT"] == request_timeout
@@ -29,13 +43,17 @@ def test_each_time_leaves_room_for_the_one_inside_it(repository, request_timeout
     assert chain["DRAIN_DELAY"] + chain["GRACEFUL_TIMEOUT"] < chain["STOP_WAIT"] < chain["STOP_GRACE"]
     assert chain["PROXY_TIMEOUT"] < chain["NGINX_SHUTDOWN_TIMEOUT"] < chain["STOP_GRACE"]
     assert chain["STOP_GRACE"] < chain["KUBERNETES_GRACE"]
-    # whoever sends first closes first
+    # the side that sends requests closes an idle connection first
     assert chain["UPSTREAM_KEEP_ALIVE"] < chain["SERVER_KEEP_ALIVE"]
     assert chain["CLIENT_KEEP_ALIVE"] > 60
+    assert chain == times.chain({"REQUEST_TIMEOUT": str(request_timeout), "DRAIN_DELAY": str(drain_delay)})
+    assert chain == chain_in_images(
+        repository, REQUEST_TIMEOUT=str(request_timeout), DRAIN_DELAY=str(drain_delay), STOP_WAIT="1"
+    )
 
 
 def test_defaults_are_the_documented_ones(repository):
-    done, chain = times(repository)
+    done, chain = chain_of(repository)
     assert done.returncode == 0
     expected = {"REQUEST_TIMEOUT": 30, "PROXY_TIMEOUT": 35, "STOP_WAIT": 40, "NGINX_SHUTDOWN_TIMEOUT": 40}
     expected |= {"STOP_GRACE": 45, "KUBERNETES_GRACE": 60}
@@ -44,20 +62,20 @@ def test_defaults_are_the_documented_ones(repository):
 
 @pytest.mark.parametrize("value", ["0", "3601", "-1", "30s", "1.5", "x", "1 2", "99999999999"])
 def test_request_timeout_that_makes_no_sense_is_refused_in_one_line(repository, value):
-    done, chain = times(repository, REQUEST_TIMEOUT=value)
+    done, chain = chain_of(repository, REQUEST_TIMEOUT=value)
     assert (done.returncode, chain) == (2, {})
-    assert done.stderr == f"times: REQUEST_TIMEOUT '{value}': a whole number from 1 to 3600\n"
+    assert done.stderr == f"times: REQUEST_TIMEOUT='{value}': must be an integer from 1 to 3600\n"
 
 
 @pytest.mark.parametrize("value", ["601", "-1", "5s", "x"])
 def test_drain_delay_that_makes_no_sense_is_refused_in_one_line(repository, value):
-    done, chain = times(repository, DRAIN_DELAY=value)
+    done, chain = chain_of(repository, DRAIN_DELAY=value)
     assert (done.returncode, chain) == (2, {})
-    assert done.stderr == f"times: DRAIN_DELAY '{value}': a whole number from 0 to 600\n"
+    assert done.stderr == f"times: DRAIN_DELAY='{value}': must be an integer from 0 to 600\n"
 
 
 def test_every_service_is_given_the_time_of_the_chain_to_stop(repository, compose_file):
-    _, chain = times(repository)
+    _, chain = chain_of(repository)
     for name, service in compose_file["services"].items():
         assert service["stop_grace_period"] == f"${{STOP_GRACE_PERIOD:-{chain['STOP_GRACE']}s}}", name
 

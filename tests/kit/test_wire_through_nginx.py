@@ -116,8 +116,9 @@ def lay_out(directory: Path, port: int) -> None:
     kit = directory / "kit"
     shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
     (kit / "bin").mkdir()
-    for script in ("deploy/app/kit.sh", "deploy/app/probe", "nginx/entrypoint", "nginx/watch-upstream"):
-        shutil.copy(REPOSITORY / script, kit / "bin")
+    shared = [f"deploy/app/{name}" for name in ("kit.sh", "probe", "times", "variables")]
+    for path in (*shared, "nginx/entrypoint", "nginx/watch-upstream"):
+        shutil.copy(REPOSITORY / path, kit / "bin")
     made = set()
     for path in [path for path in kit.rglob("*") if path.is_file()]:
         text = path.read_text()

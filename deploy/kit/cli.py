@@ -1,0 +1,66 @@
+"""The command line of the kit: `python3 deploy/kit COMMAND`. The targets of make are one-liners onto it."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from kit import compose, local, stack, times, virtual_environment
+from kit.errors import KitError
+
+
+class Command(NamedTuple):
+    call: Callable[[argparse.Namespace], int]
+    help: str
+    takes: str = ""
+    """The name of the arguments that follow, if any may."""
+
+
+def run_compose(options: argparse.Namespace) -> int:
+    compose.replace(options.arguments, compose.prepare(os.environ))
+
+
+def make_environment(options: argparse.Namespace) -> int:
+    if len(options.arguments) != 1:
+        raise KitError("expected one folder")
+    virtual_environment.make(Path(options.arguments[0]))
+    return 0
+
+
+def print_times(options: argparse.Namespace) -> int:
+    print("".join(f"{name}={seconds}\n" for name, seconds in times.chain(os.environ).items()), end="")  # noqa: T201
+    return 0
+
+
+COMMANDS = {
+    "up": Command(lambda _: stack.up(os.environ), "build the images, start the kit in Docker and wait until it serves"),
+    "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
+    "logs": Command(lambda _: stack.logs(os.environ), "follow the containers' logs"),
+    "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker"),
+    "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY"),
+    "compose": Command(run_compose, "run docker compose with the settings that `up` uses", "ARGUMENTS"),
+    "venv": Command(make_environment, "make a virtual environment in a folder, if there is none", "FOLDER"),
+}
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python3 deploy/kit", description="The commands of the kit; see `make help`.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        subparser = commands.add_parser(name, help=command.help, description=command.help)
+        if command.takes:
+            subparser.add_argument("arguments", nargs=argparse.REMAINDER, metavar=command.takes)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = parse(arguments)
+    try:
+        return COMMANDS[options.command].call(options)
+    except KitError as error:
+        print(f"{options.command}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        return 130

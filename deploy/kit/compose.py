@@ -1,0 +1,127 @@
+"""`docker compose` for this checkout. Adds what a compose file cannot say by itself: a project outside of the checkout,
+and a stop that gives the longest request its time."""
+
+import getpass
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from kit import backends, processes, times
+from kit.errors import KitError
+from kit.paths import ROOT, RUN
+
+COMPOSE_NEEDED = (2, 24)
+"""The first with `env_file: required`, which docker-compose.yml uses."""
+
+ENGINE_WITH_CONTEXTS = 23
+"""The first engine whose builds take more than one context."""
+
+VARIABLES = (
+    *("PROJECT_DIR", "BACKEND", "REQUEST_TIMEOUT", "DRAIN_DELAY", "STOP_GRACE_PERIOD", "HTTPS"),
+    *("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR"),
+)
+"""What this command has to know; compose reads the others by itself."""
+
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "node_modules", "__pycache__", ".env*")
+
+
+def check_docker(environment: Mapping[str, str]) -> None:
+    """Raises KitError if compose is missing or too old, or if the engine does not respond."""
+    try:
+        version = _output(["docker", "compose", "version", "--short"], environment)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        raise KitError("docker with its compose plugin is not installed; `make run` works without them") from None
+    if (found := re.match(r"v?(\d+)\.(\d+)", version)) and (int(found[1]), int(found[2])) < COMPOSE_NEEDED:
+        needed = ".".join(map(str, COMPOSE_NEEDED))
+        raise KitError(f"docker compose {version} is too old: this kit needs {needed} or newer")
+    try:
+        _output(["docker", "info"], environment)
+    except subprocess.CalledProcessError:
+        question = f"is it running? may {getpass.getuser()} use it?"
+        raise KitError(f"the Docker engine does not respond ({question})") from None
+
+
+def read_variables(names: Iterable[str], environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
+    """The variables that are set, from the environment and from .env, exactly as compose itself reads them."""
+    wanted = {"image": "none", "environment": dict.fromkeys(names)}
+    model = {"name": "variables", "services": {"variables": wanted}}
+    command = ["docker", "compose", "--project-directory", str(root), "--file", "-", "config", "--format", "json"]
+    try:
+        said = _output(command, environment, given=json.dumps(model))
+    except subprocess.CalledProcessError as error:
+        raise KitError(f".env: {_last_line(error.stderr)}") from None
+    found: dict[str, str | None] = json.loads(said)["services"]["variables"]["environment"]
+    # compose writes a $ of a value twice, so that its output can be read as a compose file again
+    return {name: value.replace("$$", "$") for name, value in found.items() if value is not None}
+
+
+def prepare(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment for `docker compose`, checked. Raises KitError before anything is touched."""
+    check_docker(environment)
+    values = read_variables(VARIABLES, environment)
+    backends.chosen(values)
+    prepared = dict(environment) | {"STOP_GRACE_PERIOD": times.stop_grace_period(values)}
+    if values.get("PROJECT_DIR"):
+        project = find_project(values["PROJECT_DIR"])
+        if project.is_relative_to(ROOT):
+            prepared["PROJECT_DIR"] = f"./{project.relative_to(ROOT)}"
+        else:
+            prepared |= _project_outside(project, values, environment)
+    return prepared
+
+
+def find_project(given: str, root: Path = ROOT) -> Path:
+    project = (root / given).resolve()
+    if not project.is_dir():
+        raise KitError(f"PROJECT_DIR={given!r}: must be an existing folder")
+    return project
+
+
+def files(values: Mapping[str, str], *more: str, root: Path = ROOT) -> str:
+    """COMPOSE_FILE with the files that compose would read anyway, and more. It has to name all of them."""
+    separator = values.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
+    usual = ("docker-compose.yml", "docker-compose.override.yml")
+    given = values.get("COMPOSE_FILE") or separator.join(name for name in usual if (root / name).exists())
+    return separator.join((given, *more))
+
+
+def _project_outside(project: Path, values: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    version = _output(["docker", "version", "--format", "{{.Server.Version}}"], environment)
+    if int(re.match(r"\d*", version)[0] or ENGINE_WITH_CONTEXTS) >= ENGINE_WITH_CONTEXTS:  # type: ignore[index]
+        return {"PROJECT_DIR": str(project), "COMPOSE_FILE": files(values, "deploy/compose/project.yml")}
+    copy = RUN / "project"
+    shutil.rmtree(copy, ignore_errors=True)
+    shutil.copytree(project, copy, symlinks=True, ignore=NOT_COPIED)
+    return {"PROJECT_DIR": f"./{copy.relative_to(ROOT)}"}
+
+
+def call(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    return processes.call(["docker", "compose", *arguments], environment, folder=ROOT)
+
+
+def replace(arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    os.chdir(ROOT)
+    processes.replace(["docker", "compose", *arguments], environment)
+
+
+def published_port(port: int, environment: Mapping[str, str]) -> str:
+    """The port of this machine behind which nginx listens on `port`."""
+    said = _output(["docker", "compose", "port", "nginx", str(port)], environment)
+    return said.rpartition(":")[2]
+
+
+def _output(command: Sequence[str], environment: Mapping[str, str], *, given: str = "") -> str:
+    """What it prints, without the line feed at the end. Raises CalledProcessError, FileNotFoundError."""
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, input=given, capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no reason given"])[-1]

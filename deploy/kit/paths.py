@@ -1,0 +1,9 @@
+"""Where things are in this checkout."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+APP = ROOT / "deploy/app"
+BACKENDS = ROOT / "deploy/backends"
+RUN = ROOT / ".run"
+"""What the kit makes on this machine; `make clean` removes it."""

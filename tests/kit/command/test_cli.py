@@ -1,0 +1,53 @@
+"""deploy/kit as a program: from any folder, with any Python."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+
+
+def kit(repository, *arguments, folder="/"):
+    command = [sys.executable, "-I", repository / "deploy/kit", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_it_runs_in_any_folder_and_no_module_there_takes_the_place_of_its_own(repository, tmp_path):
+    for name in ("kit", "argparse", "compose", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    done = kit(repository, "times", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "STOP_GRACE=45\n" in done.stdout
+
+
+def test_help_lists_every_command(repository):
+    from kit.cli import COMMANDS
+
+    done = kit(repository, "--help")
+    assert done.returncode == 0
+    for name, command in COMMANDS.items():
+        assert name in done.stdout
+        assert command.help.split()[0] in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["nope"], ["up", "more"], ["venv"]])
+def test_wrong_use_is_refused_with_status_2(repository, arguments):
+    done = kit(repository, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr
+
+
+def test_python_that_is_too_old_is_named_with_its_version(repository):
+    script = "import runpy, sys; sys.version_info = (3, 9, 2); runpy.run_path('deploy/kit', run_name='__main__')"
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=repository, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"Ropewalk needs Python 3.11 or newer; {sys.executable} is Python 3.9.2.",
+        "If a newer one has another name, pass it: make PYTHON=python3.13 ...",
+    ]
+
+
+def test_what_refuses_an_old_python_can_be_read_by_it(repository):
+    ast.parse((repository / "deploy/kit/__main__.py").read_text(), feature_version=(3, 4))
