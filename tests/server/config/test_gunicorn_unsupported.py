@@ -47,7 +47,7 @@ def test_each_of_its_options_is_one_of_ours_or_said_to_be_none(name: str) -> Non
 def test_each_has_its_row_on_the_page(name: str) -> None:
     row = ROWS[name]
     if name in ("check_config", "print_config"):
-        assert row == "same; on the command line alone"
+        assert row == "same; command line only"
     elif name in NOT_HERE:
         assert row == f"no: {NOT_HERE[name]}"
     else:
