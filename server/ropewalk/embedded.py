@@ -17,7 +17,7 @@ from wsgiref.types import WSGIApplication
 from ropewalk.config.load import make_settings
 from ropewalk.logs.access_log import AccessLog
 from ropewalk.logs.error_log import get_logger
-from ropewalk.net.listeners.open import close_listeners, describe, open_listeners, turn_away
+from ropewalk.net.listeners.open import close_listeners, describe, open_listeners, refuse_new_connections
 from ropewalk.net.listeners.unix import DEFAULT_MODE
 from ropewalk.process.system.signals import SignalInbox
 from ropewalk.runtime.factories import tls_context
@@ -88,7 +88,7 @@ class Server:
                 return Drained(0, 0)
             self._is_stopped = True
         seconds = self.settings.graceful_timeout if timeout is None else timeout
-        turn_away(self._listeners)
+        refuse_new_connections(self._listeners)
         try:
             drained = self._service.drain(time.monotonic() + seconds)
         finally:

@@ -34,7 +34,7 @@ WORDS = [
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="time for all targets together (default: %(default)s)")
-    parser.add_argument("--target", choices=["head", "chunked", "receiver"], help="only this one")
+    parser.add_argument("--target", choices=["head", "chunked", "request_reader"], help="only this one")
     parser.add_argument("--inside", metavar="DIR", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.inside:
@@ -42,7 +42,7 @@ def main() -> int:
     if importlib.util.find_spec("atheris") is None:
         sys.stderr.write("fuzz: atheris is not installed: pip install -r tests/fuzz/requirements.txt\n")
         return 2
-    targets = [arguments.target] if arguments.target else ["head", "chunked", "receiver"]
+    targets = [arguments.target] if arguments.target else ["head", "chunked", "request_reader"]
     return max(run(target, max(1, arguments.seconds // len(targets))) for target in targets)
 
 
@@ -81,7 +81,7 @@ def write_seeds(target: str, directory: Path) -> None:
         if len(case.raw) > 1000:
             continue
         head, end, body = case.raw.partition(b"\r\n\r\n")
-        octets = {"head": head + end, "chunked": body, "receiver": case.raw}[target]
+        octets = {"head": head + end, "chunked": body, "request_reader": case.raw}[target]
         (seeds / str(number)).write_bytes(bytes([number % 256]) + octets)
     (directory / "words").write_text("".join(f'"{word}"\n' for word in WORDS))
 

@@ -110,7 +110,7 @@ def received(pieces: Iterable[bytes]) -> Found:
     return found
 
 
-def fuzz_receiver(data: bytes) -> None:
+def fuzz_request_reader(data: bytes) -> None:
     """Whole connections: requests behind each other, in one piece and in several."""
     octets, pieces = pieces_of(data)
     if octets:
@@ -120,5 +120,5 @@ def fuzz_receiver(data: bytes) -> None:
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "head": fuzz_head,
     "chunked": fuzz_chunked,
-    "receiver": fuzz_receiver,
+    "request_reader": fuzz_request_reader,
 }

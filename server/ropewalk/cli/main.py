@@ -26,11 +26,11 @@ from ropewalk.config.settings import Settings
 from ropewalk.config.table import POSITIONAL
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.net.accept_balance import open_ledger
+from ropewalk.net.accept_balance import open_shared_counts
 from ropewalk.net.listeners.open import (
+    adopt_listeners,
     close_listeners,
-    leave_to_others,
-    take_over,
+    disown_listeners,
 )
 from ropewalk.net.listeners.unix import UnixListener
 from ropewalk.process.master.master import BootError, Master
@@ -169,7 +169,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Upgrade) -> No
     if hooks is not None:
         hooks.starting()
     with ExitStack() as at_the_end:
-        earlier = take_over(predecessor.listeners) if predecessor is not None else {}
+        earlier = adopt_listeners(predecessor.listeners) if predecessor is not None else {}
         pid_path = second_name(settings.pid) if settings.pid and predecessor is not None else settings.pid
         pid_file = PidFile(pid_path) if pid_path else None
         if pid_file is not None:
@@ -182,17 +182,17 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Upgrade) -> No
                 identity.own_socket(listener.path)
         office, desk_listeners = open_control(settings, earlier, is_second=predecessor is not None)
         at_the_end.callback(close_listeners, [listener for each in desk_listeners.values() for listener in each])
-        at_the_end.callback(lambda: leave_to_others(listeners) if succession.is_shared else None)
+        at_the_end.callback(lambda: disown_listeners(listeners) if succession.is_shared else None)
         for unused in earlier.values():
-            leave_to_others(unused)
+            disown_listeners(unused)
             close_listeners(unused)
         preloaded = preload(settings) if settings.preload else None
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
         watchdog, sockets = notifier.watchdog_seconds, {**opened, **desk_listeners}
         program = WorkerSpec(settings, load, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded)
-        ledger = program.ledger = open_ledger()
-        if ledger is not None:
-            at_the_end.callback(ledger.close)
+        shared_counts = program.shared_counts = open_shared_counts()
+        if shared_counts is not None:
+            at_the_end.callback(shared_counts.close)
         try:
             Master(program, program.options(), notifier, office, succession).run()
         except SystemExit:

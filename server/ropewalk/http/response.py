@@ -55,7 +55,7 @@ def imf_fixdate(year: int, month: int, day: int, hour: int, minute: int, second:
     return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
 
 
-def error_answer(status_code: int, method: str, *, extra: str) -> bytes:
+def error_response(status_code: int, method: str, *, extra: str) -> bytes:
     """Return a whole answer of our own, after which the connection closes.
 
     `extra` holds the Date, Server and further field lines. The content says what the status says and nothing of what

@@ -3,10 +3,10 @@
 The workers accept from the same sockets, and the kernel wakes whichever of them sleeps first in its queue: left alone,
 one worker gets nearly all connections of a quiet server. So each writes here what it has, and before it accepts looks
 whether another has less. There are no locks: each word has one writer, and whoever reads an old number is put right by
-the next one. What a worker wrote that is dead or stuck holds nobody up for longer than `PATIENCE`, and but once.
+the next one. What a worker wrote that is dead or stuck holds nobody up for longer than `DEFER_TIMEOUT`, and but once.
 
-Made by the master before it forks. Of the memory each worker has a line of `WIDTH` words of 32 bits; the first line
-says how many lines are in use.
+Made by the master before it forks. Each worker has a slot of `SLOT_WORDS` words of 32 bits; the first slot
+holds how many are in use.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ropewalk.logs.error_log import get_logger
 
 log = get_logger()
 
-PATIENCE = (
+DEFER_TIMEOUT = (
     0.020  # seconds for which a connection is left to the others: on a busy machine too, who sleeps is awake by then
 )
-MOST_LINES = PAGESIZE // 16 - 1  # 255; workers past it accept without looking at others
-WIDTH = 4
-OPEN, SECOND, ACCEPTED, BEAT = range(WIDTH)
+MAX_SLOTS = PAGESIZE // 16 - 1  # 255; workers past it accept without looking at others
+SLOT_WORDS = 4
+OPEN, SECOND, ACCEPTED, HEARTBEAT = range(SLOT_WORDS)
 ABSENT = 0xFFFFFFFF  # in OPEN: nobody serves under this line
 
 # Connections accepted in the running second that weigh as much as one that is open: short ones are shared out as well,
@@ -37,7 +37,7 @@ SLACK_SHIFT = 3  # of many open connections an eighth more or less is even,
 CHURN_SHIFT = 4  # and so is one for each sixteen that came this second: where they come and go, they even out
 
 
-def open_ledger() -> SharedCounts | None:
+def open_shared_counts() -> SharedCounts | None:
     """Make one; without, as where a sandbox forbids it, the workers accept as the kernel wakes them."""
     try:
         return SharedCounts()
@@ -51,17 +51,17 @@ class SharedCounts:
 
     def __init__(self) -> None:
         """Raises `OSError` where the kernel has no such memory to give."""
-        self._fd = os.memfd_create("ropewalk-ledger")
+        self._fd = os.memfd_create("ropewalk-shared-counts")
         try:
             os.ftruncate(self._fd, PAGESIZE)
             self._memory = mmap(self._fd, PAGESIZE)
-            self.bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+            self.wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         except OSError:
             os.close(self._fd)
             raise
         self.words = memoryview(self._memory).cast("I")
 
-    def enter(self, count: Callable[[], int]) -> WorkerSlot | None:
+    def claim_slot(self, count: Callable[[], int]) -> WorkerSlot | None:
         """This process's line; `count` tells how many connections it has. None when all lines are taken.
 
         A line is held by a lock of the kernel's on its first octet, which goes with the process. It is called once in a
@@ -69,13 +69,13 @@ class SharedCounts:
         """
         fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, 0)
         try:
-            for line in range(1, MOST_LINES + 1):
+            for line in range(1, MAX_SLOTS + 1):
                 try:
-                    fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, line * WIDTH * 4)
+                    fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, line * SLOT_WORDS * 4)
                 except BlockingIOError:
                     continue
                 self.words[0] = max(self.words[0], line)
-                return WorkerSlot(self, line * WIDTH, count)
+                return WorkerSlot(self, line * SLOT_WORDS, count)
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, 0)
         return None
@@ -85,38 +85,38 @@ class SharedCounts:
         self.words.release()
         self._memory.close()
         os.close(self._fd)
-        os.close(self.bell)
+        os.close(self.wake_fd)
 
 
 class WorkerSlot:
     """One worker's line. By whichever thread accepts, one at a time; `tell` and `leave` by any."""
 
-    def __init__(self, ledger: SharedCounts, base: int, count: Callable[[], int]) -> None:
-        self._words = ledger.words
-        self._bell = ledger.bell
+    def __init__(self, shared_counts: SharedCounts, base: int, count: Callable[[], int]) -> None:
+        self._words = shared_counts.words
+        self._wake_fd = shared_counts.wake_fd
         self._base = base
         self._count = count
         self._second = self._accepted = 0
-        self._hoped: dict[int, int] = {}  # lines to which a connection was left, and their beats then
-        self._silent: dict[int, int] = {}  # lines that did not answer, and the beats at which they stand still
+        self._deferred_to: dict[int, int] = {}  # lines to which a connection was left, and their beats then
+        self._unresponsive: dict[int, int] = {}  # lines that did not answer, and the beats at which they stand still
         self._words[base + SECOND] = self._words[base + ACCEPTED] = 0
-        self.beat()
-        self.tell()
+        self.heartbeat()
+        self.publish()
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Write how many connections there are; two threads may write them the wrong way round, until the next one."""
         self._words[self._base + OPEN] = self._count()
 
-    def leave(self) -> None:
+    def withdraw(self) -> None:
         """Accept no more."""
         self._words[self._base + OPEN] = ABSENT
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Show that this worker looks at the listening sockets."""
-        place = self._base + BEAT
+        place = self._base + HEARTBEAT
         self._words[place] = (self._words[place] + 1) & 0xFFFFFFFF
 
-    def took(self) -> None:
+    def count_accepted(self) -> None:
         """A connection was accepted here."""
         second = int(monotonic()) & 0xFFFFFFFF  # the same clock in all processes
         if second != self._second:
@@ -124,50 +124,50 @@ class WorkerSlot:
         self._accepted += 1
         base, words = self._base, self._words
         words[base + SECOND], words[base + ACCEPTED] = second, self._accepted
-        self.tell()
+        self.publish()
 
-    def is_mine(self) -> bool:
+    def should_accept(self) -> bool:
         """Whether the next connection is this worker's, rather than one's that has less and may be alive."""
         lines = self._words[0]
         if lines == 1:
             return True
-        others = self._who_has_less(lines)
+        others = self._less_loaded(lines)
         if not others:
             return True
-        if not self._hoped:
-            self._hoped = others  # with their beats before they are rung for
+        if not self._deferred_to:
+            self._deferred_to = others  # with their beats before they are rung for
         return False
 
-    def _who_has_less(self, lines: int) -> dict[int, int]:
-        words: list[int] = self._words[: (lines + 1) * WIDTH].tolist()
+    def _less_loaded(self, lines: int) -> dict[int, int]:
+        words: list[int] = self._words[: (lines + 1) * SLOT_WORDS].tolist()
         second = int(monotonic()) & 0xFFFFFFFF
         mine = self._count()
         accepted = self._accepted if self._second == second else 0
         found = {}
-        for base in range(WIDTH, len(words), WIDTH):
-            open_, at, theirs, beat = words[base : base + WIDTH]
-            if base == self._base or open_ == ABSENT or self._silent.get(base) == beat:
+        for base in range(SLOT_WORDS, len(words), SLOT_WORDS):
+            open_, at, theirs, beat = words[base : base + SLOT_WORDS]
+            if base == self._base or open_ == ABSENT or self._unresponsive.get(base) == beat:
                 continue
-            if _weighs_more(mine, accepted, open_, theirs if at == second else 0):
+            if _is_busier(mine, accepted, open_, theirs if at == second else 0):
                 found[base] = beat
         return found
 
-    def ring(self) -> None:
+    def wake_others(self) -> None:
         """Ask the others to look."""
-        os.write(self._bell, ONE)
+        os.write(self._wake_fd, ONE)
 
-    def give_up_hope(self) -> None:
+    def mark_unresponsive(self) -> None:
         """Those to whom a connection was left had their time: who did not even look is not hoped for until it does."""
-        for base, beat in self._hoped.items():
-            if self._words[base + BEAT] == beat:
-                self._silent[base] = beat
-        self._hoped = {}
+        for base, beat in self._deferred_to.items():
+            if self._words[base + HEARTBEAT] == beat:
+                self._unresponsive[base] = beat
+        self._deferred_to = {}
 
 
 ONE = struct.pack("@Q", 1)  # eventfd(2)
 
 
-def _weighs_more(mine: int, my_accepted: int, theirs: int, their_accepted: int) -> bool:
+def _is_busier(mine: int, my_accepted: int, theirs: int, their_accepted: int) -> bool:
     """Whether I have more than they by at least one connection, or its weight in those accepted this second."""
     more, since = mine - theirs, my_accepted - their_accepted
     slack = max(max(mine, theirs) >> SLACK_SHIFT, max(my_accepted, their_accepted) >> CHURN_SHIFT)

@@ -23,13 +23,13 @@ from time import monotonic
 from typing import Any
 
 from ropewalk.logs.error_log import get_logger
-from ropewalk.net.accept_balance import PATIENCE, WorkerSlot
+from ropewalk.net.accept_balance import DEFER_TIMEOUT, WorkerSlot
 
 log = get_logger()
 
 LISTENING = select.EPOLLIN | select.EPOLLEXCLUSIVE | select.EPOLLET
 ACCEPT_BATCH = 64  # connections taken at an event, before those that are there already get their turn
-RING_APART = 0.001  # seconds between two calls for other workers
+WAKE_INTERVAL = 0.001  # seconds between two calls for other workers
 PAUSE = 1.0  # seconds without accepting when there is no descriptor left, and none is seen to become free
 LONE_PAUSE = 0.1  # the same when this worker has no connection that could end: it is not where the descriptors went
 
@@ -61,7 +61,7 @@ class Acceptor:
         self._has_connections = has_connections
         self._paused = paused
         self._call_in = call_in
-        self.turns: WorkerSlot | None = None  # set before it is watched, where there may be other workers
+        self.slot: WorkerSlot | None = None  # set before it is watched, where there may be other workers
         self._waiting = select.poll()
         self._waiting.register(self.fd, select.POLLIN)
         self._left_at = -inf  # monotonic: when connections were left to others last; under _lock, as the next
@@ -84,36 +84,37 @@ class Acceptor:
         return False
 
     def _accept_mine(self) -> None:
-        turns = self.turns
-        if turns is not None:
-            turns.beat()
+        slot = self.slot
+        if slot is not None:
+            slot.heartbeat()
         try:
             for _ in range(ACCEPT_BATCH):
-                if turns is not None and not turns.is_mine():
-                    self._leave_to_others(turns)
+                if slot is not None and not slot.should_accept():
+                    self._leave_to_others(slot)
                     return
                 self._accept()
-                if turns is not None:
-                    turns.took()
+                if slot is not None:
+                    slot.count_accepted()
             self._look_in(0.0)  # those that are there already get their turn
         except BlockingIOError:
             pass
         except OSError as error:
             self._failed(error)
 
-    def _leave_to_others(self, turns: WorkerSlot) -> None:
+    def _leave_to_others(self, slot: WorkerSlot) -> None:
         if not self._waiting.poll(0):
             return  # nothing is there, or others were quicker
         now = monotonic()
-        if now - self._left_at > RING_APART and self not in self._paused:
+        if now - self._left_at > WAKE_INTERVAL and self not in self._paused:
             self._left_at = now
             with contextlib.suppress(OSError):
                 # To the end of the kernel's queue, or the next connection comes here first again. This one is told
-                # again at once, hence `RING_APART`; who was rung for takes all that is its, also what comes meanwhile.
+                # again at once, hence `WAKE_INTERVAL`; a woken worker takes all of its share, also what
+                # arrives meanwhile.
                 self._epoll.unregister(self.fd)
                 self._epoll.register(self.fd, LISTENING)
-            turns.ring()
-        self._look_in(PATIENCE)
+            slot.wake_others()
+        self._look_in(DEFER_TIMEOUT)
 
     def _look_in(self, seconds: float) -> None:
         is_asked = self._look_at < inf
@@ -131,8 +132,8 @@ class Acceptor:
                 self._call_in(rest, self._look_again)
                 return
             self._look_at = inf
-            if self.turns is not None:
-                self.turns.give_up_hope()
+            if self.slot is not None:
+                self.slot.mark_unresponsive()
             self._accept_mine()
 
     def drain(self) -> None:
@@ -153,8 +154,8 @@ class Acceptor:
     def _let_go(self) -> None:
         if self._is_open:
             self._is_open = False
-            if self.turns is not None:
-                self.turns.leave()
+            if self.slot is not None:
+                self.slot.withdraw()
             self._paused.discard(self)
             self._watch_no_more()
             self.sock.close()
@@ -212,7 +213,7 @@ class Acceptor:
 
 
 class WakeListener:
-    """In the epoll of each worker that takes turns: another has left a connection alone, and this one may take it."""
+    """In the epoll of each worker that balances its accepting: another worker left a connection for this one."""
 
     def __init__(self, acceptors: Iterable[Acceptor]) -> None:
         self._acceptors = tuple(acceptors)
@@ -231,4 +232,4 @@ class WakeListener:
         """It has none."""
 
     def close(self) -> None:
-        """It is the ledger's to close."""
+        """It belongs to `SharedCounts`."""

@@ -12,7 +12,8 @@ socket down, and the event that this causes brings the connection to a holder in
 sent while the application makes it has two parties; `ropewalk.net.streamed_response` is their meeting place.
 
 Longer than most modules here: receiving, answering and closing stand together because they move one state, and who
-changes one of them has to see the others. What could be taken out has been (receiver, stream, outbox, opening, terms).
+changes one of them has to see the others. What could be taken out has been (reading, writing, streaming,
+the handshake, the configuration).
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http.head import RequestHead
-from ropewalk.http.response import error_answer
+from ropewalk.http.response import error_response
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection_config import ConnectionConfig
 from ropewalk.net.connection_states import (
     BODY,
     CLOSED,
+    HANDSHAKE,
     HEAD,
     IDLE,
     LINGERING,
     MOVES,
-    OPENING,
     RECEIVING,
     RUNNING,
     SENDING,
@@ -82,16 +83,17 @@ class Connection:
     """One connection. Unless it says otherwise, a method is called by its holder alone."""
 
     __slots__ = (
-        "_answer",
         "_arm",
         "_body_since",
         "_content",
+        "_handshake",
         "_interim",
         "_is_again",
         "_lingered",
-        "_opening",
-        "_outbox",
+        "_response",
         "_to_arm",
+        "_write_buffer",
+        "config",
         "context",
         "deadline",
         "exchange",
@@ -101,60 +103,59 @@ class Connection:
         "on_sent",
         "peer",
         "received_octets",
-        "receiver",
+        "request_reader",
         "requests",
         "sent_octets",
         "sock",
         "state",
-        "stream",
-        "terms",
+        "streamed_response",
     )
 
     def __init__(
-        self, sock: socket.socket, peer: Any, terms: ConnectionConfig, context: Any, opening: Handshake | None = None
+        self, sock: socket.socket, peer: Any, config: ConnectionConfig, context: Any, handshake: Handshake | None = None
     ) -> None:
         self.sock: socket.socket | TlsSocket = sock
         self.fd = sock.fileno()
         self.peer = peer
-        self.terms = terms
+        self.config = config
         self.context = context  # the layers above keep here what they prepare once for a connection,
         self.exchange: Any = None  # and here what they hold of the request under way
-        self.state = IDLE if opening is None else OPENING
+        self.state = IDLE if handshake is None else HANDSHAKE
         # In monotonic seconds, inf while no time runs; read by the sweeping thread.
-        self.deadline = monotonic() + (terms.idle_timeout if opening is None else terms.head_timeout)
+        self.deadline = monotonic() + (config.idle_timeout if handshake is None else config.head_timeout)
         self.keeps_alive = True
         self.is_refused = False
         self.requests = 0
         self.received_octets = 0  # since it was opened
         self.sent_octets = 0
         self.on_sent: OnSent | None = None  # told once that `exchange` is out, or was cut
-        self.stream: StreamedResponse | None = None
-        self._opening = opening
-        self.receiver = RequestReader(terms.head_limits, terms.chunk_limits, terms.body_memory)
+        self.streamed_response: StreamedResponse | None = None
+        self._handshake = handshake
+        self.request_reader = RequestReader(config.head_limits, config.chunk_limits, config.body_memory)
         self._arm: Callable[[int, int], None] = self._first_arm
         self._body_since = 0.0
         self._is_again = False  # queued for what is in the buffer, not for an event
-        self._answer: bytes = b""
+        self._response: bytes = b""
         self._content: bytes = b""  # of the answer, where it stands apart from its head
         self._interim: bytes = b""  # of an interim answer, what the socket did not take
-        self._outbox: WriteBuffer | None = None
+        self._write_buffer: WriteBuffer | None = None
         self._lingered = 0
         self._to_arm = 0  # so many answers are followed by the epoll, whoever else is queued
 
     @property
     def head(self) -> RequestHead | None:
         """The request's head, as soon as it was parsed."""
-        return self.receiver.head
+        return self.request_reader.head
 
     @property
     def body(self) -> IO[bytes] | None:
         """The whole request's content, standing at its start; None without content."""
-        return self.receiver.body
+        return self.request_reader.body
 
     @property
     def body_octets(self) -> int:
         """How many octets of content the request has, as far as they are here."""
-        return self.receiver.body_octets
+        return self.request_reader.body_octets
 
     def move(self, state: State) -> None:
         """Go to `state`; a move that the table does not have is a fault of ours and raises."""
@@ -164,8 +165,8 @@ class Connection:
 
     def _first_arm(self, fd: int, events: int) -> None:
         """A connection that is served at once and closed never costs a call of the epoll."""
-        self._arm = self.terms.arm  # first: the event may wake another thread before the call returns
-        self.terms.register(fd, events)
+        self._arm = self.config.arm  # first: the event may wake another thread before the call returns
+        self.config.register(fd, events)
 
     def arm_for_output(self) -> None:
         """Hand the connection to the epoll until its socket takes more."""
@@ -180,7 +181,7 @@ class Connection:
         """
         if self.state not in RECEIVING and not self._go_on():
             return False
-        receiver = self.receiver
+        receiver = self.request_reader
         try:
             if self._is_again:
                 self._is_again = False
@@ -210,32 +211,32 @@ class Connection:
         self.state = RUNNING  # a move that every state of RECEIVING has
         self.deadline = inf
         self.requests += 1
-        head = self.receiver.head
+        head = self.request_reader.head
         assert head is not None
         self.keeps_alive = head.is_persistent
 
     def _await_more(self, now: float) -> None:
         """Part of a request is here: hold its time, and arm for the rest."""
-        state = self.receiver.state
+        state = self.request_reader.state
         if state is not self.state:
             self._begin_part(state, now)
         elif state is not IDLE and now >= self.deadline:
             raise ProtocolError(408, f"the {state.value} took too long")
         if state is BODY:
-            late = now - self._body_since - self.terms.body_timeout
-            if late > 0 and self.receiver.body_octets < late * MIN_BODY_RATE:
+            late = now - self._body_since - self.config.body_timeout
+            if late > 0 and self.request_reader.body_octets < late * MIN_BODY_RATE:
                 raise ProtocolError(408, f"content slower than {MIN_BODY_RATE} octets a second")
-            self.deadline = now + self.terms.body_timeout
+            self.deadline = now + self.config.body_timeout
         self._arm(self.fd, READABLE)
 
     def _begin_part(self, state: State, now: float) -> None:
         self.move(state)
         if state is HEAD:
-            self.deadline = now + self.terms.head_timeout
+            self.deadline = now + self.config.head_timeout
             return
         self._body_since = now
-        head = self.receiver.head
-        if head is not None and head.expects_continue and not self.receiver.body_octets:
+        head = self.request_reader.head
+        if head is not None and head.expects_continue and not self.request_reader.body_octets:
             self.send_interim(CONTINUE)
 
     def _end_of_input(self) -> None:
@@ -267,9 +268,9 @@ class Connection:
         log.debug("refused %s: %s", self.peer, error)
         self.keeps_alive = False
         self.is_refused = True
-        fields = self.terms.refused(self, error.status_code)
-        method = "HEAD" if self.receiver.is_head_method else "GET"
-        self.answer(error_answer(error.status_code, method, extra=fields + extra))
+        fields = self.config.refused(self, error.status_code)
+        method = "HEAD" if self.request_reader.is_head_method else "GET"
+        self.set_response(error_response(error.status_code, method, extra=fields + extra))
         self.move(SENDING)
         self.send()
 
@@ -283,34 +284,34 @@ class Connection:
             sent = 0
         self._interim = octets[sent:]
 
-    def answer(self, head: bytes, content: bytes = b"") -> None:
+    def set_response(self, head: bytes, content: bytes = b"") -> None:
         """Set the whole answer; `send` sends it."""
         if self._interim:
             head = self._interim + head
         if len(content) > MAX_JOINED:
-            self._answer, self._content = head, content
+            self._response, self._content = head, content
         else:
-            self._answer = head + content
+            self._response = head + content
 
-    def answer_file(self, head: bytes, fd: int, offset: int, count: int) -> None:
+    def set_file_response(self, head: bytes, fd: int, offset: int, count: int) -> None:
         """Set an answer of `head` and `count` octets of the open file `fd`, which the connection closes."""
-        outbox = self._outbox = WriteBuffer()
+        outbox = self._write_buffer = WriteBuffer()
         outbox.append(self._interim + head)
         outbox.append_file(fd, offset, count)
 
-    def stream_answer(self) -> StreamedResponse:
+    def stream_response(self) -> StreamedResponse:
         """Begin an answer that is sent while it is made."""
-        self.stream = StreamedResponse(self)
-        self._outbox = self.stream.outbox
-        self._outbox.append(self._interim)
+        self.streamed_response = StreamedResponse(self)
+        self._write_buffer = self.streamed_response.write_buffer
+        self._write_buffer.append(self._interim)
         self.move(STREAMING)
-        return self.stream
+        return self.streamed_response
 
     def send(self) -> None:
         """Send the answer as far as the socket takes it; finish it, or arm for the rest."""
         try:
-            if self._outbox is None:
-                answer, content = self._answer, self._content
+            if self._write_buffer is None:
+                answer, content = self._response, self._content
                 try:
                     sent = self.sock.sendmsg([answer, content]) if content else self.sock.send(answer)
                 except BlockingIOError:
@@ -319,13 +320,13 @@ class Connection:
                 if sent == len(answer) + len(content):
                     self._sent()
                     return
-                self._outbox = WriteBuffer()
+                self._write_buffer = WriteBuffer()
                 if sent < len(answer):
-                    self._outbox.append(memoryview(answer + content)[sent:])
+                    self._write_buffer.append(memoryview(answer + content)[sent:])
                 else:
-                    self._outbox.append(memoryview(content)[sent - len(answer) :])
-            self.sent_octets += self._outbox.flush(self.sock)
-            if not self._outbox.octets:
+                    self._write_buffer.append(memoryview(content)[sent - len(answer) :])
+            self.sent_octets += self._write_buffer.flush(self.sock)
+            if not self._write_buffer.octets:
                 self._sent()
                 return
         except OSError as error:
@@ -334,7 +335,7 @@ class Connection:
             return
         if self.state is not SENDING:
             self.move(SENDING)
-        self.deadline = monotonic() + self.terms.send_timeout
+        self.deadline = monotonic() + self.config.send_timeout
         self.arm_for_output()
 
     def _sent(self) -> None:
@@ -343,24 +344,24 @@ class Connection:
         if on_sent is not None:
             self.on_sent = None
             on_sent(self, True)
-        self._answer = self._content = self._interim = b""
+        self._response = self._content = self._interim = b""
         self.exchange = None
-        if self._outbox is not None:
-            self._outbox.close()
-            self._outbox = self.stream = None
-        receiver = self.receiver
+        if self._write_buffer is not None:
+            self._write_buffer.close()
+            self._write_buffer = self.streamed_response = None
+        receiver = self.request_reader
         if self.keeps_alive:  # as the answer said, even if draining began meanwhile: the next one tells
             receiver.reset()
             self.move(IDLE)
-            self.deadline = monotonic() + self.terms.idle_timeout
+            self.deadline = monotonic() + self.config.idle_timeout
             if receiver.buffer:
                 self._is_again = True
-                self.terms.again(self)
+                self.config.again(self)
             elif self._to_arm:
                 self._to_arm -= 1
                 self._arm(self.fd, READABLE)
-            elif self.terms.queued:
-                self.terms.again(self)  # by the time it is its turn a busy peer has sent the next one
+            elif self.config.queued:
+                self.config.again(self)  # by the time it is its turn a busy peer has sent the next one
             else:
                 self._arm(self.fd, READABLE)
         elif self.is_refused or receiver.buffer or (receiver.head is not None and receiver.head.is_persistent):
@@ -376,31 +377,31 @@ class Connection:
             self._send_or_abort()
         elif self.state is LINGERING:
             self._end_output()
-        elif self.state is OPENING:
+        elif self.state is HANDSHAKE:
             return self._open()
-        elif self.stream is not None and self.stream.on_event():
+        elif self.streamed_response is not None and self.streamed_response.on_event():
             self._send_or_abort()
         return False
 
     def _open(self) -> bool:
-        opening = self._opening
-        assert opening is not None
+        handshake = self._handshake
+        assert handshake is not None
         try:
             try:
-                opening.advance()
+                handshake.advance()
             finally:
-                self.sock = opening.sock  # first: whoever is woken, and whoever closes, takes this one
+                self.sock = handshake.sock  # first: whoever is woken, and whoever closes, takes this one
         except BlockingIOError:
-            self._arm(self.fd, WRITABLE if opening.wants_output else READABLE)
+            self._arm(self.fd, WRITABLE if handshake.wants_output else READABLE)
             return False
         except (OSError, ProtocolError) as error:
             log.debug("%s did not open: %s", self.peer, error)
             self.close()
             return False
-        self._opening = None
-        self.deadline = monotonic() + self.terms.idle_timeout
+        self._handshake = None
+        self.deadline = monotonic() + self.config.idle_timeout
         self.move(IDLE)
-        self.terms.on_open(self, opening)
+        self.config.on_open(self, handshake)
         return True
 
     def _send_or_abort(self) -> None:
@@ -423,7 +424,7 @@ class Connection:
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except BlockingIOError:  # no room for the close_notify of TLS
-            self.deadline = monotonic() + self.terms.send_timeout
+            self.deadline = monotonic() + self.config.send_timeout
             self.arm_for_output()
             return
         except OSError:
@@ -457,15 +458,15 @@ class Connection:
             return
         self.move(CLOSED)
         self.deadline = inf
-        self.terms.forget(self, self.exchange is not None and not self.is_refused)
-        self._arm = self.terms.arm  # no cycle is left to be collected
+        self.config.forget(self, self.exchange is not None and not self.is_refused)
+        self._arm = self.config.arm  # no cycle is left to be collected
         self.sock.close()
-        if self._outbox is not None:
-            self._outbox.close()
+        if self._write_buffer is not None:
+            self._write_buffer.close()
         on_sent = self.on_sent
         if on_sent is not None:
             self.on_sent = None
             on_sent(self, False)
         self.exchange = None
-        if self.stream is None:  # otherwise the application may still be reading the request's content
-            self.receiver.reset()
+        if self.streamed_response is None:  # otherwise the application may still be reading the request's content
+            self.request_reader.reset()

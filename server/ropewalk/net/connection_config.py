@@ -55,7 +55,7 @@ class ConnectionConfig:
         soon: Callable[[Callable[[], None]], None],  # have another thread call it within a few milliseconds
         forget: Callable[[Connection, bool], None],  # the connection is closed, and whether that cut an answer
         refused: Callable[[Connection, int], str],  # we are to answer with this status code: the fields for that
-        on_open: Callable[[Connection, Handshake], None],  # the opening is done: what it found out
+        on_open: Callable[[Connection, Handshake], None],  # the handshake is done: what it found out
     ) -> None:
         self.head_limits = head_limits
         self.chunk_limits = chunk_limits

@@ -43,7 +43,7 @@ class PeerGoneError(OSError):
 class StreamedResponse:
     """One streamed answer of `connection`, which its `begin` takes from RUNNING to STREAMING."""
 
-    __slots__ = ("_connection", "_is_gathering", "_lock", "_room", "_sent_at", "outbox")
+    __slots__ = ("_connection", "_is_gathering", "_lock", "_room", "_sent_at", "write_buffer")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -51,7 +51,7 @@ class StreamedResponse:
         self._room = threading.Condition(self._lock)
         self._is_gathering = False  # the other thread will look here
         self._sent_at = 0.0  # monotonic
-        self.outbox = WriteBuffer()
+        self.write_buffer = WriteBuffer()
 
     def write(self, content: bytes) -> None:
         """Send, gather or queue `content`, by the application's thread; waits while more than `HIGH_WATER` is queued.
@@ -62,16 +62,16 @@ class StreamedResponse:
         with self._lock:
             if connection.state is CLOSED:
                 raise PeerGoneError("the peer is gone")
-            self.outbox.append(content)
+            self.write_buffer.append(content)
             if connection.state is STREAMING:
                 now = monotonic()
-                if now - self._sent_at > GATHER_TIME or self.outbox.octets > MAX_GATHERED:
+                if now - self._sent_at > GATHER_TIME or self.write_buffer.octets > MAX_GATHERED:
                     self._sent_at = now
                     self._flush()
                 elif not self._is_gathering:
                     self._is_gathering = True
-                    connection.terms.soon(self.send_gathered)
-            while connection.state is STALLED and self.outbox.octets > HIGH_WATER:
+                    connection.config.soon(self.send_gathered)
+            while connection.state is STALLED and self.write_buffer.octets > HIGH_WATER:
                 self._room.wait()
 
     def send_gathered(self) -> None:
@@ -127,13 +127,13 @@ class StreamedResponse:
         """Send what the socket takes, and arm for the rest."""
         connection = self._connection
         try:
-            sent = self.outbox.flush(connection.sock)
+            sent = self.write_buffer.flush(connection.sock)
         except OSError as error:
             connection.abort()
             raise PeerGoneError("the peer is gone") from error
         connection.sent_octets += sent
-        if self.outbox.octets:
-            connection.deadline = monotonic() + connection.terms.send_timeout
+        if self.write_buffer.octets:
+            connection.deadline = monotonic() + connection.config.send_timeout
             if connection.state is STREAMING:
                 connection.move(STALLED)
             connection.arm_for_output()

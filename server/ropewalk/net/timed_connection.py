@@ -32,9 +32,9 @@ class TimedConnection(Connection):
     )
 
     def __init__(
-        self, sock: socket.socket, peer: Any, terms: ConnectionConfig, context: Any, opening: Handshake | None = None
+        self, sock: socket.socket, peer: Any, config: ConnectionConfig, context: Any, handshake: Handshake | None = None
     ) -> None:
-        super().__init__(sock, peer, terms, context, opening)
+        super().__init__(sock, peer, config, context, handshake)
         self.part_since: float | None = None  # monotonic: first octet of a request that is not whole yet
         self.whole_since = 0.0  # monotonic: when the last octet of the request under way was here
         self.receiving_seconds = 0.0  # from its first octet to that; 0 when it came in one piece
@@ -46,7 +46,7 @@ class TimedConnection(Connection):
     @property
     def request_octets(self) -> int:
         """Octets of the request under way, as they came over the wire: head, content and its framing."""
-        if self.receiver.state is RUNNING:
+        if self.request_reader.state is RUNNING:
             return self._whole_octets
         return self.received_octets - self._before
 
@@ -60,7 +60,7 @@ class TimedConnection(Connection):
     def _is_whole(self) -> None:
         super()._is_whole()
         now = self.whole_since = monotonic()
-        end = self.received_octets - len(self.receiver.buffer)  # what is there belongs to the next one
+        end = self.received_octets - len(self.request_reader.buffer)  # what is there belongs to the next one
         self._whole_octets = end - self._before
         self._before = end
         if self.part_since is None:

@@ -48,19 +48,19 @@ Adapt = Callable[[Callable[[], ssl.SSLContext]], ssl.SSLContext]
 class TlsContext:
     """Makes connections of accepted sockets. Made once, then only read."""
 
-    def __init__(self, terms: TlsConfig, adapt: Adapt | None = None) -> None:
+    def __init__(self, config: TlsConfig, adapt: Adapt | None = None) -> None:
         """`adapt` is called for each certificate with what makes its context, and returns the one to be used.
 
         Raises `ConfigError` for a file that cannot be read or does not hold what it should.
         """
 
         def make(certificate: Certificate, setting: str) -> ssl.SSLContext:
-            make_plain = partial(_make_context, terms, certificate, setting)
+            make_plain = partial(_make_context, config, certificate, setting)
             return adapt(make_plain) if adapt is not None else make_plain()
 
-        self._default = make(terms.certificate, "--certfile")
+        self._default = make(config.certificate, "--certfile")
         self._by_name = {
-            name.lower(): make(certificate, "--sni-certificate") for name, certificate in terms.by_name.items()
+            name.lower(): make(certificate, "--sni-certificate") for name, certificate in config.by_name.items()
         }
         if self._by_name:
             self._default.sni_callback = self._choose
@@ -84,35 +84,35 @@ class TlsContext:
         return None
 
 
-def _make_context(terms: TlsConfig, certificate: Certificate, setting: str) -> ssl.SSLContext:
+def _make_context(config: TlsConfig, certificate: Certificate, setting: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[terms.min_version]
+    context.minimum_version = _VERSIONS[config.min_version]
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
     # An end without close_notify is an end: heads and lengths tell what is whole (RFC 9112 section 9.8). Without this,
     # OpenSSL 3 takes it for a fault and lets no answer through behind it, such as the 408 behind a deadline.
     context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     context.set_alpn_protocols(["http/1.1"])
     _load_certificate(context, certificate, setting)
-    if terms.ciphers:
+    if config.ciphers:
         try:
-            context.set_ciphers(terms.ciphers)
+            context.set_ciphers(config.ciphers)
         except ssl.SSLError:
-            raise ConfigError("--ciphers", terms.ciphers, "names no cipher of TLS 1.2 that OpenSSL knows") from None
-    _load_authorities(context, terms)
+            raise ConfigError("--ciphers", config.ciphers, "names no cipher of TLS 1.2 that OpenSSL knows") from None
+    _load_authorities(context, config)
     return context
 
 
-def _load_authorities(context: ssl.SSLContext, terms: TlsConfig) -> None:
+def _load_authorities(context: ssl.SSLContext, config: TlsConfig) -> None:
     """Ask for client certificates, if the terms do."""
-    if terms.client_authorities:
-        _check_readable("--ca-certs", terms.client_authorities)
+    if config.client_authorities:
+        _check_readable("--ca-certs", config.client_authorities)
         try:
-            context.load_verify_locations(terms.client_authorities)
+            context.load_verify_locations(config.client_authorities)
         except OSError as error:
-            raise ConfigError("--ca-certs", terms.client_authorities, _reason(error, "holds no certificate")) from None
-    elif terms.verify_mode != "none":
-        raise ConfigError("--cert-reqs", terms.verify_mode, "needs --ca-certs, the authorities that are believed")
-    context.verify_mode = VERIFY_MODES[terms.verify_mode]
+            raise ConfigError("--ca-certs", config.client_authorities, _reason(error, "holds no certificate")) from None
+    elif config.verify_mode != "none":
+        raise ConfigError("--cert-reqs", config.verify_mode, "needs --ca-certs, the authorities that are believed")
+    context.verify_mode = VERIFY_MODES[config.verify_mode]
 
 
 def _load_certificate(context: ssl.SSLContext, certificate: Certificate, setting: str) -> None:

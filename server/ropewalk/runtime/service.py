@@ -62,8 +62,8 @@ log = get_logger()
 
 DRAIN_LOOK = 0.02  # seconds between looks at what is left while draining
 DRAIN_SILENCE = 0.5  # seconds a connection gets to send its next request, and be told to close, while draining
-WITHOUT_REQUEST = frozenset({State.OPENING, State.IDLE})
-RINGING = EPOLLIN | EPOLLET  # each ring is one event, whatever it was that rang before
+WITHOUT_REQUEST = frozenset({State.HANDSHAKE, State.IDLE})
+WAKE_EVENTS = EPOLLIN | EPOLLET  # each ring is one event, whatever it was that rang before
 RETRY_AFTER = 1  # seconds an overloaded server asks for; there is room again as soon as one request is done
 
 
@@ -88,7 +88,7 @@ class Service:
         errors: TextIO | None = None,
         tls: TlsContext | None = None,
         hooks: RequestHooks | None = None,
-        ledger: SharedCounts | None = None,
+        shared_counts: SharedCounts | None = None,
     ) -> None:
         """`tls` is `tls_context(settings)`, where it was made already. Raises `ConfigError` when it cannot be."""
         # First: what may raise comes before what has to be closed.
@@ -124,9 +124,9 @@ class Service:
         self._proxy_protocol = settings.proxy_protocol
         self._proxies = TrustedNetworks(settings.proxy_allow_from)
         self._is_opened_first = self._tls is not None or self._proxy_protocol != "off"
-        self._ledger = ledger
-        self._turns: WorkerSlot | None = None
-        self._terms = self._make_terms(settings)
+        self._shared_counts = shared_counts
+        self._slot: WorkerSlot | None = None
+        self._config = self._make_config(settings)
         self._paused: set[Acceptor] = set()  # for want of descriptors; changed by single calls of any thread
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
@@ -137,7 +137,7 @@ class Service:
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
             )
 
-    def _make_terms(self, settings: Settings) -> ConnectionConfig:
+    def _make_config(self, settings: Settings) -> ConnectionConfig:
         return ConnectionConfig(
             head_limits=HeadLimits(
                 request_line=settings.limit_request_line,
@@ -156,7 +156,7 @@ class Service:
             again=self._pool.queue,
             queued=self._pool.ready,
             soon=self._pool.soon.append,
-            forget=self._forget if self._ledger is None else self._forget_and_tell,
+            forget=self._forget if self._shared_counts is None else self._forget_and_tell,
             on_open=self._opened,
             refused=self._refused,
         )
@@ -165,14 +165,14 @@ class Service:
 
     def start(self) -> None:
         """Start the threads and accept; returns at once."""
-        if self._ledger is not None:
-            self._turns = self._ledger.enter(lambda: len(self._pool.items) - self._pool.standing)
-            self._pool.add(self._ledger.bell, WakeListener(self._acceptors), RINGING)
+        if self._shared_counts is not None:
+            self._slot = self._shared_counts.claim_slot(lambda: len(self._pool.items) - self._pool.standing)
+            self._pool.add(self._shared_counts.wake_fd, WakeListener(self._acceptors), WAKE_EVENTS)
         for acceptor in self._acceptors:
-            acceptor.turns = self._turns
+            acceptor.slot = self._slot
             self._pool.add(acceptor.fd, acceptor, LISTENING)
-        if self._turns is not None:
-            self._turns.tell()
+        if self._slot is not None:
+            self._slot.publish()
         if computing_at_once() > 1:
             from ropewalk.threads.free_threading import share_keys
 
@@ -183,7 +183,7 @@ class Service:
 
     def announce_end(self) -> None:
         """Serve on, but let every answer from now on close its connection, and say so."""
-        self._terms.is_draining = True
+        self._config.is_draining = True
 
     def drain(self, deadline: float) -> Drained:
         """Accept no more, finish what is in flight until `deadline` (monotonic seconds); blocks.
@@ -195,7 +195,7 @@ class Service:
         served = self._pool.finished
         for acceptor in self._acceptors:
             acceptor.drain()
-        self._terms.is_draining = True
+        self._config.is_draining = True
         self._pool.nudge()
         began = time.monotonic()
         while self._close_idle(began) and time.monotonic() < deadline:
@@ -207,7 +207,7 @@ class Service:
         """Close the connections that wait for a request; tell whether any connection is left."""
         now = time.monotonic()
         is_late = now >= began + DRAIN_SILENCE
-        is_silent_from = now + self._terms.idle_timeout - DRAIN_SILENCE  # the deadline of one that just became so
+        is_silent_from = now + self._config.idle_timeout - DRAIN_SILENCE  # the deadline of one that just became so
         is_left = False
         self._pool.refuse_overdue()
         for connection in self._connections():
@@ -221,7 +221,7 @@ class Service:
 
     def close(self) -> None:
         """End everything now: connections are cut, threads that are not inside the application have ended."""
-        self._terms.is_draining = True
+        self._config.is_draining = True
         for acceptor in self._acceptors:
             acceptor.close()
         for connection in self._connections():
@@ -267,12 +267,12 @@ class Service:
                 return
             from ropewalk.net.handshake import Handshake  # with it comes ssl, which plain HTTP does without
 
-            opening = Handshake(sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls)
+            handshake = Handshake(sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls)
             # Its own context comes with `_opened`.
-            connection = self._connection(sock, peer, self._terms, listener, opening)
+            connection = self._connection(sock, peer, self._config, listener, handshake)
         else:
             context = connection_environ(listener, peer, self._trusted)
-            connection = self._connection(sock, peer, self._terms, context)
+            connection = self._connection(sock, peer, self._config, context)
         self._pool.items[connection.fd] = connection
         if len(self._pool.items) > self._max_connections:
             self._shed(connection, "connections")
@@ -282,11 +282,11 @@ class Service:
     def _may_connect(self, peer: Any) -> bool:
         return self._proxy_protocol == "off" or self._proxies.trusts_peer(peer[0] if isinstance(peer, tuple) else "")
 
-    def _opened(self, connection: Connection, opening: Handshake) -> None:
+    def _opened(self, connection: Connection, handshake: Handshake) -> None:
         """Make the connection's environ of what the opening found out."""
-        context = connection_environ(connection.context, connection.peer, self._trusted, opening.proxy_header)
-        context.base.update(opening.variables)
-        if opening.variables:
+        context = connection_environ(connection.context, connection.peer, self._trusted, handshake.proxy_header)
+        context.base.update(handshake.variables)
+        if handshake.variables:
             context.base["wsgi.url_scheme"] = "https"
         connection.context = context
 
@@ -302,15 +302,15 @@ class Service:
     def _forget_and_tell(self, connection: Connection, is_cut: bool) -> None:
         """In the place of `_forget` where other workers want to know."""
         self._forget(connection, is_cut)
-        if self._turns is not None:
-            self._turns.tell()
+        if self._slot is not None:
+            self._slot.publish()
 
     def _has_connections(self) -> bool:
         return len(self._pool.items) > self._pool.standing
 
     def _run(self, item: Item) -> bool:
         connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole
-        receiver = connection.receiver
+        receiver = connection.request_reader
         head, body = receiver.head, receiver.body
         assert head is not None
         context: ConnectionEnviron = connection.context
@@ -369,7 +369,7 @@ class Service:
     def _shed(self, connection: Connection, reason: str) -> None:
         """Refuse to serve: at once, and with an answer where one could be read."""
         self._metrics.shed(reason)
-        if connection.state is State.OPENING:
+        if connection.state is State.HANDSHAKE:
             connection.close()  # before the handshake no answer could be read
             return
         connection.refuse(ProtocolError(503, "overloaded"), extra=f"Retry-After: {RETRY_AFTER}\r\n")

@@ -18,7 +18,7 @@ from ropewalk.control.commands import CONTROL
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger, open_log
 from ropewalk.logs.wsgi_errors import WsgiErrors
-from ropewalk.net.listeners.open import Listeners, close_listeners, leave_to_others, turn_away
+from ropewalk.net.listeners.open import Listeners, close_listeners, disown_listeners, refuse_new_connections
 from ropewalk.net.listeners.unix import UnixListener
 from ropewalk.process.lifecycle import Hooks
 from ropewalk.process.options import ProcessOptions
@@ -54,7 +54,7 @@ class WorkerSpec:
     access_log: AccessLog | None = None
     """Made after the fork, since it has a thread."""
 
-    ledger: SharedCounts | None = None
+    shared_counts: SharedCounts | None = None
     """The master's, in which the workers see what connections each has."""
 
     def __init__(
@@ -121,7 +121,7 @@ class WorkerSpec:
             errors=cast("TextIO", WsgiErrors(log)),
             tls=self.tls,
             hooks=None if self.hooks is None else self.hooks.of_requests(),
-            ledger=self.ledger,
+            shared_counts=self.shared_counts,
         )
 
     def reloaded(self) -> tuple[WorkerSpec, ProcessOptions]:
@@ -154,7 +154,7 @@ class WorkerSpec:
         check_paths(program.settings)
         import_what_is_asked_for(settings)
         program.tls = make_tls_context(settings, program.hooks)
-        program.ledger = self.ledger
+        program.shared_counts = self.shared_counts
         return program, program.options()
 
     def reopen_logs(self) -> None:
@@ -174,12 +174,12 @@ class WorkerSpec:
 
     def turn_away(self) -> bool:
         """Let nobody start to connect any more; tells whether connections may still come that were begun before."""
-        return turn_away(self.listeners)
+        return refuse_new_connections(self.listeners)
 
     def let_go(self, *, is_shared: bool) -> None:
         """Close the listening sockets, in the master. `is_shared`: another master listens there."""
         if is_shared:
-            leave_to_others(self.listeners)
+            disown_listeners(self.listeners)
         close_listeners(self.listeners)
 
     def promote(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from ropewalk.errors import ApplicationError, ProtocolError
 from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
-from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_answer, response_framing
+from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_response, response_framing
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
 from ropewalk.net.streamed_response import PeerGoneError, StreamedResponse
@@ -186,7 +186,7 @@ class Exchange:
         stream = self._stream
         if stream is None:
             head = self._begin(None)
-            stream = self._stream = self._connection.stream_answer()
+            stream = self._stream = self._connection.stream_response()
             stream.write(head + self._encode(content))
         elif content:
             self.progress = monotonic()
@@ -226,7 +226,7 @@ class Exchange:
             fields += b"Transfer-Encoding: chunked\r\n"
         elif framing is BY_CLOSE:
             connection.keeps_alive = False
-        if not connection.keeps_alive or connection.terms.is_draining:
+        if not connection.keeps_alive or connection.config.is_draining:
             connection.keeps_alive = False
             fields += b"Connection: close\r\n"
         elif request.version < HTTP_11:
@@ -258,7 +258,7 @@ class Exchange:
             and request.method != "HEAD"
         ):  # nearly every answer: `_begin` would find nothing else to decide
             self._take_claim()
-            keeps_alive = connection.keeps_alive = connection.keeps_alive and not connection.terms.is_draining
+            keeps_alive = connection.keeps_alive = connection.keeps_alive and not connection.config.is_draining
             encoded = head.encoded + self._default_fields.last(keeps_alive)
             self.content_from += len(encoded)
         else:
@@ -266,7 +266,7 @@ class Exchange:
             content = self._encode(content)
             if self._left:
                 raise ApplicationError(f"content {self._left} octets shorter than its Content-Length")
-        connection.answer(encoded, content)
+        connection.set_response(encoded, content)
         return True
 
     def _answer_iterable(self, iterable: Iterable[bytes]) -> bool:
@@ -311,12 +311,12 @@ class Exchange:
             return self._answer_whole(os.pread(found.fd, count, found.offset))
         head = self._begin(count)
         if self._framing is UNFRAMED:
-            self._connection.answer(head)
+            self._connection.set_response(head)
             return True
         if self._left != count:
             raise ApplicationError("a file shorter than its Content-Length")
         # A descriptor of our own, so that the application's `close` runs now, here, in its own thread.
-        self._connection.answer_file(head, os.dup(found.fd), found.offset, count)
+        self._connection.set_file_response(head, os.dup(found.fd), found.offset, count)
         return True
 
     def _end(self) -> bool:
@@ -345,8 +345,8 @@ class Exchange:
         self._take_claim()
         connection = self._connection
         connection.keeps_alive = False
-        connection.answer(
-            error_answer(500, self._request.method, extra=self._default_fields.of_own_answer(self.environ))
+        connection.set_response(
+            error_response(500, self._request.method, extra=self._default_fields.of_own_answer(self.environ))
         )
         self.head = ResponseHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True

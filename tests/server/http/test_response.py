@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ropewalk.http.head import HTTP_10, HTTP_11
-from ropewalk.http.response import Framing, error_answer, imf_fixdate, response_framing, status_line
+from ropewalk.http.response import Framing, error_response, imf_fixdate, response_framing, status_line
 from ropewalk.http.status import has_content
 
 
@@ -60,7 +60,7 @@ def test_an_answer_of_our_own_is_a_whole_one(status_code: int, method: str):
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method or "GET", target="/", headers=[("Host", "a")]))
     connection.send(h11.EndOfMessage())
-    connection.receive_data(error_answer(status_code, method, extra=date))
+    connection.receive_data(error_response(status_code, method, extra=date))
     head = connection.next_event()
     assert isinstance(head, h11.Response)
     assert head.status_code == status_code

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ropewalk.net import accept_balance as module
-from ropewalk.net.accept_balance import ACCEPTED_A_SHARE, MOST_LINES, WIDTH, SharedCounts, WorkerSlot
+from ropewalk.net.accept_balance import ACCEPTED_A_SHARE, MAX_SLOTS, SLOT_WORDS, SharedCounts, WorkerSlot
 
 
 class Clock:
@@ -25,26 +25,28 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Workers:
-    """Workers of one ledger, all in this process, and what each has."""
+    """Workers that share one `SharedCounts`, all in this process, and what each has."""
 
     def __init__(self, *has: int) -> None:
-        self.ledger = SharedCounts()
-        self.ledger.words[0] = len(has)
+        self.shared_counts = SharedCounts()
+        self.shared_counts.words[0] = len(has)
         self.has = list(has)
-        self.turns = [WorkerSlot(self.ledger, (i + 1) * WIDTH, lambda i=i: self.has[i]) for i in range(len(has))]  # type: ignore[misc]
+        self.slots = [
+            WorkerSlot(self.shared_counts, (i + 1) * SLOT_WORDS, lambda i=i: self.has[i]) for i in range(len(has))
+        ]  # type: ignore[misc]
 
     def whose(self) -> list[int]:
         """Who may take the next connection."""
-        return [index for index, turns in enumerate(self.turns) if turns.is_mine()]
+        return [index for index, slot in enumerate(self.slots) if slot.should_accept()]
 
     def take(self, index: int, count: int = 1) -> None:
         for _ in range(count):
             self.has[index] += 1
-            self.turns[index].took()
+            self.slots[index].count_accepted()
 
     def end(self, index: int, count: int = 1) -> None:
         self.has[index] -= count
-        self.turns[index].tell()
+        self.slots[index].publish()
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def crews(clock: Clock) -> Iterator[type[Workers]]:
 
     yield Kept
     for crew in made:
-        crew.ledger.close()
+        crew.shared_counts.close()
 
 
 def test_who_is_alone_takes_all(crews: type[Workers]) -> None:
@@ -108,9 +110,9 @@ def test_somebody_may_always_take_it(crews: type[Workers]) -> None:
     for open_ in range(0, 40, 4):
         for taken in range(0, 300, 30):
             crew = crews(open_, 20)
-            crew.turns[0]._accepted, crew.turns[0]._second = taken, 100
-            crew.turns[0].took()
-            crew.turns[1].took()
+            crew.slots[0]._accepted, crew.slots[0]._second = taken, 100
+            crew.slots[0].count_accepted()
+            crew.slots[1].count_accepted()
             assert crew.whose(), (open_, taken)
 
 
@@ -126,19 +128,19 @@ def test_what_was_accepted_counts_for_a_second(crews: type[Workers], clock: Cloc
 def test_who_does_not_answer_is_hoped_for_once(crews: type[Workers]) -> None:
     crew = crews(5, 0)
     assert crew.whose() == [1]
-    crew.turns[0].give_up_hope()
+    crew.slots[0].mark_unresponsive()
     assert crew.whose() == [0, 1]
-    crew.turns[1].beat()
+    crew.slots[1].heartbeat()
     assert crew.whose() == [1]
 
 
-def _in_a_child(ledger: SharedCounts) -> tuple[int, int]:
+def _in_a_child(shared_counts: SharedCounts) -> tuple[int, int]:
     """Fork a process that enters; its process id, and its line."""
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
-        turns = ledger.enter(lambda: 0)
-        os.write(writing, bytes([0 if turns is None else turns._base // WIDTH]))
+        slot = shared_counts.claim_slot(lambda: 0)
+        os.write(writing, bytes([0 if slot is None else slot._base // SLOT_WORDS]))
         signal.pause()
     os.close(writing)
     with open(reading, "rb") as pipe:
@@ -151,25 +153,25 @@ def _end(pid: int) -> None:
 
 
 def test_each_process_has_a_line_which_goes_with_it() -> None:
-    ledger = SharedCounts()
-    first, second = _in_a_child(ledger), _in_a_child(ledger)
+    shared_counts = SharedCounts()
+    first, second = _in_a_child(shared_counts), _in_a_child(shared_counts)
     try:
-        assert (first[1], second[1], ledger.words[0]) == (1, 2, 2)
+        assert (first[1], second[1], shared_counts.words[0]) == (1, 2, 2)
         _end(first[0])
-        first = _in_a_child(ledger)
-        assert (first[1], ledger.words[0]) == (1, 2)
+        first = _in_a_child(shared_counts)
+        assert (first[1], shared_counts.words[0]) == (1, 2)
     finally:
         _end(first[0])
         _end(second[0])
-        ledger.close()
+        shared_counts.close()
 
 
 def test_when_all_lines_are_taken_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_LINES", 1)
-    assert MOST_LINES > 200
-    ledger = SharedCounts()
-    first, second = _in_a_child(ledger), _in_a_child(ledger)
+    monkeypatch.setattr(module, "MAX_SLOTS", 1)
+    assert MAX_SLOTS > 200
+    shared_counts = SharedCounts()
+    first, second = _in_a_child(shared_counts), _in_a_child(shared_counts)
     _end(first[0])
     _end(second[0])
-    ledger.close()
+    shared_counts.close()
     assert (first[1], second[1]) == (1, 0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ropewalk.net.accept_balance import PATIENCE, SharedCounts, WorkerSlot
+from ropewalk.net.accept_balance import DEFER_TIMEOUT, SharedCounts, WorkerSlot
 from ropewalk.net.acceptor import ACCEPT_BATCH, LISTENING, PAUSE, Acceptor, WakeListener
 
 
@@ -193,19 +193,19 @@ def test_a_connection_that_the_kernel_told_somebody_else_of_is_found(hall: Hall)
 
 
 class Two:
-    """Two workers of one ledger, in this process: the acceptor is the first, and the second is what a test says."""
+    """Two workers of one `SharedCounts`, in this process: the acceptor is the first; tests set what the second has."""
 
     def __init__(self, hall: Hall) -> None:
-        self.ledger = SharedCounts()
-        self.ledger.words[0] = 2
+        self.shared_counts = SharedCounts()
+        self.shared_counts.words[0] = 2
         self.has = 0
-        hall.acceptor.turns = WorkerSlot(self.ledger, 4, lambda: len(hall.adopted))
-        self.other = WorkerSlot(self.ledger, 8, lambda: self.has)
+        hall.acceptor.slot = WorkerSlot(self.shared_counts, 4, lambda: len(hall.adopted))
+        self.other = WorkerSlot(self.shared_counts, 8, lambda: self.has)
 
     @property
     def has_rung(self) -> bool:
         try:
-            return bool(os.eventfd_read(self.ledger.bell))
+            return bool(os.eventfd_read(self.shared_counts.wake_fd))
         except BlockingIOError:
             return False
 
@@ -214,7 +214,7 @@ class Two:
 def two(hall: Hall) -> Iterator[Two]:
     two = Two(hall)
     yield two
-    two.ledger.close()
+    two.shared_counts.close()
 
 
 def test_no_more_is_taken_than_another_worker_has(hall: Hall, two: Two) -> None:
@@ -223,7 +223,7 @@ def test_no_more_is_taken_than_another_worker_has(hall: Hall, two: Two) -> None:
     assert len(hall.adopted) == 1
     assert two.has_rung
     two.has = 1
-    two.other.took()
+    two.other.count_accepted()
     WakeListener([hall.acceptor]).receive()
     assert len(hall.adopted) == 2
 
@@ -232,7 +232,7 @@ def test_a_connection_is_not_left_for_long_to_who_does_not_come(hall: Hall, two:
     hall.connect(4)
     hall.acceptor.receive()
     [(seconds, call)] = hall.calls
-    assert seconds == PATIENCE
+    assert seconds == DEFER_TIMEOUT
     hall.wait_and_call(seconds, call)
     assert len(hall.adopted) == 4  # the other is not hoped for again
 
@@ -241,14 +241,14 @@ def test_who_looks_again_is_hoped_for_again(hall: Hall, two: Two) -> None:
     hall.connect(2)
     hall.acceptor.receive()
     hall.wait_and_call(*hall.calls.pop())
-    two.other.beat()
+    two.other.heartbeat()
     hall.connect(1)
     hall.acceptor.receive()
     assert len(hall.adopted) == 2
 
 
 def test_who_has_left_is_not_hoped_for(hall: Hall, two: Two) -> None:
-    two.other.leave()
+    two.other.withdraw()
     hall.connect(3)
     hall.acceptor.receive()
     assert len(hall.adopted) == 3

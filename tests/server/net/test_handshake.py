@@ -59,15 +59,15 @@ class TestAlone:
         return TlsContext(TlsConfig(Certificate(settings["certfile"], settings["keyfile"])))
 
     def test_without_anything_to_do_it_is_done(self, pair: tuple[socket.socket, socket.socket]) -> None:
-        opening = Handshake(pair[0], proxy_protocol="off", tls_context=None)
-        assert opening.advance()
-        assert opening.sock is pair[0]
-        assert not opening.variables
+        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=None)
+        assert handshake.advance()
+        assert handshake.sock is pair[0]
+        assert not handshake.variables
 
     def test_a_handshake_goes_on_with_each_event(
         self, pair: tuple[socket.socket, socket.socket], context: TlsContext, certificates: Certificates
     ) -> None:
-        opening = Handshake(pair[0], proxy_protocol="off", tls_context=context)
+        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         client = certificates.client_context().wrap_bio(incoming, outgoing, server_hostname=HOST)
         is_shaken = is_open = False
@@ -81,39 +81,39 @@ class TestAlone:
             for octet in outgoing.read():
                 assert not is_open
                 with pytest.raises(BlockingIOError) if not is_shaken else _either():
-                    is_open = opening.advance()
+                    is_open = handshake.advance()
                 pair[1].send(bytes([octet]))
             try:
-                is_open = opening.advance()
+                is_open = handshake.advance()
             except BlockingIOError:
-                assert not opening.wants_output
+                assert not handshake.wants_output
                 incoming.write(pair[1].recv(65536))
-        assert isinstance(opening.sock, TlsSocket)
-        assert opening.variables["SSL_PROTOCOL"] == client.version()
-        assert opening.variables["SSL_CIPHER"]
-        opening.sock.close()
+        assert isinstance(handshake.sock, TlsSocket)
+        assert handshake.variables["SSL_PROTOCOL"] == client.version()
+        assert handshake.variables["SSL_CIPHER"]
+        handshake.sock.close()
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "M-SEARCH"])
     def test_plain_http_is_told_so(
         self, pair: tuple[socket.socket, socket.socket], context: TlsContext, method: str
     ) -> None:
-        opening = Handshake(pair[0], proxy_protocol="off", tls_context=context)
+        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context)
         pair[1].send(method.encode() + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(ConnectionAbortedError):
-            opening.advance()
-        opening.sock.close()
+            handshake.advance()
+        handshake.sock.close()
         assert read_raw(pair[1]) == PLAIN_HTTP_ANSWER
 
     def test_a_peer_that_says_nothing_has_no_session(
         self, pair: tuple[socket.socket, socket.socket], context: TlsContext
     ) -> None:
-        opening = Handshake(pair[0], proxy_protocol="off", tls_context=context)
+        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context)
         with pytest.raises(BlockingIOError):
-            opening.advance()
-        assert opening.sock is pair[0]
+            handshake.advance()
+        assert handshake.sock is pair[0]
         pair[1].close()
         with pytest.raises(ConnectionAbortedError):
-            opening.advance()
+            handshake.advance()
 
     def test_that_answer_has_its_length(self) -> None:
         head, _, content = PLAIN_HTTP_ANSWER.partition(b"\r\n\r\n")
@@ -126,12 +126,12 @@ class TestAlone:
             ours, _ = listener.accept()
             with ours:
                 client.close()
-                opening = Handshake(ours, proxy_protocol="off", tls_context=context)
+                handshake = Handshake(ours, proxy_protocol="off", tls_context=context)
                 with pytest.raises(ConnectionResetError):
-                    opening.advance()
+                    handshake.advance()
                 with pytest.raises(OSError, match="not connected"):
                     context.wrap(ours)
-                assert opening.sock is ours
+                assert handshake.sock is ours
                 assert ours.fileno() >= 0
 
 

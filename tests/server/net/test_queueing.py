@@ -27,7 +27,7 @@ class Hall:
         self.peer, sock = socket.socketpair()
         self.peer.settimeout(20)
         sock.setblocking(False)
-        terms = ConnectionConfig(
+        config = ConnectionConfig(
             head_limits=HeadLimits(),
             chunk_limits=ChunkLimits(content=0),
             body_memory=1024,
@@ -44,13 +44,13 @@ class Hall:
             refused=lambda connection, status_code: "",
             on_open=lambda connection, opening: None,
         )
-        self.connection = Connection(sock, None, terms, None)
+        self.connection = Connection(sock, None, config, None)
 
     def exchange(self) -> None:
         """One request, which is there when its turn comes, and its answer."""
         self.peer.sendall(REQUEST)
         assert self.connection.receive()
-        self.connection.answer(ANSWER)
+        self.connection.set_response(ANSWER)
         self.connection.send()
         assert self.peer.recv(1024) == ANSWER
 

@@ -21,14 +21,14 @@ from ropewalk.net.listeners.unix import DEFAULT_MODE, UnixListener, open_unix_li
 
 __all__ = [
     "Listeners",
+    "adopt_listeners",
     "close_listeners",
     "describe",
+    "disown_listeners",
     "inherited_listeners",
-    "leave_to_others",
     "open_by_bind",
     "open_listeners",
-    "take_over",
-    "turn_away",
+    "refuse_new_connections",
 ]
 
 SYSTEMD: Final = "systemd"
@@ -82,7 +82,7 @@ def open_by_bind(binds: Sequence[str], earlier: Listeners, *, backlog: int, unix
     return opened
 
 
-def turn_away(listeners: Iterable[socket.socket]) -> bool:
+def refuse_new_connections(listeners: Iterable[socket.socket]) -> bool:
     """Let nobody start to connect any more to sockets that this process made; what waits in them can be accepted.
 
     Whoever tries is refused once the socket is closed by all who hold it. Tells whether connections may still come
@@ -93,11 +93,11 @@ def turn_away(listeners: Iterable[socket.socket]) -> bool:
         if isinstance(listener, UnixListener):
             listener.unlink()
         elif isinstance(listener, TcpListener):
-            is_tcp = listener.turn_away() or is_tcp
+            is_tcp = listener.refuse_new_connections() or is_tcp
     return is_tcp
 
 
-def take_over(descriptors: Mapping[str, Sequence[int]]) -> Listeners:
+def adopt_listeners(descriptors: Mapping[str, Sequence[int]]) -> Listeners:
     """The listening sockets that another master has too, by what was said to have them.
 
     Whoever is the last of both is to remove the file of a Unix socket. Raises ConfigError.
@@ -118,7 +118,7 @@ def take_over(descriptors: Mapping[str, Sequence[int]]) -> Listeners:
     return taken
 
 
-def leave_to_others(listeners: Iterable[socket.socket]) -> None:
+def disown_listeners(listeners: Iterable[socket.socket]) -> None:
     """Do not remove the files of Unix sockets: another master listens there."""
     for listener in listeners:
         if isinstance(listener, UnixListener):

@@ -31,7 +31,7 @@ _DROP_ATTEMPTS: Final = (
 class TcpListener(socket.socket):
     """A listening socket that this server made; it is shared with nobody but its own processes."""
 
-    def turn_away(self) -> bool:
+    def refuse_new_connections(self) -> bool:
         """Leave new attempts to connect unanswered, in whichever process this socket is; False if that cannot be."""
         code = array.array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_ATTEMPTS))
         address, _ = code.buffer_info()

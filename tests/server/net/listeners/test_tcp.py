@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ropewalk.net.listeners.open import close_listeners, open_listeners, turn_away
+from ropewalk.net.listeners.open import close_listeners, open_listeners, refuse_new_connections
 from ropewalk.net.listeners.tcp import TcpListener
 
 
@@ -27,7 +27,7 @@ def listener() -> Iterator[TcpListener]:
 def test_who_waits_is_accepted_and_served(listener: TcpListener) -> None:
     with socket.create_connection(listener.getsockname(), timeout=20) as client:
         client.sendall(b"ping")
-        assert listener.turn_away()
+        assert listener.refuse_new_connections()
         sock, _ = listener.accept()
         with sock:
             assert sock.recv(4) == b"ping"
@@ -38,7 +38,7 @@ def test_who_waits_is_accepted_and_served(listener: TcpListener) -> None:
 
 def test_who_comes_is_refused_once_it_is_closed_and_never_reset(listener: TcpListener) -> None:
     address = listener.getsockname()
-    listener.turn_away()
+    listener.refuse_new_connections()
     with socket.socket() as client:
         client.setblocking(False)
         with contextlib.suppress(BlockingIOError):
@@ -51,7 +51,7 @@ def test_who_comes_is_refused_once_it_is_closed_and_never_reset(listener: TcpLis
 
 def test_a_closed_socket_has_nobody_to_turn_away(listener: TcpListener) -> None:
     listener.close()
-    assert not listener.turn_away()
+    assert not listener.refuse_new_connections()
 
 
 def test_a_unix_socket_loses_its_name_and_keeps_who_waits(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_unix_socket_loses_its_name_and_keeps_who_waits(tmp_path: Path) -> Non
     listeners = open_listeners([f"unix:{path}"], backlog=16)
     with socket.socket(socket.AF_UNIX) as client, socket.socket(socket.AF_UNIX) as late:
         client.connect(str(path))
-        assert not turn_away(listeners)
+        assert not refuse_new_connections(listeners)
         with pytest.raises(FileNotFoundError):
             late.connect(str(path))
         with listeners[0].accept()[0] as sock:
@@ -70,7 +70,7 @@ def test_a_unix_socket_loses_its_name_and_keeps_who_waits(tmp_path: Path) -> Non
 
 def test_the_name_of_a_later_server_is_not_taken_away(tmp_path: Path) -> None:
     earlier = open_listeners([f"unix:{tmp_path / 's'}"], backlog=16)
-    turn_away(earlier)
+    refuse_new_connections(earlier)
     later = open_listeners([f"unix:{tmp_path / 's'}"], backlog=16)
     close_listeners(earlier)
     assert (tmp_path / "s").exists()
@@ -81,7 +81,7 @@ def test_sockets_that_were_passed_are_left_to_whoever_passed_them() -> None:
     with socket.create_server(("127.0.0.1", 0)) as systemds:
         passed = systemds.dup().detach()
         listeners = open_listeners([f"fd://{passed}"], backlog=16)
-        assert not turn_away(listeners)
+        assert not refuse_new_connections(listeners)
         close_listeners(listeners)
         with socket.create_connection(systemds.getsockname(), timeout=20):
             systemds.accept()[0].close()
