@@ -21,7 +21,7 @@ from ropewalk.net.listeners.open import close_listeners, describe, open_listener
 from ropewalk.net.listeners.unix import DEFAULT_MODE
 from ropewalk.process.system.signals import SignalInbox
 from ropewalk.runtime.factories import tls_context
-from ropewalk.runtime.service import Drained, Service
+from ropewalk.runtime.service import Drained, Service, Stats
 
 
 class Server:
@@ -73,6 +73,10 @@ class Server:
     def url(self) -> str:
         """The first listener's address as a URL."""
         return self._urls[0]
+
+    def stats(self) -> Stats:
+        """What the server is doing, and what it has counted. From any thread, also once it is stopped."""
+        return self._service.stats()
 
     def start(self) -> None:
         """Start answering; returns at once."""

@@ -98,6 +98,37 @@ def test_pipelined_requests_without_end_keep_nobody_out(talk: Talk) -> None:
             thread.join()
 
 
+def test_stats_tell_what_it_does_and_has_done(talk: Talk, wait_for: Callable[..., None]) -> None:
+    is_inside, go_on = threading.Event(), threading.Event()
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        is_inside.set()
+        assert go_on.wait(20)
+        start_response("404 Not Found", [])
+        return []
+
+    server = talk.serve(application, threads=1)
+    assert server.stats()[:5] == (0, 0, 0, 1, 0)
+    clients = [talk.connect(server) for _ in range(2)]
+    for client in clients:
+        client.send(GET)
+    assert is_inside.wait(20)
+    wait_for(lambda: server.stats().waiting == 1, "the second request")
+    stats = server.stats()
+    assert (stats.connections, stats.in_flight, stats.finished) == (2, 1, 0)
+    wait_for(lambda: server.stats().active_threads == 2, "a thread for the sockets")
+    go_on.set()
+    for client in clients:
+        client.read_all()
+    bad = talk.connect(server)
+    bad.send(b"BAD\r\n\r\n")
+    bad.read_all()
+    wait_for(lambda: server.stats().connections == 0, "the end of the connections")
+    server.stop()
+    stats = server.stats()
+    assert (stats.finished, stats.responses["4xx"], stats.refused, stats.shed) == (2, 2, {"400": 1}, {})
+
+
 class TestDraining:
     def test_what_is_in_flight_is_finished(self, talk: Talk) -> None:
         is_inside, go_on = threading.Event(), threading.Event()

@@ -128,8 +128,8 @@ def test_many_threads_mix_up_and_lose_nothing(
     assert (answered, refused) == (CLIENTS * TURNS * (PIPELINED + len(KINDS) - 1), CLIENTS * TURNS)
     request_ids = [each for visitor in visitors for each in visitor.request_ids]
     assert len(set(request_ids)) == len(request_ids)
-    counted = server._service.look()["counters"]
-    assert counted["answers"] == {"1xx": 0, "2xx": answered, "3xx": 0, "4xx": 0, "5xx": refused}
+    counted = server.stats()
+    assert counted.responses == {"1xx": 0, "2xx": answered, "3xx": 0, "4xx": 0, "5xx": refused}
     wait_for(lambda: log.read_text().count("\n") == answered + refused, "a line for each request")
     assert len(set(log.read_text().splitlines())) == answered + refused
     assert capfd.readouterr().err.count("\nValueError: planted\n") == refused
@@ -156,4 +156,4 @@ def test_connections_that_come_and_go_leave_nothing(talk: Talk, wait_for: WaitFo
     for thread in threads:
         thread.join()
     assert len(good) == CLIENTS * 40
-    wait_for(lambda: len(server._service._pool.items) == 1, "the end of every connection")  # the listener is left
+    wait_for(lambda: server.stats().connections == 0, "the end of every connection")

@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import inf
 from select import EPOLLET, EPOLLIN
@@ -72,6 +72,27 @@ class Drained(NamedTuple):
 
     finished: int
     aborted: int
+
+
+class Stats(NamedTuple):
+    """What a server is doing, and what it has counted since it was made."""
+
+    connections: int
+    """Open connections; listening sockets do not count."""
+    in_flight: int
+    """Requests that the application is working on."""
+    waiting: int
+    """Requests that are read and wait for a thread."""
+    active_threads: int
+    """Threads that are not parked; one of them may be waiting for sockets."""
+    finished: int
+    """Requests that the application has returned from."""
+    responses: Mapping[str, int]
+    """Responses of the application, by class of their status: `2xx`."""
+    refused: Mapping[str, int]
+    """Responses of the server itself, by status code: `400`, `503`."""
+    shed: Mapping[str, int]
+    """Requests and connections that were refused for overload, by reason: `connections`, `waiting`, `queue-timeout`."""
 
 
 class Service:
@@ -166,11 +187,11 @@ class Service:
     def start(self) -> None:
         """Start the threads and accept; returns at once."""
         if self._shared_counts is not None:
-            self._slot = self._shared_counts.claim_slot(lambda: len(self._pool.items) - self._pool.standing)
-            self._pool.add(self._shared_counts.wake_fd, WakeListener(self._acceptors), WAKE_EVENTS)
+            self._slot = self._shared_counts.claim_slot(lambda: self._pool.connections)
+            self._pool.watch(self._shared_counts.wake_fd, WakeListener(self._acceptors), WAKE_EVENTS)
         for acceptor in self._acceptors:
             acceptor.slot = self._slot
-            self._pool.add(acceptor.fd, acceptor, LISTENING)
+            self._pool.watch(acceptor.fd, acceptor, LISTENING)
         if self._slot is not None:
             self._slot.publish()
         if computing_at_once() > 1:
@@ -273,8 +294,8 @@ class Service:
         else:
             context = connection_environ(listener, peer, self._trusted)
             connection = self._connection(sock, peer, self._config, context)
-        self._pool.items[connection.fd] = connection
-        if len(self._pool.items) > self._max_connections:
+        self._pool.add_connection(connection.fd, connection)
+        if self._pool.connections > self._max_connections:
             self._shed(connection, "connections")
         else:
             self._pool.queue(connection)
@@ -293,8 +314,7 @@ class Service:
     def _forget(self, connection: Connection, is_cut: bool) -> None:
         self._metrics.closed(connection.sent_octets, is_cut)
         # A descriptor that failed while it was made a TLS socket is closed by then, and perhaps another's.
-        if self._pool.items.get(connection.fd) is connection:
-            del self._pool.items[connection.fd]
+        self._pool.remove_connection(connection.fd, connection)
         if self._paused:
             for acceptor in list(self._paused):
                 acceptor.resume()
@@ -306,7 +326,7 @@ class Service:
             self._slot.publish()
 
     def _has_connections(self) -> bool:
-        return len(self._pool.items) > self._pool.standing
+        return self._pool.connections > 0
 
     def _run(self, item: Item) -> bool:
         connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole
@@ -375,6 +395,20 @@ class Service:
         connection.refuse(ProtocolError(503, "overloaded"), extra=f"Retry-After: {RETRY_AFTER}\r\n")
 
     # What is counted and logged
+
+    def stats(self) -> Stats:
+        """The numbers that a program with an embedded server may want. From any thread."""
+        pool, counted = self._pool, self._metrics.counters()
+        return Stats(
+            connections=pool.connections,
+            in_flight=sum(1 for _ in pool.running()),
+            waiting=pool.waiting,
+            active_threads=len(pool.workers) - pool.parked,
+            finished=pool.finished,
+            responses=counted["answers"],
+            refused=counted["refused"],
+            shed=counted["shed"],
+        )
 
     def look(self) -> dict[str, Any]:
         """What was counted, and how things stand: plain tables of numbers and text. From any thread."""

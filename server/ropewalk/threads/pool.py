@@ -108,7 +108,7 @@ class Pool:
         self._is_stopping = False
         self._next_sweep = 0.0
         self._calls: deque[tuple[float, Callable[[], None]]] = deque()  # monotonic: when, and what
-        self.standing = 0  # items that are always there, and have no deadlines of their own
+        self._watched: set[int] = set()  # of `items` those that `watch` added: listeners, which are no connections
         self._unpolled = 0
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self.epoll.register(self._wake_fd, select.EPOLLIN | select.EPOLLET)
@@ -158,11 +158,26 @@ class Pool:
             self._control_thread.join()
         self._let_go()
 
-    def add(self, fd: int, item: Item, events: int) -> None:
-        """Let the epoll watch `fd` for `item`, which stays for as long as the pool does."""
-        self.standing += 1
+    def watch(self, fd: int, item: Item, events: int) -> None:
+        """Have the epoll watch `fd` for `item`, a listener: it stays as long as the pool, and is no connection."""
+        self._watched.add(fd)
         self.items[fd] = item
         self.epoll.register(fd, events)
+
+    def add_connection(self, fd: int, item: Item) -> None:
+        """Know `item` by its descriptor, until `remove_connection`; the item registers itself with the epoll."""
+        self._watched.discard(fd)  # of a listener that was closed meanwhile
+        self.items[fd] = item
+
+    def remove_connection(self, fd: int, item: Item) -> None:
+        """Forget `item`, unless its descriptor is another's by now."""
+        if self.items.get(fd) is item:
+            del self.items[fd]
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open; listeners do not count."""
+        return len(self.items) - len(self._watched)
 
     def nudge(self) -> None:
         """Have the thread that polls look at the queues, after `queue` from outside the pool."""
@@ -327,7 +342,7 @@ class Pool:
         if self._is_stopping:
             return  # the nudge of `stop` may have gone to who polled before
         self._unpolled = 0
-        timeout = SWEEP_INTERVAL if len(self.items) > self.standing else -1.0
+        timeout = SWEEP_INTERVAL if len(self.items) > len(self._watched) else -1.0
         if self._calls:
             timeout = self._make_calls()
         if self._is_left():

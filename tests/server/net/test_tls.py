@@ -413,7 +413,7 @@ class TestRefusal:
         socket.socket.send(client.sock, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises((ssl.SSLError, ConnectionResetError)):
             client.sock.recv(100)
-        wait_for(lambda: len(server._service._pool.items) == 1, "the end of the connection")
+        wait_for(lambda: server.stats().connections == 0, "the end of the connection")
 
 
 class TestVersions:

@@ -31,7 +31,7 @@ class Echo:
         self.octet = b""
         self.on_run = run
         self.is_closed = False
-        pool.add(self.here.fileno(), self, ARMED)
+        pool.watch(self.here.fileno(), self, ARMED)
 
     def receive(self) -> bool:
         self.octet = self.here.recv(1)
@@ -251,6 +251,22 @@ def test_an_idle_controller_sleeps(hall: Callable[..., Hall]) -> None:
     _wait(lambda: made.pool._controller_rests)
     assert item.ask() == b"x"  # and wakes again
     _wait(lambda: made.pool._controller_rests)
+
+
+def test_only_connections_are_counted_as_such(hall: Callable[..., Hall]) -> None:
+    """Also when a connection gets the descriptor of a listener that was closed."""
+    made = hall(1)
+    listener, connection, other = made.item(), made.item(), made.item()
+    assert made.pool.connections == 0
+    closed, free = listener.here.fileno(), other.here.fileno() + 1000
+    made.pool.add_connection(closed, connection)
+    made.pool.add_connection(free, other)
+    assert made.pool.connections == 2
+    made.pool.remove_connection(closed, other)  # not its own
+    assert made.pool.connections == 2
+    made.pool.remove_connection(closed, connection)
+    made.pool.remove_connection(free, other)
+    assert made.pool.connections == 0
 
 
 def test_stop_ends_every_thread(hall: Callable[..., Hall]) -> None:
