@@ -21,13 +21,14 @@ ROOT = Path(ropewalk.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
+    "trusted_files": set(),
     "logs": {"errors"},
     "http": {"errors"},
-    "net": {"errors", "logs", "http"},
+    "net": {"errors", "trusted_files", "logs", "http"},
     "wsgi": {"_version", "errors", "logs", "http", "net"},
     "threads": {"logs"},
     "metrics": {"logs"},
-    "process": {"errors", "logs"},
+    "process": {"errors", "trusted_files", "logs"},
     # Settings are checked by the parts that they are for.
     "config": {"_version", "errors", "logs", "net", "metrics"},
     "control": {"errors", "logs", "http", "metrics", "process"},

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from ropewalk.trusted_files import hold_socket
+
 __all__ = ["DEFAULT_MODE", "UnixListener", "open_unix_listener"]
 
 NOBODY: Final = 0
@@ -48,11 +50,16 @@ class UnixListener(socket.socket):
             listener.setblocking(False)
             os.fchmod(listener.fileno(), mode)  # bind(2) makes the file with this mode less the umask
             listener.bind(path)
-            status = os.lstat(path)
-            listener.path = os.path.abspath(path)
-            listener._inode = (status.st_dev, status.st_ino)
-            listener._maker = os.getpid()
-            os.chmod(path, mode)
+            held = hold_socket(path)
+            try:
+                status = os.fstat(held)
+                listener.path = os.path.abspath(path)
+                listener._inode = (status.st_dev, status.st_ino)
+                listener._maker = os.getpid()
+                if stat.S_IMODE(status.st_mode) != mode:
+                    os.chmod(f"/proc/self/fd/{held}", mode)  # by the path it could meet another file meanwhile
+            finally:
+                os.close(held)
         except BaseException:
             if hasattr(listener, "_maker"):
                 listener.unlink()

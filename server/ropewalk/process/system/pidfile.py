@@ -11,6 +11,7 @@ import fcntl
 import os
 
 from ropewalk.errors import ConfigError
+from ropewalk.trusted_files import open_file
 
 SETTING = "--pid"
 
@@ -49,7 +50,7 @@ class PidFile:
 
     def _open_locked(self) -> int:
         while True:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = open_file(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import pwd
-import stat
 from contextlib import suppress
 from typing import NamedTuple
 
 from ropewalk.errors import ConfigError
+from ropewalk.trusted_files import hold_socket
 
 USER, GROUP = "--user", "--group"
 
@@ -64,13 +64,12 @@ class Identity(NamedTuple):
         if self.user is None and self.group is None:
             return
         try:
-            # By a descriptor, so that what is looked at is what is given; chown(2) does not take this kind itself.
-            descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # By a descriptor, so that what is inspected is what changes hands; chown(2) does not take this kind itself.
+            held = hold_socket(path)
             try:
-                if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
-                    os.chown(f"/proc/self/fd/{descriptor}", *self._owner)
+                os.chown(f"/proc/self/fd/{held}", *self._owner)
             finally:
-                os.close(descriptor)
+                os.close(held)
         except OSError as error:
             raise ConfigError(
                 "--bind", f"unix:{path}", f"cannot be given to {USER} or {GROUP}: {error.strerror}"

@@ -1,0 +1,79 @@
+"""Opening files as root in folders that other users can write to.
+
+A master that runs as root and starts workers as another user (`--user`) opens log files, the pid file and Unix sockets
+by their paths, often in a folder that this user can write to. Whoever can write to a folder can replace a file there by
+a symbolic link, or by a hard link to a file of root's; root would then create, append to or change the mode of a file
+that somebody else chose. So as root a symbolic link is followed only if root made it, and a regular file is opened only
+if it has one name and a trusted owner. What was inspected is what is opened: through its descriptor, not its path.
+
+The folders above the file's own are not inspected: they must be writable by trusted users only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Collection
+
+ROOT = 0
+
+MAX_LINKS = 40
+"""As the kernel has it (path_resolution(7))."""
+
+
+def open_file(path: str, flags: int, mode: int, owners: Collection[int] = ()) -> int:
+    """As os.open. As root, refuses what another user than root and `owners` (user ids) can have put at `path`.
+
+    Raises OSError, whose strerror names the reason.
+    """
+    if os.geteuid() != ROOT:
+        return os.open(path, flags, mode)
+    for _ in range(MAX_LINKS):
+        try:
+            held = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            if not flags & os.O_CREAT:
+                raise
+            try:
+                return os.open(path, flags | os.O_EXCL | os.O_NOFOLLOW, mode)
+            except FileExistsError:
+                continue  # it was created meanwhile: inspect that
+        try:
+            status = os.fstat(held)
+            if not stat.S_ISLNK(status.st_mode):
+                _check_owner(path, status, {ROOT, *owners})
+                return os.open(f"/proc/self/fd/{held}", flags & ~(os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW), mode)
+            if status.st_uid != ROOT or status.st_nlink != 1:
+                reason = f"is a symbolic link of user {status.st_uid}'s, which root does not follow"
+                raise OSError(errno.ELOOP, reason, path)
+            path = os.path.join(os.path.dirname(path), os.readlink("", dir_fd=held))
+        finally:
+            os.close(held)
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def hold_socket(path: str) -> int:
+    """An O_PATH descriptor of the Unix socket file at `path`, for which a symbolic link is no substitute.
+
+    As root, it must be root's and have one name: a hard link to another server's socket is refused. Raises OSError.
+    """
+    held = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(held)
+        is_own = os.geteuid() != ROOT or (status.st_uid, status.st_nlink) == (ROOT, 1)
+        if not (stat.S_ISSOCK(status.st_mode) and is_own):
+            raise OSError(errno.EPERM, "was replaced by another file", path)
+    except BaseException:
+        os.close(held)
+        raise
+    return held
+
+
+def _check_owner(path: str, status: os.stat_result, owners: Collection[int]) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        return  # a pipe or a device: nothing of root's is lost by writing to it
+    if status.st_nlink > 1:
+        raise OSError(errno.EPERM, f"has {status.st_nlink} names (hard links), which root does not write to", path)
+    if status.st_uid not in owners:
+        raise OSError(errno.EPERM, f"belongs to user {status.st_uid}, whom root does not write for", path)
