@@ -50,7 +50,7 @@ from ropewalk.runtime.worker_spec import (
     prepare,
     warn,
 )
-from ropewalk.threads.parallelism import computing_at_once
+from ropewalk.threads.parallelism import parallel_threads
 from ropewalk.wsgi.loader import load_application
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def preload(settings: Settings) -> WSGIApplication:
     started = threading.active_count() - before
     if started > 0:
         log.warning("--preload: the application has started %d threads, and no worker will have them", started)
-    if computing_at_once() > 1:
+    if parallel_threads() > 1:
         from ropewalk.threads.free_threading import share_keys
 
         share_keys()  # now, since a worker is not to write to what it inherits

@@ -34,7 +34,7 @@ from ropewalk.net.connection_states import State
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.runtime.factories import statsd_reporter, tls_context
 from ropewalk.runtime.in_flight import InFlight, RunningRequest
-from ropewalk.threads.parallelism import computing_at_once
+from ropewalk.threads.parallelism import parallel_threads
 from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.environ import (
     ConnectionEnviron,
@@ -138,7 +138,7 @@ class Service:
             run=run if hooks is None else hooks.around(run),
             overflow=self._overflow,
             max_waiting=settings.limit_waiting,
-            at_once=partial(computing_at_once, settings.workers),
+            parallelism=partial(parallel_threads, settings.workers),
             is_overdue=self._is_overdue if settings.queue_timeout else None,
         )
         self._runs = InFlight(self._pool, RequestTimeouts(settings.timeout, settings.timeout_for))
@@ -152,7 +152,7 @@ class Service:
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
             acceptor = Acceptor(
-                sock, self._pool.epoll, self._adopt, self._has_connections, self._paused, self._pool.call_in
+                sock, self._pool.epoll, self._adopt, self._has_connections, self._paused, self._pool.call_later
             )
             self._acceptors[acceptor] = listener_environ(
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
@@ -176,7 +176,7 @@ class Service:
             arm=self._pool.epoll.modify,
             again=self._pool.queue,
             queued=self._pool.ready,
-            soon=self._pool.soon.append,
+            soon=self._pool.call_soon,
             forget=self._forget if self._shared_counts is None else self._forget_and_tell,
             on_open=self._opened,
             refused=self._refused,
@@ -194,7 +194,7 @@ class Service:
             self._pool.watch(acceptor.fd, acceptor, LISTENING)
         if self._slot is not None:
             self._slot.publish()
-        if computing_at_once() > 1:
+        if parallel_threads() > 1:
             from ropewalk.threads.free_threading import share_keys
 
             share_keys()
@@ -403,7 +403,7 @@ class Service:
             connections=pool.connections,
             in_flight=sum(1 for _ in pool.running()),
             waiting=pool.waiting,
-            active_threads=len(pool.workers) - pool.parked,
+            active_threads=len(pool.threads) - pool.parked,
             finished=pool.finished,
             responses=counted["answers"],
             refused=counted["refused"],
@@ -422,7 +422,7 @@ class Service:
                 "in_flight": sum(1 for _ in pool.running()),
                 "waiting": pool.waiting,
                 "threads": {
-                    "active": len(pool.workers) - pool.parked,
+                    "active": len(pool.threads) - pool.parked,
                     "parked": pool.parked,
                     "limit": pool.controller.limit,
                 },

@@ -1,9 +1,10 @@
 """How many threads may be active: the decisions, without the threads.
 
-Under the GIL, threads that all hold work starve each other of the interpreter; an application that waits wants as many
-as it has requests. Nobody can set that number well, so it is found: *rescue* answers at once when everything is
-stuck, *tune* follows the share of time in which the process works. A look takes the interpreter away from whoever
-computes; so they are rare while all that happens is computing, in requests so long that no answer waits for another's.
+Under the GIL, threads that all have work starve each other of the interpreter, while an application that waits needs as
+many threads as it has requests. Nobody can choose that number well, so the controller finds it: it adds a thread at
+once when nothing makes progress (*rescue*), and otherwise follows the share of time in which the process works
+(*tune*). A tick takes the interpreter away from a thread that computes; so ticks are rare while everything computes, in
+requests so long that no response waits for another one's.
 """
 
 from __future__ import annotations
@@ -11,37 +12,37 @@ from __future__ import annotations
 from math import inf
 from typing import NamedTuple, Protocol
 
-RESCUE_INTERVAL = 0.001  # seconds between looks while requests run
-HELD_AFTER = 0.0005  # seconds inside the application behind which a look asks: an answer before it waits for under 2 ms
-PATIENCE = 0.010  # seconds for which a thread that computes may be the only one: fairness then outweighs speed
-LONG_RUN = 0.001  # seconds: answers made behind this much of running are sent before more is run
-TUNE_INTERVAL = 0.020  # seconds: twenty looks, and still well under what a person notices
-BLOCKING_BELOW = 0.80  # share of work over wall time under which the application is taken to wait
-COMPUTING_ABOVE = 0.92  # share over which the interpreter is taken to be full
+RESCUE_INTERVAL = 0.001  # seconds between ticks while requests run
+HELD_AFTER = 0.0005  # seconds in the application after which a tick acts: a finished response waits for less than 2 ms
+MAX_SOLO_SECONDS = 0.010  # for which a thread that computes may be the only one: then fairness outweighs speed
+LONG_RUN = 0.001  # seconds of running after which finished responses are sent before more is run
+TUNE_INTERVAL = 0.020  # seconds: twenty ticks, and still well below what a person notices
+BLOCKING_BELOW = 0.80  # share of work in wall time below which the application is considered to wait
+COMPUTING_ABOVE = 0.92  # share above which the interpreter is considered saturated
 
 
 class Measures(Protocol):
-    """What the controller asks for only when it has to: each costs system calls."""
+    """What the controller measures only when it has to: each call costs system calls."""
 
     def cpu_seconds(self) -> float:
-        """Seconds in which threads ran, since some moment: cheaper to ask, but less than below on a busy machine."""
+        """Seconds in which threads ran, from a fixed moment on. Cheaper than `work_seconds`; less on a busy machine."""
 
     def work_seconds(self) -> float:
-        """Seconds in which threads ran or waited for a processor, since some moment."""
+        """Seconds in which threads ran or waited for a processor, from a fixed moment on."""
 
     def is_working(self) -> bool:
-        """Whether a thread runs or waits for a processor now."""
+        """Whether any thread runs or waits for a processor now."""
 
 
 class Sample(NamedTuple):
-    """What the controller sees each time."""
+    """The state of the pool at one tick."""
 
     wall: float  # seconds
-    finished: int  # requests whose application has returned, since the start
+    finished: int  # requests that the application has returned from, since the start
     is_polled: bool  # a thread waits in the epoll: whatever comes will be taken
     has_work: bool  # something is running or queued
     inside: int  # threads that run the application
-    is_held: bool = False  # every active thread does, and has for `HELD_AFTER`, while something waits for them
+    is_held: bool = False  # all active threads do, and have for `HELD_AFTER`, while something waits for them
 
 
 class _Tuned(NamedTuple):
@@ -51,50 +52,50 @@ class _Tuned(NamedTuple):
 
 
 class Controller:
-    """Decides the limit of active threads. Used by one thread; `limit` may be read by all."""
+    """Decides the limit of active threads. Used by one thread; `limit` is read by all."""
 
     def __init__(self, floor: int, ceiling: int, measures: Measures) -> None:
         self.limit = floor
-        self.floor = floor  # as many as compute at once: one under the GIL
-        self.finished = 0  # at the last look
+        self.floor = floor  # the number of threads that compute in parallel: one under the GIL
+        self.finished = 0  # at the last tick
         self._ceiling = ceiling
         self._measures = measures
-        self._looked = inf  # wall seconds of the last look; inf when it is forgotten
-        self._stuck_since = inf  # wall seconds of the last look at which something was finished
-        self._tuned: _Tuned | None = None  # when it was tuned last
-        self._worked: tuple[float, float] | None = None  # wall and work seconds then, where they were asked for
-        self._most_inside = 0  # since it was tuned last
-        self.is_computing = False  # all the time since then, in long requests; may be read by all
+        self._ticked_at = inf  # wall seconds of the last tick; inf after `reset`
+        self._stuck_since = inf  # wall seconds of the last tick at which something had finished
+        self._tuned: _Tuned | None = None  # at the last tuning
+        self._worked: tuple[float, float] | None = None  # wall and work seconds then, if measured
+        self._most_inside = 0  # since the last tuning
+        self.is_computing = False  # all the time since then, in long requests; read by all
 
     @property
     def interval(self) -> float:
-        """Seconds until the next look."""
-        return PATIENCE if self.is_computing else RESCUE_INTERVAL
+        """Seconds until the next tick."""
+        return MAX_SOLO_SECONDS if self.is_computing else RESCUE_INTERVAL
 
-    def look(self, look: Sample) -> int:
-        """Take a look, behind each `interval` while there is work; return the limit from here on."""
-        is_unattended = look.has_work and not look.is_polled
-        is_stuck = is_unattended and look.finished == self.finished
-        self.finished = look.finished
+    def tick(self, sample: Sample) -> int:
+        """Adjust the limit to the state of the pool, and return it. Called each `interval` while there is work."""
+        is_unattended = sample.has_work and not sample.is_polled
+        is_stuck = is_unattended and sample.finished == self.finished
+        self.finished = sample.finished
         if not is_stuck:
-            self._stuck_since = look.wall
-        is_impatient = is_stuck and look.wall - min(self._stuck_since, self._looked) >= PATIENCE
-        is_suspect = is_stuck or (is_unattended and look.is_held)
-        if is_impatient or (is_suspect and not self._measures.is_working()):
-            self._stuck_since = look.wall
+            self._stuck_since = sample.wall
+        is_stuck_long = is_stuck and sample.wall - min(self._stuck_since, self._ticked_at) >= MAX_SOLO_SECONDS
+        is_suspect = is_stuck or (is_unattended and sample.is_held)
+        if is_stuck_long or (is_suspect and not self._measures.is_working()):
+            self._stuck_since = sample.wall
             self.is_computing = False
             self.limit = min(self.limit + 1, self._ceiling)
-        self._looked = look.wall
-        self._most_inside = max(self._most_inside, look.inside)
+        self._ticked_at = sample.wall
+        self._most_inside = max(self._most_inside, sample.inside)
         if self._tuned is None:
-            self._tuned = _Tuned(look.wall, self._measures.cpu_seconds(), look.finished)
-        elif look.wall - self._tuned.wall >= TUNE_INTERVAL:
-            self._tune(self._tuned, look)
+            self._tuned = _Tuned(sample.wall, self._measures.cpu_seconds(), sample.finished)
+        elif sample.wall - self._tuned.wall >= TUNE_INTERVAL:
+            self._tune(self._tuned, sample)
         return self.limit
 
-    def rest(self) -> None:
-        """There is no work: forget the last look, so that idle time is not taken for waiting."""
-        self._looked = self._stuck_since = inf
+    def reset(self) -> None:
+        """Forget the last tick, since there is no work: idle time must not count as waiting."""
+        self._ticked_at = self._stuck_since = inf
         self._tuned = self._worked = None
         self.is_computing = False
 
@@ -116,7 +117,7 @@ class Controller:
         if share > COMPUTING_ABOVE * self.floor:
             self.limit = max(self.limit - 1, self.floor)
         elif self.floor > 1 and most_inside < self.limit:
-            # Of several processors one may be free because there is no more to do, not because somebody waits.
+            # One of several processors may be free because there is no more work, not because a request waits.
             if most_inside + 1 < self.limit:
                 self.limit = max(self.limit - 1, self.floor)
         elif share < BLOCKING_BELOW * self.floor and not now.is_polled and now.has_work:

@@ -1,11 +1,11 @@
-"""What is done once, before the threads start, so that without the GIL they meet in fewer of the interpreter's locks.
+"""Done once, before the threads start, so that they contend for fewer of the interpreter's locks without the GIL.
 
-There, each object is owned by the thread that made it. When another one looks into a dict and comes to an equal key
-that is not the very same object, it must hold that key for the comparison, and it may do so without a lock only if the
-key is marked as held by several threads already. If not, it takes the lock of the dict, and so does every later
-look-up, since a comparison marks nothing: two threads that use one table, as Django does for the phrase of each
-status, then wait for each other all the time. Being read out of a list by a thread that does not own it marks an
-object for good. Strings need it less: those in a program's text are immortal.
+In a free-threaded build each object is owned by the thread that made it. When another thread looks up a key in a dict
+and finds one that is equal but not identical, it has to hold that key for the comparison. It can do so without a lock
+only if the key is marked as held by several threads already. If it is not, the look-up takes the lock of the dict, and
+so does every later one, since a comparison marks nothing: two threads that use the same table, as Django does for the
+phrase of each status, then wait for each other again and again. Reading an object out of a list in a thread that does
+not own it marks it permanently. Strings need this less: those in the source of a program are immortal.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from typing import Any
 
 
 def share_keys() -> int:
-    """Mark the keys of all dicts that are not frozen, and return how many there were.
+    """Mark the keys of all dicts that are not frozen; return their number.
 
-    What is frozen was inherited: to touch it would cost a copy of the memory it is in (`process.system.gc_freeze`).
+    Frozen objects were inherited from the master: writing to them would copy their memory (`process.system.gc_freeze`).
     """
     keys = [key for table in _dicts() for key in list(dict.keys(table)) if type(key) is not str]
-    reader = threading.Thread(target=_read, args=(keys,), name="ropewalk-sharing")
+    reader = threading.Thread(target=_read, args=(keys,), name="ropewalk-share-keys")
     reader.start()
     reader.join()
     return len(keys)
 
 
 def _read(keys: list[Any]) -> None:
-    for index in range(len(keys)):  # not by iterating, which holds its objects in another way
+    for index in range(len(keys)):  # an iterator takes its references in another way
         keys[index]
 
 
 def _dicts() -> Iterator[dict[Any, Any]]:
-    # By type, not by isinstance: that asks an object for its `__class__`, upon which a lazy one would load.
+    # By type, not by isinstance: that reads `__class__`, which makes a lazy object load.
     for found in gc.get_objects():
         if issubclass(type(found), dict):
             yield found
             for value in list(dict.values(found)):
-                if type(value) is dict and not gc.is_tracked(value):  # only plain things are in it
+                if type(value) is dict and not gc.is_tracked(value):  # nothing in it is either
                     yield value

@@ -6,11 +6,11 @@ import os
 import sys
 
 
-def computing_at_once(processes: int = 1) -> int:
-    """One under the GIL; without it, this process's share of the processors that `processes` of them may use.
+def parallel_threads(processes: int = 1) -> int:
+    """One under the GIL; without it, this process's share of the processors, of which `processes` of them make use.
 
-    May become one while the process runs: an extension module that is not made for it brings the GIL back when it is
-    imported.
+    May become one while the process runs: importing an extension module that does not support free threading enables
+    the GIL again.
     """
     is_gil_enabled = getattr(sys, "_is_gil_enabled", None)  # since Python 3.13
     if is_gil_enabled is None or is_gil_enabled():

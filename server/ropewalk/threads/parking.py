@@ -1,4 +1,4 @@
-"""What a parked thread waits at: closed until another thread opens it for one passage."""
+"""What a parked thread waits on: each `release` lets it continue once."""
 
 from __future__ import annotations
 
@@ -7,37 +7,37 @@ from typing import Protocol
 
 
 class Parking(Protocol):
-    """Closed when it is made."""
+    """Initially held: the first `acquire` blocks until there is a `release`."""
 
     def acquire(self) -> object:
-        """Wait until it is opened, pass, and close it."""
+        """Wait for a `release`, and use it up."""
 
     def release(self) -> None:
-        """Open it. Called once for each passage, before it or while it is waited for."""
+        """Let one `acquire` return: the one that waits, or the next. Called once for each."""
 
 
-def make_gate(*, spins: bool) -> Parking:
+def make_parking(*, spins: bool) -> Parking:
     """A lock; or, where a lock `spins`, something that does not.
 
-    Without the GIL a thread that waits for a lock first gives up its processor forty times, since locks are mostly held
-    for moments. Who waits at a gate waits for work, and would take the processor from those that have some.
+    Without the GIL, a thread that waits for a lock first yields its processor forty times, since locks are mostly held
+    for moments. A parked thread waits for work, and would take processor time from the threads that have some.
     """
     if spins:
-        return _QueueGate()
+        return _QueueParking()
     lock = threading.Lock()
     lock.acquire()
     return lock
 
 
-class _QueueGate:
+class _QueueParking:
     __slots__ = ("_put", "acquire")
 
     def __init__(self) -> None:
         from queue import SimpleQueue
 
-        passages: SimpleQueue[None] = SimpleQueue()
-        self.acquire = passages.get
-        self._put = passages.put
+        releases: SimpleQueue[None] = SimpleQueue()
+        self.acquire = releases.get
+        self._put = releases.put
 
     def release(self) -> None:
         self._put(None)

@@ -1,4 +1,4 @@
-"""The pool over real sockets, with items that are no connections."""
+"""The pool over real sockets, with items that are not connections."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ class Echo:
         return self.there.recv(1)
 
 
-class Hall:
+class Harness:
     """A pool and the items in it."""
 
-    def __init__(self, threads: int, max_waiting: int = 1000, at_once: int = 1) -> None:
+    def __init__(self, threads: int, max_waiting: int = 1000, parallelism: int = 1) -> None:
         self.overflowed: list[Item] = []
         self.pool = Pool(
             threads=threads,
             run=self.run,
             overflow=self.overflowed.append,
             max_waiting=max_waiting,
-            at_once=lambda: at_once,
+            parallelism=lambda: parallelism,
         )
         self.items: list[Echo] = []
-        self.gate = threading.Event()
+        self.go_on = threading.Event()
         self.inside = threading.Semaphore(0)
         self.most_inside = self.now_inside = 0
         self.lock = threading.Lock()
@@ -79,19 +79,19 @@ class Hall:
         return self.items[-1]
 
     def block(self, octet: bytes) -> None:
-        """Run until the gate opens; only for octets `b`."""
+        """Run until `go_on` is set; only for octets `b`."""
         if octet != b"b":
             return
         with self.lock:
             self.now_inside += 1
             self.most_inside = max(self.most_inside, self.now_inside)
         self.inside.release()
-        assert self.gate.wait(PATIENCE)
+        assert self.go_on.wait(PATIENCE)
         with self.lock:
             self.now_inside -= 1
 
     def close(self) -> None:
-        self.gate.set()
+        self.go_on.set()
         self.pool.stop()
         for item in self.items:
             item.here.close()
@@ -99,11 +99,11 @@ class Hall:
 
 
 @pytest.fixture
-def hall() -> Iterator[Callable[..., Hall]]:
+def harness() -> Iterator[Callable[..., Harness]]:
     with contextlib.ExitStack() as stack:
 
-        def make(threads: int, **arguments: int) -> Hall:
-            made = Hall(threads, **arguments)
+        def make(threads: int, **arguments: int) -> Harness:
+            made = Harness(threads, **arguments)
             stack.callback(made.close)
             made.pool.start()
             return made
@@ -111,34 +111,34 @@ def hall() -> Iterator[Callable[..., Hall]]:
         yield make
 
 
-def test_what_comes_in_goes_out(hall: Callable[..., Hall]) -> None:
-    items = [hall_.item() for hall_ in [hall(4)] for _ in range(20)]
+def test_every_item_is_received_run_and_sent(harness: Callable[..., Harness]) -> None:
+    items = [each.item() for each in [harness(4)] for _ in range(20)]
     for octet in (b"1", b"2", b"3"):
         assert [item.ask(octet) for item in items] == [octet] * 20
 
 
-def test_as_many_run_at_once_as_there_are_threads_and_no_more(hall: Callable[..., Hall]) -> None:
-    made = hall(4)
+def test_as_many_run_at_once_as_there_are_threads_and_no_more(harness: Callable[..., Harness]) -> None:
+    made = harness(4)
     items = [made.item(made.block) for _ in range(10)]
     for item in items:
         item.there.send(b"b")
     for _ in range(4):
         assert made.inside.acquire(timeout=PATIENCE)
-    made.gate.set()
+    made.go_on.set()
     assert [item.there.recv(1) for item in items] == [b"b"] * 10
     assert made.most_inside == 4
 
 
-def test_a_blocked_thread_holds_nobody_else(hall: Callable[..., Hall]) -> None:
-    made = hall(2)
+def test_a_blocked_thread_does_not_hold_up_the_others(harness: Callable[..., Harness]) -> None:
+    made = harness(2)
     blocked, free = made.item(made.block), made.item()
     blocked.there.send(b"b")
     assert made.inside.acquire(timeout=PATIENCE)
     assert all(free.ask() == b"x" for _ in range(50))
 
 
-def test_an_answer_does_not_wait_for_a_slow_request_of_its_batch(hall: Callable[..., Hall]) -> None:
-    made = hall(3)
+def test_a_response_does_not_wait_for_a_slow_request_of_its_batch(harness: Callable[..., Harness]) -> None:
+    made = harness(3)
     quick = [made.item() for _ in range(BATCH // 2)]
     slow = made.item(made.block)
     for item in (*quick, slow):
@@ -147,12 +147,12 @@ def test_an_answer_does_not_wait_for_a_slow_request_of_its_batch(hall: Callable[
     assert [item.there.recv(1) for item in quick] == [b"b"] * len(quick)  # while the slow one is inside
 
 
-def test_an_answer_does_not_wait_for_somebody_who_polls(
-    hall: Callable[..., Hall], monkeypatch: pytest.MonkeyPatch
+def test_a_response_does_not_wait_for_a_thread_that_polls(
+    harness: Callable[..., Harness], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One thread receives while the other is in the epoll already, and then is held by the last of its batch."""
     monkeypatch.setattr(pool_module, "SWEEP_INTERVAL", 1000.0)  # what would wake it by chance
-    made = hall(3, at_once=2)
+    made = harness(3, parallelism=2)
     quick, slow = made.item(), made.item(made.block)
 
     class Pipelined(Echo):
@@ -173,15 +173,15 @@ def test_an_answer_does_not_wait_for_somebody_who_polls(
     assert made.now_inside == 1
 
 
-def test_nobody_polls_once_the_pool_stops(hall: Callable[..., Hall]) -> None:
-    """The nudge of `stop` wakes one: whoever was about to poll behind that one must not go to sleep."""
-    made = hall(2)
+def test_no_thread_polls_once_the_pool_stops(harness: Callable[..., Harness]) -> None:
+    """The nudge of `stop` wakes one thread: another that was about to poll must not go to sleep."""
+    made = harness(2)
     made.pool.stop()
     made.pool._poll()  # the epoll is closed: it would raise
 
 
-def test_as_many_threads_are_active_as_can_compute_at_once(hall: Callable[..., Hall]) -> None:
-    made = hall(4, at_once=3)
+def test_as_many_threads_are_active_as_compute_in_parallel(harness: Callable[..., Harness]) -> None:
+    made = harness(4, parallelism=3)
     assert made.pool.controller.limit == 3
     meet = threading.Barrier(3)
     items = [made.item(lambda octet: [meet.wait(PATIENCE)].clear()) for _ in range(3)]
@@ -190,27 +190,29 @@ def test_as_many_threads_are_active_as_can_compute_at_once(hall: Callable[..., H
     assert [item.there.recv(1) for item in items] == [b"x"] * 3
 
 
-def test_a_gil_that_comes_back_is_noticed(hall: Callable[..., Hall]) -> None:
-    made = hall(4, at_once=3)
-    made.pool._at_once = lambda: 1
+def test_a_gil_that_is_enabled_again_is_noticed(harness: Callable[..., Harness]) -> None:
+    made = harness(4, parallelism=3)
+    made.pool._parallelism = lambda: 1
     made.item().ask()
     _wait(lambda: made.pool.controller.floor == 1)
 
 
-def test_all_threads_blocked_leaves_one_for_the_sockets(hall: Callable[..., Hall]) -> None:
-    made = hall(2, max_waiting=1)
+def test_all_threads_blocked_leaves_one_for_the_sockets(harness: Callable[..., Harness]) -> None:
+    made = harness(2, max_waiting=1)
     items = [made.item(made.block) for _ in range(6)]
     for item in items[:2]:
         item.there.send(b"b")
         assert made.inside.acquire(timeout=PATIENCE)
     for item in items[2:]:
         item.there.send(b"b")
-    _wait(lambda: len(made.overflowed) == 3)  # one may wait, the others are told at once
+    _wait(lambda: len(made.overflowed) == 3)  # one may wait, the others are refused at once
     assert made.pool.waiting == 1
 
 
-def test_a_fault_of_one_item_costs_that_item_only(hall: Callable[..., Hall], capfd: pytest.CaptureFixture[str]) -> None:
-    made = hall(2)
+def test_an_internal_error_costs_one_item_only(
+    harness: Callable[..., Harness], capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = harness(2)
 
     def fail(octet: bytes) -> None:
         raise RuntimeError("planted")
@@ -222,8 +224,8 @@ def test_a_fault_of_one_item_costs_that_item_only(hall: Callable[..., Hall], cap
     assert "planted" in capfd.readouterr().err
 
 
-def test_what_runs_can_be_seen(hall: Callable[..., Hall]) -> None:
-    made = hall(2)
+def test_running_items_are_listed(harness: Callable[..., Harness]) -> None:
+    made = harness(2)
     assert list(made.pool.running()) == []
     item = made.item(made.block)
     item.there.send(b"b")
@@ -234,8 +236,8 @@ def test_what_runs_can_be_seen(hall: Callable[..., Hall]) -> None:
     assert since <= time.monotonic()
 
 
-def test_work_that_is_queued_from_outside_is_found(hall: Callable[..., Hall]) -> None:
-    made = hall(1)
+def test_an_item_queued_from_outside_is_received(harness: Callable[..., Harness]) -> None:
+    made = harness(1)
     item = made.item()
     made.pool.epoll.modify(item.here.fileno(), select.EPOLLONESHOT)
     item.there.send(b"q")
@@ -244,18 +246,18 @@ def test_work_that_is_queued_from_outside_is_found(hall: Callable[..., Hall]) ->
     assert item.there.recv(1) == b"q"
 
 
-def test_an_idle_controller_sleeps(hall: Callable[..., Hall]) -> None:
-    made = hall(4)
+def test_an_idle_controller_sleeps(harness: Callable[..., Harness]) -> None:
+    made = harness(4)
     item = made.item()
     item.ask()
-    _wait(lambda: made.pool._controller_rests)
+    _wait(lambda: made.pool._is_controller_asleep)
     assert item.ask() == b"x"  # and wakes again
-    _wait(lambda: made.pool._controller_rests)
+    _wait(lambda: made.pool._is_controller_asleep)
 
 
-def test_only_connections_are_counted_as_such(hall: Callable[..., Hall]) -> None:
+def test_listeners_are_not_counted_as_connections(harness: Callable[..., Harness]) -> None:
     """Also when a connection gets the descriptor of a listener that was closed."""
-    made = hall(1)
+    made = harness(1)
     listener, connection, other = made.item(), made.item(), made.item()
     assert made.pool.connections == 0
     closed, free = listener.here.fileno(), other.here.fileno() + 1000
@@ -269,15 +271,15 @@ def test_only_connections_are_counted_as_such(hall: Callable[..., Hall]) -> None
     assert made.pool.connections == 0
 
 
-def test_stop_ends_every_thread(hall: Callable[..., Hall]) -> None:
-    made = hall(8)
+def test_stop_ends_every_thread(harness: Callable[..., Harness]) -> None:
+    made = harness(8)
     made.item().ask()
     made.pool.stop()
-    assert not any(worker.thread.is_alive() for worker in made.pool.workers)
+    assert not any(each.thread.is_alive() for each in made.pool.threads)
 
 
-def test_many_items_under_a_mixed_load_all_get_their_answers(hall: Callable[..., Hall]) -> None:
-    made = hall(8)
+def test_every_item_is_served_under_a_mixed_load(harness: Callable[..., Harness]) -> None:
+    made = harness(8)
 
     def mixed(octet: bytes) -> None:
         if octet == b"w":

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ropewalk.threads.thread_stats import ThreadGauge, ThreadStats
+from ropewalk.threads.thread_stats import TaskStat, ThreadStats
 
 WaitFor = Callable[[Callable[[], object], str], None]
 
@@ -35,7 +35,7 @@ def sleep(end: threading.Event) -> None:
 
 def test_a_thread_that_computes_is_runnable_and_its_time_grows(wait_for: WaitFor) -> None:
     with running(compute) as native_id:
-        gauge = ThreadGauge(native_id)
+        gauge = TaskStat(native_id)
         before = gauge.runnable_seconds()
         wait_for(gauge.is_runnable, "a runnable thread")
         wait_for(lambda: gauge.runnable_seconds() > before + 0.01, "work")
@@ -44,7 +44,7 @@ def test_a_thread_that_computes_is_runnable_and_its_time_grows(wait_for: WaitFor
 
 def test_a_thread_that_sleeps_is_not(wait_for: WaitFor) -> None:
     with running(sleep) as native_id:
-        gauge = ThreadGauge(native_id)
+        gauge = TaskStat(native_id)
         wait_for(lambda: not gauge.is_runnable(), "a sleeping thread")
         before = gauge.runnable_seconds()
         assert gauge.runnable_seconds() == before
@@ -61,7 +61,7 @@ def test_all_together(wait_for: WaitFor) -> None:
         gauges.close()
 
 
-def test_without_the_kernels_word_the_cpu_time_is_taken() -> None:
+def test_without_statistics_of_threads_cpu_time_is_used() -> None:
     gauges = ThreadStats()
     gauges.add(0)  # no such thread
     assert not gauges.is_working()
