@@ -53,10 +53,10 @@ def test_answers_refusals_and_octets_are_counted(
     with socket.create_connection(address, timeout=20) as peer:
         peer.sendall(b"nonsense\r\n\r\n")
         assert peer.recv(4096).startswith(b"HTTP/1.1 400 ")
-    wait_for(lambda: sum(it.look()["counters"]["answers"].values()) == 4, "four answers")
-    wait_for(lambda: it.look()["counters"]["octets_sent"] > 4 * 50, "octets")
-    counters = it.look()["counters"]
-    assert counters["answers"] == {"1xx": 0, "2xx": 2, "3xx": 0, "4xx": 1, "5xx": 1}
+    wait_for(lambda: sum(it.snapshot()["counters"]["responses"].values()) == 4, "four answers")
+    wait_for(lambda: it.snapshot()["counters"]["sent_bytes"] > 4 * 50, "octets")
+    counters = it.snapshot()["counters"]
+    assert counters["responses"] == {"1xx": 0, "2xx": 2, "3xx": 0, "4xx": 1, "5xx": 1}
     assert counters["refused"] == {"400": 1}
     assert sum(counters["duration"]["buckets"].values()) == 4
 
@@ -66,7 +66,7 @@ def test_octets_of_content_are_counted(service: tuple[Service, tuple[str, int]],
     with socket.create_connection(address, timeout=20) as peer:
         peer.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\ncontent")
         peer.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
-        wait_for(lambda: it.look()["counters"]["octets_received"] == 10, "ten octets")
+        wait_for(lambda: it.snapshot()["counters"]["received_bytes"] == 10, "ten octets")
 
 
 def test_queue_time_is_of_a_trusted_proxys_request_start(
@@ -74,8 +74,8 @@ def test_queue_time_is_of_a_trusted_proxys_request_start(
 ) -> None:
     it, address = service
     ask(address, "/", X_Request_Start=f"t={time.time() - 0.7:.3f}")
-    wait_for(lambda: sum(it.look()["counters"]["queue"]["buckets"].values()) == 1, "a queue time")
-    assert it.look()["counters"]["queue"]["seconds"] >= 0.69
+    wait_for(lambda: sum(it.snapshot()["counters"]["queue"]["buckets"].values()) == 1, "a queue time")
+    assert it.snapshot()["counters"]["queue"]["seconds"] >= 0.69
 
 
 def test_gauges_tell_of_threads_and_connections(
@@ -83,8 +83,8 @@ def test_gauges_tell_of_threads_and_connections(
 ) -> None:
     it, address = service
     with socket.create_connection(address, timeout=20):
-        wait_for(lambda: it.look()["gauges"]["connections"].get("idle") == 1, "a connection")
-        gauges = it.look()["gauges"]
+        wait_for(lambda: it.snapshot()["gauges"]["connections"].get("idle") == 1, "a connection")
+        gauges = it.snapshot()["gauges"]
     assert gauges["in_flight"] == gauges["waiting"] == 0
     assert gauges["threads"]["active"] + gauges["threads"]["parked"] == 4
 

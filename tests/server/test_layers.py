@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wsgi": {"_version", "errors", "logs", "http", "net"},
     "threads": {"logs"},
     "metrics": {"logs"},
-    "process": {"errors", "trusted_files", "logs"},
+    "process": {"errors", "trusted_files", "logs", "metrics"},
     # Settings are checked by the parts that they are for.
     "config": {"_version", "errors", "logs", "net", "metrics"},
     "control": {"errors", "logs", "http", "metrics", "process"},

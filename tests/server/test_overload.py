@@ -50,7 +50,7 @@ def test_a_request_that_waited_too_long_is_shed_without_the_application(talk: Ta
     assert application.paths == []
     assert server.stats().shed == {"queue-timeout": 1}
     assert server.stats().refused == {"503": 1}
-    assert server._service.look()["counters"]["queue"]["buckets"]["+Inf"] == 1
+    assert server._service.snapshot()["counters"]["queue"]["buckets"]["+Inf"] == 1
 
 
 @pytest.mark.parametrize("start", [0, -30, -1e6, 1e6, "soon", "t=", "nan", "-inf", "1e999", ""])

@@ -14,9 +14,9 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
 from ropewalk.cli.stdio import print_error, say
@@ -26,6 +26,9 @@ from ropewalk.control.commands import abstract_names
 from ropewalk.control.server import is_own_user
 from ropewalk.errors import ConfigError
 from ropewalk.metrics.status_text import Interval, summary
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import ServerStatus
 
 PATIENCE = 10.0
 """Seconds for an answer: the master gives its workers one."""
@@ -100,6 +103,10 @@ class Control:
             raise CommandFailedError(answer["error"])
         return answer
 
+    def status(self) -> ServerStatus:
+        """The status of the server. Raises CommandFailedError."""
+        return cast("ServerStatus", self.ask("status"))
+
     def close(self) -> None:
         self._lines.close()
         self._sock.close()
@@ -147,19 +154,19 @@ def _find(pid: int) -> socket.socket:
 
 def _status(options: argparse.Namespace) -> int:
     with _control(options) as control:
-        status = control.ask("status")
+        status = control.status()
     say(json.dumps(status) + "\n" if options.json else summary(status))
     return 0
 
 
 def _top(options: argparse.Namespace) -> int:
-    before: tuple[float, Mapping[str, Any]] | None = None
+    before: tuple[float, ServerStatus] | None = None
     turn = 0
     with _control(options) as control:
         while not options.count or turn < options.count:
             if turn:
                 time.sleep(max(0.1, options.interval))
-            status, now = control.ask("status"), time.monotonic()
+            status, now = control.status(), time.monotonic()
             if options.json:
                 say(json.dumps(status) + "\n")
             else:
@@ -185,7 +192,7 @@ def _upgrade(options: argparse.Namespace) -> int:
     with _control(options) as control:
         control.ask("upgrade")
         while True:
-            status = control.ask("status")
+            status = control.status()
             upgrade = status["upgrade"]
             if upgrade["successor_ready"]:
                 break
@@ -216,7 +223,7 @@ def _healthcheck(options: argparse.Namespace) -> int:
         is_healthy, detail = _ask_url(target)
     else:
         with Control(target or options.control_socket, options.process) as control:
-            status = control.ask("status")
+            status = control.status()
         is_healthy, detail = bool(status["ready"]), "ready" if status["ready"] else f"not ready: {status['state']}"
     say(json.dumps({"healthy": is_healthy, "detail": detail}) + "\n" if options.json else f"{detail}\n")
     return 0 if is_healthy else 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ropewalk._version import __version__
 from ropewalk.config.settings import Settings
@@ -13,9 +13,11 @@ from ropewalk.control.inquiries import ControlHub
 from ropewalk.control.server import ClientConnection, ControlListener
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.metrics.counters import total
 from ropewalk.net.listeners.open import Listeners, describe, open_listeners
 from ropewalk.process.master.upgrade import second_name
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import ServerStatus
 
 ADMIN = "admin:"
 """What sockets are for; the address follows."""
@@ -31,7 +33,7 @@ def open_control(settings: Settings, earlier: Listeners, *, is_second: bool) -> 
     What `earlier` has, an old master's, is not opened again. `is_second`: there is an old master that has the control
     socket's name. Raises ConfigError.
     """
-    office = ControlHub(version=__version__, add_up=total)
+    office = ControlHub(version=__version__)
     listeners: Listeners = {}
     if settings.control_socket:
         listeners[CONTROL] = _open_control(settings, office, is_second=is_second)
@@ -86,5 +88,5 @@ class _Source:
     def is_ready(self) -> bool:
         return bool(self._office.chief.status()["ready"])
 
-    def status(self, done: Callable[[Mapping[str, Any]], None]) -> None:
-        self._office.inquire("look", lambda answers: done(status_with(self._office, answers)))
+    def status(self, done: Callable[[ServerStatus], None]) -> None:
+        self._office.inquire("status", lambda answers: done(status_with(self._office, answers)))

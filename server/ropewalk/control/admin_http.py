@@ -7,14 +7,17 @@ loop, reads with `ropewalk.http`, and never runs anything of the application.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from ropewalk.control.status_page import PAGE
 from ropewalk.errors import ProtocolError
 from ropewalk.http.head import HeadLimits, RequestHead, parse_head
 from ropewalk.http.status import reason_phrase
 from ropewalk.metrics.prometheus import CONTENT_TYPE, exposition
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import ServerStatus
 
 MAX_HEAD_OCTETS = 16384
 
@@ -42,8 +45,8 @@ class Source(Protocol):
     def is_ready(self) -> bool:
         """Whether new requests are welcome."""
 
-    def status(self, done: Callable[[Mapping[str, Any]], None]) -> None:
-        """Call `done` with the status, once the workers have told theirs."""
+    def status(self, done: Callable[[ServerStatus], None]) -> None:
+        """Call `done` with the status, once the workers have replied."""
 
 
 class AdminHandler:

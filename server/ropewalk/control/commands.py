@@ -19,10 +19,14 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ropewalk.control.inquiries import Answers, ControlHub
 from ropewalk.control.server import ClientConnection
+from ropewalk.metrics.counters import add_counters, add_gauges
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import ServerStatus
 
 CONTROL = "control"
 """The control socket's key among the listening sockets of a master."""
@@ -82,7 +86,7 @@ class CommandHandler:
         chief = self._office.chief
         match name:
             case "status":
-                self._office.inquire("look", self._tell_status)
+                self._office.inquire("status", self._tell_status)
             case "stacks":
                 self._office.inquire("stacks", self._tell_stacks)
             case "reload":
@@ -102,7 +106,7 @@ class CommandHandler:
                 self._fail(f"no such command: {str(name)[:40]}")
 
     def _tell_status(self, answers: Answers) -> None:
-        self._answer(status_with(self._office, answers))
+        self._answer({**status_with(self._office, answers)})
 
     def _tell_stacks(self, answers: Answers) -> None:
         self._answer({"workers": [{"pid": pid, "stacks": stacks} for pid, stacks in sorted(answers.items())]})
@@ -120,13 +124,15 @@ class CommandHandler:
         self._conversation.send(json.dumps({"ok": False, "error": error}).encode() + b"\n", is_last=is_last)
 
 
-def status_with(office: ControlHub, answers: Answers) -> dict[str, Any]:
-    """The master's status with what its workers told; `totals` are the sums, of those that are gone too."""
-    status = {"version": office.version, **office.chief.status()}
+def status_with(office: ControlHub, answers: Answers) -> ServerStatus:
+    """The master's status, completed with the snapshots that its workers replied with."""
+    status = office.chief.status()
     for worker in status["workers"]:
-        worker["look"] = answers.get(worker["pid"])
-    looks = [worker["look"] for worker in status["workers"] if worker["look"]]
-    counters = [view.counters for view in office.chief.workers() if view.counters]
-    status["totals"] = office.add_up([office.gone, *counters])
-    status["gauges"] = office.add_up(look["gauges"] for look in looks)
-    return status
+        worker["snapshot"] = answers.get(worker["pid"])
+    counters = [view.counters for view in office.chief.workers() if view.counters is not None]
+    return {
+        "version": office.version,
+        **status,
+        "totals": add_counters([office.gone, *counters]),
+        "gauges": add_gauges(each["snapshot"]["gauges"] for each in status["workers"] if each["snapshot"] is not None),
+    }

@@ -7,21 +7,22 @@ passed without (a worker may be stopped, or hold its interpreter's lock). Main t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ropewalk.control.server import ControlListener
+from ropewalk.metrics.counters import add_counters, no_counters
 from ropewalk.process.master.api import MasterApi
 from ropewalk.process.master.worker_handle import WorkerHandle
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import Counters
 
 INQUIRY_SECONDS = 1.0
 """A worker answers within milliseconds, or a tenth of a second with many busy threads."""
 
 Answers = Mapping[int, Any]
 """By process id; None for a worker that did not answer."""
-
-
-AddUp = Callable[[Iterable[Mapping[str, Any]]], dict[str, Any]]
 
 
 class Pollable(Protocol):
@@ -50,14 +51,13 @@ class _Inquiry(NamedTuple):
 class ControlHub:
     """The desks of a master, and the inquiries that they caused."""
 
-    def __init__(self, *, version: str = "", add_up: AddUp = lambda tables: {}) -> None:
-        """`version` is told; `add_up` adds tables of what workers counted, of which nothing is known here."""
+    def __init__(self, *, version: str = "") -> None:
+        """`version` is part of the status."""
         self.version = version
         self.chief: MasterApi
         """Set by the master before anything else is called."""
-        self.gone: dict[str, Any] = {}
-        """What workers had counted that are gone."""
-        self.add_up = add_up
+        self.gone = no_counters()
+        """The final counters of workers that have exited, added up."""
         self._desks: list[Pollable] = []
         self._shared: list[ControlListener] = []
         self._inquiries: dict[int, _Inquiry] = {}
@@ -94,9 +94,9 @@ class ControlHub:
         else:
             done(answers)
 
-    def count_gone(self, counters: Mapping[str, Any]) -> None:
-        """Keep what a worker had counted when it went."""
-        self.gone = self.add_up([self.gone, counters])
+    def count_gone(self, counters: Counters) -> None:
+        """Keep the final counters of a worker that has exited."""
+        self.gone = add_counters([self.gone, counters])
 
     # For the master's loop
 

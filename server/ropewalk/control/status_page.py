@@ -110,7 +110,7 @@ const rate = n => n >= 100 ? n.toFixed(0) : n.toFixed(1);
 const time = s => s === null ? "\\u2013" : s < 0.001 ? "<1 ms" : s < 1 ? (s * 1000).toFixed(0) + " ms" : s < 90
   ? s.toFixed(1) + " s" : s < 5400 ? (s / 60).toFixed(0) + " min" : s < 172800 ? (s / 3600).toFixed(1) + " h"
   : (s / 86400).toFixed(1) + " d";
-const rates = [], looks = [];
+const rates = [], samples = [];
 let last = null;
 
 function quantile(buckets, share) {
@@ -167,7 +167,7 @@ function draw() {
 }
 function show(s) {
   const t = s.totals, g = s.gauges, now = performance.now() / 1000;
-  const answered = sum(t.answers), sent = t.octets_sent || 0;
+  const answered = sum(t.responses), sent = t.sent_bytes;
   const seconds = last ? now - last.now : 0;
   const perSecond = last ? Math.max(0, answered - last.answered) / seconds : 0;
   if (last) rates.push(perSecond);
@@ -178,29 +178,29 @@ function show(s) {
   $("ready").className = "pill" + (s.ready ? "" : " warn");
   document.title = `${rate(perSecond)}/s \\u00b7 Ropewalk`;
   $("about").textContent = `${s.version} \\u00b7 process ${s.pid} \\u00b7 up ${time(s.uptime)}`;
-  const faults = (t.answers || {})["5xx"] || 0, over = (t.refused || {})["503"] || 0;
-  looks.push(t);
-  if (looks.length > 31) looks.shift();  // a minute
-  const first = looks[0], minute = since((first.duration || {}).buckets, (t.duration || {}).buckets);
-  const isRecent = sum(minute) > 0, b = isRecent ? minute : (t.duration || {}).buckets;
-  const q = isRecent ? since((first.queue || {}).buckets, (t.queue || {}).buckets) : (t.queue || {}).buckets;
-  const isMore = (name, key) => (t[name] || {})[key] > ((first[name] || {})[key] || 0);
+  const faults = t.responses["5xx"], over = t.refused["503"] || 0;
+  samples.push(t);
+  if (samples.length > 31) samples.shift();  // a minute
+  const first = samples[0], minute = since(first.duration.buckets, t.duration.buckets);
+  const isRecent = sum(minute) > 0, b = isRecent ? minute : t.duration.buckets;
+  const q = isRecent ? since(first.queue.buckets, t.queue.buckets) : t.queue.buckets;
+  const isMore = (table, before, key) => table[key] > (before[key] || 0);
   const lost = sum(t.log_lost);
   $("when").textContent = isRecent ? ", in the last minute" : ", since the start";
   $("notice").hidden = !s.last_reload_failure;
   $("notice").textContent = `The last reload failed: ${s.last_reload_failure}`;
   $("cards").replaceChildren(
     card("requests a second", rate(perSecond)),
-    card("answered", count(answered), JSON.stringify(t.answers)),
-    card("in flight", String(g.in_flight || 0)),
-    card("waiting for a thread", String(g.waiting || 0)),
+    card("answered", count(answered), JSON.stringify(t.responses)),
+    card("in flight", String(g.in_flight)),
+    card("waiting for a thread", String(g.waiting)),
     card("half within", time(quantile(b, .5))),
     card("99 of 100 within", time(quantile(b, .99))),
     ...(sum(q) ? [card("99 of 100 queued", time(quantile(q, .99)))] : []),
     card("sent a second", size(octets)),
-    card("faults (5xx)", count(faults), undefined, isMore("answers", "5xx")),
+    card("faults (5xx)", count(faults), undefined, isMore(t.responses, first.responses, "5xx")),
     card("refused", count(sum(t.refused)), JSON.stringify(t.refused)),
-    card("turned away (503)", count(over), JSON.stringify(t.shed), isMore("refused", "503")),
+    card("turned away (503)", count(over), JSON.stringify(t.shed), isMore(t.refused, first.refused, "503")),
     card("workers died", String(s.events.died), JSON.stringify(s.events)),
     ...(lost ? [card("lines of logs lost", count(lost), JSON.stringify(t.log_lost), true)] : []),
   );
@@ -218,25 +218,26 @@ function show(s) {
     e.style.left = `${100 * (i ? i + .5 : 0) / list.length}%`;
     return [e];
   }));
-  const slow = s.workers.flatMap(w => ((w.look || {}).running || []).map(r => [w.pid, r]))
+  const slow = s.workers.flatMap(w => (w.snapshot ? w.snapshot.running : []).map(r => [w.pid, r]))
     .sort((a, b) => b[1].seconds - a[1].seconds).slice(0, 6);
   $("slow").replaceChildren(...(slow.length ? slow.map(([pid, r]) =>
     row([time(r.seconds), "n"], [clamped(r.request), "long"], [String(pid), "none"]))
     : [row(["nothing runs", "none"])]));
   const names = [...document.querySelectorAll(".workers th")].map(e => e.textContent);
   $("workers").replaceChildren(...s.workers.map(w => {
-    const look = w.look, h = look ? look.gauges : {}, th = h.threads || {};
-    const state = el("span"), bad = !look && !["booting", "stale"].includes(w.state);
+    const h = w.snapshot && w.snapshot.gauges, th = h && h.threads;
+    const state = el("span"), bad = !h && !["booting", "stale"].includes(w.state);
     state.append(el("i", undefined, "dot" + (bad ? " bad" : w.state === "ready" ? "" : " warn")), bad
-      ? w.state + ", does not answer" : w.state);
-    const total = (th.active || 0) + (th.parked || 0), bar = el("div", undefined, "bar"), on = el("i");
-    on.style.cssText = `width:${total ? 100 * th.active / total : 0}%;background:var(--rope)`;
+      ? w.state + ", does not respond" : w.state);
+    const share = h ? 100 * th.active / Math.max(1, th.active + th.parked) : 0;
+    const bar = el("div", undefined, "bar"), on = el("i");
+    on.style.cssText = `width:${share}%;background:var(--rope)`;
     bar.append(on);
     const threads = el("div");
-    threads.append(el("span", look ? `${th.active}, ${th.limit}, ${th.parked}` : "\\u2013"), bar);
-    const n = x => look ? String(x) : "\\u2013";
-    const r = row([String(w.pid)], [state], [time(w.age), "n"], [size(w.resident), "n"], [n(h.in_flight), "n"],
-      [n(h.waiting), "n"], [n(sum(h.connections)), "n"], [threads]);
+    threads.append(el("span", h ? `${th.active}, ${th.limit}, ${th.parked}` : "\\u2013"), bar);
+    const n = read => h ? String(read(h)) : "\\u2013";
+    const r = row([String(w.pid)], [state], [time(w.age), "n"], [size(w.resident), "n"], [n(h => h.in_flight), "n"],
+      [n(h => h.waiting), "n"], [n(h => sum(h.connections)), "n"], [threads]);
     [...r.children].forEach((cell, i) => { cell.dataset.name = names[i]; });
     return r;
   }));

@@ -1,49 +1,55 @@
 """What a worker counts: cheap enough for every request, and exact without a lock.
 
-Each thread has counters of its own, which it alone writes and everybody may read; whoever asks adds them up. A sum may
-therefore be of slightly different moments; none is ever lost. Durations are counted in buckets that double, since the
-bucket of a number is then its exponent.
+Each thread has its own counters, which only that thread writes and any thread may read; a reader adds them up. A sum
+may mix slightly different moments, but no increment is ever lost. Durations are counted in buckets whose bounds double,
+because the bucket of a number is then its binary exponent.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from math import frexp
 from threading import get_ident
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import Counters, Gauges, Histogram, RequestCounters
+
+LOWEST_BOUND, HIGHEST_BOUND = -11, 7
+"""Exponents of base 2: histograms distinguish durations from 0.49 ms to 128 s, each bound twice the one before."""
+
+BOUNDS = (*(str(2.0**exponent) for exponent in range(LOWEST_BOUND, HIGHEST_BOUND + 1)), "+Inf")
+"""The upper bounds of a histogram's buckets, in seconds."""
+
+STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 EXPONENT_OFFSET = 20
-"""Added to an exponent of base 2, so that a microsecond (2 ** -19) is not negative."""
+"""Added to a binary exponent, so that the index of a microsecond's bucket (2 ** -19) is not negative."""
 
 BUCKETS = 44
 """Exponents from -20 to 23: from a microsecond to weeks."""
 
-MOMENT = 1e-6
-"""Added to a duration: 0.0 has no exponent, and nothing is done in less."""
-
-LEAST_SHOWN, MOST_SHOWN = -11, 7
-"""The buckets that are told apart end at 2 ** -11 s (0.49 ms), and double up to 2 ** 7 s (128 s)."""
+MICROSECOND = 1e-6
+"""Added to a duration: 0.0 has no exponent, and nothing takes less."""
 
 MAX_QUEUED_SECONDS = 3600.0
-"""A request that seems to have waited longer, or to come from further in the future, comes from a wrong clock."""
-
-Counted = dict[str, Any]
-"""Numbers by name, or more such tables: what `total` adds up."""
+"""A longer wait, or a start further in the future, means that the proxy's clock is wrong."""
 
 
-class _Counts:
-    """Of one thread."""
+class _ThreadCounters:
+    """Written by one thread."""
 
-    __slots__ = ("content_octets", "cut", "octets", "queued", "queued_seconds", "refused", "runs", "seconds", "shed")
+    __slots__ = ("aborted", "queued", "queued_seconds", "received", "refused", "responses", "seconds", "sent", "shed")
 
     def __init__(self) -> None:
-        self.runs = [0] * (6 * BUCKETS)  # by class of status and bucket of duration
+        self.responses = [0] * (6 * BUCKETS)  # by class of status and bucket of duration
         self.seconds = 0.0
         self.queued = [0] * BUCKETS
         self.queued_seconds = 0.0
-        self.octets = 0
-        self.content_octets = 0
-        self.cut = 0
+        self.sent = 0
+        self.received = 0
+        self.aborted = 0
         self.refused: dict[int, int] = {}
         self.shed: dict[str, int] = {}
 
@@ -52,121 +58,167 @@ class Metrics:
     """The counters of one worker."""
 
     def __init__(self) -> None:
-        self._by_thread: dict[int, _Counts] = {}
-        """By thread ident. Grows with the threads that serve, which are bounded."""
-        self._octets_told = 0
+        self._by_thread: dict[int, _ThreadCounters] = {}
+        """By thread ident. Grows with the threads that serve, whose number is bounded."""
+        self._last_sent = 0
 
-    def ran(self, thread: int, status_code: int, seconds: float) -> None:
-        """The application answered; `thread` is the caller's own ident."""
+    def responded(self, thread: int, status_code: int, seconds: float) -> None:
+        """The application responded after `seconds`; `thread` is the caller's own ident."""
         try:
-            counts = self._by_thread[thread]
+            counters = self._by_thread[thread]
         except KeyError:
-            counts = self._by_thread[thread] = _Counts()
-        counts.runs[status_code // 100 * BUCKETS + EXPONENT_OFFSET + frexp(seconds + MOMENT)[1]] += 1
-        counts.seconds += seconds
+            counters = self._by_thread[thread] = _ThreadCounters()
+        counters.responses[status_code // 100 * BUCKETS + EXPONENT_OFFSET + frexp(seconds + MICROSECOND)[1]] += 1
+        counters.seconds += seconds
 
-    def closed(self, octets: int, is_cut: bool) -> None:
-        """A connection ended on which so many octets were sent; `is_cut` tells whether in the midst of an answer."""
-        counts = self._own()
-        counts.octets += octets
-        if is_cut:
-            counts.cut += 1
+    def closed(self, sent_bytes: int, is_aborted: bool) -> None:
+        """A connection ended after `sent_bytes`; `is_aborted`: in the middle of a response."""
+        counters = self._own()
+        counters.sent += sent_bytes
+        if is_aborted:
+            counters.aborted += 1
 
-    def received(self, octets: int) -> None:
-        """A request with so many octets of content is whole."""
-        self._own().content_octets += octets
+    def received(self, content_bytes: int) -> None:
+        """A request with that much content is complete."""
+        self._own().received += content_bytes
 
     def queued(self, seconds: float) -> None:
-        """A request waited so long between the proxy in front and the application."""
-        counts = self._own()
-        counts.queued[EXPONENT_OFFSET + frexp(seconds + MOMENT)[1]] += 1
-        counts.queued_seconds += seconds
+        """A request waited that long between the proxy in front and the application."""
+        counters = self._own()
+        counters.queued[EXPONENT_OFFSET + frexp(seconds + MICROSECOND)[1]] += 1
+        counters.queued_seconds += seconds
 
     def refused(self, status_code: int) -> None:
-        """The server itself answered: a fault of the peer, overload, or a timeout."""
+        """The server itself responded: the peer's fault, overload, or a timeout."""
         refused = self._own().refused
         refused[status_code] = refused.get(status_code, 0) + 1
 
     def shed(self, reason: str) -> None:
-        """A request, or a connection, was turned away for overload."""
+        """A request or connection was refused because of overload."""
         shed = self._own().shed
         shed[reason] = shed.get(reason, 0) + 1
 
-    def counters(self, open_octets: Iterable[int] = ()) -> Counted:
-        """Everything counted so far, by name; `open_octets` are those sent on each connection that is still open.
+    def counters(self, open_bytes: Iterable[int] = ()) -> RequestCounters:
+        """Everything counted so far; `open_bytes` is what was sent on each connection that is still open.
 
-        It is iterated over behind the sum of those closed: one that closes between the two is missed for a moment,
-        and the last sum stands for so long, since a counter may not go back.
+        It is read after the sum of the closed ones, so a connection that closes in between is missed for a moment. A
+        counter must not go back: until the sum has caught up, the last one is repeated.
         """
-        every = list(self._by_thread.values())
-        runs = [sum(each) for each in zip(*(counts.runs for counts in every), strict=True)] or [0] * (6 * BUCKETS)
-        by_class = [runs[start : start + BUCKETS] for start in range(0, len(runs), BUCKETS)]
-        queued = [sum(each) for each in zip(*(counts.queued for counts in every), strict=True)] or [0] * BUCKETS
-        octets = sum(counts.octets for counts in every) + sum(open_octets)
-        self._octets_told = max(self._octets_told, octets)
+        threads = list(self._by_thread.values())
+        responses = _columns((each.responses for each in threads), 6 * BUCKETS)
+        by_class = [responses[start : start + BUCKETS] for start in range(0, len(responses), BUCKETS)]
+        self._last_sent = max(self._last_sent, sum(each.sent for each in threads) + sum(open_bytes))
+        refused: Counter[str] = Counter()
+        shed: Counter[str] = Counter()
+        for each in threads:
+            refused.update({str(code): count for code, count in each.refused.copy().items()})
+            shed.update(each.shed.copy())
         return {
-            "answers": {f"{number}xx": sum(by_class[number]) for number in range(1, 6)},
-            "duration": _histogram(
-                [sum(each) for each in zip(*by_class, strict=True)], sum(counts.seconds for counts in every)
+            "responses": {name: sum(by_class[int(name[0])]) for name in STATUS_CLASSES},
+            "duration": _histogram(_columns(by_class, BUCKETS), sum(each.seconds for each in threads)),
+            "queue": _histogram(
+                _columns((each.queued for each in threads), BUCKETS), sum(each.queued_seconds for each in threads)
             ),
-            "queue": _histogram(queued, sum(counts.queued_seconds for counts in every)),
-            "octets_sent": self._octets_told,
-            "octets_received": sum(counts.content_octets for counts in every),
-            "cut": sum(counts.cut for counts in every),
-            "refused": total({str(code): n for code, n in dict(counts.refused).items()} for counts in every),
-            "shed": total(dict(counts.shed) for counts in every),
+            "sent_bytes": self._last_sent,
+            "received_bytes": sum(each.received for each in threads),
+            "aborted": sum(each.aborted for each in threads),
+            "refused": dict(refused),
+            "shed": dict(shed),
         }
 
-    def _own(self) -> _Counts:
+    def _own(self) -> _ThreadCounters:
         thread = get_ident()
-        counts = self._by_thread.get(thread)
-        if counts is None:
-            counts = self._by_thread[thread] = _Counts()
-        return counts
+        counters = self._by_thread.get(thread)
+        if counters is None:
+            counters = self._by_thread[thread] = _ThreadCounters()
+        return counters
 
 
-def _histogram(buckets: list[int], seconds: float) -> Counted:
-    """Counts by the end of their bucket in seconds, each on its own (not yet those below it too)."""
-    first = EXPONENT_OFFSET + LEAST_SHOWN
-    last = EXPONENT_OFFSET + MOST_SHOWN
-    shown = {str(2.0**LEAST_SHOWN): sum(buckets[: first + 1])}
-    for index in range(first + 1, last + 1):
-        shown[str(2.0 ** (index - EXPONENT_OFFSET))] = buckets[index]
-    shown["+Inf"] = sum(buckets[last + 1 :])
-    return {"buckets": shown, "seconds": seconds}
+def _columns(rows: Iterable[list[int]], length: int) -> list[int]:
+    """The sums of rows of that length, column by column."""
+    return [sum(column) for column in zip(*rows, strict=True)] or [0] * length
 
 
-def total(tables: Iterable[Mapping[str, Any]]) -> Counted:
-    """The sums of what several tables count, name by name."""
-    sums: Counted = {}
+def _histogram(buckets: list[int], seconds: float) -> Histogram:
+    first = EXPONENT_OFFSET + LOWEST_BOUND
+    last = EXPONENT_OFFSET + HIGHEST_BOUND
+    counts = [sum(buckets[: first + 1]), *buckets[first + 1 : last + 1], sum(buckets[last + 1 :])]
+    return {"buckets": dict(zip(BOUNDS, counts, strict=True)), "seconds": seconds}
+
+
+def no_counters() -> Counters:
+    """The counters of a worker that has served nothing."""
+    return {
+        "responses": dict.fromkeys(STATUS_CLASSES, 0),
+        "duration": {"buckets": dict.fromkeys(BOUNDS, 0), "seconds": 0.0},
+        "queue": {"buckets": dict.fromkeys(BOUNDS, 0), "seconds": 0.0},
+        "sent_bytes": 0,
+        "received_bytes": 0,
+        "aborted": 0,
+        "refused": {},
+        "shed": {},
+        "log_messages": {},
+        "log_lost": {},
+    }
+
+
+def add_counters(counters: Iterable[Counters]) -> Counters:
+    """Their sum, name by name."""
+    return cast("Counters", _sum([no_counters(), *counters]))
+
+
+def subtract_counters(after: Counters, before: Counters) -> Counters:
+    """How much each counter grew."""
+    return cast("Counters", _difference(after, before))
+
+
+def add_gauges(gauges: Iterable[Gauges]) -> Gauges:
+    """Their sum, name by name."""
+    none: Gauges = {
+        "in_flight": 0,
+        "waiting": 0,
+        "threads": {"active": 0, "parked": 0, "limit": 0},
+        "connections": {},
+    }
+    return cast("Gauges", _sum([none, *gauges]))
+
+
+def quantile(histogram: Histogram, share: float) -> float | None:
+    """The upper bound of the bucket within which that share of the durations lies; None if there are none."""
+    wanted = share * sum(histogram["buckets"].values())
+    if not wanted:
+        return None
+    below = 0
+    for bound, count in histogram["buckets"].items():
+        below += count
+        if below >= wanted:
+            return float(bound)
+    return float("inf")
+
+
+def _sum(tables: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    sums: dict[str, Any] = {}
     for table in tables:
         for name, value in table.items():
             if isinstance(value, Mapping):
-                sums[name] = total([sums.get(name, {}), value])
+                sums[name] = _sum([sums.get(name, {}), value])
             else:
                 sums[name] = sums.get(name, 0) + value
     return sums
 
 
-def quantile(histogram: Mapping[str, Any], share: float) -> float | None:
-    """The seconds within which that share of requests was answered, to the end of its bucket; None without any."""
-    buckets = histogram.get("buckets", {})
-    wanted = share * sum(buckets.values())
-    if not wanted:
-        return None
-    below = 0
-    for end, count in buckets.items():
-        below += count
-        if below >= wanted:
-            return float(end)
-    return float("inf")
+def _difference(after: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _difference(value, before.get(name, {})) if isinstance(value, Mapping) else value - before.get(name, 0)
+        for name, value in after.items()
+    }
 
 
 def queue_seconds(request_start: str, now: float) -> float | None:
-    """How long ago `X-Request-Start` was (`now` is `time.time()`); None when it does not tell.
+    """How long ago `X-Request-Start` was (`now` is `time.time()`); None if the field's value is not usable.
 
-    nginx writes `t=` and seconds with milliseconds, others milliseconds or microseconds without a point: a number that
-    large can only be one of them. A start in the future is of a clock that is ahead: then it was just now.
+    nginx writes `t=` and seconds with milliseconds; others write whole milliseconds or microseconds, which the size of
+    the number distinguishes. A start in the near future comes from a clock that is ahead and counts as now.
     """
     try:
         start = float(request_start.removeprefix("t="))

@@ -142,8 +142,8 @@ class SampledMetrics(Metrics):
         self.samples: deque[tuple[int, float | None]] = deque()
         """Status code and seconds; appended to by any thread, emptied every second by one."""
 
-    def ran(self, thread: int, status_code: int, seconds: float) -> None:
-        super().ran(thread, status_code, seconds)
+    def responded(self, thread: int, status_code: int, seconds: float) -> None:
+        super().responded(thread, status_code, seconds)
         self.samples.append((status_code, seconds))
 
     def refused(self, status_code: int) -> None:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from ropewalk.gunicorn_hooks.requests import RequestHooks
     from ropewalk.logs.access_log import AccessLog
+    from ropewalk.metrics.snapshot import WorkerSnapshot
     from ropewalk.net.accept_balance import SharedCounts, WorkerSlot
     from ropewalk.net.handshake import Handshake
     from ropewalk.net.tls import TlsContext
@@ -353,7 +354,7 @@ class Service:
         ended = exchange.ended = monotonic()
         answer = exchange.head
         if answer is not None and not connection.is_refused:
-            self._metrics.ran(exchange.thread, answer.status_code, ended - began)
+            self._metrics.responded(exchange.thread, answer.status_code, ended - began)
         return is_answered
 
     def _run_in_time(self, item: Item) -> bool:
@@ -405,18 +406,22 @@ class Service:
             waiting=pool.waiting,
             active_threads=len(pool.threads) - pool.parked,
             finished=pool.finished,
-            responses=counted["answers"],
+            responses=counted["responses"],
             refused=counted["refused"],
             shed=counted["shed"],
         )
 
-    def look(self) -> dict[str, Any]:
-        """What was counted, and how things stand: plain tables of numbers and text. From any thread."""
+    def snapshot(self) -> WorkerSnapshot:
+        """What the service has counted and how busy it is. Any thread."""
         now, pool = time.monotonic(), self._pool
         return {
             "counters": {
                 **self._metrics.counters(connection.sent_octets for connection in self._connections()),
-                **self._log_counters(),
+                "log_messages": log.counts(),
+                "log_lost": {
+                    "access": self._logbook.lost if self._logbook is not None else 0,
+                    "error": log.lost,
+                },
             },
             "gauges": {
                 "in_flight": sum(1 for _ in pool.running()),
@@ -426,17 +431,13 @@ class Service:
                     "parked": pool.parked,
                     "limit": pool.controller.limit,
                 },
-                "connections": Counter(connection.state.value for connection in self._connections()),
+                "connections": dict(Counter(connection.state.value for connection in self._connections())),
             },
             "running": [
                 {"thread": thread, "request": request, "seconds": round(now - since, 3)}
                 for thread, request, since in self.running()
             ],
         }
-
-    def _log_counters(self) -> dict[str, Any]:
-        access = self._logbook.lost if self._logbook is not None else 0
-        return {"log_messages": log.counts(), "log_lost": {"access": access, "error": log.lost}}
 
     def _refused(self, connection: Connection, status_code: int) -> str:
         """Count and log an answer that the server itself makes, and return its field lines."""

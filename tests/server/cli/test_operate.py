@@ -96,13 +96,13 @@ def test_status_adds_up_what_every_worker_counted(serve: Callable[..., Server], 
     server = serve("-w", "2")
     for _ in range(10):
         assert server.get() == (200, "ok")
-    wait_for(lambda: server.status()["totals"]["answers"]["2xx"] == 10, "ten answers")
+    wait_for(lambda: server.status()["totals"]["responses"]["2xx"] == 10, "ten answers")
     status = server.status()
     assert status["ready"]
     assert status["pid"] == server.running.pid
     assert [worker["state"] for worker in status["workers"]] == ["ready", "ready"]
     text = server.say("status")
-    assert "answered 10 (2xx 10), refused 0" in text
+    assert "responses 10 (2xx 10), refused 0" in text
     assert str(status["workers"][0]["pid"]) in text
 
 
@@ -115,7 +115,7 @@ def test_what_a_worker_counted_stays_when_it_is_gone(
     server.say("reload")
     server.running.wait_line("Worker exiting")
     server.get()
-    wait_for(lambda: server.status()["totals"]["answers"]["2xx"] == 6, "six answers")
+    wait_for(lambda: server.status()["totals"]["responses"]["2xx"] == 6, "six answers")
     assert server.status()["events"]["reloads"] == 1
 
 
@@ -124,7 +124,7 @@ def test_it_answers_while_every_thread_is_stuck(serve: Callable[..., Server], tm
     with server.waiting(2) as connections:
         status = server.status()
         assert status["gauges"]["in_flight"] == 2
-        assert {each["request"] for each in status["workers"][0]["look"]["running"]} == {"GET '/wait'"}
+        assert {each["request"] for each in status["workers"][0]["snapshot"]["running"]} == {"GET '/wait'"}
         stacks = server.say("stacks")
         assert stacks.count('shop.py", line 7, in application') == 2
         (worker,) = json.loads(server.say("stacks", "--json"))["workers"]
@@ -138,7 +138,7 @@ def test_a_worker_that_is_stopped_is_told_as_silent(serve: Callable[..., Server]
     (worker,) = server.status()["workers"]
     os.kill(worker["pid"], signal.SIGSTOP)
     try:
-        assert "does not answer" in server.say("status")
+        assert "does not respond" in server.say("status")
         assert "ropewalk_workers_silent 1\n" in server.admin("/metrics")[1]
     finally:
         os.kill(worker["pid"], signal.SIGCONT)
@@ -167,7 +167,7 @@ def test_top_is_plain_when_nobody_watches(serve: Callable[..., Server]) -> None:
     server = serve()
     text = server.say("top", "--count", "2", "--interval", "0.1")
     assert len(re.findall("ropewalk .*: ready, serving", text)) == 2
-    assert "a second" in text
+    assert "responses/s" in text
     assert "\x1b" not in text
     assert len([json.loads(line) for line in server.say("top", "--count", "2", "--json").splitlines()]) == 2
 

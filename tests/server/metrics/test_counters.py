@@ -1,30 +1,40 @@
-"""What a worker counts, and how tables of it add up."""
+"""The counters of a worker, and their sums."""
 
 from __future__ import annotations
 
 import threading
 from threading import get_ident
+from typing import Any, cast
 
 import pytest
 
-from ropewalk.metrics.counters import Metrics, quantile, queue_seconds, total
+from ropewalk.metrics.counters import (
+    Metrics,
+    add_counters,
+    add_gauges,
+    no_counters,
+    quantile,
+    queue_seconds,
+    subtract_counters,
+)
+from ropewalk.metrics.snapshot import Counters, Gauges, Histogram
 
 NOW = 1_790_000_000.0
 
 
 def test_a_fresh_worker_has_counted_nothing() -> None:
     counters = Metrics().counters()
-    assert sum(counters["answers"].values()) == counters["octets_sent"] == counters["cut"] == 0
+    assert sum(counters["responses"].values()) == counters["sent_bytes"] == counters["aborted"] == 0
     assert set(counters["duration"]["buckets"].values()) == {0}
     assert counters["refused"] == {}
 
 
-def test_answers_are_counted_by_class_and_duration() -> None:
+def test_responses_are_counted_by_class_and_duration() -> None:
     metrics = Metrics()
     for status_code, seconds in ((200, 0.003), (204, 0.003), (301, 0.0), (404, 1.5), (500, 1e9)):
-        metrics.ran(get_ident(), status_code, min(seconds, 1e6))
+        metrics.responded(get_ident(), status_code, min(seconds, 1e6))
     counters = metrics.counters()
-    assert counters["answers"] == {"1xx": 0, "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1}
+    assert counters["responses"] == {"1xx": 0, "2xx": 2, "3xx": 1, "4xx": 1, "5xx": 1}
     buckets = counters["duration"]["buckets"]
     assert {end: count for end, count in buckets.items() if count} == {
         "0.00048828125": 1,
@@ -38,7 +48,7 @@ def test_answers_are_counted_by_class_and_duration() -> None:
 @pytest.mark.parametrize("seconds", [0.0, 1e-7, 0.00048, 0.5, 1.0, 127.0, 128.0, 1e6])
 def test_a_duration_is_in_the_bucket_that_ends_at_it_or_above(seconds: float) -> None:
     metrics = Metrics()
-    metrics.ran(get_ident(), 200, seconds)
+    metrics.responded(get_ident(), 200, seconds)
     buckets = metrics.counters()["duration"]["buckets"]
     (end,) = [float(end) for end, count in buckets.items() if count]
     assert seconds < end
@@ -51,7 +61,7 @@ def test_threads_count_for_themselves_and_lose_nothing() -> None:
 
     def serve() -> None:
         for _ in range(1000):
-            metrics.ran(get_ident(), 200, 0.01)
+            metrics.responded(get_ident(), 200, 0.01)
             metrics.closed(10, False)
             metrics.refused(503)
 
@@ -62,24 +72,24 @@ def test_threads_count_for_themselves_and_lose_nothing() -> None:
         thread.join()
     counters = metrics.counters()
     # Idents are used again when a thread has ended, whose counters the next one then goes on with.
-    assert counters["answers"]["2xx"] == 4000
-    assert counters["octets_sent"] == 40000
+    assert counters["responses"]["2xx"] == 4000
+    assert counters["sent_bytes"] == 40000
     assert counters["refused"] == {"503": 4000}
 
 
-def test_an_answer_that_was_cut_counts_what_was_sent() -> None:
+def test_an_aborted_response_counts_what_was_sent() -> None:
     metrics = Metrics()
     metrics.closed(100, False)
     metrics.closed(7, True)
-    assert (metrics.counters()["octets_sent"], metrics.counters()["cut"]) == (107, 1)
+    assert (metrics.counters()["sent_bytes"], metrics.counters()["aborted"]) == (107, 1)
 
 
 def test_what_is_sent_counts_before_its_connection_ends_and_never_goes_back() -> None:
     metrics = Metrics()
-    assert metrics.counters([5, 10])["octets_sent"] == 15
-    assert metrics.counters([5])["octets_sent"] == 15  # the other is closing, and not counted yet
+    assert metrics.counters([5, 10])["sent_bytes"] == 15
+    assert metrics.counters([5])["sent_bytes"] == 15  # the other is closing, and not counted yet
     metrics.closed(12, False)
-    assert metrics.counters([5])["octets_sent"] == 17
+    assert metrics.counters([5])["sent_bytes"] == 17
 
 
 def test_what_is_shed_is_counted_by_reason() -> None:
@@ -89,17 +99,43 @@ def test_what_is_shed_is_counted_by_reason() -> None:
     assert metrics.counters()["shed"] == {"waiting": 2, "queue-timeout": 1}
 
 
-def test_tables_add_up_name_by_name() -> None:
-    assert total([{}, {"a": 1, "t": {"x": 1}}, {"a": 2, "t": {"x": 1, "y": 0.5}}]) == {"a": 3, "t": {"x": 2, "y": 0.5}}
-    assert total([]) == {}
+def counted(**more: Any) -> Counters:
+    return cast("Counters", no_counters() | more)
 
 
-def test_a_quantile_is_the_end_of_its_bucket() -> None:
-    histogram = {"buckets": {"0.5": 98, "1.0": 1, "+Inf": 1}}
+def test_counters_add_up_name_by_name() -> None:
+    one = counted(sent_bytes=1, refused={"503": 1}, duration={"buckets": {"0.5": 2}, "seconds": 0.5})
+    two = counted(sent_bytes=2, refused={"503": 1, "408": 5}, duration={"buckets": {"0.5": 1}, "seconds": 0.25})
+    both = add_counters([one, two])
+    assert (both["sent_bytes"], both["refused"]) == (3, {"503": 2, "408": 5})
+    assert (both["duration"]["buckets"]["0.5"], both["duration"]["seconds"]) == (3, 0.75)
+    assert subtract_counters(both, one)["refused"] == {"503": 1, "408": 5}
+    assert subtract_counters(both, one)["sent_bytes"] == 2
+    assert add_counters([]) == no_counters()
+
+
+def test_gauges_add_up_name_by_name() -> None:
+    one: Gauges = {
+        "in_flight": 1,
+        "waiting": 2,
+        "threads": {"active": 1, "parked": 2, "limit": 3},
+        "connections": {"idle": 1},
+    }
+    assert add_gauges([one, one | {"connections": {"idle": 1, "running": 1}}]) == {
+        "in_flight": 2,
+        "waiting": 4,
+        "threads": {"active": 2, "parked": 4, "limit": 6},
+        "connections": {"idle": 2, "running": 1},
+    }
+    assert add_gauges([])["in_flight"] == 0
+
+
+def test_a_quantile_is_the_bound_of_its_bucket() -> None:
+    histogram: Histogram = {"buckets": {"0.5": 98, "1.0": 1, "+Inf": 1}, "seconds": 1.0}
     assert quantile(histogram, 0.5) == 0.5
     assert quantile(histogram, 0.99) == 1.0
     assert quantile(histogram, 1.0) == float("inf")
-    assert quantile({"buckets": {"0.5": 0}}, 0.5) is None
+    assert quantile({"buckets": {"0.5": 0}, "seconds": 0.0}, 0.5) is None
 
 
 @pytest.mark.parametrize(

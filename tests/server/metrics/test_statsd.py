@@ -122,7 +122,7 @@ def test_many_durations_are_sampled_and_counts_stay_exact(receiver: Receiver, mo
     monkeypatch.setattr(statsd, "MAX_SAMPLES", 100)
     reporter = Reporter(Client(f"127.0.0.1:{receiver.port}"), dict)
     for number in range(1050):
-        reporter.metrics.ran(threading.get_ident(), 200 + number % 2, number / 1000)
+        reporter.metrics.responded(threading.get_ident(), 200 + number % 2, number / 1000)
     reporter.start()
     reporter.stop()
     receiver.receive_until(lambda: len(receiver.durations) == 96)

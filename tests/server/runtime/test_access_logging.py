@@ -65,7 +65,7 @@ class Passing:
         return 0.05
 
     def _gauges(self) -> dict[str, Any]:
-        gauges: dict[str, Any] = self._server._service.look()["gauges"]
+        gauges: dict[str, Any] = self._server._service.snapshot()["gauges"]
         return gauges
 
 

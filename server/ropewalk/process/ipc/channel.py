@@ -1,6 +1,6 @@
 """A pair of sockets over which a master asks a worker, and a thread of the worker that answers.
 
-A question is a line of JSON, `{"id": 7, "ask": "look"}`, and so is its answer, `{"id": 7, "answer": ...}`. The thread
+A question is a line of JSON, `{"id": 7, "ask": "status"}`, and so is its answer, `{"id": 7, "answer": ...}`. The thread
 runs no code of the application: it answers while every other thread is stuck.
 """
 

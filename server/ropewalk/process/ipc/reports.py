@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import select
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import Counters
 
 READ_BYTES = 65536
 
@@ -56,7 +59,7 @@ class Alive(_Bare):
 class Farewell(NamedTuple):
     """The worker ends, and had counted this."""
 
-    counters: dict[str, Any]
+    counters: Counters
 
 
 Report = Ready | BootFailed | ReplaceMe | Alive | Farewell

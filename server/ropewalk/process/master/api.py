@@ -6,17 +6,20 @@ nor commands.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Protocol
 
 from ropewalk.process.master.worker_handle import WorkerHandle
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import Counters, MasterStatus
 
 
 class MasterApi(Protocol):
     """What an operator may ask of the master."""
 
-    def status(self) -> dict[str, Any]:
-        """The state of the master and its workers, in plain tables."""
+    def status(self) -> MasterStatus:
+        """The state of the master and its workers, as known without asking them."""
 
     def workers(self) -> Iterable[WorkerHandle]:
         """The workers that have not exited."""
@@ -55,7 +58,7 @@ class ControlPort(Protocol):
     def forget(self, view: WorkerHandle) -> None:
         """A worker has exited: stop waiting for it."""
 
-    def count_gone(self, counters: Mapping[str, Any]) -> None:
+    def count_gone(self, counters: Counters) -> None:
         """Keep the final counters of a worker that has exited."""
 
     def abandon(self) -> None:
@@ -83,7 +86,7 @@ class NoControl:
     def forget(self, view: WorkerHandle) -> None:
         pass
 
-    def count_gone(self, counters: Mapping[str, Any]) -> None:
+    def count_gone(self, counters: Counters) -> None:
         pass
 
     def abandon(self) -> None:

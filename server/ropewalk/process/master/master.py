@@ -14,7 +14,7 @@ from __future__ import annotations
 import select
 import signal
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
@@ -44,6 +44,9 @@ from ropewalk.process.system.reaper import is_init, reap_orphans
 from ropewalk.process.system.sd_notify import Notifier
 from ropewalk.process.system.signals import MASTER_SIGNALS, SignalInbox, how_it_ended, name_of
 from ropewalk.process.worker.worker import BOOT_FAILED_STATUS, Program, reopen_logs
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import MasterStatus
 
 SHORT_LIFE_SECONDS = 1.0
 """A worker that dies sooner after it was ready is taken for one that cannot live."""
@@ -235,7 +238,8 @@ class Master:
             self._crew.remove(view)
             self._options.hooks.gone(view.pid)
             self._office.forget(view)
-            self._office.count_gone(view.counters)
+            if view.counters is not None:
+                self._office.count_gone(view.counters)
             if was not in ENDING_STATES:
                 self._mourn(view, was, status)
         if self._is_init:
@@ -503,12 +507,9 @@ class Master:
 
     # What it can be asked
 
-    def status(self) -> dict[str, Any]:
-        """How the master and its workers are, in plain tables."""
-        return {
-            **self._account.status(self._state, self._target, self._crew),
-            "upgrade": self._succession.status(),
-        }
+    def status(self) -> MasterStatus:
+        """The state of the master and its workers."""
+        return self._account.status(self._state, self._target, self._crew, self._succession.status())
 
     def workers(self) -> list[WorkerHandle]:
         return list(self._crew)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ropewalk.process.master.workers import Workers
 from ropewalk.process.states import CHANGING_STATES, MasterState
 from ropewalk.process.worker.recycling import resident_octets
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import MasterStatus, UpgradeStatus
 
 EVENTS = ("forked", "died", "replaced", "killed", "reloads", "failed_reloads")
 
@@ -32,7 +35,7 @@ class MasterStats:
         self.events["reloads"] += 1
         self.last_reload_failure = ""
 
-    def status(self, state: MasterState, target: int, crew: Workers) -> dict[str, Any]:
+    def status(self, state: MasterState, target: int, crew: Workers, upgrade: UpgradeStatus) -> MasterStatus:
         """How the master and its workers are."""
         now = time.monotonic()
         return {
@@ -44,12 +47,14 @@ class MasterStats:
             "target": target,
             "last_reload_failure": self.last_reload_failure,
             "events": dict(self.events),
+            "upgrade": upgrade,
             "workers": [
                 {
                     "pid": view.pid,
                     "state": view.state.name.lower(),
                     "age": round(now - view.started, 3),
                     "resident": resident_octets(view.pid),
+                    "snapshot": None,
                 }
                 for view in crew
             ],

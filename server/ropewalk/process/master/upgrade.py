@@ -18,11 +18,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import chdir
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ropewalk.logs.error_log import get_logger
 from ropewalk.process.ipc.reports import BootFailed, Ready, Report, ReportReader, send_report
 from ropewalk.process.system.signals import how_it_ended
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import UpgradeStatus
 
 VARIABLE = "ROPEWALK_PREDECESSOR"
 """JSON that the old master leaves to the new: `{"pid": 71, "reports": 9, "listeners": {"0.0.0.0:80": [3, 4]}}`."""
@@ -248,8 +251,8 @@ class Upgrade:
             self.predecessor.close()
         self.successor = self.predecessor = None
 
-    def status(self) -> dict[str, Any]:
-        """In a plain table; process ids are 0 for nobody."""
+    def status(self) -> UpgradeStatus:
+        """The state of the upgrade, if there is one."""
         return {
             "predecessor": self.predecessor.pid if self.predecessor is not None else 0,
             "successor": self.heir,

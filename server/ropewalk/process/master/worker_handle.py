@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ropewalk.process.ipc.channel import Channel
 from ropewalk.process.ipc.reports import ReportReader
 from ropewalk.process.states import WORKER_MOVES, WorkerState, move
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import Counters
 
 KILL_MARGIN_SECONDS = 2.0
 """What a worker that is told to end gets past its own deadline, to write its logs and go."""
@@ -35,8 +38,8 @@ class WorkerHandle:
         """Monotonic; when it is told next that it still boots, if it was told before."""
         self.failure = ""
         """Why it could not boot, in its own words."""
-        self.counters: dict[str, Any] = {}
-        """What it had counted when it told last."""
+        self.counters: Counters | None = None
+        """As of its last report."""
 
     def move(self, state: WorkerState) -> None:
         self.state = move(WORKER_MOVES, self.state, state)

@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
@@ -29,6 +29,9 @@ from ropewalk.process.system import gc_freeze
 from ropewalk.process.system.signals import WORKER_SIGNALS, SignalInbox
 from ropewalk.process.worker.recycling import LOOK_SECONDS, Recycler, TooLittleError
 from ropewalk.process.worker.watchdog import Running, Watchdog, stacks
+
+if TYPE_CHECKING:
+    from ropewalk.metrics.snapshot import WorkerSnapshot
 
 BOOT_FAILED_STATUS = 3
 """gunicorn's exit status for a worker that could not load its application."""
@@ -51,8 +54,8 @@ class Service(Protocol):
     """What a worker runs.
 
     It may also have `running()`, which `Watchdog` looks at, and `timeout_of()`, which it asks then; `served()`, for
-    `Recycler`; `announce_end()`, which tells peers that the end is near while it serves on; and `look()`, tables of
-    what it counted (`counters`) and how it is, called from any thread.
+    `Recycler`; `announce_end()`, which tells peers that the end is near while it serves on; and `snapshot()`, what it
+    has counted and how busy it is, called from any thread.
     """
 
     def start(self) -> None:
@@ -119,15 +122,15 @@ def run_worker(
         if channel is not None:
             channel.close()
         return BOOT_FAILED_STATUS
-    look: Callable[[], dict[str, Any]] | None = getattr(service, "look", None)
+    snapshot: Callable[[], WorkerSnapshot] | None = getattr(service, "snapshot", None)
     if channel is not None:
-        start_answering(channel, {"stacks": stacks} if look is None else {"stacks": stacks, "look": look})
+        start_answering(channel, {"stacks": stacks} if snapshot is None else {"stacks": stacks, "status": snapshot})
     log.debug("Worker ready (pid: %d)", os.getpid())
     # Whether or not there is a master to read it: if there is none any more, the lifeline tells.
     send_report(reports, Ready())
     _Life(program, service, options, inbox, reports, lifeline).live()
-    if look is not None:
-        send_report(reports, Farewell(look()["counters"]))
+    if snapshot is not None:
+        send_report(reports, Farewell(snapshot()["counters"]))
     hooks.leaving()
     program.finish()
     inbox.close(is_process_ending=True)

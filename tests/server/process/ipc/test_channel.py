@@ -21,7 +21,7 @@ def fail() -> None:
 def channel() -> Iterator[Channel]:
     masters, workers = socket.socketpair()
     thread = start_answering(
-        workers, {"look": lambda: {"counters": {"a": 1}}, "big": lambda: "x" * 300_000, "fail": fail}
+        workers, {"status": lambda: {"counters": {"a": 1}}, "big": lambda: "x" * 300_000, "fail": fail}
     )
     channel = Channel(masters)
     yield channel
@@ -38,12 +38,12 @@ def answers(channel: Channel, count: int) -> list[dict[str, Any]]:
 
 
 def test_a_question_is_answered_with_its_number(channel: Channel) -> None:
-    assert channel.ask(7, "look")
+    assert channel.ask(7, "status")
     assert answers(channel, 1) == [{"id": 7, "answer": {"counters": {"a": 1}}}]
 
 
 def test_questions_are_answered_in_their_order(channel: Channel) -> None:
-    assert all(channel.ask(number, name) for number, name in enumerate(("big", "look", "big")))
+    assert all(channel.ask(number, name) for number, name in enumerate(("big", "status", "big")))
     assert [answer["id"] for answer in answers(channel, 3)] == [0, 1, 2]
 
 
@@ -52,7 +52,7 @@ def test_what_cannot_be_answered_is_null_and_the_thread_goes_on(
     channel: Channel, question: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert channel.ask(1, question)
-    assert channel.ask(2, "look")
+    assert channel.ask(2, "status")
     assert [answer["answer"] is None for answer in answers(channel, 2)] == [True, False]
     assert ("ZeroDivisionError" in capfd.readouterr().err) is (question == "fail")
 
@@ -63,7 +63,7 @@ def test_a_worker_that_is_gone_is_noticed() -> None:
     workers.close()
     assert channel.read() == []
     assert not channel.is_open
-    assert not channel.ask(1, "look")
+    assert not channel.ask(1, "status")
     channel.close()
 
 
@@ -71,7 +71,7 @@ def test_a_worker_that_reads_nothing_is_not_waited_for() -> None:
     masters, workers = socket.socketpair()
     channel = Channel(masters)
     number = 0
-    while channel.ask(number, "look"):
+    while channel.ask(number, "status"):
         number += 1
         assert number < 1_000_000
     channel.close()
