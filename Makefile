@@ -83,7 +83,7 @@ SECONDS_TO_FUZZ ?= 60
 .PHONY: fuzz
 fuzz: $(STAMP) ## Fuzzes the parsers, led by coverage (SECONDS_TO_FUZZ=60 for each).
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/fuzz/requirements.txt
-	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS_TO_FUZZ)
+	$(BIN)/python -m tests.fuzz.fuzz --seconds $(SECONDS_TO_FUZZ)
 
 .PHONY: lock
 lock: $(STAMP) ## Locks the requirements again, with hashes, from the *.in files.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.helpers.paths import REPOSITORY
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="this is no checkout of git")

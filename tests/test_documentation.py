@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from ropewalk.config.settings import all_settings
 from ropewalk.config.table import PREFIX
+from tests.helpers.paths import REPOSITORY
 
-ROOT = Path(__file__).parents[1]
 PAGES = [
-    *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md"))),
+    *(str(path.relative_to(REPOSITORY)) for path in sorted((REPOSITORY / "docs").rglob("*.md"))),
     *("CHANGELOG.md", "CONTRIBUTING.md", "README.md", "RELEASING.md", "SECURITY.md", "sample_project/README.md"),
 ]
 
@@ -28,7 +27,7 @@ CODE = re.compile(r"`([^`\n]+)`")
 
 
 def read(page: str) -> str:
-    return (ROOT / page).read_text()
+    return (REPOSITORY / page).read_text()
 
 
 def links(page: str) -> list[tuple[str, str]]:
@@ -36,8 +35,8 @@ def links(page: str) -> list[tuple[str, str]]:
     found = []
     for target, anchor in LINK.findall(read(page)):
         if not target.startswith(("http:", "https:", "mailto:")):
-            path = ((ROOT / page).parent / target).resolve() if target else ROOT / page
-            found.append((str(path.relative_to(ROOT)), anchor))
+            path = ((REPOSITORY / page).parent / target).resolve() if target else REPOSITORY / page
+            found.append((str(path.relative_to(REPOSITORY)), anchor))
     return found
 
 
@@ -50,14 +49,14 @@ def anchors(page: str) -> set[str]:
 @cache
 def our_options() -> frozenset[str]:
     """Of the command, of its words (`ropewalk top --interval`) and of the programs in compare/ and tests/."""
-    sources = [path for part in ("server", "compare", "tests/fuzz") for path in (ROOT / part).rglob("*.py")]
+    sources = [path for part in ("server", "compare", "tests/fuzz") for path in (REPOSITORY / part).rglob("*.py")]
     return frozenset(re.findall(r'"(--[a-z][a-z0-9_-]+)"', "".join(path.read_text() for path in sources)))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     for target, anchor in links(page):
-        assert (ROOT / target).exists(), target
+        assert (REPOSITORY / target).exists(), target
         assert not anchor or anchor in anchors(target), f"{target}#{anchor}"
 
 
@@ -74,7 +73,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_paths_that_are_named_exist(page: str) -> None:
     named = {code for code in CODE.findall(read(page)) if re.fullmatch(r"[a-z][\w.-]*/[\w./-]*", code)}
-    missing = {path for path in named if not any((ROOT / part / path).exists() for part in PARTS)}
+    missing = {path for path in named if not any((REPOSITORY / part / path).exists() for part in PARTS)}
     assert not missing
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.paths import REPOSITORY
+
 HEADER = """
 import os, socket, subprocess, sys, threading, time
 import pytest
-import leaks
+from tests.helpers import leaks
 leaks.PATIENCE = {patience}
 kept = []
 """
@@ -32,14 +34,14 @@ def run(directory: Path, text: str, *, patience: float, options: tuple[str, ...]
             "-W",
             "error",
             "-p",
-            "leaks",
+            "tests.helpers.leaks",
             "-p",
             "no:cacheprovider",
             *options,
             ".",
         ],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), "COLUMNS": "1000"},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "1000"},
         capture_output=True,
         text=True,
         timeout=120,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[1]
+from tests.helpers.paths import REPOSITORY
 
 FAULTS = {
     "server/faulty.py": "import os\nif  True : pass\n",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
+from tests.helpers.paths import REPOSITORY
 
 INNER = """
 import re, signal, subprocess
@@ -30,13 +30,11 @@ def test_processes_that_tests_start_have_the_default_signals(tmp_path: Path, opt
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
-    (tmp_path / "conftest.py").write_text((HERE / "conftest.py").read_text())
-    (tmp_path / "leaks.py").write_text((HERE / "leaks.py").read_text())
     (tmp_path / "test_inner.py").write_text(INNER)
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, "."],
+        [sys.executable, "-m", "pytest", "-q", "-p", "tests.helpers.signals", "-p", "no:cacheprovider", *options, "."],
         cwd=tmp_path,
-        env={**os.environ, "COLUMNS": "1000"},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "COLUMNS": "1000"},
         preexec_fn=ignore_and_block,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Fuzzes the parsers, led by coverage (atheris, over libFuzzer): `python tests/fuzz/fuzz.py --seconds 60`.
+"""Fuzzes the parsers, led by coverage (atheris, over libFuzzer): `python -m tests.fuzz.fuzz --seconds 60`.
 
 Seeded with the wire corpus. Each target has its share of the time, in a process of its own since libFuzzer ends the
 one it runs in. Exit status 1, and the octets on standard error, when one breaks a promise.
@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+from tests.helpers.paths import REPOSITORY
+from tests.helpers.wire.corpus import load_corpus
 
 # What a mutation needs several happy accidents to write.
 WORDS = [
@@ -52,10 +53,16 @@ def run(target: str, seconds: int) -> int:
     with tempfile.TemporaryDirectory(prefix="ropewalk-fuzz-") as name:
         directory = Path(name)
         write_seeds(target, directory)
-        command = [sys.executable, __file__, "--inside", name, "--target", target, "--seconds", str(seconds)]
+        options = [f"--inside={name}", f"--target={target}", f"--seconds={seconds}"]
         # libFuzzer ends by itself; what is added covers its start and its last input.
         done = subprocess.run(
-            command, stderr=subprocess.PIPE, text=True, errors="replace", timeout=seconds + 60, check=False
+            [sys.executable, "-m", "tests.fuzz.fuzz", *options],
+            cwd=REPOSITORY,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=seconds + 60,
+            check=False,
         )
         if done.returncode == 0:
             sys.stderr.write(f"fuzz: {last_line_of_statistics(done.stderr)}\n")
@@ -72,9 +79,6 @@ def last_line_of_statistics(log: str) -> str:
 
 def write_seeds(target: str, directory: Path) -> None:
     """The corpus as files, with an octet in front that says how to split; and the dictionary."""
-    sys.path.insert(0, str(HERE.parent / "wire"))
-    from corpus import load_corpus
-
     seeds = directory / "seeds"
     seeds.mkdir()
     for number, case in enumerate(load_corpus()):
@@ -91,8 +95,7 @@ def fuzz(target: str, seconds: int, directory: Path) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["ropewalk"]):
-        sys.path.insert(0, str(HERE))
-        from targets import TARGETS
+        from tests.fuzz.targets import TARGETS
 
     options = [
         f"-max_total_time={seconds}",

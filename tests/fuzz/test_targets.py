@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ..wire.corpus import load_corpus
-from .targets import TARGETS
+from tests.fuzz.targets import TARGETS
+from tests.helpers.wire.corpus import load_corpus
 
 CASES = [case for case in load_corpus() if len(case.raw) <= 1000]
 

@@ -8,7 +8,6 @@ request behind it, over TCP and over a Unix socket between the two.
 
 import concurrent.futures
 import contextlib
-import importlib.util
 import json
 import os
 import re
@@ -16,7 +15,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import urllib.parse
@@ -28,26 +26,18 @@ from typing import Any
 import pytest
 
 import ropewalk
+from tests.helpers.paths import REPOSITORY
+from tests.helpers.wire.corpus import NEXT, Reached, load_corpus
 
 pytestmark = pytest.mark.nginx
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 BROTLI = Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so")  # a package of its own
 NOBODY = 65534  # nginx is started as this user, if the tests run as root
 CLIENTS = 64  # connections at once: most of the time is spent in waiting for what never comes
 PATIENCE = 30.0  # seconds; only a fault runs into it
 
 
-def load_corpus() -> Any:
-    spec = importlib.util.spec_from_file_location("wire_corpus", REPOSITORY / "tests/wire/corpus.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-CORPUS = load_corpus()
-CASES = CORPUS.load_corpus()
+CASES = load_corpus()
 VARIANTS = ("whole", "in two pieces", "with a request behind")
 
 
@@ -187,7 +177,7 @@ def pieces(case: Any, variant: str) -> list[bytes]:
         return [case.raw]
     if variant == "in two pieces":
         return [case.raw[: len(case.raw) // 2], case.raw[len(case.raw) // 2 :]]
-    return [case.raw, CORPUS.NEXT]
+    return [case.raw, NEXT]
 
 
 def send(port: int, client: str, case: Any, variant: str) -> bytes:
@@ -259,7 +249,7 @@ def check(case: Any, exchange: Exchange) -> None:
     assert [name for name in answered if name in expected] == expected
     # Up to what ropewalk refuses, it is what reaches the application without nginx, or nothing.
     for each, outcome in zip(exchange.seen, case.outcomes, strict=False):
-        if not isinstance(outcome, CORPUS.Reached):
+        if not isinstance(outcome, Reached):
             break
         assert (each["method"], each["body"]) == (outcome.method, outcome.body)
 
@@ -303,7 +293,7 @@ SEEN = {"request_id": "1", "method": "GET", "path": "/", "body": ""}
     ],
 )
 def test_disagreement_would_be_found(seen):
-    case = next(case for case in CASES if case.outcomes and case.outcomes[0] == CORPUS.Reached("GET", "/"))
+    case = next(case for case in CASES if case.outcomes and case.outcomes[0] == Reached("GET", "/"))
     answer = b"HTTP/1.1 200 OK\r\nX-Request-ID: 1\r\n\r\n"
     check(case, Exchange(answer, [REQUEST], [SEEN]))
     with pytest.raises((AssertionError, KeyError)):

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from . import backends
-from .containers import built_images, running_containers
-from .wire import Address
+from tests.helpers.containers import image_builder
+from tests.helpers.parity import backends
+from tests.helpers.parity.containers import running_containers
+from tests.helpers.parity.raw_http import Address
 
 Backends = dict[str, Address]
 
@@ -30,7 +31,8 @@ def processes(prepared, tmp_path_factory) -> Iterator[Backends]:
 def containers(prepared) -> Iterator[Backends]:
     """Both backends in containers, each behind an nginx of its own."""
     with ExitStack() as stack:
-        images = stack.enter_context(built_images())
+        build = stack.enter_context(image_builder())
+        images = {"sample": build("parity-app"), "nginx": build("parity-nginx", dockerfile="nginx/Dockerfile")}
         yield {
             backend: stack.enter_context(running_containers(backend, images, prepared))
             for backend in ("ropewalk", "gunicorn")

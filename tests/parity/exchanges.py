@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .prepare import PAPER_CONTENT, PAPER_ETAG, PAPER_PATH
-from .visitor import HOST, MULTIPART, Visitor, multipart
+from tests.helpers.parity.prepare import PAPER_CONTENT, PAPER_ETAG, PAPER_PATH
+from tests.helpers.parity.visitor import HOST, MULTIPART, Visitor, multipart
 
 PROCESSES, CONTAINERS = "processes", "containers"
 EVERYWHERE = (PROCESSES, CONTAINERS)

@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from .exchanges import CONTAINERS, EVERYWHERE, PROCESSES
-from .seen import Seen
-from .visitor import Visitor
+from tests.helpers.parity.seen import Seen
+from tests.helpers.parity.visitor import Visitor
+from tests.parity.exchanges import CONTAINERS, EVERYWHERE, PROCESSES
 
 
 class Like:

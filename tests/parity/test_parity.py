@@ -5,10 +5,10 @@ Differences that are meant are in intended.py, with their reasons.
 
 import pytest
 
-from .exchanges import CONTAINERS, EXCHANGES, PROCESSES, Exchange
-from .intended import INTENDED
-from .seen import Seen, differences
-from .visitor import Visitor
+from tests.helpers.parity.seen import Seen, differences
+from tests.helpers.parity.visitor import Visitor
+from tests.parity.exchanges import CONTAINERS, EXCHANGES, PROCESSES, Exchange
+from tests.parity.intended import INTENDED
 
 BACKENDS = ("ropewalk", "gunicorn")
 

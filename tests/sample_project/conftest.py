@@ -6,7 +6,6 @@ only until the settings have read them: other tests start processes, which must 
 
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +14,8 @@ from unittest import mock
 import django
 import pytest
 
-PROJECT = Path(__file__).resolve().parents[2] / "sample_project"
 DATA = Path(tempfile.mkdtemp(prefix="ropewalk-sample-"))
 
-sys.path.insert(0, str(PROJECT))
 _variables = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")}
 _variables |= {
     "DJANGO_SETTINGS_MODULE": "sample_project.settings",

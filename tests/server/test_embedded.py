@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import GET, Client, Talk, answering
 
 import ropewalk
 from ropewalk.errors import ConfigError
+from tests.helpers.embedded import Talk, answering
+from tests.helpers.http_client import GET, Client
 
 
 def test_the_address_is_known_before_it_serves() -> None:

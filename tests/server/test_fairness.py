@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from talking import Client, Talk
 
 from ropewalk.threads.pool import BATCH, MAX_UNPOLLED
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import Client
 
 PATIENCE = 20.0
 PIPELINED = 3000

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import GET, Client
 
-SERVER = Path(__file__).resolve().parents[2] / "server"
+from tests.helpers.http_client import GET, Client
+from tests.helpers.paths import REPOSITORY
+
+SERVER = REPOSITORY / "server"
 VERSIONS = ["3.11", "3.12", "3.13", "3.13t", "3.14", "3.14t"]
 
 APPLICATION = """\

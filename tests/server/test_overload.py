@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from talking import GET, Talk
+
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import GET
 
 WaitFor = Callable[[Callable[[], object], str], None]
 LATE = 600.0

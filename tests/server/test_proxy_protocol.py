@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from talking import GET, Talk
+
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import GET
 
 V1 = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n"
 V2 = (

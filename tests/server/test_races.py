@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import Client, Talk
+
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import Client
 
 WaitFor = Callable[[Callable[[], object], str], None]
 

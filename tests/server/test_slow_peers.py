@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 import trustme
-from certificates import HOST, Certificates
-from talking import GET, Talk
+
+from tests.helpers.certificates import HOST, Certificates
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import GET
 
 COUNT = 1000
 KEEP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

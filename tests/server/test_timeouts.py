@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from talking import GET, Talk
 
 import ropewalk
 from ropewalk.wsgi.exchange import RequestTimeoutError
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import GET
 
 WaitFor = Callable[[Callable[[], object], str], None]
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 import ropewalk
-
-from .client import PATIENCE, converse
-from .recorder import Recorder
+from tests.helpers.wire.client import PATIENCE, converse
+from tests.helpers.wire.recorder import Recorder
 
 
 @pytest.fixture(scope="module")

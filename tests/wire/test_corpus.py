@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .corpus import Reached, load_corpus, read_cases, unescape
+from tests.helpers.wire.corpus import Reached, load_corpus, read_cases, unescape
 
 CASES = load_corpus()
 

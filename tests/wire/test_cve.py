@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 import ropewalk
-
-from .client import PATIENCE, Conversation, Reader, converse
-from .corpus import load_corpus
+from tests.helpers.wire.client import PATIENCE, Conversation, Reader, converse
+from tests.helpers.wire.corpus import load_corpus
 
 GET = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
 

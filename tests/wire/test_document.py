@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-from .corpus import load_corpus
+from tests.helpers.paths import REPOSITORY
+from tests.helpers.wire.corpus import load_corpus
 
-TESTS = Path(__file__).parents[1]
-DOCUMENT = TESTS.parent / "docs/http-conformance.md"
+TESTS = REPOSITORY / "tests"
+DOCUMENT = REPOSITORY / "docs/http-conformance.md"
 
 ROWS = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if re.match(r"\| (?:\d|PEP)", line)]
 CASES = {f"{case.topic}.wire: {case.name}" for case in load_corpus()}

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 import ropewalk
-
-from .client import PATIENCE, Reader
-from .recorder import Recorder
+from tests.helpers.wire.client import PATIENCE, Reader
+from tests.helpers.wire.recorder import Recorder
 
 HEAD = b"POST / HTTP/1.%d\r\nHost: a\r\nExpect: 100-continue\r\n%b\r\n"
 

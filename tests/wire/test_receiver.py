@@ -11,8 +11,7 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits, RequestHead
 from ropewalk.net.request_reader import RequestReader
-
-from .corpus import Case, Reached, load_corpus
+from tests.helpers.wire.corpus import Case, Reached, load_corpus
 
 CASES = load_corpus()
 

@@ -16,10 +16,9 @@ from typing import Any
 import pytest
 
 import ropewalk
-
-from .client import Conversation, converse
-from .corpus import Case, Reached, load_corpus
-from .recorder import FORGET, Recorder
+from tests.helpers.wire.client import Conversation, converse
+from tests.helpers.wire.corpus import Case, Reached, load_corpus
+from tests.helpers.wire.recorder import FORGET, Recorder
 
 CASES = load_corpus()
 

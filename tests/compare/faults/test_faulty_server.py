@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
 from faults.scenarios import SCENARIOS
 from faults.servers import Server
 from faults.stage import Result, perform
+from tests.helpers.paths import PROGRAMS
 
 NOTHING = next(scenario for scenario in SCENARIOS if scenario.name == "nothing")
 
@@ -17,7 +17,7 @@ NOTHING = next(scenario for scenario in SCENARIOS if scenario.name == "nothing")
 def result_with(fault: str) -> Result:
     server = Server(
         name="faulty",
-        command=(sys.executable, str(Path(__file__).with_name("faulty_server.py")), fault),
+        command=(sys.executable, str(PROGRAMS / "faulty_server.py"), fault),
         version=lambda: "0",
     )
     return perform(NOTHING, server, pace=0.1)

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 import trustme
-from certificates import Certificates
+
+from tests.helpers.certificates import Certificates
 
 APPLICATION = """\
 import os, time

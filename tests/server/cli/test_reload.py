@@ -108,6 +108,7 @@ def test_a_server_that_was_started_with_hangups_ignored_reloads(
 ) -> None:  # as by nohup
     write(tmp_path, "one")
     running = start("sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *command())
+    running.wait_line("Ready: ")
     server = Server(running, int(running.wait_line(LISTENING)[1]))
     write(tmp_path, "two")
     server.reload()

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import Client
+
+from tests.helpers.http_client import Client
 
 REQUESTS = 10_000
 TURN = 250  # requests sent at once

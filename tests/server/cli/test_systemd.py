@@ -17,10 +17,11 @@ import pytest
 
 from ropewalk.config.load import load_settings
 from ropewalk.process.master.worker_handle import KILL_MARGIN_SECONDS
+from tests.helpers.paths import PROGRAMS, REPOSITORY
 
-PAGE = Path(__file__).parents[3] / "docs" / "systemd.md"
+PAGE = REPOSITORY / "docs/systemd.md"
 
-ACTIVATED = str(Path(__file__).with_name("activated.py"))
+ACTIVATED = str(PROGRAMS / "socket_activation.py")
 
 APPLICATION = """\
 import os

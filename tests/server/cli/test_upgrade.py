@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.paths import PROGRAMS
+
 APPLICATION = """\
 import os
 
@@ -265,7 +267,7 @@ def test_other_addresses_of_the_new_settings_are_opened_and_the_rest_let_go(serv
 
 
 def test_sockets_of_systemd_are_handed_on_and_it_hears_of_the_new_main_process(serve: Serve, tmp_path: Path) -> None:
-    activated = (sys.executable, str(Path(__file__).with_name("activated.py")), "tcp", "web")
+    activated = (sys.executable, str(PROGRAMS / "socket_activation.py"), "tcp", "web")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.settimeout(20)
         manager.bind(str(tmp_path / "notify"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ropewalk.config.flags import build_parser
 from ropewalk.config.generate_docs import document
 from ropewalk.config.settings import all_settings
+from tests.helpers.paths import REPOSITORY
 
-PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
+PAGE = REPOSITORY / "docs/settings.md"
 
 
 def test_the_page_is_up_to_date() -> None:

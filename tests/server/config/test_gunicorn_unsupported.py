@@ -17,8 +17,9 @@ from ropewalk.config.hook_signatures import ARGUMENTS
 from ropewalk.config.load import load_settings
 from ropewalk.config.settings import all_settings
 from ropewalk.errors import ConfigError
+from tests.helpers.paths import REPOSITORY
 
-PAGE = (Path(__file__).parents[3] / "docs" / "migrating-from-gunicorn.md").read_text()
+PAGE = (REPOSITORY / "docs/migrating-from-gunicorn.md").read_text()
 ROWS = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", PAGE, re.MULTILINE))
 THEIRS = {setting.name: setting for setting in KNOWN_SETTINGS}
 OURS = {

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from ropewalk.config.hook_signatures import ARGUMENTS
 from ropewalk.config.load import make_settings
 from ropewalk.gunicorn_hooks.api import Config, Request, Response, Server, Worker
+from tests.helpers.paths import REPOSITORY
 
-PAGE = (Path(__file__).parents[3] / "docs" / "hooks.md").read_text()
+PAGE = (REPOSITORY / "docs/hooks.md").read_text()
 
 ENVIRON = {
     "REQUEST_METHOD": "GET",

@@ -10,13 +10,13 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from talking import GET, Client
 
 from ropewalk.config.hook_signatures import Hook
 from ropewalk.config.load import make_settings
 from ropewalk.gunicorn_hooks.api import Config, Request, Response, Worker
 from ropewalk.gunicorn_hooks.requests import RequestHooks
 from ropewalk.runtime.service import Service
+from tests.helpers.http_client import GET, Client
 
 Serve = Callable[..., Client]
 KEPT = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"

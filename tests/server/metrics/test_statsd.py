@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import GET, Talk, answering
 
 from ropewalk.config.load import make_settings
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import ErrorLog
 from ropewalk.metrics import statsd
 from ropewalk.metrics.statsd import MAX_DATAGRAM, Client, Reporter, WorkersGauge, parse_target
+from tests.helpers.embedded import Talk, answering
+from tests.helpers.http_client import GET
 
 LINE = re.compile(r"([a-zA-Z0-9_.]+):([0-9.]+)\|(c|g|ms)(?:\|@([0-9.e-]+))?(?:\|#(.+))?")
 

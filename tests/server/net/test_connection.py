@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import GET, Talk
 
 from ropewalk.net.connection_states import MOVES, RECEIVING, State
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import GET
 
 WaitFor = Callable[[Callable[[], object], str], None]
 KEEP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 import trustme
-from certificates import HOST, Certificates, TlsClient, read_raw
-from talking import GET, Client, Talk, answering
 
 import ropewalk
 from ropewalk.net.handshake import PLAIN_HTTP_ANSWER, Handshake
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext, TlsSocket
+from tests.helpers.certificates import HOST, Certificates, TlsClient, read_raw
+from tests.helpers.embedded import Talk, answering
+from tests.helpers.http_client import GET, Client
 
 WaitFor = Callable[[Callable[[], object], str], None]
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from talking import GET, PATIENCE, Talk
+
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import GET, PATIENCE
 
 TEXT = [("Content-Type", "text/plain")]
 

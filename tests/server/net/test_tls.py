@@ -18,18 +18,19 @@ from typing import Any
 
 import pytest
 import trustme
-from certificates import HOST, Certificates, TlsClient, read_raw
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
     load_pem_private_key,
 )
-from talking import GET, Client, Talk, answering
 
 import ropewalk
 from ropewalk.errors import ConfigError
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext, TlsSocket, _distinguished_name
+from tests.helpers.certificates import HOST, Certificates, TlsClient, read_raw
+from tests.helpers.embedded import Talk, answering
+from tests.helpers.http_client import GET, Client
 
 KEEP = b"GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n"
 PATIENCE = 20.0

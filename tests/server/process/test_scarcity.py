@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
+from tests.helpers.fake_master import PROGRAM
+
 StartMaster = Callable[..., Any]
 
 OWN_DESCRIPTORS = 8
 """The standard ones, the listening socket, two for signals, two for the lifeline; beyond are the workers'."""
-
-PROGRAM = Path(__file__).with_name("fake_program.py")
 
 
 def limit_descriptors(pid: int, number: int) -> int:

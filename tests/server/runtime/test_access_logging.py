@@ -13,9 +13,10 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from talking import GET, Talk, answering
 
 import ropewalk
+from tests.helpers.embedded import Talk, answering
+from tests.helpers.http_client import GET
 
 WaitFor = Callable[[Callable[[], object], str], None]
 

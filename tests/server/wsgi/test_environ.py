@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from talking import GET, Client, Talk
 
 from ropewalk.http.head import HeadLimits, RequestHead, parse_head
 from ropewalk.http.proxy_protocol import Endpoint, ProxyHeader
@@ -26,6 +25,8 @@ from ropewalk.wsgi.environ import (
     connection_environ,
     listener_environ,
 )
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import GET, Client
 
 CLIENT = "198.51.100.7"
 LIE = "203.0.113.66"

@@ -12,7 +12,9 @@ from typing import Any
 from wsgiref.validate import validator
 
 import pytest
-from talking import GET, Talk, answering
+
+from tests.helpers.embedded import Talk, answering
+from tests.helpers.http_client import GET
 
 
 def request(method: str = "GET", version: str = "1.1", close: bool = True) -> bytes:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from talking import GET, Talk
 
 import ropewalk
 from ropewalk.wsgi.request_id import RequestIds, answer_request_id
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import GET
 
 
 def assigned(name: str | None, *, is_trusted: bool) -> str:

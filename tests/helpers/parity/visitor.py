@@ -4,7 +4,7 @@ import re
 import urllib.parse
 from dataclasses import dataclass, field
 
-from .wire import Address, Answer, Connection, ConnectionEndedError
+from tests.helpers.parity.raw_http import Address, Answer, Connection, ConnectionEndedError
 
 HOST = "localhost"
 _TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="([A-Za-z0-9]+)"')

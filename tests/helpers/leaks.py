@@ -1,4 +1,4 @@
-"""A test that leaves a thread, a descriptor or a child process behind fails: a plugin that conftest.py registers.
+"""A test that leaves a thread, a descriptor or a child process behind fails: a plugin of pytest.
 
 What is there before a test's set-up is compared with what is there after its tear-down. What a fixture of a wider
 scope than the test holds is that fixture's: while one holds something, nothing is judged, and when the last of

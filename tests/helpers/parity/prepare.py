@@ -5,12 +5,10 @@ Everything in it is of the year 2020, so that what a test makes can be told from
 
 import hashlib
 import shutil
-import sys
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2] / "sample_project"
 YEAR = 2020
 PAPER = uuid.UUID("0c0ffee0-1234-4abc-8def-000000000001")
 PAPER_PATH = f"/papers/{PAPER}"
@@ -21,7 +19,6 @@ PASSWORD = "hemp-and-tar-9"
 
 
 def prepare() -> None:
-    sys.path.insert(0, str(PROJECT))
     import django
     from django.conf import settings
 

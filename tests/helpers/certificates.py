@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import trustme
-from talking import Client
+
+from tests.helpers.http_client import Client
 
 HOST = "shop.example"
 

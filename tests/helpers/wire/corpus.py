@@ -1,4 +1,4 @@
-r"""The wire corpus: raw requests and what must come of them, read from `cases/*.wire`.
+r"""The wire corpus: raw requests and what must come of them, read from `tests/wire/cases/*.wire`.
 
 A case is a block of lines, made to be read and compared by eye:
 
@@ -31,7 +31,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CASES = Path(__file__).parent / "cases"
+from tests.helpers.paths import REPOSITORY
+
+CASES = REPOSITORY / "tests/wire/cases"
 
 NEXT = b"GET /next HTTP/1.1\r\nHost: next\r\n\r\n"
 """The request behind: read as a request when the case leaves the connection open, and never otherwise."""

@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .prepare import PAPER, YEAR
-from .wire import Answer
+from tests.helpers.parity.prepare import PAPER, YEAR
+from tests.helpers.parity.raw_http import Answer
 
 # Who serves says these; Via and X-Request-ID are nginx's.
 NOT_COMPARED = {"date", "server", "connection", "keep-alive", "transfer-encoding", "x-request-id"}

@@ -1,6 +1,6 @@
 """What systemd does for a service with socket units: opens the sockets, from descriptor 3 on, and runs the command.
 
-    python activated.py KIND[,KIND...] NAME[:NAME...] COMMAND...
+    python socket_activation.py KIND[,KIND...] NAME[:NAME...] COMMAND...
 
 A KIND is `tcp` (a free port of 127.0.0.1), `datagram`, or the path of a Unix socket.
 """

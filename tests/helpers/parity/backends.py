@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from .prepare import PROJECT
-from .wire import Address
+from tests.helpers.parity.raw_http import Address
+from tests.helpers.paths import REPOSITORY, SAMPLE_PROJECT
 
 SECRET_KEY = "the same on both sides, so that signatures are"
 START_TIMEOUT = 60.0
@@ -43,9 +43,13 @@ def free_port() -> int:
 def make_prepared(directory: Path) -> Path:
     """The data that every backend begins with: a copy of it for each."""
     ended = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("prepare.py"))],
+        [sys.executable, "-m", "tests.helpers.parity.prepare"],
+        cwd=REPOSITORY,
         env=clean_environment(
-            DJANGO_SETTINGS_MODULE="sample_project.settings", DATA_DIR=str(directory), SECRET_KEY=SECRET_KEY
+            PYTHONPATH=str(SAMPLE_PROJECT),
+            DJANGO_SETTINGS_MODULE="sample_project.settings",
+            DATA_DIR=str(directory),
+            SECRET_KEY=SECRET_KEY,
         ),
         capture_output=True,
         text=True,
@@ -53,7 +57,7 @@ def make_prepared(directory: Path) -> Path:
         check=False,
     )
     if ended.returncode != 0:
-        raise AssertionError(f"prepare.py failed:\n{ended.stdout}{ended.stderr}")
+        raise AssertionError(f"the data could not be made:\n{ended.stdout}{ended.stderr}")
     return directory
 
 
@@ -66,7 +70,7 @@ def running_process(backend: str, prepared: Path, directory: Path) -> Iterator[A
     environment = clean_environment(DATA_DIR=str(data), SECRET_KEY=SECRET_KEY, LOG_LEVEL="CRITICAL")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=PROJECT, env=environment, stdout=output, stderr=output, start_new_session=True
+            command, cwd=SAMPLE_PROJECT, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
         _wait_until_healthy(port, process, log)

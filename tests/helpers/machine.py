@@ -1,0 +1,62 @@
+"""A pytest plugin: what a marked test needs of this machine.
+
+A test whose need is not met is skipped, with the reason in pytest's summary. With REQUIRE_ALL=1, as in CI, it fails.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+BASE_IMAGE = os.environ.get("BASE_IMAGE", "debian:trixie-slim")
+
+
+def _missing_docker() -> str | None:
+    if shutil.which("docker") is None:
+        return "docker is not installed"
+    for command, reason in (
+        (["docker", "info"], "the Docker engine does not answer"),
+        (["docker", "compose", "version"], "docker has no compose plugin"),
+        (["docker", "buildx", "version"], "docker has no buildx plugin"),
+    ):
+        if subprocess.run(command, capture_output=True, timeout=60, check=False).returncode != 0:
+            return reason
+    have = ["docker", "image", "inspect", BASE_IMAGE]
+    if subprocess.run(have, capture_output=True, timeout=60, check=False).returncode != 0:
+        pull = subprocess.run(["docker", "pull", "-q", BASE_IMAGE], capture_output=True, timeout=300, check=False)
+        if pull.returncode != 0:
+            return f"the image {BASE_IMAGE} is not here and cannot be pulled"
+    return None
+
+
+def _missing_browser() -> str | None:
+    found = any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    return None if found else "chromium is not installed"
+
+
+def _missing_nginx() -> str | None:
+    return None if shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") else "nginx is not installed"
+
+
+NEEDS: dict[str, Callable[[], str | None]] = {
+    "docker": functools.cache(_missing_docker),
+    "browser": functools.cache(_missing_browser),
+    "nginx": functools.cache(_missing_nginx),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker, missing in NEEDS.items():
+        if item.get_closest_marker(marker) is None:
+            continue
+        reason = missing()
+        if reason is not None and os.environ.get("REQUIRE_ALL") == "1":
+            pytest.fail(f"REQUIRE_ALL=1, but {reason}", pytrace=False)
+        elif reason is not None:
+            pytest.skip(reason)
