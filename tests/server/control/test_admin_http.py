@@ -7,12 +7,12 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
-from statuses import server_status
 
 from ropewalk.control.admin_http import AdminHandler
 from ropewalk.control.status_page import PAGE
 from ropewalk.metrics.prometheus import exposition
 from ropewalk.metrics.snapshot import ServerStatus
+from tests.helpers.statuses import server_status
 
 STATUS = server_status()
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from statuses import server_status
-
 from ropewalk.metrics.counters import no_counters
 from ropewalk.metrics.prometheus import exposition
 from ropewalk.metrics.snapshot import ServerStatus
+from tests.helpers.statuses import server_status
 
 SAMPLE = re.compile(r'([a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\.)*"(?:,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? ([0-9.e+-]+)')
 

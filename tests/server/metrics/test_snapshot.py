@@ -6,14 +6,13 @@ import re
 import socket
 from typing import Any, get_args, get_type_hints, is_typeddict
 
-from statuses import server_status
-from talking import answering
-
 from ropewalk.config.load import make_settings
 from ropewalk.control.status_page import PAGE
 from ropewalk.metrics import snapshot
 from ropewalk.metrics.counters import no_counters
 from ropewalk.runtime.service import Service
+from tests.helpers.embedded import answering
+from tests.helpers.statuses import server_status
 
 
 def assert_has_keys(value: Any, definition: Any) -> None:

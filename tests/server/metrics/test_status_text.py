@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from statuses import server_status
 
 from ropewalk.metrics.counters import no_counters
 from ropewalk.metrics.snapshot import ServerStatus
 from ropewalk.metrics.status_text import Interval, shown_duration, shown_size, summary
+from tests.helpers.statuses import server_status
 
 
 def status(responses: int = 0, **buckets: int) -> ServerStatus:
