@@ -1,5 +1,7 @@
 """Starts the sample project, on a backend, as a process or as containers, and ends it."""
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil
@@ -37,7 +39,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 def make_prepared(directory: Path) -> Path:
@@ -85,11 +87,11 @@ def running_process(backend: str, prepared: Path, directory: Path) -> Iterator[A
         process.wait()
 
 
-def _wait_until_healthy(port: int, process: subprocess.Popen, log: Path) -> None:
+def _wait_until_healthy(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while not _is_healthy(port):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise AssertionError(f"{process.args} did not start:\n{log.read_text()}")
+            raise AssertionError(f"{process.args!r} did not start:\n{log.read_text()}")
         time.sleep(0.05)
 
 

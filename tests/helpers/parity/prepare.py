@@ -3,6 +3,8 @@
 Everything in it is of the year 2020, so that what a test makes can be told from it by its date.
 """
 
+from __future__ import annotations
+
 import hashlib
 import shutil
 import uuid

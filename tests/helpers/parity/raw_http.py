@@ -1,5 +1,7 @@
 """A client that hides nothing: bytes go out as given, and an answer is kept as it came, field by field."""
 
+from __future__ import annotations
+
 import contextlib
 import socket
 from dataclasses import dataclass

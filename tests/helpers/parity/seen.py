@@ -4,6 +4,8 @@ Masked, and nothing else: Date and Server, connection management (compared as be
 Visitor.leave), tokens and session keys, ids made at random, and moments of this year.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import re
@@ -43,7 +45,7 @@ class Seen:
     body: bytes
 
     @classmethod
-    def of(cls, answer: Answer) -> "Seen":
+    def of(cls, answer: Answer) -> Seen:
         body = answer.body
         for pattern, mask in _MASKS:
             body = pattern.sub(mask, body)

@@ -1,7 +1,10 @@
 """Somebody who visits the sample project: keeps cookies, sends forms, and notes every answer."""
 
+from __future__ import annotations
+
 import re
 import urllib.parse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.helpers.parity.raw_http import Address, Answer, Connection, ConnectionEndedError
@@ -10,7 +13,7 @@ HOST = "localhost"
 _TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="([A-Za-z0-9]+)"')
 BOUNDARY = "rope-of-three-strands"
 
-Fields = dict[str, str] | list[tuple[str, str]]
+Fields = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 @dataclass
@@ -23,7 +26,7 @@ class Visitor:
     cookies: dict[str, str] = field(default_factory=dict)
     _connection: Connection | None = None
 
-    def __enter__(self) -> "Visitor":
+    def __enter__(self) -> Visitor:
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -60,6 +63,7 @@ class Visitor:
         self._connection.send(data)
 
     def receive(self, method: str = "GET") -> Answer:
+        assert self._connection is not None
         answer = self._connection.receive(method)
         self.answers.append(answer)
         for cookie in answer.all("Set-Cookie"):
@@ -71,6 +75,7 @@ class Visitor:
         return answer
 
     def receive_interim(self) -> str:
+        assert self._connection is not None
         return self._connection.receive_interim()
 
     def head(self, method: str, target: str, fields: Fields = (), *, version: str = "HTTP/1.1") -> bytes:
@@ -78,13 +83,13 @@ class Visitor:
         lines = [f"{method} {target} {version}", f"Host: {HOST}"]
         if self.cookies:
             lines.append("Cookie: " + "; ".join(f"{name}={value}" for name, value in self.cookies.items()))
-        lines += [f"{name}: {value}" for name, value in (fields.items() if isinstance(fields, dict) else fields)]
+        lines += [f"{name}: {value}" for name, value in (fields.items() if isinstance(fields, Mapping) else fields)]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def ask(
         self, method: str, target: str, fields: Fields = (), body: bytes | None = None, *, version: str = "HTTP/1.1"
     ) -> Answer:
-        fields = list(fields.items() if isinstance(fields, dict) else fields)
+        fields = list(fields.items() if isinstance(fields, Mapping) else fields)
         if body is not None:
             fields.append(("Content-Length", str(len(body))))
         self.send(self.head(method, target, fields, version=version) + (body or b""))
@@ -96,14 +101,16 @@ class Visitor:
     def chunked(
         self, method: str, target: str, fields: Fields, pieces: list[bytes], end: bytes = b"0\r\n\r\n"
     ) -> Answer:
-        fields = [*(fields.items() if isinstance(fields, dict) else fields), ("Transfer-Encoding", "chunked")]
+        fields = [*(fields.items() if isinstance(fields, Mapping) else fields), ("Transfer-Encoding", "chunked")]
         body = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
         self.send(self.head(method, target, fields) + body + end)
         return self.receive(method)
 
     def token(self, page: str) -> str:
         """The CSRF token in the form of a page, which is asked for."""
-        return _TOKEN.search(self.get(page).body)[1].decode()
+        found = _TOKEN.search(self.get(page).body)
+        assert found is not None
+        return found[1].decode()
 
     def form(self, target: str, values: dict[str, str], *, token: str | None = None, **fields: str) -> Answer:
         """Sends a form as a browser does, with the token of the page that it is on."""

@@ -15,6 +15,7 @@ import socket
 import struct
 import sys
 import threading
+from typing import BinaryIO
 
 JOURNAL = os.open(os.environ["FAULTS_JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 EVERY = 5  # of so many requests of a worker one meets the fault
@@ -31,15 +32,17 @@ def serve(listener: socket.socket, fault: str) -> None:
                     break
 
 
-def answer(sock: socket.socket, lines: object, line: bytes, fault: str) -> bool:
+def answer(sock: socket.socket, lines: BinaryIO, line: bytes, fault: str) -> bool:
     """Answer one request, or do the other thing; whether the connection goes on."""
     length = 0
     while (field := lines.readline()) not in (b"\r\n", b""):
         if field.lower().startswith(b"content-length:"):
             length = int(field.split(b":")[1])
     lines.read(length)
-    token = re.search(rb"token=([^&]+)", line)[1].decode()
-    size = int(re.search(rb"size=(\d+)", line)[1])
+    token_found, size_found = re.search(rb"token=([^&]+)", line), re.search(rb"size=(\d+)", line)
+    assert token_found is not None
+    assert size_found is not None
+    token, size = token_found[1].decode(), int(size_found[1])
     if fault == "drop":
         return False
     if fault != "invent":
@@ -80,7 +83,12 @@ def main() -> None:
                 threading.Thread(target=serve, args=(listener, fault), daemon=True).start()
             signal.pause()
         pids.append(pid)
-    signal.signal(signal.SIGTERM, lambda *_: [os.kill(pid, signal.SIGKILL) for pid in pids])
+
+    def kill_workers(number: int, frame: object) -> None:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, kill_workers)
     for pid in pids:
         os.waitpid(pid, 0)
 
