@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
     "trusted_files": set(),
-    "logs": {"errors"},
+    "logs": {"errors", "trusted_files"},
     "http": {"errors"},
     "net": {"errors", "trusted_files", "logs", "http"},
     "wsgi": {"_version", "errors", "logs", "http", "net"},

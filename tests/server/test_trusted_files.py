@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ropewalk.errors import ConfigError
+from ropewalk.logs.error_log import ErrorLog
 from ropewalk.net.listeners import unix
 from ropewalk.net.listeners.unix import open_unix_listener
 from ropewalk.process.system.pidfile import PidFile
@@ -80,19 +81,66 @@ def test_a_pid_file_is_not_written_through_a_planted_link(
 ) -> None:
     plant(secret, folder / "server.pid")
     with pytest.raises(ConfigError, match="root does not"):
-        PidFile(str(folder / "server.pid"))
+        PidFile(str(folder / "server.pid"), {NOBODY})
     assert secret.read_text() == "secret"
     assert not secret.with_name("new").exists()
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_a_log_is_not_written_through_a_planted_link(
+    folder: Path, secret: Path, plant: Callable[[Path, Path], None]
+) -> None:
+    plant(secret, folder / "error.log")
+    log = ErrorLog()
+    with pytest.raises(ConfigError, match="root does not"):
+        log.configure(str(folder / "error.log"), "info", owners={NOBODY})
+    assert not secret.with_name("new").exists()
+
+
+def test_a_log_that_is_replaced_by_a_link_is_not_opened_again(folder: Path, secret: Path) -> None:
+    log, path = ErrorLog(), folder / "error.log"
+    log.configure(str(path), "info", owners={NOBODY})
+    path.rename(folder / "error.log.1")
+    symbolic_link(secret, path)
+    with pytest.raises(ConfigError, match="root does not follow"):
+        log.reopen()
+    log.info("written to where it was written before")
+    assert secret.read_text() == "secret"
+    assert "written before" in (folder / "error.log.1").read_text()
+    os.close(log.descriptor)
+
+
+def test_where_every_user_is_trusted_links_are_followed(folder: Path, secret: Path) -> None:
+    symbolic_link(secret, folder / "file")
+    os.close(open_file(str(folder / "file"), APPEND, 0o640))
+
+
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_the_name_of_a_standard_stream_is_that_stream(path: str) -> None:
+    """Also where it is a socket, which cannot be opened by any path."""
+    reading, writing = socket.socketpair()
+    kept = os.dup(1)
+    try:
+        os.dup2(writing.fileno(), 1)
+        descriptor = open_file(path, APPEND, 0o640, {NOBODY})
+        os.write(descriptor, b"line")
+        os.close(descriptor)
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+    assert reading.recv(10) == b"line"
+    reading.close()
+    writing.close()
 
 
 def test_links_that_root_made_are_followed(tmp_path: Path, folder: Path) -> None:
     (folder / "second").symlink_to("real")
     (folder / "file").symlink_to(folder / "second")
-    os.close(open_file(str(folder / "file"), APPEND, 0o640))
+    os.close(open_file(str(folder / "file"), APPEND, 0o640, {NOBODY}))
     assert stat.S_IMODE((folder / "real").stat().st_mode) == 0o640
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="symbolic links"):
-        open_file(str(tmp_path / "loop"), APPEND, 0o640)
+        open_file(str(tmp_path / "loop"), APPEND, 0o640, {NOBODY})
 
 
 def test_a_file_has_a_trusted_owner(folder: Path) -> None:
@@ -101,21 +149,21 @@ def test_a_file_has_a_trusted_owner(folder: Path) -> None:
     os.chown(path, NOBODY, -1)
     os.close(open_file(str(path), APPEND, 0o640, {NOBODY}))
     with pytest.raises(OSError, match=f"belongs to user {NOBODY}"):
-        open_file(str(path), APPEND, 0o640)
+        open_file(str(path), APPEND, 0o640, set())
 
 
 def test_flags_are_kept_and_nothing_is_created_unasked(folder: Path) -> None:
     (folder / "file").write_text("first")
-    descriptor = open_file(str(folder / "file"), APPEND, 0o640)
+    descriptor = open_file(str(folder / "file"), APPEND, 0o640, {NOBODY})
     os.write(descriptor, b" second")
     os.close(descriptor)
     assert (folder / "file").read_text() == "first second"
     with pytest.raises(FileNotFoundError):
-        open_file(str(folder / "other"), os.O_WRONLY, 0o640)
+        open_file(str(folder / "other"), os.O_WRONLY, 0o640, {NOBODY})
 
 
 def test_devices_are_opened() -> None:
-    os.close(open_file("/dev/null", APPEND, 0o640))
+    os.close(open_file("/dev/null", APPEND, 0o640, {NOBODY}))
 
 
 @pytest.mark.parametrize("plant", [symbolic_link, hard_link])

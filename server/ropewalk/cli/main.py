@@ -134,8 +134,7 @@ def enter(settings: Settings) -> None:
 def check(loaded: Loaded) -> int:
     """Load the application and say how it went."""
     warn(loaded)
-    find_identity(loaded.settings.user, loaded.settings.group)
-    check_paths(loaded.settings)
+    check_paths(loaded.settings, find_identity(loaded.settings.user, loaded.settings.group))
     hooks = make_hooks(loaded, loaded.settings)
     make_tls_context(loaded.settings, hooks)
     try:
@@ -159,8 +158,8 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Upgrade) -> No
     if predecessor is not None:
         notifier.wait()
     create_logs(settings, identity)
-    log.configure(settings.error_log, settings.log_level, settings.error_log_format)
-    check_paths(settings)
+    log.configure(settings.error_log, settings.log_level, settings.error_log_format, identity.trusted_owners)
+    check_paths(settings, identity)
     hooks = make_hooks(loaded, settings)
     tls = make_tls_context(settings, hooks)
     warn(loaded)
@@ -171,7 +170,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Upgrade) -> No
     with ExitStack() as at_the_end:
         earlier = adopt_listeners(predecessor.listeners) if predecessor is not None else {}
         pid_path = second_name(settings.pid) if settings.pid and predecessor is not None else settings.pid
-        pid_file = PidFile(pid_path) if pid_path else None
+        pid_file = PidFile(pid_path, identity.trusted_owners) if pid_path else None
         if pid_file is not None:
             at_the_end.callback(pid_file.remove)
         opened = listen(loaded, earlier)

@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_format import LINES, Exc, ExcInfo, Line, Message, find_error, plain
 from ropewalk.logs.sink import PATIENCE, Sink
+from ropewalk.trusted_files import open_file
 
 __all__ = ["LEVELS", "ErrorLog", "ExcInfo", "get_logger", "open_log"]
 
@@ -35,6 +36,7 @@ class ErrorLog:
         # Written by `configure` and `reopen` alone, in the main thread; read by every thread.
         self._sink = Sink(STANDARD_ERROR)
         self._path = ""
+        self._owners: Collection[int] | None = None
         self._least = LEVELS["info"]
         self._line: Line = plain
         self._counting = threading.Lock()
@@ -61,19 +63,20 @@ class ErrorLog:
         """Whether lines go where those of the application's own go."""
         return not self._path
 
-    def configure(self, target: str, level: str, format: str = "plain") -> None:
+    def configure(self, target: str, level: str, format: str = "plain", owners: Collection[int] | None = None) -> None:
         """Write to the file `target` (`-`: standard error) what is of `level` or above, in `format` (of `LINES`).
 
-        Raises ConfigError when the file cannot be opened.
+        `owners` as in `open_file`. Raises ConfigError when the file cannot be opened.
         """
         self._least = LEVELS[level]
         self._line = LINES[format]
+        self._owners = owners
         self._path = "" if target in ("-", "") else os.path.abspath(target)
         self.reopen()
 
     def reopen(self) -> None:
         """Open the file again by its name, after something moved it away."""
-        new = open_log("--error-logfile", self._path) if self._path else STANDARD_ERROR
+        new = open_log("--error-logfile", self._path, self._owners) if self._path else STANDARD_ERROR
         old = self._sink.descriptor
         if STANDARD_ERROR in (old, new):
             self._sink = Sink(new)
@@ -201,10 +204,13 @@ def get_logger() -> ErrorLog:
     return _LOG
 
 
-def open_log(setting: str, path: str) -> int:
-    """A descriptor that appends to the file at `path`. Raises ConfigError that names `setting`."""
+def open_log(setting: str, path: str, owners: Collection[int] | None = None) -> int:
+    """A descriptor that appends to the file at `path`; `owners` as in `open_file`.
+
+    Raises ConfigError that names `setting`.
+    """
     try:
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o640)
+        return open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o640, owners)
     except OSError as error:
         raise ConfigError(setting, path, f"cannot be opened: {error.strerror}") from None
 

@@ -151,7 +151,7 @@ class WorkerSpec:
             preloaded=self.preloaded,
         )
         create_logs(program.settings, self.identity)
-        check_paths(program.settings)
+        check_paths(program.settings, self.identity)
         import_what_is_asked_for(settings)
         program.tls = make_tls_context(settings, program.hooks)
         program.shared_counts = self.shared_counts
@@ -269,12 +269,12 @@ def _mounts(settings: Settings) -> Iterator[tuple[str, str]]:
         yield prefix, directory
 
 
-def check_paths(settings: Settings) -> None:
+def check_paths(settings: Settings, identity: Identity) -> None:
     """Raise, before any worker is forked, the ConfigError that each of them would raise."""
     for _ in _mounts(settings):
         pass
     if settings.access_log not in ("", "-"):
-        os.close(open_log("--access-logfile", settings.access_log))
+        os.close(open_log("--access-logfile", settings.access_log, identity.trusted_owners))
 
 
 def warn(loaded: Loaded) -> None:

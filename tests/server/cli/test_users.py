@@ -99,6 +99,14 @@ def test_a_unix_socket_is_the_workers_with_the_mode_that_was_asked_for(serve: Se
 
 
 @AS_ROOT
+@pytest.mark.parametrize("path", ["/dev/stdout", "/dev/stderr"])
+def test_a_log_may_be_a_pipe_that_only_root_could_open(serve: Serve, project: Path, path: str) -> None:
+    running = serve("--user", "nobody", "--access-logfile", path, "--access-logformat", "asked for %(U)s")
+    ask(project)
+    running.wait_line("asked for /asked")
+
+
+@AS_ROOT
 def test_logs_are_the_workers_and_can_be_rotated(serve: Serve, project: Path) -> None:
     running = serve(
         *("--user", "nobody", "--access-logfile", "access.log", "--access-logformat", "%(U)s %(p)s"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Collection
 
 from ropewalk.errors import ConfigError
 from ropewalk.trusted_files import open_file
@@ -19,8 +20,9 @@ SETTING = "--pid"
 class PidFile:
     """A locked file that names this process, until `remove`."""
 
-    def __init__(self, path: str) -> None:
-        """Raises ConfigError when it cannot be written or another process holds it."""
+    def __init__(self, path: str, owners: Collection[int] | None = None) -> None:
+        """`owners` as in `open_file`. Raises ConfigError when it cannot be written or another process holds it."""
+        self._owners = owners
         self._path = os.path.abspath(path)
         self._owner = os.getpid()
         try:
@@ -32,7 +34,7 @@ class PidFile:
 
     def move(self, path: str) -> None:
         """Give the file another name. Raises ConfigError; it then has its old one."""
-        other = PidFile(path)
+        other = PidFile(path, self._owners)
         self.remove()
         self._path, self._descriptor = other._path, other._descriptor
 
@@ -50,7 +52,7 @@ class PidFile:
 
     def _open_locked(self) -> int:
         while True:
-            descriptor = open_file(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = open_file(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644, self._owners)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

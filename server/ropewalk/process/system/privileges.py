@@ -76,6 +76,11 @@ class Identity(NamedTuple):
             ) from None
 
     @property
+    def trusted_owners(self) -> set[int] | None:
+        """Besides root, whose files root may write to; None where the workers are no other user, for everybody's."""
+        return None if self.user is None else {self.user}
+
+    @property
     def _owner(self) -> tuple[int, int]:
         return KEPT if self.user is None else self.user, KEPT if self.group is None else self.group
 
