@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 import ropewalk
+from ropewalk.config.load import make_settings
+from ropewalk.logs.access_log import AccessLog
+from ropewalk.net.listeners.open import close_listeners, open_listeners
+from ropewalk.runtime.service import Service
 from tests.helpers.http_client import GET, Client
+
+DEFAULTS: dict[str, Any] = {"bind": "127.0.0.1:0", "threads": 4}
+
+
+class WorkerService:
+    """What a worker serves with, in threads of this process: a test asks `service` what the worker does."""
+
+    def __init__(self, application: Any, **settings: Any) -> None:
+        read = make_settings(**settings)
+        self._access_log = AccessLog(read.access_log, read.access_log_format) if read.access_log else None
+        self._listeners = open_listeners(read.bind, backlog=read.backlog, unix_mode=0)
+        self.address = self._listeners[0].getsockname()
+        self.service = Service(application, self._listeners, read, access_log=self._access_log)
+        self.service.start()
+
+    def stop(self) -> None:
+        self.service.drain(time.monotonic() + 5)
+        self.service.close()
+        close_listeners(self._listeners)
+        if self._access_log is not None:
+            self._access_log.close()
 
 
 class Talk:
@@ -18,14 +44,18 @@ class Talk:
 
     def serve(self, application: Any, **settings: Any) -> ropewalk.Server:
         """A server of `application`, stopped at the end of the test."""
-        settings.setdefault("bind", "127.0.0.1:0")
-        settings.setdefault("threads", 4)
-        server = ropewalk.Server(application, **settings)
+        server = ropewalk.Server(application, **DEFAULTS | settings)
         self._stack.callback(server.stop, 5)
         server.start()
         return server
 
-    def connect(self, server: ropewalk.Server) -> Client:
+    def serve_as_worker(self, application: Any, **settings: Any) -> WorkerService:
+        """The same, for a test that has to ask or do what a worker does."""
+        server = WorkerService(application, **DEFAULTS | settings)
+        self._stack.callback(server.stop)
+        return server
+
+    def connect(self, server: ropewalk.Server | WorkerService) -> Client:
         client = Client(server.address)
         self._stack.callback(client.sock.close)
         return client

@@ -43,16 +43,16 @@ def ago(seconds: float) -> str:
 
 def test_a_request_that_waited_too_long_is_shed_without_the_application(talk: Talk) -> None:
     application = Application()
-    server = talk.serve(application, queue_timeout=LIMIT)
+    server = talk.serve_as_worker(application, queue_timeout=LIMIT)
     client = talk.connect(server)
     client.send(get(X_Request_Start=ago(LATE)))
     answer = client.read_all()
     assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert b"\r\nRetry-After: 1\r\n" in answer
     assert application.paths == []
-    assert server.stats().shed == {"queue-timeout": 1}
-    assert server.stats().refused == {"503": 1}
-    assert server._service.snapshot()["counters"]["queue"]["buckets"]["+Inf"] == 1
+    assert server.service.stats().shed == {"queue-timeout": 1}
+    assert server.service.stats().refused == {"503": 1}
+    assert server.service.snapshot()["counters"]["queue"]["buckets"]["+Inf"] == 1
 
 
 @pytest.mark.parametrize("start", [0, -30, -1e6, 1e6, "soon", "t=", "nan", "-inf", "1e999", ""])
@@ -99,7 +99,6 @@ def test_what_has_not_waited_too_long_keeps_its_place(talk: Talk, wait_for: Wait
     for number, client in enumerate(clients):
         client.send(get(f"/{number}"))
         wait_for(lambda number=number: server.stats().waiting == number + 1, "one more that waits")
-    server._service._pool.refuse_overdue()
     application.go_on.set()
     assert [client.read_all()[-6:] for client in clients] == [b"served"] * 3
     assert application.paths == ["/hold", "/0", "/1", "/2"]
@@ -107,13 +106,13 @@ def test_what_has_not_waited_too_long_keeps_its_place(talk: Talk, wait_for: Wait
 
 def test_what_waits_for_stuck_threads_is_shed_while_the_server_drains(talk: Talk, wait_for: WaitFor) -> None:
     application = Application()
-    server = talk.serve(application, threads=1, queue_timeout=0.5)
+    server = talk.serve_as_worker(application, threads=1, queue_timeout=0.5)
     holding, waiting = talk.connect(server), talk.connect(server)
     holding.send(get("/hold"))
     wait_for(lambda: application.paths, "the first request")
     waiting.send(get())
-    wait_for(lambda: server.stats().waiting, "the second request")
-    drain = threading.Thread(target=server._service.drain, args=(time.monotonic() + 20,))
+    wait_for(lambda: server.service.stats().waiting, "the second request")
+    drain = threading.Thread(target=server.service.drain, args=(time.monotonic() + 20,))
     drain.start()
     assert waiting.read_all().startswith(b"HTTP/1.1 503 ")
     application.go_on.set()

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-import ropewalk
 from ropewalk.wsgi.exchange import RequestTimeoutError
-from tests.helpers.embedded import Talk
+from tests.helpers.embedded import Talk, WorkerService
 from tests.helpers.http_client import GET
 
 WaitFor = Callable[[Callable[[], object], str], None]
@@ -53,9 +52,9 @@ def compute_until(event: threading.Event) -> None:
         sum(range(100))
 
 
-def time_out(server: ropewalk.Server) -> bool:
-    [(thread, _, since)] = server._service.running()
-    return server._service.time_out(thread, since)
+def time_out(server: WorkerService) -> bool:
+    [(thread, _, since)] = server.service.running()
+    return server.service.time_out(thread, since)
 
 
 @pytest.mark.parametrize("swallows", [True, False])
@@ -64,7 +63,7 @@ def test_the_peer_gets_504_and_the_thread_goes_on(
     talk: Talk, wait_for: WaitFor, computes: bool, swallows: bool
 ) -> None:
     application = Slow(computes=computes, swallows=swallows)
-    server = talk.serve(application, threads=1)
+    server = talk.serve_as_worker(application, threads=1)
     client = talk.connect(server)
     client.send(GET)
     assert application.is_inside.wait(20)
@@ -78,7 +77,7 @@ def test_the_peer_gets_504_and_the_thread_goes_on(
     assert application.ended.wait(20)
     # A wait in C cannot be interrupted: the exception comes when it returns, before the next line or a few later.
     assert application.how == "interrupted" or not computes
-    wait_for(lambda: not server._service.running(), "the end of the run")
+    wait_for(lambda: not server.service.running(), "the end of the run")
     for _ in range(20):
         other = talk.connect(server)
         other.send(GET.replace(b"GET /", b"GET /quick"))
@@ -87,19 +86,19 @@ def test_the_peer_gets_504_and_the_thread_goes_on(
 
 def test_what_runs_on_behind_its_504_is_still_named(talk: Talk, wait_for: WaitFor) -> None:
     application = Slow(computes=False)
-    server = talk.serve(application, request_id="environ")
+    server = talk.serve_as_worker(application, request_id="environ")
     for target in ("/a", "/b"):
         application.is_inside.clear()
         client = talk.connect(server)
         client.send(GET.replace(b"GET /", b"GET " + target.encode()))
         assert application.is_inside.wait(20)
-        [(thread, before, since)] = [one for one in server._service.running() if "504" not in one[1]]
-        assert server._service.time_out(thread, since)
+        [(thread, before, since)] = [one for one in server.service.running() if "504" not in one[1]]
+        assert server.service.time_out(thread, since)
         assert b" 504 " in client.read_all()
-        assert (thread, f"{before}, answered with 504", since) in server._service.running()
-    assert sorted(name[:8] for _, name, _ in server._service.running()) == ["GET '/a'", "GET '/b'"]
+        assert (thread, f"{before}, answered with 504", since) in server.service.running()
+    assert sorted(name[:8] for _, name, _ in server.service.running()) == ["GET '/a'", "GET '/b'"]
     application.go_on.set()
-    wait_for(lambda: not server._service.running(), "the end of the runs")
+    wait_for(lambda: not server.service.running(), "the end of the runs")
 
 
 def test_an_answer_that_was_begun_is_left_alone(talk: Talk) -> None:
@@ -111,7 +110,7 @@ def test_an_answer_that_was_begun_is_left_alone(talk: Talk) -> None:
         assert go_on.wait(20)
         yield b"ended"
 
-    server = talk.serve(application)
+    server = talk.serve_as_worker(application)
     client = talk.connect(server)
     client.send(GET)
     client.read_until(b"begun\r\n")
@@ -122,7 +121,7 @@ def test_an_answer_that_was_begun_is_left_alone(talk: Talk) -> None:
 
 def test_early_hints_do_not_stand_in_the_way(talk: Talk) -> None:
     application = Slow(computes=True, hints=True)
-    server = talk.serve(application)
+    server = talk.serve_as_worker(application)
     client = talk.connect(server)
     client.send(GET)
     assert application.is_inside.wait(20)
@@ -134,14 +133,14 @@ def test_early_hints_do_not_stand_in_the_way(talk: Talk) -> None:
 
 def test_a_request_that_is_over_is_not_timed_out(talk: Talk) -> None:
     application = Slow(computes=False)
-    server = talk.serve(application)
+    server = talk.serve_as_worker(application)
     client = talk.connect(server)
     client.send(GET)
     assert application.is_inside.wait(20)
-    [(thread, _, since)] = server._service.running()
+    [(thread, _, since)] = server.service.running()
     application.go_on.set()
     assert client.read_all().endswith(b"too late")
-    assert not server._service.time_out(thread, since)
+    assert not server.service.time_out(thread, since)
 
 
 def test_the_moment_between_the_two_is_never_lost(talk: Talk) -> None:
@@ -154,15 +153,15 @@ def test_the_moment_between_the_two_is_never_lost(talk: Talk) -> None:
         start_response("200 OK", [("Content-Length", "2")])
         return [b"ok"]
 
-    server = talk.serve(application, threads=1)
+    server = talk.serve_as_worker(application, threads=1)
     seen = set()
     for _ in range(300):
         inside.clear()
         client = talk.connect(server)
         client.send(GET)
         assert inside.wait(20)
-        for thread, _, since in server._service.running():
-            server._service.time_out(thread, since)
+        for thread, _, since in server.service.running():
+            server.service.time_out(thread, since)
         answer = client.read_all()
         assert answer.count(b"HTTP/1.1") == 1
         seen.add(answer[9:12])

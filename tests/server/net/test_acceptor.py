@@ -69,6 +69,13 @@ def test_it_accepts_what_waits_without_blocking(hall: Hall) -> None:
     assert not any(sock.getblocking() for sock in hall.adopted)
 
 
+def test_small_responses_have_no_delay_from_nagle(hall: Hall) -> None:
+    hall.connect(1)
+    assert hall.epoll.poll(20)
+    hall.acceptor.receive()
+    assert hall.adopted[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
 def test_draining_takes_the_backlog_and_then_refuses(hall: Hall) -> None:
     hall.connect(3)
     address = hall.listener.getsockname()

@@ -287,20 +287,3 @@ def test_a_unix_socket_serves(talk: Talk, tmp_path: Path) -> None:
     assert client.read_all().startswith(b"HTTP/1.1 200")
     assert seen[0]["REMOTE_ADDR"] == ""
     assert seen[0]["SERVER_NAME"]
-
-
-def test_answers_have_no_delay_from_nagle(talk: Talk) -> None:
-    seen: list[int] = []
-    server = talk.serve(echo)
-    original = server._service._adopt
-
-    def adopt(sock: socket.socket, peer: Any, acceptor: Any) -> None:
-        seen.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
-        original(sock, peer, acceptor)
-
-    for acceptor in server._service._acceptors:
-        acceptor._adopt = adopt
-    client = talk.connect(server)
-    client.send(GET)
-    client.read_all()
-    assert seen == [1]

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-import ropewalk
-from tests.helpers.embedded import Talk, answering
+from tests.helpers.embedded import Talk, WorkerService, answering
 from tests.helpers.http_client import GET
 
 WaitFor = Callable[[Callable[[], object], str], None]
@@ -29,9 +28,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def serve(talk: Talk, path: Path) -> Callable[..., ropewalk.Server]:
-    def serve(application: Any, **settings: Any) -> ropewalk.Server:
-        return talk.serve(application, access_log=str(path), access_log_format="json", **settings)
+def serve(talk: Talk, path: Path) -> Callable[..., WorkerService]:
+    def serve(application: Any, **settings: Any) -> WorkerService:
+        return talk.serve_as_worker(application, access_log=str(path), access_log_format="json", **settings)
 
     return serve
 
@@ -50,7 +49,7 @@ def lines(path: Path, wait_for: WaitFor) -> Callable[[int], list[dict[str, Any]]
 class Passing:
     """How long something lasted for certain."""
 
-    def __init__(self, server: ropewalk.Server, wait_for: WaitFor) -> None:
+    def __init__(self, server: WorkerService, wait_for: WaitFor) -> None:
         self._server, self._wait_for = server, wait_for
 
     def while_connections(self, state: str) -> float:
@@ -66,7 +65,7 @@ class Passing:
         return 0.05
 
     def _gauges(self) -> dict[str, Any]:
-        gauges: dict[str, Any] = self._server._service.snapshot()["gauges"]
+        gauges: dict[str, Any] = self._server.service.snapshot()["gauges"]
         return gauges
 
 
@@ -138,8 +137,8 @@ def test_a_request_that_was_given_up_on_tells_how_long_it_ran(
     client = talk.connect(server)
     client.send(GET)
     seconds = Passing(server, wait_for).while_connections("running")
-    [(thread, _, since)] = server._service.running()
-    assert server._service.time_out(thread, since)
+    [(thread, _, since)] = server.service.running()
+    assert server.service.time_out(thread, since)
     client.read_all()
     go_on.set()
     [line] = lines(1)
@@ -188,7 +187,9 @@ def test_a_refusal_has_its_line(talk: Talk, serve: Any, lines: Any, octets: byte
 
 def test_the_format_has_them_by_name(talk: Talk, path: Path, wait_for: WaitFor) -> None:
     names = ("receiving", "queue", "waiting", "application", "sending", "received", "id")
-    server = talk.serve(answering(), access_log=str(path), access_log_format=" ".join(f"%({name})s" for name in names))
+    server = talk.serve_as_worker(
+        answering(), access_log=str(path), access_log_format=" ".join(f"%({name})s" for name in names)
+    )
     client = talk.connect(server)
     client.send(GET)
     client.read_all()

@@ -57,12 +57,14 @@ class Harness:
 
     def __init__(self, threads: int, max_waiting: int = 1000, parallelism: int = 1) -> None:
         self.overflowed: list[Item] = []
+        self.overdue: set[Item] = set()
         self.pool = Pool(
             threads=threads,
             run=self.run,
             overflow=self.overflowed.append,
             max_waiting=max_waiting,
             parallelism=lambda: parallelism,
+            is_overdue=self.overdue.__contains__,
         )
         self.items: list[Echo] = []
         self.go_on = threading.Event()
@@ -207,6 +209,25 @@ def test_all_threads_blocked_leaves_one_for_the_sockets(harness: Callable[..., H
         item.there.send(b"b")
     _wait(lambda: len(made.overflowed) == 3)  # one may wait, the others are refused at once
     assert made.pool.waiting == 1
+
+
+def test_items_that_have_waited_too_long_are_refused_and_the_others_keep_their_places(
+    harness: Callable[..., Harness],
+) -> None:
+    made = harness(1)
+    ran: list[bytes] = []
+    holding, *items = [made.item(made.block), *(made.item(ran.append) for _ in range(4))]
+    holding.there.send(b"b")
+    assert made.inside.acquire(timeout=PATIENCE)
+    for number, item in enumerate(items):
+        item.there.send(b"%d" % number)
+        _wait(lambda number=number: made.pool.waiting == number + 1)
+    made.overdue.update(items[:2])
+    made.pool.refuse_overdue()
+    assert made.overflowed == items[:2]
+    made.go_on.set()
+    assert [item.there.recv(1) for item in items[2:]] == [b"2", b"3"]
+    assert ran == [b"2", b"3"]
 
 
 def test_an_internal_error_costs_one_item_only(

@@ -174,13 +174,13 @@ def test_an_answer_in_the_place_of_a_slow_application_tells_it(talk: Talk) -> No
         start_response("200 OK", [])
         return []
 
-    server = talk.serve(slow, request_id="answer")
+    server = talk.serve_as_worker(slow, request_id="answer")
     client = talk.connect(server)
     client.send(b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n")
     assert is_inside.wait(20)
-    [(thread, description, since)] = server._service.running()
+    [(thread, description, since)] = server.service.running()
     assert description == "GET '/a' (request id theirs)"
-    assert server._service.time_out(thread, since)
+    assert server.service.time_out(thread, since)
     answer = client.read_all()
     go_on.set()
     assert answer.startswith(b"HTTP/1.1 504 ")
