@@ -1,8 +1,8 @@
 """A format of access log lines, in gunicorn's letters, compiled into one function.
 
-Runs on the thread that finished a request, for each request: so the format becomes one expression of Python,
-made of the fragments below and of nothing that a user wrote (literal text and field names are constants of the
-function, not source). Every value that a peer or the application chose passes through `printable`.
+The function runs for each request, on the thread that finished it. It is therefore one Python expression, made only of
+the fragments below: literal text and field names from the format are constants of the function, never source. Every
+value that the peer or the application chose is escaped (`escape`).
 """
 
 from __future__ import annotations
@@ -10,44 +10,12 @@ from __future__ import annotations
 import binascii
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
+from ropewalk.logs.access_record import AccessRecord
 from ropewalk.logs.clock import Clock
-from ropewalk.logs.escape import is_plain, printable
-
-
-@dataclass(slots=True)
-class AccessRecord:
-    """A request that was answered."""
-
-    environ: dict[str, Any]
-    """Of the request; what it lacks, as for a request that was refused before it had one, is logged as `-`."""
-    status: str
-    """As `start_response` was given it: `200 OK`."""
-    headers: list[tuple[str, str]]
-    body_bytes: int
-    """Octets of content that were sent."""
-    seconds: float
-    complete: bool
-    """Whether the whole response was sent."""
-    queue: float | None = None
-    """Seconds between the proxy in front and the application, where a trusted one tells."""
-    application: float | None = None
-    """Seconds of `seconds` in which the application ran; the rest is waiting to be sent, and sending."""
-    receiving: float | None = None
-    """Seconds from the first octet of the request to the last one."""
-    waiting: float | None = None
-    """Seconds from then until the application began: for a thread."""
-    received_octets: int | None = None
-    """Of the request: its head, its content and the framing of that."""
-
-    @property
-    def sending(self) -> float | None:
-        """Seconds of `seconds` in which the answer waited to be sent, and was sent."""
-        return None if self.application is None else max(0.0, self.seconds - self.application)
-
+from ropewalk.logs.escape import escape, is_plain
 
 Line = Callable[[AccessRecord], str]
 
@@ -57,48 +25,75 @@ JSON = "json"
 _ATOM = re.compile(r"%(?:%|\(([^()]*)\)([a-zA-Z]?))|%")
 _FIELD = re.compile(r"\{([^{}]+)\}([ioe])")
 
+
+class _Fragment(NamedTuple):
+    """One value of a line, as source."""
+
+    escaped: str
+    """An expression whose value is safe in a line."""
+    unescaped: str = ""
+    """An expression of the same value before it is escaped, if the fast form can use that; "" if nothing is escaped.
+
+    It has the same value when that is plain text. Otherwise its value is not plain, or it is not text at all.
+    """
+
+
+def _from_environ(key: str) -> _Fragment:
+    """`key` is source too."""
+    return _Fragment(f"text(get({key}))", f"get({key}) or '-'")
+
+
 _FRAGMENTS = {
-    "h": "text(get('REMOTE_ADDR'))",
-    "l": "'-'",
-    "u": "'-' if get('HTTP_AUTHORIZATION') is None else user(get('HTTP_AUTHORIZATION'))",
-    "t": "now()",
-    "r": "request_line(get)",
-    "m": "text(get('REQUEST_METHOD'))",
-    "U": "text(get('PATH_INFO'))",
-    "q": "printable(get('QUERY_STRING') or '')",
-    "H": "text(get('SERVER_PROTOCOL'))",
-    "s": "text(record.status[:3])",
-    "B": "record.body_bytes",
-    "b": "record.body_bytes or '-'",
-    "f": "text(get('HTTP_REFERER'))",
-    "a": "text(get('HTTP_USER_AGENT'))",
-    "T": "int(record.seconds)",
-    "M": "int(record.seconds * 1000)",
-    "D": "int(record.seconds * 1000000)",
-    "L": "'%.6f' % record.seconds",
-    "p": "process()",
+    "h": _from_environ("'REMOTE_ADDR'"),
+    "l": _Fragment("'-'"),
+    "u": _Fragment("'-' if get('HTTP_AUTHORIZATION') is None else user(get('HTTP_AUTHORIZATION'))"),
+    "t": _Fragment("now()"),
+    "r": _Fragment(
+        "request_line(get)",
+        "' '.join((get('REQUEST_METHOD'), get('RAW_URI') or get('REQUEST_URI'), get('SERVER_PROTOCOL') or '-'))",
+    ),
+    "m": _from_environ("'REQUEST_METHOD'"),
+    "U": _from_environ("'PATH_INFO'"),
+    "q": _Fragment("escape(str(get('QUERY_STRING') or ''))", "get('QUERY_STRING') or ''"),
+    "H": _from_environ("'SERVER_PROTOCOL'"),
+    "s": _Fragment("text(record.status[:3])"),
+    "B": _Fragment("record.body_bytes"),
+    "b": _Fragment("record.body_bytes or '-'"),
+    "f": _from_environ("'HTTP_REFERER'"),
+    "a": _from_environ("'HTTP_USER_AGENT'"),
+    "T": _Fragment("int(record.seconds)"),
+    "M": _Fragment("int(record.seconds * 1000)"),
+    "D": _Fragment("int(record.seconds * 1000000)"),
+    "L": _Fragment("'%.6f' % record.seconds"),
+    "p": _Fragment("process()"),
 }
 """Apache httpd's letters as gunicorn has them; T, M, D and L are the duration in seconds, milliseconds,
 microseconds, and seconds with decimals."""
 
 _FRAGMENTS |= {
-    name: f"seconds(record.{name})" for name in ("receiving", "queue", "waiting", "application", "sending")
-} | {"received": "text(record.received_octets)", "id": "text(get('ropewalk.request_id') or get('HTTP_X_REQUEST_ID'))"}
-"""Our own, as the keys of the lines of JSON are named."""
+    "receiving": _Fragment("seconds(record.receiving)"),
+    "queue": _Fragment("seconds(record.queue)"),
+    "waiting": _Fragment("seconds(record.waiting)"),
+    "application": _Fragment("seconds(record.application)"),
+    "sending": _Fragment("seconds(record.sending)"),
+    "received": _Fragment("'-' if record.request_bytes is None else record.request_bytes"),
+    "id": _Fragment("text(get('ropewalk.request_id') or get('HTTP_X_REQUEST_ID'))"),
+}
+"""Ropewalk's own, named as the keys of the JSON lines."""
 
 LETTERS = " ".join(f"%({letter})s" for letter in _FRAGMENTS) + " %({name}i)s %({name}o)s %({name}e)s"
 
 
 def compile_format(format: str) -> Line:
-    """A function that writes the line of a record, without its end.
+    """A function that returns the line of a record, without a line end; the format `json` gives lines of JSON.
 
-    `json` stands for a line of JSON. Raises ValueError with one line for a letter that is not known.
+    Raises ValueError, with one line, for an unknown letter.
     """
     if format == JSON:
-        from ropewalk.logs.access_json import json_line  # for those who log JSON
+        from ropewalk.logs.access_json import json_line  # not needed for plain lines
 
         return json_line
-    parts: list[str] = []
+    fragments: list[_Fragment] = []
     constants: dict[str, str] = {}
     template: list[str] = []
     position = 0
@@ -109,12 +104,12 @@ def compile_format(format: str) -> Line:
             template.append("%%")
             continue
         template.append("%s")
-        parts.append(_fragment(match, constants))
+        fragments.append(_fragment(match, constants))
     template.append(_literal(format[position:]))
     source = _SOURCE.format(
-        raw="".join(raw + ", " for raw in map(_raw, parts) if raw),
-        values="".join((_raw(part) or part) + ", " for part in parts),
-        safe="".join(part + ", " for part in parts),
+        unescaped=_listed(each.unescaped for each in fragments if each.unescaped),
+        plain=_listed(each.unescaped or each.escaped for each in fragments),
+        escaped=_listed(each.escaped for each in fragments),
     )
     names = {**_NAMES, **constants, "template": "".join(template)}
     exec(source, names)
@@ -125,29 +120,19 @@ def compile_format(format: str) -> Line:
 _SOURCE = """\
 def line(record):
     get = record.environ.get
-    try:
-        if is_plain("".join(({raw}))):
-            return template % ({values})
+    try:  # fast path of the escaped line; test_a_plain_line_equals_the_escaped_one holds them equal
+        if is_plain("".join(({unescaped}))):
+            return template % ({plain})
     except TypeError:
         pass
-    return template % ({safe})
+    return template % ({escaped})
 """
-"""Nearly all values are text that needs no escape: they are looked at together. The join is a TypeError for any that is
-no text or not there, which the application is free to make of its environ."""
-
-_RAW = (
-    (re.compile(r"text\((get\([^()]*\))\)"), r"\1 or '-'"),
-    (re.compile(r"printable\((get\([^()]*\)) or ''\)"), r"\1 or ''"),
-    (re.compile(r"request_line\(get\)"), "' '.join((get('REQUEST_METHOD'), get('RAW_URI'), get('SERVER_PROTOCOL')))"),
-)
+"""Nearly all values are text that needs no escaping, so one test covers them all. It raises TypeError if one is missing
+or is not text; an application may put anything into its environ."""
 
 
-def _raw(part: str) -> str:
-    """The value of a fragment before it is made safe for a line; "" for one that is safe as it is."""
-    for pattern, raw in _RAW:
-        if pattern.fullmatch(part):
-            return pattern.sub(raw, part)
-    return ""
+def _listed(expressions: Iterable[str]) -> str:
+    return "".join(f"{expression}, " for expression in expressions)
 
 
 def _literal(text: str) -> str:
@@ -156,7 +141,7 @@ def _literal(text: str) -> str:
     return text
 
 
-def _fragment(match: re.Match[str], constants: dict[str, str]) -> str:
+def _fragment(match: re.Match[str], constants: dict[str, str]) -> _Fragment:
     atom, conversion = match[1], match[2]
     if atom is None or conversion not in ("s", "d"):
         raise ValueError(f"{match[0]!r} is not one of {LETTERS} (and %% for a percent sign)")
@@ -168,12 +153,12 @@ def _fragment(match: re.Match[str], constants: dict[str, str]) -> str:
     name = f"name_{len(constants)}"
     if field[2] == "i":
         constants[name] = _environ_key(field[1])
-        return f"text(get({name}))"
+        return _from_environ(name)
     if field[2] == "o":
         constants[name] = field[1].lower()
-        return f"field(record.headers, {name})"
+        return _Fragment(f"field(record.headers, {name})")
     constants[name] = field[1]
-    return f"text(get({name}))"
+    return _from_environ(name)
 
 
 def _environ_key(field_name: str) -> str:
@@ -182,7 +167,7 @@ def _environ_key(field_name: str) -> str:
 
 
 def _text(value: object) -> str:
-    return printable(str(value)) if value not in (None, "") else "-"
+    return escape(str(value)) if value else "-"
 
 
 def _seconds(duration: float | None) -> str:
@@ -190,7 +175,7 @@ def _seconds(duration: float | None) -> str:
 
 
 def _field(headers: list[tuple[str, str]], name: str) -> str:
-    return printable(", ".join(value for key, value in headers if key.lower() == name)) or "-"
+    return escape(", ".join(value for key, value in headers if key.lower() == name)) or "-"
 
 
 def _request_line(get: Callable[[str], Any]) -> str:
@@ -201,11 +186,11 @@ def _request_line(get: Callable[[str], Any]) -> str:
     if target is None:
         query = get("QUERY_STRING")
         target = f"{get('SCRIPT_NAME') or ''}{get('PATH_INFO') or ''}" + (f"?{query}" if query else "")
-    return printable(f"{method} {target} {get('SERVER_PROTOCOL') or '-'}")
+    return escape(f"{method} {target} {get('SERVER_PROTOCOL') or '-'}")
 
 
 def _user(authorization: object) -> str:
-    """The user name of RFC 7617's Basic scheme; the password is never looked at twice."""
+    """The user name of the Basic scheme (RFC 7617), without the password."""
     if not isinstance(authorization, str) or authorization[:6].lower() != "basic ":
         return "-"
     try:
@@ -216,11 +201,11 @@ def _user(authorization: object) -> str:
 
 
 _NAMES: Mapping[str, Any] = {
-    "__builtins__": {"int": int, "TypeError": TypeError},
+    "__builtins__": {"int": int, "str": str, "TypeError": TypeError},
     "text": _text,
     "seconds": _seconds,
     "field": _field,
-    "printable": printable,
+    "escape": escape,
     "is_plain": is_plain,
     "request_line": _request_line,
     "user": _user,

@@ -1,10 +1,10 @@
-"""The access log: a line for each request that was answered.
+"""The access log: a line for each request.
 
-The thread that finished a request formats its line and appends it to a buffer; the buffer goes to the file in one
-`write` for many lines, by whoever finds it long, or by a thread of the log's own soon after the first line. That
-thread sleeps while there is nothing to write. What is not a file (a pipe) is written by that thread alone, so a reader
-that does not read costs lines and never holds a thread that serves. Lines that are lost, there or on a full disk, are
-counted: the error log tells when it begins, and how many they were once it is over.
+The thread that finished a request formats its line and appends it to a buffer. The buffer is written many lines at a
+time, by the thread that makes it long, or soon after its first line by the log's own thread, which sleeps while there
+is nothing to write. Only that thread writes to anything but a file (a pipe): a reader that does not read costs lines,
+but never blocks a thread that serves. Lines that are lost, there or on a full disk, are counted; the error log reports
+when that begins, and how many they were when it is over.
 """
 
 from __future__ import annotations
@@ -14,46 +14,45 @@ import threading
 from collections import deque
 from contextlib import suppress
 
-from ropewalk.logs.access_format import AccessRecord, compile_format
+from ropewalk.logs.access_format import compile_format
+from ropewalk.logs.access_record import AccessRecord
 from ropewalk.logs.error_log import get_logger, open_log
 from ropewalk.logs.sink import Sink
-
-__all__ = ["AccessLog", "AccessRecord"]
 
 STANDARD_OUTPUT = 1
 
 MAX_BUFFERED_LINES = 16384
-"""Past it lines are lost: 2 MiB or so, a fifth of a second at the highest rate that was ever measured."""
+"""More are lost. This is about 2 MiB, or a fifth of a second at the highest rate ever measured."""
 
-LINES_A_WRITE = 512
-"""A buffer this long is written by the thread that made it so."""
+LINES_PER_WRITE = 512
+"""A buffer of this length is written by the thread that completes it."""
 
 FLUSH_SECONDS = 0.1
-"""How long a line may wait: not felt by whoever follows the file, and few writes a second."""
+"""How long a line may wait: too short for a reader to notice, and still few writes per second."""
 
 
 class AccessLog:
-    """Lines of a format, appended to a file (`-`: standard output). Made in the process that writes them."""
+    """Lines of a format, appended to a file (`-`: standard output). Created in the process that writes them."""
 
     def __init__(self, target: str, format: str) -> None:
-        """Raises ConfigError when the file cannot be opened, ValueError for a bad format."""
+        """Raises ConfigError if the file cannot be opened, ValueError for a bad format."""
         self._line = compile_format(format)
         self._path = "" if target == "-" else os.path.abspath(target)
         self._buffer: deque[str] = deque()
-        """Appended to by any thread, emptied by the holder of `_writing`; both ends of a deque are atomic."""
+        """Any thread appends, the holder of `_writing` removes; both are atomic on a deque."""
         self._writing = threading.Lock()
-        """Held around the file: its descriptor and the order of lines in it."""
+        """Protects the file: its descriptor, and the order of its lines."""
         self._sink: Sink | None = Sink(self._open())
         """None once the log is closed. Written under `_writing`."""
         self.lost = 0
         """Lines that could not be written. Two threads that find the buffer full at the same moment may count one."""
-        self._untold = 0
-        """Of these, those that the error log has not told of."""
+        self._unreported = 0
+        """Those of the lost lines that the error log has not reported yet."""
         self._is_failing = False
         """Whether the last write failed; under `_writing`."""
         self._has_lines = threading.Event()
-        self._is_told = False
-        """Whether the event was set since the log's thread has looked; for the writers, to whom asking it is dear."""
+        self._is_notified = False
+        """Whether the event was set since the log's thread last cleared it. Cheaper to read than the event."""
         self._is_closed = threading.Event()
         self._flusher: threading.Thread | None = None
         """Set once, under `_writing`."""
@@ -67,14 +66,14 @@ class AccessLog:
         try:
             buffer.append(self._line(record))
         except Exception:  # noqa: BLE001 - a line must not cost a response
-            get_logger().exception("the access log could not format a line")
+            get_logger().exception("cannot format a line of the access log")
             return
-        if not self._is_told:
-            self._is_told = True
+        if not self._is_notified:
+            self._is_notified = True
             self._has_lines.set()
             if self._flusher is None:
                 self._start_flusher()
-        if len(buffer) < LINES_A_WRITE:
+        if len(buffer) < LINES_PER_WRITE:
             return
         sink = self._sink
         if sink is not None and sink.is_file and self._writing.acquire(blocking=False):
@@ -84,17 +83,17 @@ class AccessLog:
                 self._writing.release()
 
     def flush(self) -> None:
-        """Write what is buffered now."""
+        """Write everything that is buffered."""
         with self._writing:
             self._write_out()
 
     def reopen(self) -> None:
-        """Open the file again by its name, after something moved it away."""
+        """Open the file by its name again, after it was moved away."""
         with self._writing:
             self._write_out()
             old, self._sink = self._sink, Sink(self._open())
             _close(old)
-            self._tell_lost()
+            self._report_lost()
 
     def close(self) -> None:
         """Write the rest, end the log's thread and close the file."""
@@ -104,7 +103,7 @@ class AccessLog:
             self._flusher.join()
         with self._writing:
             self._write_out()
-            self._tell_lost()
+            self._report_lost()
             _close(self._sink)
             self._sink = None
 
@@ -122,11 +121,11 @@ class AccessLog:
             self._has_lines.wait()
             self._is_closed.wait(FLUSH_SECONDS)
             self._has_lines.clear()
-            self._is_told = False  # behind the event's, and in front of the flush: a line is written now, or told of
+            self._is_notified = False  # after the event and before the flush: a line is either written now or notified
             self.flush()
 
     def _write_out(self) -> None:
-        """Empty the buffer into the file; the caller holds `_writing`."""
+        """Empty the buffer into the file. The caller holds `_writing`."""
         lines = []
         with suppress(IndexError):
             for _ in range(len(self._buffer)):
@@ -137,21 +136,21 @@ class AccessLog:
         written = self._sink.write(octets)
         if written == len(octets):
             self._is_failing = False
-            self._tell_lost()
+            self._report_lost()
             return
         self._lose(octets.count(b"\n", written))
         if not self._is_failing:
             self._is_failing = True
-            get_logger().error("the access log cannot be written: %s", self._sink.fault)
+            get_logger().error("cannot write the access log: %s", self._sink.fault)
 
     def _lose(self, count: int) -> None:
         self.lost += count
-        self._untold += count
+        self._unreported += count
 
-    def _tell_lost(self) -> None:
-        untold, self._untold = self._untold, 0
-        if untold:
-            get_logger().warning("lines of the access log that could not be written: %d", untold)
+    def _report_lost(self) -> None:
+        lost, self._unreported = self._unreported, 0
+        if lost:
+            get_logger().warning("%d %s lost", lost, "access log line was" if lost == 1 else "access log lines were")
 
 
 def _close(sink: Sink | None) -> None:

@@ -1,20 +1,35 @@
-"""The time of day as a log writes it. Any thread may ask."""
+"""The time of day as a log writes it. Any thread."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 
 class Clock:
-    """The local time in `format` (strftime(3)), made once a second; two threads may both make it, to the same end."""
+    """Formats moments to the second (strftime(3)), once per second; if two threads do it at once, both are right."""
 
-    def __init__(self, format: str) -> None:
+    def __init__(self, format: str, convert: Callable[[float], time.struct_time] = time.localtime) -> None:
         self._format = format
-        self._made: tuple[int, str] = (0, "")
+        self._convert = convert
+        self._cached: tuple[int, str] = (0, "")
 
     def __call__(self) -> str:
-        second = int(time.time())
-        made = self._made
-        if made[0] != second:
-            made = self._made = (second, time.strftime(self._format, time.localtime(second)))
-        return made[1]
+        """The present time."""
+        return self.at(int(time.time()))
+
+    def at(self, second: int) -> str:
+        """A time in seconds since the epoch."""
+        cached = self._cached
+        if cached[0] != second:
+            cached = self._cached = (second, time.strftime(self._format, self._convert(second)))
+        return cached[1]
+
+
+_utc = Clock("%Y-%m-%dT%H:%M:%S", time.gmtime)
+
+
+def iso_time(now: float) -> str:
+    """A moment as RFC 3339 writes it, in UTC with milliseconds."""
+    second = int(now)
+    return f"{_utc.at(second)}.{int(now % 1 * 1000):03}+00:00"

@@ -1,9 +1,9 @@
-"""A message of the error log as it is written: plain, in gunicorn's way, or as a line of JSON.
+"""The formats of the error log: gunicorn's lines, or lines of JSON.
 
     [2026-11-21 05:00:00 +0000] [4711] [INFO] text
     {"time":"2026-11-21T05:00:00.123+00:00","level":"info","pid":4711,"message":"text"}
 
-Plain messages can have several lines, as tracebacks have. JSON is always one, of ASCII alone.
+A plain message can have several lines, such as a traceback. A JSON message is always one line of ASCII.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
 
-from ropewalk.logs.clock import Clock
+from ropewalk.logs.clock import Clock, iso_time
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 Exc = bool | BaseException | ExcInfo
-"""An exception, True for the one that is being handled, or False for none."""
+"""An exception, True for the one being handled, False for none."""
 
 
 class Message(NamedTuple):
-    """One message."""
+    """One message of the log."""
 
     level: str
     text: str
     error: BaseException | None = None
     request_id: str = ""
     is_raw: bool = False
-    """Lines that come from elsewhere: they stand for themselves where there are lines."""
+    """Whether `text` is lines from elsewhere, which the plain format writes unchanged."""
 
 
-Line = Callable[[Message], str]
-"""The message as it is written, ends of lines included."""
+Formatter = Callable[[Message], str]
+"""Returns what is written for a message, line ends included."""
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
-def plain(message: Message) -> str:
+def format_plain(message: Message) -> str:
     if message.is_raw:
         return message.text.rstrip("\n") + "\n"
     name = f" (request id {message.request_id})" if message.request_id else ""
@@ -50,9 +50,9 @@ def plain(message: Message) -> str:
     return f"{_clock()} [{os.getpid()}] [{message.level.upper()}] {message.text}{name}\n{trace}"
 
 
-def as_json(message: Message) -> str:
+def format_json(message: Message) -> str:
     line: dict[str, object] = {
-        "time": _iso_time(time.time()),
+        "time": iso_time(time.time()),
         "level": message.level,
         "pid": os.getpid(),
         "message": message.text.rstrip("\n"),
@@ -65,15 +65,11 @@ def as_json(message: Message) -> str:
     return _encode(line) + "\n"
 
 
-def _iso_time(now: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03}+00:00"
-
-
-LINES: dict[str, Line] = {"plain": plain, "json": as_json}
+FORMATTERS: dict[str, Formatter] = {"plain": format_plain, "json": format_json}
 
 
 def find_error(exc_info: Exc) -> BaseException | None:
-    """The exception that is meant."""
+    """The exception that `exc_info` stands for."""
     if exc_info is True:
         return sys.exc_info()[1]
     if isinstance(exc_info, BaseException):

@@ -1,12 +1,12 @@
-"""The error log: what happens to the server, for whoever runs it.
+"""The error log: what happens to the server, for its operator.
 
-Lines are gunicorn's, or JSON (`ropewalk.logs.error_format`). Not the standard library's `logging`: an application that
-configures that (Django does, and disables the loggers it finds) must not silence the server, and its locks must not be
-held across a fork. Each message is written at once and whole (`ropewalk.logs.sink`); there is no buffer. Any thread
-may write. Writing never raises: a full disk or a closed pipe loses messages, never requests. They are counted, and told
-as soon as the log can be written again.
+Lines have gunicorn's format or are JSON (`logs.error_format`). The standard library's `logging` is not used: an
+application that configures it (Django does, and disables existing loggers) must not silence the server, and a fork must
+not inherit a held lock. Each message is written at once and whole (`logs.sink`), without a buffer, by any thread.
+Writing never raises: a full disk or a closed pipe loses messages, never requests. Lost messages are counted, and
+reported as soon as the log can be written again.
 
-What came from a peer passes through `printable` at the caller.
+The caller escapes text that came from a peer (`logs.escape`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from ropewalk.errors import ConfigError
-from ropewalk.logs.error_format import LINES, Exc, ExcInfo, Line, Message, find_error, plain
-from ropewalk.logs.sink import PATIENCE, Sink
+from ropewalk.logs.error_format import FORMATTERS, Exc, ExcInfo, Formatter, Message, find_error, format_plain
+from ropewalk.logs.sink import WRITE_TIMEOUT, Sink
 from ropewalk.trusted_files import open_file
 
 __all__ = ["LEVELS", "ErrorLog", "ExcInfo", "get_logger", "open_log"]
@@ -30,52 +30,52 @@ STANDARD_ERROR = 2
 
 
 class ErrorLog:
-    """The log of this process. Messages are `%`-formats with their arguments, as `logging` has them."""
+    """The log of this process. Messages are `%`-formats with their arguments, as in `logging`."""
 
     def __init__(self) -> None:
-        # Written by `configure` and `reopen` alone, in the main thread; read by every thread.
+        # Written only by `configure` and `reopen`, in the main thread; read by every thread.
         self._sink = Sink(STANDARD_ERROR)
         self._path = ""
         self._owners: Collection[int] | None = None
         self._least = LEVELS["info"]
-        self._line: Line = plain
+        self._format: Formatter = format_plain
         self._counting = threading.Lock()
-        """Around what follows; taken with a timeout, since a fork of the application's may leave it locked."""
+        """Protects what follows. Taken with a timeout: a fork by the application may leave it locked."""
         self._counts: Counter[str] = Counter()
         self._lost = 0
-        self._untold = 0
-        """Of the lost ones, those that the log does not tell of yet."""
+        self._unreported = 0
+        """Those of the lost messages that the log has not reported yet."""
         self._fault = ""
-        """Why the last of them was lost."""
+        """Why the last one was lost."""
 
     @property
     def descriptor(self) -> int:
-        """Where lines go."""
+        """The descriptor that lines are written to."""
         return self._sink.descriptor
 
     @property
     def is_json(self) -> bool:
         """Whether each message is a line of JSON."""
-        return self._line is not plain
+        return self._format is not format_plain
 
     @property
     def is_standard_error(self) -> bool:
-        """Whether lines go where those of the application's own go."""
+        """Whether lines go to standard error, as the application's own do."""
         return not self._path
 
     def configure(self, target: str, level: str, format: str = "plain", owners: Collection[int] | None = None) -> None:
-        """Write to the file `target` (`-`: standard error) what is of `level` or above, in `format` (of `LINES`).
+        """Write messages of at least `level` to the file `target` (`-`: standard error), in a `format` of `FORMATTERS`.
 
-        `owners` as in `open_file`. Raises ConfigError when the file cannot be opened.
+        `owners` as in `open_file`. Raises ConfigError if the file cannot be opened.
         """
         self._least = LEVELS[level]
-        self._line = LINES[format]
+        self._format = FORMATTERS[format]
         self._owners = owners
         self._path = "" if target in ("-", "") else os.path.abspath(target)
         self.reopen()
 
     def reopen(self) -> None:
-        """Open the file again by its name, after something moved it away."""
+        """Open the file by its name again, after it was moved away."""
         new = open_log("--error-logfile", self._path, self._owners) if self._path else STANDARD_ERROR
         old = self._sink.descriptor
         if STANDARD_ERROR in (old, new):
@@ -84,18 +84,18 @@ class ErrorLog:
                 os.close(old)
         else:
             self._replace(old, new)
-        if self._untold:
-            self._tell_lost()
+        if self._unreported:
+            self._report_lost()
 
     def _replace(self, old: int, new: int) -> None:
-        # In place of the old one and under its number, at one stroke: a thread that is just about to write must meet
-        # neither a closed descriptor nor, worse, the connection that was given its number.
+        # Atomically, under the old number: a thread that is about to write must find neither a closed descriptor nor,
+        # worse, a connection that was given the same number.
         os.dup2(new, old, inheritable=False)
         os.close(new)
         self._sink = Sink(old)
 
     def is_enabled(self, level: str) -> bool:
-        """Whether a message of `level` would be written; for one that is costly to make."""
+        """Whether a message of `level` would be written; asked before composing an expensive one."""
         return LEVELS[level] >= self._least
 
     def debug(self, message: str, *arguments: object, exc_info: Exc = False, request_id: str = "") -> None:
@@ -114,31 +114,31 @@ class ErrorLog:
         self._write("critical", message, arguments, exc_info, request_id)
 
     def exception(self, message: str, *arguments: object) -> None:
-        """An error with the traceback of the exception that is being handled."""
+        """An error, with the traceback of the exception that is being handled."""
         self._write("error", message, arguments, True, "")
 
     def text(self, lines: str) -> None:
-        """Lines as they are, or one message of them: a traceback, or an application's `wsgi.errors`."""
+        """Write lines unchanged, or in JSON as one message: a traceback, or an application's `wsgi.errors`."""
         if lines.strip() or not self.is_json:
             self._put(Message("error", lines, is_raw=True))
 
-    # What was counted
+    # Counters
 
     def counts(self) -> dict[str, int]:
-        """How many messages there were, by level; those with an exception stand under `exception` alone.
+        """The number of messages by level; those with an exception count as `exception` only.
 
-        What is below the log's level is not counted.
+        Messages below the log's level do not count.
         """
         return dict(self._counts)
 
     @property
     def lost(self) -> int:
-        """How many messages could not be written."""
+        """The number of messages that could not be written."""
         return self._lost
 
-    def forget_counts(self) -> None:
-        """Begin to count anew: what was inherited by a fork has been counted elsewhere."""
-        self._counts, self._lost, self._untold = Counter(), 0, 0
+    def reset_counts(self) -> None:
+        """Count from zero, in a forked process: the parent has counted what this one inherited."""
+        self._counts, self._lost, self._unreported = Counter(), 0, 0
 
     def _write(self, level: str, message: str, arguments: tuple[object, ...], exc_info: Exc, request_id: str) -> None:
         if LEVELS[level] < self._least:
@@ -152,23 +152,23 @@ class ErrorLog:
         self._put(Message(level, text, error, request_id))
 
     def _put(self, message: Message) -> None:
-        if self._untold and not self._tell_lost():
+        if self._unreported and not self._report_lost():
             self._count_lost(1, 1)
             return
         if not self._emit(message):
             self._count_lost(1, 1)
 
-    def _tell_lost(self) -> bool:
-        """Tell of messages that were lost, if the log can be written again; whether it can."""
-        untold = self._take_untold()
-        told = Message("warning", f"messages that could not be written here: {untold} ({self._fault})")
-        if untold and not self._emit(told):
-            self._count_lost(0, untold)
+    def _report_lost(self) -> bool:
+        """Report the number of lost messages; False if the log still cannot be written."""
+        lost = self._take_unreported()
+        what = "log message was" if lost == 1 else "log messages were"
+        if lost and not self._emit(Message("warning", f"{lost} {what} lost ({self._fault})")):
+            self._count_lost(0, lost)
             return False
         return True
 
     def _emit(self, message: Message) -> bool:
-        octets = self._line(message).encode("utf-8", "backslashreplace")
+        octets = self._format(message).encode("utf-8", "backslashreplace")
         sink = self._sink
         is_written = sink.write(octets) == len(octets)
         if not is_written:
@@ -176,22 +176,22 @@ class ErrorLog:
         return is_written
 
     def _count(self, name: str) -> None:
-        with self._count_alone():
+        with self._counting_lock():
             self._counts[name] += 1
 
-    def _count_lost(self, lost: int, untold: int) -> None:
-        with self._count_alone():
+    def _count_lost(self, lost: int, unreported: int) -> None:
+        with self._counting_lock():
             self._lost += lost
-            self._untold += untold
+            self._unreported += unreported
 
-    def _take_untold(self) -> int:
-        with self._count_alone():
-            untold, self._untold = self._untold, 0
-        return untold
+    def _take_unreported(self) -> int:
+        with self._counting_lock():
+            unreported, self._unreported = self._unreported, 0
+        return unreported
 
     @contextmanager
-    def _count_alone(self) -> Iterator[None]:
-        is_locked = self._counting.acquire(timeout=PATIENCE)
+    def _counting_lock(self) -> Iterator[None]:
+        is_locked = self._counting.acquire(timeout=WRITE_TIMEOUT)
         try:
             yield
         finally:

@@ -1,7 +1,7 @@
-"""Text that came from a peer, made safe for a line of a log.
+"""Escaping of text that came from a peer, so that it is safe in a line of a log.
 
-Whatever is not visible ASCII, and the quote and backslash that lines use themselves, becomes `\\xHH` for each
-octet: no peer can end a line, forge one, or reach the terminal of whoever reads it.
+Anything but visible ASCII, and the quote and backslash that lines use themselves, becomes `\\xHH` per byte: no peer can
+end a line, forge one, or send control sequences to the reader's terminal.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ _UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
 def is_plain(text: str) -> bool:
-    """Whether `printable` would leave `text` as it is."""
+    """Whether `escape` would return `text` unchanged."""
     return text.isascii() and text.isprintable() and '"' not in text and "\\" not in text
 
 
-def printable(text: str) -> str:
-    """`text` with every octet that is not a plain character escaped.
+def escape(text: str) -> str:
+    """`text` with every character escaped that is not plain.
 
-    Code points to U+00FF are the octets of a WSGI string (PEP 3333); any other is escaped as its UTF-8.
+    Code points to U+00FF are the bytes of a WSGI string (PEP 3333); any other is escaped as its UTF-8.
     """
-    if is_plain(text):
+    if is_plain(
+        text
+    ):  # fast path of the substitution; test_a_plain_text_is_what_escaping_leaves_alone holds them equal
         return text
     return _UNSAFE.sub(_escaped, text)
 
@@ -30,4 +32,4 @@ def _escaped(match: re.Match[str]) -> str:
     character = match[0]
     if ord(character) < 0x100:
         return f"\\x{ord(character):02x}"
-    return "".join(f"\\x{octet:02x}" for octet in character.encode("utf-8", "surrogatepass"))
+    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))

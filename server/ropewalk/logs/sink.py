@@ -1,15 +1,15 @@
-"""Where the lines of a log go: a descriptor that is written so that lines stay whole and nobody waits for it.
+"""The descriptor of a log, written so that lines stay whole and no writer blocks.
 
-*Whole lines.* Several workers write to the same file, pipe or socket. A file is opened for appending and each call
-writes whole lines: the kernel then keeps writers apart. A pipe does so for `PIPE_BUF` octets alone (pipe(7)), a stream
-socket for none; so there every writer first takes a lock on the descriptor's inode, which the kernel takes back from a
-process that dies. That lock is the process's: its own threads and logs, which may share the inode too (`2>&1`,
-systemd's journal), take a lock of the inode before it.
+*Whole lines.* Several workers write to the same file, pipe or socket. Files are opened for appending and every call
+writes whole lines, so the kernel keeps writers apart. A pipe guarantees that only up to `PIPE_BUF` bytes (pipe(7)), and
+a stream socket not at all. For these, every writer first locks the descriptor's inode; the kernel releases that lock if
+the process dies. The lock belongs to the process, so its threads and logs, which may share the inode (`2>&1`, systemd's
+journal), take a lock of this process before it.
 
-*Nobody waits.* A pipe is written while it has room. When nobody reads it any more, the first writer waits for
-`PATIENCE` seconds and the next ones not at all, until there is room again.
+*No writer blocks.* A pipe is written while it has room. When its reader has stopped, the first writer waits
+`WRITE_TIMEOUT` seconds and the following ones not at all, until there is room again.
 
-Any thread may write. Nothing raises: what could not be written is told to the caller, who counts it.
+Any thread may write. Nothing raises: the caller learns how much was written and counts the rest.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from contextlib import contextmanager, suppress
 
 PIPE_BUF = select.PIPE_BUF
 
-PATIENCE = 0.1
-"""Seconds for a reader to make room, or for another writer to have done: far longer than either takes."""
+WRITE_TIMEOUT = 0.1
+"""Seconds for a reader to make room, or for another writer to finish: far longer than either takes."""
 
-LOCK_LOOK = 0.001
-"""Seconds between two looks at a lock that another process holds."""
+LOCK_INTERVAL = 0.001
+"""Seconds between two attempts to take a lock that another process holds."""
 
-_TURNS: dict[tuple[int, int], threading.Lock] = {}
-"""By device and inode, whose turn it is in this process. A child begins without: a fork may have left one locked."""
-os.register_at_fork(after_in_child=_TURNS.clear)
+_LOCKS: dict[tuple[int, int], threading.Lock] = {}
+"""The locks of this process, by device and inode. A forked child starts without: it may have inherited a held one."""
+os.register_at_fork(after_in_child=_LOCKS.clear)
 
 
 class Sink:
-    """Writes to `descriptor`, which stays the caller's to close."""
+    """Writes to `descriptor`, which the caller closes."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -45,26 +45,26 @@ class Sink:
         """Why the last write failed."""
         mode, self._inode = _identity(descriptor)
         self.is_file = stat.S_ISREG(mode)
-        """Whether a write never waits for a reader."""
+        """Whether writing needs no reader."""
         self._is_shared = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-        self._is_torn = False
-        """Half a line was written last: the next one begins with the end of it."""
+        self._is_line_open = False
+        """Whether the last write ended inside a line; the next one then begins with a line end."""
         self._is_stalled = False
-        """Nobody reads. Both are written by whoever writes; a stale look costs an empty line, or `PATIENCE`."""
+        """Whether the reader has stopped. Any writer sets both; a stale value costs an empty line, or a timeout."""
 
     def write(self, lines: bytes) -> int:
-        """Write whole lines; returns how many octets of them were written, all of them unless there is a fault."""
+        """Write whole lines; returns how many of the bytes were written: all of them, unless there is a fault."""
         if not lines:
             return 0
-        end = b"\n" if self._is_torn else b""
+        end = b"\n" if self._is_line_open else b""
         if self._is_shared:
-            with self._exclusively():
+            with self._locked():
                 written = self._write_stream(end + lines)
         else:
             written = self._write_file(end + lines)
         if written:
             is_whole = written == len(end) + len(lines) or (end + lines)[written - 1 : written] == b"\n"
-            self._is_torn = not is_whole
+            self._is_line_open = not is_whole
         return max(0, written - len(end))
 
     def _write_file(self, octets: bytes) -> int:
@@ -79,15 +79,15 @@ class Sink:
 
     def _write_stream(self, octets: bytes) -> int:
         written = 0
-        deadline = time.monotonic() + (0.0 if self._is_stalled else PATIENCE)
+        deadline = time.monotonic() + (0.0 if self._is_stalled else WRITE_TIMEOUT)
         poll = select.poll()
         poll.register(self.descriptor, select.POLLOUT)
         try:
             while written < len(octets):
                 if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
-                    self._is_stalled, self.fault = True, "nobody reads it"
+                    self._is_stalled, self.fault = True, "the reader has stopped"
                     return written
-                with suppress(BlockingIOError):  # somebody else took the room
+                with suppress(BlockingIOError):  # another writer took the room
                     written += os.write(self.descriptor, octets[written : _piece_end(octets, written)])
                     self._is_stalled = False
         except OSError as error:
@@ -95,45 +95,45 @@ class Sink:
         return written
 
     @contextmanager
-    def _exclusively(self) -> Iterator[None]:
-        """Keep other threads and processes out; go on without that when they take too long."""
-        turn = _TURNS.get(self._inode) or _TURNS.setdefault(self._inode, threading.Lock())
-        patience = 0.0 if self._is_stalled else PATIENCE
-        is_mine = turn.acquire(timeout=patience) if patience else turn.acquire(blocking=False)
+    def _locked(self) -> Iterator[None]:
+        """Exclude other threads and processes; proceed without that if they take too long."""
+        lock = _LOCKS.get(self._inode) or _LOCKS.setdefault(self._inode, threading.Lock())
+        seconds = 0.0 if self._is_stalled else WRITE_TIMEOUT
+        is_held = lock.acquire(timeout=seconds) if seconds else lock.acquire(blocking=False)
         try:
-            self._lock(time.monotonic() + patience)
+            self._lock_inode(time.monotonic() + seconds)
             yield
         finally:
-            if is_mine:
+            if is_held:
                 with suppress(OSError):
                     fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
-                turn.release()
+                lock.release()
 
-    def _lock(self, deadline: float) -> None:
+    def _lock_inode(self, deadline: float) -> None:
         while True:
             try:
                 fcntl.lockf(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     return
-                time.sleep(LOCK_LOOK)
-            except OSError:  # a kind of descriptor that has no locks, or a closed one
+                time.sleep(LOCK_INTERVAL)
+            except OSError:  # closed, or of a type that has no locks
                 return
             else:
                 return
 
 
 def _identity(descriptor: int) -> tuple[int, tuple[int, int]]:
-    """The mode, and what tells the inode from all others."""
+    """The file mode, and device and inode."""
     try:
         status = os.fstat(descriptor)
-    except OSError:  # closed: what is written there is lost, and counted
+    except OSError:  # closed: writing will fail, and is counted then
         return 0, (0, 0)
     return status.st_mode, (status.st_dev, status.st_ino)
 
 
 def _piece_end(octets: bytes, start: int) -> int:
-    """Where a write from `start` should end: so that it goes into a pipe with room, and behind a line if it can."""
+    """Where a write from `start` should end: it fits into a pipe that has room, and ends after a line if possible."""
     if len(octets) - start <= PIPE_BUF:
         return len(octets)
     return octets.rfind(b"\n", start, start + PIPE_BUF) + 1 or start + PIPE_BUF

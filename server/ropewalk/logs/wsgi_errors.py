@@ -1,6 +1,6 @@
-"""An application's `wsgi.errors` (PEP 3333), whose lines go to the error log.
+"""The application's `wsgi.errors` (PEP 3333), which writes lines to the error log.
 
-Used by every thread of the pool at once: each gathers its own line, so that those of two requests do not mix.
+All threads of the pool use it at once. Each collects its own line, so that lines of two requests do not mix.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import threading
 from ropewalk.logs.error_log import ErrorLog
 
 MAX_LINE = 64 * 1024
-"""Characters of a line that does not end; it is then written as far as it is there."""
+"""Characters of an unfinished line, after which it is written as it is."""
 
 
 class WsgiErrors(io.TextIOBase):
-    """Text, line by line: what is printed there with its end of line apart is one message all the same.
+    """A text stream that writes line by line, even if a line arrives in pieces.
 
-    A closed pipe or a full disk is no exception for the application.
+    A closed pipe or a full disk raises no exception in the application.
     """
 
     def __init__(self, log: ErrorLog) -> None:
@@ -41,7 +41,7 @@ class WsgiErrors(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Write what this thread has of a line."""
+        """Write the unfinished line of this thread."""
         rest = getattr(self._of_thread, "rest", "")
         self._of_thread.rest = ""
         if rest:

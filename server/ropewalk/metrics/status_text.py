@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from ropewalk.logs.escape import printable
+from ropewalk.logs.escape import escape
 from ropewalk.metrics.counters import quantile, subtract_counters
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def _lines(status: ServerStatus, interval: Interval | None) -> Iterator[str]:
         f"up {shown_duration(status['uptime'])}, {shown_size(status['resident'])}"
     )
     if status["last_reload_failure"]:
-        yield f"last reload failed: {printable(status['last_reload_failure'])}"
+        yield f"last reload failed: {escape(status['last_reload_failure'])}"
     counts = [_counts("responses", totals["responses"]), _counts("refused", totals["refused"])]
     if totals["aborted"]:
         counts.append(f"aborted {totals['aborted']}")
@@ -120,7 +120,7 @@ def _longest_running(status: ServerStatus) -> Iterator[str]:
         yield ""
         yield "    running  process  request"
     for seconds, pid, request in sorted(running, reverse=True)[:MAX_RUNNING]:
-        yield f"  {shown_duration(seconds):>9}  {pid:>7}  {_shortened(printable(request))}"
+        yield f"  {shown_duration(seconds):>9}  {pid:>7}  {_shortened(escape(request))}"
 
 
 def _shortened(text: str) -> str:

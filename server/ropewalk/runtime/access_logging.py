@@ -8,8 +8,8 @@ from __future__ import annotations
 from time import monotonic
 
 from ropewalk.http.status import reason_phrase
-from ropewalk.logs.access_format import AccessRecord
 from ropewalk.logs.access_log import AccessLog
+from ropewalk.logs.access_record import AccessRecord
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import State
 from ropewalk.net.timed_connection import TimedConnection
@@ -41,9 +41,9 @@ class AccessLogger:
             monotonic() - began,
             is_complete,
             exchange.environ.get("ropewalk.queue_seconds"),
-            ended - began if ended else None,  # a streamed answer may be out before its application returned
             connection.receiving_seconds,
             began - connection.whole_since,
+            ended - began if ended else None,  # a streamed response may be sent before its application returned
             connection.request_octets,
         )
         self._log.write(record)
@@ -53,7 +53,7 @@ class AccessLogger:
         assert isinstance(connection, TimedConnection)
         now = monotonic()
         record = AccessRecord(environ, f"{status_code} {reason_phrase(status_code)}", [], 0, 0.0, True)
-        record.received_octets = connection.request_octets
+        record.request_bytes = connection.request_octets
         record.queue = environ.get("ropewalk.queue_seconds")
         if connection.state is not State.RUNNING:
             record.receiving = 0.0 if connection.part_since is None else now - connection.part_since

@@ -107,7 +107,7 @@ class WorkerSpec:
         self.identity.become()
         prepare(settings)
         log = get_logger()
-        log.forget_counts()
+        log.reset_counts()
         if settings.access_log:
             from ropewalk.logs.access_log import AccessLog
 

@@ -8,9 +8,12 @@ import re
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ropewalk.config.settings import COMBINED_FORMAT
-from ropewalk.logs.access_format import AccessRecord, compile_format
+from ropewalk.logs.access_format import _FRAGMENTS, compile_format
+from ropewalk.logs.access_record import AccessRecord
 
 ENVIRON: dict[str, Any] = {
     "REQUEST_METHOD": "GET",
@@ -36,7 +39,7 @@ def record(**changes: Any) -> AccessRecord:
         "headers": [("Set-Cookie", "a=1"), ("set-cookie", "b=2\n"), ("ETag", '"x"')],
         "body_bytes": 1234,
         "seconds": 1.2345678,
-        "complete": True,
+        "is_complete": True,
     }
     return AccessRecord(**{**values, **changes})
 
@@ -120,3 +123,29 @@ def test_an_unknown_letter_is_refused_with_the_known_ones(format: str) -> None:
 @pytest.mark.parametrize("name", ["' + os + '", "record", "template", "__builtins__"])
 def test_a_name_in_a_format_is_never_code(name: str) -> None:
     assert line(f"%({{{name}}}i)s %({{{name}}}e)s %({{{name}}}o)s") == "- - -"
+
+
+LETTERS = [f"%({letter})s" for letter in _FRAGMENTS if letter != "t"] + ["%({a}i)s", "%({HTTP_HOST}e)s", "%({etag}o)s"]
+KEYS = [key for key in ENVIRON if key.isupper()] + ["HTTP_A", "HTTP_HOST", "REQUEST_URI", "ropewalk.request_id"]
+VALUES = st.one_of(
+    st.text("aZ/?% ", max_size=4),
+    st.text('a"\\\n\xe9\u2028', max_size=4),
+    st.sampled_from([None, 0, 1, b"", b"x", True, [], 0.5]),
+)
+
+
+@given(
+    letters=st.lists(st.sampled_from(LETTERS), min_size=1, max_size=4),
+    environ=st.dictionaries(st.sampled_from(KEYS), VALUES),
+    seconds=st.floats(0, 1e6),
+)
+@example(letters=LETTERS, environ=dict.fromkeys(KEYS, "plain"), seconds=0.0)
+@example(letters=["%(r)s"], environ={"REQUEST_METHOD": "GET", "RAW_URI": "", "SERVER_PROTOCOL": ""}, seconds=0.0)
+def test_a_plain_line_equals_the_escaped_one(letters: list[str], environ: dict[str, Any], seconds: float) -> None:
+    """A value at the end decides which of the two is used, and changes nothing before it."""
+    write = compile_format(" ".join([*letters, "%({end}e)s"]))
+    it = record(environ=environ, seconds=seconds, queue=seconds, request_bytes=0)
+    environ["end"] = "plain"
+    line_as_it_comes = write(it)
+    environ["end"] = '"'
+    assert write(it).removesuffix(r"\x22") == line_as_it_comes.removesuffix("plain")

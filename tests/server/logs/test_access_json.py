@@ -7,7 +7,8 @@ import os
 from datetime import datetime
 from typing import Any
 
-from ropewalk.logs.access_format import AccessRecord, compile_format
+from ropewalk.logs.access_format import compile_format
+from ropewalk.logs.access_record import AccessRecord
 
 ENVIRON = {
     "REMOTE_ADDR": "192.0.2.7",
@@ -59,8 +60,8 @@ def test_what_is_not_known_is_left_out() -> None:
     assert found["status"] == 400
 
 
-def test_an_answer_that_was_cut_says_so() -> None:
-    assert line(ENVIRON, complete=False)[1]["cut"] is True
+def test_an_aborted_response_is_marked() -> None:
+    assert line(ENVIRON, is_complete=False)[1]["aborted"] is True
 
 
 def test_without_a_name_of_its_own_a_request_has_its_fields() -> None:

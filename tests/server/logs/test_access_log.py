@@ -9,7 +9,8 @@ import pytest
 
 from ropewalk.errors import ConfigError
 from ropewalk.logs import access_log
-from ropewalk.logs.access_log import AccessLog, AccessRecord
+from ropewalk.logs.access_log import AccessLog
+from ropewalk.logs.access_record import AccessRecord
 
 WaitFor = Callable[[Callable[[], object], str], None]
 
@@ -88,13 +89,13 @@ def test_a_pipe_that_nobody_reads_costs_lines_and_they_are_counted(
         flusher.join()
     log.flush()
     assert os.read(reader, 4096).decode().split() == [f"/{number}" for number in range(1, 11)]
-    assert "lines of the access log that could not be written: 2\n" in capfd.readouterr().err
+    assert "2 access log lines were lost\n" in capfd.readouterr().err
     log.close()
     os.close(reader)
 
 
 def test_a_thread_that_serves_never_writes_to_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(access_log, "LINES_A_WRITE", 1)
+    monkeypatch.setattr(access_log, "LINES_PER_WRITE", 1)
     monkeypatch.setattr(access_log, "FLUSH_SECONDS", 3600)  # the log's own thread has not come round
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -108,7 +109,7 @@ def test_a_thread_that_serves_never_writes_to_a_pipe(tmp_path: Path, monkeypatch
     os.close(reader)
 
 
-def test_a_full_disk_costs_lines_that_are_counted_and_told_when_it_is_over(
+def test_a_full_disk_costs_lines_that_are_counted_and_reported_afterwards(
     path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path.symlink_to("/dev/full")
@@ -117,21 +118,21 @@ def test_a_full_disk_costs_lines_that_are_counted_and_told_when_it_is_over(
         log.write(record(number))
         log.flush()
     assert log.lost == 3
-    assert capfd.readouterr().err.count("the access log cannot be written: No space left on device\n") == 1
+    assert capfd.readouterr().err.count("cannot write the access log: No space left on device\n") == 1
     path.unlink()
     log.reopen()
     log.write(record(4))
     log.flush()
     assert path.read_text() == "/4\n"
-    assert "lines of the access log that could not be written: 3\n" in capfd.readouterr().err
+    assert "3 access log lines were lost\n" in capfd.readouterr().err
     log.close()
 
 
-def test_what_was_lost_is_told_at_the_end_at_the_latest(capfd: pytest.CaptureFixture[str]) -> None:
+def test_lost_lines_are_reported_at_the_end_at_the_latest(capfd: pytest.CaptureFixture[str]) -> None:
     log = AccessLog("/dev/full", "%(U)s")
     log.write(record(1))
     log.close()
-    assert "could not be written: 1\n" in capfd.readouterr().err
+    assert "1 access log line was lost\n" in capfd.readouterr().err
 
 
 def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_writing_to_what_is_closed_or_full_never_raises(log: ErrorLog, path: Pat
     assert log.lost == 2
 
 
-def test_what_was_lost_is_told_when_the_log_can_be_written_again(path: Path) -> None:
+def test_lost_messages_are_reported_when_the_log_can_be_written_again(path: Path) -> None:
     path.symlink_to("/dev/full")
     log = ErrorLog()
     log.configure(str(path), "info")
@@ -93,7 +93,7 @@ def test_what_was_lost_is_told_when_the_log_can_be_written_again(path: Path) -> 
     log.info("and on")
     told = [line.partition("] [")[2] for line in path.read_text().splitlines()]
     assert [line.partition("] ")[2] for line in told] == [
-        "[WARNING] messages that could not be written here: 3 (No space left on device)",
+        "[WARNING] 3 log messages were lost (No space left on device)",
         "[INFO] after",
         "[INFO] and on",
     ]
@@ -106,7 +106,7 @@ def test_messages_are_counted_by_level(log: ErrorLog) -> None:
     log.error("two")
     log.error("three", exc_info=ValueError("x"))
     assert log.counts() == {"info": 1, "error": 1, "exception": 1}
-    log.forget_counts()
+    log.reset_counts()
     assert log.counts() == {}
 
 

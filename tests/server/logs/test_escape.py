@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ropewalk.logs.escape import printable
+from ropewalk.logs.escape import _UNSAFE, escape, is_plain
 
 
 @pytest.mark.parametrize(
@@ -21,11 +23,16 @@ from ropewalk.logs.escape import printable
     ],
 )
 def test_text_is_made_safe(text: str, shown: str) -> None:
-    assert printable(text) == shown
+    assert escape(text) == shown
 
 
 def test_every_octet_comes_out_as_visible_ascii_on_one_line() -> None:
-    text = printable("".join(map(chr, range(256))))
+    text = escape("".join(map(chr, range(256))))
     assert text.isascii()
     assert text.isprintable()
     assert '"' not in text
+
+
+@given(st.text())
+def test_plain_text_is_what_escaping_keeps(text: str) -> None:
+    assert is_plain(text) == (_UNSAFE.search(text) is None)

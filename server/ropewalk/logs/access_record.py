@@ -1,0 +1,68 @@
+"""What the access log knows of one request.
+
+A plain class: `dataclasses` would load `inspect` into each worker.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class AccessRecord:
+    """A request, and the response that it got."""
+
+    __slots__ = (
+        "application",
+        "body_bytes",
+        "environ",
+        "headers",
+        "is_complete",
+        "queue",
+        "receiving",
+        "request_bytes",
+        "seconds",
+        "status",
+        "waiting",
+    )
+
+    def __init__(
+        self,
+        environ: dict[str, Any],
+        status: str,
+        headers: list[tuple[str, str]],
+        body_bytes: int,
+        seconds: float,
+        is_complete: bool,
+        queue: float | None = None,
+        receiving: float | None = None,
+        waiting: float | None = None,
+        application: float | None = None,
+        request_bytes: int | None = None,
+    ) -> None:
+        self.environ = environ
+        """Of the request; empty, or not complete, for one that was refused before it had an environ."""
+        self.status = status
+        """As passed to `start_response`: `200 OK`."""
+        self.headers = headers
+        """Of the response."""
+        self.body_bytes = body_bytes
+        """Bytes of content that were sent."""
+        self.seconds = seconds
+        """From the start of the application to the end of the response."""
+        self.is_complete = is_complete
+        """Whether the whole response was sent."""
+        self.queue = queue
+        """Seconds between the proxy in front and the application, if a trusted proxy sends X-Request-Start."""
+        self.receiving = receiving
+        """Seconds from the first byte of the request to the last."""
+        self.waiting = waiting
+        """Seconds from the last byte until a thread was free to run the application."""
+        self.application = application
+        """Seconds that the application took, a part of `seconds`."""
+        self.request_bytes = request_bytes
+        """Of the request: head, content and its framing."""
+
+    @property
+    def sending(self) -> float | None:
+        """Seconds that the response waited to be sent and was being sent: the rest of `seconds`."""
+        return None if self.application is None else max(0.0, self.seconds - self.application)
