@@ -62,7 +62,7 @@ def hops(request: bytes) -> tuple[Callable[[], Any], Callable[[], Any], Callable
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         service = Service(application, [listener], Settings(wsgi_app="bench:application"))
-    service._terms.register = service._terms.arm = lambda fd, events: None
+    service._events.register = service._events.arm = lambda fd, events: None
     wire = Wire(request)
     service._adopt(wire, ("127.0.0.1", 1), next(iter(service._acceptors)))
     connection = service._pool.items[wire.fileno()]

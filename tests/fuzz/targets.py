@@ -94,13 +94,13 @@ def received(pieces: Iterable[bytes]) -> Found:
     found: Found = []
     try:
         for piece in pieces:
-            is_whole = receiver.take(piece)
+            is_whole = receiver.feed(piece)
             while is_whole:
                 assert receiver.head is not None
                 body = receiver.body.read() if receiver.body is not None else b""
                 found.append((receiver.head.method, receiver.head.path, receiver.head.fields, body))
                 receiver.reset()
-                is_whole = bool(receiver.buffer) and receiver.take_buffered()
+                is_whole = bool(receiver.buffer) and receiver.feed_buffered()
             if len(receiver.buffer) > HEAD_LIMITS.head + len(piece):
                 raise AssertionError(f"{len(receiver.buffer)} octets are kept")
     except ProtocolError as error:

@@ -31,7 +31,7 @@ def receive(pieces: Iterable[bytes]) -> tuple[list[Found], bool]:
     found: list[Found] = []
     try:
         for piece in pieces:
-            is_whole = receiver.take(piece)
+            is_whole = receiver.feed(piece)
             while is_whole:
                 head = receiver.head
                 assert head is not None
@@ -39,7 +39,7 @@ def receive(pieces: Iterable[bytes]) -> tuple[list[Found], bool]:
                 if not head.is_persistent:
                     return found, True
                 receiver.reset()
-                is_whole = bool(receiver.buffer) and receiver.take_buffered()
+                is_whole = bool(receiver.buffer) and receiver.feed_buffered()
     except ProtocolError as error:
         found.append(error.status_code)
         return found, True

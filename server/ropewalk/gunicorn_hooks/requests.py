@@ -15,9 +15,8 @@ from ropewalk.gunicorn_hooks.api import Request, Response, Worker
 from ropewalk.gunicorn_hooks.invoke import attempt, told
 from ropewalk.http.head import RequestHead
 from ropewalk.logs.error_log import get_logger
-from ropewalk.net.connection import Connection
 from ropewalk.wsgi.environ import Environ
-from ropewalk.wsgi.exchange import Exchange
+from ropewalk.wsgi.exchange import Exchange, WsgiConnection
 from ropewalk.wsgi.response_head import DefaultFields
 
 
@@ -28,7 +27,7 @@ class HookedExchange(Exchange):
 
     def __init__(
         self,
-        connection: Connection,
+        connection: WsgiConnection,
         request: RequestHead,
         environ: Environ,
         default_fields: DefaultFields,
@@ -68,7 +67,7 @@ class RequestHooks:
         """By thread ident, from the begin of the run until its end; each entry is its thread's alone."""
 
     def exchange(
-        self, connection: Connection, request: RequestHead, environ: Environ, default_fields: DefaultFields
+        self, connection: WsgiConnection, request: RequestHead, environ: Environ, default_fields: DefaultFields
     ) -> HookedExchange:
         """In the place of `Exchange`."""
         return HookedExchange(connection, request, environ, default_fields, self)
@@ -90,7 +89,7 @@ class RequestHooks:
         if self._post_request is None:
             return run
 
-        def run_and_tell(connection: Connection) -> bool:
+        def run_and_tell(connection: WsgiConnection) -> bool:
             try:
                 is_to_be_sent = run(connection)
             finally:

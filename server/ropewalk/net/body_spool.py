@@ -1,7 +1,7 @@
-"""Where the content of a request gathers until it is whole: memory up to a size, then a temporary file.
+"""Where a request's content is gathered until it is whole: in memory up to a size, then in a temporary file.
 
-Filled by the one thread that holds the connection; handed to the application as `wsgi.input`, which from then on is
-the only user.
+Filled by the one thread that holds the connection; then passed to the application as `wsgi.input`, which is its only
+user from there on.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class BodySpool:
         """Append `content`. Raises `OSError` when the temporary file cannot take it (a full disk)."""
         self.octets += len(content)
         if self.octets > self._max_memory and type(self._file) is BytesIO:
-            self._to_file(self._file)
+            self._move_to_file(self._file)
         self._file.write(content)
 
-    def _to_file(self, memory: BytesIO) -> None:
-        import tempfile  # it brings shutil and its codecs along, for the first large body
+    def _move_to_file(self, memory: BytesIO) -> None:
+        import tempfile  # imports shutil and its codecs: only for the first large body
 
         file = tempfile.TemporaryFile(prefix="ropewalk-")  # noqa: SIM115 - it lives as long as the request
         try:
@@ -39,7 +39,7 @@ class BodySpool:
         self._file = file
 
     def reader(self) -> IO[bytes]:
-        """Return the content as a file that stands at its start. Raises `OSError` as `write` does."""
+        """Return the content as a file positioned at its start. Raises `OSError` as `write` does."""
         self._file.seek(0)  # flushes what the file still buffers
         return self._file
 

@@ -1,19 +1,19 @@
-"""A connection: its socket, its state, and who holds it.
+"""One connection: its socket, its buffers, its state, and who holds it.
 
-A connection has one holder at a time, so it needs no lock on its way from request to request:
+A connection has one holder at a time, so it needs no lock from one request to the next:
 
-- *armed*: the epoll holds it (one event, then it is disarmed), until an event hands it to the thread that polls;
-- otherwise the thread that took it, or the queue of the pool that it stands in. With others in that queue it goes to
-  its end behind an answer, and is armed if there is no request when its turn comes: that saves a busy server two calls
-  of the epoll a request, and a server with little to do arms at once.
+- *armed*: the epoll holds it for one event (EPOLLONESHOT), which hands it to the thread that polls;
+- otherwise: the thread that took it holds it, or the pool's queue of ready connections. While that queue is not empty,
+  a connection joins its end after each response, and is armed only if no request is there when its turn comes. This
+  saves a busy server two calls of the epoll a request; an idle server arms at once.
 
-A *deadline* is looked at by the thread that sweeps, which is not the holder and never touches the state: it shuts the
-socket down, and the event that this causes brings the connection to a holder in the ordinary way. An answer that is
-sent while the application makes it has two parties; `ropewalk.net.streamed_response` is their meeting place.
+The thread that checks *deadlines* does not hold the connection and never changes its state: it shuts the socket down,
+and the event that this causes brings the connection to a holder like any other event. A response that is sent while the
+application still produces it has two parties; they meet in `ropewalk.net.streamed_response`.
 
-Longer than most modules here: receiving, answering and closing stand together because they move one state, and who
-changes one of them has to see the others. What could be taken out has been (reading, writing, streaming,
-the handshake, the configuration).
+This module is longer than most: receiving, responding and closing move one state, so a change to one of them has to
+consider the others. Everything else is in modules of its own: reading requests, buffering and streaming responses, the
+handshake.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ import struct
 from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http.head import RequestHead
 from ropewalk.http.response import error_response
 from ropewalk.logs.error_log import get_logger
-from ropewalk.net.connection_config import ConnectionConfig
+from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.connection_states import (
     BODY,
     CLOSED,
@@ -50,7 +50,7 @@ from ropewalk.net.request_reader import RequestReader
 from ropewalk.net.streamed_response import StreamedResponse
 from ropewalk.net.write_buffer import WriteBuffer
 
-if TYPE_CHECKING:  # TLS, and OpenSSL with it, is loaded by who listens with it
+if TYPE_CHECKING:  # only a server that listens with TLS or the PROXY protocol loads these, and OpenSSL with them
     from ropewalk.net.handshake import Handshake
     from ropewalk.net.tls import TlsSocket
 
@@ -59,43 +59,50 @@ log = get_logger()
 READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
 WRITABLE = select.EPOLLOUT | select.EPOLLONESHOT
 
-# Once a connection was found without a request, so many are waited for in the epoll: a look in vain costs three of its
-# calls.
+# After a connection was queued and no request was there, its next responses are followed by arming it, this many of
+# them: a look at the socket in vain costs three calls of the epoll.
 ARMED_AT_LEAST = 8
 
-RECEIVE_OCTETS = 64 * 1024  # one recv: a usual head many times over, and few calls for an upload
-MAX_LINGER_OCTETS = 1024 * 1024  # read and thrown away behind a last answer, so that the peer can read it
+RECEIVE_OCTETS = 64 * 1024  # one recv: many times a usual head, and few calls for an upload
+MAX_LINGER_OCTETS = 1024 * 1024  # read and discarded after a last response, so that the peer can read it
 LINGER_TIMEOUT = 2.0  # seconds for the same; nginx waits 5 s a read, up to 30 s
 MIN_BODY_RATE = 240  # octets a second over a whole body, past the first `body_timeout`; Apache's default is 500
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close sends a reset, so that no peer takes a cut for the end
 
-# Content up to this size is copied behind its head: cheaper than handing the kernel two parts.
+# Content up to this size is copied to its head: cheaper than passing the kernel two parts.
 MAX_JOINED = 16 * 1024
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+ContextT = TypeVar("ContextT")
+ExchangeT = TypeVar("ExchangeT")
 
-OnSent = Callable[["Connection", bool], None]
-"""Called with the connection, and whether its answer is whole."""
+OnSent = Callable[["Connection[Any, Any]", bool], None]
+"""Called with the connection, and whether its response was sent completely."""
 
 
-class Connection:
-    """One connection. Unless it says otherwise, a method is called by its holder alone."""
+class Connection(Generic[ContextT, ExchangeT]):
+    """One connection. Unless its docstring says otherwise, a method is called by the holder alone.
+
+    The layers above attach two objects of theirs: `context`, which they prepare once for all requests of a connection
+    (None during the handshake), and `exchange`, the request under way.
+    """
 
     __slots__ = (
         "_arm",
+        "_arms_left",
         "_body_since",
         "_content",
+        "_discarded_octets",
         "_handshake",
         "_interim",
-        "_is_again",
-        "_lingered",
+        "_is_input_buffered",
         "_response",
-        "_to_arm",
         "_write_buffer",
         "config",
         "context",
         "deadline",
+        "events",
         "exchange",
         "fd",
         "is_refused",
@@ -112,61 +119,69 @@ class Connection:
     )
 
     def __init__(
-        self, sock: socket.socket, peer: Any, config: ConnectionConfig, context: Any, handshake: Handshake | None = None
+        self,
+        sock: socket.socket,
+        peer: Any,
+        config: ConnectionConfig,
+        events: ConnectionEvents[Connection[Any, Any]],
+        context: ContextT | None,
+        handshake: Handshake[ContextT] | None = None,
     ) -> None:
+        """`context` is None where there is a `handshake`, which makes it."""
         self.sock: socket.socket | TlsSocket = sock
         self.fd = sock.fileno()
         self.peer = peer
         self.config = config
-        self.context = context  # the layers above keep here what they prepare once for a connection,
-        self.exchange: Any = None  # and here what they hold of the request under way
+        self.events = events
+        self.context = context
+        self.exchange: ExchangeT | None = None
         self.state = IDLE if handshake is None else HANDSHAKE
-        # In monotonic seconds, inf while no time runs; read by the sweeping thread.
+        # Monotonic seconds, inf while no timeout runs; also read by the sweeping thread.
         self.deadline = monotonic() + (config.idle_timeout if handshake is None else config.head_timeout)
         self.keeps_alive = True
         self.is_refused = False
         self.requests = 0
-        self.received_octets = 0  # since it was opened
+        self.received_octets = 0  # over the connection's life
         self.sent_octets = 0
-        self.on_sent: OnSent | None = None  # told once that `exchange` is out, or was cut
+        self.on_sent: OnSent | None = None  # called once, when the response of `exchange` is sent or cut
         self.streamed_response: StreamedResponse | None = None
-        self._handshake = handshake
         self.request_reader = RequestReader(config.head_limits, config.chunk_limits, config.body_memory)
+        self._handshake = handshake
         self._arm: Callable[[int, int], None] = self._first_arm
-        self._body_since = 0.0
-        self._is_again = False  # queued for what is in the buffer, not for an event
-        self._response: bytes = b""
-        self._content: bytes = b""  # of the answer, where it stands apart from its head
-        self._interim: bytes = b""  # of an interim answer, what the socket did not take
+        self._arms_left = 0  # responses after which it is armed, even while others are queued
+        self._body_since = 0.0  # monotonic
+        self._is_input_buffered = False  # queued for what is in the reader's buffer, not for an event
+        self._response: bytes = b""  # the head, with the content where that is short
+        self._content: bytes = b""  # the content, where it is long
+        self._interim: bytes = b""  # what the socket did not take of an interim response
         self._write_buffer: WriteBuffer | None = None
-        self._lingered = 0
-        self._to_arm = 0  # so many answers are followed by the epoll, whoever else is queued
+        self._discarded_octets = 0
 
     @property
     def head(self) -> RequestHead | None:
-        """The request's head, as soon as it was parsed."""
+        """The request's head, as soon as it is parsed."""
         return self.request_reader.head
 
     @property
     def body(self) -> IO[bytes] | None:
-        """The whole request's content, standing at its start; None without content."""
+        """The content of a whole request, positioned at its start; None without content."""
         return self.request_reader.body
 
     @property
     def body_octets(self) -> int:
-        """How many octets of content the request has, as far as they are here."""
+        """Octets of the request's content received so far."""
         return self.request_reader.body_octets
 
     def move(self, state: State) -> None:
-        """Go to `state`; a move that the table does not have is a fault of ours and raises."""
+        """Change the state; a move that the table does not have is a bug and raises `RuntimeError`."""
         if state not in MOVES[self.state]:
             raise RuntimeError(f"connection: {self.state.value} -> {state.value}")
         self.state = state
 
     def _first_arm(self, fd: int, events: int) -> None:
-        """A connection that is served at once and closed never costs a call of the epoll."""
-        self._arm = self.config.arm  # first: the event may wake another thread before the call returns
-        self.config.register(fd, events)
+        """Register with the epoll, at the first wait: a connection that never waits costs no such call."""
+        self._arm = self.events.arm  # first: the event may wake another thread before the call returns
+        self.events.register(fd, events)
 
     def arm_for_output(self) -> None:
         """Hand the connection to the epoll until its socket takes more."""
@@ -175,30 +190,30 @@ class Connection:
     # Receiving
 
     def receive(self) -> bool:
-        """Go on after an event; return True when `head` and `body` hold a whole request (state RUNNING).
+        """Continue after an event; return True when `head` and `body` hold a whole request (state RUNNING).
 
-        In every other case the connection is armed, queued again or closed when this returns.
+        In every other case the connection is armed, queued or closed when this returns.
         """
-        if self.state not in RECEIVING and not self._go_on():
+        if self.state not in RECEIVING and not self._continue():
             return False
-        receiver = self.request_reader
+        reader = self.request_reader
         try:
-            if self._is_again:
-                self._is_again = False
-                is_whole = receiver.take_buffered()  # pipelined: what is here goes before what is still to come
+            if self._is_input_buffered:
+                self._is_input_buffered = False
+                is_whole = reader.feed_buffered()  # pipelined: what is here comes before what is still to arrive
             else:
                 data = self.sock.recv(RECEIVE_OCTETS)
                 if not data:
                     self._end_of_input()
                     return False
                 self.received_octets += len(data)
-                is_whole = receiver.take(data)
+                is_whole = reader.feed(data)
             if is_whole:
-                self._is_whole()
+                self._begin_running()
                 return True
             self._await_more(monotonic())
         except BlockingIOError:
-            self._to_arm = ARMED_AT_LEAST
+            self._arms_left = ARMED_AT_LEAST
             self._arm(self.fd, READABLE)
         except ProtocolError as error:
             self.refuse(error)
@@ -207,8 +222,8 @@ class Connection:
             self.close()
         return False
 
-    def _is_whole(self) -> None:
-        self.state = RUNNING  # a move that every state of RECEIVING has
+    def _begin_running(self) -> None:
+        self.state = RUNNING  # fast path of `move`; test_only_receiving_states_become_a_request holds them equal
         self.deadline = inf
         self.requests += 1
         head = self.request_reader.head
@@ -216,7 +231,7 @@ class Connection:
         self.keeps_alive = head.is_persistent
 
     def _await_more(self, now: float) -> None:
-        """Part of a request is here: hold its time, and arm for the rest."""
+        """Part of a request is here: check its time, and arm for the rest."""
         state = self.request_reader.state
         if state is not self.state:
             self._begin_part(state, now)
@@ -240,52 +255,52 @@ class Connection:
             self.send_interim(CONTINUE)
 
     def _end_of_input(self) -> None:
-        """The peer will send no more, or a deadline passed and the sweeping thread shut the input down."""
+        """The peer sends no more, or the sweeping thread shut the input down because a deadline passed."""
         if self.state is IDLE or monotonic() < self.deadline:
             if not isinstance(self.sock, socket.socket):
                 self.wake(socket.SHUT_WR)
-            self.close()  # between requests, or in a request that was cut: half a request is never one
+            self.close()  # between two requests, or within one: half a request is never served
         else:
             self.refuse(ProtocolError(408, f"the {self.state.value} took too long"))
 
     def check_deadline(self, now: float) -> None:
-        """Called by the sweeping thread, which does not hold the connection: make an event if the deadline passed."""
+        """Cause an event if the deadline has passed. Called by the sweeping thread, which is not the holder."""
         if self.deadline < now:
             self.wake(socket.SHUT_RD if self.state in RECEIVING else socket.SHUT_RDWR)
 
     def wake(self, how: int = socket.SHUT_RD) -> None:
-        """Cause an event by shutting the socket down, from any thread: the holder then finds the end of input."""
+        """Cause an event by shutting the socket down: the holder then finds the end of input. From any thread."""
         with contextlib.suppress(OSError):  # closed or disconnected already: then there is an event as well
             self.sock.shutdown(how)
 
-    # Answering
+    # Responding
 
     def refuse(self, error: ProtocolError, extra: str = "") -> None:
-        """Answer a fault of the peer, and let nothing on this connection be read as a request again.
+        """Send an error response, and read nothing on this connection as a request again.
 
-        `extra` is further field lines, each with its CRLF.
+        `extra` holds further field lines, each with its CRLF.
         """
         log.debug("refused %s: %s", self.peer, error)
         self.keeps_alive = False
         self.is_refused = True
-        fields = self.config.refused(self, error.status_code)
+        fields = self.events.on_refused(self, error.status_code)
         method = "HEAD" if self.request_reader.is_head_method else "GET"
         self.set_response(error_response(error.status_code, method, extra=fields + extra))
         self.move(SENDING)
         self.send()
 
     def send_interim(self, octets: bytes) -> None:
-        """Send an interim answer (1xx) while the application still works; what does not go now goes with the answer."""
+        """Send an interim response (1xx) before the final one, which takes along what the socket does not take now."""
         octets = self._interim + octets
         try:
             sent = self.sock.send(octets)
-        except OSError as error:  # full, or gone, which the answer will find out
-            log.debug("an interim answer to %s waits: %s", self.peer, error)
+        except OSError as error:  # full; or gone, which sending the response will find
+            log.debug("an interim response to %s waits: %s", self.peer, error)
             sent = 0
         self._interim = octets[sent:]
 
     def set_response(self, head: bytes, content: bytes = b"") -> None:
-        """Set the whole answer; `send` sends it."""
+        """Set the whole response, for `send` to send."""
         if self._interim:
             head = self._interim + head
         if len(content) > MAX_JOINED:
@@ -294,13 +309,13 @@ class Connection:
             self._response = head + content
 
     def set_file_response(self, head: bytes, fd: int, offset: int, count: int) -> None:
-        """Set an answer of `head` and `count` octets of the open file `fd`, which the connection closes."""
-        outbox = self._write_buffer = WriteBuffer()
-        outbox.append(self._interim + head)
-        outbox.append_file(fd, offset, count)
+        """Set a response of `head` and `count` octets of the open file `fd`, which the connection closes."""
+        buffer = self._write_buffer = WriteBuffer()
+        buffer.append(self._interim + head)
+        buffer.append_file(fd, offset, count)
 
     def stream_response(self) -> StreamedResponse:
-        """Begin an answer that is sent while it is made."""
+        """Begin a response that is sent while the application produces it."""
         self.streamed_response = StreamedResponse(self)
         self._write_buffer = self.streamed_response.write_buffer
         self._write_buffer.append(self._interim)
@@ -308,26 +323,29 @@ class Connection:
         return self.streamed_response
 
     def send(self) -> None:
-        """Send the answer as far as the socket takes it; finish it, or arm for the rest."""
+        """Send as much of the response as the socket takes; finish it, or arm for the rest."""
         try:
-            if self._write_buffer is None:
-                answer, content = self._response, self._content
+            buffer = self._write_buffer
+            if buffer is None:
+                # fast path of `WriteBuffer`; test_a_response_is_sent_as_from_a_write_buffer holds them equal
+                response, content = self._response, self._content
                 try:
-                    sent = self.sock.sendmsg([answer, content]) if content else self.sock.send(answer)
+                    sent = self.sock.sendmsg([response, content]) if content else self.sock.send(response)
                 except BlockingIOError:
                     sent = 0
                 self.sent_octets += sent
-                if sent == len(answer) + len(content):
-                    self._sent()
+                if sent == len(response) + len(content):
+                    self._response_sent()
                     return
-                self._write_buffer = WriteBuffer()
-                if sent < len(answer):
-                    self._write_buffer.append(memoryview(answer + content)[sent:])
+                buffer = self._write_buffer = WriteBuffer()
+                # In one part: only the first part of a write buffer stays in memory however long it is.
+                if sent < len(response):
+                    buffer.append(memoryview(response + content)[sent:])
                 else:
-                    self._write_buffer.append(memoryview(content)[sent - len(answer) :])
-            self.sent_octets += self._write_buffer.flush(self.sock)
-            if not self._write_buffer.octets:
-                self._sent()
+                    buffer.append(memoryview(content)[sent - len(response) :])
+            self.sent_octets += buffer.flush(self.sock)
+            if not buffer.octets:
+                self._response_sent()
                 return
         except OSError as error:
             log.debug("sending to %s failed: %s", self.peer, error)
@@ -338,8 +356,8 @@ class Connection:
         self.deadline = monotonic() + self.config.send_timeout
         self.arm_for_output()
 
-    def _sent(self) -> None:
-        """The answer is out: go on to the next request, or close."""
+    def _response_sent(self) -> None:
+        """Go on to the next request, or close."""
         on_sent = self.on_sent
         if on_sent is not None:
             self.on_sent = None
@@ -349,64 +367,64 @@ class Connection:
         if self._write_buffer is not None:
             self._write_buffer.close()
             self._write_buffer = self.streamed_response = None
-        receiver = self.request_reader
-        if self.keeps_alive:  # as the answer said, even if draining began meanwhile: the next one tells
-            receiver.reset()
+        reader = self.request_reader
+        if self.keeps_alive:  # as the response said, even if draining began since: the next response says otherwise
+            reader.reset()
             self.move(IDLE)
             self.deadline = monotonic() + self.config.idle_timeout
-            if receiver.buffer:
-                self._is_again = True
-                self.config.again(self)
-            elif self._to_arm:
-                self._to_arm -= 1
+            if reader.buffer:
+                self._is_input_buffered = True
+                self.events.queue(self)
+            elif self._arms_left:
+                self._arms_left -= 1
                 self._arm(self.fd, READABLE)
-            elif self.config.queued:
-                self.config.again(self)  # by the time it is its turn a busy peer has sent the next one
+            elif self.events.ready:
+                self.events.queue(self)  # when its turn comes, a busy peer has sent the next request
             else:
                 self._arm(self.fd, READABLE)
-        elif self.is_refused or receiver.buffer or (receiver.head is not None and receiver.head.is_persistent):
+        elif self.is_refused or reader.buffer or (reader.head is not None and reader.head.is_persistent):
             self._linger()
         elif not isinstance(self.sock, socket.socket):
             self._linger()  # RFC 9112 section 9.8: an end without close_notify is a cut
         else:
             self.close()  # the peer asked for it, so it sends no more
 
-    def _go_on(self) -> bool:
-        """An event in a state other than receiving; True when there may be a request to receive now."""
+    def _continue(self) -> bool:
+        """Handle an event in a state other than receiving; True when there may be a request to receive now."""
         if self.state is SENDING:
             self._send_or_abort()
         elif self.state is LINGERING:
-            self._end_output()
+            self._shut_down_output()
         elif self.state is HANDSHAKE:
-            return self._open()
+            return self._advance_handshake()
         elif self.streamed_response is not None and self.streamed_response.on_event():
             self._send_or_abort()
         return False
 
-    def _open(self) -> bool:
+    def _advance_handshake(self) -> bool:
         handshake = self._handshake
         assert handshake is not None
         try:
             try:
                 handshake.advance()
             finally:
-                self.sock = handshake.sock  # first: whoever is woken, and whoever closes, takes this one
+                self.sock = handshake.sock  # first: `wake` and `close` have to use this one
         except BlockingIOError:
             self._arm(self.fd, WRITABLE if handshake.wants_output else READABLE)
             return False
         except (OSError, ProtocolError) as error:
-            log.debug("%s did not open: %s", self.peer, error)
+            log.debug("the handshake with %s failed: %s", self.peer, error)
             self.close()
             return False
         self._handshake = None
         self.deadline = monotonic() + self.config.idle_timeout
+        self.context = handshake.make_context(handshake)
         self.move(IDLE)
-        self.config.on_open(self, handshake)
         return True
 
     def _send_or_abort(self) -> None:
         if monotonic() >= self.deadline:
-            log.debug("%s did not take its answer in time", self.peer)
+            log.debug("%s did not take its response in time", self.peer)
             self.abort()
         else:
             self.send()
@@ -414,13 +432,13 @@ class Connection:
     # Closing
 
     def _linger(self) -> None:
-        """Close so that the peer can still read the answer: a close with input unread would reset it away."""
+        """Close so that the peer can still read the response: closing with unread input would reset the connection."""
         self.move(LINGERING)
         self.deadline = monotonic() + LINGER_TIMEOUT
-        self._end_output()
+        self._shut_down_output()
 
-    def _end_output(self) -> None:
-        """Say that no more comes (once: later calls find it said), then drop what the peer still sends."""
+    def _shut_down_output(self) -> None:
+        """End the output (later calls find it ended), then discard what the peer still sends."""
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except BlockingIOError:  # no room for the close_notify of TLS
@@ -430,15 +448,15 @@ class Connection:
         except OSError:
             self.close()
             return
-        self._drop_input()
+        self._discard_input()
 
-    def _drop_input(self) -> None:
+    def _discard_input(self) -> None:
         try:
-            while self._lingered < MAX_LINGER_OCTETS and monotonic() < self.deadline:
+            while self._discarded_octets < MAX_LINGER_OCTETS and monotonic() < self.deadline:
                 data = self.sock.recv(RECEIVE_OCTETS)
                 if not data:
                     break
-                self._lingered += len(data)
+                self._discarded_octets += len(data)
         except BlockingIOError:
             self._arm(self.fd, READABLE)
             return
@@ -447,19 +465,19 @@ class Connection:
         self.close()
 
     def abort(self) -> None:
-        """Close at once with a reset: an answer that was cut must not look whole."""
+        """Close at once with a reset: a response that was cut must not look complete."""
         with contextlib.suppress(OSError):  # not TCP, or gone
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
         self.close()
 
     def close(self) -> None:
-        """Close at once and let go of everything."""
+        """Close at once and release everything."""
         if self.state is CLOSED:
             return
         self.move(CLOSED)
         self.deadline = inf
-        self.config.forget(self, self.exchange is not None and not self.is_refused)
-        self._arm = self.config.arm  # no cycle is left to be collected
+        self.events.on_closed(self, self.exchange is not None and not self.is_refused)
+        self._arm = self.events.arm  # leaves no reference cycle to collect
         self.sock.close()
         if self._write_buffer is not None:
             self._write_buffer.close()

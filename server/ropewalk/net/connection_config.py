@@ -1,41 +1,32 @@
-"""What all connections of a server have in common."""
+"""What all connections of a server share: their configuration, and the functions by which they reach the rest of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sized
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
 
-if TYPE_CHECKING:
-    from ropewalk.net.connection import Connection
-    from ropewalk.net.handshake import Handshake
+ConnectionT = TypeVar("ConnectionT")
 
 
 class ConnectionConfig:
-    """What all connections of a server share: limits, times in seconds, and the ways back to the pool.
+    """Limits in octets and timeouts in seconds, read by every connection at every request.
 
-    `is_draining` is set once, by the service when it stops; everybody reads it.
+    `allow_keep_alive` is the one value that changes, once: the service sets it to False when it drains, and from then
+    on every response closes its connection.
     """
 
     __slots__ = (
-        "again",
-        "arm",
+        "allow_keep_alive",
         "body_memory",
         "body_timeout",
         "chunk_limits",
-        "forget",
         "head_limits",
         "head_timeout",
         "idle_timeout",
-        "is_draining",
-        "on_open",
-        "queued",
-        "refused",
-        "register",
         "send_timeout",
-        "soon",
     )
 
     def __init__(
@@ -43,33 +34,46 @@ class ConnectionConfig:
         *,
         head_limits: HeadLimits,
         chunk_limits: ChunkLimits,
-        body_memory: int,  # octets of a body kept in memory
-        idle_timeout: float,
-        head_timeout: float,
-        body_timeout: float,
-        send_timeout: float,
-        register: Callable[[int, int], None],  # epoll.register: file descriptor, events
-        arm: Callable[[int, int], None],  # epoll.modify, for a descriptor that is registered
-        again: Callable[[Connection], None],  # queue a connection that may have a next request
-        queued: Sized,  # what is queued
-        soon: Callable[[Callable[[], None]], None],  # have another thread call it within a few milliseconds
-        forget: Callable[[Connection, bool], None],  # the connection is closed, and whether that cut an answer
-        refused: Callable[[Connection, int], str],  # we are to answer with this status code: the fields for that
-        on_open: Callable[[Connection, Handshake], None],  # the handshake is done: what it found out
+        body_memory: int,  # octets of a request's content kept in memory; the rest goes to a temporary file
+        head_timeout: float,  # for the handshake, and for a head from its first octet
+        idle_timeout: float,  # for the next request of a connection
+        body_timeout: float,  # between two octets of content
+        send_timeout: float,  # between two octets that the peer takes
     ) -> None:
         self.head_limits = head_limits
         self.chunk_limits = chunk_limits
         self.body_memory = body_memory
-        self.idle_timeout = idle_timeout
         self.head_timeout = head_timeout
+        self.idle_timeout = idle_timeout
         self.body_timeout = body_timeout
         self.send_timeout = send_timeout
+        self.allow_keep_alive = True
+
+
+class ConnectionEvents(Generic[ConnectionT]):
+    """The functions that a connection calls: of the epoll, of the pool, and of the service.
+
+    A class with slots, not a NamedTuple or a Protocol with methods: a slot is read fastest, and the epoll's own methods
+    are called without a function of ours in between.
+    """
+
+    __slots__ = ("arm", "call_soon", "on_closed", "on_refused", "queue", "ready", "register")
+
+    def __init__(
+        self,
+        *,
+        register: Callable[[int, int], None],  # epoll.register: file descriptor, events
+        arm: Callable[[int, int], None],  # epoll.modify, for a descriptor that is registered
+        queue: Callable[[ConnectionT], None],  # append a connection that may have a next request to `ready`
+        ready: Sized,  # the queue of connections to receive from
+        call_soon: Callable[[Callable[[], None]], None],  # have another thread call it within a few milliseconds
+        on_closed: Callable[[ConnectionT, bool], None],  # the connection is closed; True if a response was cut
+        on_refused: Callable[[ConnectionT, int], str],  # an error response with this status: returns its field lines
+    ) -> None:
         self.register = register
         self.arm = arm
-        self.again = again
-        self.queued = queued
-        self.soon = soon
-        self.forget = forget
-        self.refused = refused
-        self.on_open = on_open
-        self.is_draining = False
+        self.queue = queue
+        self.ready = ready
+        self.call_soon = call_soon
+        self.on_closed = on_closed
+        self.on_refused = on_refused

@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class State(Enum):
-    """Where a connection stands."""
+    """What a connection is doing."""
 
     __hash__ = object.__hash__  # members are singletons; Enum's own is a function in Python, on the hot path
 
@@ -15,10 +15,10 @@ class State(Enum):
     HEAD = "head"  # part of a head
     BODY = "body"  # a head and part of its content
     RUNNING = "running"  # a whole request, waiting for or inside the application
-    STREAMING = "streaming"  # the application makes the answer, the socket takes it
-    STALLED = "stalled"  # the application makes the answer, the socket is full (armed)
-    SENDING = "sending"  # the answer is whole and partly sent
-    LINGERING = "lingering"  # the last answer is sent; what still comes is thrown away
+    STREAMING = "streaming"  # the application produces the response, the socket takes it
+    STALLED = "stalled"  # the application produces the response, the socket is full (armed)
+    SENDING = "sending"  # the response is complete and partly sent
+    LINGERING = "lingering"  # the last response is sent; what still arrives is discarded
     CLOSED = "closed"
 
 

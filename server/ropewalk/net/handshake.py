@@ -1,6 +1,6 @@
-"""What comes before the first request on a connection: the PROXY protocol's header, and the TLS handshake.
+"""What comes before the first request of a connection: the PROXY protocol's header, and the TLS handshake.
 
-Both by readiness, under one deadline. Used by the connection's holder alone.
+Both proceed by readiness, under one deadline. Used by the connection's holder alone.
 """
 
 from __future__ import annotations
@@ -8,22 +8,27 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http.proxy_protocol import MAX_V2_OCTETS, ProxyHeader, parse_proxy_header
 from ropewalk.net.tls import TlsContext, TlsSocket, peer_variables
 
-PLAIN_HTTP_ANSWER = (
+PLAIN_HTTP_RESPONSE = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 35\r\n"
     b"Connection: close\r\n\r\nThis port speaks HTTPS, not HTTP.\r\n"
 )
-MAX_DROPPED_OCTETS = 64 * 1024  # of a peer whose handshake failed: its first request, if it sent one already
+MAX_DISCARDED_OCTETS = 64 * 1024  # of a peer whose handshake failed: its first request, if it sent one already
+
+ContextT = TypeVar("ContextT")
 
 
-class Handshake:
-    """Opens one accepted socket; `sock` is the one to serve when `advance` has returned True.
+class Handshake(Generic[ContextT]):
+    """Prepares one accepted socket; `sock` is the one to serve once `advance` has returned True.
 
-    `proxy_protocol` is "off", or the mode in which the header is read, which then has to be there.
+    `proxy_protocol` is "off", or the mode in which the header is read, which then is required. The connection calls
+    `make_context` when `advance` is done: the layers above prepare their context from `proxy_header` and `variables`.
     """
 
     __slots__ = (
@@ -31,35 +36,44 @@ class Handshake:
         "_proxy_protocol",
         "_tls",
         "_tls_context",
+        "make_context",
         "proxy_header",
         "sock",
         "variables",
         "wants_output",
     )
 
-    def __init__(self, sock: socket.socket, *, proxy_protocol: str, tls_context: TlsContext | None) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        proxy_protocol: str,
+        tls_context: TlsContext | None,
+        make_context: Callable[[Handshake[ContextT]], ContextT],
+    ) -> None:
         self.sock: socket.socket | TlsSocket = sock
+        self.make_context = make_context
         self.proxy_header: ProxyHeader | None = None
         self.variables: dict[str, str] = {}  # of the TLS session, for the environ
-        self.wants_output = False  # whether the next event to wait for is room for output
+        self.wants_output = False  # whether the event to wait for is room for output
         self._proxy_protocol = proxy_protocol
         self._tls_context = tls_context
         self._tls: ssl.SSLSocket | None = None
         self._buffer = b""
 
     def advance(self) -> bool:
-        """Go on as far as it goes; True when the connection is open.
+        """Proceed as far as possible; True when the handshake is complete.
 
-        Raises `BlockingIOError` until then, `ProtocolError` for a bad header, `OSError` when it failed.
+        Raises `BlockingIOError` until then, `ProtocolError` for a bad header, `OSError` when the handshake failed.
         """
         if self._proxy_protocol != "off" and self.proxy_header is None:
             self._read_header()
         if self._tls_context is not None:
-            self._shake_hands(self._tls_context)
+            self._advance_tls(self._tls_context)
         return True
 
     def _read_header(self) -> None:
-        """Take the header's octets and none behind them: those belong to the handshake or to the first request."""
+        """Read the header's octets and none after them: those belong to the TLS handshake or to the first request."""
         sock = self.sock
         assert isinstance(sock, socket.socket)
         while self.proxy_header is None:
@@ -72,8 +86,8 @@ class Handshake:
             sock.recv(octets - len(self._buffer))
             self._buffer = received
 
-    def _shake_hands(self, context: TlsContext) -> None:
-        tls = self._tls or self._begin(context)
+    def _advance_tls(self, context: TlsContext) -> None:
+        tls = self._tls or self._begin_tls(context)
         try:
             tls.do_handshake()
         except ssl.SSLWantReadError:
@@ -83,12 +97,12 @@ class Handshake:
             self.wants_output = True
             raise BlockingIOError from None
         except ssl.SSLError:
-            _take_input(tls)
+            _discard_input(tls)
             raise
         self.variables = peer_variables(tls)
 
-    def _begin(self, context: TlsContext) -> ssl.SSLSocket:
-        """Begin a TLS session, for 40 KiB of memory, when the peer has begun to speak it."""
+    def _begin_tls(self, context: TlsContext) -> ssl.SSLSocket:
+        """Begin a TLS session, which takes 40 KiB of memory, once the peer has sent the first octet of one."""
         sock = self.sock
         assert isinstance(sock, socket.socket)
         self.wants_output = False
@@ -96,16 +110,16 @@ class Handshake:
         if not first:
             raise ConnectionAbortedError("the connection ended before its handshake")
         if first.isupper():  # a method; the types of TLS's records are 20 to 24 (RFC 8446 section 5.1)
-            sock.send(PLAIN_HTTP_ANSWER)
-            _take_input(sock)
-            raise ConnectionAbortedError("plain HTTP, where TLS is spoken")
+            sock.send(PLAIN_HTTP_RESPONSE)
+            _discard_input(sock)
+            raise ConnectionAbortedError("plain HTTP on a port for TLS")
         self._tls = context.wrap(sock)
         self.sock = TlsSocket(self._tls)
         return self._tls
 
 
-def _take_input(sock: socket.socket) -> None:
-    """Take what the peer sent already: a close with input unread resets away the alert, or the answer, sent last."""
+def _discard_input(sock: socket.socket) -> None:
+    """Read what the peer sent already: closing with unread input would reset away the alert or response sent last."""
     with contextlib.suppress(OSError):
         socket.socket.shutdown(sock, socket.SHUT_WR)
-        socket.socket.recv(sock, MAX_DROPPED_OCTETS)
+        socket.socket.recv(sock, MAX_DISCARDED_OCTETS)

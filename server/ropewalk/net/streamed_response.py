@@ -1,12 +1,12 @@
-"""An answer that is sent while the application still makes it.
+"""A response that is sent while the application still produces it.
 
-Two threads meet here: the application's, which writes, and another one, that an event wakes when the socket takes more,
-or that sends what was gathered. Whatever both touch (the outbox, and the connection's state while it is STREAMING or
-STALLED) is under `_lock`.
+Two threads meet here: the application's, which writes, and another one, which sends what was gathered, or goes on
+sending when the socket takes more. What both touch (the write buffer, and the connection's state while it is STREAMING
+or STALLED) is guarded by `_lock`.
 
-PEP 3333, "Buffering and Streaming": a block is handed to the kernel before the application goes on, or another thread
-sends it while the application makes the next. The first way costs a system call each, so that blocks which follow one
-another at once go the second: they are gathered until the other thread's next look, or until they are many.
+PEP 3333, "Buffering and Streaming": a block is passed to the kernel before the application continues, or another thread
+sends it while the application produces the next. The first way costs a system call a block. So blocks that follow one
+another at once go the second way: they are gathered until the other thread comes, or until they are many.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ import socket
 import threading
 from math import inf
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ropewalk.logs.error_log import get_logger
-from ropewalk.net.connection_states import CLOSED, SENDING, STALLED, STREAMING
+from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
+from ropewalk.net.connection_states import CLOSED, SENDING, STALLED, STREAMING, State
 from ropewalk.net.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:
-    from ropewalk.net.connection import Connection
+    from ropewalk.net.tls import TlsSocket
 
 log = get_logger()
 
-# Octets queued for a slow peer, most of them on disk, past which the application's thread waits for it.
+# Octets buffered for a slow peer, most of them on disk, past which the application's thread waits for the peer.
 HIGH_WATER = 64 * 1024 * 1024
 
-# A block made within so many seconds behind the last one sent may be gathered; the other thread looks as often.
+# A block written within this many seconds after the last one was sent may be gathered; the other thread comes as often.
 GATHER_TIME = 0.001
 
 # Octets gathered at most: two packets of a loopback, a fraction of any socket's buffer.
@@ -37,26 +38,43 @@ MAX_GATHERED = 32 * 1024
 
 
 class PeerGoneError(OSError):
-    """The peer closed, or did not take its answer in time: the answer has no reader any more."""
+    """The peer closed the connection, or did not take the response in time: nobody reads the rest of it."""
+
+
+class StreamingConnection(Protocol):
+    """What a streamed response needs of its connection."""
+
+    sock: socket.socket | TlsSocket
+    peer: Any
+    config: ConnectionConfig
+    events: ConnectionEvents[Any]
+    state: State
+    deadline: float
+    sent_octets: int
+
+    def move(self, state: State) -> None: ...
+    def arm_for_output(self) -> None: ...
+    def wake(self, how: int = ...) -> None: ...
+    def abort(self) -> None: ...
 
 
 class StreamedResponse:
-    """One streamed answer of `connection`, which its `begin` takes from RUNNING to STREAMING."""
+    """One streamed response of `connection`, which is RUNNING when this is made and STREAMING then."""
 
     __slots__ = ("_connection", "_is_gathering", "_lock", "_room", "_sent_at", "write_buffer")
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StreamingConnection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
-        self._is_gathering = False  # the other thread will look here
+        self._is_gathering = False  # the other thread will call `send_gathered`
         self._sent_at = 0.0  # monotonic
         self.write_buffer = WriteBuffer()
 
     def write(self, content: bytes) -> None:
-        """Send, gather or queue `content`, by the application's thread; waits while more than `HIGH_WATER` is queued.
+        """Send, gather or buffer `content`, by the application's thread; waits while over `HIGH_WATER` is buffered.
 
-        Raises `PeerGoneError` when the answer has no reader any more, `OSError` when it cannot be queued.
+        Raises `PeerGoneError` when nobody reads the response any more, `OSError` when it cannot be buffered.
         """
         connection = self._connection
         with self._lock:
@@ -70,19 +88,19 @@ class StreamedResponse:
                     self._flush()
                 elif not self._is_gathering:
                     self._is_gathering = True
-                    connection.config.soon(self.send_gathered)
+                    connection.events.call_soon(self.send_gathered)
             while connection.state is STALLED and self.write_buffer.octets > HIGH_WATER:
                 self._room.wait()
 
     def send_gathered(self) -> None:
-        """Send what was gathered since. By the thread that looks every few milliseconds."""
+        """Send what was gathered. By the thread that comes every few milliseconds."""
         with self._lock:
             self._is_gathering = False
             if self._connection.state is STREAMING:
-                self._progress()
+                self._flush_if_present()
 
     def end(self) -> bool:
-        """The application made the last of it. Return True when the caller holds the connection and is to send."""
+        """The response is complete. Return True when the caller holds the connection and has to send the rest."""
         connection = self._connection
         with self._lock:
             if connection.state is CLOSED:
@@ -91,12 +109,12 @@ class StreamedResponse:
             connection.move(SENDING)
             return is_holder
 
-    def cut(self) -> None:
-        """The application failed midway: end the answer so that nobody takes it for whole."""
+    def abort(self) -> None:
+        """The application failed midway: end the response so that nobody takes it for a complete one."""
         connection = self._connection
         with self._lock:
             if connection.state is STREAMING:
-                self._progress()  # what was gathered stood before the failure
+                self._flush_if_present()  # what was gathered before the failure
                 connection.abort()
             elif connection.state is STALLED:  # armed: whoever gets the event finds a deadline that has passed
                 connection.move(SENDING)
@@ -104,20 +122,20 @@ class StreamedResponse:
                 connection.wake(socket.SHUT_RDWR)
 
     def on_event(self) -> bool:
-        """The socket takes more, or a deadline passed. Return True when the stream had ended and the caller sends."""
+        """The socket takes more, or a deadline has passed. Return True when all is written: then the caller sends."""
         connection = self._connection
         with self._lock:
             if connection.state is STALLED:
                 if monotonic() >= connection.deadline:
-                    log.debug("%s did not take its answer in time", connection.peer)
+                    log.debug("%s did not take its response in time", connection.peer)
                     connection.abort()
                 else:
-                    self._progress()
+                    self._flush_if_present()
                 self._room.notify_all()
                 return False
             return connection.state is SENDING
 
-    def _progress(self) -> None:
+    def _flush_if_present(self) -> None:
         try:
             self._flush()
         except PeerGoneError:

@@ -1,6 +1,6 @@
 """Octets and file ranges that are still to be sent on one connection, in order.
 
-Not thread-safe: the connection's holder uses it, or its lock guards it (`ropewalk.net.connection`).
+Not thread-safe: only the connection's holder uses it, or the lock of a streamed response guards it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import IO, TYPE_CHECKING
 if TYPE_CHECKING:
     from ropewalk.net.tls import TlsSocket
 
-# What waits in memory for a slow peer before the rest goes to a temporary file: one answer of the usual size.
+# What waits in memory for a slow peer before the rest goes to a temporary file: one response of the usual size.
 MAX_MEMORY = 1024 * 1024
 
-# Octets sent at a time: a peer that reads as fast as we send must not hold a thread for all of a large file.
+# Octets sent at a time: a peer that reads as fast as we send must not occupy a thread for all of a large file.
 MAX_FLUSH = 1024 * 1024
 MAX_SENDFILE = MAX_FLUSH
 
@@ -25,7 +25,7 @@ MAX_PARTS = 64
 
 
 class FileRange:
-    """`count` octets of the open file `fd` from `offset`; the outbox closes `fd` behind the last one."""
+    """`count` octets of the open file `fd` from `offset`; the write buffer closes `fd` once they are sent."""
 
     __slots__ = ("count", "fd", "offset")
 
@@ -36,13 +36,13 @@ class FileRange:
 
 
 class WriteBuffer:
-    """A queue of octets and file ranges; `octets` counts what is left."""
+    """A queue of octets and file ranges; `octets` counts what remains."""
 
     __slots__ = ("_memory", "_parts", "_spill", "_spill_end", "octets")
 
     def __init__(self) -> None:
         self._parts: deque[memoryview | FileRange] = deque()
-        self._memory = 0
+        self._memory = 0  # octets of the parts in memory
         self._spill: IO[bytes] | None = None
         self._spill_end = 0
         self.octets = 0
@@ -60,7 +60,7 @@ class WriteBuffer:
 
     def _append_spilled(self, content: bytes | memoryview) -> None:
         if self._spill is None:
-            import tempfile  # it brings shutil and its codecs along, for the first peer that reads too slowly
+            import tempfile  # imports shutil and its codecs: only for the first peer that reads too slowly
 
             self._spill = tempfile.TemporaryFile(prefix="ropewalk-", buffering=0)  # noqa: SIM115 - closed by `close`
         fd = self._spill.fileno()
@@ -77,14 +77,14 @@ class WriteBuffer:
             self._parts.append(FileRange(fd, start, len(content)))
 
     def append_file(self, fd: int, offset: int, count: int) -> None:
-        """Queue `count` octets of `fd`, which the outbox owns from here on."""
+        """Queue `count` octets of `fd`, which the write buffer owns from here on."""
         self.octets += count
         self._parts.append(FileRange(fd, offset, count))
 
     def flush(self, sock: socket.socket | TlsSocket) -> int:
-        """Send what the socket takes now, about `MAX_FLUSH` at most; return how many octets that were.
+        """Send what the socket takes now, about `MAX_FLUSH` at most; return the number of octets sent.
 
-        Raises `OSError` when the peer is gone, or when a file became shorter than the range that was promised.
+        Raises `OSError` when the peer is gone, or when a file has become shorter than its range.
         """
         sent = 0
         try:
@@ -102,10 +102,10 @@ class WriteBuffer:
                 break
             batch.append(part)
         sent = sock.sendmsg(batch) if len(batch) > 1 else sock.send(batch[0])
-        self._forget_memory(sent)
+        self._drop_sent(sent)
         return sent
 
-    def _forget_memory(self, sent: int) -> None:
+    def _drop_sent(self, sent: int) -> None:
         self.octets -= sent
         self._memory -= sent
         while sent:
@@ -135,7 +135,7 @@ class WriteBuffer:
             os.close(part.fd)
 
     def close(self) -> None:
-        """Drop everything, and close the files it still owns."""
+        """Drop everything, and close the files that remain."""
         while self._parts:
             part = self._parts.popleft()
             if isinstance(part, FileRange):

@@ -10,11 +10,10 @@ from time import monotonic
 from ropewalk.http.status import reason_phrase
 from ropewalk.logs.access_log import AccessLog
 from ropewalk.logs.access_record import AccessRecord
-from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import State
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.wsgi.environ import Environ
-from ropewalk.wsgi.exchange import Exchange
+from ropewalk.wsgi.exchange import Exchange, WsgiConnection
 
 
 class AccessLogger:
@@ -28,10 +27,11 @@ class AccessLogger:
         """How many lines could not be written."""
         return self._log.lost
 
-    def sent(self, connection: Connection, is_complete: bool) -> None:
+    def sent(self, connection: WsgiConnection, is_complete: bool) -> None:
         """Write the line of the connection's exchange, whose answer is out, or was cut."""
         assert isinstance(connection, TimedConnection)
-        exchange: Exchange = connection.exchange
+        exchange = connection.exchange
+        assert exchange is not None
         head, began, ended = exchange.head, exchange.began, exchange.ended
         record = AccessRecord(
             exchange.environ,
@@ -48,7 +48,7 @@ class AccessLogger:
         )
         self._log.write(record)
 
-    def refused(self, connection: Connection, environ: Environ, status_code: int) -> None:
+    def refused(self, connection: WsgiConnection, environ: Environ, status_code: int) -> None:
         """Write the line of an answer that the server itself makes, perhaps in the place of an application."""
         assert isinstance(connection, TimedConnection)
         now = monotonic()

@@ -10,7 +10,7 @@ from math import inf
 
 from ropewalk.net.connection import Connection
 from ropewalk.threads.pool import Pool
-from ropewalk.wsgi.exchange import Exchange
+from ropewalk.wsgi.exchange import Exchange, WsgiConnection
 from ropewalk.wsgi.request_id import logged_request_id
 from ropewalk.wsgi.timeouts import RequestTimeouts
 
@@ -36,7 +36,7 @@ class InFlight:
             for thread, connection, since in self._connections()
         ]
 
-    def _connections(self) -> Iterator[tuple[int, Connection, float]]:
+    def _connections(self) -> Iterator[tuple[int, WsgiConnection, float]]:
         for worker, item, since in self._pool.running():
             if isinstance(item, Connection):
                 exchange: Exchange | None = item.exchange
@@ -71,7 +71,7 @@ class InFlight:
         self._timed_out = {**kept, (thread, since): description}
 
 
-def _describe(item: Connection) -> str:
+def _describe(item: WsgiConnection) -> str:
     head, exchange = item.head, item.exchange
     name = logged_request_id(exchange.environ) if exchange is not None else ""
     request = f"{head.method} {head.request_target[:200]!r}" if head is not None else "a request"

@@ -29,7 +29,7 @@ from ropewalk.logs.error_log import get_logger
 from ropewalk.metrics.counters import Metrics, queue_seconds
 from ropewalk.net.acceptor import LISTENING, Acceptor, WakeListener
 from ropewalk.net.connection import Connection, OnSent
-from ropewalk.net.connection_config import ConnectionConfig
+from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.connection_states import State
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.runtime.factories import statsd_reporter, tls_context
@@ -43,7 +43,7 @@ from ropewalk.wsgi.environ import (
     connection_environ,
     listener_environ,
 )
-from ropewalk.wsgi.exchange import Exchange
+from ropewalk.wsgi.exchange import Exchange, WsgiConnection
 from ropewalk.wsgi.request_id import RequestIds, answer_request_id
 from ropewalk.wsgi.response_head import DefaultFields
 from ropewalk.wsgi.timeouts import RequestTimeouts
@@ -145,10 +145,11 @@ class Service:
         self._runs = InFlight(self._pool, RequestTimeouts(settings.timeout, settings.timeout_for))
         self._proxy_protocol = settings.proxy_protocol
         self._proxies = TrustedNetworks(settings.proxy_allow_from)
-        self._is_opened_first = self._tls is not None or self._proxy_protocol != "off"
+        self._has_handshake = self._tls is not None or self._proxy_protocol != "off"
         self._shared_counts = shared_counts
         self._slot: WorkerSlot | None = None
-        self._config = self._make_config(settings)
+        self._config = _connection_config(settings)
+        self._events = self._connection_events()
         self._paused: set[Acceptor] = set()  # for want of descriptors; changed by single calls of any thread
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
@@ -159,28 +160,15 @@ class Service:
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
             )
 
-    def _make_config(self, settings: Settings) -> ConnectionConfig:
-        return ConnectionConfig(
-            head_limits=HeadLimits(
-                request_line=settings.limit_request_line,
-                field_line=settings.limit_request_field_size,
-                fields=settings.limit_request_fields,
-                head=settings.limit_request_head,
-            ),
-            chunk_limits=ChunkLimits(content=settings.limit_request_body),
-            body_memory=settings.body_memory,
-            idle_timeout=settings.keep_alive,
-            head_timeout=settings.request_head_timeout,
-            body_timeout=settings.request_body_timeout,
-            send_timeout=settings.response_timeout,
+    def _connection_events(self) -> ConnectionEvents[WsgiConnection]:
+        return ConnectionEvents(
             register=self._pool.epoll.register,
             arm=self._pool.epoll.modify,
-            again=self._pool.queue,
-            queued=self._pool.ready,
-            soon=self._pool.call_soon,
-            forget=self._forget if self._shared_counts is None else self._forget_and_tell,
-            on_open=self._opened,
-            refused=self._refused,
+            queue=self._pool.queue,
+            ready=self._pool.ready,
+            call_soon=self._pool.call_soon,
+            on_closed=self._forget if self._shared_counts is None else self._forget_and_tell,
+            on_refused=self._refused,
         )
 
     # Life
@@ -205,7 +193,7 @@ class Service:
 
     def announce_end(self) -> None:
         """Serve on, but let every answer from now on close its connection, and say so."""
-        self._config.is_draining = True
+        self._config.allow_keep_alive = False
 
     def drain(self, deadline: float) -> Drained:
         """Accept no more, finish what is in flight until `deadline` (monotonic seconds); blocks.
@@ -217,7 +205,7 @@ class Service:
         served = self._pool.finished
         for acceptor in self._acceptors:
             acceptor.drain()
-        self._config.is_draining = True
+        self._config.allow_keep_alive = False
         self._pool.nudge()
         began = time.monotonic()
         while self._close_idle(began) and time.monotonic() < deadline:
@@ -243,7 +231,7 @@ class Service:
 
     def close(self) -> None:
         """End everything now: connections are cut, threads that are not inside the application have ended."""
-        self._config.is_draining = True
+        self._config.allow_keep_alive = False
         for acceptor in self._acceptors:
             acceptor.close()
         for connection in self._connections():
@@ -275,26 +263,29 @@ class Service:
         """
         return self._runs.time_out(thread, since)
 
-    def _connections(self) -> Iterator[Connection]:
+    def _connections(self) -> Iterator[WsgiConnection]:
         return (item for item in list(self._pool.items.values()) if isinstance(item, Connection))
 
     # A connection's life
 
     def _adopt(self, sock: socket.socket, peer: Any, acceptor: Acceptor) -> None:
         listener = self._acceptors[acceptor]
-        if self._is_opened_first:
+        context: ConnectionEnviron | None = None
+        handshake: Handshake[ConnectionEnviron] | None = None
+        if self._has_handshake:
             if not self._may_connect(peer):
                 log.debug("%s may not send the PROXY protocol's header", peer)
                 sock.close()
                 return
-            from ropewalk.net.handshake import Handshake  # with it comes ssl, which plain HTTP does without
+            from ropewalk.net.handshake import Handshake  # imports ssl, which plain HTTP does without
 
-            handshake = Handshake(sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls)
-            # Its own context comes with `_opened`.
-            connection = self._connection(sock, peer, self._config, listener, handshake)
+            make_context = partial(self._context_after_handshake, listener, peer)
+            handshake = Handshake(
+                sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls, make_context=make_context
+            )
         else:
             context = connection_environ(listener, peer, self._trusted)
-            connection = self._connection(sock, peer, self._config, context)
+        connection: WsgiConnection = self._connection(sock, peer, self._config, self._events, context, handshake)
         self._pool.add_connection(connection.fd, connection)
         if self._pool.connections > self._max_connections:
             self._shed(connection, "connections")
@@ -304,15 +295,16 @@ class Service:
     def _may_connect(self, peer: Any) -> bool:
         return self._proxy_protocol == "off" or self._proxies.trusts_peer(peer[0] if isinstance(peer, tuple) else "")
 
-    def _opened(self, connection: Connection, handshake: Handshake) -> None:
-        """Make the connection's environ of what the opening found out."""
-        context = connection_environ(connection.context, connection.peer, self._trusted, handshake.proxy_header)
+    def _context_after_handshake(
+        self, listener: Environ, peer: Any, handshake: Handshake[ConnectionEnviron]
+    ) -> ConnectionEnviron:
+        context = connection_environ(listener, peer, self._trusted, handshake.proxy_header)
         context.base.update(handshake.variables)
         if handshake.variables:
             context.base["wsgi.url_scheme"] = "https"
-        connection.context = context
+        return context
 
-    def _forget(self, connection: Connection, is_cut: bool) -> None:
+    def _forget(self, connection: WsgiConnection, is_cut: bool) -> None:
         self._metrics.closed(connection.sent_octets, is_cut)
         # A descriptor that failed while it was made a TLS socket is closed by then, and perhaps another's.
         self._pool.remove_connection(connection.fd, connection)
@@ -320,7 +312,7 @@ class Service:
             for acceptor in list(self._paused):
                 acceptor.resume()
 
-    def _forget_and_tell(self, connection: Connection, is_cut: bool) -> None:
+    def _forget_and_tell(self, connection: WsgiConnection, is_cut: bool) -> None:
         """In the place of `_forget` where other workers want to know."""
         self._forget(connection, is_cut)
         if self._slot is not None:
@@ -330,11 +322,11 @@ class Service:
         return self._pool.connections > 0
 
     def _run(self, item: Item) -> bool:
-        connection: Connection = item  # type: ignore[assignment]  # only connections ever become whole
-        receiver = connection.request_reader
-        head, body = receiver.head, receiver.body
+        connection: WsgiConnection = item  # type: ignore[assignment]  # only connections ever become whole
+        reader, context = connection.request_reader, connection.context
+        head, body = reader.head, reader.body
         assert head is not None
-        context: ConnectionEnviron = connection.context
+        assert context is not None
         trusted = context.trusted
         if body is not None:
             self._metrics.received(connection.body_octets)
@@ -366,10 +358,10 @@ class Service:
 
     def _is_overdue(self, item: Item) -> bool:
         """Whether it has waited too long for a thread. Where `--queue-timeout` is set all connections are timed."""
-        connection: TimedConnection = item  # type: ignore[assignment]
+        connection: TimedConnection[ConnectionEnviron, Exchange] = item  # type: ignore[assignment]
         return monotonic() - connection.whole_since > self._queue_timeout
 
-    def _is_late(self, connection: Connection, environ: Environ) -> bool:
+    def _is_late(self, connection: WsgiConnection, environ: Environ) -> bool:
         """Count how long the request has waited since the proxy passed it on; shed it if that is too long."""
         seconds = queue_seconds(environ["HTTP_X_REQUEST_START"], time.time())
         if seconds is None:
@@ -387,7 +379,7 @@ class Service:
         reason = "queue-timeout" if self._queue_timeout < inf and self._is_overdue(item) else "waiting"
         self._shed(item, reason)  # type: ignore[arg-type]  # only connections are received from
 
-    def _shed(self, connection: Connection, reason: str) -> None:
+    def _shed(self, connection: WsgiConnection, reason: str) -> None:
         """Refuse to serve: at once, and with an answer where one could be read."""
         self._metrics.shed(reason)
         if connection.state is State.HANDSHAKE:
@@ -439,7 +431,7 @@ class Service:
             ],
         }
 
-    def _refused(self, connection: Connection, status_code: int) -> str:
+    def _refused(self, connection: WsgiConnection, status_code: int) -> str:
         """Count and log an answer that the server itself makes, and return its field lines."""
         self._metrics.refused(status_code)
         if self._logbook is None and self._request_ids is None:
@@ -449,15 +441,30 @@ class Service:
             self._logbook.refused(connection, environ, status_code)
         return self._default_fields.of_own_answer(environ)
 
-    def _known(self, connection: Connection) -> Environ:
+    def _known(self, connection: WsgiConnection) -> Environ:
         """What is known of a request that the application does not answer."""
         if connection.exchange is not None:  # in the application's place
-            environ: Environ = connection.exchange.environ
-            return environ
+            return connection.exchange.environ
         context, head = connection.context, connection.head
-        if isinstance(context, dict):  # the listener's: the connection is not open yet
-            context = ConnectionEnviron(context, None)
+        assert context is not None  # during the handshake no response is sent
         environ = context.refused(head)
         if head is not None and self._request_ids is not None:
             self._request_ids.assign(environ, is_trusted=context.trusted is not None)
         return environ
+
+
+def _connection_config(settings: Settings) -> ConnectionConfig:
+    return ConnectionConfig(
+        head_limits=HeadLimits(
+            request_line=settings.limit_request_line,
+            field_line=settings.limit_request_field_size,
+            fields=settings.limit_request_fields,
+            head=settings.limit_request_head,
+        ),
+        chunk_limits=ChunkLimits(content=settings.limit_request_body),
+        body_memory=settings.body_memory,
+        head_timeout=settings.request_head_timeout,
+        idle_timeout=settings.keep_alive,
+        body_timeout=settings.request_body_timeout,
+        send_timeout=settings.response_timeout,
+    )

@@ -21,7 +21,7 @@ from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
 from ropewalk.net.streamed_response import PeerGoneError, StreamedResponse
 from ropewalk.wsgi.async_exc import raise_in_thread
-from ropewalk.wsgi.environ import Environ
+from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 from ropewalk.wsgi.request_id import logged_request_id
 from ropewalk.wsgi.response_head import DefaultFields, ResponseHead, check_answer_head, early_hints
@@ -30,6 +30,8 @@ log = get_logger()
 
 # A file up to this size is read and sent together with its head: cheaper than duplicating its descriptor.
 MAX_READ_FILE = 64 * 1024
+
+WsgiConnection = Connection[ConnectionEnviron, "Exchange"]
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
@@ -69,7 +71,7 @@ class Exchange:
     )
 
     def __init__(
-        self, connection: Connection, request: RequestHead, environ: Environ, default_fields: DefaultFields
+        self, connection: WsgiConnection, request: RequestHead, environ: Environ, default_fields: DefaultFields
     ) -> None:
         self.environ = environ
         self.head: ResponseHead | None = None  # set by start_response
@@ -226,7 +228,7 @@ class Exchange:
             fields += b"Transfer-Encoding: chunked\r\n"
         elif framing is BY_CLOSE:
             connection.keeps_alive = False
-        if not connection.keeps_alive or connection.config.is_draining:
+        if not connection.keeps_alive or not connection.config.allow_keep_alive:
             connection.keeps_alive = False
             fields += b"Connection: close\r\n"
         elif request.version < HTTP_11:
@@ -258,7 +260,7 @@ class Exchange:
             and request.method != "HEAD"
         ):  # nearly every answer: `_begin` would find nothing else to decide
             self._take_claim()
-            keeps_alive = connection.keeps_alive = connection.keeps_alive and not connection.config.is_draining
+            keeps_alive = connection.keeps_alive = connection.keeps_alive and connection.config.allow_keep_alive
             encoded = head.encoded + self._default_fields.last(keeps_alive)
             self.content_from += len(encoded)
         else:
@@ -340,7 +342,7 @@ class Exchange:
         else:
             self._complain(f"the application raised {type(error).__name__}", error)
         if self._stream is not None:
-            self._stream.cut()
+            self._stream.abort()
             return False
         self._take_claim()
         connection = self._connection

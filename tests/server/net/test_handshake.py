@@ -15,7 +15,7 @@ import pytest
 import trustme
 
 import ropewalk
-from ropewalk.net.handshake import PLAIN_HTTP_ANSWER, Handshake
+from ropewalk.net.handshake import PLAIN_HTTP_RESPONSE, Handshake
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext, TlsSocket
 from tests.helpers.certificates import HOST, Certificates, TlsClient, read_raw
 from tests.helpers.embedded import Talk, answering
@@ -45,6 +45,10 @@ def connections(server: ropewalk.Server) -> int:
     return server.stats().connections
 
 
+def no_context(handshake: Handshake[None]) -> None:
+    """In place of what the layers above prepare."""
+
+
 class TestAlone:
     """An opening without a server around it."""
 
@@ -60,7 +64,7 @@ class TestAlone:
         return TlsContext(TlsConfig(Certificate(settings["certfile"], settings["keyfile"])))
 
     def test_without_anything_to_do_it_is_done(self, pair: tuple[socket.socket, socket.socket]) -> None:
-        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=None)
+        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=None, make_context=no_context)
         assert handshake.advance()
         assert handshake.sock is pair[0]
         assert not handshake.variables
@@ -68,7 +72,7 @@ class TestAlone:
     def test_a_handshake_goes_on_with_each_event(
         self, pair: tuple[socket.socket, socket.socket], context: TlsContext, certificates: Certificates
     ) -> None:
-        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context)
+        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context, make_context=no_context)
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         client = certificates.client_context().wrap_bio(incoming, outgoing, server_hostname=HOST)
         is_shaken = is_open = False
@@ -98,17 +102,17 @@ class TestAlone:
     def test_plain_http_is_told_so(
         self, pair: tuple[socket.socket, socket.socket], context: TlsContext, method: str
     ) -> None:
-        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context)
+        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context, make_context=no_context)
         pair[1].send(method.encode() + b" / HTTP/1.1\r\nHost: x\r\n\r\n")
         with pytest.raises(ConnectionAbortedError):
             handshake.advance()
         handshake.sock.close()
-        assert read_raw(pair[1]) == PLAIN_HTTP_ANSWER
+        assert read_raw(pair[1]) == PLAIN_HTTP_RESPONSE
 
     def test_a_peer_that_says_nothing_has_no_session(
         self, pair: tuple[socket.socket, socket.socket], context: TlsContext
     ) -> None:
-        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context)
+        handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context, make_context=no_context)
         with pytest.raises(BlockingIOError):
             handshake.advance()
         assert handshake.sock is pair[0]
@@ -117,7 +121,7 @@ class TestAlone:
             handshake.advance()
 
     def test_that_answer_has_its_length(self) -> None:
-        head, _, content = PLAIN_HTTP_ANSWER.partition(b"\r\n\r\n")
+        head, _, content = PLAIN_HTTP_RESPONSE.partition(b"\r\n\r\n")
         assert b"\r\nContent-Length: %d\r\n" % len(content) in head
 
     def test_a_peer_that_went_before_it_began_is_an_oserror_and_leaves_the_socket(self, context: TlsContext) -> None:
@@ -127,7 +131,7 @@ class TestAlone:
             ours, _ = listener.accept()
             with ours:
                 client.close()
-                handshake = Handshake(ours, proxy_protocol="off", tls_context=context)
+                handshake = Handshake(ours, proxy_protocol="off", tls_context=context, make_context=no_context)
                 with pytest.raises(ConnectionResetError):
                     handshake.advance()
                 with pytest.raises(OSError, match="not connected"):
@@ -152,7 +156,7 @@ class TestServer:
         client = talk.connect(talk.serve(answering(), **settings))
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nCookie: " + b"x" * 5000 + b"\r\n\r\n")
         answer = client.read_all()
-        assert answer.startswith(PLAIN_HTTP_ANSWER)
+        assert answer.startswith(PLAIN_HTTP_RESPONSE)
         assert not answer.endswith(b"RESET")
 
     @pytest.mark.parametrize(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
 from ropewalk.net.connection import ARMED_AT_LEAST, Connection
-from ropewalk.net.connection_config import ConnectionConfig
+from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.connection_states import State
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -35,16 +36,17 @@ class Hall:
             head_timeout=60,
             body_timeout=60,
             send_timeout=60,
+        )
+        events: ConnectionEvents[Any] = ConnectionEvents(
             register=lambda fd, events: self.armed.append(fd),
             arm=lambda fd, events: self.armed.append(fd),
-            again=self.queue.append,
-            queued=self.queue,
-            soon=lambda call: None,
-            forget=lambda connection, is_cut: None,
-            refused=lambda connection, status_code: "",
-            on_open=lambda connection, opening: None,
+            queue=self.queue.append,
+            ready=self.queue,
+            call_soon=lambda call: None,
+            on_closed=lambda connection, is_cut: None,
+            on_refused=lambda connection, status_code: "",
         )
-        self.connection = Connection(sock, None, config, None)
+        self.connection = Connection(sock, None, config, events, None)
 
     def exchange(self) -> None:
         """One request, which is there when its turn comes, and its answer."""

@@ -33,13 +33,13 @@ def receive(pieces: Iterable[bytes]) -> list[Any]:
     found: list[Any] = []
     try:
         for piece in pieces:
-            is_whole = receiving.take(piece)
+            is_whole = receiving.feed(piece)
             while is_whole:
                 head, body = receiving.head, receiving.body
                 assert head is not None
                 found.append((head.method, head.request_target, body.read() if body is not None else None))
                 receiving.reset()
-                is_whole = bool(receiving.buffer) and receiving.take_buffered()
+                is_whole = bool(receiving.buffer) and receiving.feed_buffered()
     except ProtocolError as error:
         return [*found, error.status_code]
     finally:
@@ -84,8 +84,8 @@ def test_how_octets_are_split_changes_nothing(octets: bytes, cuts: list[int]):
 def test_no_octets_raise_anything_but_a_protocol_error(one: bytes, other: bytes):
     receiving = receiver()
     with contextlib.suppress(ProtocolError):
-        if not receiving.take(one):
-            receiving.take(other)
+        if not receiving.feed(one):
+            receiving.feed(other)
     receiving.reset()
 
 
@@ -115,10 +115,10 @@ class Requests(RuleBasedStateMachine):
     @rule(count=st.integers(1, 200))
     def send(self, count: int) -> None:
         piece, self.unsent = self.unsent[:count], self.unsent[count:]
-        is_whole = bool(piece) and self.receiving.take(piece)
+        is_whole = bool(piece) and self.receiving.feed(piece)
         while is_whole:
             self._take_request()
-            is_whole = bool(self.receiving.buffer) and self.receiving.take_buffered()
+            is_whole = bool(self.receiving.buffer) and self.receiving.feed_buffered()
 
     def _take_request(self) -> None:
         head, body = self.receiving.head, self.receiving.body
@@ -164,7 +164,7 @@ def test_what_is_kept_of_what_is_no_request_is_bounded(octets: bytes):
 
 def take_in_pieces(receiving: RequestReader, octets: bytes, piece: int) -> None:
     for at in range(0, len(octets), piece):
-        receiving.take(octets[at : at + piece])
+        receiving.feed(octets[at : at + piece])
         assert len(receiving.buffer) <= SMALL.head + piece
 
 
@@ -178,7 +178,7 @@ def test_content_past_body_memory_goes_to_a_file(length: int, is_in_memory: bool
         octets = HEAD % 1 + b"Transfer-Encoding: chunked\r\n\r\n" + coded + b"0\r\n\r\n"
     else:
         octets = HEAD % 1 + b"Content-Length: %d\r\n\r\n" % length + content
-    assert receiving.take(octets)
+    assert receiving.feed(octets)
     assert receiving.body is not None
     assert hasattr(receiving.body, "getbuffer") == is_in_memory
     assert receiving.body.read() == content
@@ -193,7 +193,7 @@ def test_content_that_can_not_be_stored_is_answered_503(
     receiving = receiver(body_memory=4)
     framing = b"Transfer-Encoding: chunked\r\n\r\n5\r\n" if is_chunked else b"Content-Length: 5\r\n\r\n"
     with pytest.raises(ProtocolError) as caught:
-        receiving.take(HEAD % 1 + framing + b"hello")
+        receiving.feed(HEAD % 1 + framing + b"hello")
     assert caught.value.status_code == 503
     receiving.reset()
 
@@ -203,11 +203,11 @@ def test_a_length_over_the_limit_is_refused_before_its_content(length: int, is_a
     receiving = receiver(content=10)
     octets = HEAD % 1 + b"Content-Length: %d\r\n\r\n" % length
     if is_allowed:
-        assert not receiving.take(octets)
+        assert not receiving.feed(octets)
         assert receiving.state is State.BODY
     else:
         with pytest.raises(ProtocolError) as caught:
-            receiving.take(octets)
+            receiving.feed(octets)
         assert caught.value.status_code == 413
     receiving.reset()
 
@@ -215,17 +215,17 @@ def test_a_length_over_the_limit_is_refused_before_its_content(length: int, is_a
 def test_states_follow_what_is_there():
     receiving = receiver()
     assert receiving.state is State.IDLE
-    assert not receiving.take(b"POST / HTTP")
+    assert not receiving.feed(b"POST / HTTP")
     assert receiving.state is State.HEAD
-    assert not receiving.take(b"/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
+    assert not receiving.feed(b"/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
     assert receiving.state is State.BODY
-    assert not receiving.take(b"a")
+    assert not receiving.feed(b"a")
     assert receiving.body_octets == 1
-    assert receiving.take(b"bGET /")
+    assert receiving.feed(b"bGET /")
     assert receiving.state is State.RUNNING
     receiving.reset()
     assert receiving.state is State.IDLE
     assert receiving.buffer == b"GET /"
-    assert not receiving.take_buffered()
+    assert not receiving.feed_buffered()
     assert receiving.state is State.HEAD
     receiving.reset()
