@@ -61,7 +61,7 @@ class Request:
     """A request, as its environ tells of it: behind a trusted proxy, that of the client."""
 
     def __init__(self, environ: Environ) -> None:
-        self._environ = environ
+        self._environ = environ.copy()  # for `headers`: the application may change its own
         self.method: str = environ["REQUEST_METHOD"]
         self.uri: str = environ["RAW_URI"]
         """The request target, as it was sent."""

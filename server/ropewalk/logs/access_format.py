@@ -77,7 +77,7 @@ _FRAGMENTS |= {
     "application": _Fragment("seconds(record.application)"),
     "sending": _Fragment("seconds(record.sending)"),
     "received": _Fragment("'-' if record.request_bytes is None else record.request_bytes"),
-    "id": _Fragment("text(get('ropewalk.request_id') or get('HTTP_X_REQUEST_ID'))"),
+    "id": _Fragment("text(record.request_id)"),
 }
 """Ropewalk's own, named as the keys of the JSON lines."""
 

@@ -32,9 +32,8 @@ def json_line(record: AccessRecord) -> str:
     """The line, without a line end. It is ASCII, with everything else escaped, so no peer can end or forge a line."""
     get = record.environ.get
     parts = [f'{{"time":"{iso_time(time.time())}"']
-    request_id = get("ropewalk.request_id") or get("HTTP_X_REQUEST_ID")
-    if request_id:
-        parts.append(',"request_id":' + quoted(str(request_id)))
+    if record.request_id:
+        parts.append(',"request_id":' + quoted(record.request_id))
     for prefix, key in _FROM_ENVIRON:
         value = get(key)
         if value is not None and value != "":

@@ -20,6 +20,7 @@ class AccessRecord:
         "queue",
         "receiving",
         "request_bytes",
+        "request_id",
         "seconds",
         "status",
         "waiting",
@@ -38,6 +39,7 @@ class AccessRecord:
         waiting: float | None = None,
         application: float | None = None,
         request_bytes: int | None = None,
+        request_id: str = "",
     ) -> None:
         self.environ = environ
         """Of the request; empty, or not complete, for one that was refused before it had an environ."""
@@ -61,6 +63,8 @@ class AccessRecord:
         """Seconds that the application took, a part of `seconds`."""
         self.request_bytes = request_bytes
         """Of the request: head, content and its framing."""
+        self.request_id = request_id
+        """As the server assigned it, or else as the proxy in front sent it; "" for none."""
 
     @property
     def sending(self) -> float | None:

@@ -14,6 +14,7 @@ from ropewalk.net.connection_states import State
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.wsgi.environ import Environ
 from ropewalk.wsgi.exchange import Exchange, WsgiConnection
+from ropewalk.wsgi.request_id import KEY
 
 
 class AccessLogger:
@@ -40,28 +41,37 @@ class AccessLogger:
             max(0, connection.sent_octets - exchange.content_from),
             monotonic() - began,
             is_complete,
-            exchange.environ.get("ropewalk.queue_seconds"),
+            exchange.queue_seconds,
             connection.receiving_seconds,
             began - connection.whole_since,
             ended - began if ended else None,  # a streamed response may be sent before its application returned
             connection.request_octets,
+            exchange.request_id or _proxys_request_id(connection),
         )
         self._log.write(record)
 
-    def refused(self, connection: WsgiConnection, environ: Environ, status_code: int) -> None:
+    def refused(self, connection: WsgiConnection, environ: Environ, request_id: str, status_code: int) -> None:
         """Write the line of an answer that the server itself makes, perhaps in the place of an application."""
         assert isinstance(connection, TimedConnection)
         now = monotonic()
         record = AccessRecord(environ, f"{status_code} {reason_phrase(status_code)}", [], 0, 0.0, True)
         record.request_bytes = connection.request_octets
-        record.queue = environ.get("ropewalk.queue_seconds")
+        record.request_id = request_id or _proxys_request_id(connection)
         if connection.state is not State.RUNNING:
             record.receiving = 0.0 if connection.part_since is None else now - connection.part_since
         else:
             record.receiving = connection.receiving_seconds
             record.waiting = now - connection.whole_since
         exchange: Exchange | None = connection.exchange
+        if exchange is not None:
+            record.queue = exchange.queue_seconds
         if exchange is not None and exchange.began:
             record.waiting = exchange.began - connection.whole_since
             record.seconds = record.application = now - exchange.began
         self._log.write(record)
+
+
+def _proxys_request_id(connection: WsgiConnection) -> str:
+    """The id that the request came with, where the server assigns none."""
+    head = connection.head
+    return "" if head is None else head.fields.get(KEY, "")

@@ -11,7 +11,6 @@ from math import inf
 from ropewalk.net.connection import Connection
 from ropewalk.threads.pool import Pool
 from ropewalk.wsgi.exchange import Exchange, WsgiConnection
-from ropewalk.wsgi.request_id import logged_request_id
 from ropewalk.wsgi.timeouts import RequestTimeouts
 
 RunningRequest = tuple[int, str, float]
@@ -73,6 +72,6 @@ class InFlight:
 
 def _describe(item: WsgiConnection) -> str:
     head, exchange = item.head, item.exchange
-    name = logged_request_id(exchange.environ) if exchange is not None else ""
+    name = exchange.logged_request_id if exchange is not None else ""
     request = f"{head.method} {head.request_target[:200]!r}" if head is not None else "a request"
     return f"{request} (request id {name})" if name else request

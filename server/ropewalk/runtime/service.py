@@ -337,8 +337,8 @@ class Service:
             return False
         exchange = connection.exchange = self._exchange(connection, head, environ, self._default_fields)
         if self._request_ids is not None:
-            self._request_ids.assign(environ, is_trusted=trusted is not None)
-        if trusted is not None and "HTTP_X_REQUEST_START" in environ and self._is_late(connection, environ):
+            exchange.request_id = self._request_ids.assign(environ, is_trusted=trusted is not None)
+        if trusted is not None and "HTTP_X_REQUEST_START" in environ and self._is_late(connection, exchange):
             return False
         connection.on_sent = self._on_sent
         began = exchange.began = monotonic()
@@ -361,13 +361,13 @@ class Service:
         connection: TimedConnection[ConnectionEnviron, Exchange] = item  # type: ignore[assignment]
         return monotonic() - connection.whole_since > self._queue_timeout
 
-    def _is_late(self, connection: WsgiConnection, environ: Environ) -> bool:
+    def _is_late(self, connection: WsgiConnection, exchange: Exchange) -> bool:
         """Count how long the request has waited since the proxy passed it on; shed it if that is too long."""
-        seconds = queue_seconds(environ["HTTP_X_REQUEST_START"], time.time())
+        seconds = queue_seconds(exchange.environ["HTTP_X_REQUEST_START"], time.time())
         if seconds is None:
             return False
         self._metrics.queued(seconds)
-        environ["ropewalk.queue_seconds"] = seconds
+        exchange.queue_seconds = seconds
         if seconds <= self._queue_timeout or not isinstance(connection, TimedConnection):
             return False
         if seconds - connection.content_seconds <= self._queue_timeout:
@@ -435,22 +435,23 @@ class Service:
         """Count and log an answer that the server itself makes, and return its field lines."""
         self._metrics.refused(status_code)
         if self._logbook is None and self._request_ids is None:
-            return self._default_fields.of_own_answer({})
-        environ = self._known(connection)
+            return self._default_fields.of_own_answer("")
+        environ, request_id = self._known(connection)
         if self._logbook is not None:
-            self._logbook.refused(connection, environ, status_code)
-        return self._default_fields.of_own_answer(environ)
+            self._logbook.refused(connection, environ, request_id, status_code)
+        return self._default_fields.of_own_answer(request_id)
 
-    def _known(self, connection: WsgiConnection) -> Environ:
-        """What is known of a request that the application does not answer."""
-        if connection.exchange is not None:  # in the application's place
-            return connection.exchange.environ
+    def _known(self, connection: WsgiConnection) -> tuple[Environ, str]:
+        """The environ and the id of a request that the application does not answer, as far as they are known."""
+        exchange = connection.exchange
+        if exchange is not None:  # in the application's place
+            return exchange.environ, exchange.request_id
         context, head = connection.context, connection.head
         assert context is not None  # during the handshake no response is sent
         environ = context.refused(head)
         if head is not None and self._request_ids is not None:
-            self._request_ids.assign(environ, is_trusted=context.trusted is not None)
-        return environ
+            return environ, self._request_ids.assign(environ, is_trusted=context.trusted is not None)
+        return environ, ""
 
 
 def _connection_config(settings: Settings) -> ConnectionConfig:

@@ -23,7 +23,7 @@ from ropewalk.net.streamed_response import PeerGoneError, StreamedResponse
 from ropewalk.wsgi.async_exc import raise_in_thread
 from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
-from ropewalk.wsgi.request_id import logged_request_id
+from ropewalk.wsgi.request_id import KEY, valid_request_id
 from ropewalk.wsgi.response_head import DefaultFields, ResponseHead, check_answer_head, early_hints
 
 log = get_logger()
@@ -67,6 +67,8 @@ class Exchange:
         "environ",
         "head",
         "progress",
+        "queue_seconds",
+        "request_id",
         "thread",
     )
 
@@ -79,6 +81,8 @@ class Exchange:
         self.thread = get_ident()
         self.began = self.ended = 0.0  # monotonic: when the application was called, and had returned; set by the caller
         self.progress = 0.0  # monotonic: when content was streamed last
+        self.request_id = ""  # where the server assigns ids; set by the caller, as the next
+        self.queue_seconds: float | None = None  # between the proxy in front and the application, where it is known
         self._claim = [None]
         self._is_claimed = False  # by this thread
         self._interrupted: threading.Event | None = None  # set by who overtakes, when it raises nothing any more
@@ -117,6 +121,11 @@ class Exchange:
             return False
         finally:
             environ.pop("wsgi.early_hints", None)  # a cycle, which would keep all of it until a collection
+
+    @property
+    def logged_request_id(self) -> str:
+        """The id for the logs, which have the proxy's where the server assigns none."""
+        return self.request_id or valid_request_id(self._request.fields.get(KEY))
 
     def overtake(self, status_code: int, detail: str) -> bool:
         """Answer in the application's place, and raise `RequestTimeoutError` in its thread. From any other thread.
@@ -348,7 +357,7 @@ class Exchange:
         connection = self._connection
         connection.keeps_alive = False
         connection.set_response(
-            error_response(500, self._request.method, extra=self._default_fields.of_own_answer(self.environ))
+            error_response(500, self._request.method, extra=self._default_fields.of_own_answer(self.request_id))
         )
         self.head = ResponseHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True
@@ -362,8 +371,7 @@ class Exchange:
             self._complain(f"the iterable's close() raised {type(error).__name__}", error)
 
     def _complain(self, what: str, error: BaseException | None = None) -> None:
-        name = logged_request_id(self.environ)
-        log.error("%s: %s", self._where(), what, exc_info=error or False, request_id=name)
+        log.error("%s: %s", self._where(), what, exc_info=error or False, request_id=self.logged_request_id)
 
     def _where(self) -> str:
         return f"{self._request.method} {self._request.request_target[:200]!r}"

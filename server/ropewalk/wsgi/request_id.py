@@ -30,35 +30,28 @@ class RequestIds:
         self._prefix = os.urandom(8).hex()  # of this process; names need to differ, not to be secret
         self._numbers = count(1)  # `next` is atomic
 
-    def assign(self, environ: Environ, *, is_trusted: bool) -> None:
-        """Set the name in `environ`; `is_trusted` tells whether its fields come from a proxy that is believed."""
-        name = environ.get(KEY) if is_trusted else None
+    def assign(self, environ: Environ, *, is_trusted: bool) -> str:
+        """Set the id in `environ`, and return it; `is_trusted`: its fields come from a trusted proxy."""
+        name: str | None = environ.get(KEY) if is_trusted else None
         if name is None or PATTERN.fullmatch(name) is None:
             name = environ[KEY] = f"{self._prefix}{next(self._numbers):08x}"
         environ[OWN_KEY] = name
+        return name
 
 
-def request_id(environ: Environ) -> str:
-    """The name that `environ`'s request was given; "" for none, or when the application put there what is no name."""
-    return _checked(environ.get(OWN_KEY))
-
-
-def logged_request_id(environ: Environ) -> str:
-    """The same for a log, where the name that a proxy gave is of use too, though nobody asked for names here."""
-    return request_id(environ) or _checked(environ.get(KEY))
-
-
-def _checked(name: object) -> str:
-    return name if isinstance(name, str) and PATTERN.fullmatch(name) is not None else ""
+def valid_request_id(name: str | None) -> str:
+    """`name` if it can be an id, else ""."""
+    return name if name is not None and PATTERN.fullmatch(name) is not None else ""
 
 
 def answer_request_id(application: WSGIApplication) -> WSGIApplication:
     """`application`, whose answers tell the name of their request; one that the application set itself stays."""
 
     def answer(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        name = environ[OWN_KEY]  # now: the environ is the application's to change
+
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            name = environ.get(OWN_KEY)
-            if isinstance(name, str) and not any(key.lower() == "x-request-id" for key, _ in headers):
+            if not any(key.lower() == "x-request-id" for key, _ in headers):
                 headers = [*headers, (FIELD, name)]
             return start_response(status, headers, *exc_info)
 

@@ -15,8 +15,7 @@ from ropewalk.errors import ApplicationError
 from ropewalk.http import grammar
 from ropewalk.http.response import imf_fixdate, status_line
 from ropewalk.http.status import has_content
-from ropewalk.wsgi.environ import Environ
-from ropewalk.wsgi.request_id import FIELD, request_id
+from ropewalk.wsgi.request_id import FIELD
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -226,11 +225,10 @@ class DefaultFields:
             cached = self._at(second)
         return cached[3] if keeps_alive else cached[4]
 
-    def of_own_answer(self, environ: Environ) -> str:
+    def of_own_answer(self, request_id: str) -> str:
         """Return both lines, and the request's id where answers tell it, for an answer that the server itself makes."""
         lines = self().decode("latin-1")
-        name = request_id(environ) if self._tells_request_id else ""
-        return f"{lines}{FIELD}: {name}\r\n" if name else lines
+        return f"{lines}{FIELD}: {request_id}\r\n" if request_id and self._tells_request_id else lines
 
     def without(self, *, date: bool, server: bool) -> bytes:
         """Return the lines that the application did not give itself."""

@@ -108,6 +108,17 @@ def test_a_request_tells_of_its_client(serve: Serve) -> None:
     assert (headers["CONTENT-TYPE"], headers["CONTENT-LENGTH"]) == ("text/plain", "1")
 
 
+def test_a_request_keeps_its_headers_whatever_the_application_does_to_the_environ() -> None:
+    environ = {
+        **dict.fromkeys(("RAW_URI", "QUERY_STRING", "SERVER_PROTOCOL", "wsgi.url_scheme", "REMOTE_ADDR"), ""),
+        "REQUEST_METHOD": "GET",
+        "HTTP_HOST": "x",
+    }
+    request = Request(environ)
+    environ.clear()
+    assert request.headers == [("HOST", "x")]
+
+
 @pytest.mark.parametrize(
     ("hook", "count"),
     [

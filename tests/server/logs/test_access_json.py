@@ -18,7 +18,6 @@ ENVIRON = {
     "wsgi.url_scheme": "https",
     "HTTP_HOST": "example.org",
     "HTTP_USER_AGENT": 'a "b"\\\r\n\x7f\xe9',
-    "ropewalk.request_id": "one-2",
 }
 
 
@@ -31,7 +30,7 @@ def line(environ: dict[str, Any], **more: Any) -> tuple[str, dict[str, Any]]:
 
 
 def test_a_line_holds_the_request_and_where_the_time_went() -> None:
-    text, found = line(ENVIRON, queue=0.5, application=0.2)
+    text, found = line(ENVIRON, queue=0.5, application=0.2, request_id="one-2")
     assert text.isascii()
     assert text.isprintable()
     assert datetime.fromisoformat(found.pop("time")).utcoffset() is not None
@@ -62,7 +61,3 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_an_aborted_response_is_marked() -> None:
     assert line(ENVIRON, is_complete=False)[1]["aborted"] is True
-
-
-def test_without_a_name_of_its_own_a_request_has_its_fields() -> None:
-    assert line({"HTTP_X_REQUEST_ID": "theirs"})[1]["request_id"] == "theirs"

@@ -197,3 +197,10 @@ def test_the_format_has_them_by_name(talk: Talk, path: Path, wait_for: WaitFor) 
     receiving, queue, waiting, application, sending, received, name = path.read_text().split()
     assert (receiving, queue, received, name) == ("0.000000", "-", str(len(GET)), "-")
     assert all(float(seconds) >= 0 for seconds in (waiting, application, sending))
+
+
+def test_without_assigned_ids_the_proxys_is_logged(talk: Talk, serve: Any, lines: Any) -> None:
+    client = talk.connect(serve(answering()))
+    client.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Request-ID: {theirs}\r\n\r\n" + GET + b"nonsense\r\n\r\n")
+    client.read_all()
+    assert [line.get("request_id") for line in lines(2)] == ["{theirs}", None]

@@ -6,7 +6,9 @@ import http.client
 import re
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -160,9 +162,35 @@ def test_the_log_has_a_proxys_name_where_nobody_asked_for_names(talk: Talk, capf
     assert "ValueError (request id theirs)\n" in capfd.readouterr().err
 
 
-def test_what_an_application_put_in_its_place_is_not_told(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
-    assert own_answer(talk, GET, spoils) == (b"500", b"")
-    assert "Set-Cookie" not in capfd.readouterr().err
+def test_an_application_that_overwrites_the_id_changes_nothing(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
+    status, name = own_answer(talk, GET, spoils)
+    assert status == b"500"
+    assert re.fullmatch(rb"[0-9a-f]{24}", name)
+    assert f"ValueError (request id {name.decode()})\n" in capfd.readouterr().err
+
+
+def test_an_application_that_clears_its_environ_changes_nothing(talk: Talk, tmp_path: Path) -> None:
+    """The response, the error log and the access log have the id from the server, not from the environ."""
+
+    def clears(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        environ.clear()
+        if path == "/fails":
+            raise ValueError
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+    log = tmp_path / "access.log"
+    server = talk.serve(clears, request_id="answer", access_log=str(log), access_log_format="%(id)s %(queue)s %(s)s")
+    client = talk.connect(server)
+    fields = b"Host: x\r\nX-Request-ID: %s\r\nX-Request-Start: t=1\r\n\r\n"
+    client.send(b"GET /a HTTP/1.1\r\n" + fields.replace(b"t=1", b"t=%d" % time.time()) % b"one")
+    client.send(b"GET /fails HTTP/1.1\r\n" + fields % b"two")
+    assert re.findall(rb"X-Request-ID: (\w+)\r", client.read_all()) == [b"one", b"two"]
+    server.stop()
+    first, second = log.read_text().splitlines()
+    assert re.fullmatch(r"one [0-9.]+ 200", first)
+    assert second == "two - 500"
 
 
 def test_an_answer_in_the_place_of_a_slow_application_tells_it(talk: Talk) -> None:
