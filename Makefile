@@ -65,19 +65,19 @@ lint: $(STAMP) ## Checks style, types, spelling, shell scripts, Dockerfiles and 
 	$(BIN)/codespell
 	$(BIN)/zizmor --offline --strict-collection --quiet --no-progress .github
 
-# It runs in an image of what ships where a Docker engine answers, else (or with BENCH_ON=host) in an environment made here.
+# Runs in an image of the Python that ships if a Docker engine is running, otherwise (or with BENCH_ON=host) on the host.
 .PHONY: bench
-bench: ## Compares the servers side by side (about 30 minutes; QUICK=1: three; BENCH=--resume; BENCH_ON=host).
+bench: ## Compares Ropewalk with other servers (30 minutes; QUICK=1: 3 minutes; BENCH=--resume; BENCH_ON=host).
 	@compare/bench/run bench $(if $(QUICK),--quick) $(BENCH)
 
 .PHONY: faults
-faults: $(STAMP) ## Counts what servers drop when something goes wrong (about 5 minutes; QUICK=1: two).
+faults: $(STAMP) ## Counts the requests that servers drop under injected faults (5 minutes; QUICK=1: 2 minutes).
 	@cd compare
 	$(abspath $(BIN))/python -m faults $(if $(QUICK),--quick) $(FAULTS)
 
 .PHONY: profile
-profile: ## Measures what a request costs: system calls, hops, memory, functions; writes docs/benchmarks/profile.md.
-	@compare/bench/run bench.page
+profile: ## Measures the cost of a request: system calls, time, memory, functions; writes docs/benchmarks/profile.md.
+	@compare/bench/run bench.profile
 
 SECONDS_TO_FUZZ ?= 60
 .PHONY: fuzz

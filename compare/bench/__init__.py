@@ -1,1 +1,0 @@
-"""The benchmark: Ropewalk beside other servers, in one run. `make bench`, or `python -m bench` from `compare/`."""

@@ -1,7 +1,7 @@
-"""Installs what is compared into this interpreter's environment, each server by itself: `python -m bench.install`.
+"""Installs the servers to compare into this interpreter's environment, each on its own: `python -m bench.install`.
 
-Some have to be compiled, and not every machine can. What does not install is written down with the reason, so that the
-results name it as missing. Everything is held to the hashes of requirements.txt.
+Some must be compiled, which not every machine can do. A server that cannot be installed is recorded with the reason,
+and the results list it as missing. pip checks everything against the hashes in requirements.txt.
 """
 
 from __future__ import annotations
@@ -15,36 +15,41 @@ from pathlib import Path
 
 COMPARE = Path(__file__).resolve().parent.parent
 LOCK = COMPARE / "requirements.txt"
-FIRST = ("setuptools", "packaging", "wheel")  # what the others are built with
-ALWAYS = ("django", "dj-database-url", "gunicorn")
-EACH_ALONE = ("gunicorn-h1c", "waitress", "cheroot", "granian", "uwsgi", "bjoern", "werkzeug", "py-spy")
-HINTS = {"bjoern": "it is compiled against libev: apt-get install gcc python3-dev libev-dev"}
-WORD_OF_A_FAULT = re.compile(r"error|fatal", re.IGNORECASE)
+BUILD_TOOLS = ("setuptools", "packaging", "wheel")
+REQUIRED = ("django", "dj-database-url", "gunicorn", "matplotlib")
+OPTIONAL = ("gunicorn-h1c", "waitress", "cheroot", "granian", "uwsgi", "bjoern", "werkzeug", "py-spy")
+HINTS = {"bjoern": "needs libev to compile: apt-get install gcc python3-dev libev-dev"}
+ERROR = re.compile(r"error|fatal", re.IGNORECASE)
 
 
-def locked(text: str) -> dict[str, tuple[str, set[str]]]:
-    """Read a lock file: by name, the requirement with its hashes, and the names of those that asked for it."""
+def read_lock(text: str) -> dict[str, tuple[str, set[str]]]:
+    """Parse a lock file: by name, the requirement with its hashes, and the names of the packages that require it.
+
+    A package with a version for each range of Pythons has several requirements, one below the other.
+    """
     found: dict[str, tuple[str, set[str]]] = {}
     for block in re.split(r"\n(?=[^\s#])", text.strip()):
         lines = block.splitlines()
         requirement = "\n".join(line for line in lines if not line.strip().startswith("#"))
         comments = " ".join(line.strip("# ") for line in lines if line.strip().startswith("#"))
         names = {word for word in comments.removeprefix("via").split() if re.fullmatch(r"[a-z0-9-]+", word)}
-        found[re.split(r"[=\s\[]", requirement, maxsplit=1)[0]] = requirement, names - {"r"}
+        package = re.split(r"[=\s\[]", requirement, maxsplit=1)[0]
+        earlier, via = found.get(package, ("", set()))
+        found[package] = f"{earlier}\n{requirement}".strip(), via | names - {"r"}
     return found
 
 
 def with_dependencies(name: str, lock: dict[str, tuple[str, set[str]]]) -> list[str]:
-    """The names of `name` and of all that it needs."""
+    """`name` and the names of all its dependencies."""
     wanted = [name]
-    for one in wanted:
-        wanted.extend(other for other, (_, asked_by) in lock.items() if one in asked_by and other not in wanted)
+    for package in wanted:
+        wanted.extend(other for other, (_, via) in lock.items() if package in via and other not in wanted)
     return wanted
 
 
 def install(names: list[str], lock: dict[str, tuple[str, set[str]]]) -> str:
-    """Install these with their dependencies; return why it failed, or nothing."""
-    wanted = dict.fromkeys(one for name in names for one in with_dependencies(name, lock))
+    """Install packages with their dependencies; return the reason of a failure, or an empty string."""
+    wanted = dict.fromkeys(package for name in names for package in with_dependencies(name, lock))
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(lock[name][0] for name in wanted) + "\n")
         file.flush()
@@ -54,19 +59,19 @@ def install(names: list[str], lock: dict[str, tuple[str, set[str]]]) -> str:
     if done.returncode == 0:
         return ""
     lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-    faults = [line for line in lines if WORD_OF_A_FAULT.search(line)]
-    return (faults or lines or ["pip failed and did not say why"])[0][:200]
+    errors = [line for line in lines if ERROR.search(line)]
+    return (errors or lines or ["pip failed without output"])[0][:200]
 
 
 def main() -> int:
-    lock = locked(LOCK.read_text())
-    for group in (FIRST, ALWAYS):
+    lock = read_lock(LOCK.read_text())
+    for group in (BUILD_TOOLS, REQUIRED):
         reason = install(list(group), lock)
         if reason:
             sys.stderr.write(f"bench: {', '.join(group)}: {reason}\n")
             return 1
     missing = {}
-    for name in EACH_ALONE:
+    for name in OPTIONAL:
         reason = install([name], lock)
         if reason:
             missing[name] = f"{reason} ({HINTS[name]})" if name in HINTS else reason

@@ -1,4 +1,4 @@
-"""What the results were measured on."""
+"""The machine, the interpreter and the versions that a result was measured with."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import sysconfig
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.backends import BACKENDS, missing, tool, version
-from bench.running import LOAD_PROCESSORS, PROCESSORS, SERVER_PROCESSORS
+from bench.server_process import CPUS, LOAD_CPUS, SERVER_CPUS
+from bench.servers import SERVERS, find_program, missing_servers, version
 
 Facts = dict[str, str]
 
@@ -23,46 +23,47 @@ def machine() -> Facts:
     memory = [int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")]
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "processor": f"{len(PROCESSORS)} x {model[0] if model else platform.machine()}",
-        "pinned": _pinned(),
+        "CPU": f"{len(CPUS)} × {model[0] if model else platform.machine()}",
+        "pinning": _pinning(),
         "memory": f"{memory[0] / 1048576:.0f} GiB" if memory else "unknown",
         "kernel": platform.release(),
-        "where": os.environ.get("BENCH_WHERE") or "on the machine itself, without a container",
-        "python": f"{platform.python_implementation()} {platform.python_version()}, {build()}",
+        "environment": os.environ.get("BENCH_WHERE") or "the host, without a container",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}, {python_build()}",
         "load average at the start": f"{os.getloadavg()[0]:.2f}",
         "commit": os.environ.get("BENCH_COMMIT") or _first_line(DESCRIBE),
-        "wrk": _first_line([tool("wrk") or "wrk", "-v"]).partition("[")[0].removeprefix("wrk ").strip(),
-        "nginx": _first_line([tool("nginx") or "nginx", "-v"]).rpartition("/")[2],
+        "wrk": _first_line([find_program("wrk") or "wrk", "-v"]).partition("[")[0].removeprefix("wrk ").strip(),
+        "nginx": _first_line([find_program("nginx") or "nginx", "-v"]).rpartition("/")[2],
     }
 
 
-def build() -> str:
-    """Whose this interpreter is: of one version, one may be half as fast again as another, by how it was compiled.
+def python_build() -> str:
+    """The package or the build options of this interpreter.
 
-    A distribution's does not tell that itself: what its `sysconfig` says is that of another of its builds.
+    Builds of one version differ in speed by up to half. A distribution's interpreter is named by its package, because
+    its `sysconfig` describes another of the distribution's builds.
     """
     owner = _first_line(["dpkg-query", "--search", os.path.realpath(sys.executable)]).partition(":")
     if owner[2].strip() == os.path.realpath(sys.executable):
-        return f"of the package {_first_line(['dpkg-query', '--show', owner[0]])}".replace("\t", " ")
-    return compiled(sysconfig.get_config_var("CONFIG_ARGS") or "")
+        return f"package {_first_line(['dpkg-query', '--show', owner[0]])}".replace("\t", " ")
+    return build_options(sysconfig.get_config_var("CONFIG_ARGS") or "")
 
 
-def compiled(config_args: str) -> str:
-    """How it was, by the arguments of its `configure`."""
-    led = "led by a profile" if "--enable-optimizations" in config_args else "without a profile to lead it"
-    linked = "with" if "--with-lto" in config_args else "without"
-    return f"compiled by {platform.python_compiler()}, {led}, {linked} optimisation at link time"
+def build_options(config_args: str) -> str:
+    """How an interpreter was compiled, from the arguments of its `configure`."""
+    pgo = "with" if "--enable-optimizations" in config_args else "without"
+    lto = "with" if "--with-lto" in config_args else "without"
+    return f"compiled by {platform.python_compiler()}, {pgo} PGO, {lto} LTO"
 
 
 def versions() -> Facts:
-    without = missing()
-    return {name: version(backend) for name, backend in BACKENDS.items() if name not in without}
+    missing = missing_servers()
+    return {name: version(server) for name, server in SERVERS.items() if name not in missing}
 
 
-def _pinned() -> str:
-    if SERVER_PROCESSORS == LOAD_PROCESSORS:
-        return "no: there is one processor, which the server and the load share"
-    return f"the server to processor {min(SERVER_PROCESSORS)}, the load to processor {min(LOAD_PROCESSORS)}"
+def _pinning() -> str:
+    if SERVER_CPUS == LOAD_CPUS:
+        return "none: the server and the load share one CPU"
+    return f"the server on CPU {min(SERVER_CPUS)}, the load on CPU {min(LOAD_CPUS)}"
 
 
 def _lines(path: str) -> list[str]:

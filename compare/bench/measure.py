@@ -1,4 +1,4 @@
-"""One sample: a server is started, found right, warmed, loaded, and ended."""
+"""One sample of a scenario: a server is started, checked, warmed up, loaded and stopped."""
 
 from __future__ import annotations
 
@@ -14,156 +14,162 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import wrk
-from bench.backends import APPLICATIONS, BACKENDS, Backend, Start
-from bench.proxy import nginx
-from bench.running import (
-    LOAD_PROCESSORS,
-    PROCESSORS,
-    SERVER_PROCESSORS,
+from bench.loads import wrk
+from bench.nginx import nginx
+from bench.paths import APPLICATIONS, COMPARE
+from bench.scenarios import Kind, Route, Scenario
+from bench.server_process import (
+    CPUS,
+    LOAD_CPUS,
+    SERVER_CPUS,
     TICKS,
-    Running,
+    ServerProcess,
     StartError,
     free_address,
     pinned,
     running,
 )
-from bench.scenarios import Kind, Scenario, Way
-from bench.verify import FILE_MEBIBYTES, MEBIBYTE, fault, right_content
+from bench.servers import SERVERS, Server, Start
+from bench.verify import FILE_MEBIBYTES, MEBIBYTE, check, response_content
 
-HERE = Path(__file__).parent
-WARM_SECONDS = 1.0
+WARM_UP_SECONDS = 1.0
 THREADS = 8
 MANY_THREADS = 64
-SETTLE_SECONDS = 0.3  # before memory is looked at
+REST_SECONDS = 0.3  # before memory is measured
 SPREAD_REQUESTS = 10_000
-SCRIPT_TIMEOUT = 60.0
-PHASE_SECONDS = 1.5  # of each of the loads that follow one another
-HELD_BATCHES = 6
+PROGRAM_TIMEOUT = 60.0
+PHASE_SECONDS = 1.5  # of each phase of the changing load
+DELAY_BATCHES = 6
+CALIBRATION_LOOPS = 20_000
 Sample = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What is the same for all samples of a run."""
+class Settings:
+    """What all samples of a run have in common."""
 
     seconds: float  # of load in one sample
     environ: dict[str, str]
 
 
 @contextmanager
-def terms(seconds: float) -> Iterator[Terms]:
-    """Prepare what the applications want: the file, and how many turns are a millisecond of computing.
+def prepared(seconds: float) -> Iterator[Settings]:
+    """Prepare what the applications need: a file, and the number of loops that take a millisecond.
 
-    And compile what is not installed, as pip compiled the others: where bytecode may not be written, the server would
-    be compiled anew at each start.
+    Also compile the sources that are not installed, as pip compiles the others: a server that may not write bytecode
+    would otherwise be compiled at each start.
     """
-    for folder in {backend.server for backend in BACKENDS.values()} | {APPLICATIONS}:
+    for folder in {server.source for server in SERVERS.values()} | {APPLICATIONS}:
         compileall.compile_dir(folder, quiet=2)
     with tempfile.NamedTemporaryFile(prefix="bench-") as file:
         for _ in range(FILE_MEBIBYTES):
             file.write(MEBIBYTE)
         file.flush()
-        yield Terms(seconds, {"BENCH_FILE": file.name, "BENCH_LOOPS": str(loops_in_a_millisecond())})
+        yield Settings(seconds, {"BENCH_FILE": file.name, "BENCH_LOOPS": str(loops_per_millisecond())})
 
 
-def loops_in_a_millisecond() -> int:
+def loops_per_millisecond() -> int:
     os.environ.setdefault("BENCH_LOOPS", "1")
-    from bench.applications.computes import compute
+    from bench.applications.computes import compute  # reads the variable
 
-    took = []
+    times = []
     for _ in range(20):
         began = time.thread_time()
-        compute(20_000)
-        took.append(time.thread_time() - began)
-    return int(20_000 * 0.001 / min(took))
+        compute(CALIBRATION_LOOPS)
+        times.append(time.thread_time() - began)
+    return int(CALIBRATION_LOOPS * 0.001 / min(times))
 
 
-def sample(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
-    """Raises `StartError` or `wrk.LoadError` with what went wrong."""
+def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
+    """Raises `StartError` or `wrk.LoadError`."""
     if scenario.kind is Kind.START:
-        return _start(scenario, backend, run)
-    if scenario.kind in SCRIPTS:
-        return _script(scenario, backend, run)
+        return _measure_start(scenario, server, settings)
+    if scenario.kind in PROGRAMS:
+        return _measure_by_program(scenario, server, settings)
     found: Sample = {}
     if scenario.kind is Kind.LOGGED:
-        with _served(scenario, backend, run) as (server, address):
-            found["rate_without"] = closed(scenario, server, address, run.seconds)["rate"]
+        with _checked(scenario, server, settings) as (process, address):
+            found["rate_baseline"] = _measure_closed(scenario, process, address, settings.seconds)["rate"]
     threads = MANY_THREADS if scenario.kind is Kind.THREADS else THREADS
     if scenario.kind is Kind.THREADS:
-        with _served(scenario, backend, run, threads=1) as (server, address):
-            found["p99_of_one"] = closed(scenario, server, address, run.seconds)["p99"]
-    with _served(scenario, backend, run, logs=scenario.kind is Kind.LOGGED, threads=threads) as (server, address):
+        with _checked(scenario, server, settings, threads=1) as (process, address):
+            found["p99_one_thread"] = _measure_closed(scenario, process, address, settings.seconds)["p99"]
+    logs = scenario.kind is Kind.LOGGED
+    with _checked(scenario, server, settings, logs=logs, threads=threads) as (process, address):
         if scenario.kind is Kind.OPEN:
-            return _open(scenario, server, address, run.seconds)
+            return _measure_open(scenario, process, address, settings.seconds)
         if scenario.kind in (Kind.IDLE, Kind.SLOW):
-            return _beside(scenario, server, address, run.seconds)
-        return found | closed(scenario, server, address, run.seconds)
+            return _measure_with_background(scenario, process, address, settings.seconds)
+        return found | _measure_closed(scenario, process, address, settings.seconds)
 
 
 @contextmanager
-def _served(
+def _checked(
     scenario: Scenario,
-    backend: Backend,
-    run: Terms,
+    server: Server,
+    settings: Settings,
     *,
     logs: bool = False,
     threads: int = THREADS,
-    processors: set[int] = SERVER_PROCESSORS,
-) -> Iterator[tuple[Running, str]]:
-    """A server that was found right, and the address to load."""
+    cpus: set[int] = SERVER_CPUS,
+) -> Iterator[tuple[ServerProcess, str]]:
+    """A running server that responds correctly, and the address to load."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
-        bind = f"unix:{folder}/bench.sock" if scenario.way is Way.NGINX_UNIX else free_address()
+        bind = f"unix:{folder}/bench.sock" if scenario.route is Route.NGINX_UNIX else free_address()
         access_log = f"{folder}/access.log" if logs else ""
         start = Start(scenario.application, bind, threads, access_log, scenario.workers)
-        server = stack.enter_context(running(backend, start, run.environ, scenario.path, processors))
-        address = bind if scenario.way is Way.DIRECT else stack.enter_context(nginx(bind))
-        wrong = fault(scenario, address)
-        if wrong:
-            raise StartError(f"answers wrongly: {wrong}")
-        yield server, address
+        process = stack.enter_context(running(server, start, settings.environ, scenario.path, cpus))
+        address = bind if scenario.route is Route.DIRECT else stack.enter_context(nginx(bind))
+        _raise_unless_correct(scenario, address)
+        yield process, address
 
 
-def _wrk(scenario: Scenario, address: str, seconds: float) -> wrk.Load:
+def _raise_unless_correct(scenario: Scenario, address: str) -> None:
+    fault = check(scenario, address)
+    if fault:
+        raise StartError(f"wrong response: {fault}")
+
+
+def _run_wrk(scenario: Scenario, address: str, seconds: float) -> wrk.Load:
     words = wrk.command(
         f"http://{address}{scenario.path}",
         seconds,
         scenario.connections,
-        method="POST" if scenario.content else "GET",
-        keeps=scenario.keeps,
-        content=scenario.content,
+        method="POST" if scenario.content_bytes else "GET",
+        keeps_alive=scenario.keeps_alive,
+        content_bytes=scenario.content_bytes,
     )
     return wrk.load(words, seconds)
 
 
-def closed(scenario: Scenario, server: Running, address: str, seconds: float) -> Sample:
-    _wrk(scenario, address, WARM_SECONDS)
-    loading, busy, used = _busy_seconds(LOAD_PROCESSORS), _busy_seconds(SERVER_PROCESSORS), server.cpu_seconds()
-    load = _wrk(scenario, address, seconds)
-    used, busy = server.cpu_seconds() - used, _busy_seconds(SERVER_PROCESSORS) - busy
-    loading = _busy_seconds(LOAD_PROCESSORS) - loading
+def _measure_closed(scenario: Scenario, process: ServerProcess, address: str, seconds: float) -> Sample:
+    _run_wrk(scenario, address, WARM_UP_SECONDS)
+    load_busy, server_busy, used = _busy_seconds(LOAD_CPUS), _busy_seconds(SERVER_CPUS), process.cpu_seconds()
+    load = _run_wrk(scenario, address, seconds)
+    used, server_busy = process.cpu_seconds() - used, _busy_seconds(SERVER_CPUS) - server_busy
+    load_busy = _busy_seconds(LOAD_CPUS) - load_busy
     if not load.requests:
-        raise wrk.LoadError(f"no good answer; {load.failures} failures")
-    length = len(right_content(scenario))
+        raise wrk.LoadError(f"no successful response; {load.failures} failures")
+    length = len(response_content(scenario))
     return {
         "rate": load.rate,
         "rate_cpu": load.requests / max(used, 1 / TICKS),
         "p50": load.p50,
         "p99": load.p99,
         "longest": load.longest,
-        # Cut answers are not told by their status: the octets tell.
-        "failures": load.failures + (load.requests if load.octets < load.requests * length else 0),
-        "others": max(0.0, busy - used) / load.seconds / len(SERVER_PROCESSORS),
-        "server_busy": used / load.seconds / len(SERVER_PROCESSORS),
-        "load_busy": loading / load.seconds / len(LOAD_PROCESSORS),
+        # wrk does not count truncated responses, but their bytes are missing.
+        "failures": load.failures + (load.requests if load.received_bytes < load.requests * length else 0),
+        "others": max(0.0, server_busy - used) / load.seconds / len(SERVER_CPUS),
+        "server_busy": used / load.seconds / len(SERVER_CPUS),
+        "load_busy": load_busy / load.seconds / len(LOAD_CPUS),
     }
 
 
-def _busy_seconds(processors: set[int]) -> float:
-    """What these processors worked so far, for anybody: to tell how much of them others took, and who was the limit."""
+def _busy_seconds(cpus: set[int]) -> float:
+    """How long these CPUs have been busy so far with any process, to find out what others used and which was full."""
     total = 0
-    wanted = {f"cpu{number}" for number in processors}
+    wanted = {f"cpu{number}" for number in cpus}
     for line in Path("/proc/stat").read_text().splitlines():
         words = line.split()
         if words and words[0] in wanted:
@@ -172,86 +178,96 @@ def _busy_seconds(processors: set[int]) -> float:
     return total / TICKS
 
 
-def _open(scenario: Scenario, server: Running, address: str, seconds: float) -> Sample:
-    words = [sys.executable, str(HERE / "steady.py"), address, scenario.path, str(scenario.rate)]
-    used = 0.0
-    for duration in (WARM_SECONDS, seconds + 1):
-        used = server.cpu_seconds()
-        command = [*words, str(duration), str(scenario.connections)]
-        process = pinned(command, LOAD_PROCESSORS, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        output, errors = process.communicate(timeout=60)
-        if process.returncode:
-            raise wrk.LoadError(errors.decode().strip().splitlines()[-1])
-    used = server.cpu_seconds() - used
-    told: Sample = json.loads(output)
-    requests, took = told.pop("requests"), told.pop("seconds")
-    return told | {"rate": requests / took, "rate_cpu": requests / max(used, 1 / TICKS)}
+def _measure_open(scenario: Scenario, process: ServerProcess, address: str, seconds: float) -> Sample:
+    arguments: list[object] = [scenario.path, scenario.rate]
+    used, found = 0.0, {}
+    for duration in (WARM_UP_SECONDS, seconds + 1):
+        used = process.cpu_seconds()
+        found = _run_program("bench.loads.open_loop", address, [*arguments, duration, scenario.connections])
+    used = process.cpu_seconds() - used
+    requests, took = found.pop("requests"), found.pop("seconds")
+    return found | {"rate": requests / took, "rate_cpu": requests / max(used, 1 / TICKS)}
 
 
-def _beside(scenario: Scenario, server: Running, address: str, seconds: float) -> Sample:
-    """Load without the crowd, then beside it."""
-    without = closed(scenario, server, address, seconds)
+def _measure_with_background(scenario: Scenario, process: ServerProcess, address: str, seconds: float) -> Sample:
+    """The closed loop alone, and again with connections in the background."""
+    baseline = _measure_closed(scenario, process, address, seconds)
     is_idle = scenario.kind is Kind.IDLE
-    memory = server.resident()
-    words = [sys.executable, str(HERE / "crowd.py"), address, "idle" if is_idle else "slow", str(scenario.crowd)]
-    crowd = pinned(
-        words if is_idle else [*words, "/megabyte"], LOAD_PROCESSORS, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    memory = process.resident()
+    words = _program("bench.loads.background", address, ["idle" if is_idle else "slow", scenario.background])
+    background = pinned(
+        words if is_idle else [*words, "/megabyte"],
+        LOAD_CPUS,
+        cwd=COMPARE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     try:
-        assert crowd.stdout is not None
-        if crowd.stdout.readline().strip() != b"ready":
-            raise wrk.LoadError("not all of the crowd could connect")
-        time.sleep(SETTLE_SECONDS)
-        octets = (server.resident() - memory) / scenario.crowd
-        found = closed(scenario, server, address, seconds)
-        lost = int(crowd.communicate(b"", timeout=30)[0] or 0)
+        assert background.stdout is not None
+        if background.stdout.readline().strip() != b"ready":
+            raise wrk.LoadError("not all background connections could be opened")
+        time.sleep(REST_SECONDS)
+        connection_memory = (process.resident() - memory) / scenario.background
+        found = _measure_closed(scenario, process, address, seconds)
+        closed = int(background.communicate(b"", timeout=30)[0] or 0)
     finally:
-        crowd.kill()
-        crowd.wait()
-    found["rate_without"] = without["rate"]
-    found["failures"] += lost
+        background.kill()
+        background.wait()
+    found["rate_baseline"] = baseline["rate"]
+    found["failures"] += closed
     if is_idle:
-        found["idle_octets"] = octets
+        found["connection_memory"] = connection_memory
     return found
 
 
-def _start(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
+def _measure_start(scenario: Scenario, server: Server, settings: Settings) -> Sample:
     start = Start(scenario.application, free_address())
-    with running(backend, start, run.environ, scenario.path) as server:
-        time.sleep(SETTLE_SECONDS)
-        wrong = fault(scenario, server.bind)
-        if wrong:
-            raise StartError(f"answers wrongly: {wrong}")
-        memory = {"memory": float(server.memory()), "resident": float(server.resident())}
-        return {"start": server.seconds_to_answer} | memory
+    with running(server, start, settings.environ, scenario.path) as process:
+        time.sleep(REST_SECONDS)
+        _raise_unless_correct(scenario, process.bind)
+        memory = {"memory": float(process.memory()), "resident": float(process.resident())}
+        return {"start": process.start_seconds} | memory
 
 
-SCRIPTS: dict[Kind, Callable[[Scenario, Running], list[object]]] = {
-    Kind.SPREAD: lambda scenario, _: ["bench.spread", scenario.connections, SPREAD_REQUESTS, scenario.workers],
-    Kind.SETTLE: lambda scenario, _: ["bench.settle", scenario.connections, PHASE_SECONDS],
-    Kind.HELD: lambda _, server: ["bench.held", HELD_BATCHES, *server.processes()],
+PROGRAMS: dict[Kind, Callable[[Scenario, ServerProcess], tuple[str, list[object]]]] = {
+    Kind.SPREAD: lambda scenario, _: (
+        "bench.loads.worker_spread",
+        [scenario.connections, SPREAD_REQUESTS, scenario.workers],
+    ),
+    Kind.LOAD_CHANGE: lambda scenario, _: ("bench.loads.load_change", [scenario.connections, PHASE_SECONDS]),
+    Kind.RESPONSE_DELAY: lambda _, process: ("bench.loads.response_delay", [DELAY_BATCHES, *process.processes()]),
 }
-"""What measures these kinds: a program that is given the address of the server first, and writes a sample as JSON."""
+"""The kinds that a program measures: its module and its arguments after the server's address. It prints JSON."""
 
 
-def _script(scenario: Scenario, backend: Backend, run: Terms) -> Sample:
-    processors = SERVER_PROCESSORS if scenario.workers == 1 else set(PROCESSORS)
-    with _served(scenario, backend, run, processors=processors) as (server, address):
-        name, *words = map(str, SCRIPTS[scenario.kind](scenario, server))
-        command = [sys.executable, "-m", name, address, *words]
-        process = pinned(command, LOAD_PROCESSORS, cwd=HERE.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        try:
-            output, errors = process.communicate(timeout=SCRIPT_TIMEOUT)
-        except subprocess.TimeoutExpired:
-            raise wrk.LoadError(f"{name} did not end") from None
-        finally:
-            process.kill()
-            process.communicate()
-        if process.returncode:
-            raise wrk.LoadError(errors.decode().strip().splitlines()[-1])
-        told: Sample = json.loads(output)
-        return told
+def _measure_by_program(scenario: Scenario, server: Server, settings: Settings) -> Sample:
+    cpus = SERVER_CPUS if scenario.workers == 1 else set(CPUS)
+    with _checked(scenario, server, settings, cpus=cpus) as (process, address):
+        module, arguments = PROGRAMS[scenario.kind](scenario, process)
+        return _run_program(module, address, arguments)
 
 
-def installed(names: tuple[str, ...], without: dict[str, str]) -> list[Backend]:
-    return [BACKENDS[name] for name in names if name not in without]
+def _program(module: str, address: str, arguments: list[object]) -> list[str]:
+    return [sys.executable, "-m", module, address, *map(str, arguments)]
+
+
+def _run_program(module: str, address: str, arguments: list[object]) -> Sample:
+    """Run a load program on the load's CPU. Raises `wrk.LoadError`."""
+    process = pinned(
+        _program(module, address, arguments),
+        LOAD_CPUS,
+        cwd=COMPARE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        output, errors = process.communicate(timeout=PROGRAM_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        raise wrk.LoadError(f"{module} did not finish in time") from None
+    finally:
+        process.kill()
+        process.communicate()
+    if process.returncode:
+        raise wrk.LoadError(errors.decode().strip().splitlines()[-1])
+    found: Sample = json.loads(output)
+    return found

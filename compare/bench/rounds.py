@@ -1,84 +1,75 @@
-"""Interleaved rounds: every scenario with every server once, then all of them again; and what comes of them.
+"""Interleaved rounds: each round measures every scenario once with every server.
 
-What was measured is kept in a file after each scenario of each round, so that an interruption loses one scenario of one
-round, and `--resume` goes on from there. A round is only begun when the time is likely to do for all of it.
+The samples are saved after each scenario of each round, so an interruption loses at most one scenario of one round, and
+`--resume` continues from there. A round starts only if the time is likely to suffice for all of it.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from bench.backends import missing
-from bench.measure import Sample, Terms, installed, sample
-from bench.running import StartError
+from bench.console import progress
+from bench.loads.wrk import LoadError
+from bench.measure import Sample, Settings, measure
+from bench.results import ScenarioResult, summarize
 from bench.scenarios import Scenario
-from bench.targets import judge
-from bench.wrk import LoadError
-
-Result = dict[str, Any]
+from bench.server_process import StartError
+from bench.servers import SERVERS, missing_servers
 
 
-def say(text: str) -> None:
-    sys.stderr.write(text)
-    sys.stderr.flush()
-
-
-class Kept:
-    """The samples of a run, and the file that they are kept in. `about` is what two parts of a run must agree in."""
+class SampleStore:
+    """The samples of a run, and the file that holds them. `about` identifies the run: `resume` refuses any other."""
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
         self.path = path
         self.about = about
         self.samples: dict[str, dict[str, list[Sample]]] = {}  # by scenario and server
-        self.faults: dict[str, dict[str, str]] = {}  # the same way
-        self.rounds: dict[str, int] = {}  # by scenario: so many are done
-        self._is_lost = False  # they could not be kept, which was said
+        self.errors: dict[str, dict[str, str]] = {}  # by scenario and server
+        self.rounds: dict[str, int] = {}  # by scenario, how many are complete
+        self._has_warned = False
 
     def resume(self) -> str:
-        """Take what is in the file; return why that cannot be, or nothing."""
+        """Load the file; return why it cannot be used, or an empty string."""
         try:
-            kept = json.loads(self.path.read_text())
+            stored = json.loads(self.path.read_text())
         except (OSError, ValueError) as error:
             return f"{self.path}: {error}"
-        if kept["about"] != self.about:
-            return f"{self.path} is of another run: {kept['about']}"
-        self.samples, self.faults, self.rounds = kept["samples"], kept["faults"], kept["rounds"]
+        if stored["about"] != self.about:
+            return f"{self.path} is from another run: {stored['about']}"
+        self.samples, self.errors, self.rounds = stored["samples"], stored["errors"], stored["rounds"]
         return ""
 
     def save(self) -> None:
-        """Where nothing can be written, say so once and go on: only `--resume` is lost."""
+        """Write the file. If that fails, warn once and go on: only `--resume` is lost."""
         try:
             self._write()
         except OSError as error:
-            if not self._is_lost:
-                say(f"bench: {self.path}: {error.strerror}: --resume will find nothing\n")
-            self._is_lost = True
+            if not self._has_warned:
+                progress(f"bench: cannot write {self.path}: {error.strerror}; --resume will not work\n")
+            self._has_warned = True
 
     def _write(self) -> None:
+        stored = {"about": self.about, "samples": self.samples, "errors": self.errors, "rounds": self.rounds}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_suffix(".new")
-        new.write_text(
-            json.dumps(
-                {"about": self.about, "samples": self.samples, "faults": self.faults, "rounds": self.rounds}, indent=1
-            )
-        )
+        new.write_text(json.dumps(stored, indent=1))
         new.replace(self.path)
 
-    def results(self, scenarios: list[Scenario]) -> list[Result]:
-        """Of the scenarios that had a round."""
+    def results(self, scenarios: list[Scenario]) -> list[ScenarioResult]:
+        """The results of the scenarios with at least one complete round."""
         done = [scenario for scenario in scenarios if self.rounds.get(scenario.name)]
-        return [result(one, self.samples[one.name], self.faults[one.name]) for one in done]
+        return [summarize(one, self.samples[one.name], self.errors[one.name]) for one in done]
 
 
-def measure(scenarios: list[Scenario], run: Terms, rounds: int, budget: float, kept: Kept) -> None:
-    """Measure every scenario in up to `rounds` rounds; past the first, only while `budget` (seconds) is likely to do.
+def measure_rounds(
+    scenarios: list[Scenario], settings: Settings, rounds: int, budget: float, store: SampleStore
+) -> None:
+    """Measure up to `rounds` rounds, but start only rounds that will likely fit into `budget` seconds.
 
-    Ends early, with what there is, at Ctrl-C.
+    The first round always starts. Ctrl-C ends the run and keeps what was measured.
     """
     began = time.monotonic()
     took = 0.0
@@ -86,70 +77,37 @@ def measure(scenarios: list[Scenario], run: Terms, rounds: int, budget: float, k
         for number in range(rounds):
             round_began = time.monotonic()
             if number and round_began - began + took > budget:
-                say(f"bench: no time for round {number + 1}\n")
+                progress(f"bench: no time left for round {number + 1}\n")
                 return
             for scenario in scenarios:
-                if kept.rounds.get(scenario.name, 0) <= number:
-                    say(f"round {number + 1}, {scenario.title}: ")
-                    measure_round(scenario, run, number, kept)
-                    kept.save()
+                if store.rounds.get(scenario.name, 0) <= number:
+                    progress(f"round {number + 1}, {scenario.title}: ")
+                    measure_round(scenario, settings, number, store)
+                    store.save()
             took = time.monotonic() - round_began
     except KeyboardInterrupt:
-        say("\nbench: interrupted; --resume goes on\n")
+        progress("\nbench: interrupted; --resume continues\n")
 
 
-def measure_round(scenario: Scenario, run: Terms, number: int, kept: Kept) -> None:
-    """Measure one scenario once with each of its servers."""
-    without = missing()
-    samples = kept.samples.setdefault(scenario.name, {})
-    faults = kept.faults.setdefault(
-        scenario.name, {name: without[name] for name in scenario.backends if name in without}
+def measure_round(scenario: Scenario, settings: Settings, number: int, store: SampleStore) -> None:
+    """Measure one scenario once with each of its servers; one that fails is not measured again."""
+    missing = missing_servers()
+    samples = store.samples.setdefault(scenario.name, {})
+    errors = store.errors.setdefault(
+        scenario.name, {name: missing[name] for name in scenario.servers if name in missing}
     )
-    backends = installed(scenario.backends, without)
-    turn = number % len(backends) if backends else 0
-    for backend in backends[turn:] + backends[:turn]:  # nobody is always behind the same neighbour
-        if backend.name in faults:
+    servers = [SERVERS[name] for name in scenario.servers if name not in missing]
+    first = number % len(servers) if servers else 0
+    for server in servers[first:] + servers[:first]:  # each round starts with another one, to vary the neighbours
+        if server.name in errors:
             continue
         try:
-            found = sample(scenario, backend, run)
+            found = measure(scenario, server, settings)
         except (StartError, LoadError) as error:
-            faults[backend.name] = str(error)
-            say("!")
+            errors[server.name] = str(error)
+            progress("!")
         else:
-            samples.setdefault(backend.name, []).append(found)
-            say(".")
-    kept.rounds[scenario.name] = number + 1
-    say("\n")
-
-
-def result(scenario: Scenario, samples: dict[str, list[Sample]], faults: dict[str, str]) -> Result:
-    """Medians, least and most of each metric, and the verdicts. A fault in any round leaves a server out."""
-    samples = {name: found for name, found in samples.items() if found and name not in faults}
-    medians = {name: summary(found, statistics.median) for name, found in samples.items()}
-    for name, found in samples.items():
-        if "failures" in found[0]:
-            medians[name]["failures"] = sum(one["failures"] for one in found)  # a median would hide them
-    verdicts = []
-    for target in scenario.targets:
-        verdict = judge(target, medians)
-        told = {"target": str(target), "against": verdict.against, "value": verdict.value, "mark": verdict.mark.value}
-        verdicts.append(told | {"metric": target.metric, "is_ratio": bool(target.against)})
-        if target.metric == "rate" and target.against and not target.of_metric:
-            mine = medians.get(target.who, {}).get("rate_cpu")
-            other = medians.get(verdict.against, {}).get("rate_cpu")
-            verdicts[-1]["of_cpu"] = mine / other if mine and other else None
-    return {
-        "name": scenario.name,
-        "title": scenario.title,
-        "kind": scenario.kind.value,
-        "medians": medians,
-        "least": {name: summary(found, min) for name, found in samples.items()},
-        "most": {name: summary(found, max) for name, found in samples.items()},
-        "rounds": max((len(found) for found in samples.values()), default=0),
-        "faults": faults,
-        "verdicts": verdicts,
-    }
-
-
-def summary(samples: list[Sample], of: Any) -> Sample:
-    return {metric: of([one[metric] for one in samples]) for metric in samples[0]}
+            samples.setdefault(server.name, []).append(found)
+            progress(".")
+    store.rounds[scenario.name] = number + 1
+    progress("\n")

@@ -1,4 +1,4 @@
-"""What is measured, with which servers, and what is to be reached: the table of the benchmark."""
+"""The scenarios of the benchmark: the load, the servers, and the targets."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Kind(Enum):
     CLOSED = "closed loop"
     OPEN = "open loop"
     START = "start"
-    LOGGED = "with and without"
+    LOGGED = "access log"
     THREADS = "many threads"
     IDLE = "idle connections"
-    SLOW = "slow peers"
+    SLOW = "slow clients"
     SPREAD = "several workers"
-    SETTLE = "a load that changes"
-    HELD = "an answer held up"
+    LOAD_CHANGE = "load change"
+    RESPONSE_DELAY = "response delay"
 
 
-class Way(Enum):
+class Route(Enum):
     """How the load reaches the server."""
 
     DIRECT = "direct"
@@ -47,26 +47,26 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One row of the table. `is_quick` tells whether the quick mode has it."""
+    """One scenario. `is_quick`: the quick mode has it."""
 
     name: str
     title: str
     application: str
-    backends: tuple[str, ...]
+    servers: tuple[str, ...]
     targets: tuple[Target, ...] = ()
     kind: Kind = Kind.CLOSED
     path: str = "/hello"
-    content: int = 0  # octets of the request's; it is a POST then
+    content_bytes: int = 0  # of the request; if any, it is a POST
     connections: int = 32
-    keeps: bool = True
-    way: Way = Way.DIRECT
-    rate: float = 0.0  # of the open loop
-    crowd: int = 0
-    workers: int = 1  # more than one have all processors, and share them with the load
+    keeps_alive: bool = True
+    route: Route = Route.DIRECT
+    rate: float = 0.0  # requests per second of the open loop
+    background: int = 0  # idle connections; of slow clients, as many of each of two kinds
+    workers: int = 1  # more than one share all CPUs with the load
     is_quick: bool = False
 
     def with_only(self, names: list[str]) -> Scenario:
-        return replace(self, backends=tuple(name for name in self.backends if name in names))
+        return replace(self, servers=tuple(name for name in self.servers if name in names))
 
 
 def rate(bound: float, against: str) -> Target:
@@ -82,23 +82,23 @@ GTHREAD = "gunicorn-gthread"
 SCENARIOS = (
     Scenario(
         "hello",
-        "hello, keep-alive",
+        "Hello, keep-alive connections",
         "hello",
         ALL,
         (rate(8, GTHREAD), rate(6, "waitress"), rate(1, "granian"), rate(0.85, "bjoern"), p99(1, "granian")),
         is_quick=True,
     ),
     Scenario(
-        "connections",
-        "hello, a new connection each time",
+        "new-connections",
+        "Hello, a new connection for each request",
         "hello",
         ALL,
         (rate(3, GTHREAD), rate(1, "granian")),
-        keeps=False,
+        keeps_alive=False,
     ),
     Scenario(
-        "many",
-        "hello, 256 connections",
+        "hello-256",
+        "Hello, 256 connections",
         "hello",
         MAIN,
         (rate(8, GTHREAD), rate(6, "waitress"), rate(1, "granian"), rate(0.85, "bjoern"), p99(1.3, "bjoern")),
@@ -115,16 +115,16 @@ SCENARIOS = (
     ),
     Scenario(
         "echo",
-        "POST of 10 KiB, echoed",
+        "Echo of a 10 KiB POST",
         "echo",
         MAIN,
         (rate(3, GTHREAD), rate(0.8, "granian")),
-        content=10240,
+        content_bytes=10240,
         is_quick=True,
     ),
     Scenario(
         "megabyte",
-        "1 MiB answer",
+        "Response of 1 MiB",
         "megabyte",
         (*MAIN, "gunicorn-sync", "cheroot", "uwsgi", "werkzeug"),
         (rate(1, BEST),),
@@ -132,74 +132,76 @@ SCENARIOS = (
     ),
     Scenario(
         "file",
-        "10 MiB file by file_wrapper",
+        "File of 10 MiB through wsgi.file_wrapper",
         "file",
         (*MAIN, "gunicorn-sync", "cheroot", "uwsgi", "werkzeug"),
         (rate(1.5, BEST),),
     ),
     Scenario(
         "chunks",
-        "generator of 64 chunks",
+        "Generator of 64 chunks",
         "chunks",
         MAIN,
         (rate(1, "granian"),),
     ),
-    Scenario("blocks", "blocks 10 ms", "blocks", THREADED, (rate(0.97, BEST),), path="/all", is_quick=True),
-    Scenario("some", "1 in 10 blocks 20 ms", "blocks", THREADED, (rate(0.97, BEST),), path="/some"),
+    Scenario(
+        "blocks", "Every request blocks for 10 ms", "blocks", THREADED, (rate(0.97, BEST),), path="/all", is_quick=True
+    ),
+    Scenario("blocks-some", "1 request in 10 blocks for 20 ms", "blocks", THREADED, (rate(0.97, BEST),), path="/some"),
     Scenario("computes", "1 ms of computing", "computes", MAIN, (rate(0.95, "bjoern"), p99(1, "bjoern"))),
     Scenario(
         "threads",
         "1 ms of computing, 64 threads",
         "computes",
         ("ropewalk", GTHREAD, "granian"),
-        (Target("p99", 1.5, "ropewalk", of_metric="p99_of_one"),),
+        (Target("p99", 1.5, "ropewalk", of_metric="p99_one_thread"),),
         kind=Kind.THREADS,
     ),
     Scenario(
         "logged",
-        "hello, access log on",
+        "Hello, access log on",
         "hello",
         ("ropewalk", GTHREAD, "granian"),
-        (Target("rate", 0.8, "ropewalk", of_metric="rate_without"),),
+        (Target("rate", 0.8, "ropewalk", of_metric="rate_baseline"),),
         kind=Kind.LOGGED,
     ),
     Scenario(
         "nginx-tcp",
-        "hello through nginx, TCP",
+        "Hello through nginx over TCP",
         "hello",
         ("ropewalk", GTHREAD),
         (rate(1, GTHREAD), p99(1, GTHREAD)),
-        way=Way.NGINX_TCP,
+        route=Route.NGINX_TCP,
     ),
     Scenario(
         "nginx-unix",
-        "hello through nginx, Unix socket",
+        "Hello through nginx over a Unix socket",
         "hello",
         ("ropewalk", GTHREAD),
         (rate(1, GTHREAD), p99(1, GTHREAD)),
-        way=Way.NGINX_UNIX,
+        route=Route.NGINX_UNIX,
     ),
     Scenario(
-        "slow",
-        "hello beside 1 000 slow heads and 1 000 slow readers",
+        "slow-clients",
+        "Hello, with 1,000 slow senders and 1,000 slow readers",
         "megabyte",
         ("ropewalk", GTHREAD, "granian"),
-        (Target("rate", 0.9, "ropewalk", of_metric="rate_without"), Target("failures", 0)),
+        (Target("rate", 0.9, "ropewalk", of_metric="rate_baseline"), Target("failures", 0)),
         kind=Kind.SLOW,
-        crowd=1000,
+        background=1000,
     ),
     Scenario(
-        "idle",
-        "hello beside 10 000 idle connections",
+        "idle-connections",
+        "Hello, with 10,000 idle connections",
         "hello",
         ("ropewalk", "granian", "bjoern", "waitress"),
-        (Target("rate", 0.9, "ropewalk", of_metric="rate_without"), Target("idle_octets", 6 * 1024)),
+        (Target("rate", 0.9, "ropewalk", of_metric="rate_baseline"), Target("connection_memory", 6 * 1024)),
         kind=Kind.IDLE,
-        crowd=10_000,
+        background=10_000,
     ),
     Scenario(
-        "steady",
-        "hello, 2 000 a second whatever happens",
+        "open-loop",
+        "Hello, open loop of 2,000 requests/s",
         "hello",
         THREADED,
         (p99(1, "granian"),),
@@ -207,8 +209,8 @@ SCENARIOS = (
         rate=2000,
     ),
     Scenario(
-        "steady-django",
-        "Django, JSON, 2 000 a second whatever happens",
+        "open-loop-django",
+        "Django, JSON, open loop of 2,000 requests/s",
         "django_json",
         THREADED,
         (p99(1, "granian"), p99(0.1, GTHREAD)),
@@ -219,10 +221,10 @@ SCENARIOS = (
     *(
         Scenario(
             f"spread-{workers}",
-            f"10 000 requests over {workers} workers, {connections} connections",
-            "whose",
+            f"10,000 requests over {workers} workers, {connections} connections",
+            "worker_pid",
             ("ropewalk", GTHREAD, "granian"),
-            (Target("busiest_kept", 1.3), Target("busiest_new", 1.3)),
+            (Target("busiest_keep_alive", 1.3), Target("busiest_new", 1.3)),
             kind=Kind.SPREAD,
             connections=connections,
             workers=workers,
@@ -230,24 +232,24 @@ SCENARIOS = (
         for workers, connections in ((2, 4), (4, 8))
     ),
     Scenario(
-        "settle",
-        "computing, then blocking, then both, then computing",
-        "changes",
+        "load-change",
+        "Load that changes: computing, blocking, both, computing",
+        "changing",
         ("ropewalk", GTHREAD, "granian"),
-        (Target("settle", 0.5),),
-        kind=Kind.SETTLE,
+        (Target("settled", 0.5),),
+        kind=Kind.LOAD_CHANGE,
     ),
     Scenario(
-        "held",
-        "a finished answer beside a request of its batch that blocks",
-        "held",
+        "response-delay",
+        "Finished responses while one request of the batch blocks",
+        "delay",
         ("ropewalk", GTHREAD, "waitress", "granian"),
-        (Target("held_short", 0.002), Target("held_long", 0.002)),
-        kind=Kind.HELD,
+        (Target("delay_short", 0.002), Target("delay_long", 0.002)),
+        kind=Kind.RESPONSE_DELAY,
     ),
     Scenario(
         "start",
-        "start to first answer; memory at rest",
+        "Start to first response, memory at rest",
         "hello",
         ALL,
         (Target("start", 0.150), Target("memory", 20e6)),

@@ -1,4 +1,4 @@
-"""What is to be reached, as ratios of medians in one run, and whether it was."""
+"""Targets, mostly ratios between the medians of two servers in one run, and whether they are met."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-Medians = Mapping[str, Mapping[str, float]]  # by backend, by metric
+Medians = Mapping[str, Mapping[str, float]]  # by server, by metric
 
 HIGHER_IS_BETTER = {"rate", "rate_cpu"}
 BEST = "best peer"
 NAMES = {
-    "rate": "req/s",
-    "idle_octets": "memory of a connection",
-    "rate_without": "its own without them",
-    "p99_of_one": "its own with one thread",
-    "busiest_kept": "busiest worker, kept connections,",
-    "busiest_new": "busiest worker, new connections,",
-    "settle": "settled",
-    "held_short": "longest wait behind short requests",
-    "held_long": "longest wait behind long requests",
+    "rate": "requests/s",
+    "connection_memory": "memory per connection",
+    "rate_baseline": "its own baseline",
+    "p99_one_thread": "its own with one thread",
+    "busiest_keep_alive": "busiest worker, keep-alive connections",
+    "busiest_new": "busiest worker, new connections",
+    "settled": "time to settle",
+    "delay_short": "delay after short requests",
+    "delay_long": "delay after long requests",
 }
 
 
 class Mark(Enum):
-    REACHED = "reached"
-    MISSED = "not reached"
+    MET = "met"
+    MISSED = "missed"
     UNKNOWN = "not measured"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`metric` of `who` against that of `against` (a backend, `BEST`, or a plain number when it is empty).
+    """A bound for `metric` of `server` relative to `against`: a server, or `BEST`; if empty, the bound is absolute.
 
-    For a metric of which more is better the ratio is to be `bound` at least, for another `bound` at most.
+    It is a lower bound for metrics in `HIGHER_IS_BETTER` and an upper bound for all others.
     """
 
     metric: str
     bound: float
     against: str = ""
-    who: str = "ropewalk"
-    of_metric: str = ""  # the other's metric, where it is another one
+    server: str = "ropewalk"
+    of_metric: str = ""  # the metric of `against`, if it differs
 
     def __str__(self) -> str:
         sign = "at least" if self.metric in HIGHER_IS_BETTER else "at most"
@@ -48,12 +48,12 @@ class Target:
         if not self.against:
             return f"{name} {sign} {shown(self.metric, self.bound)}"
         other = NAMES.get(self.of_metric, self.against)
-        return f"{name} {sign} {self.bound:g} x {other}"
+        return f"{name} {sign} {self.bound:g} × {other}"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a target: the ratio (or the value itself), against whom, and the mark."""
+    """The outcome of a target: the ratio (or the value, if the bound is absolute) and the server compared with."""
 
     target: Target
     value: float | None
@@ -64,27 +64,27 @@ class Verdict:
 def shown(metric: str, value: float) -> str:
     """A value with its unit."""
     if metric.startswith("busiest"):
-        return f"{value:.2f} x the mean"
-    if metric == "idle_octets":
+        return f"{value:.2f} × the mean"
+    if metric == "connection_memory":
         return f"{value / 1024:.1f} KiB"
     if metric in ("memory", "resident"):
         return f"{value / 1e6:.1f} MB"
     if metric in HIGHER_IS_BETTER or metric.startswith("rate"):
-        return f"{value:,.0f}".replace(",", " ")
+        return f"{value:,.0f}"
     if metric == "failures":
         return f"{value:.0f}"
     return f"{value * 1000:.2f} ms" if value < 0.01 else f"{value * 1000:.0f} ms"
 
 
 def judge(target: Target, medians: Medians) -> Verdict:
-    """Compare; a target of a peer that was not measured is `UNKNOWN`."""
-    mine = medians.get(target.who, {}).get(target.metric)
+    """Compare; `UNKNOWN` if either server was not measured."""
+    mine = medians.get(target.server, {}).get(target.metric)
     against, other = _other(target, medians)
     if mine is None or other is None or (target.against and not other):
         return Verdict(target, None, against, Mark.UNKNOWN)
     value = mine / other if target.against else mine
-    reached = value >= target.bound if target.metric in HIGHER_IS_BETTER else value <= target.bound
-    return Verdict(target, value, against, Mark.REACHED if reached else Mark.MISSED)
+    is_met = value >= target.bound if target.metric in HIGHER_IS_BETTER else value <= target.bound
+    return Verdict(target, value, against, Mark.MET if is_met else Mark.MISSED)
 
 
 def _other(target: Target, medians: Medians) -> tuple[str, float | None]:
@@ -94,7 +94,7 @@ def _other(target: Target, medians: Medians) -> tuple[str, float | None]:
     if target.against != BEST:
         return target.against, medians.get(target.against, {}).get(metric)
     peers = {name: values[metric] for name, values in medians.items() if metric in values}
-    peers = {name: value for name, value in peers.items() if not name.startswith(target.who)}
+    peers = {name: value for name, value in peers.items() if not name.startswith(target.server)}
     if not peers:
         return BEST, None
     best = max if metric in HIGHER_IS_BETTER else min

@@ -1,4 +1,4 @@
-"""That a server answers rightly, before it is timed: status, length and content, twice on one connection."""
+"""Checks a server before it is timed: two requests on one connection, each with the right status and content."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ FILE_MEBIBYTES = 10
 
 
 def request_content(scenario: Scenario) -> bytes:
-    """What wrk sends too (report.lua)."""
-    return b"0123456789abcdef" * (scenario.content // 16)
+    """The content of a request, as wrk.lua sends it."""
+    return b"0123456789abcdef" * (scenario.content_bytes // 16)
 
 
-def right_content(scenario: Scenario) -> bytes:
-    """The content of the right answer."""
-    if scenario.content:
+def response_content(scenario: Scenario) -> bytes:
+    """The content of a correct response."""
+    if scenario.content_bytes:
         return request_content(scenario)
     if scenario.application == "django_json":
         greeting = {"message": "Hello, world!", "numbers": list(range(10)), "path": scenario.path}
@@ -31,22 +31,22 @@ def right_content(scenario: Scenario) -> bytes:
     return b"x" * 64 * 1024 if scenario.application == "chunks" else HELLO
 
 
-def fault(scenario: Scenario, bind: str) -> str:
-    """Ask twice; return what is wrong with an answer, or nothing."""
-    content, right = request_content(scenario), right_content(scenario)
+def check(scenario: Scenario, bind: str) -> str:
+    """Send two requests; return what is wrong with a response, or an empty string."""
+    content, expected = request_content(scenario), response_content(scenario)
     host, _, port = bind.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
     try:
         for _ in range(2):
             connection.request("POST" if content else "GET", scenario.path, body=content or None)
-            answer = connection.getresponse()
-            found = answer.read()
-            if answer.status != 200:
-                return f"status {answer.status} instead of 200"
-            if len(found) != len(right):
-                return f"{len(found)} octets instead of {len(right)}"
-            if found != right:
-                return "other content"
+            response = connection.getresponse()
+            found = response.read()
+            if response.status != 200:
+                return f"status {response.status} instead of 200"
+            if len(found) != len(expected):
+                return f"{len(found)} bytes instead of {len(expected)}"
+            if found != expected:
+                return "wrong content"
     except (OSError, http.client.HTTPException) as error:
         return f"{type(error).__name__}: {error}"
     finally:

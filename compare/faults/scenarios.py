@@ -1,175 +1,175 @@
-"""The scenarios: what is done, how the server is started for it, and what may become of a request."""
+"""The scenarios: what is injected, how the server is started, and which outcomes are allowed."""
 
 from __future__ import annotations
 
-from faults import acts
-from faults.load import Crowd
-from faults.outcomes import Outcome
-from faults.processes import memory_cgroup, missing_for_forks
-from faults.servers import Start
-from faults.stage import Scenario
+from faults.injections import deployments, resources, workers
+from faults.run.limits import missing_for_cgroups, missing_for_forks
+from faults.run.load import Clients
+from faults.run.outcomes import Outcome
+from faults.run.scenario import Scenario
+from faults.run.servers import Start
 
 ABORTED = frozenset({Outcome.ABORTED})
-REFUSED = frozenset({Outcome.REFUSED})
-UNREACHED = frozenset({Outcome.UNREACHED})
+ERROR_RESPONSE = frozenset({Outcome.ERROR_RESPONSE})
+NOT_CONNECTED = frozenset({Outcome.NOT_CONNECTED})
 
 SCENARIOS = [
-    Scenario("nothing", "nothing goes wrong", "The load alone, for comparison.", acts.nothing),
-    Scenario("reload", "20 reloads", "HUP every 0.3 s. Every request is answered.", acts.reload),
+    Scenario("baseline", "No fault", "Only the load, for comparison.", deployments.no_fault),
+    Scenario("reload", "20 reloads", "SIGHUP every 0.3 s. Every request completes.", deployments.reload),
     Scenario(
-        "deploy",
-        "a deploy of broken code",
-        "The application cannot be imported any more, HUP; three seconds later it is mended, HUP. The workers from "
-        "before serve on.",
-        acts.deploy_broken_code,
+        "broken-deploy",
+        "Deploy of broken code",
+        "The application no longer imports, SIGHUP; three seconds later it is repaired, SIGHUP. The old workers keep "
+        "serving.",
+        deployments.deploy_broken_code,
     ),
     Scenario(
         "upgrade",
-        "an upgrade",
-        "USR2, and when the new master's workers are there, TERM to the old one. Every request is answered.",
-        acts.upgrade,
+        "Upgrade",
+        "SIGUSR2, and SIGTERM to the old master once the workers of the new one are up. Every request completes.",
+        deployments.upgrade,
     ),
     Scenario(
-        "upgrade-back",
-        "an upgrade that is taken back",
-        "USR2, and when the new master's workers are there, TERM to the new one. Every request is answered.",
-        acts.take_upgrade_back,
+        "upgrade-rollback",
+        "Upgrade, rolled back",
+        "SIGUSR2, and SIGTERM to the new master once its workers are up. Every request completes.",
+        deployments.roll_back_upgrade,
     ),
     Scenario(
         "upgrade-broken",
-        "an upgrade to broken code",
-        "USR2, when the application cannot be imported any more. The old master serves on.",
-        acts.upgrade_to_broken_code,
+        "Upgrade to broken code",
+        "SIGUSR2 while the application does not import. The old master keeps serving.",
+        deployments.upgrade_to_broken_code,
     ),
     Scenario(
         "scale",
-        "workers more and less",
-        "Three times TTIN, three times TTOU, all that three times. Every request is answered.",
-        acts.scale,
+        "Workers added and removed",
+        "Three times SIGTTIN and three times SIGTTOU, in three rounds. Every request completes.",
+        deployments.scale,
     ),
     Scenario(
         "stop",
-        "a graceful stop",
-        "TERM while 12 requests run and 60 more, half of them on connections that are kept, wait in the backlog. All "
-        "are answered; the exit status is 0.",
-        acts.stop,
-        crowd=Crowd(0, 0),
+        "Graceful stop",
+        "SIGTERM while 12 requests run and 60 more, half of them on keep-alive connections, wait in the backlog. All "
+        "complete, and the exit status is 0.",
+        deployments.stop,
+        clients=Clients(0, 0),
     ),
     Scenario(
-        "stop-load",
-        "a graceful stop under load",
-        "TERM while the load goes on: until it is refused, every request that was accepted is answered.",
-        acts.stop_under_load,
-        crowd=Crowd(leaves=True),
-        allowed=UNREACHED,
+        "stop-under-load",
+        "Graceful stop under load",
+        "SIGTERM while the load continues: every request completes that was accepted before connections are refused.",
+        deployments.stop_under_load,
+        clients=Clients(leave=True),
+        allowed=NOT_CONNECTED,
     ),
     Scenario(
         "kill",
-        "workers killed",
-        "`kill -9` to six workers, one after another. Only what a killed worker held is aborted.",
-        acts.kill_workers,
+        "Workers killed",
+        "SIGKILL to six workers, one after the other. Only requests of a killed worker are aborted.",
+        workers.kill_workers,
         allowed=ABORTED,
     ),
     Scenario(
-        "log-full",
-        "the disk of the logs is full",
-        "Both logs are `/dev/full`: every line fails with ENOSPC. Every request is answered.",
-        acts.nothing,
+        "disk-full",
+        "Log disk full",
+        "Both logs are `/dev/full`, so every write fails with ENOSPC. Every request completes.",
+        deployments.no_fault,
         start=Start(access_log="/dev/full", error_log="/dev/full"),
     ),
     Scenario(
-        "log-gone",
-        "the reader of the logs goes",
-        "Both logs go to a pipe, whose reader ends. Every request is answered.",
-        acts.lose_reader_of_logs,
+        "log-reader-closed",
+        "Log reader closed",
+        "Both logs go to a pipe whose reader closes it. Every request completes.",
+        resources.close_log_reader,
         start=Start(access_log="-", error_log="-"),
     ),
     Scenario(
         "descriptors",
-        "no descriptors left",
-        "64 descriptors for each process; 200 clients beside the load keep their connections for a second after each "
-        "answer. Who finds no room waits, or is refused with an answer.",
-        acts.exhaust_descriptors,
+        "Out of descriptors",
+        "64 descriptors per process, while 200 clients in addition to the load keep their connections for a second "
+        "after each response. A request without a descriptor waits or gets an error response.",
+        resources.exhaust_descriptors,
         start=Start(descriptors=64),
-        allowed=REFUSED,
-        allowed_special=REFUSED,
+        allowed=ERROR_RESPONSE,
+        allowed_for_probes=ERROR_RESPONSE,
     ),
     Scenario(
         "fork",
-        "no fork",
-        "The master's `fork` fails (RLIMIT_NPROC) while two of three workers are killed; 2.5 s later it works again. "
-        "The third serves alone, and then there are three.",
-        acts.fail_forks,
+        "Fork fails",
+        "The master's `fork` fails (RLIMIT_NPROC) while two of three workers are killed, and works again 2.5 s later. "
+        "The third worker serves alone until there are three again.",
+        resources.fail_forks,
         start=Start(is_nobody=True),
         allowed=ABORTED,
         missing=missing_for_forks,
     ),
     Scenario(
         "memory",
-        "no memory left in a worker",
-        "One worker has 40 MiB of address space left (RLIMIT_AS) and gets requests that take everything, which fail "
-        "with a 500. So may others of that worker; none is dropped.",
-        acts.exhaust_memory,
-        allowed=REFUSED,
-        allowed_special=REFUSED,
+        "Worker out of memory",
+        "One worker has 40 MiB of address space left (RLIMIT_AS) and gets requests that take all of it, which fail "
+        "with 500. Other requests of that worker may, too; none is dropped.",
+        resources.exhaust_memory,
+        allowed=ERROR_RESPONSE,
+        allowed_for_probes=ERROR_RESPONSE,
     ),
     Scenario(
         "oom",
-        "a worker killed for its memory",
-        "A request takes more than the memory cgroup of its worker has, and the kernel kills it. Only what it held is "
-        "aborted.",
-        acts.be_killed_for_memory,
+        "Worker killed by the OOM killer",
+        "A request takes more than its worker's memory cgroup allows, and the kernel kills the worker. Only its "
+        "requests are aborted.",
+        resources.exceed_memory_cgroup,
         allowed=ABORTED,
-        allowed_special=ABORTED,
-        missing=lambda: "" if memory_cgroup() else "no memory cgroup can be made here",
+        allowed_for_probes=ABORTED,
+        missing=missing_for_cgroups,
     ),
     Scenario(
         "suspend",
-        "a worker suspended",
-        "SIGSTOP, and three seconds later SIGCONT. What it held waits; the others serve. Every request is answered.",
-        acts.suspend_worker,
+        "Worker suspended",
+        "SIGSTOP, and SIGCONT three seconds later. Its requests wait while the others serve. Every request completes.",
+        workers.suspend_worker,
     ),
     Scenario(
-        "suspend-ever",
-        "a worker suspended for ever",
-        "SIGSTOP, with `--timeout 2`. It is killed and replaced; only what it held is aborted.",
-        acts.suspend_for_ever,
+        "suspend-forever",
+        "Worker suspended forever",
+        "SIGSTOP, with `--timeout 2`. The worker is killed and replaced; only its requests are aborted.",
+        workers.suspend_worker_forever,
         start=Start(timeout=2),
         allowed=ABORTED,
     ),
     Scenario(
-        "frozen",
-        "everything suspended",
-        "SIGSTOP to all processes for four seconds, as a paused container or machine has it, with `--timeout 2`. "
-        "Nothing is dropped; what ran meanwhile may be refused.",
-        acts.freeze,
+        "suspend-all",
+        "All processes suspended",
+        "SIGSTOP to all processes for four seconds, like a paused container or machine, with `--timeout 2`. Nothing is "
+        "dropped; requests that ran meanwhile may get an error response.",
+        workers.suspend_all,
         start=Start(timeout=2),
-        allowed=REFUSED,
+        allowed=ERROR_RESPONSE,
     ),
     Scenario(
         "gil",
-        "a request that holds the interpreter",
+        "Request that holds the GIL",
         "A regular expression that never ends lets no other thread of its worker run, with `--timeout 2`. The worker "
-        "is killed and replaced; only what it held is aborted.",
-        acts.hold_interpreter,
+        "is killed and replaced; only its requests are aborted.",
+        workers.hold_gil,
         start=Start(timeout=2),
         allowed=ABORTED,
-        allowed_special=ABORTED,
+        allowed_for_probes=ABORTED,
     ),
     Scenario(
         "clock",
-        "the clock moves",
+        "Wall clock jumps",
         "The wall clock of the server and the application jumps an hour ahead, two back, a day ahead, and back. Every "
-        "request is answered.",
-        acts.move_clock,
+        "request completes.",
+        resources.move_clock,
         start=Start(has_movable_clock=True),
     ),
     Scenario(
         "stuck",
-        "requests that never return",
-        "Two requests hold their threads for ever, with `--timeout 2`. They end with a 504; all others are answered.",
-        acts.get_stuck,
+        "Requests that never return",
+        "Two requests block their threads forever, with `--timeout 2`. They get a 504; all others complete.",
+        workers.block_threads,
         start=Start(timeout=2),
-        allowed_special=REFUSED,
+        allowed_for_probes=ERROR_RESPONSE,
     ),
 ]

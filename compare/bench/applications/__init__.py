@@ -1,1 +1,0 @@
-"""What the servers run: each module has one WSGI callable, `application`."""

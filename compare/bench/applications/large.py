@@ -1,7 +1,7 @@
-"""Hello in a process that holds about 50 MB of plain objects, as a large project's modules, models and caches do."""
+"""hello in a process with about 50 MB of plain objects, like the modules, models and caches of a large project."""
 
-from hello import application
+from bench.applications.hello import application
 
 __all__ = ["application"]
 
-HELD = [{"name": f"object {number}", "value": float(number)} for number in range(150_000)]
+HEAP = [{"name": f"object {number}", "value": float(number)} for number in range(150_000)]

@@ -1,4 +1,4 @@
-"""bjoern has no command of its own: `python run_bjoern.py MODULE BIND`, BIND as `HOST:PORT` or `unix:PATH`."""
+"""Starts bjoern, which has no command of its own: `python run_bjoern.py MODULE BIND` (`HOST:PORT` or `unix:PATH`)."""
 
 import importlib
 import sys

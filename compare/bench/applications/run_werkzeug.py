@@ -1,4 +1,4 @@
-"""werkzeug's server, for development, in threads: `python run_werkzeug.py MODULE BIND`."""
+"""Starts Werkzeug's development server with threads: `python run_werkzeug.py MODULE BIND`."""
 
 import importlib
 import logging

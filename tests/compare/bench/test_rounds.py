@@ -1,107 +1,100 @@
-"""Rounds over all scenarios, kept after each, ended and taken up again; and the notes that a new run leaves."""
+"""Interleaved rounds, their samples, and a run that is resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from bench import rounds
-from bench.measure import Terms
-from bench.notes import NOTES, answers, read_notes
-from bench.running import StartError, _file_pages
-from bench.scenarios import SCENARIOS
+from bench.measure import Sample, Settings
+from bench.rounds import SampleStore, measure_rounds
+from bench.scenarios import SCENARIOS, Scenario
+from bench.server_process import StartError, _file_pages
+from bench.servers import Server
 
 ABOUT = {"commit": "1234567", "seconds": 2.0}
-RUN = Terms(1.0, {})
+SETTINGS = Settings(1.0, {})
 TWO = [one.with_only(["ropewalk", "granian"]) for one in SCENARIOS[:2]]
 
 
-@pytest.fixture
-def kept(tmp_path):
-    return rounds.Kept(tmp_path / "run" / "samples.json", ABOUT)
+class Measured(list[tuple[str, str]]):
+    """The scenario and server of each measurement. `raises` has exceptions to raise instead, by number."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.raises: dict[int, BaseException] = {}
 
-@pytest.fixture
-def measured(monkeypatch):
-    """Who was measured, in order; what a test puts into `raises` by its number is raised instead."""
-    done = Measured()
-    monkeypatch.setattr(rounds, "missing", dict)
-    monkeypatch.setattr(rounds, "sample", done.sample)
-    return done
-
-
-class Measured(list):
-    def __init__(self):
-        self.raises = {}
-
-    def sample(self, scenario, backend, run):
+    def measure(self, scenario: Scenario, server: Server, settings: Settings) -> Sample:
         number = len(self)
-        self.append((scenario.name, backend.name))
+        self.append((scenario.name, server.name))
         if number in self.raises:
             raise self.raises[number]
         return {"rate": 100.0 + number, "rate_cpu": 1.0, "p99": 0.001, "failures": 0.0}
 
 
-def test_each_round_has_every_scenario_and_begins_with_another_server(kept, measured):
-    rounds.measure(TWO, RUN, 2, 60, kept)
+@pytest.fixture
+def store(tmp_path: Path) -> SampleStore:
+    return SampleStore(tmp_path / "run" / "samples.json", ABOUT)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> Measured:
+    done = Measured()
+    monkeypatch.setattr(rounds, "missing_servers", dict)
+    monkeypatch.setattr(rounds, "measure", done.measure)
+    return done
+
+
+def test_each_round_has_every_scenario_and_starts_with_another_server(store: SampleStore, measured: Measured) -> None:
+    measure_rounds(TWO, SETTINGS, 2, 60, store)
     assert measured[:4] == [(one.name, name) for one in TWO for name in ("ropewalk", "granian")]
     assert measured[4:] == [(one.name, name) for one in TWO for name in ("granian", "ropewalk")]
-    assert [found["rounds"] for found in kept.results(TWO)] == [2, 2]
+    assert [found["rounds"] for found in store.results(TWO)] == [2, 2]
 
 
-def test_no_round_begins_that_the_time_will_not_do_for(kept, measured):
-    rounds.measure(TWO, RUN, 5, 0, kept)
+def test_no_round_starts_that_would_exceed_the_budget(store: SampleStore, measured: Measured) -> None:
+    measure_rounds(TWO, SETTINGS, 5, 0, store)
     assert len(measured) == 4
 
 
-def test_an_interrupted_run_is_kept_and_goes_on_where_it_was(kept, measured):
+def test_an_interrupted_run_is_resumed_where_it_was(store: SampleStore, measured: Measured) -> None:
     measured.raises = {3: KeyboardInterrupt()}
-    rounds.measure(TWO, RUN, 1, 60, kept)
-    assert [found["name"] for found in kept.results(TWO)] == [TWO[0].name]
-    again = rounds.Kept(kept.path, ABOUT)
+    measure_rounds(TWO, SETTINGS, 1, 60, store)
+    assert [found["name"] for found in store.results(TWO)] == [TWO[0].name]
+    again = SampleStore(store.path, ABOUT)
     assert again.resume() == ""
     measured.clear()
-    rounds.measure(TWO, RUN, 1, 60, again)
+    measure_rounds(TWO, SETTINGS, 1, 60, again)
     assert {name for name, _ in measured} == {TWO[1].name}
     assert [found["rounds"] for found in again.results(TWO)] == [1, 1]
 
 
-def test_samples_of_another_run_are_not_mixed_in(kept, measured):
-    rounds.measure(TWO, RUN, 1, 60, kept)
-    other = rounds.Kept(kept.path, {**ABOUT, "commit": "7654321"})
-    assert "is of another run" in other.resume()
-    assert "No such file" in rounds.Kept(kept.path.with_name("none"), ABOUT).resume()
+def test_samples_of_another_run_are_not_mixed_in(store: SampleStore, measured: Measured) -> None:
+    measure_rounds(TWO, SETTINGS, 1, 60, store)
+    other = SampleStore(store.path, {**ABOUT, "commit": "7654321"})
+    assert "is from another run" in other.resume()
+    assert "No such file" in SampleStore(store.path.with_name("none"), ABOUT).resume()
 
 
-def test_where_nothing_can_be_kept_it_goes_on(tmp_path, measured, capsys):
+def test_a_run_goes_on_if_its_samples_cannot_be_saved(
+    tmp_path: Path, measured: Measured, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").touch()
-    kept = rounds.Kept(tmp_path / "file" / "samples.json", ABOUT)
-    rounds.measure(TWO, RUN, 1, 60, kept)
-    assert [found["rounds"] for found in kept.results(TWO)] == [1, 1]
-    assert capsys.readouterr().err.count(": --resume will find nothing") == 1
+    store = SampleStore(tmp_path / "file" / "samples.json", ABOUT)
+    measure_rounds(TWO, SETTINGS, 1, 60, store)
+    assert [found["rounds"] for found in store.results(TWO)] == [1, 1]
+    assert capsys.readouterr().err.count("; --resume will not work") == 1
 
 
-def test_a_server_that_failed_is_not_tried_again(kept, measured):
-    measured.raises = {1: StartError("no answer")}
-    rounds.measure(TWO[:1], RUN, 2, 60, kept)
+def test_a_server_that_failed_is_not_measured_again(store: SampleStore, measured: Measured) -> None:
+    measured.raises = {1: StartError("no response")}
+    measure_rounds(TWO[:1], SETTINGS, 2, 60, store)
     assert measured == [("hello", "ropewalk"), ("hello", "granian"), ("hello", "ropewalk")]
-    assert kept.results(TWO)[0]["faults"] == {"granian": "no answer"}
+    assert store.results(TWO)[0]["errors"] == {"granian": "no response"}
 
 
-def test_notes_are_of_scenarios_that_exist():
-    assert set(read_notes()) <= {one.name for one in SCENARIOS}
-    assert NOTES.is_file()
-
-
-def test_a_note_answers_three_questions(tmp_path):
-    path = tmp_path / "notes.toml"
-    path.write_text('[hello]\ntried = """a\nb"""\n')
-    found = answers(read_notes(path), "hello")
-    assert found[0] == "*What was tried.* a b"
-    assert found[1:] == ["*What the limit is made of.* Not written yet.", "*What would be needed.* Not written yet."]
-    path.write_text('[hello]\nwhy = ""\n')
-    with pytest.raises(SystemExit, match="hello has why"):
-        read_notes(path)
-
-
-def test_pages_of_files_are_told_from_private_ones():
+def test_pages_of_files_are_separated_from_private_ones() -> None:
     smaps = (
         "55d4a000-55d4c000 r-xp 00001000 08:01 1234                       /usr/bin/a name: python\n"
         "Size:                  8 kB\nRss:                   8 kB\nAnonymous:             4 kB\nVmFlags: rd ex\n"

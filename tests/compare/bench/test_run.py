@@ -1,4 +1,4 @@
-"""Where `make bench` measures: in an image where a Docker engine answers, else on this machine; and that it says so."""
+"""Where `make bench` measures: in a container if a Docker engine is running, else on the host; and that it says so."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -29,10 +30,10 @@ TOOLS = (
     "timeout",
 )
 DOCKER = """#!/usr/bin/env bash
-echo "$*" >>"$FAKES/asked"
-answer=$FAKES/docker-$1
-[[ $* == *--entrypoint* ]] && answer=$FAKES/docker-look
-[[ ! -e $answer ]] || source "$answer"
+echo "$*" >>"$FAKES/calls"
+script=$FAKES/docker-$1
+[[ $* == *--entrypoint* ]] && script=$FAKES/docker-test
+[[ ! -e $script ]] || source "$script"
 """
 PYTHON = """#!/usr/bin/env bash
 [[ $1 == -c || $* == *"/deploy/kit venv "* ]] || echo "host: $*"
@@ -40,7 +41,7 @@ PYTHON = """#!/usr/bin/env bash
 
 
 class Machine:
-    """One with the programs that the script wants, and a `docker` that does what a test says."""
+    """A machine with the programs that the script needs, and a fake `docker`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,7 +60,7 @@ class Machine:
         path.chmod(0o755)
 
     def when(self, command: str, script: str) -> None:
-        """What `docker COMMAND` does; `look` is the container that looks whether it sees the checkout."""
+        """What `docker COMMAND` does; `test` is the container that tests whether it sees the checkout."""
         (self.folder / f"docker-{command}").write_text(script)
 
     def run(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -69,8 +70,8 @@ class Machine:
         )
 
     @property
-    def asked(self) -> list[str]:
-        path = self.folder / "asked"
+    def docker_calls(self) -> list[str]:
+        path = self.folder / "calls"
         return path.read_text().splitlines() if path.exists() else []
 
 
@@ -79,14 +80,14 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_it_runs_in_an_image_that_is_made_first_and_says_so(machine: Machine) -> None:
+def test_it_builds_an_image_runs_there_and_says_so(machine: Machine) -> None:
     done = machine.run("bench", "--quick", "hello", BASE_IMAGE="debian:one")
     assert done.returncode == 0
-    assert "Measuring in the image ropewalk-bench:bench, of debian:one" in done.stderr
+    assert "Measuring in the image ropewalk-bench:bench, built from debian:one" in done.stderr
     assert "host:" not in done.stdout
-    (build,) = [line for line in machine.asked if line.startswith("build")]
+    (build,) = [line for line in machine.docker_calls if line.startswith("build")]
     assert "--build-arg BASE_IMAGE=debian:one" in build
-    last = machine.asked[-1]
+    last = machine.docker_calls[-1]
     assert last.startswith("run --rm --init --network none")
     assert f"--user {os.getuid()}:{os.getgid()}" in last
     assert f"type=bind,source={REPOSITORY},target={REPOSITORY} " in last
@@ -96,13 +97,13 @@ def test_it_runs_in_an_image_that_is_made_first_and_says_so(machine: Machine) ->
 @pytest.mark.parametrize(
     ("command", "script", "reason"),
     [
-        ("info", "exit 1", "no Docker engine answers"),
-        ("info", "sleep 60", "no Docker engine answers"),
+        ("info", "exit 1", "no Docker engine is running"),
+        ("info", "sleep 60", "no Docker engine is running"),
         ("build", "echo no such host >&2; exit 1", "the image could not be built"),
-        ("look", "echo no such path; exit 125", "a container cannot see this checkout: no such path"),
+        ("test", "echo no such path; exit 125", "a container cannot see this checkout: no such path"),
     ],
 )
-def test_without_an_engine_that_is_of_use_it_runs_here_and_says_why(
+def test_without_a_usable_engine_it_runs_on_the_host_and_says_why(
     machine: Machine, command: str, script: str, reason: str
 ) -> None:
     machine.when(command, script)
@@ -116,22 +117,24 @@ def test_without_an_engine_that_is_of_use_it_runs_here_and_says_why(
     assert forced.stdout == ""
 
 
-def test_without_docker_and_where_it_is_asked_for_it_runs_here(machine: Machine) -> None:
+def test_without_docker_and_on_request_it_runs_on_the_host(machine: Machine) -> None:
     done = machine.run("bench", BENCH_ON="host")
-    assert "(as BENCH_ON=host asks for)" in done.stderr
-    assert machine.asked == []
+    assert "(BENCH_ON=host)" in done.stderr
+    assert machine.docker_calls == []
     (machine.bin / "docker").unlink()
-    assert "(there is no docker here)" in machine.run("bench").stderr
+    assert "(docker is not installed)" in machine.run("bench").stderr
 
 
-def test_another_value_is_refused_in_one_line(machine: Machine) -> None:
+def test_an_unknown_value_of_bench_on_is_refused_in_one_line(machine: Machine) -> None:
     done = machine.run("bench", BENCH_ON="moon")
     assert done.returncode == 2
-    assert done.stderr == "bench: BENCH_ON 'moon': host, docker, or nothing, for docker where it answers\n"
+    assert done.stderr == (
+        "bench: BENCH_ON='moon': must be host or docker (or empty: docker if an engine is running)\n"
+    )
 
 
 @pytest.mark.parametrize("form", ["{option}={path}", "{option} {path}"])
-def test_folders_elsewhere_are_mounted_too(machine: Machine, tmp_path: Path, form: str) -> None:
+def test_folders_outside_the_checkout_are_mounted_too(machine: Machine, tmp_path: Path, form: str) -> None:
     (tmp_path / "old").mkdir()
     words = [
         word
@@ -140,46 +143,51 @@ def test_folders_elsewhere_are_mounted_too(machine: Machine, tmp_path: Path, for
     ]
     machine.run("bench", *words)
     for name in ("old", "new"):
-        assert f"type=bind,source={tmp_path}/{name},target={tmp_path}/{name} " in machine.asked[-1]
+        assert f"type=bind,source={tmp_path}/{name},target={tmp_path}/{name} " in machine.docker_calls[-1]
     assert (tmp_path / "new").is_dir()
 
 
-def test_an_engine_without_root_is_root_only_inside(machine: Machine) -> None:
+def test_a_rootless_engine_needs_no_user(machine: Machine) -> None:
     machine.when("info", "echo '[name=seccomp name=rootless]'")
     machine.run("bench")
-    assert "--user" not in machine.asked[-1]
+    assert "--user" not in machine.docker_calls[-1]
 
 
-def test_what_looks_into_processes_may_do_so_and_writes_nothing_as_root(machine: Machine) -> None:
-    machine.run("bench.syscalls", "bjoern")
+def test_profiling_may_look_into_processes_and_cannot_write_as_root(machine: Machine) -> None:
+    machine.run("bench.profile.syscalls", "bjoern")
     assert (
         f"--cap-add SYS_PTRACE --cap-add SYS_ADMIN --mount type=bind,source={REPOSITORY},target={REPOSITORY},readonly"
-        in (machine.asked[-1])
+        in (machine.docker_calls[-1])
     )
-    assert machine.asked[-1].endswith("ropewalk-bench:profile bench.syscalls bjoern")
+    assert machine.docker_calls[-1].endswith("ropewalk-bench:profile bench.profile.syscalls bjoern")
 
 
-def test_a_page_that_was_not_measured_does_not_take_the_old_ones_place(machine: Machine) -> None:
+def test_an_interrupted_profile_does_not_replace_the_page(machine: Machine) -> None:
     page = REPOSITORY / "docs" / "benchmarks" / "profile.md"
     before = page.read_text()
     machine.when("run", "echo '# half'; exit 130")
-    assert machine.run("bench.page").returncode == 130
+    assert machine.run("bench.profile").returncode == 130
     assert page.read_text() == before
     assert not page.with_name("profile.md.new").exists()
 
 
 @pytest.mark.docker
-def test_what_it_writes_is_the_callers_and_no_container_is_left(tmp_path: Path) -> None:
+def test_its_files_belong_to_the_caller_and_no_container_is_left(tmp_path: Path) -> None:
     words = ("hello", "--only", "ropewalk", "--rounds", "1", "--seconds", "1", "--output", str(tmp_path / "out"))
     environ = os.environ | {"BENCH_ON": "docker"}
     process = subprocess.Popen([RUN, "bench", *words], env=environ, stderr=subprocess.PIPE, text=True, stdout=-3)
-    _, said = process.communicate(timeout=600)
-    assert process.returncode == 0, said
-    for name in ("results.json", "README.md", "hello.svg"):
+    _, errors = process.communicate(timeout=900)
+    assert process.returncode == 0, errors
+    for name in ("results.json", "README.md", "plots/hello.svg"):
         assert (tmp_path / "out" / name).stat().st_uid == os.getuid()
-    document = (tmp_path / "out" / "README.md").read_text()
-    assert "| in an image of " in document
-    assert "of the package python3" in document
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "| an image of " in page
+    assert "| CPython 3.13" in page
+    assert ", package python3" in page
+    plot = ElementTree.parse(tmp_path / "out" / "plots" / "hello.svg")
+    texts = [element.text for element in plot.iter("{http://www.w3.org/2000/svg}text")]
+    assert "Hello, keep-alive connections" in texts
+    assert "ropewalk" in texts
     names = subprocess.run(
         ["docker", "ps", "--all", "--format", "{{.Names}}"], capture_output=True, text=True, check=True
     ).stdout

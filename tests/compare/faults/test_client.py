@@ -1,4 +1,4 @@
-"""What a client makes of the octets that it meets."""
+"""What a client records for the bytes that it receives."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from faults.client import Client, Request
-from faults.outcomes import End
+from faults.run.client import Client, Request
+from faults.run.outcomes import End
 
 Scripted = Callable[..., tuple[str, int]]
+EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
-    """A server that answers the nth connection with what the nth list says, octets after each request, and closes."""
+    """A server that sends the bytes of the nth list on its nth connection, one after each request, and closes."""
     with ExitStack() as stack:
 
         def start(*connections: list[bytes], is_silent: bool = False) -> tuple[str, int]:
@@ -25,12 +26,12 @@ def scripted() -> Iterator[Scripted]:
             over = threading.Event()
 
             def serve() -> None:
-                for answers in connections:
+                for responses in connections:
                     sock, _ = listener.accept()
                     with sock:
-                        for answer in answers:
+                        for response in responses:
                             sock.recv(65536)
-                            sock.sendall(answer)
+                            sock.sendall(response)
                         if is_silent:
                             over.wait()
 
@@ -38,69 +39,70 @@ def scripted() -> Iterator[Scripted]:
             thread.start()
             stack.callback(thread.join)
             stack.callback(over.set)
-            return listener.getsockname()
+            address: tuple[str, int] = listener.getsockname()
+            return address
 
         yield start
 
 
-def ask(address: tuple[str, int], *, keeps: bool = True) -> tuple[End, int, bool]:
-    client = Client(address, "client", keeps=keeps, patience=0.2)
-    attempt = client.ask(Request(size=20))
+def request(address: tuple[str, int], *, keeps_alive: bool = True) -> tuple[End, int, bool]:
+    client = Client(address, "client", keeps_alive=keeps_alive, timeout=0.2)
+    attempt = client.request(Request(size=20))
     client.close()
     return attempt.end, attempt.status, attempt.is_right
 
 
-def test_silence_is_told(scripted: Scripted) -> None:
-    assert ask(scripted([b""], is_silent=True))[0] is End.SILENCE
+def test_silence_is_a_timeout(scripted: Scripted) -> None:
+    assert request(scripted([b""], is_silent=True))[0] is End.TIMEOUT
 
 
-def test_half_an_answer_and_silence_is_silence(scripted: Scripted) -> None:
-    assert ask(scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123"], is_silent=True))[0] is End.SILENCE
+def test_half_a_response_and_silence_is_a_timeout(scripted: Scripted) -> None:
+    assert request(scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123"], is_silent=True))[0] is End.TIMEOUT
 
 
-def test_an_answer_that_is_too_short_is_an_end(scripted: Scripted) -> None:
-    assert ask(scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123"]))[0] is End.EOF
+def test_a_truncated_response_is_a_close(scripted: Scripted) -> None:
+    assert request(scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n123"]))[0] is End.CLOSED
 
 
-def test_what_is_no_answer_is_garbled(scripted: Scripted) -> None:
-    assert ask(scripted([b"<html>something else</html>"], is_silent=True))[0] is End.GARBLED
+def test_anything_but_a_response_is_malformed(scripted: Scripted) -> None:
+    assert request(scripted([b"<html>something else</html>"], is_silent=True))[0] is End.MALFORMED
 
 
-def test_an_answer_with_more_behind_it_is_garbled(scripted: Scripted) -> None:
-    assert ask(scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n123"], is_silent=True))[0] is End.GARBLED
+def test_a_response_with_bytes_after_it_is_malformed(scripted: Scripted) -> None:
+    assert request(scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n123"], is_silent=True))[0] is End.MALFORMED
 
 
-def test_a_refusal_without_a_length_ends_with_its_connection(scripted: Scripted) -> None:
-    assert ask(scripted([b"HTTP/1.0 503 Busy\r\n\r\nbusy"])) == (End.WHOLE, 503, False)
+def test_an_error_response_without_a_length_ends_with_its_connection(scripted: Scripted) -> None:
+    assert request(scripted([b"HTTP/1.0 503 Busy\r\n\r\nbusy"])) == (End.COMPLETE, 503, False)
 
 
-def test_somebody_elses_answer_is_not_right(scripted: Scripted) -> None:
+def test_the_response_of_another_request_is_not_right(scripted: Scripted) -> None:
     content = b"other-1 71 ".ljust(20, b".")
-    assert ask(scripted([b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + content])) == (End.WHOLE, 200, False)
+    response = b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n" + content
+    assert request(scripted([response])) == (End.COMPLETE, 200, False)
 
 
-def test_nobody_listening_is_no_connection() -> None:
+def test_a_port_without_a_listener_is_not_connected() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        assert ask(free.getsockname())[0] is End.UNREACHED
+        assert request(free.getsockname())[0] is End.NOT_CONNECTED
 
 
-def test_a_connection_that_was_closed_before_is_opened_anew(scripted: Scripted) -> None:
-    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
-    client = Client(scripted([answer], [answer]), "client", keeps=True, patience=5)
-    first = client.ask(Request())
+def test_a_connection_closed_between_two_requests_is_replaced(scripted: Scripted) -> None:
+    client = Client(scripted([EMPTY], [EMPTY]), "client", keeps_alive=True, timeout=5)
+    first = client.request(Request())
     while not client.is_closed_by_peer():
         pass
-    second = client.ask(Request())
+    second = client.request(Request())
     client.close()
-    assert (first.end, second.end) == (End.WHOLE, End.WHOLE)
+    assert (first.end, second.end) == (End.COMPLETE, End.COMPLETE)
     assert second.is_first
     assert client.closed_between == 1
 
 
-def test_a_connection_that_the_answer_closes_is_not_used_again(scripted: Scripted) -> None:
+def test_a_connection_that_the_response_closes_is_not_used_again(scripted: Scripted) -> None:
     last = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    client = Client(scripted([last], [last]), "client", keeps=True, patience=5)
-    assert [client.ask(Request()).is_first for _ in range(2)] == [True, True]
+    client = Client(scripted([last], [last]), "client", keeps_alive=True, timeout=5)
+    assert [client.request(Request()).is_first for _ in range(2)] == [True, True]
     client.close()
     assert client.closed_between == 0

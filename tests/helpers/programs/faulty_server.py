@@ -1,12 +1,13 @@
-"""A server that does everything wrong now and then, each in turn, to show that the harness finds it.
+"""A server with a fault in every fifth request, to show that the harness finds it.
 
     python faulty_server.py FAULT [the options of a server]
 
-It forks workers, of which each serves one connection at a time, so that it can be started in the place of a real one.
+It forks workers of 20 threads, so that it can replace a real server.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import re
@@ -15,10 +16,10 @@ import socket
 import struct
 import sys
 import threading
-from typing import BinaryIO
 
 JOURNAL = os.open(os.environ["FAULTS_JOURNAL"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-EVERY = 5  # of so many requests of a worker one meets the fault
+EVERY = 5  # one request of so many meets the fault, in each worker
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 numbers = itertools.count(1)
 
@@ -26,49 +27,53 @@ numbers = itertools.count(1)
 def serve(listener: socket.socket, fault: str) -> None:
     while True:
         sock, _ = listener.accept()
-        with sock, sock.makefile("rb") as lines:
-            while line := lines.readline():
-                if not answer(sock, lines, line, fault if next(numbers) % EVERY == 0 else ""):
+        with sock, sock.makefile("rb") as file:
+            while line := file.readline():
+                if not respond(sock, file, line, fault if next(numbers) % EVERY == 0 else ""):
                     break
 
 
-def answer(sock: socket.socket, lines: BinaryIO, line: bytes, fault: str) -> bool:
-    """Answer one request, or do the other thing; whether the connection goes on."""
+def respond(sock: socket.socket, file: io.BufferedReader, line: bytes, fault: str) -> bool:
+    """Respond to one request, or do what the fault says; return whether the connection stays open."""
     length = 0
-    while (field := lines.readline()) not in (b"\r\n", b""):
+    while (field := file.readline()) not in (b"\r\n", b""):
         if field.lower().startswith(b"content-length:"):
             length = int(field.split(b":")[1])
-    lines.read(length)
-    token_found, size_found = re.search(rb"token=([^&]+)", line), re.search(rb"size=(\d+)", line)
-    assert token_found is not None
-    assert size_found is not None
-    token, size = token_found[1].decode(), int(size_found[1])
+    file.read(length)
+    token = argument(rb"token=([^&]+)", line).decode()
+    size = int(argument(rb"size=(\d+)", line))
     if fault == "drop":
         return False
     if fault != "invent":
-        note(token)
+        record(token)
     if fault == "twice":
-        note(token)
+        record(token)
     if fault == "drop-run":
         return False
     if fault == "another":
         token = "another-1"
     content = f"{token} {os.getpid()} ".encode().ljust(size, b".")
     status = "503 Service Unavailable" if fault == "refuse" else "200 OK"
-    whole = f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
+    response = f"HTTP/1.1 {status}\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
     if fault == "reset":
-        sock.sendall(whole[:-1])
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.sendall(response[:-1])
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         return False
     if fault == "cut":
-        whole = whole[:-1]
+        response = response[:-1]
     if fault == "surplus":
-        whole += b"HTTP/1.1 200 OK\r\n"
-    sock.sendall(whole)
+        response += b"HTTP/1.1 200 OK\r\n"
+    sock.sendall(response)
     return fault != "cut"
 
 
-def note(token: str) -> None:
+def argument(pattern: bytes, line: bytes) -> bytes:
+    found = re.search(pattern, line)
+    assert found is not None
+    return found[1]
+
+
+def record(token: str) -> None:
     os.write(JOURNAL, f"{token} {os.getpid()}\n".encode())
 
 
@@ -84,7 +89,7 @@ def main() -> None:
             signal.pause()
         pids.append(pid)
 
-    def kill_workers(number: int, frame: object) -> None:
+    def kill_workers(*_: object) -> None:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
 

@@ -1,8 +1,8 @@
-"""Moves the wall clock of one Python process, as an operator or NTP would, without touching the machine's.
+"""Moves the wall clock of one Python process, as an operator or NTP would, without changing the machine's.
 
-FAULTS_CLOCK names a file of one double: the seconds by which `time.time`, `time_ns` and `clock_gettime` are off at this
-moment. The monotonic clock stays as it is, as it does when a machine's wall clock is set. What asks the C library or
-the kernel by itself (`time.localtime()` without a time, `datetime.now`) is not moved.
+FAULTS_CLOCK names a file with one double: the current offset, in seconds, of `time.time`, `time_ns` and
+`clock_gettime`. The monotonic clock is unchanged, as when a machine's wall clock is set. Code that asks the C library
+or the kernel itself (`time.localtime()` without an argument, `datetime.now`) sees the real time.
 """
 
 import mmap
@@ -13,18 +13,19 @@ import time
 if "FAULTS_CLOCK" in os.environ:
     with open(os.environ["FAULTS_CLOCK"], "rb") as file:
         shared = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
-    real = {name: getattr(time, name) for name in ("time", "time_ns", "clock_gettime")}
+    real_time, real_time_ns, real_clock_gettime = time.time, time.time_ns, time.clock_gettime
 
-    def off():
-        return struct.unpack("d", shared[:])[0]
+    def offset() -> float:
+        seconds: float = struct.unpack("d", shared[:])[0]
+        return seconds
 
-    def moved_time():
-        return real["time"]() + off()
+    def moved_time() -> float:
+        return real_time() + offset()
 
-    def moved_time_ns():
-        return real["time_ns"]() + int(off() * 1e9)
+    def moved_time_ns() -> int:
+        return real_time_ns() + int(offset() * 1e9)
 
-    def moved_clock_gettime(clock):
-        return real["clock_gettime"](clock) + (off() if clock == time.CLOCK_REALTIME else 0.0)
+    def moved_clock_gettime(clock: int) -> float:
+        return real_clock_gettime(clock) + (offset() if clock == time.CLOCK_REALTIME else 0.0)
 
     time.time, time.time_ns, time.clock_gettime = moved_time, moved_time_ns, moved_clock_gettime

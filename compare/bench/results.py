@@ -1,0 +1,92 @@
+"""The results of a run, as they are written to results.json: medians, extremes and verdicts, without the samples."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable
+from typing import TypedDict
+
+from bench.measure import Sample
+from bench.scenarios import Scenario
+from bench.targets import Medians, Target, judge
+
+
+class TargetResult(TypedDict):
+    """A target in words, and whether it is met. `by_cpu_time`: the same ratio of requests per second of CPU time."""
+
+    target: str
+    metric: str
+    is_ratio: bool
+    against: str
+    value: float | None
+    mark: str
+    by_cpu_time: float | None
+
+
+class ScenarioResult(TypedDict):
+    """`medians`, `least` and `most` are by server and metric; `errors` has the servers that failed in any round."""
+
+    name: str
+    title: str
+    kind: str
+    medians: dict[str, Sample]
+    least: dict[str, Sample]
+    most: dict[str, Sample]
+    rounds: int
+    errors: dict[str, str]
+    targets: list[TargetResult]
+
+
+class Results(TypedDict):
+    """One run."""
+
+    machine: dict[str, str]
+    versions: dict[str, str]
+    missing: dict[str, str]
+    threads: int
+    connections: int
+    rounds: int
+    seconds: float
+    scenarios: list[ScenarioResult]
+
+
+def summarize(scenario: Scenario, samples: dict[str, list[Sample]], errors: dict[str, str]) -> ScenarioResult:
+    """Summarize the samples by server. A server that failed in any round is left out."""
+    samples = {name: found for name, found in samples.items() if found and name not in errors}
+    medians = {name: _summary(found, statistics.median) for name, found in samples.items()}
+    for name, found in samples.items():
+        if "failures" in found[0]:
+            medians[name]["failures"] = sum(one["failures"] for one in found)  # a median would hide them
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "kind": scenario.kind.value,
+        "medians": medians,
+        "least": {name: _summary(found, min) for name, found in samples.items()},
+        "most": {name: _summary(found, max) for name, found in samples.items()},
+        "rounds": max((len(found) for found in samples.values()), default=0),
+        "errors": errors,
+        "targets": [_target_result(target, medians) for target in scenario.targets],
+    }
+
+
+def _summary(samples: list[Sample], function: Callable[[Iterable[float]], float]) -> Sample:
+    return {metric: function([one[metric] for one in samples]) for metric in samples[0]}
+
+
+def _target_result(target: Target, medians: Medians) -> TargetResult:
+    verdict = judge(target, medians)
+    by_cpu_time = None
+    if target.metric == "rate" and target.against and not target.of_metric:
+        mine = medians.get(target.server, {}).get("rate_cpu")
+        other = medians.get(verdict.against, {}).get("rate_cpu")
+        by_cpu_time = mine / other if mine and other else None
+    return {
+        "target": str(target),
+        "metric": target.metric,
+        "is_ratio": bool(target.against),
+        "against": verdict.against,
+        "value": verdict.value,
+        "mark": verdict.mark.value,
+        "by_cpu_time": by_cpu_time,
+    }
