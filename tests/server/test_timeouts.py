@@ -52,9 +52,9 @@ def compute_until(event: threading.Event) -> None:
         sum(range(100))
 
 
-def time_out(server: WorkerService) -> bool:
+def interrupt(server: WorkerService) -> bool:
     [(thread, _, since)] = server.service.running()
-    return server.service.time_out(thread, since)
+    return server.service.interrupt(thread, since)
 
 
 @pytest.mark.parametrize("swallows", [True, False])
@@ -67,7 +67,7 @@ def test_the_peer_gets_504_and_the_thread_goes_on(
     client = talk.connect(server)
     client.send(GET)
     assert application.is_inside.wait(20)
-    assert time_out(server)
+    assert interrupt(server)
     answer = client.read_all()  # at once, though the application is still inside
     assert answer.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
     assert answer.count(b"HTTP/1.1") == 1
@@ -93,7 +93,7 @@ def test_what_runs_on_behind_its_504_is_still_named(talk: Talk, wait_for: WaitFo
         client.send(GET.replace(b"GET /", b"GET " + target.encode()))
         assert application.is_inside.wait(20)
         [(thread, before, since)] = [one for one in server.service.running() if "504" not in one[1]]
-        assert server.service.time_out(thread, since)
+        assert server.service.interrupt(thread, since)
         assert b" 504 " in client.read_all()
         assert (thread, f"{before}, answered with 504", since) in server.service.running()
     assert sorted(name[:8] for _, name, _ in server.service.running()) == ["GET '/a'", "GET '/b'"]
@@ -114,7 +114,7 @@ def test_an_answer_that_was_begun_is_left_alone(talk: Talk) -> None:
     client = talk.connect(server)
     client.send(GET)
     client.read_until(b"begun\r\n")
-    assert not time_out(server)
+    assert not interrupt(server)
     go_on.set()
     assert b"ended" in client.read_all()
 
@@ -125,7 +125,7 @@ def test_early_hints_do_not_stand_in_the_way(talk: Talk) -> None:
     client = talk.connect(server)
     client.send(GET)
     assert application.is_inside.wait(20)
-    assert time_out(server)
+    assert interrupt(server)
     answer = client.read_all()
     assert answer.startswith(b"HTTP/1.1 103 Early Hints\r\n")
     assert b"HTTP/1.1 504 " in answer
@@ -140,7 +140,7 @@ def test_a_request_that_is_over_is_not_timed_out(talk: Talk) -> None:
     [(thread, _, since)] = server.service.running()
     application.go_on.set()
     assert client.read_all().endswith(b"too late")
-    assert not server.service.time_out(thread, since)
+    assert not server.service.interrupt(thread, since)
 
 
 def test_the_moment_between_the_two_is_never_lost(talk: Talk) -> None:
@@ -161,7 +161,7 @@ def test_the_moment_between_the_two_is_never_lost(talk: Talk) -> None:
         client.send(GET)
         assert inside.wait(20)
         for thread, _, since in server.service.running():
-            server.service.time_out(thread, since)
+            server.service.interrupt(thread, since)
         answer = client.read_all()
         assert answer.count(b"HTTP/1.1") == 1
         seen.add(answer[9:12])

@@ -25,7 +25,7 @@ class InFlight:
         self._pool = pool
         self._limits = limits
         self._timed_out: dict[tuple[int, float], str] = {}
-        """What still runs though it was answered with 504: by thread and since when. Written by `time_out` alone."""
+        """What still runs though it was answered with 504: by thread and since when. Written by `interrupt` alone."""
 
     def rows(self) -> list[RunningRequest]:
         """All that run now."""
@@ -50,7 +50,7 @@ class InFlight:
                 return self._limits.of(head.path)
         return inf
 
-    def time_out(self, thread: int, since: float) -> bool:
+    def interrupt(self, thread: int, since: float) -> bool:
         """Answer 504 for what `thread` has run since then, and raise in it; False if it was too late."""
         for worker, item, started in self._pool.running():
             if worker.thread.ident == thread and started == since and isinstance(item, Connection):

@@ -256,12 +256,12 @@ class Service:
         """How many seconds that which `thread` has run since then may take; inf if it does not run any more."""
         return self._runs.timeout_of(thread, since)
 
-    def time_out(self, thread: int, since: float) -> bool:
+    def interrupt(self, thread: int, since: float) -> bool:
         """Answer 504 for the request that `thread` has run since then, and raise in it; False if it was too late.
 
         Called from outside the pool, with what `running` told. An answer that has begun is left alone.
         """
-        return self._runs.time_out(thread, since)
+        return self._runs.interrupt(thread, since)
 
     def _connections(self) -> Iterator[WsgiConnection]:
         return (item for item in list(self._pool.items.values()) if isinstance(item, Connection))

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
+from ropewalk.metrics.counters import Metrics
+from ropewalk.metrics.snapshot import WorkerSnapshot
 from ropewalk.process.master.master import BootError, Master
 from ropewalk.process.master.upgrade import Command, Predecessor, Upgrade
 from ropewalk.process.options import ProcessOptions
@@ -89,8 +91,26 @@ class FakeService:
         with self.lock:
             return [(ident, text, since) for ident, (text, since) in self.in_flight.items()]
 
-    def time_out(self, thread: int, since: float) -> bool:
+    def timeout_of(self, thread: int, since: float) -> float:
+        return float(sys.argv[2])
+
+    def interrupt(self, thread: int, since: float) -> bool:
         return False
+
+    def served(self) -> int:
+        return 0
+
+    def snapshot(self) -> WorkerSnapshot:
+        return {
+            "counters": {**Metrics().counters(), "log_messages": {}, "log_lost": {}},
+            "gauges": {
+                "in_flight": 0,
+                "waiting": 0,
+                "threads": {"active": 0, "parked": 0, "limit": 0},
+                "connections": {},
+            },
+            "running": [],
+        }
 
     def drain(self, deadline: float) -> Counts:
         self.stop.set()

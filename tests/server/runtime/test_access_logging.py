@@ -138,7 +138,7 @@ def test_a_request_that_was_given_up_on_tells_how_long_it_ran(
     client.send(GET)
     seconds = Passing(server, wait_for).while_connections("running")
     [(thread, _, since)] = server.service.running()
-    assert server.service.time_out(thread, since)
+    assert server.service.interrupt(thread, since)
     client.read_all()
     go_on.set()
     [line] = lines(1)

@@ -208,7 +208,7 @@ def test_an_answer_in_the_place_of_a_slow_application_tells_it(talk: Talk) -> No
     assert is_inside.wait(20)
     [(thread, description, since)] = server.service.running()
     assert description == "GET '/a' (request id theirs)"
-    assert server.service.time_out(thread, since)
+    assert server.service.interrupt(thread, since)
     answer = client.read_all()
     go_on.set()
     assert answer.startswith(b"HTTP/1.1 504 ")

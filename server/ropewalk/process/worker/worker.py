@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -51,24 +51,34 @@ class Drained(Protocol):
 
 
 class Service(Protocol):
-    """What a worker runs.
-
-    It may also have `running()`, which `Watchdog` looks at, and `timeout_of()`, which it asks then; `served()`, for
-    `Recycler`; `announce_end()`, which tells peers that the end is near while it serves on; and `snapshot()`, what it
-    has counted and how busy it is, called from any thread.
-    """
+    """What a worker runs. All but `start`, `drain` and `close` return at once, and may be called from any thread."""
 
     def start(self) -> None:
         """Start threads, and return."""
 
-    def drain(self, deadline: float) -> Drained:
-        """Take nothing new and finish the rest until `deadline` (monotonic). Blocks."""
+    def announce_end(self) -> None:
+        """Keep serving, but close each connection after its next response."""
 
-    def time_out(self, thread: int, since: float) -> bool:
-        """Answer in place of what `running()` told, and interrupt it; False if it was too late for that."""
+    def drain(self, deadline: float) -> Drained:
+        """Accept nothing new and finish what is in flight until `deadline` (monotonic). Blocks."""
 
     def close(self) -> None:
         """End everything now."""
+
+    def served(self) -> int:
+        """The number of requests that the application has finished."""
+
+    def running(self) -> Sequence[Running]:
+        """The requests that are running."""
+
+    def timeout_of(self, thread: int, since: float) -> float:
+        """Seconds that the request which `thread` has run since then may take; inf if it has ended."""
+
+    def interrupt(self, thread: int, since: float) -> bool:
+        """Respond in place of that request and raise an exception in its thread; False if it was too late."""
+
+    def snapshot(self) -> WorkerSnapshot:
+        """What the service has counted and how busy it is."""
 
 
 class Program(Protocol):
@@ -122,15 +132,13 @@ def run_worker(
         if channel is not None:
             channel.close()
         return BOOT_FAILED_STATUS
-    snapshot: Callable[[], WorkerSnapshot] | None = getattr(service, "snapshot", None)
     if channel is not None:
-        start_answering(channel, {"stacks": stacks} if snapshot is None else {"stacks": stacks, "status": snapshot})
+        start_answering(channel, {"stacks": stacks, "status": service.snapshot})
     log.debug("Worker ready (pid: %d)", os.getpid())
     # Whether or not there is a master to read it: if there is none any more, the lifeline tells.
     send_report(reports, Ready())
     _Life(program, service, options, inbox, reports, lifeline).live()
-    if snapshot is not None:
-        send_report(reports, Farewell(snapshot()["counters"]))
+    send_report(reports, Farewell(service.snapshot()["counters"]))
     hooks.leaving()
     program.finish()
     inbox.close(is_process_ending=True)
@@ -233,7 +241,7 @@ class _Life:
         signals = frozenset(self._inbox.receive())
         if signal.SIGUSR1 in signals:
             reopen_logs(self._program)
-        if signal.SIGUSR2 in signals and hasattr(self._service, "announce_end"):
+        if signal.SIGUSR2 in signals:
             self._service.announce_end()
         return signals
 
@@ -244,10 +252,9 @@ class _Life:
             send_sign_of_life(self._reports)
 
     def _make_watchdog(self) -> Watchdog | None:
-        running: Callable[[], Sequence[Running]] | None = getattr(self._service, "running", None)
-        if running is None or not self._options.timeout:
+        if not self._options.timeout:
             return None
-        return Watchdog(self._options.timeout, running, getattr(self._service, "timeout_of", None))
+        return Watchdog(self._options.timeout, self._service.running, self._service.timeout_of)
 
     def _watch(self) -> None:
         """Tell what is overdue and have it answered and interrupted; what is not freed by that, this process cannot."""
@@ -266,17 +273,14 @@ class _Life:
         if overdue:
             get_logger().text("What every thread is doing:\n" + stacks())
         for request in overdue:
-            self._service.time_out(request.ident, request.started)
+            self._service.interrupt(request.ident, request.started)
         if overdue:
             self._options.hooks.timed_out()
         if self._watchdog.is_stuck(now):
             self._ask_for_replacement("a request past its timeout does not let go of its thread", is_fault=True)
 
     def _make_recycler(self) -> Recycler | None:
-        served: Callable[[], int] | None = getattr(self._service, "served", None)
-        if served is None or not self._options.lifetime:
-            return None
-        return Recycler(self._options.lifetime, served)
+        return Recycler(self._options.lifetime, self._service.served) if self._options.lifetime else None
 
     def _look_at_lifetime(self) -> None:
         if self._recycler is None or self._asked_for_replacement:
