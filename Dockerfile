@@ -41,13 +41,18 @@ RUN apt-get update -qq \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 ENV PIP_NO_INPUT=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
-# Everything is checked against its hash on the way to /wheels, the build back end included; what the final image
-# needs is then installed from there, with no index.
+# Everything is checked against its hash. What builds the server's wheel stays here, and is not in the final image.
 COPY deploy/requirements.txt /build/kit.txt
 RUN /opt/build/bin/pip wheel --quiet --require-hashes --no-deps --wheel-dir /wheels --requirement /build/kit.txt \
     && /opt/build/bin/pip install --quiet --no-index --find-links /wheels flit_core \
-    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels \
-        gunicorn supervisor
+    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels supervisor \
+    # isolated: a module of the project's cannot take the place of supervisor's
+    && sed -i '1s/$/ -I/' /opt/venv/bin/supervisorctl
+COPY deploy/backends /build/backends
+RUN for locked in /build/backends/*/requirements.txt; do \
+        /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps --requirement "$locked" \
+        || exit; \
+    done
 # The pattern lets a project without requirements.txt pass. pip demands a hash of everything as soon as the file
 # has one, as a locked file does.
 COPY --from=project /requirements.tx[t] /build/project/
@@ -66,8 +71,8 @@ RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d /srv
 COPY --from=python-build /opt/venv /opt/venv
 COPY deploy/app /kit/bin
 COPY deploy/backends /kit/backends
-# where supervisorctl looks for it
-COPY deploy/supervisor/supervisord.conf /etc/supervisord.conf
+# The first place in which supervisorctl looks: a file of the project's with this name does no harm.
+COPY deploy/supervisor/supervisord.conf /opt/venv/etc/supervisord.conf
 
 # ---- static: the project's static files, collected and compressed. Needs the project to be importable.
 FROM base AS static

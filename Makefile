@@ -87,7 +87,8 @@ fuzz: $(STAMP) ## Fuzzes the parsers, led by coverage (SECONDS_TO_FUZZ=60 for ea
 
 .PHONY: lock
 lock: $(STAMP) ## Locks the requirements again, with hashes, from the *.in files.
-	@for folder in deploy sample_project compare tests tests/fuzz; do
+	@for folder in deploy deploy/backends/*/ tests/kit/backends/*/ sample_project compare tests tests/fuzz; do
+	  [[ -f $$folder/requirements.in ]] || continue
 	  (cd $$folder && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --quiet $(UPGRADE) requirements.in -o requirements.txt)
 	done

@@ -1,18 +1,17 @@
-#!/opt/venv/bin/python
-"""An event listener of supervisord: when a program is FATAL, leaves a mark for `supervise` and ends supervisord."""
+#!/opt/venv/bin/python -Iu
+"""An event listener of supervisord: when a program is FATAL, leaves a mark for supervise.py and stops supervisord."""
 
 import os
-import pathlib
 import signal
 import sys
+from pathlib import Path
 
 from supervisor import childutils
-
-MARK = "/tmp/backend.fatal"  # named in supervise too
 
 while True:
     headers, payload = childutils.listener.wait(sys.stdin, sys.stdout)
     if headers["eventname"] == "PROCESS_STATE_FATAL":
-        pathlib.Path(MARK).write_text(payload)
+        program = childutils.get_headers(payload)
+        Path(os.environ["FATAL_MARK"]).write_text(f"{program['groupname']}:{program['processname']}")
         os.kill(os.getppid(), signal.SIGTERM)
     childutils.listener.ok(sys.stdout)

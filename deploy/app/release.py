@@ -1,4 +1,4 @@
-#!/opt/venv/bin/python
+#!/opt/venv/bin/python -Iu
 """What a new release needs once, before its application starts: static files published, the database migrated.
 
 Both are done under one lock in DATA_DIR, so replicas and an impatient second `up` wait for each other instead of

@@ -1,4 +1,4 @@
-"""The servers that can run a project: the files in deploy/backends."""
+"""The servers that can run a project: the folders in deploy/backends."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from kit.variables import read
 
 
 def known() -> list[str]:
-    return sorted(path.name for path in BACKENDS.iterdir())
+    return sorted(path.parent.name for path in BACKENDS.glob("*/command"))
 
 
 def chosen(environment: Mapping[str, str]) -> str:

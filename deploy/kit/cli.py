@@ -14,8 +14,8 @@ from kit.errors import KitError
 class Command(NamedTuple):
     call: Callable[[argparse.Namespace], int]
     help: str
-    takes: str = ""
-    """The name of the arguments that follow, if any may."""
+    argument: str = ""
+    """The name of its one argument, if it has one."""
 
 
 def run_compose(options: argparse.Namespace) -> int:
@@ -23,9 +23,7 @@ def run_compose(options: argparse.Namespace) -> int:
 
 
 def make_environment(options: argparse.Namespace) -> int:
-    if len(options.arguments) != 1:
-        raise KitError("expected one folder")
-    virtual_environment.make(Path(options.arguments[0]))
+    virtual_environment.make(Path(options.argument))
     return 0
 
 
@@ -40,7 +38,7 @@ COMMANDS = {
     "logs": Command(lambda _: stack.logs(os.environ), "follow the containers' logs"),
     "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker"),
     "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY"),
-    "compose": Command(run_compose, "run docker compose with the settings that `up` uses", "ARGUMENTS"),
+    "compose": Command(run_compose, "run docker compose, with any arguments, as `up` does"),
     "venv": Command(make_environment, "make a virtual environment in a folder, if there is none", "FOLDER"),
 }
 
@@ -50,8 +48,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, command in COMMANDS.items():
         subparser = commands.add_parser(name, help=command.help, description=command.help)
-        if command.takes:
-            subparser.add_argument("arguments", nargs=argparse.REMAINDER, metavar=command.takes)
+        if command.argument:
+            subparser.add_argument("argument", metavar=command.argument)
+    if arguments[:1] == ["compose"]:  # the rest is not this parser's
+        return argparse.Namespace(command="compose", arguments=arguments[1:])
     return parser.parse_args(arguments)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,15 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.helpers.containers import PLAIN_PROJECT, Stack, compose_project, image_builder, run, wait_until
+from tests.helpers.containers import (
+    PLAIN_PROJECT,
+    Stack,
+    clean_environment,
+    compose_project,
+    image_builder,
+    run,
+    wait_until,
+)
 from tests.helpers.paths import REPOSITORY
 
 
@@ -89,7 +98,7 @@ def container(images: Mapping[str, str]) -> Iterator[Callable[..., str]]:
         name = f"ropewalk-test-{secrets.token_hex(4)}"
         started.append(name)
         hardened = ["--read-only", "--tmpfs", "/tmp:size=64m,mode=1777,noexec,nosuid,nodev", "--cap-drop", "ALL"]
-        run("docker", "run", "--detach", "--name", name, *hardened, *options, images[image], *arguments)
+        run("docker", "run", "--detach", "--name", name, *hardened, *options, images.get(image, image), *arguments)
         return name
 
     yield start
@@ -103,3 +112,21 @@ def plain_container(container: Callable[..., str]) -> Callable[..., str]:
         return container("plain", *arguments, options=("--env", "WSGI_APP=wsgi:application", *options))
 
     return start
+
+
+@pytest.fixture
+def image_of(images: Mapping[str, str]) -> Iterator[Callable[[Path], str]]:
+    """image_of(folder): the application image of a project, built by the kit's own command."""
+    built: list[str] = []
+
+    def build_project(folder: Path) -> str:
+        image = f"ropewalk-test-own:{secrets.token_hex(4)}"
+        built.append(image)
+        environment = {**clean_environment(), "APP_IMAGE": image, "PROJECT_DIR": str(folder)}
+        command = [sys.executable, "-I", str(REPOSITORY / "deploy/kit"), "compose", "build", "app"]
+        run(*command, env=environment, timeout=600)
+        return image
+
+    yield build_project
+    for image in built:
+        run("docker", "image", "rm", "--force", image, check=False)

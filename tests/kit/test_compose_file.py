@@ -62,15 +62,6 @@ def test_nginx_depends_on_nobody_so_that_compose_never_replaces_it_for_another_s
     assert "depends_on" not in compose_file["services"]["nginx"]
 
 
-def test_backends_known_to_compose_are_the_scripts(compose_file, repository):
-    known = sorted(path.name for path in (repository / "deploy/backends").iterdir())
-    extended = compose_file["services"]["app"]["extends"]
-    assert extended["file"] == "deploy/compose/backends.yml"
-    assert extended["service"] == "${BACKEND:-ropewalk}"
-    services = yaml.safe_load((repository / extended["file"]).read_text())["services"]
-    assert services == {name: {"environment": {"BACKEND": name}} for name in known}
-
-
 def test_variables_of_the_sample_project_reach_it(compose_file, repository):
     rows = re.findall(r"^\| (`.+?) \|", (repository / "sample_project/README.md").read_text(), re.M)
     variables = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
@@ -95,7 +86,7 @@ def test_an_upload_that_the_project_takes_passes_the_proxy_and_the_server(compos
 
 
 def test_forwarded_fields_that_the_server_believes_are_written_by_nginx_and_all_others_cleared(repository):
-    script = (repository / "deploy/backends/ropewalk").read_text()
+    script = (repository / "deploy/backends/ropewalk/command").read_text()
     believed = re.search(r"--forwarded-fields (\S+)", script)[1].split(",")
     proxy = (repository / "nginx/snippets/proxy.conf").read_text()
     written = {name.lower(): value for name, value in re.findall(r"^proxy_set_header (\S+) (\S+);", proxy, re.M)}
@@ -107,7 +98,7 @@ def test_forwarded_fields_that_the_server_believes_are_written_by_nginx_and_all_
 
 def test_backends_have_the_same_limits(repository):
     settings = Settings()
-    script = (repository / "deploy/backends/gunicorn").read_text()
+    script = (repository / "deploy/backends/gunicorn/command").read_text()
     assert f"--limit-request-line {settings.limit_request_line}\n" in script
     assert f"--limit-request-fields {settings.limit_request_fields}\n" in script
     assert f"--limit-request-field_size {settings.limit_request_field_size}\n" in script

@@ -1,9 +1,6 @@
 """A user's own project: outside this checkout, with or without Django, with the kit unedited."""
 
-import os
-import secrets
 import shutil
-import sys
 
 import pytest
 
@@ -21,25 +18,6 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 from django.core.management import execute_from_command_line
 execute_from_command_line(sys.argv)
 """
-
-
-@pytest.fixture
-def image_of(execute, images, repository):
-    """image_of(folder): the application image of a project, built by the kit's own command."""
-    built = []
-
-    def build(folder):
-        image = f"ropewalk-test-own:{secrets.token_hex(4)}"
-        built.append(image)
-        kept = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-        environment = {**kept, "APP_IMAGE": image, "PROJECT_DIR": str(folder)}
-        command = [sys.executable, "-I", str(repository / "deploy/kit"), "compose", "build", "app"]
-        execute(*command, env=environment, timeout=600)
-        return image
-
-    yield build
-    for image in built:
-        execute("docker", "image", "rm", "--force", image, check=False)
 
 
 def test_project_without_manage_py_and_without_requirements(image_of, execute, repository, tmp_path):

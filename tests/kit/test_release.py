@@ -1,8 +1,6 @@
 """deploy/app/release.py: static files are published additively, one release at a time."""
 
 import fcntl
-import importlib.machinery
-import importlib.util
 import json
 import os
 import subprocess
@@ -11,14 +9,7 @@ import time
 
 import pytest
 
-
-@pytest.fixture
-def release(repository, monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("kit_release", str(repository / "deploy/app/release.py"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("kit_release", loader))
-    loader.exec_module(module)
-    return module
+import release
 
 
 def files(folder):
@@ -35,7 +26,7 @@ def folders(tmp_path):
     return source, target
 
 
-def test_new_files_are_added_and_changed_ones_replaced(release, folders):
+def test_new_files_are_added_and_changed_ones_replaced(folders):
     source, target = folders
     release.publish(source, target)
     (source / "robots.txt").write_text("two")
@@ -45,7 +36,7 @@ def test_new_files_are_added_and_changed_ones_replaced(release, folders):
     assert published == {"css/a.1234567890ab.css": "a", "robots.txt": "two"}
 
 
-def test_file_of_an_older_release_stays_for_the_pages_that_still_name_it(release, folders):
+def test_file_of_an_older_release_stays_for_the_pages_that_still_name_it(folders):
     source, target = folders
     release.publish(source, target)
     (source / "css/a.1234567890ab.css").unlink()
@@ -53,7 +44,7 @@ def test_file_of_an_older_release_stays_for_the_pages_that_still_name_it(release
     assert (target / "css/a.1234567890ab.css").exists()
 
 
-def test_file_that_no_release_had_for_long_is_removed(release, folders):
+def test_file_that_no_release_had_for_long_is_removed(folders):
     source, target = folders
     release.publish(source, target)
     (source / "css/a.1234567890ab.css").unlink()
@@ -65,7 +56,7 @@ def test_file_that_no_release_had_for_long_is_removed(release, folders):
     assert (target / "robots.txt").exists()
 
 
-def test_unchanged_file_is_left_alone(release, folders):
+def test_unchanged_file_is_left_alone(folders):
     source, target = folders
     release.publish(source, target)
     first = (target / "robots.txt").stat().st_ino

@@ -94,7 +94,7 @@ def test_unknown_backend_ends_compose_with_the_known_ones_before_it_touches_anyt
     typed = type(sample)(sample.name, {**sample.environment, "BACKEND": "nope"})
     done = typed.compose("up", "--no-build", "--wait", check=False)
     assert done.returncode != 0
-    assert 'service "nope" not found in deploy/compose/backends.yml' in done.stderr
+    assert "deploy/backends/nope/compose.yml: no such file or directory" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert sample.container("app") == before
     assert sample.request("/healthz").status == 200

@@ -89,7 +89,7 @@ def test_supervisord_waits_as_long_as_the_chain_says(repository):
 
 @pytest.mark.parametrize("backend", ["ropewalk", "gunicorn"])
 def test_every_backend_is_started_with_the_times_of_the_chain(repository, backend):
-    script = (repository / "deploy/backends" / backend).read_text()
+    script = (repository / "deploy/backends" / backend / "command").read_text()
     assert '--timeout "$REQUEST_TIMEOUT"' in script
     assert '--graceful-timeout "$GRACEFUL_TIMEOUT"' in script
     assert '--keep-alive "$SERVER_KEEP_ALIVE"' in script
