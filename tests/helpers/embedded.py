@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 import ropewalk
 from ropewalk.config.load import make_settings
@@ -13,6 +13,8 @@ from ropewalk.logs.access_log import AccessLog
 from ropewalk.net.listeners.open import close_listeners, open_listeners
 from ropewalk.runtime.service import Service
 from tests.helpers.http_client import GET, Client
+
+AnyClient = TypeVar("AnyClient", bound=Client)
 
 DEFAULTS: dict[str, Any] = {"bind": "127.0.0.1:0", "threads": 4}
 
@@ -56,8 +58,11 @@ class Talk:
         return server
 
     def connect(self, server: ropewalk.Server | WorkerService) -> Client:
-        client = Client(server.address)
-        self._stack.callback(client.sock.close)
+        return self.keep(Client(server.address))
+
+    def keep(self, client: AnyClient) -> AnyClient:
+        """The client, which is closed at the end of the test."""
+        self._stack.callback(lambda: client.sock.close())
         return client
 
     def ask(self, application: Any, request: bytes = GET, **settings: Any) -> bytes:

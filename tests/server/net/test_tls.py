@@ -78,9 +78,9 @@ class TlsTalk:
     def connect(
         self, server: ropewalk.Server, context: ssl.SSLContext | None = None, name: str = HOST, **options: Any
     ) -> TlsClient:
-        client = TlsClient(server.address, context or self.certificates.client_context(), name, **options)
-        self._talk._stack.callback(client.sock.close)
-        return client
+        return self._talk.keep(
+            TlsClient(server.address, context or self.certificates.client_context(), name, **options)
+        )
 
     def connect_plain(self, server: ropewalk.Server) -> Client:
         return self._talk.connect(server)

@@ -58,12 +58,13 @@ class Harness:
     def __init__(self, threads: int, max_waiting: int = 1000, parallelism: int = 1) -> None:
         self.overflowed: list[Item] = []
         self.overdue: set[Item] = set()
+        self.parallelism = parallelism
         self.pool = Pool(
             threads=threads,
             run=self.run,
             overflow=self.overflowed.append,
             max_waiting=max_waiting,
-            parallelism=lambda: parallelism,
+            parallelism=lambda: self.parallelism,
             is_overdue=self.overdue.__contains__,
         )
         self.items: list[Echo] = []
@@ -194,7 +195,7 @@ def test_as_many_threads_are_active_as_compute_in_parallel(harness: Callable[...
 
 def test_a_gil_that_is_enabled_again_is_noticed(harness: Callable[..., Harness]) -> None:
     made = harness(4, parallelism=3)
-    made.pool._parallelism = lambda: 1
+    made.parallelism = 1
     made.item().ask()
     _wait(lambda: made.pool.controller.floor == 1)
 
