@@ -1,13 +1,54 @@
-"""What holds for every test: the plugins that watch it, and how properties are tested."""
+"""What every test has: plugins that watch it, and processes and servers that end with it."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
 
 import hypothesis
 import pytest
 
-pytest.register_assert_rewrite("tests.helpers")
+pytest.register_assert_rewrite("tests.helpers")  # before they are imported, so that a failure shows its values
+
+from tests.helpers.embedded import Talk  # noqa: E402
+from tests.helpers.processes import Running, Starter, wait_end, wait_until  # noqa: E402
+
 pytest_plugins = ("tests.helpers.signals", "tests.helpers.machine", "tests.helpers.leaks")
 
 # Properties have no time limit: a busy machine is no fault of what is tested.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+@pytest.fixture
+def talk() -> Iterator[Talk]:
+    with ExitStack() as stack:
+        yield Talk(stack)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Starter]:
+    """Starts processes in `tmp_path`; a process of theirs that is left at the end fails the test."""
+    started: list[Running] = []
+
+    def start(*command: str, cwd: Path = tmp_path, env: Mapping[str, str] | None = None) -> Running:
+        running = Running(command, cwd=cwd, env=env or {})
+        started.append(running)
+        return running
+
+    yield start
+    left = [pid for running in started for pid in running.close()]
+    assert not left, f"processes outlived their master: {left}"
+
+
+@pytest.fixture
+def wait_for_end() -> Callable[[int], bool]:
+    """`wait_end`, for a process that is not a child."""
+    return wait_end
+
+
+@pytest.fixture
+def wait_for() -> Callable[[Callable[[], object], str], None]:
+    """`wait_until`, for a condition that nothing announces."""
+    return wait_until
