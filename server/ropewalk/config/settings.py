@@ -254,7 +254,7 @@ class Settings(Table):
         flags=("--keep-alive",),
         metavar="SECONDS",
         python_name="keepalive",
-        help="how long an idle connection is kept for its next request (0: not at all)",
+        help="seconds an idle connection is kept open for its next request (0: every response closes its connection)",
         reason="longer than a proxy in front keeps it: a proxy that meets a closed connection answers 502.",
     )
     request_head_timeout: float = declare(
@@ -263,7 +263,8 @@ class Settings(Table):
         section=TIMES,
         flags=("--request-head-timeout",),
         metavar="SECONDS",
-        help="how long the head of a request may take from its first byte; then 408",
+        help="seconds the head of a request may take from its first byte, then 408; a new connection has as long to "
+        "send its first byte",
     )
     request_body_timeout: float = declare(
         30.0,

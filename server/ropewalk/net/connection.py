@@ -136,8 +136,9 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.context = context
         self.exchange: ExchangeT | None = None
         self.state = IDLE if handshake is None else HANDSHAKE
-        # Monotonic seconds, inf while no timeout runs; also read by the sweeping thread.
-        self.deadline = monotonic() + (config.idle_timeout if handshake is None else config.head_timeout)
+        # Monotonic seconds, inf while no timeout runs; also read by the sweeping thread. The first request has the
+        # timeout of a head, not that of keep-alive: a connection that was never used is not worth keeping.
+        self.deadline = monotonic() + config.head_timeout
         self.keeps_alive = True
         self.is_refused = False
         self.requests = 0
@@ -417,7 +418,7 @@ class Connection(Generic[ContextT, ExchangeT]):
             self.close()
             return False
         self._handshake = None
-        self.deadline = monotonic() + self.config.idle_timeout
+        self.deadline = monotonic() + self.config.head_timeout
         self.context = handshake.make_context(handshake)
         self.move(IDLE)
         return True

@@ -35,8 +35,8 @@ class ConnectionConfig:
         head_limits: HeadLimits,
         chunk_limits: ChunkLimits,
         body_memory: int,  # octets of a request's content kept in memory; the rest goes to a temporary file
-        head_timeout: float,  # for the handshake, and for a head from its first octet
-        idle_timeout: float,  # for the next request of a connection
+        head_timeout: float,  # for the handshake, for a connection's first octet, and for a head from its first octet
+        idle_timeout: float,  # for the next request of a connection; 0: every response closes its connection
         body_timeout: float,  # between two octets of content
         send_timeout: float,  # between two octets that the peer takes
     ) -> None:
@@ -47,7 +47,7 @@ class ConnectionConfig:
         self.idle_timeout = idle_timeout
         self.body_timeout = body_timeout
         self.send_timeout = send_timeout
-        self.allow_keep_alive = True
+        self.allow_keep_alive = idle_timeout > 0
 
 
 class ConnectionEvents(Generic[ConnectionT]):

@@ -15,9 +15,11 @@ import pytest
 import trustme
 
 import ropewalk
+from ropewalk.net.connection_states import State
 from ropewalk.net.handshake import PLAIN_HTTP_RESPONSE, Handshake
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext, TlsSocket
 from tests.helpers.certificates import HOST, Certificates, TlsClient, read_raw
+from tests.helpers.connections import Surroundings
 from tests.helpers.embedded import Talk, answering
 from tests.helpers.http_client import GET, Client
 
@@ -120,7 +122,22 @@ class TestAlone:
         with pytest.raises(ConnectionAbortedError):
             handshake.advance()
 
-    def test_that_answer_has_its_length(self) -> None:
+    def test_after_it_the_time_of_a_request_begins(
+        self, pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = 1000.0
+        monkeypatch.setattr("ropewalk.net.connection.monotonic", lambda: now)
+        handshake = Handshake(pair[0], proxy_protocol="v1", tls_context=None, make_context=no_context)
+        connection = Surroundings().connection(pair[0], handshake, head_timeout=10, idle_timeout=600)
+        pair[1].send(b"PROXY UNK")
+        assert not connection.receive()
+        assert (connection.state, connection.deadline) == (State.HANDSHAKE, 1010.0)
+        now = 1005.0
+        pair[1].send(b"NOWN\r\n")
+        assert not connection.receive()
+        assert (connection.state, connection.deadline) == (State.IDLE, 1015.0)
+
+    def test_that_response_has_its_length(self) -> None:
         head, _, content = PLAIN_HTTP_RESPONSE.partition(b"\r\n\r\n")
         assert b"\r\nContent-Length: %d\r\n" % len(content) in head
 
@@ -220,17 +237,6 @@ class TestServer:
         finally:
             is_over.set()
             creeping.join()
-
-    def test_after_it_the_time_of_a_request_begins(
-        self, talk: Talk, certificates: Certificates, settings: dict[str, Any]
-    ) -> None:
-        server = talk.serve(answering(), request_head_timeout=1, keep_alive=75, **settings)
-        client = TlsClient(server.address, certificates.client_context())
-        with client.sock:
-            silent = talk.connect(server)  # which ends when a second is over
-            read_raw(silent.sock)
-            client.send(GET)
-            assert client.read_all().endswith(b"ok")
 
     @pytest.mark.parametrize("is_reset", [True, False])
     def test_peers_that_vanish_are_forgotten(

@@ -348,7 +348,7 @@ class TestEnds:
         assert client.read_all() == b""
 
     def test_a_connection_without_a_request_too(self, tls: TlsTalk) -> None:
-        assert tls.connect(tls.serve(echo, keep_alive=1)).read_all() == b""
+        assert tls.connect(tls.serve(echo, request_head_timeout=1)).read_all() == b""
 
     def test_a_peer_may_end_its_side_and_still_read(self, tls: TlsTalk) -> None:
         client = tls.connect(tls.serve(answering()))
