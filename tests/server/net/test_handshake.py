@@ -129,11 +129,11 @@ class TestAlone:
         monkeypatch.setattr("ropewalk.net.connection.monotonic", lambda: now)
         handshake = Handshake(pair[0], proxy_protocol="v1", tls_context=None, make_context=no_context)
         connection = Surroundings().connection(pair[0], handshake, head_timeout=10, idle_timeout=600)
-        pair[1].send(b"PROXY UNK")
+        pair[1].send(b"PROXY ")
         assert not connection.receive()
         assert (connection.state, connection.deadline) == (State.HANDSHAKE, 1010.0)
         now = 1005.0
-        pair[1].send(b"NOWN\r\n")
+        pair[1].send(b"UNKNOWN\r\n")
         assert not connection.receive()
         assert (connection.state, connection.deadline) == (State.IDLE, 1015.0)
 
