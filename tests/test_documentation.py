@@ -1,8 +1,10 @@
-"""What the pages name exists: files behind links, anchors, paths, options, variables, targets of make."""
+"""What the pages name exists: files, anchors, paths, functions, options, variables, targets of make."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from functools import cache
 
 import pytest
@@ -21,6 +23,10 @@ PARTS = ("", "server", "server/ropewalk", "compare", "nginx", "sample_project")
 
 OTHERS_OPTIONS = {"--deploy-hook", "--stop-timeout"}
 """Of programs that are not ours."""
+
+ARCHITECTURE = "docs/architecture.md"
+LIVES = ("request", "reload", "access log line")
+"""Each is a table of files and functions on that page."""
 
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 CODE = re.compile(r"`([^`\n]+)`")
@@ -97,3 +103,38 @@ def test_targets_of_make_that_are_named_exist(page: str) -> None:
         word for code in written for words in re.findall(r"^make ((?:[a-z-]+ ?)+)", code) for word in words.split()
     }
     assert named <= targets
+
+
+def steps(life: str) -> list[tuple[str, str]]:
+    """File and function of each row in the table `The life of a ...`."""
+    section = re.search(rf"^## The life of an? {life}\n(.*?)^## ", read(ARCHITECTURE), re.M | re.S)
+    assert section is not None
+    return re.findall(r"^\| `([\w/]+\.py)` \| `([\w.]+)` \|", section[1], re.M)
+
+
+@cache
+def functions(file: str) -> frozenset[str]:
+    """The functions that a module of the server defines, and `Class.method` for the methods."""
+
+    def defined(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
+        for node in body:
+            if isinstance(node, ast.FunctionDef):
+                yield prefix + node.name
+            elif isinstance(node, ast.ClassDef):
+                yield from defined(node.body, f"{node.name}.")
+
+    source = (REPOSITORY / "server/ropewalk" / file).read_text()
+    return frozenset(defined(ast.parse(source).body))
+
+
+@pytest.mark.parametrize("life", LIVES)
+def test_every_row_of_a_life_names_a_file_and_a_function(life: str) -> None:
+    rows = len(steps(life))
+    assert rows > 5
+    section = read(ARCHITECTURE).split(f" {life}\n", 1)[1].split("\n## ", 1)[0]
+    assert len(re.findall(r"^\| ", section, re.M)) == rows + 2
+
+
+@pytest.mark.parametrize(("file", "function"), [step for life in LIVES for step in steps(life)])
+def test_functions_of_the_architecture_page_exist(file: str, function: str) -> None:
+    assert function in functions(file)
