@@ -45,7 +45,7 @@ def ask(address: tuple[str, int], target: str, **fields: str) -> int:
     return response.status
 
 
-def test_answers_refusals_and_octets_are_counted(
+def test_responses_refusals_and_octets_are_counted(
     service: tuple[Service, tuple[str, int]], wait_for: Callable[..., None]
 ) -> None:
     it, address = service
@@ -89,7 +89,7 @@ def test_gauges_tell_of_threads_and_connections(
     assert gauges["threads"]["active"] + gauges["threads"]["parked"] == 4
 
 
-def test_the_access_log_tells_where_the_time_went(tmp_path: Path) -> None:
+def test_the_access_log_shows_where_the_time_went(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     with ropewalk.Server(
         application, bind="127.0.0.1:0", access_log=str(path), access_log_format="json", request_id="environ"

@@ -44,7 +44,7 @@ def drain_in_thread(service: Service, results: list[Drained]) -> threading.Threa
     return thread
 
 
-def test_behind_the_announcement_answers_close_and_new_connections_are_served(
+def test_after_the_announcement_responses_close_and_new_connections_are_served(
     service: tuple[Service, tuple[str, int]],
 ) -> None:
     connection = http.client.HTTPConnection(*service[1], timeout=20)
@@ -56,7 +56,7 @@ def test_behind_the_announcement_answers_close_and_new_connections_are_served(
     connection.close()
 
 
-def test_a_kept_connection_that_is_in_use_is_told_with_its_next_answer(
+def test_kept_connection_in_use_is_closed_with_its_next_response(
     service: tuple[Service, tuple[str, int]],
 ) -> None:
     connection = http.client.HTTPConnection(*service[1], timeout=20)

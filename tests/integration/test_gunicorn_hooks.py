@@ -171,7 +171,7 @@ def test_a_reload_brings_the_hooks_of_the_new_file(start: Start, tmp_path: Path)
     running.wait_line("<child_exit 10 False False>")
 
 
-def test_an_upgrade_is_told_before_it_begins(start: Start, tmp_path: Path, wait_for_end: Callable[[int], bool]) -> None:
+def test_upgrade_is_logged_before_it_begins(start: Start, tmp_path: Path, wait_for_end: Callable[[int], bool]) -> None:
     write(tmp_path, EVERY_HOOK)
     running = start(*command())
     running.wait_line("Ready: 1 ")
@@ -183,7 +183,7 @@ def test_an_upgrade_is_told_before_it_begins(start: Start, tmp_path: Path, wait_
     assert wait_for_end(new)
 
 
-def test_a_request_past_its_timeout_is_told(start: Start, tmp_path: Path) -> None:
+def test_request_past_its_timeout_is_logged(start: Start, tmp_path: Path) -> None:
     write(tmp_path, EVERY_HOOK)
     running = start(*command("--timeout", "0.3"))
     assert get(running, "/wait")[0] == 504

@@ -54,7 +54,7 @@ FOUND = interpreters()
 
 
 @pytest.mark.parametrize("version", FOUND)
-def test_it_serves_with(version: str, start: Any, tmp_path: Path) -> None:
+def test_interpreter_serves(version: str, start: Any, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(APPLICATION)
     (tmp_path / "settings.toml").write_text('bind = "127.0.0.1:0"\nworkers = 2\nlog-level = "debug"\n')
     command = [FOUND[version], "-m", "ropewalk", "-c", "settings.toml", "--access-logfile", "-", "shop"]

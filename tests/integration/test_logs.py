@@ -99,7 +99,7 @@ def messages(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_everything_that_happens_is_told_in_lines_of_json(start: Start, project: Path, wait_for: WaitFor) -> None:
+def test_every_message_is_a_line_of_json(start: Start, project: Path, wait_for: WaitFor) -> None:
     running = start(
         *(*ROPEWALK, "-b", "127.0.0.1:0", "-w", "2", "--error-log-format", "json", "--timeout", "0.5"),
         *("--request-id", "environ", "--log-level", "debug", "shop"),
@@ -154,7 +154,7 @@ def test_a_start_that_fails_says_so_in_json_too(project: Path, arguments: list[s
     assert text in last["message"]
 
 
-def test_what_cannot_be_read_is_told_as_ever(project: Path) -> None:
+def test_unreadable_file_is_reported(project: Path) -> None:
     command = [*ROPEWALK, "--error-log-format", "xml", "shop"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=30)
     assert done.stderr == "ropewalk: --error-log-format 'xml': must be one of plain, json\n"

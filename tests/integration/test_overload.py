@@ -56,18 +56,18 @@ def test_a_request_that_waited_too_long_is_shed_without_the_application(talk: Ta
 
 
 @pytest.mark.parametrize("start", [0, -30, -1e6, 1e6, "soon", "t=", "nan", "-inf", "1e999", ""])
-def test_one_that_did_not_or_whose_start_is_nonsense_is_served(talk: Talk, start: float | str) -> None:
+def test_request_with_an_acceptable_or_unreadable_start_is_served(talk: Talk, start: float | str) -> None:
     value = start if isinstance(start, str) else ago(start)
     assert talk.ask(Application(), get(X_Request_Start=value), queue_timeout=LIMIT).endswith(b"served")
 
 
-def test_what_others_than_a_trusted_proxy_say_of_the_start_is_ignored(talk: Talk) -> None:
+def test_start_from_an_untrusted_peer_is_ignored(talk: Talk) -> None:
     request = get(X_Request_Start=ago(LATE))
     answer = talk.ask(Application(), request, queue_timeout=LIMIT, forwarded_allow_ips="192.0.2.1")
     assert answer.endswith(b"served")
 
 
-def test_without_the_setting_nothing_is_shed(talk: Talk) -> None:
+def test_no_request_is_shed_without_the_setting(talk: Talk) -> None:
     assert talk.ask(Application(), get(X_Request_Start=ago(LATE))).endswith(b"served")
 
 

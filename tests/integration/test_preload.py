@@ -99,7 +99,7 @@ def test_a_reload_keeps_the_code_and_says_so_and_an_upgrade_loads_it_again(
     assert wait_for_end(new)
 
 
-def test_threads_that_no_worker_will_have_are_told(start: Start, tmp_path: Path) -> None:
+def test_threads_that_no_worker_will_have_are_reported(start: Start, tmp_path: Path) -> None:
     write(tmp_path, "one")
     with (tmp_path / "shop.py").open("a") as file:
         file.write("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n")
@@ -109,7 +109,7 @@ def test_threads_that_no_worker_will_have_are_told(start: Start, tmp_path: Path)
     running.wait_line("Ready: 1 worker")
 
 
-def test_it_is_a_setting_of_the_environment_and_of_gunicorns_file(start: Start, tmp_path: Path) -> None:
+def test_preload_is_set_by_a_variable_or_a_gunicorn_file(start: Start, tmp_path: Path) -> None:
     write(tmp_path, "one")
     (tmp_path / "conf.py").write_text("preload_app = True\n")
     for arguments, env in ((["-c", "conf.py"], {}), ([], {"ROPEWALK_PRELOAD": "1"})):

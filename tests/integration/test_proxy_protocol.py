@@ -36,7 +36,7 @@ def content_of(answer: bytes) -> dict[str, str]:
 
 @pytest.mark.parametrize("header", [V1, V2])
 @pytest.mark.parametrize("piece", [1, 7, 1000])
-def test_the_client_is_who_the_header_names(talk: Talk, header: bytes, piece: int) -> None:
+def test_client_address_is_that_of_the_header(talk: Talk, header: bytes, piece: int) -> None:
     client = talk.connect(talk.serve(show, proxy_protocol="auto"))
     octets = header + GET
     for start in range(0, len(octets), piece):
@@ -46,7 +46,7 @@ def test_the_client_is_who_the_header_names(talk: Talk, header: bytes, piece: in
     assert (seen["SERVER_NAME"], seen["SERVER_PORT"]) == ("198.51.100.1", "443")
 
 
-def test_it_holds_for_every_request_of_the_connection(talk: Talk) -> None:
+def test_client_address_holds_for_every_request_of_the_connection(talk: Talk) -> None:
     client = talk.connect(talk.serve(show, proxy_protocol="v1"))
     client.send(V1 + GET.replace(b"Connection: close\r\n", b"") * 2)
     for _ in range(2):
@@ -71,7 +71,7 @@ def test_switched_off_the_header_is_a_bad_request(talk: Talk) -> None:
     assert talk.ask(show, V1 + GET).startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_header_that_never_comes_is_not_waited_for_for_ever(talk: Talk) -> None:
+def test_missing_proxy_header_is_not_waited_for_forever(talk: Talk) -> None:
     client = talk.connect(talk.serve(show, proxy_protocol="auto", request_head_timeout=1))
     assert client.read_all() in (b"", b"RESET")
 

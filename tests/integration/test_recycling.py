@@ -122,7 +122,7 @@ def test_a_worker_that_grew_is_replaced(start: Callable[..., Any], tmp_path: Pat
     assert len(set.union(*load.answered_by)) >= 2
 
 
-def test_memory_that_no_worker_could_keep_to_is_told_and_the_worker_stays(
+def test_memory_that_no_worker_could_keep_to_is_reported_and_the_worker_stays(
     start: Callable[..., Any], tmp_path: Path
 ) -> None:
     (tmp_path / "ballast.py").write_text("held = b'x' * (32 << 20)\n")

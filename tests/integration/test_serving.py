@@ -76,7 +76,7 @@ def serve(start: Callable[..., Any], tmp_path: Path) -> Callable[..., Server]:
     return serve
 
 
-def test_a_request_is_answered_by_a_worker(serve: Callable[..., Server]) -> None:
+def test_request_is_served_by_a_worker(serve: Callable[..., Server]) -> None:
     server = serve("-e", "GREETING=hello", "-w", "2")
     workers = server.workers(2)
     server.running.wait_line("Ready: 2 workers")

@@ -110,7 +110,7 @@ def test_a_descriptor_that_is_no_listener_ends_the_start(activate: Activate, tmp
     assert "ropewalk: LISTEN_FDS '1': descriptor 3: the descriptor is not a TCP or Unix stream socket" in running.output
 
 
-def test_the_manager_is_told_when_every_worker_is_ready(activate: Activate, tmp_path: Path) -> None:
+def test_service_manager_is_notified_when_every_worker_is_ready(activate: Activate, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.settimeout(20)
         manager.bind(str(tmp_path / "notify"))

@@ -84,7 +84,7 @@ def test_the_peer_gets_504_and_the_thread_goes_on(
         assert other.read_all().endswith(b"quick")
 
 
-def test_what_runs_on_behind_its_504_is_still_named(talk: Talk, wait_for: WaitFor) -> None:
+def test_request_that_runs_on_after_its_504_is_still_listed(talk: Talk, wait_for: WaitFor) -> None:
     application = Slow(computes=False)
     server = talk.serve_as_worker(application, request_id="environ")
     for target in ("/a", "/b"):
@@ -101,7 +101,7 @@ def test_what_runs_on_behind_its_504_is_still_named(talk: Talk, wait_for: WaitFo
     wait_for(lambda: not server.service.running(), "the end of the runs")
 
 
-def test_an_answer_that_was_begun_is_left_alone(talk: Talk) -> None:
+def test_a_response_that_was_begun_is_left_alone(talk: Talk) -> None:
     go_on = threading.Event()
 
     def application(environ: Any, start_response: Any) -> Any:

@@ -199,7 +199,7 @@ def test_an_upgrade_taken_back_leaves_the_old_masters_files(serve: Serve, tmp_pa
         assert client.makefile("rb").read().endswith(b" one")
 
 
-def test_the_admin_listener_tells_of_the_master_that_serves(serve: Serve, tmp_path: Path, wait_for: Any) -> None:
+def test_admin_listener_shows_the_master_that_serves(serve: Serve, tmp_path: Path, wait_for: Any) -> None:
     server = serve("-b", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0")
     admin = int(server.running.wait_line(r"Admin at: http://127\.0\.0\.1:(\d+)")[1])
 

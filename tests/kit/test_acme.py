@@ -113,7 +113,7 @@ def test_certificate_is_issued_once_there_is_an_issuer_and_renewed_before_it_end
     assert LIFETIME * 2 // 3 - 1 <= between < LIFETIME
 
 
-def test_challenge_that_fails_is_told_of_with_the_reason(new_site, wait):
+def test_challenge_that_fails_is_reported_with_the_reason(new_site, wait):
     stack = new_site(LIFETIME, SERVER_NAME="nowhere.example")
     stack.compose(*UP, "pebble")
     wait(lambda: "Domain: nowhere.example" in stack.logs("acme"), "the log tells of it")

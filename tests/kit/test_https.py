@@ -217,7 +217,7 @@ def test_self_signed_certificate_is_for_this_machine_and_kept_over_containers(ng
         execute("docker", "volume", "rm", "--force", volume, check=False)
 
 
-def test_self_signed_certificate_is_made_anew_before_it_ends_while_nginx_runs(nginx, execute, wait):
+def test_self_signed_certificate_is_made_again_before_it_ends_while_nginx_runs(nginx, execute, wait):
     name, _, port = nginx()
     first = certificate_at(port)
     path = "/tmp/nginx/self-signed.pem"  # there is no volume
@@ -257,7 +257,7 @@ def test_renewed_files_are_noticed_and_nobody_is_cut_off(nginx, authority, folde
     assert "nginx has a new certificate: notAfter=" in execute("docker", "logs", name).stderr
 
 
-def test_half_of_a_renewal_is_told_of_and_the_old_one_kept_until_the_other_half_comes(
+def test_half_of_a_renewal_is_reported_and_the_old_one_kept_until_the_other_half_comes(
     nginx, authority, folder, execute, wait
 ):
     write_pair(folder, authority.issue_cert(NAME))
@@ -422,7 +422,7 @@ def over_http_2(sock, target, authority):
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.1", "HTTP/2"])
-def test_application_is_told_of_https_its_host_and_port(plain, version):
+def test_application_sees_https_its_host_and_port(plain, version):
     host = f"localhost:{plain.tls_port}"
     if version == "HTTP/2":
         context = anybody()

@@ -81,7 +81,7 @@ def test_request_id_that_could_harm_a_log_is_replaced(plain):
     assert len(answer.headers["X-Request-ID"]) == 32
 
 
-def test_an_exception_is_logged_under_the_id_that_the_visitor_was_told(new_stack, wait):
+def test_exception_is_logged_with_the_id_that_the_visitor_sees(new_stack, wait):
     stack = new_stack("plain", BACKEND="ropewalk")
     stack.up()
     answer = stack.request("/slow?seconds=no")
@@ -90,7 +90,7 @@ def test_an_exception_is_logged_under_the_id_that_the_visitor_was_told(new_stack
     wait(lambda: told in stack.logs("app"), "the log tells of it")
 
 
-def test_every_answer_has_the_security_headers_once(plain):
+def test_every_response_has_the_security_headers_once(plain):
     for target in ("/environ", "/nothing-here", "/static/nothing-here"):
         headers = plain.request(target).headers
         assert headers.get_all("X-Content-Type-Options") == ["nosniff"]
@@ -152,7 +152,7 @@ def test_project_without_a_health_page_comes_up(new_stack):
     assert stack.request("/").content == b"hello\n"
 
 
-def test_application_that_does_not_get_well_is_told_of_and_shown_after_a_while(container, execute, wait):
+def test_application_that_does_not_become_healthy_is_reported_and_shown_after_a_while(container, execute, wait):
     app = container("plain", "server", options=("--env", "WSGI_APP=wsgi:stranger"))
     options = ("--network", f"container:{app}", "--env", "APP_HOST=localhost", "--env", "START_PATIENCE=1")
     nginx = container("nginx", options=(*options, "--env", "HEALTH_PATH=/health"))
@@ -196,7 +196,7 @@ def test_application_can_have_nginx_send_an_uploaded_file(plain):
     assert plain.request("/_media/a.txt").status == 404
 
 
-def test_unknown_name_gets_no_answer_when_names_are_set(new_stack):
+def test_unknown_name_gets_no_response_when_names_are_set(new_stack):
     stack = new_stack("plain", BACKEND="gunicorn", SERVER_NAME="shop.example www.shop.example")
     stack.up()
     assert stack.request("/environ", headers={"Host": "shop.example"}).status == 200

@@ -27,7 +27,7 @@ def test_page_is_served_with_no_settings_at_all(sample):
     assert answer.headers.get_content_type() == "text/html"
 
 
-def test_hashed_static_file_comes_from_nginx_and_may_be_kept_for_ever(sample):
+def test_hashed_static_file_comes_from_nginx_and_may_be_kept_forever(sample):
     answer = sample.request(asset(sample))
     assert answer.status == 200
     assert answer.headers.get_content_type() == "text/css"

@@ -130,7 +130,7 @@ def test_sign_up_makes_a_user_and_logs_in(client):
     assert client.post("/sign-up", {"username": "new", **password}).status_code == 422
 
 
-def test_papers_are_for_the_crew(client):
+def test_papers_are_for_members(client):
     assert client.get("/papers")["Location"] == "/login?next=/papers"
 
 
@@ -143,7 +143,7 @@ def test_an_upload_is_kept_with_its_hash(client, paper):
     assert os.listdir(settings.FILE_UPLOAD_TEMP_DIR) == []
 
 
-def test_an_upload_that_is_too_large_is_told_kindly_and_leaves_nothing(client, sailor):
+def test_upload_that_is_too_large_is_explained_and_leaves_no_file(client, sailor):
     file = SimpleUploadedFile("large.bin", b"x" * (settings.MAX_UPLOAD_SIZE + 1))
     response = client.post("/papers", {"title": "Large", "file": file})
     assert response.status_code == 422

@@ -29,7 +29,7 @@ def test_time_in_the_queue(field_value, seconds):
     assert queue_seconds(field_value, 1002.0) == seconds
 
 
-def test_served_by_tells_what_the_application_sees(client):
+def test_served_by_shows_what_the_application_sees(client):
     proxied = {"X-Request-ID": "abcdef0123456789", "X-Request-Start": "t=1.000", "X-Forwarded-For": "192.0.2.7"}
     served = client.get("/api/served-by", headers=proxied, SERVER_SOFTWARE="ropewalk/9.8").json()
     assert (served["backend"], served["backend_version"]) == ("ropewalk", "9.8")
@@ -96,7 +96,7 @@ def test_health_is_asked_with_get_or_head(client):
     assert client.post("/healthz").status_code == 405
 
 
-def test_echo_tells_the_request(client):
+def test_echo_shows_the_request(client):
     response = client.put("/api/echo/a/b?x=1&x=2&y=", b"hemp" * 40_000, content_type="text/plain", headers={"Q": "z"})
     told = response.json()
     assert (told["method"], told["path"], told["tail"]) == ("PUT", "/api/echo/a/b", "a/b")

@@ -195,7 +195,7 @@ class TestDraining:
         assert b"too late" not in client.read_all()
         go_on.set()
 
-    def test_a_slow_reader_gets_all_of_its_answer(self, talk: Talk) -> None:
+    def test_a_slow_reader_gets_all_of_its_response(self, talk: Talk) -> None:
         server = talk.serve(answering([b"x" * 20_000_000]))
         client = talk.connect(server)
         client.send(GET)

@@ -11,7 +11,7 @@ from tests.helpers.wire.corpus import Reached, load_corpus, read_cases, unescape
 CASES = load_corpus()
 
 
-def test_it_has_at_least_three_hundred_cases():
+def test_corpus_has_at_least_three_hundred_cases():
     assert len(CASES) >= 300
 
 
@@ -31,7 +31,7 @@ def test_each_case_names_the_clause_it_rests_on():
     assert not [case.name for case in CASES if not case.clause.startswith(("RFC ", "PEP 3333"))]
 
 
-def test_a_refusal_is_the_last_answer():
+def test_a_refusal_is_the_last_response():
     for case in CASES:
         assert all(isinstance(outcome, Reached) for outcome in case.outcomes[:-1]), case.name
 

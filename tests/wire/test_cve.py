@@ -67,7 +67,7 @@ def get(address: tuple[str, int], path: str = "/") -> Conversation:
         ("CVE-2026-34519 (aiohttp)", "/status-lf"),
     ],
 )
-def test_an_application_can_not_split_an_answer(address: tuple[str, int], cve: str, path: str):
+def test_an_application_can_not_split_a_response(address: tuple[str, int], cve: str, path: str):
     conversation = get(address, path)
     assert conversation.statuses == [500]
     assert "x-injected" not in conversation.answers[0].fields

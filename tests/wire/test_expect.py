@@ -55,7 +55,7 @@ def test_100_is_sent_once_for_each_request_of_a_connection(sock: socket.socket):
         assert answered(reader) == 200
 
 
-def test_100_comes_behind_the_answer_to_an_earlier_request(sock: socket.socket):
+def test_100_comes_after_the_response_to_an_earlier_request(sock: socket.socket):
     reader = Reader(sock)
     sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + HEAD % (1, b"Content-Length: 2\r\n"))
     assert [answered(reader), answered(reader)] == [200, 100]
@@ -73,7 +73,7 @@ def test_100_comes_behind_the_answer_to_an_earlier_request(sock: socket.socket):
         (1, b"", 200),
     ],
 )
-def test_the_final_answer_comes_at_once_where_nothing_is_awaited(
+def test_the_final_response_comes_at_once_where_nothing_is_awaited(
     sock: socket.socket, minor: int, framing: bytes, status_code: int
 ):
     sock.sendall(HEAD % (minor, framing))

@@ -46,7 +46,7 @@ def test_a_refused_head_request_is_answered_without_content(address: tuple[str, 
     assert answer.count(b"\r\n\r\n") == 1
 
 
-def test_an_answer_survives_octets_that_nobody_reads(address: tuple[str, int]):
+def test_a_response_survives_octets_that_nobody_reads(address: tuple[str, int]):
     """RFC 9112 section 9.6: the connection is closed in stages, so that the refusal is not reset away."""
     octets = b"GET / HTTP/1.1\r\nHost : a\r\n\r\n" + b"x" * 500_000
     conversation = converse(address, [octets], answers=1, stays_open=False)

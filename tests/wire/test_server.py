@@ -123,7 +123,7 @@ def test_octet_by_octet(case: Case, target: Target):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.is_incomplete], ids=str)
-def test_with_a_request_behind(case: Case, target: Target):
+def test_case_with_a_next_request(case: Case, target: Target):
     """It is answered when the connection goes on, and never reaches the application when it does not."""
     behind = case.with_next()
     check(behind, *target.run(behind, len(behind.raw)))

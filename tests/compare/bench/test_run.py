@@ -80,7 +80,7 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_it_builds_an_image_runs_there_and_says_so(machine: Machine) -> None:
+def test_run_builds_an_image_and_runs_in_it(machine: Machine) -> None:
     done = machine.run("bench", "--quick", "hello", BASE_IMAGE="debian:one")
     assert done.returncode == 0
     assert "Measuring in the image ropewalk-bench:bench, built from debian:one" in done.stderr
@@ -172,7 +172,7 @@ def test_an_interrupted_profile_does_not_replace_the_page(machine: Machine) -> N
 
 
 @pytest.mark.docker
-def test_its_files_belong_to_the_caller_and_no_container_is_left(tmp_path: Path) -> None:
+def test_files_belong_to_the_caller_and_no_container_remains(tmp_path: Path) -> None:
     words = ("hello", "--only", "ropewalk", "--rounds", "1", "--seconds", "1", "--output", str(tmp_path / "out"))
     environ = os.environ | {"BENCH_ON": "docker"}
     process = subprocess.Popen([RUN, "bench", *words], env=environ, stderr=subprocess.PIPE, text=True, stdout=-3)

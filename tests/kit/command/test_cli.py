@@ -12,7 +12,7 @@ def kit(repository, *arguments, folder="/"):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=30)
 
 
-def test_it_runs_in_any_folder_and_no_module_there_takes_the_place_of_its_own(repository, tmp_path):
+def test_command_runs_in_any_folder_and_imports_no_module_there(repository, tmp_path):
     for name in ("kit", "argparse", "compose", "json"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
     done = kit(repository, "times", folder=tmp_path)

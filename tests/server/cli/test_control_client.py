@@ -119,7 +119,7 @@ def test_what_a_worker_counted_stays_when_it_is_gone(
     assert server.status()["events"]["reloads"] == 1
 
 
-def test_it_answers_while_every_thread_is_stuck(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_status_responds_while_every_thread_is_stuck(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve("--threads", "2")
     with server.waiting(2) as connections:
         status = server.status()
@@ -133,7 +133,7 @@ def test_it_answers_while_every_thread_is_stuck(serve: Callable[..., Server], tm
         assert all(connection.getresponse().status == 200 for connection in connections)
 
 
-def test_a_worker_that_is_stopped_is_told_as_silent(serve: Callable[..., Server]) -> None:
+def test_a_worker_that_is_stopped_is_reported_as_silent(serve: Callable[..., Server]) -> None:
     server = serve("--admin-bind", "127.0.0.1:0")
     (worker,) = server.status()["workers"]
     os.kill(worker["pid"], signal.SIGSTOP)
@@ -155,7 +155,7 @@ def test_scale_reload_and_stop(serve: Callable[..., Server]) -> None:
     assert server.running.wait_exit() == 0
 
 
-def test_a_reload_that_fails_at_once_is_told(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_a_reload_that_fails_at_once_is_reported(serve: Callable[..., Server], tmp_path: Path) -> None:
     (tmp_path / "server.toml").write_text("threads = 2\n")
     server = serve("-c", "server.toml")
     (tmp_path / "server.toml").write_text("threads = 0\n")
@@ -205,7 +205,7 @@ def test_readiness_ends_when_the_end_begins(serve: Callable[..., Server]) -> Non
     assert server.running.wait_exit() == 0
 
 
-def test_it_is_not_ready_before_every_worker_has_loaded_the_application(
+def test_server_is_not_ready_before_every_worker_has_loaded_the_application(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
     (tmp_path / "shop.py").write_text(
@@ -237,13 +237,13 @@ def test_a_module_that_is_named_as_a_command_can_be_served(start: Callable[..., 
 @pytest.mark.parametrize(
     "arguments", [("scale",), ("scale", "many"), ("status", "--nonsense"), ("healthcheck", "http:///x")]
 )
-def test_a_command_that_cannot_be_is_told_in_one_line(arguments: tuple[str, ...]) -> None:
+def test_a_command_that_cannot_be_is_reported_in_one_line(arguments: tuple[str, ...]) -> None:
     done = subprocess.run([*ROPEWALK, *arguments], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert re.fullmatch(f"ropewalk: {arguments[0]}.*\n", done.stderr)
 
 
-def test_a_statsd_server_is_told_by_master_and_workers(serve: Callable[..., Server]) -> None:
+def test_master_and_workers_send_to_the_statsd_server(serve: Callable[..., Server]) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(20)

@@ -98,7 +98,7 @@ def test_a_bad_setting_is_one_line_and_status_2(
         (["--static", "/static/=gone"], "--static"),
     ],
 )
-def test_a_path_that_cannot_be_used_is_told_before_any_worker_is_forked(
+def test_a_path_that_cannot_be_used_is_reported_before_any_worker_is_forked(
     project: Path, arguments: list[str], flag: str
 ) -> None:
     done = run(project, "-b", "127.0.0.1:0", *arguments, "shop")
@@ -118,7 +118,7 @@ def test_a_port_in_use_is_one_line_and_status_2_and_leaves_no_pid_file(project: 
     assert not (project / "server.pid").exists()
 
 
-def test_an_address_is_told_alike_when_it_is_read_and_when_it_is_bound(project: Path) -> None:
+def test_address_looks_the_same_when_it_is_read_and_when_it_is_bound(project: Path) -> None:
     arguments = ("--log-level", "error", "shop")
     assert run(project, *arguments, ROPEWALK_BIND="127.0.0.1:x").stderr.startswith(
         "ropewalk: --bind '127.0.0.1:x' (from ROPEWALK_BIND): a port is"
@@ -171,7 +171,7 @@ def test_check_config_says_what_is_wrong_with_the_application(project: Path) -> 
     assert done.stderr.count("\n") == 1
 
 
-def test_print_config_tells_values_and_origins_and_needs_no_application(project: Path) -> None:
+def test_print_config_shows_values_and_origins_and_needs_no_application(project: Path) -> None:
     (project / "server.toml").write_text("threads = 4\n")
     done = run(project, "--print-config", "-c", "server.toml", "-w", "3", ROPEWALK_TIMEOUT="7")
     assert done.returncode == 0
@@ -214,7 +214,7 @@ def test_warnings_of_a_gunicorn_file_are_said(project: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--print-config", "--check-config"])
-def test_standard_output_that_is_full_is_told_in_one_line(project: Path, option: str) -> None:
+def test_standard_output_that_is_full_is_reported_in_one_line(project: Path, option: str) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "ropewalk", option, "shop"],

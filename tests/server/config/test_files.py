@@ -97,7 +97,7 @@ def test_functions_with_the_names_of_hooks_are_kept(tmp_path: Path) -> None:
         ("a.py", "\nimport sys\nsys.exit('no')", "--config '{}': failed in line 3: SystemExit: no"),
     ],
 )
-def test_a_file_that_is_wrong_is_told_in_one_line(tmp_path: Path, name: str, content: str, line: str) -> None:
+def test_a_file_that_is_wrong_is_reported_in_one_line(tmp_path: Path, name: str, content: str, line: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / name, content)
     assert str(caught.value) == line.format(tmp_path / name)
@@ -110,7 +110,7 @@ def test_a_file_that_is_wrong_is_told_in_one_line(tmp_path: Path, name: str, con
         ("a.py", "workers = (", "failed in line 1: SyntaxError: "),
     ],
 )
-def test_a_file_that_cannot_be_parsed_is_told_with_its_line(
+def test_a_file_that_cannot_be_parsed_is_reported_with_its_line(
     tmp_path: Path, name: str, content: str, start: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_parsed_is_told_with_its_line(
     assert str(caught.value).isprintable()
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     with pytest.raises(ConfigError) as caught:
         load_settings(["-c", str(path)], {})

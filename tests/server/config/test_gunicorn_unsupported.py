@@ -55,21 +55,21 @@ def test_each_has_its_row_on_the_page(name: str) -> None:
         assert row.startswith("a [hook](hooks.md)" if name in ARGUMENTS else ("same", "a path"))
 
 
-def test_nothing_is_said_of_what_gunicorn_does_not_have() -> None:
+def test_every_unsupported_name_is_one_of_gunicorns() -> None:
     assert set(ROWS) == set(THEIRS)
     assert set(NOT_HERE) <= set(THEIRS)
     assert not set(FLAGS) & OUR_FLAGS - {"--check-config", "--print-config"}
 
 
 @pytest.mark.parametrize("name", sorted(NOT_HERE))
-def test_a_name_of_a_file_that_has_no_effect_is_told_with_what_there_is_instead(tmp_path: Path, name: str) -> None:
+def test_a_name_of_a_file_that_has_no_effect_is_reported_with_what_there_is_instead(tmp_path: Path, name: str) -> None:
     path = tmp_path / "gunicorn.conf.py"
     path.write_text(f"{name} = None\n")
     assert load_settings(["-c", str(path)], {}).warnings == (f"{path}: {name} has no effect here: {NOT_HERE[name]}",)
 
 
 @pytest.mark.parametrize("key", ["worker-class", "worker_class"])
-def test_one_in_a_toml_file_is_a_fault(tmp_path: Path, key: str) -> None:
+def test_unsupported_name_in_a_toml_file_is_an_error(tmp_path: Path, key: str) -> None:
     path = tmp_path / "server.toml"
     path.write_text(f"{key} = 'gthread'\n")
     with pytest.raises(ConfigError) as caught:
@@ -78,13 +78,13 @@ def test_one_in_a_toml_file_is_a_fault(tmp_path: Path, key: str) -> None:
     assert str(caught.value) == f"{key} (from {path}): no such setting here: {said}"
 
 
-def test_one_in_a_variable_is_told() -> None:
+def test_unsupported_name_in_a_variable_is_reported() -> None:
     [warning] = load_settings([], {"ROPEWALK_WORKER_CLASS": "gthread"}).warnings
     assert warning == f"the variable ROPEWALK_WORKER_CLASS has no effect: {NOT_HERE['worker_class']}"
 
 
 @pytest.mark.parametrize("flag", sorted(set(FLAGS) - OUR_FLAGS))
-def test_an_option_that_is_not_here_is_told_with_what_there_is_instead(flag: str) -> None:
+def test_an_option_that_is_not_here_is_reported_with_what_there_is_instead(flag: str) -> None:
     value: Any
     for value in ([flag, "value"], [f"{flag}=value" if flag.startswith("--") else f"{flag}value"], [flag]):
         with pytest.raises(ConfigError) as caught:
@@ -94,7 +94,7 @@ def test_an_option_that_is_not_here_is_told_with_what_there_is_instead(flag: str
         assert line.isprintable()
 
 
-def test_what_gunicorn_reads_unasked_is_told_to_be_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_implicit_gunicorn_file_is_reported_as_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_settings([], {"GUNICORN_CMD_ARGS": ""}).warnings == ()
     path = tmp_path / "gunicorn.conf.py"

@@ -80,7 +80,7 @@ def test_every_setting_that_takes_a_value_has_a_bad_one_here() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BAD.keys() - {"preload"}))  # a switch, which takes none
-def test_a_bad_option_is_told_in_one_line(name: str) -> None:
+def test_a_bad_option_is_reported_in_one_line(name: str) -> None:
     setting = next(setting for setting in SAID if setting.name == name)
     arguments = [setting.flag, BAD[name]] if setting.declaration.flags else [BAD[name]]
     with pytest.raises(ConfigError) as caught:
@@ -91,7 +91,7 @@ def test_a_bad_option_is_told_in_one_line(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_variable_is_told_with_its_name(name: str) -> None:
+def test_a_bad_variable_is_reported_with_its_name(name: str) -> None:
     setting = next(setting for setting in SAID if setting.name == name)
     with pytest.raises(ConfigError) as caught:
         load_settings([], {setting.variables[0]: BAD[name]})
@@ -102,7 +102,7 @@ def test_a_bad_variable_is_told_with_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(set(BAD) - {"config"}))
 @pytest.mark.parametrize("suffix", [".py", ".toml"])
-def test_a_bad_value_in_a_file_is_told_with_the_file(tmp_path: Path, name: str, suffix: str) -> None:
+def test_a_bad_value_in_a_file_is_reported_with_the_file(tmp_path: Path, name: str, suffix: str) -> None:
     setting = next(setting for setting in SAID if setting.name == name)
     path = tmp_path / f"settings{suffix}"
     key = setting.python_key if suffix == ".py" else setting.key
@@ -172,7 +172,7 @@ def test_gunicorns_spelling_with_an_underscore_is_known() -> None:
         (["a:b", "c:d"], "argument 'c:d': one MODULE:CALLABLE is served, and it was named already"),
     ],
 )
-def test_a_command_line_that_cannot_be_read_is_told_in_one_line(arguments: list[str], line: str) -> None:
+def test_a_command_line_that_cannot_be_read_is_reported_in_one_line(arguments: list[str], line: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(arguments, {})
     assert str(caught.value) == line

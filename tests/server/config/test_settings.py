@@ -49,6 +49,6 @@ def test_an_embedders_unknown_setting_is_a_type_error() -> None:
         make_settings(worker=2)
 
 
-def test_an_embedders_bad_value_is_told_by_the_arguments_name() -> None:
+def test_an_embedders_bad_value_is_reported_by_the_arguments_name() -> None:
     with pytest.raises(ConfigError, match=r"^keep_alive 'soon': must be a number of seconds"):
         make_settings(keep_alive="soon")

@@ -43,7 +43,7 @@ def commander(peer: Listening) -> CommandHandler:
     "line",
     [b"", b"hello", b"[]", b"5", b"{}", b"\xff", b"[" * 4000, b'{"command": null}', b'{"command": {"a": ["status"]}}'],
 )
-def test_what_is_no_command_is_told_so_and_the_next_one_is_taken(
+def test_unknown_command_is_reported_and_the_next_one_is_run(
     peer: Listening, commander: CommandHandler, line: bytes
 ) -> None:
     commander.receive(line + b'\n{"command": "reload"}\n')

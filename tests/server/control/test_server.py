@@ -87,7 +87,7 @@ def test_a_silent_peer_is_cut(desk: ControlListener, monkeypatch: pytest.MonkeyP
     assert desk.seconds_to_act(0.0) is None
 
 
-def test_one_more_peer_than_a_desk_has_room_for_takes_the_place_of_the_most_silent(
+def test_one_client_too_many_takes_the_place_of_the_longest_idle_one(
     desk: ControlListener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(desk_module, "MAX_CONVERSATIONS", 2)
@@ -113,7 +113,7 @@ def test_a_fault_of_ours_ends_one_conversation(desk: ControlListener, capfd: pyt
         assert peer.recv(100) == b"hello"
 
 
-def test_the_kernel_tells_whose_the_other_end_is() -> None:
+def test_owner_of_the_other_end_comes_from_the_kernel() -> None:
     first, second = socket.socketpair()
     with first, second:
         assert is_own_user(first)

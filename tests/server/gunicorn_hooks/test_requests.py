@@ -50,7 +50,7 @@ def serve() -> Iterator[Serve]:
         yield serve
 
 
-def test_every_request_of_a_connection_is_told(serve: Serve, wait_for: Callable[..., None]) -> None:
+def test_every_request_of_a_connection_is_logged(serve: Serve, wait_for: Callable[..., None]) -> None:
     told: list[tuple[str, str, int]] = []
 
     def pre(worker: Worker, req: Request) -> None:
@@ -70,7 +70,7 @@ def test_every_request_of_a_connection_is_told(serve: Serve, wait_for: Callable[
     assert sorted(told) == expected
 
 
-def test_a_slow_hook_behind_the_answer_keeps_no_client_waiting(serve: Serve) -> None:
+def test_slow_post_request_hook_keeps_no_client_waiting(serve: Serve) -> None:
     go_on = threading.Event()
     client = serve(None, lambda worker, req: go_on.wait(20))
     client.send(KEPT % b"/")
@@ -80,7 +80,7 @@ def test_a_slow_hook_behind_the_answer_keeps_no_client_waiting(serve: Serve) -> 
     go_on.set()
 
 
-def test_a_request_that_is_refused_is_not_told(serve: Serve, wait_for: Callable[..., None]) -> None:
+def test_refused_request_calls_no_hook(serve: Serve, wait_for: Callable[..., None]) -> None:
     told: list[str] = []
     client = serve(lambda worker, req: told.append(req.uri), lambda worker, req: told.append(req.uri), queue_timeout=60)
     client.send(KEPT % b"/served")
@@ -91,7 +91,7 @@ def test_a_request_that_is_refused_is_not_told(serve: Serve, wait_for: Callable[
     assert told == ["/served", "/served"]
 
 
-def test_a_request_tells_of_its_client(serve: Serve) -> None:
+def test_a_request_names_its_client(serve: Serve) -> None:
     seen: list[Request] = []
     client = serve(lambda worker, req: seen.append(req), None)
     client.send(
@@ -134,7 +134,7 @@ def test_a_hook_gets_as_many_arguments_as_it_takes(hook: Hook, count: int) -> No
     assert RequestHooks(worker, None, hook)._arguments == count
 
 
-def test_without_a_hook_behind_nothing_is_put_around_the_run() -> None:
+def test_without_a_post_request_hook_the_run_is_not_wrapped() -> None:
     def run(connection: Any) -> bool:
         return True
 

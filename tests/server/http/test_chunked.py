@@ -188,7 +188,7 @@ def test_content_that_can_not_be_stored_raises_what_storing_raised():
         decoder().decode(bytearray(b"5\r\nhello\r\n0\r\n\r\n"), write)
 
 
-def test_octets_behind_the_body_stay_in_the_buffer():
+def test_octets_after_the_body_stay_in_the_buffer():
     chunked = decoder()
     buffer = bytearray(b"1\r\na\r\n0\r\n\r\nGET /")
     assert chunked.decode(buffer, lambda content: None)

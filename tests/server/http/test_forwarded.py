@@ -119,13 +119,13 @@ def test_everybody_trusted_means_peers_and_not_the_hops_they_tell_of() -> None:
         *("\xb2.2.3.4", "unix:/run/x", "10.1.2.3, 1.2.3.4\x0b", "x, 10.1.2.3"),
     ],
 )
-def test_what_a_proxy_told_and_is_no_address_is_refused(value: str) -> None:
+def test_proxy_address_that_is_no_address_is_refused(value: str) -> None:
     with pytest.raises(ProtocolError) as caught:
         read({FOR: value})
     assert caught.value.status_code == 400
 
 
-def test_ports_are_told_where_they_are_known() -> None:
+def test_ports_are_shown_where_they_are_known() -> None:
     assert read({FOR: f"{CLIENT}:50123"}).client == Node(CLIENT, "50123", False)
     assert read({FOR: "[2001:db8::7]:00080"}).client == Node("2001:db8::7", "80", False)
     assert read({FOR: f"{CLIENT}:_hidden"}).client == Node(CLIENT, "", False)
@@ -169,7 +169,7 @@ def test_a_bad_entry_is_a_value_error() -> None:
         TrustedNetworks(["localhost"])
 
 
-def test_nobody_trusted_is_allowed() -> None:
+def test_empty_list_of_proxies_is_allowed() -> None:
     assert not TrustedNetworks([]).trusts_peer("127.0.0.1")
 
 
@@ -352,7 +352,7 @@ def test_forwarded_is_not_believed_unless_it_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", [*KNOWN.values(), REAL_IP, "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_USER"])
-def test_a_field_that_tells_of_proxies_is_noticed(name: str) -> None:
+def test_a_field_that_names_proxies_is_noticed(name: str) -> None:
     fields = {"HTTP_HOST": "x", name: "y"}
     assert forwarded.has_forwarded(fields)
     assert forwarded.forwarded_names(fields) == [name]

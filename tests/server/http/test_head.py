@@ -86,7 +86,7 @@ def test_how_octets_are_split_changes_nothing(octets: bytes, cuts: list[int], li
 
 
 @given(st.lists(st.one_of(heads, good_heads), min_size=1, max_size=3), st.lists(st.integers(0, 2), max_size=6))
-def test_a_head_is_read_the_same_behind_any_other(octets: list[bytes], order: list[int]):
+def test_head_is_read_the_same_after_any_other(octets: list[bytes], order: list[int]):
     previous = None
     for number in order:
         head = octets[number % len(octets)]

@@ -30,7 +30,7 @@ from ropewalk.http.status import has_content
         ("GET", HTTP_10, 304, None, Framing.NONE),
     ],
 )
-def test_the_framing_of_an_answer(
+def test_the_framing_of_a_response(
     method: str, version: int, status_code: int, content_length: int | None, framing: Framing
 ):
     assert response_framing(has_content(method, status_code), version, content_length) is framing
@@ -55,7 +55,7 @@ def test_a_date_is_an_imf_fixdate(moment: datetime):
 
 @pytest.mark.parametrize("status_code", [400, 408, 413, 414, 417, 431, 500, 501, 503, 505])
 @pytest.mark.parametrize("method", ["GET", "HEAD", ""])
-def test_an_answer_of_our_own_is_a_whole_one(status_code: int, method: str):
+def test_a_response_of_our_own_is_a_whole_one(status_code: int, method: str):
     date = "Date: Sat, 21 Nov 2026 05:00:00 GMT\r\n"
     connection = h11.Connection(h11.CLIENT)
     connection.send(h11.Request(method=method or "GET", target="/", headers=[("Host", "a")]))

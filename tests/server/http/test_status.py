@@ -48,5 +48,5 @@ def test_every_reason_phrase_can_stand_in_a_status_line():
         ("POST", 500, True),
     ],
 )
-def test_whether_an_answer_may_have_content(method: str, status_code: int, expected: bool):
+def test_whether_a_response_may_have_content(method: str, status_code: int, expected: bool):
     assert has_content(method, status_code) is expected

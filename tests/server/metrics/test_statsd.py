@@ -77,7 +77,7 @@ def failing(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 @pytest.mark.usefixtures("quickly")
-def test_requests_are_told_in_gunicorns_names(talk: Talk, receiver: Receiver) -> None:
+def test_requests_are_counted_under_gunicorns_names(talk: Talk, receiver: Receiver) -> None:
     where = {"statsd_host": f"127.0.0.1:{receiver.port}"}
     server = talk.serve(answering(status="201 Created"), **where)
     for _ in range(5):
@@ -100,7 +100,7 @@ def test_requests_are_told_in_gunicorns_names(talk: Talk, receiver: Receiver) ->
 
 
 @pytest.mark.usefixtures("quickly")
-def test_what_is_left_is_told_at_the_end(talk: Talk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_messages_are_reported_at_the_end(talk: Talk, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     server = talk.serve(answering(), statsd_host=f"127.0.0.1:{receiver.port}")
     client = talk.connect(server)
     client.send(GET)
@@ -144,7 +144,7 @@ def test_a_unix_socket(tmp_path: Path) -> None:
         client.close()
 
 
-def test_the_number_of_workers_is_told_when_it_changes_and_now_and_then(receiver: Receiver) -> None:
+def test_the_number_of_workers_is_reported_when_it_changes_and_now_and_then(receiver: Receiver) -> None:
     log, workers = ErrorLog(), [2]
     gauge = WorkersGauge(Client(f"127.0.0.1:{receiver.port}"), lambda: workers[0], log.counts)
     gauge.attend(set())

@@ -63,7 +63,7 @@ def crews(clock: Clock) -> Iterator[type[Workers]]:
         crew.shared_counts.close()
 
 
-def test_who_is_alone_takes_all(crews: type[Workers]) -> None:
+def test_single_worker_takes_every_connection(crews: type[Workers]) -> None:
     crew = crews(10_000)
     crew.take(0, 100)
     assert crew.whose() == [0]
@@ -93,7 +93,7 @@ def test_short_connections_are_shared_out_too(crews: type[Workers]) -> None:
     assert crew.whose() == [1]
 
 
-def test_one_that_is_held_open_does_not_keep_its_worker_from_short_ones(crews: type[Workers]) -> None:
+def test_open_connection_does_not_keep_its_worker_from_short_ones(crews: type[Workers]) -> None:
     crew = crews(0, 0)
     crew.take(0)
     taken = [0, 0]
@@ -105,7 +105,7 @@ def test_one_that_is_held_open_does_not_keep_its_worker_from_short_ones(crews: t
     assert max(taken) <= 1.3 * 100
 
 
-def test_somebody_may_always_take_it(crews: type[Workers]) -> None:
+def test_some_worker_may_always_accept(crews: type[Workers]) -> None:
     """Whatever each has and took: there are never two of which each leaves it to the other."""
     for open_ in range(0, 40, 4):
         for taken in range(0, 300, 30):
@@ -125,7 +125,7 @@ def test_what_was_accepted_counts_for_a_second(crews: type[Workers], clock: Cloc
     assert crew.whose() == [0, 1]
 
 
-def test_who_does_not_answer_is_hoped_for_once(crews: type[Workers]) -> None:
+def test_unresponsive_worker_is_waited_for_once(crews: type[Workers]) -> None:
     crew = crews(5, 0)
     assert crew.whose() == [1]
     crew.slots[0].mark_unresponsive()

@@ -61,7 +61,7 @@ def hall() -> Iterator[Hall]:
     hall.close()
 
 
-def test_it_accepts_what_waits_without_blocking(hall: Hall) -> None:
+def test_waiting_connections_are_accepted_without_blocking(hall: Hall) -> None:
     hall.connect(5)
     assert hall.epoll.poll(20)
     assert hall.acceptor.receive() is False
@@ -165,7 +165,7 @@ def test_without_connections_whose_end_could_be_awaited_it_goes_on_by_itself(hal
     assert hall.epoll.poll(20)
 
 
-def test_a_pause_that_is_told_again_and_again_is_logged_once(hall: Hall, capfd: pytest.CaptureFixture[str]) -> None:
+def test_pause_that_is_reported_again_and_again_is_logged_once(hall: Hall, capfd: pytest.CaptureFixture[str]) -> None:
     pause(hall)
     exhausted = Exhausted(hall.listener)
     hall.acceptor.sock = exhausted  # type: ignore[assignment]
@@ -176,7 +176,7 @@ def test_a_pause_that_is_told_again_and_again_is_logged_once(hall: Hall, capfd: 
     assert capfd.readouterr().err.count("cannot accept") == 1
 
 
-def test_one_that_is_closed_does_not_resume(hall: Hall) -> None:
+def test_closed_acceptor_does_not_resume(hall: Hall) -> None:
     pause(hall)
     hall.acceptor.close()
     hall.acceptor.resume()
@@ -193,7 +193,7 @@ def test_a_long_backlog_is_taken_in_parts(hall: Hall) -> None:
     assert len(hall.adopted) == ACCEPT_BATCH + 3
 
 
-def test_a_connection_that_the_kernel_told_somebody_else_of_is_found(hall: Hall) -> None:
+def test_connection_announced_to_another_worker_is_found(hall: Hall) -> None:
     hall.connect(1)
     hall.acceptor.check_deadline(0.0)
     assert len(hall.adopted) == 1
@@ -244,7 +244,7 @@ def test_a_connection_is_not_left_for_long_to_who_does_not_come(hall: Hall, two:
     assert len(hall.adopted) == 4  # the other is not hoped for again
 
 
-def test_who_looks_again_is_hoped_for_again(hall: Hall, two: Two) -> None:
+def test_worker_that_responds_again_is_waited_for_again(hall: Hall, two: Two) -> None:
     hall.connect(2)
     hall.acceptor.receive()
     hall.wait_and_call(*hall.calls.pop())
@@ -254,14 +254,14 @@ def test_who_looks_again_is_hoped_for_again(hall: Hall, two: Two) -> None:
     assert len(hall.adopted) == 2
 
 
-def test_who_has_left_is_not_hoped_for(hall: Hall, two: Two) -> None:
+def test_worker_that_has_exited_is_not_waited_for(hall: Hall, two: Two) -> None:
     two.other.withdraw()
     hall.connect(3)
     hall.acceptor.receive()
     assert len(hall.adopted) == 3
 
 
-def test_nothing_is_rung_for_when_nothing_waits(hall: Hall, two: Two) -> None:
+def test_no_worker_is_woken_when_no_connection_waits(hall: Hall, two: Two) -> None:
     hall.connect(1)
     hall.acceptor.receive()
     hall.acceptor.receive()

@@ -8,7 +8,7 @@ from ropewalk.net.body_spool import BodySpool
 
 
 @pytest.mark.parametrize("max_memory", [0, 5, 1000])
-def test_it_gives_back_what_was_written(max_memory: int) -> None:
+def test_spool_returns_what_was_written(max_memory: int) -> None:
     spool = BodySpool(max_memory)
     for part in (b"one\n", memoryview(b"two\n"), b"three"):
         spool.write(part)

@@ -53,7 +53,7 @@ class TestKeepAlive:
         for number in range(500):
             assert b"X-Path: /%d\r\n" % number in client.read_answer()[0]
 
-    def test_a_request_behind_a_body_is_the_next(self, talk: Talk) -> None:
+    def test_a_request_after_a_body_is_the_next(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(echo))
         client.send(
             b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi" + b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -69,7 +69,7 @@ class TestKeepAlive:
             b"GET / HTTP/1.0\r\n\r\n",
         ],
     )
-    def test_it_ends_when_the_peer_says_so(self, talk: Talk, request_head: bytes) -> None:
+    def test_connection_ends_with_connection_close(self, talk: Talk, request_head: bytes) -> None:
         client = talk.connect(talk.serve(echo))
         client.send(request_head + KEEP)
         assert client.read_all().count(b"HTTP/1.1 200") == 1
@@ -82,7 +82,7 @@ class TestKeepAlive:
 
 
 class TestRefusal:
-    def test_the_answer_is_read_though_more_was_sent(self, talk: Talk) -> None:
+    def test_the_response_is_read_though_more_was_sent(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(echo))
         with contextlib.suppress(ConnectionError):
             client.send(b"BAD\r\n\r\n" + b"x" * 500_000)
@@ -90,7 +90,7 @@ class TestRefusal:
         assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert not answer.endswith(b"RESET")
 
-    def test_nothing_behind_it_is_a_request(self, talk: Talk) -> None:
+    def test_octets_after_a_refused_request_are_no_request(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(echo))
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + KEEP)
         answer = client.read_all()
@@ -178,7 +178,7 @@ class TestLimits:
 
 
 class TestSlowPeers:
-    def test_an_answer_that_the_socket_does_not_take_holds_no_thread(self, talk: Talk) -> None:
+    def test_a_response_that_the_socket_does_not_take_holds_no_thread(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> list[bytes]:
             start_response("200 OK", [])
             return [b"x" * (20_000_000 if environ["PATH_INFO"] == "/big" else 2)]

@@ -70,7 +70,7 @@ def test_one_that_was_queued_in_vain_is_armed_then_and_after_some_more_responses
     assert len(served.armed) == 1 + ARMED_AT_LEAST
 
 
-def test_one_whose_peer_has_left_is_closed_when_its_turn_comes(served: Served) -> None:
+def test_queued_connection_whose_peer_has_left_is_closed(served: Served) -> None:
     served.queue.append("another")
     served.exchange()
     served.peer.close()

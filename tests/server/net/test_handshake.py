@@ -101,7 +101,7 @@ class TestAlone:
         handshake.sock.close()
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "M-SEARCH"])
-    def test_plain_http_is_told_so(
+    def test_plain_http_on_a_tls_port_is_answered_with_an_explanation(
         self, pair: tuple[socket.socket, socket.socket], context: TlsContext, method: str
     ) -> None:
         handshake = Handshake(pair[0], proxy_protocol="off", tls_context=context, make_context=no_context)
@@ -204,7 +204,7 @@ class TestServer:
         assert is_served(server, certificates)
 
     @pytest.mark.parametrize("first", [b"", b"\x16", b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03"])
-    def test_a_handshake_that_stands_still_is_ended_in_time(
+    def test_a_handshake_that_stalls_is_ended_in_time(
         self, talk: Talk, settings: dict[str, Any], wait_for: WaitFor, first: bytes
     ) -> None:
         server = talk.serve(answering(), request_head_timeout=1, **settings)
@@ -213,7 +213,9 @@ class TestServer:
         assert b"HTTP" not in read_raw(client.sock)
         wait_for(lambda: not connections(server), "the end of the connection")
 
-    def test_one_that_creeps_is_too(self, talk: Talk, settings: dict[str, Any], wait_for: WaitFor) -> None:
+    def test_handshake_that_creeps_is_ended_in_time(
+        self, talk: Talk, settings: dict[str, Any], wait_for: WaitFor
+    ) -> None:
         """Octets do not put the deadline off."""
         server = talk.serve(answering(), request_head_timeout=1, **settings)
         client = talk.connect(server)

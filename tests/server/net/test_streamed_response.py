@@ -87,7 +87,7 @@ def test_blocks_that_follow_at_once_are_sent_together(talk: Talk, monkeypatch: p
     assert len(flushes) < 500  # the first, one each 32 KiB, one each look of the other thread, the end
 
 
-def test_what_stood_before_a_failure_is_sent(talk: Talk) -> None:
+def test_content_before_a_failure_is_sent(talk: Talk) -> None:
     def application(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [*TEXT, ("Content-Length", "100")])
         yield b"first."

@@ -122,7 +122,7 @@ class BioClient:
 
 
 class TestRequests:
-    def test_a_request_is_answered_and_the_end_is_told(self, tls: TlsTalk) -> None:
+    def test_request_is_answered_and_its_end_is_reported(self, tls: TlsTalk) -> None:
         answer = tls.ask(answering())
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert answer.endswith(b"\r\n\r\nok")
@@ -199,7 +199,7 @@ class TestLargeAnswers:
     """20 MB to a peer that begins to read when the server cannot go on: far more than the sockets hold."""
 
     @pytest.mark.parametrize("kind", ["list", "parts", "iterator", "generator", "tiny parts", "file"])
-    def test_it_arrives_whole(self, tls: TlsTalk, tmp_path: Path, content: bytes, kind: str) -> None:
+    def test_large_response_arrives_whole(self, tls: TlsTalk, tmp_path: Path, content: bytes, kind: str) -> None:
         path = tmp_path / "file"
         path.write_bytes(content)
 
@@ -308,12 +308,12 @@ def read_count_until(client: Client, end: bytes) -> bytes:
 
 
 class TestEnds:
-    def test_an_answer_that_ends_with_the_connection_ends_with_close_notify(self, tls: TlsTalk) -> None:
+    def test_a_response_that_ends_with_the_connection_ends_with_close_notify(self, tls: TlsTalk) -> None:
         answer = tls.ask(answering(lambda: iter([b"a" * 100_000, b"b"])), b"GET / HTTP/1.0\r\n\r\n")
         assert b"Content-Length" not in answer
         assert answer.endswith(b"ab")
 
-    def test_so_does_a_large_one_to_a_slow_reader(self, tls: TlsTalk) -> None:
+    def test_large_response_to_a_slow_reader_ends_with_close_notify(self, tls: TlsTalk) -> None:
         client = tls.connect(tls.serve(answering(lambda: (b"x" * 65536 for _ in range(300)))))
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262144)
         client.send(b"GET / HTTP/1.0\r\n\r\n")
@@ -323,7 +323,7 @@ class TestEnds:
 
     @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
     @pytest.mark.parametrize("count", [1, 300])
-    def test_an_answer_that_was_cut_does_not(self, tls: TlsTalk, version: bytes, count: int) -> None:
+    def test_aborted_response_does_not_end_with_close_notify(self, tls: TlsTalk, version: bytes, count: int) -> None:
         def application(environ: Environ, start_response: Any) -> Iterator[bytes]:
             start_response("200 OK", [])
             for _ in range(count):
@@ -386,7 +386,7 @@ class TestEnds:
 
 
 class TestRefusal:
-    def test_the_answer_is_read_though_more_was_sent(self, tls: TlsTalk) -> None:
+    def test_the_response_is_read_though_more_was_sent(self, tls: TlsTalk) -> None:
         client = tls.connect(tls.serve(echo, limit_request_body=1000))
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
         with contextlib.suppress(ConnectionError):
@@ -395,7 +395,7 @@ class TestRefusal:
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert not answer.endswith(b"CUT")
 
-    def test_nothing_behind_it_is_a_request(self, tls: TlsTalk) -> None:
+    def test_octets_after_a_refused_request_are_no_request(self, tls: TlsTalk) -> None:
         answer = tls.ask(echo, b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + KEEP)
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.count(b"HTTP/1.1") == 1
@@ -502,7 +502,9 @@ class TestClientCertificates:
         return {name: literal_eval(value) for name, _, value in (line.partition("=") for line in lines)}
 
     @pytest.mark.parametrize("mode", ["optional", "required"])
-    def test_its_holder_is_in_the_environ(self, tls: TlsTalk, with_certificate: ssl.SSLContext, mode: str) -> None:
+    def test_client_certificate_is_in_the_environ(
+        self, tls: TlsTalk, with_certificate: ssl.SSLContext, mode: str
+    ) -> None:
         found = self.ask(tls, self.serve(tls, mode), with_certificate)
         assert found["SSL_CLIENT_VERIFY"] == "SUCCESS"
         assert "Ropes \\+ Sons\\, Ltd" in found["SSL_CLIENT_S_DN"]
@@ -513,7 +515,9 @@ class TestClientCertificates:
         assert found["SSL_CLIENT_V_END"].endswith(" GMT")
         assert ssl.PEM_cert_to_DER_cert(found["SSL_CLIENT_CERT"])
 
-    def test_so_it_is_in_a_session_that_is_resumed(self, tls: TlsTalk, with_certificate: ssl.SSLContext) -> None:
+    def test_client_certificate_is_in_the_environ_of_a_resumed_session(
+        self, tls: TlsTalk, with_certificate: ssl.SSLContext
+    ) -> None:
         server = self.serve(tls, "required")
         first = tls.connect(server, with_certificate)
         first.send(GET)
@@ -648,7 +652,7 @@ class TestFaultsOfTheFiles:
             ("good", "text.pem", "no PEM certificate with its key"),
         ],
     )
-    def test_each_is_told_in_one_line(self, files: dict[str, str], chain: str, key: str, reason: str) -> None:
+    def test_each_error_is_one_line(self, files: dict[str, str], chain: str, key: str, reason: str) -> None:
         with pytest.raises(ConfigError) as caught:
             TlsContext(TlsConfig(Certificate(files[chain], files.get(key, ""))))
         assert caught.value.setting == "--certfile"
@@ -670,7 +674,7 @@ class TestFaultsOfTheFiles:
             ({"sni_certificate": ["a.example=gone.pem"]}, "--sni-certificate 'gone.pem': cannot be read: no such file"),
         ],
     )
-    def test_so_are_settings_that_do_not_fit(
+    def test_settings_that_contradict_each_other_are_refused(
         self, files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any, line: str
     ) -> None:
         monkeypatch.chdir(tmp_path)
@@ -682,7 +686,7 @@ class TestFaultsOfTheFiles:
         "settings",
         [{"keyfile": "a"}, {"ca_certs": "a"}, {"cert_reqs": "required"}, {"sni_certificate": ["a.example=a"]}],
     )
-    def test_nothing_is_served_in_the_clear_that_was_meant_to_be_secret(self, settings: Any) -> None:
+    def test_tls_settings_that_fail_never_lead_to_plain_http(self, settings: Any) -> None:
         with pytest.raises(ConfigError, match="needs --certfile"):
             ropewalk.Server(echo, bind="127.0.0.1:0", **settings)
 
@@ -738,7 +742,7 @@ class TestStopping:
         assert answer.endswith(b"done")
         assert drained[0].aborted == 0
 
-    def test_a_handshake_that_stands_still_holds_nothing_up(self, tls: TlsTalk) -> None:
+    def test_a_handshake_that_stalls_holds_nothing_up(self, tls: TlsTalk) -> None:
         server = tls.serve(echo, request_head_timeout=1000)
         silent, half = tls.connect_plain(server), tls.connect_plain(server)
         half.send(b"\x16\x03\x01")
@@ -870,7 +874,7 @@ class TestTlsSocket:
         assert client.recv(65536) == b"a" * 640
         assert server.sendmsg([memoryview(b"a" * 10_000)] * 2) == 16 * 1024
 
-    def test_behind_close_notify_input_is_taken_without_being_read(self, pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
+    def test_after_close_notify_input_is_taken_without_being_read(self, pair: tuple[TlsSocket, ssl.SSLSocket]) -> None:
         server, client = pair
         server.shutdown(socket.SHUT_WR)
         client.send(b"more")

@@ -110,7 +110,7 @@ def test_a_request_that_waits_for_a_thread_says_so(talk: Talk, serve: Any, lines
     assert first["receiving"] == second["receiving"] == 0.0
 
 
-def test_an_answer_that_is_not_taken_has_taken_time_to_be_sent(
+def test_a_response_that_is_not_taken_has_taken_time_to_be_sent(
     talk: Talk, serve: Any, lines: Any, wait_for: WaitFor
 ) -> None:
     server = serve(answering([b"x" * (32 << 20)]))
@@ -123,7 +123,7 @@ def test_an_answer_that_is_not_taken_has_taken_time_to_be_sent(
     assert line["seconds"] == pytest.approx(line["application"] + line["sending"], abs=1e-5)
 
 
-def test_a_request_that_was_given_up_on_tells_how_long_it_ran(
+def test_a_request_that_was_given_up_on_shows_how_long_it_ran(
     talk: Talk, serve: Any, lines: Any, wait_for: WaitFor
 ) -> None:
     go_on = threading.Event()
@@ -155,7 +155,7 @@ def test_a_request_that_was_given_up_on_tells_how_long_it_ran(
         b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
     ],
 )
-def test_the_octets_of_each_request_are_told(talk: Talk, serve: Any, lines: Any, request_octets: bytes) -> None:
+def test_octets_of_each_request_are_logged(talk: Talk, serve: Any, lines: Any, request_octets: bytes) -> None:
     client = talk.connect(serve(answering()))
     client.send(request_octets * 3 + GET)  # pipelined
     client.read_all()

@@ -57,7 +57,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_it_starts_at_the_floor(clock: Clock) -> None:
+def test_limit_starts_at_the_floor(clock: Clock) -> None:
     assert clock.controller.limit == 1
 
 

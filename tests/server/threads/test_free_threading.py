@@ -54,7 +54,7 @@ def test_a_plain_table_of_a_module_is_among_them(monkeypatch: pytest.MonkeyPatch
     assert 10**9 in read[0]
 
 
-def test_nothing_of_the_application_is_called() -> None:
+def test_sharing_calls_no_code_of_the_application() -> None:
     before = Lazy.asked
     kept = [Lazy(), Table({1: 2})]
     assert free_threading.share_keys()

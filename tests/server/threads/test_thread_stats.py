@@ -51,7 +51,7 @@ def test_a_thread_that_sleeps_is_not(wait_for: WaitFor) -> None:
         gauge.close()
 
 
-def test_all_together(wait_for: WaitFor) -> None:
+def test_threads_of_each_kind_are_counted_together(wait_for: WaitFor) -> None:
     with running(compute) as one, running(sleep) as other:
         gauges = ThreadStats()
         gauges.add(one)

@@ -247,7 +247,7 @@ def test_the_header_says_who_connected(base: Environ) -> None:
     assert forwarded_keys(environ) == set()
 
 
-def test_who_the_header_names_may_be_a_proxy(base: Environ) -> None:
+def test_client_of_the_proxy_header_may_be_a_trusted_proxy(base: Environ) -> None:
     header = ProxyHeader(28, Endpoint("10.7.7.7", 1), DESTINATION)
     assert environ_of(base, {"X-Forwarded-For": CLIENT}, header=header)["REMOTE_ADDR"] == CLIENT
 
@@ -308,7 +308,7 @@ def test_a_server_refuses_what_a_proxy_cannot_have_meant(talk: Talk) -> None:
     assert asked == []
 
 
-def test_a_server_believes_the_fields_that_it_is_told_to(talk: Talk) -> None:
+def test_fields_of_forwarded_fields_are_believed(talk: Talk) -> None:
     names = "x-forwarded-host,x-forwarded-prefix"
     environ = ask(talk, {"X-Forwarded-Host": "a.example", "X-Forwarded-For": LIE}, forwarded_fields=names)
     assert (environ["HTTP_HOST"], environ["REMOTE_ADDR"]) == ("a.example", "127.0.0.1")

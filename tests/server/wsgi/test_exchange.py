@@ -43,12 +43,12 @@ class TestFraming:
         assert b"Connection: close\r\n" in answer
         assert content_of(answer) == b"onetwo"
 
-    def test_an_empty_iterator_is_an_empty_answer(self, talk: Talk) -> None:
+    def test_an_empty_iterator_is_an_empty_response(self, talk: Talk) -> None:
         answer = talk.ask(answering(lambda: iter([])))
         assert b"Content-Length: 0\r\n" in answer
 
     @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
-    def test_an_answer_that_may_have_no_content_has_none(self, talk: Talk, status: str) -> None:
+    def test_a_response_that_may_have_no_content_has_none(self, talk: Talk, status: str) -> None:
         answer = talk.ask(answering([b"never"], status))
         assert content_of(answer) == b""
         assert b"Content-Length" not in answer
@@ -84,7 +84,7 @@ class TestFraming:
     def test_the_server_field_can_be_left_out(self, talk: Talk) -> None:
         assert b"Server" not in talk.ask(answering(), server_header="")
 
-    def test_keep_alive_is_told_to_http_1_0_only(self, talk: Talk) -> None:
+    def test_keep_alive_is_announced_to_http_1_0_only(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(answering()))
         client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
         assert b"Connection: keep-alive\r\n" in client.read_answer()[0]
@@ -135,10 +135,10 @@ class TestStartResponse:
 
         assert talk.ask(application).startswith(b"HTTP/1.1 " + expected)
 
-    def test_none_at_all_is_a_500(self, talk: Talk) -> None:
+    def test_missing_start_response_is_a_500(self, talk: Talk) -> None:
         assert talk.ask(lambda environ, start_response: [b"x"]).startswith(b"HTTP/1.1 500")
 
-    def test_it_may_come_with_the_first_content(self, talk: Talk) -> None:
+    def test_start_response_may_come_with_the_first_content(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> Any:
             start_response("201 Created", [])
             yield b"late"
@@ -276,7 +276,7 @@ class TestFailure:
             client.send(GET)
             assert client.read_all().startswith(b"HTTP/1.1 " + expected)
 
-    def test_an_error_answer_to_head_has_no_content(self, talk: Talk) -> None:
+    def test_an_error_response_to_head_has_no_content(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> list[bytes]:
             raise ValueError
 
@@ -308,7 +308,7 @@ class TestFailure:
         assert is_closed.wait(20)
         assert closed == [1]
 
-    def test_a_close_that_raises_does_not_spoil_the_answer(self, talk: Talk) -> None:
+    def test_a_close_that_raises_does_not_spoil_the_response(self, talk: Talk) -> None:
         closed: list[str] = []
         answer = talk.ask(answering(lambda: Closing([b"good"], closed, fails=True)))
         assert b"good" in answer
@@ -319,7 +319,7 @@ class TestFailure:
         assert answer.endswith(b"RESET")
         assert b"0\r\n\r\n" not in answer
 
-    def test_what_went_wrong_stays_out_of_the_answer(self, talk: Talk) -> None:
+    def test_what_went_wrong_stays_out_of_the_response(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> list[bytes]:
             raise ValueError("the secret")
 
@@ -348,7 +348,7 @@ class TestFileWrapper:
         assert b"Content-Length: %d\r\n" % size in answer
         assert content_of(answer) == path.read_bytes()
 
-    def test_it_starts_where_the_python_file_stands(self, talk: Talk, path: Path) -> None:
+    def test_file_is_sent_from_its_current_position(self, talk: Talk, path: Path) -> None:
         file = path.open("rb")
         file.read(10)  # the descriptor stands further on by the read-ahead
         assert content_of(self.ask(talk, file)) == path.read_bytes()[10:]
@@ -552,7 +552,7 @@ class TestEarlyHints:
 
         return application
 
-    def test_they_are_there_before_the_answer_is_made(self, talk: Talk) -> None:
+    def test_hints_are_sent_before_the_response_is_made(self, talk: Talk) -> None:
         go_on = threading.Event()
         client = talk.connect(talk.serve(self.hinting([self.LINK], go_on)))
         client.send(GET)
@@ -570,7 +570,7 @@ class TestEarlyHints:
     def test_what_is_malformed_is_a_500(self, talk: Talk, header: Any) -> None:
         assert talk.ask(self.hinting([header])).startswith(b"HTTP/1.1 500")
 
-    def test_behind_the_first_content_they_are_left_out(self, talk: Talk) -> None:
+    def test_hints_after_the_first_content_are_left_out(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> Any:
             start_response("200 OK", [])
             yield b"first"

@@ -128,7 +128,7 @@ def test_path_in_place_of_a_module_is_refused(spec: str) -> None:
     assert "as in an import statement" in str(refusal(spec))
 
 
-def test_file_name_in_place_of_a_module_is_told(make_module: MakeModule) -> None:
+def test_file_name_in_place_of_a_module_is_reported(make_module: MakeModule) -> None:
     module = make_module(APPLICATION.format(name="app"))
     assert str(refusal(f"{module}.py:app")).endswith(f"without its .py: {module}")
 
@@ -155,7 +155,9 @@ def test_missing_attribute_is_named_with_the_nearest(make_module: MakeModule) ->
         ("class A:\n  async def __call__(self, a, b, c): pass\napp = A()", "app", "app is an ASGI application"),
     ],
 )
-def test_what_is_no_application_is_told(make_module: MakeModule, text: str, name: str, expected: str) -> None:
+def test_object_that_is_no_application_is_reported(
+    make_module: MakeModule, text: str, name: str, expected: str
+) -> None:
     assert expected in str(refusal(f"{make_module(text)}:{name}"))
 
 
@@ -203,7 +205,7 @@ def test_module_that_imports_a_missing_part_of_its_own_package_is_the_users_faul
         ("x = (", "raised SyntaxError: '(' was never closed"),
     ],
 )
-def test_what_the_module_raises_is_told(make_module: MakeModule, text: str, expected: str) -> None:
+def test_what_the_module_raises_is_reported(make_module: MakeModule, text: str, expected: str) -> None:
     module = make_module(text)
     error = refusal(module)
     assert expected in str(error)
@@ -211,7 +213,7 @@ def test_what_the_module_raises_is_told(make_module: MakeModule, text: str, expe
     assert error.__cause__ is not None
 
 
-def test_what_the_factory_raises_is_told(make_module: MakeModule) -> None:
+def test_what_the_factory_raises_is_reported(make_module: MakeModule) -> None:
     module = make_module("def create(): return {}['key']\n")
     error = refusal(f"{module}:create()")
     assert "calling create raised KeyError: 'key'" in str(error)

@@ -91,7 +91,7 @@ def ask() -> Iterator[Ask]:
         server.stop()
 
 
-def test_the_environ_and_the_answer_have_it(ask: Ask) -> None:
+def test_the_environ_and_the_response_have_it(ask: Ask) -> None:
     assert ask("/", name="theirs", request_id="answer") == ("theirs", "theirs")
     field, seen = ask("/", name="theirs", request_id="answer", forwarded_allow_ips="192.0.2.1")
     assert field == seen != "theirs"
@@ -137,7 +137,7 @@ def spoils(environ: dict[str, Any], start_response: Any) -> Any:
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + HEAD + b"\r\nnonsense\r\n", b"400"),
     ],
 )
-def test_a_refusal_of_a_request_whose_head_was_read_tells_it(
+def test_refusal_of_a_request_whose_head_was_read_has_the_id(
     talk: Talk, request_octets: bytes, status_code: bytes
 ) -> None:
     assert own_answer(talk, request_octets, limit_request_body=10) == (status_code, b"theirs")
@@ -151,7 +151,7 @@ def test_a_refusal_of_what_is_no_head_has_none(talk: Talk) -> None:
     assert own_answer(talk, b"nonsense\r\n\r\n") == (b"400", b"")
 
 
-def test_the_answer_to_an_exception_tells_it_and_so_does_the_log(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
+def test_response_to_an_exception_and_the_log_have_the_id(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
     assert own_answer(talk, b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n", fails) == (b"500", b"theirs")
     assert "[ERROR] GET '/a': the application raised ValueError (request id theirs)\nTrace" in capfd.readouterr().err
     assert own_answer(talk, GET, fails, request_id="environ") == (b"500", b"")
@@ -193,7 +193,7 @@ def test_an_application_that_clears_its_environ_changes_nothing(talk: Talk, tmp_
     assert second == "two - 500"
 
 
-def test_an_answer_in_the_place_of_a_slow_application_tells_it(talk: Talk) -> None:
+def test_response_in_the_place_of_a_slow_application_has_the_id(talk: Talk) -> None:
     is_inside, go_on = threading.Event(), threading.Event()
 
     def slow(environ: dict[str, Any], start_response: Any) -> list[bytes]:

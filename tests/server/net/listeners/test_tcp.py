@@ -24,7 +24,7 @@ def listener() -> Iterator[TcpListener]:
     listener.close()
 
 
-def test_who_waits_is_accepted_and_served(listener: TcpListener) -> None:
+def test_waiting_connection_is_accepted_and_served(listener: TcpListener) -> None:
     with socket.create_connection(listener.getsockname(), timeout=20) as client:
         client.sendall(b"ping")
         assert listener.refuse_new_connections()
@@ -36,7 +36,7 @@ def test_who_waits_is_accepted_and_served(listener: TcpListener) -> None:
             assert len(client.makefile("rb").read()) == 4 * 65536
 
 
-def test_who_comes_is_refused_once_it_is_closed_and_never_reset(listener: TcpListener) -> None:
+def test_connection_to_a_closed_listener_is_refused_and_never_reset(listener: TcpListener) -> None:
     address = listener.getsockname()
     listener.refuse_new_connections()
     with socket.socket() as client:

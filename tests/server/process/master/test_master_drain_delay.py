@@ -24,7 +24,7 @@ def test_a_stopping_master_serves_on_and_announces_the_end(start_master: StartMa
     assert master.running.wait_exit() == 0
 
 
-def test_what_is_in_flight_is_finished_behind_the_delay(start_master: StartMaster) -> None:
+def test_what_is_in_flight_is_finished_after_the_delay(start_master: StartMaster) -> None:
     master = start_master(drain_delay=0.05)
     (worker,) = master.workers(1)
     master.running.send_signal(signal.SIGTERM)

@@ -50,7 +50,7 @@ def test_fewer_workers_finish_what_is_in_flight(start_master: StartMaster, tmp_p
     assert [int(master.answer("pid"))] == workers
 
 
-def test_hup_replaces_every_worker_behind_a_new_one_that_is_ready(
+def test_hup_drains_a_worker_only_when_its_successor_is_ready(
     start_master: StartMaster, tmp_path: Path, wait_for_end: Ended
 ) -> None:
     master = start_master(2)

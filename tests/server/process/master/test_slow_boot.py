@@ -32,7 +32,7 @@ def test_a_worker_that_is_long_in_coming_says_where_it_is(start_master: StartMas
     assert "reopened by" not in master.running.output
 
 
-def test_who_comes_with_a_second_reload_is_told_of_as_well(start_master: StartMaster, tmp_path: Path) -> None:
+def test_slow_boot_in_a_second_reload_is_reported_too(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(SLOW_BOOT="0.2")
     master.workers(1)
     (tmp_path / "boot").write_text(WAITS)
@@ -45,7 +45,7 @@ def test_who_comes_with_a_second_reload_is_told_of_as_well(start_master: StartMa
     master.running.wait_line("Reloaded: 1 worker")
 
 
-def test_who_is_in_time_is_not_told_of(start_master: StartMaster) -> None:
+def test_worker_that_boots_in_time_is_not_reported(start_master: StartMaster) -> None:
     master = start_master(2)
     master.workers(2)
     master.running.wait_line("Ready: 2 workers")

@@ -9,7 +9,7 @@ from ropewalk.errors import ConfigError
 from ropewalk.process.system.pidfile import PidFile
 
 
-def test_it_holds_the_process_id_and_goes(tmp_path: Path) -> None:
+def test_file_holds_the_process_id_until_it_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "server.pid"
     pid_file = PidFile(str(path))
     assert path.read_text() == f"{os.getpid()}\n"
@@ -17,7 +17,7 @@ def test_it_holds_the_process_id_and_goes(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_one_that_was_left_behind_is_taken_over(tmp_path: Path) -> None:
+def test_stale_file_is_taken_over(tmp_path: Path) -> None:
     path = tmp_path / "server.pid"
     path.write_text("1\n      ")  # process 1 is always alive: a number proves nothing
     pid_file = PidFile(str(path))
@@ -25,7 +25,7 @@ def test_one_that_was_left_behind_is_taken_over(tmp_path: Path) -> None:
     pid_file.remove()
 
 
-def test_one_in_use_is_refused_with_the_process_that_holds_it(tmp_path: Path) -> None:
+def test_file_of_a_running_process_is_refused_with_its_pid(tmp_path: Path) -> None:
     path = str(tmp_path / "server.pid")
     pid_file = PidFile(path)
     with pytest.raises(ConfigError, match=f"is held by a running server, process {os.getpid()}"):

@@ -41,7 +41,7 @@ def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
-def test_nothing_asked_for_changes_nothing() -> None:
+def test_no_user_and_no_group_change_nothing() -> None:
     assert find_identity("", "") == Identity()
     assert in_child(Identity().become) == 0
 
@@ -78,7 +78,7 @@ def test_a_number_that_is_no_users_needs_a_group() -> None:
         ("", "99999999999", "--group '99999999999': is no number"),
     ],
 )
-def test_who_is_not_there_is_told_in_one_line(user: str, group: str, line: str) -> None:
+def test_unknown_user_is_reported_in_one_line(user: str, group: str, line: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_identity(user, group)
     assert str(caught.value).startswith(line)
@@ -110,7 +110,7 @@ def test_a_process_becomes_it_for_good() -> None:
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
-def test_what_cannot_be_become_is_told() -> None:
+def test_failure_to_change_the_user_is_reported() -> None:
     def child() -> None:
         find_identity("nobody", "").become()
         with pytest.raises(ConfigError, match="--user '1': this process may not change to it"):

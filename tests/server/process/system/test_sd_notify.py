@@ -90,7 +90,7 @@ def test_without_a_watchdog_there_is_no_time(environ: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("address", ["", "relative", "vsock:2:1234", "/gone/and/lost", "@nobody-is-bound-to-this"])
-def test_nobody_to_be_told_is_no_fault(address: str) -> None:
+def test_missing_service_manager_is_no_error(address: str) -> None:
     Notifier.take({"NOTIFY_SOCKET": address}).ready("Serving")
 
 
@@ -104,7 +104,7 @@ def test_a_manager_that_does_not_read_is_not_waited_for(manager: Manager) -> Non
 # A master
 
 
-def test_a_master_tells_its_life(start_master: StartMaster, manager: Manager) -> None:
+def test_master_logs_its_life(start_master: StartMaster, manager: Manager) -> None:
     master = start_master(2, NOTIFY_SOCKET=manager.address)
     ready = manager.wait("READY=1")
     assert ready == {"READY": "1", "MAINPID": str(master.running.pid), "STATUS": "Serving with 2 workers"}

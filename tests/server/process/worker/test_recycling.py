@@ -65,7 +65,7 @@ def test_a_worker_that_grew_past_its_memory_is_to_go(figures: Figures) -> None:
     assert recycler.look() == "it holds 20 MiB of memory"
 
 
-def test_memory_that_no_fresh_worker_could_keep_is_told_once_and_not_limited(figures: Figures) -> None:
+def test_memory_that_no_fresh_worker_could_keep_is_reported_once_and_not_limited(figures: Figures) -> None:
     recycler = figures.recycler(Lifetime(max_rss=5 * MIB))
     with pytest.raises(TooLittleError, match=r"a fresh worker holds 10 MiB already.*\(5 MiB\)"):
         recycler.look()

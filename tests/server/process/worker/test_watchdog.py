@@ -21,14 +21,14 @@ def test_a_request_within_its_time_is_not_overdue() -> None:
     assert watchdog.look(109.9) == []
 
 
-def test_an_overdue_request_is_told_once_with_its_thread() -> None:
+def test_overdue_request_is_logged_once_with_its_thread() -> None:
     ident = threading.get_ident()
     watchdog = Watchdog(10.0, lambda: [(ident, "GET /", 100.0)])
     assert watchdog.look(110.0) == [Overdue(ident, 100.0, threading.current_thread().name, "GET /", 10.0)]
     assert watchdog.look(120.0) == []
 
 
-def test_the_next_overdue_request_of_the_same_thread_is_told_too() -> None:
+def test_the_next_overdue_request_of_the_same_thread_is_reported_too() -> None:
     running: list[Running] = [(1, "GET /a", 100.0)]
     watchdog = Watchdog(10.0, lambda: running)
     assert [overdue.description for overdue in watchdog.look(111.0)] == ["GET /a"]
@@ -67,7 +67,7 @@ def test_what_does_not_let_go_of_its_thread_is_stuck() -> None:
 
 
 @pytest.mark.parametrize(("timeout", "interval"), [(0.1, LEAST_INTERVAL), (2.0, 0.5), (3600.0, MOST_INTERVAL)])
-def test_it_looks_often_enough_for_the_timeout(timeout: float, interval: float) -> None:
+def test_watchdog_interval_suits_the_timeout(timeout: float, interval: float) -> None:
     assert Watchdog(timeout, list).interval == interval
 
 

@@ -121,7 +121,7 @@ def test_empty_file_is_answered(get: Get) -> None:
     assert (answer.status, answer.content, answer.headers["Content-Length"]) == ("200 OK", b"", "0")
 
 
-def test_name_with_a_hash_is_kept_for_ever_and_others_are_asked_about(get: Get, root: Path) -> None:
+def test_name_with_a_hash_is_kept_forever_and_others_are_asked_about(get: Get, root: Path) -> None:
     for name in ("x.0123456789ab", "d/x.min.0123456789ab.js", "x.css.0123456789ab.map"):
         put(root, name, b"x")
         assert get(f"/static/{name}").headers["Cache-Control"] == FOREVER

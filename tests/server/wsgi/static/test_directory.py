@@ -213,7 +213,7 @@ def test_directory_behind_a_link_follows_the_link(tmp_path: Path) -> None:
     assert read(directory, b"a.txt") == b"2"
 
 
-def test_directory_that_was_made_anew_is_found(tmp_path: Path) -> None:
+def test_directory_that_was_made_again_is_found(tmp_path: Path) -> None:
     root = tmp_path / "static"
     root.mkdir()
     directory = Directory(str(root))
@@ -252,7 +252,7 @@ def test_fault_of_the_machine_is_not_hidden_as_a_missing_file(root: Path, monkey
         directory.open(b"sub")
 
 
-def test_nothing_stays_open(root: Path) -> None:
+def test_no_descriptor_stays_open(root: Path) -> None:
     directory = Directory(str(root))
     before = sorted(os.listdir("/proc/self/fd"))
     for path in (b"a.txt", b"sub", b"fifo", b"link-out.txt", b"nothing", b"../secret.txt"):
