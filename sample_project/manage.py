@@ -15,7 +15,7 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        # A setting that is wrong is for a person to mend: one line tells them more than a traceback.
+        # For a wrong setting, one line is more helpful than a traceback.
         sys.exit(f"manage.py: {error}")
 
 

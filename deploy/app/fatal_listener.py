@@ -6,12 +6,12 @@ import signal
 import sys
 from pathlib import Path
 
-from supervisor import childutils
+from supervisor.childutils import get_headers, listener
 
 while True:
-    headers, payload = childutils.listener.wait(sys.stdin, sys.stdout)
+    headers, payload = listener.wait(sys.stdin, sys.stdout)
     if headers["eventname"] == "PROCESS_STATE_FATAL":
-        program = childutils.get_headers(payload)
+        program = get_headers(payload)
         Path(os.environ["FATAL_MARK"]).write_text(f"{program['groupname']}:{program['processname']}")
         os.kill(os.getppid(), signal.SIGTERM)
-    childutils.listener.ok(sys.stdout)
+    listener.ok(sys.stdout)

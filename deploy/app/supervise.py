@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from supervisor.options import UnhosedConfigParser
-
-from supervisor import supervisord
+from supervisor.supervisord import main as run_supervisord
 
 KIT_CONFIG = Path("/opt/venv/etc/supervisord.conf")  # the first place in which supervisorctl looks
 PROJECT_CONFIG = Path("/app/supervisor.d")
@@ -97,7 +96,7 @@ def main() -> int:
     except (OSError, ConfigError) as error:
         fail(error)
     os.environ["FATAL_MARK"] = str(FATAL_MARK)
-    supervisord.main(["--configuration", str(CONFIG)])
+    run_supervisord(["--configuration", str(CONFIG)])
     if not FATAL_MARK.exists():
         return 0
     sys.stderr.write(f"supervise: {FATAL_MARK.read_text()} could not be kept running; its own lines above say why\n")

@@ -1,4 +1,4 @@
-"""Answers that help to test what stands between a client and an application. DIAGNOSTICS=0 removes them."""
+"""Responses for testing what lies between a client and the application. DIAGNOSTICS=0 removes them."""
 
 import hashlib
 import math
@@ -12,14 +12,14 @@ from django.shortcuts import redirect as redirect_to
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 
-MAX_SLOW_SECONDS = 30.0  # the default request timeout: longer could only end in a 504
+MAX_SLOW_SECONDS = 30.0  # the default request timeout: anything longer could only end in a 504
 MAX_PIECES = 1000
 MAX_PIECE_BYTES = 1 << 20
 READ_BYTES = 64 * 1024
 
 
 class DeliberateError(Exception):
-    """Raised by /raise, and meant."""
+    """Raised by /raise."""
 
 
 class _ParameterError(ValueError):
@@ -37,14 +37,14 @@ def _parameter(request: HttpRequest, name: str, default: float, most: float) -> 
 
 
 def _without_secrets(cookies: str) -> str:
-    """The Cookie field with the session's value hidden: scripts must not learn it from here."""
+    """The Cookie field without the values of the session and the CSRF token, which scripts must not read here."""
     names = "|".join(map(re.escape, (settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME)))
     return re.sub(rf"\b({names})=[^;,\s]*", r"\1=(hidden)", cookies)
 
 
 @csrf_exempt
 def echo(request: HttpRequest, tail: str = "") -> JsonResponse:
-    """The request as the application got it. The body is read, and told by its length and hash."""
+    """The request as the application received it, the body as its length and hash."""
     digest, length = hashlib.sha256(), 0
     while data := request.read(READ_BYTES):
         digest.update(data)
@@ -70,7 +70,7 @@ def echo(request: HttpRequest, tail: str = "") -> JsonResponse:
 
 @require_safe
 def slow(request: HttpRequest) -> HttpResponse:
-    """Answers after `?seconds=` (1), and says so."""
+    """Responds after `?seconds=` (1)."""
     try:
         seconds = _parameter(request, "seconds", 1.0, MAX_SLOW_SECONDS)
     except _ParameterError as error:
@@ -88,7 +88,7 @@ def _pieces(count: int, size: int, delay: float) -> Iterator[bytes]:
 
 @require_safe
 def stream(request: HttpRequest) -> HttpResponseBase:
-    """`?pieces=` (10) pieces of `?size=` (80) bytes, `?delay=` (0) seconds between two of them."""
+    """Streams `?pieces=` (10) pieces of `?size=` (80) bytes, with `?delay=` (0) seconds between them."""
     try:
         count = int(_parameter(request, "pieces", 10, MAX_PIECES))
         size = max(1, int(_parameter(request, "size", 80, MAX_PIECE_BYTES)))
@@ -104,8 +104,8 @@ def stream(request: HttpRequest) -> HttpResponseBase:
 
 @csrf_exempt
 def fail(request: HttpRequest) -> HttpResponse:
-    """Raises: what a visitor sees then is templates/500.html, and the log has the traceback."""
-    raise DeliberateError("/raise was asked to raise, and did")
+    """Raises an exception: the visitor sees templates/500.html, and the traceback is in the log."""
+    raise DeliberateError("raised on purpose by /raise")
 
 
 @require_safe
@@ -115,7 +115,7 @@ def redirect(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def cookies(request: HttpRequest) -> HttpResponse:
-    """Sets three cookies and deletes a fourth: four fields of one name, which nobody may join."""
+    """Sets three cookies and deletes a fourth: four Set-Cookie fields, which must not be combined."""
     response = HttpResponse("four cookies\n", content_type="text/plain; charset=utf-8")
     response.set_cookie("hemp", "from Riga", max_age=3600, httponly=True, samesite="Strict")
     response.set_cookie("tar", "warm, black", path="/cookies")
@@ -126,5 +126,5 @@ def cookies(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def haven(request: HttpRequest, name: str) -> HttpResponse:
-    """A path outside of ASCII, read and written back."""
+    """A path with non-ASCII characters, repeated in the response."""
     return HttpResponse(f"Hafen: {name}\n", content_type="text/plain; charset=utf-8")

@@ -1,9 +1,11 @@
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from .models import Entry, Paper
 
 admin.site.site_header = admin.site.site_title = "The Harbour Log"
-admin.site.index_title = "Harbour office"
+admin.site.index_title = "Administration"
 
 
 @admin.register(Entry)
@@ -18,20 +20,20 @@ class EntryAdmin(admin.ModelAdmin):
 
 @admin.register(Paper)
 class PaperAdmin(admin.ModelAdmin):
-    """Papers come by the upload page, which knows their size and hash; here they are looked through."""
+    """Read only, except for titles: the upload page computes size and hash."""
 
     list_display = ["title", "name", "size", "keeper", "kept_at"]
     search_fields = ["title", "name"]
     fields = ["title", "name", "size", "sha256", "keeper", "kept_at"]
     readonly_fields = ["name", "size", "sha256", "keeper", "kept_at"]
 
-    def has_add_permission(self, request) -> bool:
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def delete_model(self, request, paper: Paper) -> None:
+    def delete_model(self, request: HttpRequest, paper: Paper) -> None:
         paper.file.delete(save=False)
         super().delete_model(request, paper)
 
-    def delete_queryset(self, request, papers) -> None:
+    def delete_queryset(self, request: HttpRequest, papers: QuerySet[Paper]) -> None:
         for paper in papers:
             self.delete_model(request, paper)

@@ -1,7 +1,7 @@
-"""Sends a stored file: whole, or the one range of bytes that was asked for (RFC 9110, section 14).
+"""Sends a stored file, or the range of bytes that was requested (RFC 9110, section 14).
 
-Conditions (If-None-Match, If-Modified-Since and so on) are Django's: `@condition` on the view. Ranges are
-not in Django, so they are here.
+Django handles conditions (If-None-Match, If-Modified-Since and so on) with `@condition` on the view. It has no support
+for ranges.
 """
 
 import io
@@ -12,8 +12,8 @@ from django.core.files.storage import Storage
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.http import parse_http_date_safe
 
-# RFC 9110, section 14.1.2, for one range. A list of ranges does not match, and so gets the whole file,
-# as section 14.2 allows: answering in parts invites a client to ask for thousands of overlapping ones.
+# RFC 9110, section 14.1.2, for one range. A list of ranges does not match and gets the whole file, as section 14.2
+# allows: multipart responses invite requests for thousands of overlapping ranges.
 _ONE_RANGE = re.compile(r"bytes=[ \t]*(?:([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18}))[ \t]*", re.IGNORECASE)
 
 
@@ -22,7 +22,7 @@ class RangeNotSatisfiableError(Exception):
 
 
 def requested_range(request: HttpRequest, size: int, etag: str, last_modified: int) -> tuple[int, int] | None:
-    """(first, last) byte asked for, both inclusive; None for the whole file.
+    """The first and the last byte requested, both inclusive, or None for the whole file.
 
     `last_modified` is in seconds since the epoch. Raises RangeNotSatisfiableError.
     """
@@ -31,35 +31,35 @@ def requested_range(request: HttpRequest, size: int, etag: str, last_modified: i
     match = _ONE_RANGE.fullmatch(request.headers.get("Range", ""))
     if match is None:
         return None
-    if match[3] is not None:  # the last so many bytes
+    if match[3] is not None:  # the last N bytes
         if int(match[3]) == 0 or size == 0:
             raise RangeNotSatisfiableError
         return max(0, size - int(match[3])), size - 1
     first = int(match[1])
     last = min(int(match[2]), size - 1) if match[2] else size - 1
     if match[2] and int(match[2]) < first:
-        return None  # not a range by the grammar's own rule: to be ignored
+        return None  # an invalid range is ignored (section 14.1.1)
     if first >= size:
         raise RangeNotSatisfiableError
     return first, last
 
 
 def _if_range_holds(request: HttpRequest, etag: str, last_modified: int) -> bool:
-    """Section 13.1.5: the range counts only if the file is still the one the client has a part of."""
+    """Section 13.1.5: the range applies only if the file has not changed since the client received a part of it."""
     condition = request.headers.get("If-Range")
     if condition is None:
         return True
     if condition.startswith(('"', "W/")):
-        return condition == etag  # ours are strong, so a weak one never equals it
+        return condition == etag  # ours are strong, so a weak one never matches
     return parse_http_date_safe(condition) == last_modified
 
 
 class _Part(io.RawIOBase):
-    """The next `length` bytes of `file`, from where it stands: what ends there is a file of its own.
+    """A file of the next `length` bytes of `file`, from its current position.
 
-    `fileno` is the file's, so that wsgi.file_wrapper may use sendfile. The server then starts at the position
-    and stops at Content-Length, as PEP 3333 says; for the position in Python and that of the descriptor to be
-    the same, the file must be unbuffered.
+    `fileno` is that of `file`, so that wsgi.file_wrapper can use sendfile. The server then starts at the position and
+    stops at Content-Length, as PEP 3333 says. The file must be unbuffered, so that the position in Python is the
+    descriptor's.
     """
 
     def __init__(self, file: BinaryIO, length: int) -> None:
@@ -70,8 +70,8 @@ class _Part(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        left = max(0, self._end - self._file.tell())
-        return self._file.read(left if size < 0 else min(size, left))
+        remaining = max(0, self._end - self._file.tell())
+        return self._file.read(remaining if size < 0 else min(size, remaining))
 
     def seekable(self) -> bool:
         return True
@@ -115,7 +115,7 @@ def stored_file_response(
         response.headers["Content-Range"] = f"bytes {first}-{last}/{size}"
         response.headers["Content-Length"] = str(last - first + 1)
     response.headers["Accept-Ranges"] = "bytes"
-    # Whatever somebody uploaded, it does not run as a page of this site.
+    # An uploaded file must not run as a page of this site.
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response.headers["Cache-Control"] = "private, no-cache"
     return response

@@ -1,3 +1,5 @@
+from typing import Any
+
 from django import forms
 from django.conf import settings
 from django.template.defaultfilters import filesizeformat
@@ -16,9 +18,9 @@ class EntryForm(forms.ModelForm):
         }
 
     def clean_vessel(self) -> str:
-        vessel = self.cleaned_data["vessel"]
+        vessel: str = self.cleaned_data["vessel"]
         if not any(character.isalpha() for character in vessel):
-            raise forms.ValidationError("A vessel's name has at least one letter.")
+            raise forms.ValidationError("A vessel's name must contain at least one letter.")
         return vessel
 
 
@@ -28,14 +30,14 @@ class PaperForm(forms.ModelForm):
         fields = ["title", "file"]
         widgets = {"title": forms.TextInput(attrs={"placeholder": "Bill of lading, Hildegard"})}
 
-    def __init__(self, *args, too_large: str | None = None, **kwargs) -> None:
-        """`too_large` is the name of a file that the upload handler skipped: it is then missing here."""
+    def __init__(self, *args: Any, too_large: str | None = None, **kwargs: Any) -> None:
+        """`too_large` is the name of a file that the upload handler skipped."""
         super().__init__(*args, **kwargs)
         limit = filesizeformat(settings.MAX_UPLOAD_SIZE)
         self.fields["file"].help_text = f"Any kind of file, up to {limit}."
         if too_large is not None:
             self.fields["file"].error_messages["required"] = (
-                f"“{too_large}” is larger than {limit}, which is the most that can be kept here."
+                f"“{too_large}” is larger than {limit}, the largest size allowed."
             )
 
     def save(self, commit: bool = True) -> Paper:
@@ -43,4 +45,5 @@ class PaperForm(forms.ModelForm):
         self.instance.name = file.name[-200:]
         self.instance.size = file.size
         self.instance.sha256 = file.sha256
-        return super().save(commit)
+        paper: Paper = super().save(commit)
+        return paper

@@ -1,4 +1,4 @@
-"""The log of a harbour, and the papers that its crew keeps."""
+"""The harbour's log, and the papers that its users upload."""
 
 import uuid
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ from django.urls import reverse
 
 
 class Entry(models.Model):
-    """A line in the log. Anybody may write one; the name of a member of the crew is filled in."""
+    """An entry in the log. Anyone may write one; `author` is set if the writer is logged in."""
 
     class Kind(models.TextChoices):
         ARRIVAL = "arrival", "Arrival"
@@ -34,13 +34,13 @@ class Entry(models.Model):
 
 
 def paper_path(paper: "Paper", filename: str) -> str:
-    """Where a paper is kept: a name of ours, since the client's may be anything, and two may be the same."""
+    """Where a paper is stored: under its key, since names from clients are neither safe nor unique."""
     suffix = PurePosixPath(filename).suffix.lower()
     return f"papers/{paper.pk}{suffix if suffix[1:].isalnum() and suffix.isascii() else ''}"
 
 
 class Paper(models.Model):
-    """A file that somebody of the crew uploaded."""
+    """A file that a user uploaded."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     title = models.CharField(max_length=120)

@@ -1,4 +1,4 @@
-"""Pages of the log and of the papers, and the log as CSV and as JSON."""
+"""The pages of the log and of the papers, and the log as CSV and JSON."""
 
 import csv
 import json
@@ -6,12 +6,15 @@ import math
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import UserCreationForm
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.db import transaction
 from django.http import (
@@ -29,46 +32,46 @@ from .downloads import stored_file_response
 from .forms import EntryForm, PaperForm
 from .models import Entry, Paper
 
-ENTRIES_A_PAGE = 8
-MAX_ROW_DELAY = 2.0  # seconds; a row a second shows streaming, and holds a thread long enough
+ENTRIES_PER_PAGE = 8
+MAX_ROW_DELAY = 2.0  # seconds: enough to show streaming
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def log(request: HttpRequest) -> HttpResponse:
-    """The log, and the form that adds to it. The session remembers how a visitor signs."""
+    """The log, and the form that adds an entry. The session remembers the visitor's signature."""
     if request.method == "POST":
         form = EntryForm(request.POST)
         if form.is_valid():
             form.instance.author = request.user if request.user.is_authenticated else None
             entry = form.save()
             request.session["signed"] = entry.signed
-            messages.success(request, f"“{entry.vessel}” is in the log.")
+            messages.success(request, f"The entry “{entry.vessel}” has been added.")
             return redirect("log")
     else:
         form = EntryForm(initial={"signed": request.session.get("signed") or request.user.get_username()})
-    page = Paginator(Entry.objects.all(), ENTRIES_A_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(Entry.objects.all(), ENTRIES_PER_PAGE).get_page(request.GET.get("page"))
     status = 422 if form.is_bound else 200
     return render(request, "harbour/log.html", {"page": page, "form": form}, status=status)
 
 
 @require_POST
 @login_required
-def strike_entry(request: HttpRequest, pk: int) -> HttpResponse:
+def delete_entry(request: HttpRequest, pk: int) -> HttpResponse:
     entry = get_object_or_404(Entry, pk=pk, author=request.user)
     entry.delete()
-    messages.success(request, f"“{entry.vessel}” is struck from the log.")
+    messages.success(request, f"The entry “{entry.vessel}” has been deleted.")
     return redirect("log")
 
 
 class _Echo:
-    """A file whose `write` gives back what was written: csv then makes one line at a time."""
+    """A file whose `write` returns the line, so that csv.writer produces one line at a time."""
 
     def write(self, line: str) -> str:
         return line
 
 
 def _plain(value: str) -> str:
-    """A spreadsheet runs a cell that begins like a formula, so such a text gets an apostrophe in front."""
+    """Text for a cell: a leading apostrophe stops spreadsheets from running it as a formula."""
     return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
@@ -84,29 +87,29 @@ def _csv_lines(delay: float) -> Iterator[str]:
 
 @require_safe
 def log_csv(request: HttpRequest) -> HttpResponseBase:
-    """The whole log, streamed a line at a time; `?delay=` waits so many seconds before each."""
+    """The whole log, streamed line by line; `?delay=` is the pause before each line, in seconds."""
     try:
         delay = float(request.GET.get("delay") or 0)
     except ValueError:
         delay = math.nan
     if not 0 <= delay <= MAX_ROW_DELAY:
-        return JsonResponse({"error": f"delay must be seconds from 0 to {MAX_ROW_DELAY:g}"}, status=400)
+        return JsonResponse({"error": f"delay must be from 0 to {MAX_ROW_DELAY:g} seconds"}, status=400)
     headers = {"Content-Disposition": 'attachment; filename="harbour-log.csv"'}
     if delay:
-        headers["X-Accel-Buffering"] = "no"  # nginx would otherwise collect the lines
+        headers["X-Accel-Buffering"] = "no"  # or nginx collects the lines
     return StreamingHttpResponse(_csv_lines(delay), content_type="text/csv; charset=utf-8", headers=headers)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def papers(request: HttpRequest) -> HttpResponse:
-    """What was uploaded, and the form that uploads."""
+    """The uploaded papers, and the form that uploads one."""
     if request.method == "POST":
         form = PaperForm(request.POST, request.FILES, too_large=getattr(request, "too_large", None))
         if form.is_valid():
             form.instance.keeper = request.user
             paper = form.save()
-            messages.success(request, f"“{paper.title}” is kept.")
+            messages.success(request, f"“{paper.title}” has been uploaded.")
             return redirect("papers")
     else:
         form = PaperForm()
@@ -114,26 +117,32 @@ def papers(request: HttpRequest) -> HttpResponse:
     return render(request, "harbour/papers.html", {"papers": Paper.objects.all()[:100], "form": form}, status=status)
 
 
-def _paper(request: HttpRequest, pk: UUID) -> Paper:
-    """The paper, looked up once a request: its etag, its date and its content are asked for separately."""
+class PaperRequest(HttpRequest):
+    paper: Paper
+
+
+def _paper(request: PaperRequest, pk: UUID) -> Paper:
+    """The paper, queried once per request: ETag, date and content are needed separately."""
     if not hasattr(request, "paper"):
         request.paper = get_object_or_404(Paper, pk=pk)
     return request.paper
 
 
-def _paper_etag(request: HttpRequest, pk: UUID) -> str:
+def _paper_etag(request: PaperRequest, pk: UUID) -> str:
     return _paper(request, pk).etag
 
 
-def _paper_last_modified(request: HttpRequest, pk: UUID) -> datetime:
+def _paper_last_modified(request: PaperRequest, pk: UUID) -> datetime:
     return _paper(request, pk).kept_at
 
 
 @require_safe
 @condition(etag_func=_paper_etag, last_modified_func=_paper_last_modified)
-def paper(request: HttpRequest, pk: UUID) -> HttpResponseBase:
-    """The file itself. Who knows the address may have it: the address cannot be guessed."""
+def paper(request: PaperRequest, pk: UUID) -> HttpResponseBase:
+    """The file itself, for anyone who has its address, which cannot be guessed."""
     found = _paper(request, pk)
+    if found.file.name is None:
+        raise Http404("this paper has no file")
     try:
         return stored_file_response(
             request,
@@ -145,34 +154,35 @@ def paper(request: HttpRequest, pk: UUID) -> HttpResponseBase:
             last_modified=int(found.kept_at.timestamp()),
         )
     except FileNotFoundError:
-        raise Http404("the file of this paper is gone") from None
+        raise Http404("the file of this paper is missing") from None
 
 
 @require_POST
 @login_required
-def burn_paper(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The row goes first: a file without a row is litter, a row without a file a broken link."""
+def delete_paper(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Deletes the row first: a leftover file does no harm, a row without its file is a broken link."""
     with transaction.atomic():
         found = get_object_or_404(Paper, pk=pk, keeper=request.user)
         storage, name = found.file.storage, found.file.name
         found.delete()
-        transaction.on_commit(lambda: storage.delete(name))
-    messages.success(request, f"“{found.title}” is gone.")
+        if name is not None:
+            transaction.on_commit(partial(storage.delete, name))
+    messages.success(request, f"“{found.title}” has been deleted.")
     return redirect("papers")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_up(request: HttpRequest) -> HttpResponse:
-    form = UserCreationForm(request.POST if request.method == "POST" else None)
+    form: UserCreationForm[User] = UserCreationForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         login(request, form.save())
-        messages.success(request, f"Welcome aboard, {request.user.get_username()}.")
+        messages.success(request, f"Welcome, {request.user.get_username()}.")
         return redirect("log")
     status = 422 if form.is_bound else 200
     return render(request, "registration/sign_up.html", {"form": form}, status=status)
 
 
-def _as_json(entry: Entry) -> dict:
+def _as_json(entry: Entry) -> dict[str, Any]:
     return {
         "id": entry.pk,
         "kind": entry.kind,
@@ -185,7 +195,7 @@ def _as_json(entry: Entry) -> dict:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def api_entries(request: HttpRequest) -> JsonResponse:
-    """GET: the newest fifty. POST: adds the one in the body (JSON; the CSRF token goes into X-CSRFToken)."""
+    """GET: the newest fifty entries. POST: adds the entry in the JSON body (the CSRF token is in X-CSRFToken)."""
     if request.method != "POST":
         return JsonResponse({"entries": [_as_json(entry) for entry in Entry.objects.all()[:50]]})
     if request.content_type != "application/json":

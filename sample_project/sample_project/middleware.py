@@ -1,4 +1,4 @@
-"""What happens to every request before and after its view."""
+"""Middleware: the health check, request IDs and the Content-Security-Policy."""
 
 import contextvars
 import logging
@@ -6,6 +6,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import NamedTuple
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -15,16 +16,29 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 HEALTH_PATH = "/healthz"
 
 _log = logging.getLogger(__name__)
-_request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
-# What comes from outside goes into log lines: nothing but what ids are made of, and not much of it.
+# An ID from outside goes into log lines: only a short one of harmless characters is accepted.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
-class HealthMiddleware:
-    """Answers GET /healthz: 200 "ok" while the database answers, else 503.
+class CurrentRequest(NamedTuple):
+    id: str
+    taken_at: float
+    """When the application received it, in seconds since the epoch."""
 
-    It stands before everything else, so it looks at no Host and is never redirected to https: whoever checks
-    health speaks to an address, not to a name.
+
+_current: contextvars.ContextVar[CurrentRequest] = contextvars.ContextVar("current_request")
+
+
+def current_request() -> CurrentRequest:
+    """The request that this thread is working on. Raises LookupError outside of one."""
+    return _current.get()
+
+
+class HealthMiddleware:
+    """Responds to GET /healthz: 200 if the database responds, otherwise 503.
+
+    It comes first, so the Host is not checked and there is no redirect to https: health checks use an address, not a
+    name.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -39,11 +53,11 @@ class HealthMiddleware:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
         except DatabaseError as error:
-            _log.error("health check: the database does not answer: %s", error)
-            return self._answer("the database does not answer\n", 503)
-        return self._answer("ok\n", 200)
+            _log.error("health check: the database does not respond: %s", error)
+            return self._respond("the database does not respond\n", 503)
+        return self._respond("ok\n", 200)
 
-    def _answer(self, content: str, status: int) -> HttpResponse:
+    def _respond(self, content: str, status: int) -> HttpResponse:
         headers = {
             "Content-Length": str(len(content)),
             "Cache-Control": "no-store",
@@ -53,9 +67,9 @@ class HealthMiddleware:
 
 
 class RequestIdMiddleware:
-    """Notes when the application took the request, and under which id it is known.
+    """Records the ID of each request, and when the application received it.
 
-    The proxy gives the id (X-Request-ID) and returns it to the client; without a proxy one is made here.
+    The proxy sets the ID (X-Request-ID) and returns it to the client. Without a proxy, one is generated here.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -63,23 +77,23 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
-        request.id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        request.taken_at = time.time()
-        # Not taken back: Django logs the answer after the last middleware. A thread's next request sets its own.
-        _request_id.set(request.id)
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        # Not reset at the end: Django logs the response after the last middleware, and the next request sets its own.
+        _current.set(CurrentRequest(request_id, time.time()))
         return self.get_response(request)
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives each log record the id of the request that this thread is working for, or "-"."""
+    """Adds the ID of the current request to each log record, or "-"."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = _request_id.get()
+        current = _current.get(None)
+        record.request_id = current.id if current else "-"
         return True
 
 
 class ContentSecurityPolicyMiddleware:
-    """Nothing may be loaded, framed or sent to but this site. (Django has a setting for this from 6.0 on.)"""
+    """Restricts what pages load, and where forms go, to this site. (Django 6.0 and later have a setting for this.)"""
 
     POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 

@@ -1,12 +1,13 @@
-"""Settings, all of them from the environment; README.md lists the variables.
+"""Settings, all from environment variables; README.md lists them.
 
-With none set the project runs as in production (no debug pages) for a visitor on this machine, keeps its
-data in ./data, and makes a secret key there the first time.
+With none set, the project runs as in production (no debug pages) for a visitor on this machine, keeps its data in
+./data, and generates a secret key there the first time.
 """
 
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
@@ -15,19 +16,19 @@ from . import environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# `collectstatic` runs while an image is built. What it leaves on disk would be in every container made from
-# that image, so it gets a key that lasts as long as the command, and no data directory.
+# `collectstatic` runs while an image is built. Every container of that image would share what it leaves on disk, so its
+# key lasts only as long as the command, and it creates no data directory.
 _BUILDING = sys.argv[1:2] == ["collectstatic"]
 
 DEBUG = environment.flag("DEBUG")
-# Pages that help to test a deployment (diagnostics/): off where strangers must not hold a thread for 30 s.
+# Pages for testing a deployment (diagnostics/). Turn them off where strangers must not occupy a thread for 30 s.
 DIAGNOSTICS = environment.flag("DIAGNOSTICS", True)
 
 DATA_DIR = environment.directory("DATA_DIR", BASE_DIR / "data")
 STATIC_ROOT = environment.directory("STATIC_ROOT", DATA_DIR / "static")
 MEDIA_ROOT = environment.directory("MEDIA_ROOT", DATA_DIR / "media")
-# A file goes to disk as it comes, into the file system that will keep it: it is then renamed, not copied,
-# and a read-only root with a small /tmp does not stop a large upload.
+# Uploads are written to the file system that keeps them, so that they are renamed rather than copied, and a read-only
+# root with a small /tmp does not limit their size.
 FILE_UPLOAD_TEMP_DIR = MEDIA_ROOT / "incoming"
 if not _BUILDING:
     environment.make_directory(DATA_DIR, "DATA_DIR")
@@ -43,19 +44,19 @@ ALLOWED_HOSTS = environment.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = environment.names("CSRF_TRUSTED_ORIGINS")
 for _origin in CSRF_TRUSTED_ORIGINS:
     if not _origin.startswith(("http://", "https://")):
-        raise ImproperlyConfigured(f"CSRF_TRUSTED_ORIGINS has {_origin!r}: each origin starts with http:// or https://")
+        raise ImproperlyConfigured(f"CSRF_TRUSTED_ORIGINS={_origin!r}: each origin must start with http:// or https://")
 
-# The server takes X-Forwarded-Proto from the proxies that it trusts, and then request.is_secure() is right
-# without this. BEHIND_PROXY=1 is for a server that does not: Django then believes the header from *anyone*,
-# so it is right only where every request comes through a proxy that overwrites it.
+# The server accepts X-Forwarded-Proto from proxies that it trusts, so request.is_secure() is correct without this.
+# BEHIND_PROXY=1 is for a server that does not: Django then trusts the header from *anyone*, which is safe only if every
+# request comes through a proxy that overwrites it.
 if environment.flag("BEHIND_PROXY"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# Off by default, or nobody could log in at http://localhost: a secure cookie does not travel over http.
+# Off by default: secure cookies are not sent over http, so no one could log in at http://localhost.
 HTTPS_ONLY = environment.flag("HTTPS_ONLY")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = environment.number("HSTS_SECONDS", 0, least=0, most=63_072_000)
-# W005 and W021 ask for promises about subdomains and preload lists, which a sample cannot make for a domain.
+# W005 and W021 concern subdomains and preload lists, a decision for the owner of a domain.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SAMESITE = "Lax"
 X_FRAME_OPTIONS = "DENY"
@@ -73,7 +74,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First: a health check knows neither ALLOWED_HOSTS nor https.
+    # First: health checks ignore ALLOWED_HOSTS and https.
     "sample_project.middleware.HealthMiddleware",
     "sample_project.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -105,28 +106,29 @@ TEMPLATES = [
 ]
 
 
-def _database() -> dict:
+def _database() -> dict[str, Any]:
+    database: dict[str, Any]
     url = environment.secret("DATABASE_URL", optional=True)
     if url is None:
         database = {"ENGINE": "django.db.backends.sqlite3", "NAME": DATA_DIR / "db.sqlite3"}
     else:
         try:
-            # The URL holds a password, so the message must not hold the URL.
-            database = dj_database_url.parse(url, conn_health_checks=True)
+            # The message must not contain the URL, which has a password in it.
+            database = dict(dj_database_url.parse(url, conn_health_checks=True))
         except ValueError:
             raise ImproperlyConfigured(
-                "DATABASE_URL cannot be understood: it must look like "
+                "DATABASE_URL cannot be parsed: must be like "
                 "postgres://user:password@host:5432/name or sqlite:////absolute/path"
             ) from None
-    # Kept for a minute: the server's threads live long, and connecting costs more than most queries.
+    # Connections are reused for a minute: connecting takes longer than most queries.
     database["CONN_MAX_AGE"] = 60
     if database["ENGINE"] == "django.db.backends.sqlite3":
         database["OPTIONS"] = {
-            # A writer then takes its lock when it begins. Taking it in the middle of a transaction that has
-            # already read fails at once with "database is locked", whatever the timeout.
+            # A writer takes its lock at the start of the transaction. Upgrading a read lock later fails at once with
+            # "database is locked", whatever the timeout.
             "transaction_mode": "IMMEDIATE",
-            "timeout": 15,  # seconds to wait for another writer; less than any request timeout
-            # With a write-ahead log readers do not wait for the writer, and NORMAL is then safe at a crash.
+            "timeout": 15,  # seconds to wait for another writer: less than a request timeout
+            # With a write-ahead log, readers do not wait for the writer, and NORMAL survives a crash.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
         }
     return database
@@ -153,14 +155,14 @@ STATIC_URL = "/static/"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        # Names with a hash of the content may be cached for ever; see `collectstatic`.
+        # A name with a hash of the content may be cached forever.
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG
         else "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
     },
 }
 
-# Fields of a form, files aside, are held in memory: this bounds them.
+# The limit for the fields of a form without its files: they are held in memory.
 DATA_UPLOAD_MAX_MEMORY_SIZE = environment.size("DATA_UPLOAD_MAX_MEMORY_SIZE", "2m")
 MAX_UPLOAD_SIZE = environment.size("MAX_UPLOAD_SIZE", "64m")
 FILE_UPLOAD_HANDLERS = ["harbour.uploads.HashingUploadHandler"]
@@ -177,6 +179,6 @@ LOGGING = {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
     },
     "root": {"handlers": ["stderr"], "level": _LOG_LEVEL},
-    # Django's own handlers would print in debug mode only, and mail to nobody.
+    # Django's own handlers print only in debug mode, and send mail to no one.
     "loggers": {"django": {"handlers": [], "level": _LOG_LEVEL, "propagate": True}},
 }

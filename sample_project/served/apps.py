@@ -3,4 +3,4 @@ from django.apps import AppConfig
 
 class ServedConfig(AppConfig):
     name = "served"
-    verbose_name = "What served this"
+    verbose_name = "Served by"

@@ -1,4 +1,4 @@
-"""What an application can know about the server that runs it, from one request."""
+"""What an application can learn from a request about the server that runs it."""
 
 import math
 import os
@@ -6,17 +6,20 @@ import platform
 import re
 import sys
 import threading
+from typing import Any
 
 import django
 from django.http import HttpRequest
+
+from sample_project.middleware import current_request
 
 _QUEUE_START = re.compile(r"t=([0-9]{1,12}(?:\.[0-9]{1,6})?)")
 
 
 def queue_seconds(header: str, taken_at: float) -> float | None:
-    """From the moment that the proxy noted in X-Request-Start (`t=` seconds since the epoch) to `taken_at`.
+    """The seconds from the proxy's X-Request-Start (`t=` seconds since the epoch) to `taken_at`.
 
-    None if there is no such moment. Two clocks may disagree a little: less than nothing counts as nothing.
+    None without a valid header. Never negative, even if the two clocks differ slightly.
     """
     match = _QUEUE_START.fullmatch(header.strip())
     return max(0.0, taken_at - float(match[1])) if match else None
@@ -27,10 +30,11 @@ def interpreter() -> str:
     return f"{platform.python_implementation()} {platform.python_version()}" + ("" if gil else ", free-threaded")
 
 
-def facts(request: HttpRequest) -> dict:
+def facts(request: HttpRequest) -> dict[str, Any]:
     environ = request.META
+    current = current_request()
     backend, _, version = environ.get("SERVER_SOFTWARE", "").partition("/")
-    queued = queue_seconds(environ.get("HTTP_X_REQUEST_START", ""), request.taken_at)
+    queued = queue_seconds(environ.get("HTTP_X_REQUEST_START", ""), current.taken_at)
     forwarded_for = environ.get("HTTP_X_FORWARDED_FOR", "")
     return {
         "backend": backend or "unknown",
@@ -41,8 +45,8 @@ def facts(request: HttpRequest) -> dict:
         "thread": threading.current_thread().name,
         "multithread": bool(environ.get("wsgi.multithread")),
         "multiprocess": bool(environ.get("wsgi.multiprocess")),
-        "request_id": request.id,
-        "request_id_given": environ.get("HTTP_X_REQUEST_ID") == request.id,
+        "request_id": current.id,
+        "request_id_given": environ.get("HTTP_X_REQUEST_ID") == current.id,
         "queue_milliseconds": None if queued is None else math.ceil(queued * 10_000) / 10,
         "proxy": bool(forwarded_for or queued is not None),
         "scheme": request.scheme,

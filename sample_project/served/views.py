@@ -9,12 +9,12 @@ from .facts import facts
 @never_cache
 @require_safe
 def served_by(request: HttpRequest) -> HttpResponse:
-    """For a person."""
+    """The page for people."""
     return render(request, "served/served_by.html", {"served": facts(request)})
 
 
 @never_cache
 @require_safe
 def api_served_by(request: HttpRequest) -> JsonResponse:
-    """For a program."""
+    """The same facts as JSON."""
     return JsonResponse(facts(request))

@@ -197,7 +197,7 @@ def admin(visitor: Visitor) -> None:
 @exchange(200, 302, 302)
 def entry_of_another_is_not_struck(visitor: Visitor) -> None:
     visitor.form("/", LINE)
-    visitor.form("/entries/1/strike", {}, token=visitor.cookies["csrftoken"])
+    visitor.form("/entries/1/delete", {}, token=visitor.cookies["csrftoken"])
 
 
 # The API
@@ -330,7 +330,7 @@ def upload_of_20_megabytes(visitor: Visitor) -> None:
     visitor.ask("POST", "/papers", MULTIPART, multipart(values, ("twenty.bin", content)))
     path = newest_paper(visitor)
     assert visitor.get(path).body == content
-    visitor.form(f"{path}/burn", {}, token=visitor.cookies["csrftoken"])
+    visitor.form(f"{path}/delete", {}, token=visitor.cookies["csrftoken"])
 
 
 @exchange(200, 302, 200, 422)
@@ -352,7 +352,7 @@ def upload_in_chunks(visitor: Visitor) -> None:
     compared = len(visitor.answers)
     path = newest_paper(visitor)
     assert visitor.get(path).body == content
-    visitor.form(f"{path}/burn", {}, token=visitor.cookies["csrftoken"])  # both have the same papers again
+    visitor.form(f"{path}/delete", {}, token=visitor.cookies["csrftoken"])  # both have the same papers again
     del visitor.answers[compared:]
 
 

@@ -87,7 +87,7 @@ for _exchange, _content in {
     _length = str(len(_content))
     intended(_exchange, "json headers.Content-Length", _length, None, _NO_LENGTH, where=(PROCESSES,))
     intended(_exchange, "json headers.Transfer-Encoding", None, "chunked", _DECODED, where=(PROCESSES,))
-_REFUSED = _answer("403 Forbidden", body=b"This form is not from here")
+_REFUSED = _answer("403 Forbidden", body=b"Form not accepted")
 _FORM = _answer(
     "422",  # its phrase depends on the version of Python
     body=b"at least one letter",
@@ -111,7 +111,7 @@ def _or_lost(answer: Like) -> Like:
 
 
 for _exchange, _answered in {
-    "form_that_is_too_large": _answer("400 Bad Request", body=b"That was not understood"),
+    "form_that_is_too_large": _answer("400 Bad Request", body=b"Bad request"),
     "large_body_that_nobody_reads": _answer("403 Forbidden"),
 }.items():
     intended(_exchange, "answer", _answered, _or_lost(_answered), _EARLY, where=(CONTAINERS,))

@@ -53,7 +53,7 @@ def test_every_page_carries_the_security_fields(client):
 def test_an_entry_is_written_and_the_session_remembers_who_signed(client):
     response = client.post("/", LINE, follow=True)
     assert response.redirect_chain == [("/", 302)]
-    assert "“Jolle” is in the log." in response.text
+    assert "“Jolle” has been added." in response.text
     assert 'value="Ek"' in response.text
     assert Entry.objects.get(vessel="Jolle").author is None
 
@@ -76,7 +76,7 @@ def test_what_a_visitor_writes_is_escaped(client):
 def test_a_form_without_its_token_is_refused():
     response = Client(enforce_csrf_checks=True).post("/", LINE)
     assert response.status_code == 403
-    assert "This form is not from here" in response.text
+    assert "Form not accepted" in response.text
 
 
 def test_older_entries_are_on_the_next_page(client):
@@ -86,13 +86,13 @@ def test_older_entries_are_on_the_next_page(client):
     assert client.get("/?page=nonsense").status_code == 200
 
 
-def test_only_its_author_strikes_an_entry(client, sailor):
+def test_only_its_author_deletes_an_entry(client, sailor):
     client.post("/", LINE)
     own, other = Entry.objects.get(author=sailor), Entry.objects.filter(author=None).first()
-    assert client.post(f"/entries/{own.pk}/strike").status_code == 302
-    assert client.post(f"/entries/{other.pk}/strike").status_code == 404
+    assert client.post(f"/entries/{own.pk}/delete").status_code == 302
+    assert client.post(f"/entries/{other.pk}/delete").status_code == 404
     assert not Entry.objects.filter(pk=own.pk).exists()
-    assert client.get(f"/entries/{other.pk}/strike").status_code == 405
+    assert client.get(f"/entries/{other.pk}/delete").status_code == 405
 
 
 def test_the_log_as_csv_is_streamed_and_starts_no_formula(client):
@@ -109,7 +109,7 @@ def test_the_log_as_csv_is_streamed_and_starts_no_formula(client):
 def test_a_delay_out_of_bounds_is_refused(client, delay):
     response = client.get("/log.csv", {"delay": delay})
     assert response.status_code == 400
-    assert response.json() == {"error": "delay must be seconds from 0 to 2"}
+    assert response.json() == {"error": "delay must be from 0 to 2 seconds"}
 
 
 def test_login_and_logout(client):
@@ -139,7 +139,7 @@ def test_an_upload_is_kept_with_its_hash(client, paper):
     assert paper.sha256 == hashlib.sha256(paper.content).hexdigest()
     assert paper.name == "chärt.pdf"
     assert paper.file.name == f"papers/{paper.pk}.pdf"
-    assert "“Chart” is kept." in client.get("/papers").text
+    assert "“Chart” has been uploaded." in client.get("/papers").text
     assert os.listdir(settings.FILE_UPLOAD_TEMP_DIR) == []
 
 
@@ -200,18 +200,18 @@ def test_a_paper_whose_file_is_gone_is_not_found(client, paper):
     assert client.get(paper.get_absolute_url()).status_code == 404
 
 
-def test_burning_a_paper_deletes_the_file_too(client, paper):
+def test_deleting_a_paper_deletes_the_file_too(client, paper):
     path = paper.file.path
     assert os.path.exists(path)
     with TestCase.captureOnCommitCallbacks(execute=True):
-        assert client.post(f"{paper.get_absolute_url()}/burn").status_code == 302
+        assert client.post(f"{paper.get_absolute_url()}/delete").status_code == 302
     assert not os.path.exists(path)
     assert client.get(paper.get_absolute_url()).status_code == 404
 
 
-def test_only_its_keeper_burns_a_paper(client, paper):
+def test_only_its_keeper_deletes_a_paper(client, paper):
     client.force_login(User.objects.create_user("other"))
-    assert client.post(f"{paper.get_absolute_url()}/burn").status_code == 404
+    assert client.post(f"{paper.get_absolute_url()}/delete").status_code == 404
     assert Paper.objects.count() == 1
 
 

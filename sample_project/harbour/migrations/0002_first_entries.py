@@ -1,8 +1,10 @@
-"""A log with nothing in it tells a first visitor nothing: four lines to begin with."""
+"""Four entries, so that the first visitor does not see an empty log."""
 
 from datetime import timedelta
 
+from django.apps.registry import Apps
 from django.db import migrations
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.utils import timezone
 
 FIRST_ENTRIES = [
@@ -14,12 +16,12 @@ FIRST_ENTRIES = [
 ]
 
 
-def write(apps, schema_editor):
+def write(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     entries = apps.get_model("harbour", "Entry").objects.using(schema_editor.connection.alias)
     now = timezone.now().replace(second=0, microsecond=0)
     for hours, kind, vessel, text, signed in FIRST_ENTRIES:
         entry = entries.create(kind=kind, vessel=vessel, text=text, signed=signed)
-        # auto_now_add has the last word in create()
+        # create() would overwrite it: the field is auto_now_add
         entries.filter(pk=entry.pk).update(written_at=now - timedelta(hours=hours))
 
 
