@@ -7,6 +7,7 @@ share is one of the time in which Python runs. Prints the functions by their own
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,11 +31,14 @@ class ProfileError(Exception):
 
 
 def own_time(folded: str) -> Counter[str]:
-    """Parse folded stacks (`frame;frame;... count`): by function, the samples in which it is the innermost."""
+    """Parse folded stacks (`frame;frame;... count`): by function, the samples in which it is the innermost.
+
+    A function is named without its line, which changes with every edit above it.
+    """
     found: Counter[str] = Counter()
     for line in folded.splitlines():
         stack, _, count = line.rpartition(" ")
-        found[stack.rpartition(";")[2]] += int(count)
+        found[re.sub(r":\d+\)$", ")", stack.rpartition(";")[2])] += int(count)
     return found
 
 

@@ -79,4 +79,5 @@ def test_functions_are_listed_or_the_reason_is(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_folded_stacks_count_for_the_innermost_function() -> None:
-    assert functions.own_time("a;b 3\na 2\na;b;a 1\n") == {"b": 3, "a": 3}
+    folded = "a (x.py:1);b (x.py:9) 3\na (x.py:1) 2\na (x.py:1);b (x.py:9);a (x.py:1) 1\n"
+    assert functions.own_time(folded) == {"b (x.py)": 3, "a (x.py)": 3}
