@@ -1,12 +1,12 @@
-"""What each worker has of connections, in memory that all of them share: so that they can take turns at accepting.
+"""How many connections each worker has, in shared memory, so that the workers accept evenly.
 
-The workers accept from the same sockets, and the kernel wakes whichever of them sleeps first in its queue: left alone,
-one worker gets nearly all connections of a quiet server. So each writes here what it has, and before it accepts looks
-whether another has less. There are no locks: each word has one writer, and whoever reads an old number is put right by
-the next one. What a worker wrote that is dead or stuck holds nobody up for longer than `DEFER_TIMEOUT`, and but once.
+All workers accept from the same sockets, and the kernel wakes whichever of them sleeps first in its queue: without
+this, one worker of a quiet server gets nearly all connections. So each worker publishes its counts here, and before it
+accepts it checks whether another has fewer. There are no locks: each word has one writer, and the next read corrects
+a stale one. A worker that is dead or stuck delays the others by `DEFER_TIMEOUT`, once.
 
-Made by the master before it forks. Each worker has a slot of `SLOT_WORDS` words of 32 bits; the first slot
-holds how many are in use.
+Made by the master before it forks. Each worker has a slot of `SLOT_WORDS` words of 32 bits; the first word of the page
+holds how many slots are in use.
 """
 
 from __future__ import annotations
@@ -22,23 +22,26 @@ from ropewalk.logs.error_log import get_logger
 
 log = get_logger()
 
-DEFER_TIMEOUT = (
-    0.020  # seconds for which a connection is left to the others: on a busy machine too, who sleeps is awake by then
-)
-MAX_SLOTS = PAGESIZE // 16 - 1  # 255; workers past it accept without looking at others
+# Seconds for which a connection is left to the others: by then a sleeping worker is awake, on a busy machine too.
+DEFER_TIMEOUT = 0.020
+
+MAX_SLOTS = PAGESIZE // 16 - 1  # 255; workers past it accept without comparing
 SLOT_WORDS = 4
 OPEN, SECOND, ACCEPTED, HEARTBEAT = range(SLOT_WORDS)
-ABSENT = 0xFFFFFFFF  # in OPEN: nobody serves under this line
+"""The words of a slot: open connections; a second (monotonic); connections accepted in that second; a counter."""
+ABSENT = 0xFFFFFFFF  # in OPEN: this slot's worker accepts nothing
 
-# Connections accepted in the running second that weigh as much as one that is open: short ones are shared out as well,
-# though none of them is open when it is looked.
+# Connections accepted in the current second that weigh as much as an open one. They count so that short connections are
+# balanced too, though none of them is open when the counts are compared.
 ACCEPTED_A_SHARE = 16
-SLACK_SHIFT = 3  # of many open connections an eighth more or less is even,
-CHURN_SHIFT = 4  # and so is one for each sixteen that came this second: where they come and go, they even out
+SLACK_SHIFT = 3  # an eighth more of many open connections counts as even,
+CHURN_SHIFT = 4  # and so does one for each sixteen accepted this second: where they come and go, they even out
+
+ONE = struct.pack("@Q", 1)  # what is added to an eventfd(2)
 
 
 def open_shared_counts() -> SharedCounts | None:
-    """Make one; without, as where a sandbox forbids it, the workers accept as the kernel wakes them."""
+    """Make the shared memory; None where a sandbox forbids it: then the workers accept as the kernel wakes them."""
     try:
         return SharedCounts()
     except OSError as error:
@@ -47,10 +50,10 @@ def open_shared_counts() -> SharedCounts | None:
 
 
 class SharedCounts:
-    """The shared memory, and the bell by which all workers are asked to look at the listening sockets."""
+    """The shared memory, and the eventfd `wake_fd`, which wakes all workers to look at the listening sockets."""
 
     def __init__(self) -> None:
-        """Raises `OSError` where the kernel has no such memory to give."""
+        """Raises `OSError` where the kernel provides no such memory."""
         self._fd = os.memfd_create("ropewalk-shared-counts")
         try:
             os.ftruncate(self._fd, PAGESIZE)
@@ -62,26 +65,26 @@ class SharedCounts:
         self.words = memoryview(self._memory).cast("I")
 
     def claim_slot(self, count: Callable[[], int]) -> WorkerSlot | None:
-        """This process's line; `count` tells how many connections it has. None when all lines are taken.
+        """Claim a slot for this process, whose open connections `count` returns. None when all are taken.
 
-        A line is held by a lock of the kernel's on its first octet, which goes with the process. It is called once in a
-        process, since such locks are the process's.
+        A slot is held by a record lock of the kernel on its first octet, which ends with the process. Call this once in
+        a process, since such locks belong to the process.
         """
         fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, 0)
         try:
-            for line in range(1, MAX_SLOTS + 1):
+            for slot in range(1, MAX_SLOTS + 1):
                 try:
-                    fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, line * SLOT_WORDS * 4)
+                    fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, slot * SLOT_WORDS * 4)
                 except BlockingIOError:
                     continue
-                self.words[0] = max(self.words[0], line)
-                return WorkerSlot(self, line * SLOT_WORDS, count)
+                self.words[0] = max(self.words[0], slot)
+                return WorkerSlot(self, slot * SLOT_WORDS, count)
         finally:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, 0)
         return None
 
     def close(self) -> None:
-        """Let go of it in this process, which then must not use a line of it."""
+        """Release the memory in this process, which then must not use a slot of it."""
         self.words.release()
         self._memory.close()
         os.close(self._fd)
@@ -89,26 +92,26 @@ class SharedCounts:
 
 
 class WorkerSlot:
-    """One worker's line. By whichever thread accepts, one at a time; `tell` and `leave` by any."""
+    """One worker's slot. Called by the thread that accepts, one at a time; `publish` and `withdraw` by any thread."""
 
     def __init__(self, shared_counts: SharedCounts, base: int, count: Callable[[], int]) -> None:
         self._words = shared_counts.words
         self._wake_fd = shared_counts.wake_fd
-        self._base = base
+        self._base = base  # where its words begin
         self._count = count
         self._second = self._accepted = 0
-        self._deferred_to: dict[int, int] = {}  # lines to which a connection was left, and their beats then
-        self._unresponsive: dict[int, int] = {}  # lines that did not answer, and the beats at which they stand still
+        self._deferred_to: dict[int, int] = {}  # slots to which a connection was left, and their heartbeats then
+        self._unresponsive: dict[int, int] = {}  # slots that did not look, and the heartbeats at which they stopped
         self._words[base + SECOND] = self._words[base + ACCEPTED] = 0
         self.heartbeat()
         self.publish()
 
     def publish(self) -> None:
-        """Write how many connections there are; two threads may write them the wrong way round, until the next one."""
+        """Write the number of open connections; of two threads the slower may write an older one, until the next."""
         self._words[self._base + OPEN] = self._count()
 
     def withdraw(self) -> None:
-        """Accept no more."""
+        """Show that this worker accepts no more."""
         self._words[self._base + OPEN] = ABSENT
 
     def heartbeat(self) -> None:
@@ -117,7 +120,7 @@ class WorkerSlot:
         self._words[place] = (self._words[place] + 1) & 0xFFFFFFFF
 
     def count_accepted(self) -> None:
-        """A connection was accepted here."""
+        """Count a connection that was accepted here."""
         second = int(monotonic()) & 0xFFFFFFFF  # the same clock in all processes
         if second != self._second:
             self._second, self._accepted = second, 0
@@ -127,48 +130,46 @@ class WorkerSlot:
         self.publish()
 
     def should_accept(self) -> bool:
-        """Whether the next connection is this worker's, rather than one's that has less and may be alive."""
-        lines = self._words[0]
-        if lines == 1:
+        """Whether this worker takes the next connection: no other that may be alive has fewer."""
+        slots = self._words[0]
+        if slots == 1:  # fast path of `_less_loaded`; test_one_worker_accepts_everything holds them equal
             return True
-        others = self._less_loaded(lines)
+        others = self._less_loaded(slots)
         if not others:
             return True
         if not self._deferred_to:
-            self._deferred_to = others  # with their beats before they are rung for
+            self._deferred_to = others  # with their heartbeats from before they are woken
         return False
 
-    def _less_loaded(self, lines: int) -> dict[int, int]:
-        words: list[int] = self._words[: (lines + 1) * SLOT_WORDS].tolist()
+    def _less_loaded(self, slots: int) -> dict[int, int]:
+        """The slots that have fewer connections, and their heartbeats."""
+        words: list[int] = self._words[: (slots + 1) * SLOT_WORDS].tolist()
         second = int(monotonic()) & 0xFFFFFFFF
         mine = self._count()
-        accepted = self._accepted if self._second == second else 0
+        my_accepted = self._accepted if self._second == second else 0
         found = {}
         for base in range(SLOT_WORDS, len(words), SLOT_WORDS):
-            open_, at, theirs, beat = words[base : base + SLOT_WORDS]
-            if base == self._base or open_ == ABSENT or self._unresponsive.get(base) == beat:
+            theirs, their_second, their_accepted, heartbeat = words[base : base + SLOT_WORDS]
+            if base == self._base or theirs == ABSENT or self._unresponsive.get(base) == heartbeat:
                 continue
-            if _is_busier(mine, accepted, open_, theirs if at == second else 0):
-                found[base] = beat
+            if _is_busier(mine, my_accepted, theirs, their_accepted if their_second == second else 0):
+                found[base] = heartbeat
         return found
 
     def wake_others(self) -> None:
-        """Ask the others to look."""
+        """Make the other workers look at the listening sockets."""
         os.write(self._wake_fd, ONE)
 
     def mark_unresponsive(self) -> None:
-        """Those to whom a connection was left had their time: who did not even look is not hoped for until it does."""
-        for base, beat in self._deferred_to.items():
-            if self._words[base + HEARTBEAT] == beat:
-                self._unresponsive[base] = beat
+        """Leave nothing more to a worker that did not even look at what was left to it, until it does."""
+        for base, heartbeat in self._deferred_to.items():
+            if self._words[base + HEARTBEAT] == heartbeat:
+                self._unresponsive[base] = heartbeat
         self._deferred_to = {}
 
 
-ONE = struct.pack("@Q", 1)  # eventfd(2)
-
-
 def _is_busier(mine: int, my_accepted: int, theirs: int, their_accepted: int) -> bool:
-    """Whether I have more than they by at least one connection, or its weight in those accepted this second."""
+    """Whether I have more than they, by at least one connection or its weight in those accepted this second."""
     more, since = mine - theirs, my_accepted - their_accepted
     slack = max(max(mine, theirs) >> SLACK_SHIFT, max(my_accepted, their_accepted) >> CHURN_SHIFT)
     if more > slack:

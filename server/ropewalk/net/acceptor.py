@@ -1,12 +1,14 @@
-"""A listening socket in the epoll: it accepts connections and hands them to whoever serves them.
+"""A listening socket in the epoll: it accepts connections and passes them to the service.
 
-The socket is shared with the other workers, so it is watched exclusively: one worker is woken for one connection. If
-another has fewer (`net.accept_balance`), it leaves the connection to the others and rings for them; after a moment it
-looks again, and no longer cares for those who did not come. So that it may leave it, the socket is watched
-edge-triggered: each connection that comes is told once, and who is told has to accept all that waits, or to look again.
+The workers share the socket, so each watches it exclusively: one worker is woken for one connection. If another worker
+has fewer connections (`net.accept_balance`), this one leaves the connection to the others and wakes them; a moment
+later it looks again, and no longer defers to those that did not look. To be able to leave a connection, it watches the
+socket edge-triggered: the kernel reports each new connection once, and the worker it is reported to has to accept
+everything that waits, or to look again.
 
-Without a descriptor left, accepting would fail at once for ever. So it pauses, and who waits stays in the backlog,
-where the other workers find them: until a connection of this worker ends, which makes room, or for a second.
+When no file descriptor is free, every accept would fail at once. So the acceptor pauses, and connections stay in the
+backlog, where the other workers find them, until a connection of this worker is closed, which frees one, or for a
+second.
 """
 
 from __future__ import annotations
@@ -28,10 +30,10 @@ from ropewalk.net.accept_balance import DEFER_TIMEOUT, WorkerSlot
 log = get_logger()
 
 LISTENING = select.EPOLLIN | select.EPOLLEXCLUSIVE | select.EPOLLET
-ACCEPT_BATCH = 64  # connections taken at an event, before those that are there already get their turn
-WAKE_INTERVAL = 0.001  # seconds between two calls for other workers
-PAUSE = 1.0  # seconds without accepting when there is no descriptor left, and none is seen to become free
-LONE_PAUSE = 0.1  # the same when this worker has no connection that could end: it is not where the descriptors went
+ACCEPT_BATCH = 64  # connections accepted at a time; then those that are open already get their turn
+WAKE_INTERVAL = 0.001  # seconds between two wake-ups of the other workers
+PAUSE = 1.0  # seconds without accepting when no descriptor is free, unless one is seen to become free
+LONE_PAUSE = 0.1  # the same when this worker has no connection that could be closed: others use up the descriptors
 
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -43,47 +45,47 @@ class Acceptor:
         self,
         sock: socket.socket,
         epoll: select.epoll,
-        adopt: Callable[[socket.socket, Any, Acceptor], None],
+        on_accepted: Callable[[socket.socket, Any, Acceptor], None],
         has_connections: Callable[[], bool],
         paused: set[Acceptor],
-        call_in: Callable[[float, Callable[[], None]], None],
+        call_later: Callable[[float, Callable[[], None]], None],
     ) -> None:
-        """`adopt(sock, peer, acceptor)` takes each new connection, non-blocking.
+        """`on_accepted(sock, peer, acceptor)` takes each new connection, which does not block.
 
-        `call_in(seconds, what)` has `what` called by the thread that polls.
+        `call_later(seconds, callback)` has the polling thread call `callback`.
 
-        While this pauses it stands in `paused`, and `resume` is to be called behind each connection that ends.
+        While it pauses, the acceptor is in `paused`; call `resume` whenever a connection is closed then.
         """
         self.sock = sock
         self.fd = sock.fileno()
         self._epoll = epoll
-        self._adopt = adopt
+        self._on_accepted = on_accepted
         self._has_connections = has_connections
         self._paused = paused
-        self._call_in = call_in
-        self.slot: WorkerSlot | None = None  # set before it is watched, where there may be other workers
-        self._waiting = select.poll()
-        self._waiting.register(self.fd, select.POLLIN)
-        self._left_at = -inf  # monotonic: when connections were left to others last; under _lock, as the next
-        self._look_at = inf  # monotonic: when to look again, where a call has been asked for
-        self._resume_at = inf  # written by who polls
-        self._tell_at = 0.0  # likewise
+        self._call_later = call_later
+        self.slot: WorkerSlot | None = None  # set before the socket is watched, where there may be other workers
+        self._poll = select.poll()
+        self._poll.register(self.fd, select.POLLIN)
+        self._woken_at = -inf  # monotonic: when the others were last woken; under _lock, as is the next
+        self._retry_at = inf  # monotonic: when to look again; inf: no call is scheduled
+        self._resume_at = inf  # monotonic; written by the polling thread, as is the next
+        self._log_after = 0.0
         self._lock = threading.RLock()
-        """Held while connections are accepted: what is taken is adopted, and so counted, before a drain goes on. One
-        that is adopted may be closed at once, and that calls `resume`."""
-        self._is_open = True  # under _lock; False: `fd` may be somebody else's by now
+        """Held while connections are accepted: an accepted one is taken, and so counted, before a drain continues.
+        Reentrant, because a connection may be closed as soon as it is taken, which calls `resume`."""
+        self._is_open = True  # under _lock; False: `fd` may be another file's by now
         if sock.family in (socket.AF_INET, socket.AF_INET6):
-            # Linux hands it down to accepted sockets: an answer goes out at once, without a call for each connection.
+            # Linux passes it on to accepted sockets: responses are sent at once, without a call for each connection.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def receive(self) -> bool:
-        """Accept what waits, or leave it to others."""
+        """Accept what waits, or leave it to the other workers."""
         with self._lock:
             if self._is_open:
-                self._accept_mine()
+                self._accept_share()
         return False
 
-    def _accept_mine(self) -> None:
+    def _accept_share(self) -> None:
         slot = self.slot
         if slot is not None:
             slot.heartbeat()
@@ -95,89 +97,89 @@ class Acceptor:
                 self._accept()
                 if slot is not None:
                     slot.count_accepted()
-            self._look_in(0.0)  # those that are there already get their turn
+            self._retry_in(0.0)  # first those that are open already
         except BlockingIOError:
             pass
         except OSError as error:
-            self._failed(error)
+            self._handle_failure(error)
 
     def _leave_to_others(self, slot: WorkerSlot) -> None:
-        if not self._waiting.poll(0):
-            return  # nothing is there, or others were quicker
+        if not self._poll.poll(0):
+            return  # nothing waits, or others were quicker
         now = monotonic()
-        if now - self._left_at > WAKE_INTERVAL and self not in self._paused:
-            self._left_at = now
+        if now - self._woken_at > WAKE_INTERVAL and self not in self._paused:
+            self._woken_at = now
             with contextlib.suppress(OSError):
-                # To the end of the kernel's queue, or the next connection comes here first again. This one is told
-                # again at once, hence `WAKE_INTERVAL`; a woken worker takes all of its share, also what
-                # arrives meanwhile.
+                # Move to the end of the kernel's queue, or the next connection comes here first again. The kernel then
+                # reports this one again at once, hence WAKE_INTERVAL; a woken worker takes all of its share, including
+                # what arrives meanwhile.
                 self._epoll.unregister(self.fd)
                 self._epoll.register(self.fd, LISTENING)
             slot.wake_others()
-        self._look_in(DEFER_TIMEOUT)
+        self._retry_in(DEFER_TIMEOUT)
 
-    def _look_in(self, seconds: float) -> None:
-        is_asked = self._look_at < inf
-        self._look_at = monotonic() + seconds
-        if not is_asked:
-            self._call_in(seconds, self._look_again)
+    def _retry_in(self, seconds: float) -> None:
+        is_scheduled = self._retry_at < inf
+        self._retry_at = monotonic() + seconds
+        if not is_scheduled:
+            self._call_later(seconds, self._retry)
 
-    def _look_again(self) -> None:
-        """Take what nobody took meanwhile, unless there is somebody else yet to hope for."""
+    def _retry(self) -> None:
+        """Accept what nobody else has, unless another worker that responds has fewer connections."""
         with self._lock:
-            rest = self._look_at - monotonic()
+            remaining = self._retry_at - monotonic()
             if not self._is_open:
                 return
-            if rest > 0:  # it was put off
-                self._call_in(rest, self._look_again)
+            if remaining > 0:  # it was put off
+                self._call_later(remaining, self._retry)
                 return
-            self._look_at = inf
+            self._retry_at = inf
             if self.slot is not None:
                 self.slot.mark_unresponsive()
-            self._accept_mine()
+            self._accept_share()
 
     def drain(self) -> None:
-        """Accept all that waits in the backlog, then let go of the socket: with its last holder it refuses."""
+        """Accept everything in the backlog, then close the socket; it refuses connections once all workers have."""
         with self._lock:
             if self._is_open:
-                self._watch_no_more()  # first: of a connection behind that the kernel tells another worker
+                self._unwatch()  # first: then the kernel reports later connections to another worker
             with contextlib.suppress(OSError):
                 while self._is_open:
                     self._accept()
-            self._let_go()
+            self._close()
 
     def close(self) -> None:
-        """Let go of the socket; the other workers have theirs."""
+        """Close the socket; the other workers have their own."""
         with self._lock:
-            self._let_go()
+            self._close()
 
-    def _let_go(self) -> None:
+    def _close(self) -> None:
         if self._is_open:
             self._is_open = False
             if self.slot is not None:
                 self.slot.withdraw()
             self._paused.discard(self)
-            self._watch_no_more()
+            self._unwatch()
             self.sock.close()
 
     def send(self) -> None:
-        """A listening socket never has an answer."""
+        """Never called: a listening socket sends nothing."""
         raise RuntimeError("an acceptor has nothing to send")
 
     def check_deadline(self, now: float) -> None:
-        """Called by the thread that polls: a pause is over at the latest after a while.
+        """End a pause that has lasted long enough. Called by the polling thread.
 
-        And a connection is looked for of which the kernel told a worker that is dead or stuck.
+        Also accepts a connection that the kernel reported to a worker that is dead or stuck.
         """
         if self in self._paused:
             if self._resume_at <= now:
                 self.resume()
-        elif self._is_open and self._waiting.poll(0):
+        elif self._is_open and self._poll.poll(0):
             self.receive()
 
     def resume(self) -> None:
-        """A descriptor may have become free: end a pause, if there is one. From any thread."""
-        with self._lock, contextlib.suppress(OSError, ValueError):  # watched already
+        """End a pause, if there is one: a descriptor may have become free. From any thread."""
+        with self._lock, contextlib.suppress(OSError, ValueError):  # it is watched already
             self._paused.discard(self)
             if self._is_open:
                 self._epoll.register(self.fd, LISTENING)
@@ -186,28 +188,28 @@ class Acceptor:
         try:
             sock, peer = self.sock.accept()
         except ConnectionAbortedError:
-            return  # gone while it waited
+            return  # the peer left while it waited
         sock.setblocking(False)
-        self._adopt(sock, peer, self)
+        self._on_accepted(sock, peer, self)
 
-    def _failed(self, error: OSError) -> None:
+    def _handle_failure(self, error: OSError) -> None:
         now = monotonic()
-        if now >= self._tell_at:  # each connection that ends may lead here again
-            self._tell_at = now + PAUSE
+        if now >= self._log_after:  # each connection that is closed may lead here again
+            self._log_after = now + PAUSE
             log.error("cannot accept: %s", error.strerror)
         if error.errno not in _NO_DESCRIPTOR:
-            self._look_in(PAUSE)
+            self._retry_in(PAUSE)
             return
-        self._watch_no_more()
+        self._unwatch()
         self._resume_at = now + PAUSE
         self._paused.add(self)
-        # Behind the addition: a last connection that ends now finds this in `paused`, or is found gone here.
+        # After the addition: a last connection that is closed now finds this in `paused`, or is found closed here.
         if not self._has_connections():
-            # Nothing will end, nor is anything swept; and nobody but the backlog waits for this thread.
+            # No connection will be closed, and no deadline checked; and only the backlog waits for this thread.
             time.sleep(LONE_PAUSE)
             self.resume()
 
-    def _watch_no_more(self) -> None:
+    def _unwatch(self) -> None:
         with contextlib.suppress(OSError, ValueError):
             self._epoll.unregister(self.fd)
 
@@ -225,11 +227,11 @@ class WakeListener:
         return False
 
     def send(self) -> None:
-        """It never has an answer."""
-        raise RuntimeError("a bell has nothing to send")
+        """Never called: it sends nothing."""
+        raise RuntimeError("a wake listener has nothing to send")
 
     def check_deadline(self, now: float) -> None:
-        """It has none."""
+        """Do nothing: it has no deadline."""
 
     def close(self) -> None:
-        """It belongs to `SharedCounts`."""
+        """Do nothing: the descriptor belongs to `SharedCounts`."""

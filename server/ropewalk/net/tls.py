@@ -1,7 +1,7 @@
 """TLS (RFC 8446) for accepted connections: contexts made once, and a socket that behaves like a plain one.
 
-The handshake runs by readiness (`net.handshake`), so it holds no thread. What OpenSSL wants to say in the middle
-of a read or a write becomes the `BlockingIOError` of a plain socket.
+The handshake proceeds by readiness (`net.handshake`), so it occupies no thread. Where OpenSSL wants to read or to write
+first, its error becomes the `BlockingIOError` of a plain socket.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ VERIFY_MODES = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required"
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A chain in PEM, the server's own certificate first, and its key, which may stand in the same file."""
+    """A chain in PEM, the server's own certificate first, and its key, which may be in the same file."""
 
     chain: str
     key: str = ""
@@ -32,26 +32,27 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """What the operator asked for; `by_name` chooses a certificate by the name that the peer asks for (SNI)."""
+    """The settings for TLS; `by_name` holds certificates by the host name that the peer asks for (SNI)."""
 
     certificate: Certificate
     by_name: Mapping[str, Certificate] = field(default_factory=dict)
-    client_authorities: str = ""  # PEM file
+    client_authorities: str = ""  # a PEM file
     verify_mode: str = "none"
     min_version: str = "1.2"
     ciphers: str = ""  # OpenSSL's syntax; TLS 1.2 only
 
 
 Adapt = Callable[[Callable[[], ssl.SSLContext]], ssl.SSLContext]
+"""Takes a function that makes a context as configured, and returns the context to use."""
 
 
 class TlsContext:
-    """Makes connections of accepted sockets. Made once, then only read."""
+    """Wraps accepted sockets in TLS. Made once, then only read."""
 
     def __init__(self, config: TlsConfig, adapt: Adapt | None = None) -> None:
-        """`adapt` is called for each certificate with what makes its context, and returns the one to be used.
+        """`adapt` is called for each certificate, and returns the context to use.
 
-        Raises `ConfigError` for a file that cannot be read or does not hold what it should.
+        Raises `ConfigError` for a file that cannot be read or does not contain what it should.
         """
 
         def make(certificate: Certificate, setting: str) -> ssl.SSLContext:
@@ -63,19 +64,19 @@ class TlsContext:
             name.lower(): make(certificate, "--sni-certificate") for name, certificate in config.by_name.items()
         }
         if self._by_name:
-            self._default.sni_callback = self._choose
+            self._default.sni_callback = self._select_certificate
 
     def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
-        """Return `sock` as a TLS socket that has not begun its handshake; `sock` is spent.
+        """Return `sock` as a TLS socket that has not begun its handshake; `sock` is detached.
 
-        Raises `OSError` when the peer is gone, with `sock` as it was.
+        Raises `OSError` when the peer is gone, and leaves `sock` as it was.
         """
-        sock.getpeername()  # of a peer that is gone, `wrap_socket` finds it out too late: with a socket nobody closes
+        sock.getpeername()  # `wrap_socket` finds a peer that is gone too late: with a socket that nobody closes
         return self._default.wrap_socket(
             sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
 
-    def _choose(self, tls: ssl.SSLObject, name: str | None, default: ssl.SSLContext) -> int | None:
+    def _select_certificate(self, tls: ssl.SSLObject, name: str | None, default: ssl.SSLContext) -> int | None:
         """RFC 6066 section 3: an exact name, else a wildcard one label up, else the default certificate."""
         wanted = (name or "").lower()
         context = self._by_name.get(wanted) or self._by_name.get("*." + wanted.partition(".")[2])
@@ -88,8 +89,8 @@ def _make_context(config: TlsConfig, certificate: Certificate, setting: str) -> 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[config.min_version]
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_NO_RENEGOTIATION
-    # An end without close_notify is an end: heads and lengths tell what is whole (RFC 9112 section 9.8). Without this,
-    # OpenSSL 3 takes it for a fault and lets no answer through behind it, such as the 408 behind a deadline.
+    # An end without close_notify is an end: heads and lengths show what is whole (RFC 9112 section 9.8). Without this,
+    # OpenSSL 3 takes it for an error and lets no response through after it, such as the 408 after a deadline.
     context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     context.set_alpn_protocols(["http/1.1"])
     _load_certificate(context, certificate, setting)
@@ -103,7 +104,7 @@ def _make_context(config: TlsConfig, certificate: Certificate, setting: str) -> 
 
 
 def _load_authorities(context: ssl.SSLContext, config: TlsConfig) -> None:
-    """Ask for client certificates, if the terms do."""
+    """Ask for client certificates, if they are configured."""
     if config.client_authorities:
         _check_readable("--ca-certs", config.client_authorities)
         try:
@@ -111,7 +112,7 @@ def _load_authorities(context: ssl.SSLContext, config: TlsConfig) -> None:
         except OSError as error:
             raise ConfigError("--ca-certs", config.client_authorities, _reason(error, "holds no certificate")) from None
     elif config.verify_mode != "none":
-        raise ConfigError("--cert-reqs", config.verify_mode, "needs --ca-certs, the authorities that are believed")
+        raise ConfigError("--cert-reqs", config.verify_mode, "needs --ca-certs, the authorities to trust")
     context.verify_mode = VERIFY_MODES[config.verify_mode]
 
 
@@ -120,7 +121,7 @@ def _load_certificate(context: ssl.SSLContext, certificate: Certificate, setting
         _check_readable(setting, path)
     asked_for_password = []
 
-    def password() -> bytes:  # would be asked for on the terminal otherwise: a server has nobody there
+    def password() -> bytes:  # in place of OpenSSL's prompt on the terminal, where nobody would answer it
         asked_for_password.append(True)
         return b""
 
@@ -129,12 +130,12 @@ def _load_certificate(context: ssl.SSLContext, certificate: Certificate, setting
         context.load_cert_chain(certificate.chain, certificate.key or None, password=password)
     except OSError as error:
         if asked_for_password:
-            raise ConfigError(setting, shown, "the key is encrypted, and nobody is there to decrypt it") from None
+            raise ConfigError(setting, shown, "the key is encrypted; it must be stored without a password") from None
         raise ConfigError(setting, shown, _reason(error, "no PEM certificate with its key")) from None
 
 
 def _check_readable(setting: str, path: str) -> None:
-    """OpenSSL's own words for it name neither the file nor the setting."""
+    """OpenSSL's own message names neither the file nor the setting."""
     try:
         with open(path, "rb") as file:
             file.read(1)
@@ -153,25 +154,25 @@ def _reason(error: OSError, otherwise: str) -> str:
 class TlsSocket:
     """The part of a socket's interface that a connection uses, over TLS.
 
-    Used by the connection's holder alone, but for `shutdown` in the ways that say nothing to the peer.
+    Used by the connection's holder alone; only `shutdown` in the ways that send the peer nothing is for any thread.
     """
 
-    __slots__ = ("_is_ended", "_tls")
+    __slots__ = ("_is_close_notify_sent", "_tls")
 
     def __init__(self, tls: ssl.SSLSocket) -> None:
         self._tls = tls
-        self._is_ended = False  # whether our close_notify is out
+        self._is_close_notify_sent = False
 
     def fileno(self) -> int:
         return self._tls.fileno()
 
     def recv(self, count: int) -> bytes:
-        """As `socket.recv`. A peer that ends without close_notify has ended all the same: heads and lengths tell.
+        """As `socket.recv`. An end without close_notify is an end as well: heads and lengths show what is whole.
 
-        Behind our own close_notify the octets come as they are: they are only thrown away, and OpenSSL would take a
-        record of content there for a fault.
+        After our own close_notify this returns the encrypted octets: they are only discarded, and OpenSSL would take a
+        record of content there for an error.
         """
-        if self._is_ended:
+        if self._is_close_notify_sent:
             return socket.socket.recv(self._tls, count)
         try:
             return self._tls.recv(count)
@@ -183,7 +184,7 @@ class TlsSocket:
     def send(self, octets: bytes | memoryview) -> int:
         """As `socket.send`, a record at a time.
 
-        After a BlockingIOError the next octets sent must begin with the same ones: OpenSSL has encrypted them already.
+        After a `BlockingIOError` the next call must begin with the same octets: OpenSSL has encrypted them already.
         """
         try:
             return self._tls.send(memoryview(octets)[:MAX_RECORD])
@@ -191,7 +192,7 @@ class TlsSocket:
             raise BlockingIOError from None
 
     def sendmsg(self, parts: Sequence[bytes | memoryview]) -> int:
-        """As `socket.sendmsg`: what fits into one record goes. Repeated, it may have become longer, not shorter."""
+        """As `socket.sendmsg`, one record at a time. When it is repeated, the parts may be longer, never shorter."""
         if len(parts[0]) >= MAX_RECORD:
             return self.send(parts[0])
         gathered = bytearray()
@@ -202,29 +203,29 @@ class TlsSocket:
         return self.send(memoryview(gathered))
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
-        """Send from a file; what is read but not taken is read again, and is the same while the file is."""
+        """Send from a file. What the socket does not take is read again, so the file must not change."""
         octets = os.pread(fd, min(count, MAX_RECORD), offset)
         return self.send(octets) if octets else 0
 
     def shutdown(self, how: int) -> None:
-        """As `socket.shutdown`. Only the holder ends the sending side, which says close_notify first, once.
+        """As `socket.shutdown`. Only the holder ends the sending side, which first sends close_notify, once.
 
-        Raises `BlockingIOError` when the socket has no room for that; then it is to be called again.
+        Raises `BlockingIOError` when the socket has no room for it; then it has to be called again.
         """
         if how == socket.SHUT_WR:
-            self._say_end()
+            self._send_close_notify()
         socket.socket.shutdown(self._tls, how)
 
-    def _say_end(self) -> None:
-        if self._is_ended:
+    def _send_close_notify(self) -> None:
+        if self._is_close_notify_sent:
             return
         try:
             self._tls.unwrap()
         except ssl.SSLWantWriteError:
             raise BlockingIOError from None
         except (OSError, ValueError):
-            pass  # SSLWantReadError: nobody waits for the peer's own. Otherwise there is nobody to hear it.
-        self._is_ended = True
+            pass  # SSLWantReadError: the peer's own is not waited for. Any other: the peer is gone.
+        self._is_close_notify_sent = True
 
     def setsockopt(self, level: int, name: int, value: bytes) -> None:
         self._tls.setsockopt(level, name, value)
@@ -234,7 +235,7 @@ class TlsSocket:
 
 
 def peer_variables(tls: ssl.SSLSocket) -> dict[str, str]:
-    """What the handshake settled, under the names that Apache's mod_ssl gave them."""
+    """What the handshake negotiated, under the names of Apache's mod_ssl."""
     cipher = tls.cipher()
     found = {
         "HTTPS": "on",
@@ -273,7 +274,7 @@ _SHORT_NAMES = {
 
 
 def _distinguished_name(name: Any) -> str:
-    """RFC 4514: the last part first, special characters escaped; as PEP 3333 has text, UTF-8 seen as latin-1."""
+    """RFC 4514: the last part first, special characters escaped; UTF-8 decoded as latin-1, as PEP 3333 has text."""
     parts = ["+".join(f"{_SHORT_NAMES.get(key, key)}={_escaped(value)}" for key, value in part) for part in name]
     return ",".join(reversed(parts)).encode("utf-8", "replace").decode("latin-1")
 
@@ -288,5 +289,5 @@ def _escaped(value: str) -> str:
 def _escaped_character(char: str) -> str:
     if char in '\\,+"<>;':
         return "\\" + char
-    # Section 2.4 asks it of NUL alone; a line feed could end a field of whoever passes the name on.
+    # Section 2.4 requires it of NUL alone; a line feed could end a header field in which the name is passed on.
     return char if char.isprintable() else "".join(f"\\{octet:02X}" for octet in char.encode("utf-8", "replace"))

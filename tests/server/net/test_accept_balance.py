@@ -1,3 +1,5 @@
+"""Who takes the next connection, by what the workers have; and how a process gets its slot."""
+
 from __future__ import annotations
 
 import os
@@ -5,6 +7,8 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ropewalk.net import accept_balance as module
 from ropewalk.net.accept_balance import ACCEPTED_A_SHARE, MAX_SLOTS, SLOT_WORDS, SharedCounts, WorkerSlot
@@ -25,117 +29,123 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Workers:
-    """Workers that share one `SharedCounts`, all in this process, and what each has."""
+    """Workers that share one `SharedCounts`, all in this process, and how many connections each has."""
 
-    def __init__(self, *has: int) -> None:
+    def __init__(self, *counts: int) -> None:
         self.shared_counts = SharedCounts()
-        self.shared_counts.words[0] = len(has)
-        self.has = list(has)
-        self.slots = [
-            WorkerSlot(self.shared_counts, (i + 1) * SLOT_WORDS, lambda i=i: self.has[i]) for i in range(len(has))
-        ]  # type: ignore[misc]
+        self.shared_counts.words[0] = len(counts)
+        self.counts = list(counts)
+        self.slots = [self._slot(index) for index in range(len(counts))]
 
-    def whose(self) -> list[int]:
-        """Who may take the next connection."""
+    def _slot(self, index: int) -> WorkerSlot:
+        return WorkerSlot(self.shared_counts, (index + 1) * SLOT_WORDS, lambda: self.counts[index])
+
+    def ready(self) -> list[int]:
+        """Which workers would accept the next connection."""
         return [index for index, slot in enumerate(self.slots) if slot.should_accept()]
 
-    def take(self, index: int, count: int = 1) -> None:
+    def accept(self, index: int, count: int = 1) -> None:
         for _ in range(count):
-            self.has[index] += 1
+            self.counts[index] += 1
             self.slots[index].count_accepted()
 
-    def end(self, index: int, count: int = 1) -> None:
-        self.has[index] -= count
+    def close_connections(self, index: int, count: int = 1) -> None:
+        self.counts[index] -= count
         self.slots[index].publish()
 
 
 @pytest.fixture
-def crews(clock: Clock) -> Iterator[type[Workers]]:
+def make_workers(clock: Clock) -> Iterator[type[Workers]]:
     made: list[Workers] = []
 
     class Kept(Workers):
-        def __init__(self, *has: int) -> None:
-            super().__init__(*has)
+        def __init__(self, *counts: int) -> None:
+            super().__init__(*counts)
             made.append(self)
 
     yield Kept
-    for crew in made:
-        crew.shared_counts.close()
+    for workers in made:
+        workers.shared_counts.close()
 
 
-def test_single_worker_takes_every_connection(crews: type[Workers]) -> None:
-    crew = crews(10_000)
-    crew.take(0, 100)
-    assert crew.whose() == [0]
+@given(st.integers(0, 2**31), st.integers(0, 1000))
+def test_one_worker_accepts_everything(open_connections: int, accepted: int) -> None:
+    workers = Workers(open_connections)
+    try:
+        workers.slots[0]._accepted = accepted
+        assert workers.slots[0]._less_loaded(1) == {}
+        assert workers.ready() == [0]
+    finally:
+        workers.shared_counts.close()
 
 
-def test_equals_may_all_take_one(crews: type[Workers]) -> None:
-    assert crews(3, 3, 3).whose() == [0, 1, 2]
+def test_workers_with_equal_counts_may_all_accept(make_workers: type[Workers]) -> None:
+    assert make_workers(3, 3, 3).ready() == [0, 1, 2]
 
 
-def test_few_connections_are_shared_out_exactly(crews: type[Workers]) -> None:
-    crew = crews(0, 0, 0, 0)
+def test_few_connections_are_spread_exactly(make_workers: type[Workers]) -> None:
+    workers = make_workers(0, 0, 0, 0)
     for _ in range(12):
-        crew.take(crew.whose()[0])
-    assert crew.has == [3, 3, 3, 3]
+        workers.accept(workers.ready()[0])
+    assert workers.counts == [3, 3, 3, 3]
 
 
-def test_of_many_an_eighth_more_is_even(crews: type[Workers]) -> None:
-    assert crews(88, 100).whose() == [0, 1]
-    assert crews(87, 100).whose() == [0]
+def test_an_eighth_more_of_many_counts_as_even(make_workers: type[Workers]) -> None:
+    assert make_workers(88, 100).ready() == [0, 1]
+    assert make_workers(87, 100).ready() == [0]
 
 
-def test_short_connections_are_shared_out_too(crews: type[Workers]) -> None:
-    crew = crews(0, 0)
+def test_short_connections_are_spread_too(make_workers: type[Workers]) -> None:
+    workers = make_workers(0, 0)
     for _ in range(ACCEPTED_A_SHARE):
-        crew.take(0)
-        crew.end(0)
-    assert crew.whose() == [1]
+        workers.accept(0)
+        workers.close_connections(0)
+    assert workers.ready() == [1]
 
 
-def test_open_connection_does_not_keep_its_worker_from_short_ones(crews: type[Workers]) -> None:
-    crew = crews(0, 0)
-    crew.take(0)
-    taken = [0, 0]
+def test_an_open_connection_does_not_keep_its_worker_from_short_ones(make_workers: type[Workers]) -> None:
+    workers = make_workers(0, 0)
+    workers.accept(0)
+    accepted = [0, 0]
     for _ in range(200):
-        index = crew.whose()[-1]
-        crew.take(index)
-        crew.end(index)
-        taken[index] += 1
-    assert max(taken) <= 1.3 * 100
+        index = workers.ready()[-1]
+        workers.accept(index)
+        workers.close_connections(index)
+        accepted[index] += 1
+    assert max(accepted) <= 1.3 * 100
 
 
-def test_some_worker_may_always_accept(crews: type[Workers]) -> None:
-    """Whatever each has and took: there are never two of which each leaves it to the other."""
-    for open_ in range(0, 40, 4):
-        for taken in range(0, 300, 30):
-            crew = crews(open_, 20)
-            crew.slots[0]._accepted, crew.slots[0]._second = taken, 100
-            crew.slots[0].count_accepted()
-            crew.slots[1].count_accepted()
-            assert crew.whose(), (open_, taken)
+def test_some_worker_may_always_accept(make_workers: type[Workers]) -> None:
+    """Whatever each has and accepted: no two workers leave a connection to each other."""
+    for open_connections in range(0, 40, 4):
+        for accepted in range(0, 300, 30):
+            workers = make_workers(open_connections, 20)
+            workers.slots[0]._accepted, workers.slots[0]._second = accepted, 100
+            workers.slots[0].count_accepted()
+            workers.slots[1].count_accepted()
+            assert workers.ready(), (open_connections, accepted)
 
 
-def test_what_was_accepted_counts_for_a_second(crews: type[Workers], clock: Clock) -> None:
-    crew = crews(0, 0)
-    crew.take(0, 50)
-    crew.end(0, 50)
-    assert crew.whose() == [1]
+def test_accepted_connections_count_for_a_second(make_workers: type[Workers], clock: Clock) -> None:
+    workers = make_workers(0, 0)
+    workers.accept(0, 50)
+    workers.close_connections(0, 50)
+    assert workers.ready() == [1]
     clock.now += 1
-    assert crew.whose() == [0, 1]
+    assert workers.ready() == [0, 1]
 
 
-def test_unresponsive_worker_is_waited_for_once(crews: type[Workers]) -> None:
-    crew = crews(5, 0)
-    assert crew.whose() == [1]
-    crew.slots[0].mark_unresponsive()
-    assert crew.whose() == [0, 1]
-    crew.slots[1].heartbeat()
-    assert crew.whose() == [1]
+def test_a_worker_that_does_not_respond_is_deferred_to_once(make_workers: type[Workers]) -> None:
+    workers = make_workers(5, 0)
+    assert workers.ready() == [1]
+    workers.slots[0].mark_unresponsive()
+    assert workers.ready() == [0, 1]
+    workers.slots[1].heartbeat()
+    assert workers.ready() == [1]
 
 
-def _in_a_child(shared_counts: SharedCounts) -> tuple[int, int]:
-    """Fork a process that enters; its process id, and its line."""
+def _claim_in_a_child(shared_counts: SharedCounts) -> tuple[int, int]:
+    """Fork a process that claims a slot; its process id, and the slot's number, 0 for none."""
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
@@ -147,31 +157,31 @@ def _in_a_child(shared_counts: SharedCounts) -> tuple[int, int]:
         return pid, pipe.read(1)[0]
 
 
-def _end(pid: int) -> None:
+def _kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
 
 
-def test_each_process_has_a_line_which_goes_with_it() -> None:
+def test_a_slot_is_free_again_when_its_process_ends() -> None:
     shared_counts = SharedCounts()
-    first, second = _in_a_child(shared_counts), _in_a_child(shared_counts)
+    first, second = _claim_in_a_child(shared_counts), _claim_in_a_child(shared_counts)
     try:
         assert (first[1], second[1], shared_counts.words[0]) == (1, 2, 2)
-        _end(first[0])
-        first = _in_a_child(shared_counts)
+        _kill(first[0])
+        first = _claim_in_a_child(shared_counts)
         assert (first[1], shared_counts.words[0]) == (1, 2)
     finally:
-        _end(first[0])
-        _end(second[0])
+        _kill(first[0])
+        _kill(second[0])
         shared_counts.close()
 
 
-def test_when_all_lines_are_taken_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_all_slots_are_claimed_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_SLOTS", 1)
     assert MAX_SLOTS > 200
     shared_counts = SharedCounts()
-    first, second = _in_a_child(shared_counts), _in_a_child(shared_counts)
-    _end(first[0])
-    _end(second[0])
+    first, second = _claim_in_a_child(shared_counts), _claim_in_a_child(shared_counts)
+    _kill(first[0])
+    _kill(second[0])
     shared_counts.close()
     assert (first[1], second[1]) == (1, 0)

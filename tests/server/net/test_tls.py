@@ -642,7 +642,7 @@ class TestFaultsOfTheFiles:
         ("chain", "key", "reason"),
         [
             ("good", "other key", "the key does not belong to the certificate"),
-            ("good", "encrypted.key", "the key is encrypted, and nobody is there to decrypt it"),
+            ("good", "encrypted.key", "the key is encrypted; it must be stored without a password"),
             ("gone.pem", "key", "cannot be read: no such file or directory"),
             ("good", "gone.pem", "cannot be read: no such file or directory"),
             ("directory", "key", "cannot be read: is a directory"),
@@ -669,7 +669,7 @@ class TestFaultsOfTheFiles:
         [
             ({"ca_certs": "gone.pem"}, "--ca-certs 'gone.pem': cannot be read: no such file or directory"),
             ({"ca_certs": "text.pem"}, "--ca-certs 'text.pem': holds no certificate"),
-            ({"cert_reqs": "required"}, "--cert-reqs 'required': needs --ca-certs, the authorities that are believed"),
+            ({"cert_reqs": "required"}, "--cert-reqs 'required': needs --ca-certs, the authorities to trust"),
             ({"ciphers": "NOPE"}, "--ciphers 'NOPE': names no cipher of TLS 1.2 that OpenSSL knows"),
             ({"sni_certificate": ["a.example=gone.pem"]}, "--sni-certificate 'gone.pem': cannot be read: no such file"),
         ],
