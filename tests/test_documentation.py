@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -11,7 +12,11 @@ import pytest
 
 from ropewalk.config.settings import all_settings
 from ropewalk.config.table import PREFIX
+from ropewalk.logs.access_json import json_line
+from ropewalk.logs.access_record import AccessRecord
+from ropewalk.metrics.prometheus import exposition
 from tests.helpers.paths import REPOSITORY
+from tests.helpers.statuses import server_status
 
 PAGES = [
     *(str(path.relative_to(REPOSITORY)) for path in sorted((REPOSITORY / "docs").rglob("*.md"))),
@@ -165,3 +170,17 @@ def test_numbers_of_the_readme_are_those_of_the_benchmark() -> None:
         heading, _, *results = measured(scenario)
         by_server = {result[0]: result[heading.index(metric)].partition(" (")[0] for result in results}
         assert numbers == [by_server[server] for server in servers], scenario
+
+
+def test_metrics_of_the_operations_page_are_those_of_the_server() -> None:
+    served = set(re.findall(r"^# TYPE (\w+)", exposition(server_status()), re.M))
+    assert set(re.findall(r"ropewalk_[a-z_]+", read("docs/operations.md"))) == served
+
+
+def test_the_line_of_the_access_log_on_the_operations_page_has_the_servers_keys() -> None:
+    shown = re.search(r"^    (\{\"time\":[^}]*\"seconds\":[^}]*\})", read("docs/operations.md"), re.M)
+    assert shown is not None
+    described = ("REMOTE_ADDR", "REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL", "wsgi.url_scheme", "HTTP_HOST")
+    environ = dict.fromkeys([*described, "HTTP_USER_AGENT"], "a")
+    record = AccessRecord(environ, "200 OK", [], 1, 1.0, True, 0.0, 0.0, 0.0, 0.0, 1, "1")
+    assert list(json.loads(re.sub(r"\n +", "", shown[1]))) == list(json.loads(json_line(record)))
