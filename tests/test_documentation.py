@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -87,6 +88,27 @@ def test_paths_that_are_named_exist(page: str) -> None:
     named = {code for code in CODE.findall(read(page)) if re.fullmatch(r"[a-z][\w.-]*/[\w./-]*", code)}
     missing = {path for path in named if not any((REPOSITORY / part / path).exists() for part in PARTS)}
     assert not missing
+
+
+def found(path: str) -> list[Path]:
+    """The files that a page means by a path, of a file or of a folder."""
+    places = [REPOSITORY / part / path for part in PARTS]
+    return [file for place in places for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file()]
+
+
+def where_changes_go() -> list[list[str]]:
+    """The rows of the table in CONTRIBUTING.md, cell by cell."""
+    table = read("CONTRIBUTING.md").split("## Where does my change go?")[1].split("\n## ")[0]
+    return [row.strip("| ").split(" | ") for row in re.findall(r"^\| an? .*|^\| the .*", table, re.M)]
+
+
+@pytest.mark.parametrize("row", where_changes_go(), ids=lambda row: row[0])
+def test_change_goes_where_contributing_says(row: list[str]) -> None:
+    paths = [code for code in CODE.findall(row[1]) if re.search(r"[/.]", code) and "*" not in code]
+    files = {path: found(path) for path in paths}
+    assert all(files.values()), [path for path, matches in files.items() if not matches]
+    names = re.findall(r"`([\w/.-]+)` \((?:the )?`(\w+)`", row[1])
+    assert not [(path, name) for path, name in names if name not in found(path)[0].read_text()]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/migrating-from-gunicorn.md"])
