@@ -1,7 +1,7 @@
-"""What hooks are given: plain objects with the attributes that functions written for gunicorn read.
+"""The arguments of hooks: plain objects with the attributes that functions written for gunicorn read.
 
-All of them may be given more attributes, which they keep: what `pre_fork` sets on a worker is there in `post_fork`,
-what `pre_request` sets on a request in `post_request`.
+A hook may set further attributes, which are kept: `post_fork` sees what `pre_fork` set on a worker, and `post_request`
+what `pre_request` set on a request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ropewalk.wsgi.environ import Environ
 
 
 class Config:
-    """The settings, by gunicorn's names and by ours."""
+    """The settings, by gunicorn's names and by Ropewalk's."""
 
     def __init__(self, settings: Settings) -> None:
         for setting in all_settings():
@@ -26,47 +26,47 @@ class Config:
 
 
 class Worker:
-    """A worker, in the master and, as a copy, in its own process."""
+    """A worker, in the master and (a copy) in its own process."""
 
     def __init__(self, age: int, cfg: Config) -> None:
         self.age = age
-        """Which one it is, counted from 1 since the master's start."""
+        """Its number, counted from 1 since the master started."""
         self.pid: int | None = None
-        """None before it is forked."""
+        """None before the fork."""
         self.ppid = os.getpid()
         self.alive = True
         self.booted = False
-        """In its own process: whether the application is loaded."""
+        """Whether the application is loaded; in its own process only."""
         self.cfg = cfg
         self.timeout: float = cfg.__dict__["timeout"]
         self.log: ErrorLog = get_logger()
 
 
 class Server:
-    """The master; in a worker's process a copy of what it was at the fork."""
+    """The master; in a worker, a copy from the time of the fork."""
 
     def __init__(self, cfg: Config) -> None:
         self.pid = os.getpid()
         self.cfg = cfg
         self.num_workers: int = cfg.__dict__["workers"]
-        """How many are wanted."""
+        """The number of workers to keep running."""
         self.worker_age = 0
-        """How many were forked."""
+        """The number of workers forked so far."""
         self.WORKERS: dict[int, Worker] = {}
-        """By process id, from the fork until each is reaped."""
+        """By process id, from the fork until the worker is reaped."""
         self.log: ErrorLog = get_logger()
 
 
 class Request:
-    """A request, as its environ tells of it: behind a trusted proxy, that of the client."""
+    """A request as in its environ: from a trusted proxy, that of the client."""
 
     def __init__(self, environ: Environ) -> None:
-        self._environ = environ.copy()  # for `headers`: the application may change its own
+        self._environ = environ.copy()  # for `headers`: the application may change its environ
         self.method: str = environ["REQUEST_METHOD"]
         self.uri: str = environ["RAW_URI"]
-        """The request target, as it was sent."""
+        """The request target as received."""
         self.path = self.uri.partition("?")[0]
-        """Of that, not decoded."""
+        """The path of `uri`, not decoded."""
         self.query: str = environ["QUERY_STRING"]
         self.version = (1, 1) if environ["SERVER_PROTOCOL"] == "HTTP/1.1" else (1, 0)
         self.scheme: str = environ["wsgi.url_scheme"]
@@ -74,8 +74,8 @@ class Request:
 
     @cached_property
     def headers(self) -> list[tuple[str, str]]:
-        """Names in capitals with dashes, and values; fields of one name are one, and those that are not believed
-        (`--forwarded-fields`) are not there."""
+        """Pairs of a name, in capitals with dashes, and a value; fields of the same name are combined. Fields that are
+        not trusted (`--forwarded-fields`) are left out."""
         found = [(name[5:].replace("_", "-"), value) for name, value in self._environ.items() if name[:5] == "HTTP_"]
         for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             if name in self._environ:
@@ -84,11 +84,11 @@ class Request:
 
 
 class Response:
-    """The answer to a request."""
+    """The response to a request."""
 
     def __init__(self, status: str, headers: list[tuple[str, str]]) -> None:
         self.status = status
-        """As `200 OK`."""
+        """As in `200 OK`."""
         self.status_code = int(status[:3])
         self.headers = headers
-        """The application's own."""
+        """As passed to `start_response`."""

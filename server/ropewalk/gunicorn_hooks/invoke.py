@@ -1,4 +1,4 @@
-"""The call of a hook: whatever the user's code raises is caught, and told without our own frames."""
+"""Calling a hook: exceptions of the user's code are caught, and logged without frames of the server."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from ropewalk.config.hook_signatures import Hook
 from ropewalk.wsgi.exchange import RequestTimeoutError
 
 
-def attempt(hook: Hook, *arguments: object) -> tuple[Any, BaseException | None]:
-    """What `hook` returned, and what it raised instead, with the traceback of its own code.
+def call_hook(hook: Hook, *arguments: object) -> tuple[Any, BaseException | None]:
+    """Call `hook`; return its result and the exception that it raised, with the traceback of its own code.
 
-    Raises RequestTimeoutError, which is not the hook's but meant for the request that the thread runs.
+    Raises RequestTimeoutError, which does not come from the hook: it interrupts the request that the thread runs.
     """
     try:
         return hook(*arguments), None
     except RequestTimeoutError:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - an operator's own code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the code of an operator may raise anything
         trace = error.__traceback__
         return None, error.with_traceback(trace.tb_next if trace is not None else None)
 
 
-def told(error: BaseException) -> str:
-    """It in one line."""
+def describe(error: BaseException) -> str:
+    """The exception of a hook, in one line."""
     return f"the hook raised {type(error).__name__}: {' '.join(str(error).split())}"

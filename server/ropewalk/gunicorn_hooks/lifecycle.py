@@ -1,8 +1,9 @@
-"""The hooks of a configuration file, called at their moments, and what becomes of what they raise.
+"""Calls the hooks of a configuration file, and handles the exceptions that they raise.
 
-A hook that raises is logged, with the traceback of its own code, and the server goes on. Four are different, since what
-follows them would serve half set up: `on_starting` and `when_ready` end the start, `post_fork` and `post_worker_init`
-let the worker fail to boot as an application does that cannot be loaded.
+If a hook raises, the exception is logged with the traceback of the hook's code, and the server continues. Four hooks
+are different, since the server would otherwise run with half of its set-up: `on_starting` and `when_ready` end the
+start, and `post_fork` and `post_worker_init` make the boot of the worker fail, as an application that cannot be loaded
+does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ropewalk.config.hook_signatures import Hook
 from ropewalk.config.settings import Settings
 from ropewalk.errors import ConfigError
 from ropewalk.gunicorn_hooks.api import Config, Server, Worker
-from ropewalk.gunicorn_hooks.invoke import attempt, told
+from ropewalk.gunicorn_hooks.invoke import call_hook, describe
 from ropewalk.gunicorn_hooks.requests import RequestHooks
 from ropewalk.logs.error_log import get_logger
 from ropewalk.process.lifecycle import Hooks
@@ -24,23 +25,23 @@ from ropewalk.process.master.master import BootError
 
 
 class ConfiguredHooks(Hooks):
-    """Those of one reading of the file; `server` goes on from one reading to the next."""
+    """The hooks of a configuration file that was read once; `server` is kept when the file is read again."""
 
     def __init__(self, functions: Mapping[str, Hook], settings: Settings, server: Server | None = None) -> None:
         self._functions = functions
         self._cfg = Config(settings)
         self.server = server or Server(self._cfg)
         self.worker = Worker(0, self._cfg)
-        """The one that is forked next; in a worker's process itself."""
+        """The worker that is forked next; in a worker's process, that worker."""
 
     def renewed(self, functions: Mapping[str, Hook], settings: Settings) -> ConfiguredHooks:
-        """Those of a file that was read again."""
+        """The hooks of the file when it is read again."""
         return ConfiguredHooks(functions, settings, self.server)
 
     # In the master
 
     def starting(self) -> None:
-        """Before anything listens. Raises BootError."""
+        """Before the listening sockets are opened. Raises BootError."""
         self._call("nworkers_changed", self.server, self.server.num_workers, None)
         self._call_or_end("on_starting", self.server)
 
@@ -58,7 +59,7 @@ class ConfiguredHooks(Hooks):
 
     def before_fork(self) -> None:
         server = self.server
-        server.cfg = self._cfg  # a reload may have been given up meanwhile
+        server.cfg = self._cfg  # a reload may have failed in the meantime
         server.worker_age += 1
         self.worker = Worker(server.worker_age, self._cfg)
         self._call("pre_fork", server, self.worker)
@@ -102,47 +103,47 @@ class ConfiguredHooks(Hooks):
 
     # For the parts of a worker
 
-    def of_requests(self) -> RequestHooks | None:
-        """What is called for each request; None if that is nothing, and a request then costs nothing more."""
+    def request_hooks(self) -> RequestHooks | None:
+        """The hooks that are called for each request; None if there are none, so that a request costs nothing more."""
         pre, post = self._functions.get("pre_request"), self._functions.get("post_request")
         return RequestHooks(self.worker, pre, post) if pre or post else None
 
     def make_ssl_context(self, make: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-        """The context of TLS, which `make` makes and the hook may change. Raises ConfigError."""
+        """The TLS context, which `make` returns and the hook may change. Raises ConfigError."""
         hook = self._functions.get("ssl_context")
         if hook is None:
             return make()
-        context, error = attempt(hook, self._cfg, make)
+        context, error = call_hook(hook, self._cfg, make)
         if isinstance(error, ConfigError):
-            raise error  # of a certificate, from within
+            raise error  # from `make`, of a certificate
         if error is not None:
             get_logger().text(_traceback(error))
-            raise ConfigError("ssl_context", None, told(error))
+            raise ConfigError("ssl_context", None, describe(error))
         if not isinstance(context, ssl.SSLContext):
             raise ConfigError("ssl_context", None, "must return an ssl.SSLContext")
         return context
 
     def _call(self, name: str, *arguments: object) -> None:
-        error = self._attempt(name, *arguments)
+        error = self._call_and_catch(name, *arguments)
         if error is not None:
-            get_logger().error("%s: %s", name, told(error), exc_info=error)
+            get_logger().error("%s: %s", name, describe(error), exc_info=error)
 
     def _call_or_raise(self, name: str, *arguments: object) -> None:
-        """Raises ConfigError, from what the hook raised."""
-        error = self._attempt(name, *arguments)
+        """Raises ConfigError, whose cause is the exception of the hook."""
+        error = self._call_and_catch(name, *arguments)
         if error is not None:
-            raise ConfigError(name, None, told(error)) from error
+            raise ConfigError(name, None, describe(error)) from error
 
     def _call_or_end(self, name: str, *arguments: object) -> None:
-        """Raises BootError, with the traceback in the log."""
-        error = self._attempt(name, *arguments)
+        """Raises BootError; the traceback is logged."""
+        error = self._call_and_catch(name, *arguments)
         if error is not None:
             get_logger().text(_traceback(error))
-            raise BootError(f"{name}: {told(error)}")
+            raise BootError(f"{name}: {describe(error)}")
 
-    def _attempt(self, name: str, *arguments: object) -> BaseException | None:
+    def _call_and_catch(self, name: str, *arguments: object) -> BaseException | None:
         hook = self._functions.get(name)
-        return None if hook is None else attempt(hook, *arguments)[1]
+        return None if hook is None else call_hook(hook, *arguments)[1]
 
 
 def _traceback(error: BaseException) -> str:

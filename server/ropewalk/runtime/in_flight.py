@@ -58,10 +58,10 @@ class InFlight:
                 # The thread may have gone on: the exchange is of this thread, and that still runs what it ran.
                 if exchange is not None and exchange.thread == thread and worker.since == since:
                     description = _describe(item)
-                    is_overtaken = exchange.overtake(504, "the application took too long")
-                    if is_overtaken:
+                    is_respond_insteadn = exchange.respond_instead(504, "the application took too long")
+                    if is_respond_insteadn:
                         self._remember(thread, since, f"{description}, answered with 504")
-                    return is_overtaken
+                    return is_respond_insteadn
         return False
 
     def _remember(self, thread: int, since: float, description: str) -> None:

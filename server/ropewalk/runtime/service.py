@@ -44,7 +44,7 @@ from ropewalk.wsgi.environ import (
     listener_environ,
 )
 from ropewalk.wsgi.exchange import Exchange, WsgiConnection
-from ropewalk.wsgi.request_id import RequestIds, answer_request_id
+from ropewalk.wsgi.request_id import RequestIds, with_request_id_field
 from ropewalk.wsgi.response_head import DefaultFields
 from ropewalk.wsgi.timeouts import RequestTimeouts
 
@@ -115,7 +115,7 @@ class Service:
         """`tls` is `tls_context(settings)`, where it was made already. Raises `ConfigError` when it cannot be."""
         # First: what may raise comes before what has to be closed.
         self._tls = tls if tls is not None else tls_context(settings)
-        self._application = answer_request_id(application) if settings.request_id == "answer" else application
+        self._application = with_request_id_field(application) if settings.request_id == "answer" else application
         self._request_ids = RequestIds() if settings.request_id != "off" else None
         self._statsd = statsd_reporter(settings)
         self._metrics = Metrics() if self._statsd is None else self._statsd.metrics
@@ -126,7 +126,7 @@ class Service:
 
             self._logbook = AccessLogger(access_log)
             self._on_sent = self._logbook.sent
-        self._default_fields = DefaultFields(settings.server_header, tells_request_id=settings.request_id == "answer")
+        self._default_fields = DefaultFields(settings.server_header, sends_request_id=settings.request_id == "answer")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
         self._queue_timeout = settings.queue_timeout or inf
@@ -136,7 +136,7 @@ class Service:
         run = self._run_in_time if settings.queue_timeout else self._run
         self._pool = Pool(
             threads=settings.threads,
-            run=run if hooks is None else hooks.around(run),
+            run=run if hooks is None else hooks.wrap(run),
             overflow=self._overflow,
             max_waiting=settings.limit_waiting,
             parallelism=partial(parallel_threads, settings.workers),
@@ -435,11 +435,11 @@ class Service:
         """Count and log an answer that the server itself makes, and return its field lines."""
         self._metrics.refused(status_code)
         if self._logbook is None and self._request_ids is None:
-            return self._default_fields.of_own_answer("")
+            return self._default_fields.for_error_response("")
         environ, request_id = self._known(connection)
         if self._logbook is not None:
             self._logbook.refused(connection, environ, request_id, status_code)
-        return self._default_fields.of_own_answer(request_id)
+        return self._default_fields.for_error_response(request_id)
 
     def _known(self, connection: WsgiConnection) -> tuple[Environ, str]:
         """The environ and the id of a request that the application does not answer, as far as they are known."""
@@ -448,7 +448,7 @@ class Service:
             return exchange.environ, exchange.request_id
         context, head = connection.context, connection.head
         assert context is not None  # during the handshake no response is sent
-        environ = context.refused(head)
+        environ = context.partial(head)
         if head is not None and self._request_ids is not None:
             return environ, self._request_ids.assign(environ, is_trusted=context.trusted is not None)
         return environ, ""

@@ -120,7 +120,7 @@ class WorkerSpec:
             multiprocess=settings.workers > 1,
             errors=cast("TextIO", WsgiErrors(log)),
             tls=self.tls,
-            hooks=None if self.hooks is None else self.hooks.of_requests(),
+            hooks=None if self.hooks is None else self.hooks.request_hooks(),
             shared_counts=self.shared_counts,
         )
 

@@ -1,7 +1,7 @@
 """The environ (PEP 3333, "environ Variables"; RFC 3875 section 4.1).
 
-Made in steps, each a copy of the one before with little added: once a listening socket, once a connection, once for
-the fields that a peer repeats from request to request, once a request.
+Built in steps, each a copy of the one before with little added: for a listening socket, for a connection, for the
+fields that a client repeats in each request, and for a request.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Environ = dict[str, Any]
 
 SERVER_SOFTWARE = f"ropewalk/{__version__}"
 
-# What a request line and its content set. Each copy has their places from the start, and need not grow.
-OF_THE_REQUEST: Mapping[str, Any] = dict.fromkeys(
+# The keys that the request line and the content set. They are in each copy from the start, so that it need not grow.
+REQUEST_KEYS: Mapping[str, Any] = dict.fromkeys(
     ["REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI", "SERVER_PROTOCOL", "wsgi.input"]
 )
 
-IPV4_MAPPED = "::ffff:"  # how a socket for both families shows an IPv4 peer (RFC 4291 section 2.5.5.2)
+IPV4_MAPPED = "::ffff:"  # prefix of an IPv4 peer on a socket for both families (RFC 4291 section 2.5.5.2)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def listener_environ(sock: socket.socket, errors: TextIO, *, is_multithread: bool, is_multiprocess: bool) -> Environ:
-    """What is the same in every environ of connections that `sock` accepts; `OF_THE_REQUEST` is None in it."""
-    name, port = "localhost", "80"  # PEP 3333 wants both; a Unix socket has neither
+    """What all environs of connections that `sock` accepts have in common; the `REQUEST_KEYS` are None."""
+    name, port = "localhost", "80"  # PEP 3333 requires both; a Unix socket has neither
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         address = sock.getsockname()
         name, port = address[0], str(address[1])
@@ -53,7 +53,7 @@ def listener_environ(sock: socket.socket, errors: TextIO, *, is_multithread: boo
         "SERVER_NAME": name,
         "SERVER_PORT": port,
         "SCRIPT_NAME": "",
-        **OF_THE_REQUEST,
+        **REQUEST_KEYS,
         "wsgi.version": (1, 0),
         "wsgi.url_scheme": "http",
         "wsgi.errors": errors,
@@ -66,10 +66,10 @@ def listener_environ(sock: socket.socket, errors: TextIO, *, is_multithread: boo
 
 
 class TrustedPeers:
-    """The proxies in front, and what is believed of them.
+    """The proxies in front, and which of their fields are trusted.
 
-    `allowed` are addresses and networks, or `*` for everybody; a Unix socket's peer is trusted always. `fields` are the
-    names of the fields that these proxies write (`ropewalk.http.forwarded.KNOWN`).
+    `allowed` are addresses and networks, or `*` for all; the peer of a Unix socket is always trusted. `fields` are the
+    names of the fields that these proxies set (`ropewalk.http.forwarded.KNOWN`).
     """
 
     def __init__(self, allowed: Sequence[str], fields: Sequence[str] = DEFAULT_FIELDS) -> None:
@@ -78,13 +78,13 @@ class TrustedPeers:
         self.trusts_peer = networks.trusts_peer
         self.trusts_source = networks.trusts_source
         self.read = reader.read
-        self.not_believed = reader.dropped
+        self.ignored = reader.dropped
 
 
 class ConnectionEnviron:
-    """What the environs of a connection's requests have in common. Used by the connection's holder alone.
+    """What the environs of the requests of a connection have in common. Used only by the holder of the connection.
 
-    `trusted` is None where the fields of a proxy are not believed.
+    `trusted` is None if the peer is not a trusted proxy.
     """
 
     __slots__ = ("_fields", "_prepared", "base", "trusted")
@@ -92,16 +92,17 @@ class ConnectionEnviron:
     def __init__(self, base: Environ, trusted: TrustedPeers | None) -> None:
         self.base = base
         self.trusted = trusted
-        self._fields: Mapping[str, str] | None = None  # of the last request, if the next may share them
-        self._prepared: Environ | None = None  # `base` and what those fields say, once they came twice
+        self._fields: Mapping[str, str] | None = None  # of the last request, if the next one may share them
+        self._prepared: Environ | None = None  # `base` and `_fields`, once those have come twice
 
     def request(self, head: RequestHead, body: IO[bytes] | None) -> Environ:
         """The environ of one request.
 
-        Raises `ProtocolError` 400 when a trusted proxy says of the client what cannot be, 421 for a target that is not
-        served on such a connection.
+        Raises `ProtocolError` 400 if a trusted proxy sends an impossible value, 421 for a target that is not served on
+        this connection.
         """
         fields = head.fields
+        # fast path of `_make`; test_a_prepared_environ_is_that_of_a_fresh_connection holds them equal
         if fields is self._fields:
             environ = (self._prepared or self._prepare(fields)).copy()
         else:
@@ -120,9 +121,9 @@ class ConnectionEnviron:
             raise ProtocolError(421, "an https target on a connection without TLS")  # RFC 9110 section 7.4
         return environ
 
-    def refused(self, head: RequestHead | None) -> Environ:
-        """What a log may tell of a request that the application does not get; without a head, of the peer alone."""
-        environ = {name: value for name, value in self.base.items() if name not in OF_THE_REQUEST}
+    def partial(self, head: RequestHead | None) -> Environ:
+        """An environ for the log, of a request that is refused: without a head, only what is known of the peer."""
+        environ = {name: value for name, value in self.base.items() if name not in REQUEST_KEYS}
         if head is not None:
             environ.update(head.fields)
             environ["REQUEST_METHOD"], environ["PATH_INFO"] = head.method, head.path
@@ -141,7 +142,7 @@ class ConnectionEnviron:
         if trusted is not None:
             if has_known(fields):
                 _apply(environ, trusted.read(fields))
-                for name in trusted.not_believed:
+                for name in trusted.ignored:
                     environ.pop(name, None)
         elif has_forwarded(fields):
             for name in forwarded_names(fields):
@@ -152,10 +153,10 @@ class ConnectionEnviron:
 def connection_environ(
     listener: Environ, peer: Any, trusted: TrustedPeers, header: ProxyHeader | None = None
 ) -> ConnectionEnviron:
-    """Add what is known of the peer to its listening socket's.
+    """Add what is known of the peer to the environ of its listening socket.
 
-    `peer` is the address as the socket has it: a tuple of host and port, or anything else for a Unix socket. `header`
-    is the PROXY protocol's, from one who may send it; then who it names is the one to be trusted or not.
+    `peer` is the address as in `socket.accept`: a tuple that begins with host and port, or something else for a Unix
+    socket. `header` is that of the PROXY protocol, from a peer that may send it: its source is trusted, or is not.
     """
     environ = listener.copy()
     address = ""
@@ -175,11 +176,11 @@ def connection_environ(
 
 
 def _apply(environ: Environ, origin: Origin) -> None:
-    """Let the environ be that of the request as the outermost trusted proxy received it."""
+    """Change the environ to that of the request which the outermost trusted proxy received."""
     client = origin.client
     if client is not None:
         environ["REMOTE_ADDR"] = client.address
-        environ.pop("REMOTE_PORT", None)  # the proxy's
+        environ.pop("REMOTE_PORT", None)  # the port of the proxy
         if client.port:
             environ["REMOTE_PORT"] = client.port
     if origin.scheme:
@@ -191,7 +192,7 @@ def _apply(environ: Environ, origin: Origin) -> None:
 
 
 def _apply_host(environ: Environ, origin: Origin) -> None:
-    """A port that is told apart goes into a Host that has none: PEP 3333 makes URLs of HTTP_HOST alone."""
+    """Add a port that came in a field of its own to a Host without one: in PEP 3333 URLs are made from HTTP_HOST."""
     name, port = split_host(origin.host or environ.get("HTTP_HOST", ""))
     default = DEFAULT_PORTS[environ["wsgi.url_scheme"]]
     if not port and name:
@@ -205,7 +206,7 @@ def _apply_host(environ: Environ, origin: Origin) -> None:
 
 
 def _remove_chunked(environ: Environ) -> None:
-    """RFC 3875 section 4.1.2: a server that removes a transfer coding gives the length of what is left."""
+    """RFC 3875 section 4.1.2: a server that removes a transfer coding sets the length of the remaining content."""
     del environ["HTTP_TRANSFER_ENCODING"]
     body = environ["wsgi.input"]
     environ["CONTENT_LENGTH"] = str(body.seek(0, 2))

@@ -1,6 +1,6 @@
-"""One run of the application (PEP 3333): its answer is set on the connection whole, or streamed as it is made.
+"""One run of the application (PEP 3333), whose response is set on the connection whole, or streamed as it is produced.
 
-Runs in the pool's thread that took the request, from the call of the application to its iterable's `close`.
+Runs in the thread of the pool that took the request, from the call of the application to the `close` of its iterable.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from ropewalk.wsgi.async_exc import raise_in_thread
 from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 from ropewalk.wsgi.request_id import KEY, valid_request_id
-from ropewalk.wsgi.response_head import DefaultFields, ResponseHead, check_answer_head, early_hints
+from ropewalk.wsgi.response_head import DefaultFields, ResponseHead, check_response_head, early_hints
 
 log = get_logger()
 
-# A file up to this size is read and sent together with its head: cheaper than duplicating its descriptor.
+# A file up to this size is read and sent with the head, which is cheaper than duplicating its descriptor.
 MAX_READ_FILE = 64 * 1024
 
 WsgiConnection = Connection[ConnectionEnviron, "Exchange"]
@@ -37,18 +37,18 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 
 
 class RequestTimeoutError(Exception):
-    """Raised in the application's thread when its request ran past the timeout; the peer has its 504 already."""
+    """Raised in the thread of the application when its request exceeds the timeout. The client has a 504 by then."""
 
 
 class _PreemptedError(Exception):
-    """The peer was answered by somebody else meanwhile: nothing of this answer may go out."""
+    """Another thread has responded in the meantime: nothing of this response may be sent."""
 
 
 class Exchange:
-    """The answer to one request while the application makes it.
+    """The response to one request, while the application produces it.
 
-    Used by one thread, but for `overtake`. Who answers is decided by `_claim`, a list of one member: taking it out is
-    atomic, and only who has it may touch the connection.
+    Used by one thread, except for `respond_instead`. Which of the two responds is decided by `_claim`, a list of one
+    item: to pop it is atomic, and only the thread that has popped it may touch the connection.
     """
 
     __slots__ = (
@@ -58,7 +58,7 @@ class Exchange:
         "_framing",
         "_interrupted",
         "_is_claimed",
-        "_left",
+        "_remaining",
         "_request",
         "_stream",
         "began",
@@ -77,26 +77,26 @@ class Exchange:
     ) -> None:
         self.environ = environ
         self.head: ResponseHead | None = None  # set by start_response
-        self.content_from = connection.sent_octets  # at that count of them the answer's content begins, or will
+        self.content_from = connection.sent_octets  # of the connection's, at which the content of the response begins
         self.thread = get_ident()
-        self.began = self.ended = 0.0  # monotonic: when the application was called, and had returned; set by the caller
-        self.progress = 0.0  # monotonic: when content was streamed last
-        self.request_id = ""  # where the server assigns ids; set by the caller, as the next
-        self.queue_seconds: float | None = None  # between the proxy in front and the application, where it is known
+        self.began = self.ended = 0.0  # monotonic: when the application was called and returned; set by the caller
+        self.progress = 0.0  # monotonic: when content was last streamed
+        self.request_id = ""  # set by the caller, if the server assigns ids
+        self.queue_seconds: float | None = None  # since the proxy passed the request on; set by the caller, if known
         self._claim = [None]
         self._is_claimed = False  # by this thread
-        self._interrupted: threading.Event | None = None  # set by who overtakes, when it raises nothing any more
+        self._interrupted: threading.Event | None = None  # set when `respond_instead` will raise nothing any more
         self._connection = connection
         self._request = request
         self._default_fields = default_fields
         self._framing = UNFRAMED
-        self._left: int | None = None  # octets of content that the Content-Length still promises; None without one
+        self._remaining: int | None = None  # bytes of content until Content-Length is reached; None without one
         self._stream: StreamedResponse | None = None
 
     def run(self, application: Any) -> bool:
-        """Run the application. Return True when the connection holds an answer that `send` is to send.
+        """Run the application. Return True if the connection now has a response that `send` is to send.
 
-        Whatever the application raises ends here: in a 500, or in a visible cut when part of the answer is out.
+        Whatever the application raises ends here: with a 500, or by aborting a response that was partly sent.
         """
         environ = self.environ
         environ["wsgi.early_hints"] = self.send_early_hints
@@ -106,31 +106,31 @@ class Exchange:
                 parts = application(environ, self.start_response)
                 kind = type(parts)
                 if kind is list or kind is tuple:  # which have no close()
-                    return self._answer_parts(parts)
+                    return self._respond_with_parts(parts)
                 iterable = parts
-                if kind is FileWrapper and self._stream is None and self._answer_file(iterable):
+                if kind is FileWrapper and self._stream is None and self._respond_with_file(iterable):
                     return True
-                return self._answer_iterable(iterable)
-            except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of ours
-                return self._failed(error)
+                return self._respond_with_iterable(iterable)
+            except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of the pool
+                return self._on_error(error)
             finally:
                 if iterable is not None:
-                    self._close(iterable)
+                    self._close_iterable(iterable)
         except (_PreemptedError, RequestTimeoutError):
             self._absorb_interruption()
             return False
         finally:
-            environ.pop("wsgi.early_hints", None)  # a cycle, which would keep all of it until a collection
+            environ.pop("wsgi.early_hints", None)  # breaks a cycle, which would live until the next collection
 
     @property
     def logged_request_id(self) -> str:
-        """The id for the logs, which have the proxy's where the server assigns none."""
+        """The id for the error log: the proxy's if the server assigns none; "" without one."""
         return self.request_id or valid_request_id(self._request.fields.get(KEY))
 
-    def overtake(self, status_code: int, detail: str) -> bool:
-        """Answer in the application's place, and raise `RequestTimeoutError` in its thread. From any other thread.
+    def respond_instead(self, status_code: int, detail: str) -> bool:
+        """Respond in place of the application, and raise `RequestTimeoutError` in its thread. From any other thread.
 
-        Returns False, and does nothing, when the application has begun to answer.
+        Returns False and does nothing if the response of the application has begun.
         """
         self._interrupted = threading.Event()
         try:
@@ -154,11 +154,11 @@ class Exchange:
             self._is_claimed = True
 
     def _absorb_interruption(self) -> None:
-        """Wait for the exception that is on its way, so that it cannot arrive outside the exchange."""
+        """Wait for an exception that is on its way, so that it cannot be raised outside the exchange."""
         try:
             if self._interrupted is not None:
                 self._interrupted.wait()
-            for _ in range(100):  # the interpreter raises it at a jump backwards, if it was not raised already
+            for _ in range(100):  # the interpreter raises it at a backward jump at the latest
                 pass
         except RequestTimeoutError:
             pass
@@ -173,25 +173,25 @@ class Exchange:
                 exc_info = None
         elif self.head is not None:
             raise ApplicationError("start_response was called twice without exc_info")
-        self.head = check_answer_head(status, headers)
+        self.head = check_response_head(status, headers)
         return self.write
 
     def send_early_hints(self, headers: list[tuple[str, str]]) -> None:
-        """`wsgi.early_hints`, as gunicorn has it: tell the peer now what the answer will link to (RFC 8297).
+        """`wsgi.early_hints`, as in gunicorn: send the fields in a 103 (Early Hints) response now (RFC 8297).
 
-        Does nothing once the answer has begun, and for a peer of HTTP/1.0, which knows no interim answers.
+        Does nothing once the response has begun, or for an HTTP/1.0 client, which does not know interim responses.
         """
         octets = early_hints(headers)
         if self._stream is None and self._request.version >= HTTP_11:
-            is_given_back = not self._is_claimed
+            is_claim_temporary = not self._is_claimed
             self._take_claim()
             self._connection.send_interim(octets)
-            if is_given_back:
+            if is_claim_temporary:
                 self._is_claimed = False
                 self._claim.append(None)
 
     def write(self, content: bytes) -> None:
-        """PEP 3333's `write`: send `content` now, in front of what the iterable gives."""
+        """PEP 3333's `write`: send `content` now, before what the iterable yields."""
         if type(content) is not bytes:
             raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
         stream = self._stream
@@ -204,33 +204,34 @@ class Exchange:
             stream.write(self._encode(content))
 
     def _encode(self, content: bytes) -> bytes:
-        """Put `content` into the answer's framing; never more of it than was promised."""
+        """Frame `content`; what exceeds Content-Length is dropped."""
         if self._framing is BY_CHUNKS:
             return encode_chunk(content) if content else b""
         if self._framing is UNFRAMED:
             return b""
-        if self._left is not None:
-            if len(content) > self._left:
-                self._complain(f"content {len(content) - self._left} octets over its Content-Length was left out")
-                content = content[: self._left]
-            self._left -= len(content)
+        if self._remaining is not None:
+            if len(content) > self._remaining:
+                excess = len(content) - self._remaining
+                self._log_error(f"the content exceeds Content-Length by {excess} bytes, which were not sent")
+                content = content[: self._remaining]
+            self._remaining -= len(content)
         return content
 
     def _begin(self, length: int | None) -> bytes:
-        """Choose the framing and return the encoded head; `length` is the content's, where it is all there."""
+        """Choose the framing and return the encoded head; `length` is that of the content, if it is complete."""
         head = self.head
         if head is None:
-            raise ApplicationError("no start_response before the first content")
+            raise ApplicationError("start_response was not called before the first content")
         self._take_claim()
         connection, request = self._connection, self._request
         if head.has_date or head.has_server:
             fields = self._default_fields.without(date=head.has_date, server=head.has_server)
         else:
             fields = self._default_fields()
-        promised = length if head.content_length is None else head.content_length
-        framing = self._framing = response_framing(self._is_content_allowed(head), request.version, promised)
+        content_length = length if head.content_length is None else head.content_length
+        framing = self._framing = response_framing(self._is_content_allowed(head), request.version, content_length)
         if framing is BY_LENGTH:
-            self._left = promised
+            self._remaining = content_length
             if length is not None and head.content_length is None:
                 fields += b"Content-Length: %d\r\n" % length
         elif framing is BY_CHUNKS:
@@ -249,42 +250,42 @@ class Exchange:
     def _is_content_allowed(self, head: ResponseHead) -> bool:
         return head.allows_content and self._request.method != "HEAD"
 
-    def _answer_parts(self, parts: list[bytes] | tuple[bytes, ...]) -> bool:
-        """All content is there: the answer goes out in one piece."""
+    def _respond_with_parts(self, parts: list[bytes] | tuple[bytes, ...]) -> bool:
+        """The content is complete: send the response whole."""
         for part in parts:
             if type(part) is not bytes:
                 raise ApplicationError(f"content must be bytes, not {type(part).__name__}")
         content = parts[0] if len(parts) == 1 else b"".join(parts)
         if self._stream is not None:
             self.write(content)
-            return self._end()
-        return self._answer_whole(content)
+            return self._end_stream()
+        return self._respond_whole(content)
 
-    def _answer_whole(self, content: bytes) -> bool:
+    def _respond_whole(self, content: bytes) -> bool:
         head, request, connection = self.head, self._request, self._connection
         if (
             head is not None
             and head.plain_length == len(content)
             and request.version >= HTTP_11
             and request.method != "HEAD"
-        ):  # nearly every answer: `_begin` would find nothing else to decide
+        ):  # fast path of `_begin` and `_encode`; test_a_whole_response_is_that_of_the_general_path holds them equal
             self._take_claim()
             keeps_alive = connection.keeps_alive = connection.keeps_alive and connection.config.allow_keep_alive
-            encoded = head.encoded + self._default_fields.last(keeps_alive)
+            encoded = head.encoded + self._default_fields.tail(keeps_alive)
             self.content_from += len(encoded)
         else:
             encoded = self._begin(len(content))
             content = self._encode(content)
-            if self._left:
-                raise ApplicationError(f"content {self._left} octets shorter than its Content-Length")
+            if self._remaining:
+                raise ApplicationError(f"the content is {self._remaining} bytes shorter than its Content-Length")
         connection.set_response(encoded, content)
         return True
 
-    def _answer_iterable(self, iterable: Iterable[bytes]) -> bool:
-        """PEP 3333, "Buffering and Streaming": what the iterable gives is sent before it is asked for more.
+    def _respond_with_iterable(self, iterable: Iterable[bytes]) -> bool:
+        """PEP 3333, "Buffering and Streaming": what the iterable yields is sent before it is asked for more.
 
-        A generator is run to its end, since what stands behind its last yield is wanted too; any other iterable is
-        asked for no more than its Content-Length.
+        A generator runs to its end, since the code after its last `yield` matters too; any other iterable is asked for
+        no more than its Content-Length.
         """
         is_generator = type(iterable) is GeneratorType
         for content in iterable:
@@ -292,64 +293,66 @@ class Exchange:
                 raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
             if not content:
                 continue
+            # fast path of streaming; test_an_iterable_that_is_not_streamed_sends_what_a_generator_streams
             if self._stream is None and not is_generator:
                 head = self.head
                 if head is not None and (head.plain_length == len(content) or self._is_last(head, content)):
-                    return self._answer_whole(content)
-            is_past_end = self._left == 0
+                    return self._respond_whole(content)
+            is_past_end = self._remaining == 0
             self.write(content)
             if is_past_end or self._framing is UNFRAMED:
                 break
         if self._stream is None:
-            return self._answer_whole(b"")
-        return self._end()
+            return self._respond_whole(b"")
+        return self._end_stream()
 
     def _is_last(self, head: ResponseHead, content: bytes) -> bool:
-        """Tell whether nothing behind `content` would be sent: no need to stream, nor to ask for more."""
+        """Whether nothing after `content` would be sent: then there is no need to stream, or to ask for more."""
         if not self._is_content_allowed(head):
             return True
         return head.content_length is not None and len(content) >= head.content_length
 
-    def _answer_file(self, wrapper: FileWrapper) -> bool:
-        """Answer with a plain file's range; return False when the wrapper has to be iterated over."""
+    def _respond_with_file(self, wrapper: FileWrapper) -> bool:
+        """Respond with the range of a plain file; return False if the wrapper has to be iterated over."""
         found = plain_range(wrapper.filelike)
         if found is None or self.head is None:
             return False
-        count = found.octets
+        count = found.length
         if self.head.content_length is not None:
             count = min(count, self.head.content_length)
+        # fast path of the rest; test_a_file_that_is_read_is_sent_as_one_that_sendfile_sends
         if count <= MAX_READ_FILE:
-            return self._answer_whole(os.pread(found.fd, count, found.offset))
+            return self._respond_whole(os.pread(found.fd, count, found.offset))
         head = self._begin(count)
         if self._framing is UNFRAMED:
             self._connection.set_response(head)
             return True
-        if self._left != count:
-            raise ApplicationError("a file shorter than its Content-Length")
-        # A descriptor of our own, so that the application's `close` runs now, here, in its own thread.
+        if self._remaining != count:
+            raise ApplicationError("the file is shorter than its Content-Length")
+        # A descriptor of its own lets the `close` of the application run now, in this thread.
         self._connection.set_file_response(head, os.dup(found.fd), found.offset, count)
         return True
 
-    def _end(self) -> bool:
-        """The iterable is exhausted, or as much of it as was promised is out."""
+    def _end_stream(self) -> bool:
+        """The iterable is exhausted, or Content-Length is reached."""
         stream = self._stream
         assert stream is not None
-        if self._left:
-            raise ApplicationError(f"content {self._left} octets shorter than its Content-Length")
+        if self._remaining:
+            raise ApplicationError(f"the content is {self._remaining} bytes shorter than its Content-Length")
         if self._framing is BY_CHUNKS:
             stream.write(LAST_CHUNK)
         return stream.end()
 
-    def _failed(self, error: BaseException) -> bool:
+    def _on_error(self, error: BaseException) -> bool:
         if isinstance(error, (_PreemptedError, RequestTimeoutError)):
             raise error
         if isinstance(error, PeerGoneError):
-            log.debug("%s: the peer left before the answer was whole", self._where())
+            log.debug("%s: the client disconnected before the response was complete", self._description())
             return False
         if isinstance(error, ApplicationError):
-            self._complain(str(error))
+            self._log_error(str(error))
         else:
-            self._complain(f"the application raised {type(error).__name__}", error)
+            self._log_error(f"the application raised {type(error).__name__}", error)
         if self._stream is not None:
             self._stream.abort()
             return False
@@ -357,21 +360,21 @@ class Exchange:
         connection = self._connection
         connection.keeps_alive = False
         connection.set_response(
-            error_response(500, self._request.method, extra=self._default_fields.of_own_answer(self.request_id))
+            error_response(500, self._request.method, extra=self._default_fields.for_error_response(self.request_id))
         )
         self.head = ResponseHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True
 
-    def _close(self, iterable: Any) -> None:
+    def _close_iterable(self, iterable: Any) -> None:
         try:
             close = getattr(iterable, "close", None)
             if close is not None:
                 close()
-        except BaseException as error:  # noqa: BLE001 - the answer is decided; only the log can tell
-            self._complain(f"the iterable's close() raised {type(error).__name__}", error)
+        except BaseException as error:  # noqa: BLE001 - the response is decided; this can only be logged
+            self._log_error(f"close() of the iterable raised {type(error).__name__}", error)
 
-    def _complain(self, what: str, error: BaseException | None = None) -> None:
-        log.error("%s: %s", self._where(), what, exc_info=error or False, request_id=self.logged_request_id)
+    def _log_error(self, what: str, error: BaseException | None = None) -> None:
+        log.error("%s: %s", self._description(), what, exc_info=error or False, request_id=self.logged_request_id)
 
-    def _where(self) -> str:
+    def _description(self) -> str:
         return f"{self._request.method} {self._request.request_target[:200]!r}"

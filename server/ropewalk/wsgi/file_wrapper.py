@@ -8,15 +8,15 @@ import stat
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-# The files whose `read` gives what the descriptor holds at the position that `tell` names, and nothing else.
+# The classes of files whose `read` returns what the descriptor has at the position of `tell`, and nothing else.
 _PLAIN_FILES = (io.BufferedReader, io.BufferedRandom)
 
 
 class FileWrapper:
-    """Iterates over a file-like object in blocks, as any application may use it.
+    """Iterates over a file-like object in blocks.
 
-    When the server finds one as the application's iterable, and a plain file behind it, it sends the file's range by
-    `os.sendfile` instead (`plain_range`).
+    If the application returns one around a plain file, the server sends the range of the file by `os.sendfile` instead
+    (`plain_range`).
     """
 
     def __init__(self, filelike: Any, block_size: int = 64 * 1024) -> None:
@@ -36,19 +36,19 @@ class FileWrapper:
 
 
 class PlainRange(NamedTuple):
-    """What a plain file holds from its position to its end; the descriptor still belongs to the file."""
+    """What a plain file contains from its position to its end. The descriptor still belongs to the file."""
 
     fd: int
     offset: int
-    octets: int
+    length: int
 
 
 def plain_range(filelike: Any) -> PlainRange | None:
-    """Return the range that reading `filelike` to its end would give, or None when it is no plain file.
+    """Return the range that reading `filelike` to its end would return, or None if it is not a plain file.
 
-    A wrapper may have a `fileno` and still give other octets than its descriptor (a decompressor, for one). So the
-    question is whose `read` it is: only a regular file's own, perhaps reached through a proxy such as Django's `File`,
-    counts. The position is the file's, not the descriptor's, which read-ahead has moved on.
+    A wrapper may have a `fileno` and still return other bytes than its descriptor, as a decompressor does. So its
+    `read` decides: it has to be that of a regular file, if only by way of a proxy such as Django's `File`. The position
+    is that of the file, not of the descriptor, which read-ahead has moved on.
     """
     file: Any = getattr(getattr(filelike, "read", None), "__self__", None)
     if type(file) in _PLAIN_FILES:

@@ -1,7 +1,7 @@
 """From `MODULE:CALLABLE` to the application object (PEP 3333's "application side").
 
-Runs once, in the thread that starts the server. What goes wrong is told in one line; what the user's own code
-raised while it was imported or called is the cause of that ConfigError, with the user's frames only.
+Runs once, in the thread that starts the server. Any error is a ConfigError of one line. If the user's code raised an
+exception while it was imported or called, that is its cause, with only the frames of the user's code.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ __all__ = ["load_application"]
 SETTING: Final = "MODULE:CALLABLE"
 
 DEFAULT_NAMES: Final = ("application", "app")
-"""What a module that is named alone is looked at for: Django's and mod_wsgi's name, then Flask's."""
+"""The names that are tried in a module without one: that of Django and mod_wsgi, then that of Flask."""
 
 
 COROUTINES: Final = 0x80 | 0x200
-"""`co_flags` of coroutines and of asynchronous generators (the standard library's `inspect`)."""
+"""`co_flags` of coroutines and of asynchronous generators (see `inspect`)."""
 
 
 def load_application(spec: str) -> WSGIApplication:
-    """Import what `spec` names.
+    """Import the application that `spec` names.
 
     `package.module:callable`, `package.module` (its `application`, or else its `app`), or
     `package.module:factory()`, where the arguments may be literals: `module:create_app("production")`.
 
-    Raises ConfigError. Its `__cause__` is set when the user's code raised: that traceback is worth logging.
+    Raises ConfigError, whose `__cause__` is set if the user's code raised: that traceback is worth logging.
     """
     module_name, colon, expression = spec.partition(":")
     module_name, expression = module_name.strip(), expression.strip()
     if not module_name or (colon and not expression):
-        raise ConfigError(SETTING, spec, "expected a module and a callable in it, like shop.wsgi:application")
+        raise ConfigError(SETTING, spec, "must be a module and a callable in it, like shop.wsgi:application")
     target = _parse_expression(spec, expression) if colon else None
     module = _import(spec, module_name)
     if target is None:
@@ -52,31 +52,31 @@ def load_application(spec: str) -> WSGIApplication:
 
 
 class _Target(NamedTuple):
-    """What stands behind the colon."""
+    """What follows the colon."""
 
     path: list[str]
     arguments: tuple[list[Any], dict[str, Any]] | None
-    """Of the call, if it is one."""
+    """Of the call; None for a name that is not called."""
 
 
 def _parse_expression(spec: str, expression: str) -> _Target:
-    """A dotted name, or a call of one with literal arguments: nothing else is ever evaluated."""
+    """A dotted name, or a call of one with literal arguments. Nothing else is evaluated."""
     names = expression.split(".")
     if all(map(str.isidentifier, names)):
         return _Target(names, None)
     try:
         return _parse_call(expression)
     except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
-        raise ConfigError(SETTING, spec, "after the colon stands a name, or a call with literal arguments") from None
+        raise ConfigError(SETTING, spec, "after the colon must be a name, or a call with literal arguments") from None
 
 
 def _parse_call(expression: str) -> _Target:
-    import ast  # most applications are named, and not called
+    import ast  # few applications are named by a call
 
     node, path, arguments = ast.parse(expression, mode="eval").body, [], None
     if isinstance(node, ast.Call):
         if any(keyword.arg is None for keyword in node.keywords):
-            raise ValueError("** is no literal")
+            raise ValueError("** is not a literal")
         positional = [ast.literal_eval(argument) for argument in node.args]
         arguments = positional, {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in node.keywords}
         node = node.func
@@ -90,7 +90,7 @@ def _parse_call(expression: str) -> _Target:
 
 def _import(spec: str, name: str) -> ModuleType:
     if "/" in name or "" in name.split("."):
-        raise ConfigError(SETTING, spec, "a module is named as in an import statement: package.module")
+        raise ConfigError(SETTING, spec, "the module must be named as in an import statement: package.module")
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit) as error:
@@ -107,12 +107,12 @@ def _is_part_of(missing: str | None, name: str) -> bool:
 
 def _not_found(name: str, missing: str) -> str:
     if name.endswith(".py"):
-        return f"a module is named without its .py: {name.removesuffix('.py')}"
-    return f"no module named {missing!r} (looked in {os.getcwd()} and Python's path; see --chdir and --pythonpath)"
+        return f"the module must be named without .py: {name.removesuffix('.py')}"
+    return f"no module named {missing!r} (not in {os.getcwd()} nor on Python's path; see --chdir and --pythonpath)"
 
 
 def _users_frames(frames: TracebackType | None) -> TracebackType | None:
-    """The traceback from the first frame on that is neither ours nor the import system's."""
+    """The traceback from the first frame that belongs neither to this module nor to the import system."""
     while frames is not None:
         filename = frames.tb_frame.f_code.co_filename
         if filename != __file__ and not filename.startswith("<frozen importlib") and filename != importlib.__file__:
@@ -151,14 +151,14 @@ def _evaluate(spec: str, module: ModuleType, target: _Target) -> object:
     try:
         return found(*positional, **keywords)
     except (Exception, SystemExit) as error:
-        # Without frames of the user's the arguments were wrong, and the message says how.
+        # Without frames of the user's code, the arguments were wrong, and the message says how.
         frames = _users_frames(error.__traceback__)
         error.__traceback__ = frames
         raise _users_fault(spec, f"calling {name}", error, frames) from error
 
 
 def _get(spec: str, module: ModuleType, path: list[str]) -> object:
-    """What a dotted name is in the module."""
+    """Look a dotted name up in the module."""
     found: object = module
     for number, name in enumerate(path):
         try:
@@ -177,13 +177,13 @@ def _check_application(spec: str, name: str, application: object) -> None:
         raise ConfigError(SETTING, spec, f"{name} {verb} {_kind(application)}, which is not callable")
     if _takes_two(application):
         return
-    import inspect  # for what is not plain: it is large
+    import inspect  # only for what is not plain: it is large
 
     if inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(type(application).__call__):
         raise ConfigError(SETTING, spec, f"{name} is an ASGI application; a WSGI application is needed")
     try:
         signature = inspect.signature(application, follow_wrapped=False)
-    except (ValueError, TypeError):  # written in C, without a signature: taken at its word
+    except (ValueError, TypeError):  # written in C, without a signature
         return
     try:
         signature.bind({}, None)
@@ -193,7 +193,7 @@ def _check_application(spec: str, name: str, application: object) -> None:
 
 
 def _takes_two(application: Any) -> bool:
-    """Whether it is a plain function of two arguments, or an object of a class that is called as one."""
+    """Whether it is a plain function of two arguments, or an object whose `__call__` is one."""
     is_function = isinstance(application, FunctionType)
     code = getattr(application if is_function else type(application).__call__, "__code__", None)
     return (

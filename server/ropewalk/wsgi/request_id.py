@@ -1,7 +1,7 @@
-"""A name for each request, which the logs of proxy, server and application can share.
+"""An id for each request, which the logs of proxy, server and application can share.
 
-A trusted proxy's `X-Request-ID` is kept, if it looks like one; anybody else's is replaced, since a client could make
-all its requests look like one of another's. Runs in the thread that runs the application.
+The `X-Request-ID` of a trusted proxy is kept if it looks like one. That of any other peer is replaced: with it, a
+client could give its requests the id of another client's. Runs in the thread that runs the application.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ from ropewalk.wsgi.environ import Environ
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-FIELD, KEY, OWN_KEY = "X-Request-ID", "HTTP_X_REQUEST_ID", "ropewalk.request_id"
+FIELD, KEY, ROPEWALK_KEY = "X-Request-ID", "HTTP_X_REQUEST_ID", "ropewalk.request_id"
 
 PATTERN = re.compile(r"[A-Za-z0-9_.:=+/@-]{1,128}", re.ASCII)
-"""What identifiers of proxies, UUIDs and trace parents are made of; nothing that a log or a shell would take amiss."""
+"""The characters of proxies' ids, UUIDs and trace parents; none that is special in a log or a shell."""
 
 
 class RequestIds:
-    """Gives each environ its request's name. Made after the fork, once in a process."""
+    """Assigns ids. Made once in a process, after the fork."""
 
     def __init__(self) -> None:
-        self._prefix = os.urandom(8).hex()  # of this process; names need to differ, not to be secret
+        self._prefix = os.urandom(8).hex()  # of this process; ids have to be unique, not secret
         self._numbers = count(1)  # `next` is atomic
 
     def assign(self, environ: Environ, *, is_trusted: bool) -> str:
         """Set the id in `environ`, and return it; `is_trusted`: its fields come from a trusted proxy."""
-        name: str | None = environ.get(KEY) if is_trusted else None
-        if name is None or PATTERN.fullmatch(name) is None:
-            name = environ[KEY] = f"{self._prefix}{next(self._numbers):08x}"
-        environ[OWN_KEY] = name
-        return name
+        request_id: str | None = environ.get(KEY) if is_trusted else None
+        if request_id is None or PATTERN.fullmatch(request_id) is None:
+            request_id = environ[KEY] = f"{self._prefix}{next(self._numbers):08x}"
+        environ[ROPEWALK_KEY] = request_id
+        return request_id
 
 
-def valid_request_id(name: str | None) -> str:
-    """`name` if it can be an id, else ""."""
-    return name if name is not None and PATTERN.fullmatch(name) is not None else ""
+def valid_request_id(request_id: str | None) -> str:
+    """`request_id` if it can be an id, else ""."""
+    return request_id if request_id is not None and PATTERN.fullmatch(request_id) is not None else ""
 
 
-def answer_request_id(application: WSGIApplication) -> WSGIApplication:
-    """`application`, whose answers tell the name of their request; one that the application set itself stays."""
+def with_request_id_field(application: WSGIApplication) -> WSGIApplication:
+    """`application`, with X-Request-ID added to its responses, unless it sets the field itself."""
 
-    def answer(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        name = environ[OWN_KEY]  # now: the environ is the application's to change
+    def wrapped(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        request_id = environ[ROPEWALK_KEY]  # now: the application may change the environ
 
-        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        def start_with_id(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             if not any(key.lower() == "x-request-id" for key, _ in headers):
-                headers = [*headers, (FIELD, name)]
+                headers = [*headers, (FIELD, request_id)]
             return start_response(status, headers, *exc_info)
 
-        return application(environ, start)
+        return application(environ, start_with_id)
 
-    return answer
+    return wrapped

@@ -1,6 +1,6 @@
-"""What `start_response` is given, checked and encoded (PEP 3333, "The start_response() Callable").
+"""The arguments of `start_response`, checked and encoded (PEP 3333, "The start_response() Callable").
 
-Each header is held to the grammar, once: its line is kept in a bounded cache and found there the next time.
+Each header is checked against the grammar once: its line is kept in a bounded cache, and found there the next time.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ropewalk.wsgi.request_id import FIELD
 K = TypeVar("K")
 T = TypeVar("T")
 
-PLAIN, CONTENT_LENGTH, DATE, SERVER, HOP_BY_HOP, NEVER_CACHED = range(6)
+PLAIN, CONTENT_LENGTH, DATE, SERVER, HOP_BY_HOP, NOT_CACHED = range(6)
 
-# Hop-by-hop (RFC 9110 section 7.6.1 and RFC 2616 section 13.5.1): they belong to the connection, which is the server's.
-# Never cached: their values are secret, or new each time, and would only push the others out.
+# Hop-by-hop (RFC 9110 section 7.6.1, RFC 2616 section 13.5.1): they belong to the connection, and so to the server.
+# Not cached: values that are secret or different each time, which would only evict the others.
 _SPECIAL_NAMES = {
     "content-length": CONTENT_LENGTH,
     "date": DATE,
@@ -38,25 +38,25 @@ _SPECIAL_NAMES = {
     "trailers": HOP_BY_HOP,
     "transfer-encoding": HOP_BY_HOP,
     "upgrade": HOP_BY_HOP,
-    "set-cookie": NEVER_CACHED,
-    "etag": NEVER_CACHED,
-    "last-modified": NEVER_CACHED,
-    "location": NEVER_CACHED,
-    "x-request-id": NEVER_CACHED,
+    "set-cookie": NOT_CACHED,
+    "etag": NOT_CACHED,
+    "last-modified": NOT_CACHED,
+    "location": NOT_CACHED,
+    "x-request-id": NOT_CACHED,
 }
 
-# Field lines and names that were checked once: an application gives the same ones again and again.
+# Field lines and names that have been checked: an application repeats most of them.
 MAX_CACHED = 1024
 MAX_CACHED_VALUE = 128
-_lines: dict[tuple[str, str], str] = {}
-_kinds: dict[str, int] = {}  # by name as the application writes it
+_line_cache: dict[tuple[str, str], str] = {}
+_name_cache: dict[str, int] = {}  # by name, as the application spells it
 
 
 class ResponseHead(NamedTuple):
     """A checked status and header list. `encoded` is the status line and the field lines, each with its CRLF.
 
-    `plain_length` is the content's length when the head leaves nothing to be decided but what the request decides:
-    it has a Content-Length, allows content, and leaves Date and Server to us. None otherwise.
+    `plain_length` is the length of the content if everything else depends on the request alone: there is a
+    Content-Length, the status allows content, and Date and Server are left to the server. None otherwise.
     """
 
     status: str
@@ -70,34 +70,35 @@ class ResponseHead(NamedTuple):
     plain_length: int | None
 
 
-class _Known:
-    """Whole heads, found again by what the application gave: an answer of the same size to the same kind of request."""
+class _HeadCache:
+    """Whole heads, by the arguments of `start_response`: those of a response of the same kind and size."""
 
     def __init__(self) -> None:
         self.heads: dict[tuple[object, ...], ResponseHead] = {}
 
 
-class _KnownByThread(_Known, threading.local):
-    """The same where threads compute at once: each has its own, since a shared one costs them a lock a look-up.
+class _HeadCacheOfThread(_HeadCache, threading.local):
+    """The same for threads that run in parallel: each has its own, since a shared one costs a lock a look-up.
 
-    An equal key of another thread's can only be compared under the dict's lock (`ropewalk.threads.free_threading`).
+    A key that another thread made can only be compared under the lock of the dict (`ropewalk.threads.free_threading`).
     """
 
 
-_has_gil: bool = getattr(sys, "_is_gil_enabled", lambda: True)()  # since Python 3.13
-_known = _Known() if _has_gil else _KnownByThread()
+_is_gil_enabled: bool = getattr(sys, "_is_gil_enabled", lambda: True)()  # since Python 3.13
+_head_cache = _HeadCache() if _is_gil_enabled else _HeadCacheOfThread()
 
 
-def check_answer_head(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
-    """Check what the application gave to `start_response`. Raises `ApplicationError` that says what is wrong."""
+def check_response_head(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
+    """Check the arguments of `start_response`. Raises `ApplicationError`, which says what is wrong."""
     if not isinstance(headers, (list, tuple)):
         raise ApplicationError(f"response headers must be a list, not {type(headers).__name__}")
     key = (status, *headers)
+    # fast path of `_check`; test_a_cached_head_is_that_of_the_check holds them equal
     try:
-        known = _known.heads.get(key)
-    except TypeError:  # not hashable, so not all of it is tuples of str: the check will say what
-        known = None
-    return _check(status, headers, key) if known is None else known
+        cached = _head_cache.heads.get(key)
+    except TypeError:  # not hashable, so not all tuples of str: the check finds which
+        cached = None
+    return _check(status, headers, key) if cached is None else cached
 
 
 def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...]) -> ResponseHead:
@@ -105,22 +106,22 @@ def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...])
     content_length: int | None = None
     special: dict[int, str] = {}
     lines: list[str] = []
-    is_seen_again = True
+    is_cacheable = True
     for header in headers:
-        line = _lines.get(header) if type(header) is tuple else None
+        line = _line_cache.get(header) if type(header) is tuple else None
         if line is None:
             line, length = _check_header(header, special)
             if length is None:
-                is_seen_again = is_seen_again and header in _lines
+                is_cacheable = is_cacheable and header in _line_cache
             elif content_length is not None:
-                raise ApplicationError("Content-Length stands twice")
+                raise ApplicationError("there are two Content-Length headers")
             else:
                 content_length = length
         lines.append(line)
     if status_code == 204 and content_length is not None:
-        lines = _without_length(lines)  # RFC 9110 section 8.6: never in a 204, yet frameworks set it everywhere
+        lines = _without_content_length(lines)  # not allowed (RFC 9110 section 8.6), but frameworks set it everywhere
     elif status_code == 205:
-        lines, content_length = [*_without_length(lines), "Content-Length: 0\r\n"], 0  # section 15.3.6: no content
+        lines, content_length = [*_without_content_length(lines), "Content-Length: 0\r\n"], 0  # 15.3.6
     allows_content = has_content("GET", status_code)
     head = ResponseHead(
         status=status,
@@ -133,42 +134,42 @@ def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...])
         allows_content=allows_content,
         plain_length=content_length if allows_content and not special else None,
     )
-    if is_seen_again:
-        _remember(_known.heads, key, head)
+    if is_cacheable:
+        _cache(_head_cache.heads, key, head)
     return head
 
 
-def _without_length(lines: list[str]) -> list[str]:
+def _without_content_length(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.lower().startswith("content-length:")]
 
 
 def early_hints(headers: list[tuple[str, str]]) -> bytes:
-    """Return a 103 answer (RFC 8297) with these fields. Raises `ApplicationError` as `check_answer_head` does."""
-    checked = check_answer_head("200 OK", headers)
+    """Return a 103 response (RFC 8297) with these fields. Raises `ApplicationError` as `check_response_head` does."""
+    checked = check_response_head("200 OK", headers)
     if checked.content_length is not None:
-        raise ApplicationError("an interim response has no content, and no Content-Length")
+        raise ApplicationError("an interim response has no content and no Content-Length")
     return b"HTTP/1.1 103 Early Hints\r\n" + checked.encoded.partition(b"\r\n")[2] + b"\r\n"
 
 
 @lru_cache(maxsize=256)
-def _check_known_status(status: str) -> tuple[str, int]:
+def _check_status_text(status: str) -> tuple[str, int]:
     if not grammar.STATUS.fullmatch(status):
-        raise ApplicationError(f"bad status {status!r}: three digits from 200 to 599, a space, a reason")
+        raise ApplicationError(f"bad status {status!r}: must be a number from 200 to 599, a space and a reason")
     return status, int(status[:3])
 
 
 def _check_status(status: object) -> tuple[str, int]:
     if type(status) is not str:
         raise ApplicationError(f"the status must be a str, not {type(status).__name__}")
-    return _check_known_status(status)
+    return _check_status_text(status)
 
 
 def _check_header(header: object, special: dict[int, str]) -> tuple[str, int | None]:
-    """Return the field line, and of Content-Length its value; note in `special` a Date or Server of the application."""
+    """Return the field line, and the value if it is Content-Length; record a Date or Server field in `special`."""
     if type(header) is not tuple or len(header) != 2 or type(header[0]) is not str or type(header[1]) is not str:
         raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}")
     name, value = header
-    kind = _kinds.get(name)
+    kind = _name_cache.get(name)
     if kind is None:
         kind = _check_name(name)
     if kind == CONTENT_LENGTH and grammar.CONTENT_LENGTH.fullmatch(value):
@@ -178,12 +179,12 @@ def _check_header(header: object, special: dict[int, str]) -> tuple[str, int | N
     line = f"{name}: {value}\r\n"
     if kind == PLAIN:
         if len(value) <= MAX_CACHED_VALUE:
-            _remember(_lines, header, line)
+            _cache(_line_cache, header, line)
     elif kind == HOP_BY_HOP:
-        raise ApplicationError(f"hop-by-hop header {name!r}: the connection is the server's (PEP 3333)")
+        raise ApplicationError(f"hop-by-hop header {name!r}: only the server may set it (PEP 3333)")
     elif kind == CONTENT_LENGTH:
         raise ApplicationError(f"bad Content-Length {value!r}")
-    elif kind != NEVER_CACHED:
+    elif kind != NOT_CACHED:
         special[kind] = value
     return line, None
 
@@ -192,24 +193,24 @@ def _check_name(name: str) -> int:
     if not grammar.TOKEN.fullmatch(name):
         raise ApplicationError(f"bad response header name {name!r}")
     kind = _SPECIAL_NAMES.get(name.lower(), PLAIN)
-    _remember(_kinds, name, kind)
+    _cache(_name_cache, name, kind)
     return kind
 
 
-def _remember(cache: dict[K, T], key: K, found: T) -> None:
+def _cache(cache: dict[K, T], key: K, found: T) -> None:
     if len(cache) >= MAX_CACHED:
         cache.clear()
     cache[key] = found
 
 
 class DefaultFields:
-    """The field lines that the server adds of its own: Date (RFC 9110 section 6.6.1) and Server.
+    """The field lines that the server adds: Date (RFC 9110 section 6.6.1) and Server.
 
-    Formatted once a second. Any thread may call; two that meet at a new second both format it, which is harmless.
+    Formatted once a second, by the first thread that needs them; that two threads may do so at once is harmless.
     """
 
-    def __init__(self, server: str, *, tells_request_id: bool = False) -> None:
-        self._tells_request_id = tells_request_id
+    def __init__(self, server: str, *, sends_request_id: bool = False) -> None:
+        self._sends_request_id = sends_request_id
         self._server = f"Server: {server}\r\n".encode("latin-1") if server else b""
         self._cached = (0, b"", b"", b"", b"")
 
@@ -217,21 +218,22 @@ class DefaultFields:
         """Return both lines."""
         return self._at(int(time.time()))[1]
 
-    def last(self, keeps_alive: bool) -> bytes:
-        """Return both lines, `Connection: close` where it is to be said, and the empty line that ends a head."""
+    def tail(self, keeps_alive: bool) -> bytes:
+        """Return both lines, `Connection: close` unless the connection is kept alive, and the line that ends a head."""
+        # fast path of `__call__`; test_the_tail_of_a_head_is_that_of_the_general_path holds them equal
         second = int(time.time())
         cached = self._cached
         if cached[0] != second:
             cached = self._at(second)
         return cached[3] if keeps_alive else cached[4]
 
-    def of_own_answer(self, request_id: str) -> str:
-        """Return both lines, and the request's id where answers tell it, for an answer that the server itself makes."""
+    def for_error_response(self, request_id: str) -> str:
+        """Return both lines, and the request's id if responses have it, for a response of the server itself."""
         lines = self().decode("latin-1")
-        return f"{lines}{FIELD}: {request_id}\r\n" if request_id and self._tells_request_id else lines
+        return f"{lines}{FIELD}: {request_id}\r\n" if request_id and self._sends_request_id else lines
 
     def without(self, *, date: bool, server: bool) -> bytes:
-        """Return the lines that the application did not give itself."""
+        """Return the lines except those that the application has set."""
         date_line = self._at(int(time.time()))[2]
         return (b"" if date else date_line) + (b"" if server else self._server)
 

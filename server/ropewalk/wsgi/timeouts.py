@@ -1,6 +1,6 @@
-"""How long the application may take for a path: one time for all of them, and others for what begins with a prefix.
+"""How long the application may take for a request: one timeout for all paths, and others for some prefixes.
 
-A pure table. It is asked only about requests that already take longer than the shortest of its times.
+Only looked up for requests that have taken longer than the shortest of these timeouts.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from math import inf
 
 
 class RequestTimeouts:
-    """`timeout` in seconds (0: for ever) for every path but those that begin with a prefix of `by_prefix`.
+    """`timeout` in seconds (0: no limit) for all paths but those that begin with a prefix of `by_prefix`.
 
-    Each item of `by_prefix` is `PREFIX=SECONDS`, as the setting has it; the longest prefix counts, and the
-    last item of those for the same. A prefix is compared
-    as nginx's `location` does, character by character, with the decoded path.
+    Each item of `by_prefix` is `PREFIX=SECONDS`, as in the setting. The longest prefix that matches counts; of two
+    items for the same prefix, the last. As in nginx's `location`, a prefix is a string prefix of the decoded path.
     """
 
     def __init__(self, timeout: float, by_prefix: Sequence[str] = ()) -> None:
@@ -27,18 +26,18 @@ class RequestTimeouts:
 
     @property
     def shortest(self) -> float:
-        """The least time that any path has; 0 if none is limited."""
-        least = min([self._timeout, *(seconds for _, seconds in self._by_prefix)])
-        return 0.0 if least == inf else least
+        """The shortest timeout; 0 if there is no limit for any path."""
+        shortest = min([self._timeout, *(seconds for _, seconds in self._by_prefix)])
+        return 0.0 if shortest == inf else shortest
 
     @property
     def longest(self) -> float:
-        """The most time that any path has; 0 if one is not limited."""
-        most = max([self._timeout, *(seconds for _, seconds in self._by_prefix)])
-        return 0.0 if most == inf else most
+        """The longest timeout; 0 if there is no limit for some path."""
+        longest = max([self._timeout, *(seconds for _, seconds in self._by_prefix)])
+        return 0.0 if longest == inf else longest
 
     def of(self, path: str) -> float:
-        """The time of a path, decoded to one character an octet (PEP 3333's PATH_INFO); inf for no limit."""
+        """The timeout of a path, which is decoded as PATH_INFO (PEP 3333); inf for no limit."""
         for prefix, seconds in self._by_prefix:
             if path.startswith(prefix):
                 return seconds

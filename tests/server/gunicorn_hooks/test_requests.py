@@ -139,4 +139,4 @@ def test_without_a_post_request_hook_the_run_is_not_wrapped() -> None:
         return True
 
     hooks = RequestHooks(Worker(1, Config(make_settings())), lambda worker, req: None, None)
-    assert hooks.around(run) is run
+    assert hooks.wrap(run) is run

@@ -130,7 +130,7 @@ def test_path_in_place_of_a_module_is_refused(spec: str) -> None:
 
 def test_file_name_in_place_of_a_module_is_reported(make_module: MakeModule) -> None:
     module = make_module(APPLICATION.format(name="app"))
-    assert str(refusal(f"{module}.py:app")).endswith(f"without its .py: {module}")
+    assert str(refusal(f"{module}.py:app")).endswith(f"without .py: {module}")
 
 
 def test_missing_attribute_is_named_with_the_nearest(make_module: MakeModule) -> None:

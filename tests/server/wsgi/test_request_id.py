@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import ropewalk
-from ropewalk.wsgi.request_id import RequestIds, answer_request_id
+from ropewalk.wsgi.request_id import RequestIds, with_request_id_field
 from tests.helpers.embedded import Talk
 from tests.helpers.http_client import GET
 
@@ -244,5 +244,5 @@ def test_exc_info_is_passed_on() -> None:
         start_response("500 Oh", [], (None, None, None))
         return []
 
-    answer_request_id(fails)({"ropewalk.request_id": "a"}, lambda *given: seen.extend(given))  # type: ignore[arg-type]
+    with_request_id_field(fails)({"ropewalk.request_id": "a"}, lambda *given: seen.extend(given))  # type: ignore[arg-type]
     assert seen == ["500 Oh", [("X-Request-ID", "a")], (None, None, None)]

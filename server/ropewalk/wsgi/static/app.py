@@ -1,8 +1,7 @@
-"""Static files for `--static PREFIX=DIR`: a WSGI middleware, polite to caches and strict about paths.
+"""Static files for `--static PREFIX=DIR`: a WSGI middleware with validators for caches and strict checks of paths.
 
-It stands in front of the application and answers GET and HEAD for regular files of its directories; whatever
-else is asked for is the application's. Runs in any thread. RFC 9110 sections 8 (representations), 13
-(conditional requests) and 14 (ranges); PEP 3333.
+It responds to GET and HEAD for regular files in its directories, and passes all other requests to the application. Runs
+in any thread. RFC 9110 sections 8 (representations), 13 (conditional requests) and 14 (ranges); PEP 3333.
 """
 
 from __future__ import annotations
@@ -28,33 +27,33 @@ from ropewalk.wsgi.static.media_types import MediaTypes
 
 __all__ = ["StaticFiles"]
 
-FOREVER: Final = "public, max-age=31536000, immutable"
-"""For a name that changes with the content; a year is what caches are told when "for ever" is meant."""
+IMMUTABLE: Final = "public, max-age=31536000, immutable"
+"""For a name that changes with the content: caches take a year to mean that it never changes."""
 
 REVALIDATE: Final = "no-cache"
-"""For every other name: kept, but asked about each time, so that a deployment is seen at once."""
+"""For any other name: cached, but revalidated each time, so that a new deployment shows at once."""
 
 _HASHED_NAME = re.compile(rb"[^/]\.[0-9a-f]{12}(?:\.[^./]+)*\Z")
-"""What Django's ManifestStaticFilesStorage makes of a name: twelve hex digits before the extension."""
+"""A name from Django's ManifestStaticFilesStorage: twelve hex digits before the extension."""
 
 CODINGS: Final = {"br": b".br", "gzip": b".gz"}
-"""Content codings whose files may lie beside the plain one, the better one first."""
+"""Content codings whose files may be next to the plain one, in the order of preference."""
 
 SETTLED_SECONDS: Final = 2
-"""A time of change in seconds identifies the content only once its second is over (RFC 9110 section 8.8.2.2);
-file systems stamp with a clock that may lag by a tick, hence one more."""
+"""A modification time in seconds identifies the content only once its second is over (RFC 9110 section 8.8.2.2).
+One more, because the clock of a file system may lag by a tick."""
 
 BLOCK_BYTES: Final = 64 * 1024
-"""What is read at once where the server has no `wsgi.file_wrapper`."""
+"""Read at once by a server without `wsgi.file_wrapper`."""
 
 
 class StaticFiles:
-    """The application with directories of files in front of it."""
+    """An application with directories of files in front of it."""
 
     def __init__(self, application: WSGIApplication, mounts: Mapping[str, str]) -> None:
-        """`mounts` leads from prefixes of the path ("/static/") to directories.
+        """`mounts` maps prefixes of the path ("/static/") to directories.
 
-        Raises ConfigError for a prefix without its slash and for a directory that is not there.
+        Raises ConfigError for a prefix that does not begin with a slash, and for a directory that does not exist.
         """
         self._application = application
         self._media_types = MediaTypes()
@@ -66,20 +65,20 @@ class StaticFiles:
         if representation is None:
             return self._application(environ, start_response)
         try:
-            answer = _answer(representation, environ)
-            start_response(answer.status, answer.headers)
-            if answer.part is None or environ["REQUEST_METHOD"] == "HEAD":
+            response = _respond(representation, environ)
+            start_response(response.status, response.headers)
+            if response.part is None or environ["REQUEST_METHOD"] == "HEAD":
                 representation.file.close()
-                return [answer.text] if answer.text and environ["REQUEST_METHOD"] != "HEAD" else []
+                return [response.text] if response.text and environ["REQUEST_METHOD"] != "HEAD" else []
         except BaseException:
             representation.file.close()
             raise
-        return _send(representation.file, answer.part, environ.get("wsgi.file_wrapper", PlainWrapper))
+        return _send(representation.file, response.part, environ.get("wsgi.file_wrapper", PlainWrapper))
 
     def _find(self, environ: WSGIEnvironment) -> _Representation | None:
         try:
             path = environ.get("PATH_INFO", "").encode("latin-1")
-        except UnicodeEncodeError:  # not as PEP 3333 has it, so not from a peer
+        except UnicodeEncodeError:  # not as in PEP 3333, so not from a client
             return None
         for prefix, directory in self._mounts:
             if path.startswith(prefix):
@@ -90,14 +89,14 @@ class StaticFiles:
         return None
 
     def _select(self, directory: Directory, name: bytes, plain: File, accepted: str) -> _Representation:
-        """The plain file, or a compressed one beside it (RFC 9110 section 12.1, proactive negotiation)."""
+        """Select the plain file, or a compressed one next to it (RFC 9110 section 12.1, proactive negotiation)."""
         try:
             siblings = [coding for coding, suffix in CODINGS.items() if directory.has(name + suffix)]
             representation = _Representation(
                 plain,
                 content_type=self._media_types.content_type(os.fsdecode(name)),
                 content_coding="",
-                cache_control=FOREVER if _HASHED_NAME.search(name) else REVALIDATE,
+                cache_control=IMMUTABLE if _HASHED_NAME.search(name) else REVALIDATE,
                 varies=bool(siblings),
             )
             for coding in acceptable_codings(accepted, siblings):
@@ -116,7 +115,7 @@ class StaticFiles:
 
 def _prefix(prefix: str) -> bytes:
     if not prefix.startswith("/"):
-        raise ConfigError("static", prefix, "a prefix begins with a slash: /static/=DIR")
+        raise ConfigError("static", prefix, "the prefix must begin with a slash: /static/=DIR")
     return os.fsencode(prefix if prefix.endswith("/") else f"{prefix}/")
 
 
@@ -125,12 +124,12 @@ def _directory(prefix: str, path: str) -> Directory:
         return Directory(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise ConfigError("static", f"{prefix}={path}", f"not a directory that can be read: {reason}") from error
+        raise ConfigError("static", f"{prefix}={path}", f"not a readable directory: {reason}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Representation:
-    """The selected representation (RFC 9110 section 3.2): an open file, and what is said of it."""
+    """The selected representation (RFC 9110 section 3.2): an open file and its metadata."""
 
     file: File
     content_type: str
@@ -148,7 +147,7 @@ class _Representation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _Response:
     """A status and headers, with a part of the file (or all of it), or a text, or nothing."""
 
     status: str
@@ -157,8 +156,8 @@ class _Answer:
     text: bytes = b""
 
 
-def _answer(representation: _Representation, environ: WSGIEnvironment) -> _Answer:
-    """Everything that RFC 9110 has to say, in the order of its section 13.2.2."""
+def _respond(representation: _Representation, environ: WSGIEnvironment) -> _Response:
+    """Evaluate the request in the order of RFC 9110 section 13.2.2."""
     current = representation.validators()
     verdict = evaluate_preconditions(
         current,
@@ -168,27 +167,27 @@ def _answer(representation: _Representation, environ: WSGIEnvironment) -> _Answe
         if_modified_since=environ.get("HTTP_IF_MODIFIED_SINCE"),
     )
     if verdict is Verdict.FAILED:
-        return _refusal("412 Precondition Failed", [])
+        return _error("412 Precondition Failed", [])
     headers = [("ETag", current.entity_tag), ("Cache-Control", representation.cache_control)]
     if representation.varies:
         headers.append(("Vary", "Accept-Encoding"))
     if verdict is Verdict.NOT_MODIFIED:
-        return _Answer("304 Not Modified", headers)
+        return _Response("304 Not Modified", headers)
     size = representation.file.size
-    part = _asked_range(environ, current, size)
+    part = _requested_range(environ, current, size)
     if isinstance(part, Unsatisfiable):
-        return _refusal("416 Range Not Satisfiable", [("Content-Range", f"bytes */{size}")])
+        return _error("416 Range Not Satisfiable", [("Content-Range", f"bytes */{size}")])
     headers += _description(representation, current)
     if part is not None:
         headers += [("Content-Length", str(part.length)), ("Content-Range", part.content_range)]
-        return _Answer("206 Partial Content", headers, part)
+        return _Response("206 Partial Content", headers, part)
     headers.append(("Content-Length", str(size)))
-    return _Answer("200 OK", headers, ByteRange(0, size, size))
+    return _Response("200 OK", headers, ByteRange(0, size, size))
 
 
-def _asked_range(environ: WSGIEnvironment, current: Validators, size: int) -> ByteRange | Unsatisfiable | None:
+def _requested_range(environ: WSGIEnvironment, current: Validators, size: int) -> ByteRange | Unsatisfiable | None:
     if environ["REQUEST_METHOD"] != "GET" or "HTTP_RANGE" not in environ:
-        return None  # section 14.2: Range means nothing to other methods
+        return None  # section 14.2: Range is defined for GET only
     if_range = environ.get("HTTP_IF_RANGE")
     if if_range is not None and not if_range_holds(if_range, current):
         return None
@@ -208,15 +207,15 @@ def _description(representation: _Representation, current: Validators) -> list[t
     return headers
 
 
-def _refusal(status: str, headers: list[tuple[str, str]]) -> _Answer:
+def _error(status: str, headers: list[tuple[str, str]]) -> _Response:
     text = f"{status}\n".encode()
     described = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))]
-    return _Answer(status, headers + described, text=text)
+    return _Response(status, headers + described, text=text)
 
 
 def _send(file: File, part: ByteRange, file_wrapper: Callable[..., Iterable[bytes]]) -> Iterable[bytes]:
-    """The content. Our own server sends no more than Content-Length promises, and a plain file by sendfile(2);
-    for any other the file ends where the part ends."""
+    """The content. Ropewalk sends a plain file by sendfile(2), and no more of it than Content-Length; for another
+    server the file ends where the part ends."""
     readable = io.FileIO(file.descriptor, "rb") if file_wrapper is FileWrapper else _Part(file.descriptor, part.length)
     try:
         readable.seek(part.first)
@@ -227,14 +226,14 @@ def _send(file: File, part: ByteRange, file_wrapper: Callable[..., Iterable[byte
 
 
 class _Part(io.FileIO):
-    """An open file that ends where a part of it ends."""
+    """An open file that ends where the part ends."""
 
     def __init__(self, descriptor: int, length: int) -> None:
         super().__init__(descriptor, "rb")
-        self._left = length
+        self._remaining = length
 
     def read(self, size: int | None = -1, /) -> bytes:
-        wanted = self._left if size is None or size < 0 else min(size, self._left)
+        wanted = self._remaining if size is None or size < 0 else min(size, self._remaining)
         data = super().read(wanted) or b""
-        self._left -= len(data)
+        self._remaining -= len(data)
         return data

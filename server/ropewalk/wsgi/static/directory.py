@@ -1,8 +1,8 @@
-"""Opening the files of one directory by paths that a peer chose, and never a file outside of it.
+"""Opening files of one directory by paths that a client chooses, and never a file outside of it.
 
-A path is checked three times: its segments before it is opened (no `..`, no dot file), its kind by the open
-descriptor (regular files only), and where the descriptor really leads (a symbolic link may not leave the
-directory). The last two ask the descriptor and not the path again, so nothing can be changed in between.
+Three things are checked: the segments of the path before it is opened (no `..`, no dot file), the kind of the open file
+(regular files only), and its real path (a symbolic link may not leave the directory). The last two use the descriptor
+and not the path, so nothing can be changed in between.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Final
 
 __all__ = ["Directory", "File"]
 
-# O_NONBLOCK: opening a FIFO must not wait for somebody to write into it. On regular files it means nothing.
+# O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on regular files.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
-_NOT_THERE: Final = frozenset(
+_NOT_FOUND: Final = frozenset(
     {
         errno.ENOENT,
         errno.ENOTDIR,
@@ -30,12 +30,12 @@ _NOT_THERE: Final = frozenset(
         errno.ENODEV,
     }
 )
-"""Faults of the path. Any other one (no descriptor left, an input/output error) is the server's."""
+"""Errors of the path. Any other error (no descriptor free, an I/O error) is the server's."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """An open regular file, as it was when it was opened. Whoever has it closes the descriptor."""
+    """An open regular file, as it was when it was opened. The caller of `Directory.open` closes it."""
 
     descriptor: int
     size: int
@@ -51,34 +51,34 @@ class File:
 
 
 class Directory:
-    """A directory whose regular files may be given to anyone."""
+    """A directory whose regular files are public."""
 
     def __init__(self, path: str) -> None:
-        """Raises OSError when there is no such directory, or no /proc to ask where a descriptor leads."""
+        """Raises OSError if there is no such directory, or no /proc, which has the real path of a descriptor."""
         self._path = os.fsencode(os.path.abspath(path))
         descriptor = os.open(self._path, _FLAGS | os.O_DIRECTORY)
         try:
-            # Written by any thread, and each writes what is true: links to it may be turned to a new release.
-            self._real = _leads_to(descriptor)
+            # Written by any thread, always with the current path: a link to it may be changed to a new release.
+            self._real = _real_path(descriptor)
         finally:
             os.close(descriptor)
 
     def open(self, path: bytes) -> File | None:
         """Open a file by its path below the directory, as in a URL after percent-decoding.
 
-        None when there is none that may be given away. Raises OSError when the machine fails.
+        None if there is no public file of that path. Raises OSError for an error that is not the path's.
         """
         if not _is_clean(path):
             return None
         try:
             descriptor = os.open(os.path.join(self._path, path), _FLAGS)
         except OSError as error:
-            if error.errno in _NOT_THERE:
+            if error.errno in _NOT_FOUND:
                 return None
             raise
         try:
             status = os.fstat(descriptor)
-            if stat.S_ISREG(status.st_mode) and self._holds(_leads_to(descriptor)):
+            if stat.S_ISREG(status.st_mode) and self._contains(_real_path(descriptor)):
                 file = File(descriptor, status.st_size, status.st_mtime_ns)
                 descriptor = -1
                 return file
@@ -88,10 +88,10 @@ class Directory:
         return None
 
     def has(self, path: bytes) -> bool:
-        """Whether `open` is worth trying."""
+        """Whether there seems to be such a file; only `open` can tell for certain."""
         return _is_clean(path) and os.path.isfile(os.path.join(self._path, path))
 
-    def _holds(self, real: bytes) -> bool:
+    def _contains(self, real: bytes) -> bool:
         if _is_below(real, self._real):
             return True
         self._real = os.path.realpath(self._path)
@@ -103,8 +103,8 @@ def _is_clean(path: bytes) -> bool:
     return b"\0" not in path and all(part and not part.startswith(b".") for part in path.split(b"/"))
 
 
-def _leads_to(descriptor: int) -> bytes:
-    """The real path of an open file, links resolved; proc(5) adds " (deleted)" if it was replaced since."""
+def _real_path(descriptor: int) -> bytes:
+    """The real path of an open file, without links; proc(5) appends " (deleted)" if it has been replaced."""
     return os.readlink(b"/proc/self/fd/%d" % descriptor)
 
 

@@ -1,4 +1,4 @@
-"""The Content-Type of a file by its name, the same on every machine and every Python."""
+"""The Content-Type of a file by its name, the same on each machine and each version of Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["MediaTypes"]
 
 UNKNOWN: Final = "application/octet-stream"
 
-# What the table of some Python from 3.11 on lacks, or has otherwise; the registrations are IANA's.
+# Types that some Python from 3.11 on lacks or has otherwise, as registered with IANA.
 _TYPES: Final = {
     ".avif": "image/avif",
     ".ico": "image/vnd.microsoft.icon",
@@ -31,7 +31,7 @@ _TYPES: Final = {
     ".yml": "application/yaml",
 }
 
-# A compressed file that is asked for by its own name is given as what it is, not as what is in it.
+# A compressed file requested by its own name is sent as what it is, not as what is in it.
 _COMPRESSED: Final = {
     "gzip": "application/gzip",
     "bzip2": "application/x-bzip2",
@@ -42,7 +42,7 @@ _COMPRESSED: Final = {
 
 
 class MediaTypes:
-    """Guesses by the extension alone: the machine's own tables are not read, so that a container answers as the
+    """Guesses by the extension alone, without the tables of the machine: so that a container responds as the
     developer's machine does."""
 
     def __init__(self) -> None:
@@ -51,8 +51,8 @@ class MediaTypes:
             self._known.add_type(media_type, extension)
 
     def content_type(self, name: str) -> str:
-        """Text is said to be UTF-8: without a charset a browser guesses."""
-        # guess_type takes a URL: a name with a colon would lose its beginning, a data: name be read otherwise.
+        """The Content-Type for a file name. Text is UTF-8, since a browser guesses without a charset."""
+        # guess_type takes a URL: a name with a colon would lose its beginning, and "data:" has a meaning of its own.
         media_type, coding = self._known.guess_type("/" + name.rpartition("/")[2])
         if coding is not None:
             return _COMPRESSED.get(coding, UNKNOWN)

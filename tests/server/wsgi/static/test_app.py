@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ropewalk.errors import ConfigError
 from ropewalk.wsgi.file_wrapper import FileWrapper as OwnWrapper
 from ropewalk.wsgi.file_wrapper import plain_range
-from ropewalk.wsgi.static.app import FOREVER, REVALIDATE, StaticFiles
+from ropewalk.wsgi.static.app import IMMUTABLE, REVALIDATE, StaticFiles
 
 CSS = b"body { color: teal }\n" * 20000
 CHANGED = 1_700_000_000
@@ -124,7 +124,7 @@ def test_empty_file_is_answered(get: Get) -> None:
 def test_name_with_a_hash_is_kept_forever_and_others_are_asked_about(get: Get, root: Path) -> None:
     for name in ("x.0123456789ab", "d/x.min.0123456789ab.js", "x.css.0123456789ab.map"):
         put(root, name, b"x")
-        assert get(f"/static/{name}").headers["Cache-Control"] == FOREVER
+        assert get(f"/static/{name}").headers["Cache-Control"] == IMMUTABLE
     for name in ("x.0123456789a.js", "x.0123456789abc.js", "x.0123456789AB.js", "0123456789ab.js", "d.0123456789ab/x"):
         put(root, name, b"x")
         assert get(f"/static/{name}").headers["Cache-Control"] == REVALIDATE
@@ -329,7 +329,7 @@ def test_our_own_wrapper_is_given_a_file_that_sendfile_can_send(root: Path) -> N
     assert isinstance(wrapper, OwnWrapper)
     found = plain_range(wrapper.filelike)
     assert found is not None
-    assert (found.offset, found.octets) == (5, len(CSS) - 5)
+    assert (found.offset, found.length) == (5, len(CSS) - 5)
     wrapper.close()
 
 
