@@ -108,7 +108,10 @@ def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...])
     lines: list[str] = []
     is_cacheable = True
     for header in headers:
-        line = _line_cache.get(header) if type(header) is tuple else None
+        try:
+            line = _line_cache.get(header)
+        except TypeError:  # as above
+            line = None
         if line is None:
             line, length = _check_header(header, special)
             if length is None:
@@ -159,24 +162,26 @@ def _check_status_text(status: str) -> tuple[str, int]:
 
 
 def _check_status(status: object) -> tuple[str, int]:
-    if type(status) is not str:
+    if not isinstance(status, str):
         raise ApplicationError(f"the status must be a str, not {type(status).__name__}")
     return _check_status_text(status)
 
 
 def _check_header(header: object, special: dict[int, str]) -> tuple[str, int | None]:
     """Return the field line, and the value if it is Content-Length; record a Date or Server field in `special`."""
-    if type(header) is not tuple or len(header) != 2 or type(header[0]) is not str or type(header[1]) is not str:
+    if not isinstance(header, tuple) or len(header) != 2:
         raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}")
     name, value = header
+    if not isinstance(name, str) or not isinstance(value, str):  # or of a class of str, as frameworks mark text
+        raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}")
     kind = _name_cache.get(name)
     if kind is None:
         kind = _check_name(name)
     if kind == CONTENT_LENGTH and grammar.CONTENT_LENGTH.fullmatch(value):
-        return f"{name}: {value}\r\n", int(value)
+        return "".join((name, ": ", value, "\r\n")), int(value)
     if not grammar.FIELD_VALUE.fullmatch(value):
         raise ApplicationError(f"bad value of response header {name!r}: {value!r}")
-    line = f"{name}: {value}\r\n"
+    line = "".join((name, ": ", value, "\r\n"))
     if kind == PLAIN:
         if len(value) <= MAX_CACHED_VALUE:
             _cache(_line_cache, header, line)
@@ -212,7 +217,7 @@ class DefaultFields:
     def __init__(self, server: str, *, sends_request_id: bool = False) -> None:
         self._sends_request_id = sends_request_id
         self._server = f"Server: {server}\r\n".encode("latin-1") if server else b""
-        self._cached = (0, b"", b"", b"", b"")
+        self._cached = (-1, b"", b"", b"", b"")
 
     def __call__(self) -> bytes:
         """Return both lines."""

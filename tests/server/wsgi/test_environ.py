@@ -15,11 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ropewalk.errors import ProtocolError
 from ropewalk.http.head import HeadLimits, RequestHead, parse_head
 from ropewalk.http.proxy_protocol import Endpoint, ProxyHeader
 from ropewalk.wsgi.environ import (
+    REQUEST_KEYS,
     SERVER_SOFTWARE,
+    ConnectionEnviron,
     Environ,
     TrustedPeers,
     connection_environ,
@@ -247,7 +252,7 @@ def test_the_header_says_who_connected(base: Environ) -> None:
     assert forwarded_keys(environ) == set()
 
 
-def test_client_of_the_proxy_header_may_be_a_trusted_proxy(base: Environ) -> None:
+def test_who_the_header_names_may_be_a_proxy(base: Environ) -> None:
     header = ProxyHeader(28, Endpoint("10.7.7.7", 1), DESTINATION)
     assert environ_of(base, {"X-Forwarded-For": CLIENT}, header=header)["REMOTE_ADDR"] == CLIENT
 
@@ -308,7 +313,7 @@ def test_a_server_refuses_what_a_proxy_cannot_have_meant(talk: Talk) -> None:
     assert asked == []
 
 
-def test_fields_of_forwarded_fields_are_believed(talk: Talk) -> None:
+def test_a_server_believes_the_fields_that_it_is_told_to(talk: Talk) -> None:
     names = "x-forwarded-host,x-forwarded-prefix"
     environ = ask(talk, {"X-Forwarded-Host": "a.example", "X-Forwarded-For": LIE}, forwarded_fields=names)
     assert (environ["HTTP_HOST"], environ["REMOTE_ADDR"]) == ("a.example", "127.0.0.1")
@@ -422,3 +427,48 @@ def test_nginx_and_the_application_agree_on_the_client(nginx: list[Any]) -> None
         assert f"X-Seen-Scheme: {environ['wsgi.url_scheme']}\r\n".encode() in answer
         if not said:
             assert f"X-Seen-Client: {client or 'unix:'}\r\n".encode() in answer
+
+
+field_lines = st.sampled_from(
+    [
+        "",
+        "Cookie: a=b\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        f"X-Forwarded-For: {LIE}\r\n",
+        f"X-Forwarded-For: {CLIENT}\r\nX-Forwarded-Proto: https\r\n",
+        f"Forwarded: for={CLIENT};proto=https;host=shop.example\r\n",
+        "X-Forwarded-Proto: gopher\r\n",
+    ]
+)
+request_lines = st.sampled_from(
+    ["GET /a?b HTTP/1.1", "POST /a%20b HTTP/1.1", "GET / HTTP/1.0", "GET https://x/ HTTP/1.1", "OPTIONS * HTTP/1.1"]
+)
+
+
+@given(st.lists(st.tuples(request_lines, field_lines), max_size=6), st.sampled_from(["*", "192.0.2.1"]))
+def test_a_prepared_environ_is_that_of_a_fresh_connection(requests: list[tuple[str, str]], allowed: str) -> None:
+    """Whatever a connection has asked for before, and whatever the application did to those environs."""
+    base = {**dict.fromkeys(REQUEST_KEYS), "SERVER_NAME": "s", "SERVER_PORT": "80", "wsgi.url_scheme": "http"}
+    peers = TrustedPeers([allowed], [*ALL, "forwarded"])
+    kept = connection_environ(base, PROXY, peers)
+    previous = None
+    for line, fields in requests:
+        text = f"{line}\r\nHost: x\r\n{fields}"
+        try:
+            previous = parse_head(text, HeadLimits(), previous)
+        except ProtocolError:
+            continue  # it does not get here
+        found = outcome(kept, previous)
+        assert found == outcome(connection_environ(base, PROXY, peers), parse_head(text, HeadLimits()))
+        if isinstance(found, dict):
+            found.clear()
+
+
+def outcome(connection: ConnectionEnviron, head: RequestHead) -> Environ | str:
+    """The environ of a request with three bytes of content, or why it is refused."""
+    try:
+        environ = connection.request(head, io.BytesIO(b"abc"))
+    except ProtocolError as error:
+        return str(error)
+    environ["wsgi.input"] = environ["wsgi.input"].read()
+    return environ

@@ -1,0 +1,146 @@
+"""Each fast path of an exchange sends what the general path sends, over a connection that keeps what it is given."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ropewalk.http.head import HTTP_10, HTTP_11, RequestHead
+from ropewalk.wsgi import exchange as exchange_module
+from ropewalk.wsgi import response_head
+from ropewalk.wsgi.exchange import Exchange
+from ropewalk.wsgi.file_wrapper import FileWrapper
+from ropewalk.wsgi.response_head import DefaultFields
+
+
+class Config:
+    def __init__(self, allow_keep_alive: bool) -> None:
+        self.allow_keep_alive = allow_keep_alive
+
+
+class Recorder:
+    """In place of a connection and of its streamed response: `sent` is what would have been sent."""
+
+    def __init__(self, keeps_alive: bool, allow_keep_alive: bool) -> None:
+        self.keeps_alive = keeps_alive
+        self.config = Config(allow_keep_alive)
+        self.sent_octets = 0
+        self.sent = b""
+        self.is_aborted = False
+
+    def set_response(self, head: bytes, content: bytes = b"") -> None:
+        self.sent = head + content
+
+    def set_file_response(self, head: bytes, fd: int, offset: int, count: int) -> None:
+        self.sent = head + os.pread(fd, count, offset)
+        os.close(fd)
+
+    def stream_response(self) -> Recorder:
+        return self
+
+    def write(self, content: bytes) -> None:
+        self.sent += content
+
+    def end(self) -> bool:
+        return True
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+class Ask(NamedTuple):
+    """A request, the response that the application declares, and the state of the connection."""
+
+    method: str
+    version: int
+    status: str
+    headers: list[tuple[str, str]]
+    keeps_alive: bool
+    allow_keep_alive: bool
+
+    def exchange(self) -> tuple[Exchange, Recorder]:
+        recorder = Recorder(self.keeps_alive, self.allow_keep_alive)
+        request = RequestHead(self.method, "/", "/", "", self.version, {})
+        connection: Any = recorder
+        return Exchange(connection, request, {}, DefaultFields("ropewalk")), recorder
+
+    def run(self, iterable: Any) -> tuple[bytes, bool, bool, int]:
+        exchange, recorder = self.exchange()
+
+        def application(environ: Any, start_response: Any) -> Any:
+            start_response(self.status, self.headers)
+            return iterable
+
+        exchange.run(application)
+        return recorder.sent, recorder.is_aborted, recorder.keeps_alive, exchange.content_from
+
+
+def asks(*lengths: int) -> st.SearchStrategy[Ask]:
+    """Of all kinds; a Content-Length, if there is one, is one of `lengths`."""
+    length = st.sampled_from([[], *([("Content-Length", str(length))] for length in lengths)])
+    others = st.lists(
+        st.sampled_from([("Content-Type", "text/plain"), ("Date", "now"), ("Server", "own"), ("ETag", '"a"')]),
+        max_size=2,
+        unique=True,
+    )
+    return st.builds(
+        Ask,
+        st.sampled_from(["GET", "HEAD", "POST"]),
+        st.sampled_from([HTTP_10, HTTP_11]),
+        st.sampled_from(["200 OK", "201 Created", "204 No Content", "205 Reset Content", "304 Not Modified"]),
+        st.builds(lambda one, more: [*one, *more], length, others),
+        st.booleans(),
+        st.booleans(),
+    )
+
+
+def at_one_moment() -> Any:
+    return mock.patch.object(response_head.time, "time", return_value=1e9)
+
+
+@settings(max_examples=600)
+@given(asks(5, 5, 5, 0, 4, 6), st.sampled_from([b"hello", b"hello", b""]))
+def test_a_whole_response_is_that_of_the_general_path(ask: Ask, content: bytes) -> None:
+    def general(status: Any, headers: Any) -> Any:
+        return response_head.check_response_head(status, headers)._replace(plain_length=None)
+
+    with at_one_moment():
+        fast = ask.run([content])
+        with mock.patch.object(exchange_module, "check_response_head", general):
+            assert ask.run([content]) == fast
+
+
+@settings(max_examples=600)
+@given(asks(0, 2, 3, 4, 5, 7), st.lists(st.sampled_from([b"", b"he", b"llo", b"!!"]), max_size=4))
+def test_an_iterable_that_is_not_streamed_sends_what_a_generator_streams(ask: Ask, parts: list[bytes]) -> None:
+    class Parts:
+        """An iterable that is not a generator, and so is not streamed if its first part completes the content."""
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(parts)
+
+    with at_one_moment():
+        assert ask.run(Parts()) == ask.run(part for part in parts)
+
+
+@settings(max_examples=600)
+@given(asks(0, 3, 5, 9), st.sampled_from([b"", b"hello"]), st.integers(0, 6))
+def test_a_file_that_is_read_is_sent_as_one_that_sendfile_sends(ask: Ask, content: bytes, position: int) -> None:
+    def run() -> Any:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            opened = open(file.name, "rb")  # the exchange closes it
+            opened.seek(position)
+            return ask.run(FileWrapper(opened))
+
+    with at_one_moment():
+        fast = run()
+        with mock.patch.object(exchange_module, "MAX_READ_FILE", -1):
+            assert run() == fast
