@@ -111,7 +111,7 @@ def received(pieces: Iterable[bytes]) -> Found:
 
 
 def fuzz_request_reader(data: bytes) -> None:
-    """Whole connections: requests behind each other, in one piece and in several."""
+    """Whole connections: requests one after another, in one piece and in several."""
     octets, pieces = pieces_of(data)
     if octets:
         same(received([octets]), received(pieces), received(octets[at : at + 1] for at in range(len(octets))))

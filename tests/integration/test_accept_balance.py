@@ -101,7 +101,7 @@ def is_out_of_work(pid: int) -> bool:
 def test_a_worker_that_is_stuck_or_dead_does_not_hold_connections_up(
     start: Any, tmp_path: Path, number: signal.Signals, wait_for: WaitFor
 ) -> None:
-    """It has fewest connections for ever, and yet all are answered."""
+    """It has the fewest connections forever, and yet all are answered."""
     several = Several(start, tmp_path, 2, "tcp")
     clients = [Client(several.address) for _ in range(8)]
     for client in clients:

@@ -1,4 +1,4 @@
-"""How a service ends what it serves: kept connections that are in use are told, silent ones are closed."""
+"""How a service drains: kept connections in use are closed with their next response, silent ones soon."""
 
 from __future__ import annotations
 

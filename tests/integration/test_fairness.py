@@ -1,4 +1,4 @@
-"""Nobody is served at the cost of everybody else: told in requests, not in seconds."""
+"""Nobody is served at the cost of everybody else: counted in requests, not in seconds."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_requests_received_between_two_polls_are_bounded(talk: Talk) -> None:
     for client in greedy:
         _read(client, 400)
     first.read_answer()
-    # Each of the others once or twice in a batch, in each batch until the epoll is looked into, and once more behind.
+    # Each of the others once or twice in a batch, in each batch until the epoll is looked into, and once more after it.
     assert application.before("/new") <= 1 + BATCH * (MAX_UNPOLLED + 2)
 
 

@@ -162,12 +162,12 @@ def test_a_reload_brings_the_hooks_of_the_new_file(start: Start, tmp_path: Path)
     write(tmp_path, EVERY_HOOK)
     running = start(*command())
     running.wait_line("Ready: 1 ")
-    write(tmp_path, EVERY_HOOK.replace("workers = 1", "workers = 2").replace('"post_fork"', '"post_fork anew"'))
+    write(tmp_path, EVERY_HOOK.replace("workers = 1", "workers = 2").replace('"post_fork"', '"post_fork again"'))
     running.send_signal(signal.SIGHUP)
     running.wait_line("Reloaded: 2 ")
     lines = said(running)
     assert lines.index("on_reload 2") < lines.index("nworkers_changed 2 1 2") < lines.index("pre_fork 2 None 1")
-    assert "post_fork anew 20 True True kept" in lines
+    assert "post_fork again 20 True True kept" in lines
     running.wait_line("<child_exit 10 False False>")
 
 

@@ -32,7 +32,7 @@ def application(environ, start_response):
 
 
 def runs(path: str, version: str) -> bool:
-    """A version manager's stand-in is found though there is nothing behind it."""
+    """A version manager's stand-in is found though it starts nothing."""
     said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
     return said.returncode == 0 and f"Python {version.rstrip('t')}." in said.stdout
 

@@ -198,15 +198,15 @@ def test_a_full_disk_never_stops_serving(start: Start, project: Path, wait_for: 
     access, error = project / "access.log", project / "error.log"
     wait_for(lambda: access.exists() and error.exists(), "new files")
 
-    def told(pattern: str) -> int:
+    def lost(pattern: str) -> int:
         return sum(map(int, re.findall(pattern, error.read_text())))
 
     def ask_until_told() -> bool:
         assert get(project / "shop.sock") == 200
-        return told(r"(\d+) access log lines? w\w+ lost") >= 2 * REQUESTS
+        return lost(r"(\d+) access log lines? w\w+ lost") >= 2 * REQUESTS
 
     wait_for(ask_until_told, "the count of lines that were lost, in the log")
-    assert told(r"(\d+) log messages? w\w+ lost \(No space left on device\)") >= REQUESTS
+    assert lost(r"(\d+) log messages? w\w+ lost \(No space left on device\)") >= REQUESTS
     running.send_signal(signal.SIGTERM)
     assert running.wait_exit() == 0
 

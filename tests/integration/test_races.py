@@ -73,7 +73,7 @@ class Visitor(threading.Thread):
                     self._pipeline(client, turn)
                     for index, kind in enumerate(KINDS):
                         self._ask(client, kind, f"{self.number}-{turn}-{index}")
-        except BaseException as fault:  # noqa: BLE001 - told by the test
+        except BaseException as fault:  # noqa: BLE001 - reported by the test
             self.fault = fault
 
     def _ask(self, client: Client, kind: str, name: str) -> None:
@@ -107,8 +107,8 @@ class Visitor(threading.Thread):
         else:
             head, content = client.read_answer()
         assert f"\r\nX-Name: {name}\r\nX-{name}: 1\r\n".encode() in head, (name, head)
-        told, _, request_id = content.partition(b";")
-        assert told.decode() == (f"content of {name}" if kind == "echo" else name)
+        content, _, request_id = content.partition(b";")
+        assert content.decode() == (f"content of {name}" if kind == "echo" else name)
         self.request_ids.append(request_id)
         self.answered += 1
 

@@ -87,7 +87,7 @@ class Load:
 
 
 def most_at_once(output: str) -> int:
-    """How many workers were ever booting at a time, behind the first `Ready`."""
+    """How many workers were ever booting at a time, after the first `Ready`."""
     booting = most = 0
     for event in re.findall(r"Booting worker|Worker ready", output.partition("Ready: ")[2]):
         booting += 1 if event == "Booting worker" else -1

@@ -97,7 +97,7 @@ def test_a_reload_serves_the_new_code_and_finishes_what_is_in_flight(
     server.running.wait_line("waiting")
     write(tmp_path, "two")
     server.reload()
-    # The old worker was told; until it has heard, it still takes connections.
+    # Until the old worker receives its signal, it still takes connections.
     wait_for(lambda: server.get("/").split()[1] == "two", "an answer of the new code")
     (tmp_path / "go").touch()
     assert server.read(waiting).split()[1] == "one"
@@ -216,8 +216,8 @@ def test_rotated_logs_lose_no_line(start: Callable[..., Any], tmp_path: Path, wa
     assert running.wait_exit() == 0
     lines = [line for path in tmp_path.glob("access.*") for line in path.read_text().splitlines()]
     assert sorted(lines) == sorted(asked)
-    told = [line for path in tmp_path.glob("error.*") for line in path.read_text().splitlines()]
-    assert sum("Handling signal: usr1" in line for line in told) == 5
+    messages = [line for path in tmp_path.glob("error.*") for line in path.read_text().splitlines()]
+    assert sum("Handling signal: usr1" in line for line in messages) == 5
     assert error.read_text().count("Worker exiting") == 2
     assert "Shutting down: Master" in error.read_text()
 

@@ -213,7 +213,7 @@ def sender(*octets: int) -> Callable[[socket.socket], None]:
 
 
 def test_no_response_waits_for_another_connections_event(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that polls sees no queue: whoever leaves something in one stays, or calls another."""
+    """A thread that polls sees no queue: a thread that leaves something in one stays, or wakes another."""
     monkeypatch.setattr("ropewalk.threads.pool.SWEEP_INTERVAL", 1000)  # so that only an event ends a poll
     parts = [b"x" * 100_000] * 200
 

@@ -1,4 +1,4 @@
-"""TERM at the whole server, called directly: whoever connected is answered, whoever comes later is refused."""
+"""TERM at the whole server, called directly: clients that have connected are served, later ones are refused."""
 
 from __future__ import annotations
 

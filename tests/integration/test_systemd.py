@@ -1,4 +1,4 @@
-"""The command as systemd starts it: with sockets that are open already, and somebody who wants to be told."""
+"""The command as systemd starts it: with sockets that are open already, and a service manager to notify."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ WaitFor = Callable[[Callable[[], object], str], None]
 
 
 class Slow:
-    """An application that is inside until told otherwise, and says how that ended."""
+    """An application that is inside until it may go on, and says how that ended."""
 
     def __init__(self, *, computes: bool, swallows: bool = False, hints: bool = False) -> None:
         self.is_inside, self.go_on, self.ended = threading.Event(), threading.Event(), threading.Event()
@@ -144,7 +144,7 @@ def test_a_request_that_is_over_is_not_timed_out(talk: Talk) -> None:
 
 
 def test_the_moment_between_the_two_is_never_lost(talk: Talk) -> None:
-    """Whoever wins, there is one whole answer: time out requests at every moment of their life."""
+    """Whichever wins, there is one whole answer: time out requests at every moment of their life."""
     inside = threading.Event()
 
     def application(environ: Any, start_response: Any) -> list[bytes]:

@@ -104,7 +104,7 @@ def test_certificate_is_issued_once_there_is_an_issuer_and_renewed_before_it_end
     first = certificate_at(stack)
     assert names_of(first) == set(NAMES)
     health = ("docker", "inspect", "--format", "{{.State.Health.Status}}", stack.container("acme"))
-    wait(lambda: execute(*health).stdout == "healthy\n", "whoever waits for the certificate goes on")
+    wait(lambda: execute(*health).stdout == "healthy\n", "the containers that wait for the certificate start")
     assert stack.logs("acme").count("acme/entrypoint: a certificate for shop.example www.shop.example: notAfter=") == 1
     # nobody asks for another one before a third of its life is left
     wait(lambda: certificate_at(stack) not in (first, None), "nginx has the next one", timeout=90)

@@ -1,4 +1,4 @@
-"""The kit's nginx over TLS: its certificate, who gets a handshake, who is sent there, what the application is told."""
+"""The kit's nginx over TLS: its certificate, who gets a handshake, who is sent there, what the application sees."""
 
 import contextlib
 import datetime
@@ -105,7 +105,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def nginx(container, execute, wait):
-    """nginx with nothing behind it: nginx(folder, NAME=VALUE, ...) returns its container, and its two ports."""
+    """nginx without an application: nginx(folder, NAME=VALUE, ...) returns its container, and its two ports."""
 
     def start(folder=None, *options, **variables):
         variables = {"CERTIFICATE_INTERVAL": "1"} | variables
@@ -174,7 +174,7 @@ def test_unknown_name_gets_no_handshake_when_names_are_set(nginx):
 
 def test_any_name_is_served_when_none_is_set(nginx):
     _, _, port = nginx()
-    assert ask(handshake(port, name="other.example"), name="other.example")[0] == 502  # nothing is behind
+    assert ask(handshake(port, name="other.example"), name="other.example")[0] == 502  # there is no application
 
 
 def test_http_that_is_typed_before_the_port_of_https_is_sent_there(nginx):
@@ -265,12 +265,12 @@ def test_half_of_a_renewal_is_reported_and_the_old_one_kept_until_the_other_half
     first = certificate_at(port)
     renewed = authority.issue_cert(NAME)
     replace(folder / "privkey.pem", renewed.private_key_pem.bytes())
-    told = "privkey.pem is not the key of the first certificate in fullchain.pem; nginx keeps the certificate that"
-    wait(lambda: told in execute("docker", "logs", name).stderr, "the log tells of it")
+    message = "privkey.pem is not the key of the first certificate in fullchain.pem; nginx keeps the certificate that"
+    wait(lambda: message in execute("docker", "logs", name).stderr, "the log tells of it")
     assert certificate_at(port) == first
     write_pair(folder, renewed)
     wait(lambda: certificate_at(port) != first, "the new certificate is sent")
-    assert execute("docker", "logs", name).stderr.count(told) == 1
+    assert execute("docker", "logs", name).stderr.count(message) == 1
 
 
 def test_certificate_that_comes_later_takes_the_place_of_the_self_signed_one(nginx, authority, folder, execute, wait):
@@ -346,7 +346,7 @@ def test_visitor_without_tls_is_sent_to_it_when_https_only_is_set(nginx):
         assert (status, headers["Location"]) == (308, "https://localhost:8443/a%20b?c=d%0d%0ae")
         assert headers["Strict-Transport-Security"] is None  # means nothing without TLS
     assert ask(plainly(http_port), "/", name="[::1]:8080")[1]["Location"] == "https://[::1]:8443/"
-    # whoever watches the health, and an issuer's challenge, are answered here
+    # health checks, and an issuer's challenge, are answered here
     for target in ("/healthz", "/.well-known/acme-challenge/token"):
         assert ask(plainly(http_port), target)[0] == 502
     for target in ("/healthz2", "/xhealthz", "/.well-known/acme-challenge", "/.well-known/acme-challenge/../../"):
@@ -396,7 +396,7 @@ def test_challenge_of_an_issuer_is_answered_from_the_folder_and_nothing_else_of_
         assert b"PRIVATE KEY" not in ask(plainly(http_port), target, name=NAME)[2]
 
 
-# --- What the application is told
+# --- What the application sees
 
 
 def over_http_2(sock, target, authority):

@@ -86,8 +86,8 @@ def test_exception_is_logged_with_the_id_that_the_visitor_sees(new_stack, wait):
     stack.up()
     answer = stack.request("/slow?seconds=no")
     assert answer.status == 500
-    told = f"the application raised ValueError (request id {answer.headers['X-Request-ID']})"
-    wait(lambda: told in stack.logs("app"), "the log tells of it")
+    message = f"the application raised ValueError (request id {answer.headers['X-Request-ID']})"
+    wait(lambda: message in stack.logs("app"), "the log tells of it")
 
 
 def test_every_response_has_the_security_headers_once(plain):
@@ -160,7 +160,7 @@ def test_application_that_does_not_become_healthy_is_reported_and_shown_after_a_
     def is_well(port, path):
         return execute("docker", "exec", nginx, "/kit/bin/probe", "127.0.0.1", port, path, check=False).returncode == 0
 
-    wait(lambda: is_well("8081", "/health"), "whoever waits for nginx goes on")
+    wait(lambda: is_well("8081", "/health"), "the containers that wait for nginx start")
     wait(lambda: is_well("8080", "/"), "the visitor meets the application")
     assert "the application does not get well: GET /health\n" in execute("docker", "logs", nginx).stderr
 

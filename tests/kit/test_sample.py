@@ -78,7 +78,7 @@ def test_one_variable_swaps_the_server_and_the_data_stays(start_stack, execute, 
     nginx = stack.container("nginx")
     swapped = type(stack)(stack.name, {**stack.environment, "BACKEND": "gunicorn"})
     swapped.up()
-    # the proxy stays: whoever comes during the swap meets its page, and not a closed port
+    # the proxy stays: a visitor during the swap gets its page, and not a closed port
     assert swapped.container("nginx") == nginx
 
     def answered_by_gunicorn():

@@ -1,9 +1,9 @@
-"""The wire corpus through nginx as the kit sets it up, with ropewalk behind it: both read the same requests.
+"""The wire corpus through nginx as the kit sets it up, in front of ropewalk: both read the same requests.
 
-nginx may refuse what ropewalk would take, and may mend what ropewalk would refuse, since it writes every request anew.
-But the two must never divide the same octets differently: what the application saw is, request by request, what nginx
-has in its log as passed on, and what it answered its client. Each case is sent whole, in two pieces, and with another
-request behind it, over TCP and over a Unix socket between the two.
+nginx may refuse what ropewalk would take, and may mend what ropewalk would refuse, since it writes every request
+itself. But the two must never divide the same octets differently: what the application saw is, request by request, what
+nginx has in its log as passed on, and what it answered its client. Each case is sent whole, in two pieces, and with
+another request after it, over TCP and over a Unix socket between the two.
 """
 
 import concurrent.futures
@@ -38,7 +38,7 @@ PATIENCE = 30.0  # seconds; only a fault runs into it
 
 
 CASES = load_corpus()
-VARIANTS = ("whole", "in two pieces", "with a request behind")
+VARIANTS = ("whole", "in two pieces", "with a next request")
 
 
 @dataclass(slots=True)
@@ -258,7 +258,7 @@ def check(case: Any, exchange: Exchange) -> None:
 def test_nginx_and_the_application_see_the_same_requests(corpus, number):
     for variant in VARIANTS:
         case = CASES[number]
-        if variant == "with a request behind" and not case.is_incomplete:  # where it would be part of what is awaited
+        if variant == "with a next request" and not case.is_incomplete:  # where it would be part of what is awaited
             case = case.with_next()
         check(case, corpus.exchanges[number, variant])
 

@@ -310,7 +310,7 @@ def expect_continue(visitor: Visitor) -> None:
 
 @exchange(403)
 def body_that_nobody_reads(visitor: Visitor) -> None:
-    """What is left of it is not read as the next request."""
+    """The rest of it is not read as the next request."""
     visitor.ask("POST", "/stream", {"Content-Type": "text/plain"}, b"GET /evil HTTP/1.1\r\n\r\n" * 2000)
 
 
@@ -427,13 +427,13 @@ row("a stream on a connection that closes", "GET /stream?pieces=3\nConnection: c
 row("Connection with several options", "GET /api/echo\nX-Hop: 1\nConnection: x-hop, Close", 200)
 _GET = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 raw(
-    "requests one behind the other",
+    "requests one after another",
     _GET % b"/api/echo/1" + _GET % b"/stream?pieces=2" + _GET % b"/nowhere" + _GET % b"/healthz",
     *(200, 200, 404, 200),
     methods="GET GET GET GET",
 )
 raw(
-    "a request behind a body",
+    "a request after a body",
     b"POST /api/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nhemp" + _GET % b"/healthz",
     *(200, 200),
     methods="POST GET",

@@ -76,7 +76,7 @@ def intended(exchange: str, what: str, ropewalk: Any, gunicorn: Any, reason: str
 
 
 # Chunked bodies; behind nginx, which gives every request a length, there is no difference.
-_DECODED = "the body that the application reads is decoded, so it is told no transfer coding"
+_DECODED = "the body that the application reads is decoded, so it sees no transfer coding"
 for _exchange, _content in {
     "chunked_body": b"hemp" + b"tar" * 1000 + b"x",
     "chunked_body_in_many_small_chunks": b"y" * 2000,

@@ -98,17 +98,17 @@ def test_health_is_asked_with_get_or_head(client):
 
 def test_echo_shows_the_request(client):
     response = client.put("/api/echo/a/b?x=1&x=2&y=", b"hemp" * 40_000, content_type="text/plain", headers={"Q": "z"})
-    told = response.json()
-    assert (told["method"], told["path"], told["tail"]) == ("PUT", "/api/echo/a/b", "a/b")
-    assert told["query_string"] == "x=1&x=2&y="
-    assert told["query"] == {"x": ["1", "2"], "y": [""]}
-    assert told["headers"]["Q"] == "z"
-    assert told["body"] == {"length": 160_000, "sha256": hashlib.sha256(b"hemp" * 40_000).hexdigest()}
+    echo = response.json()
+    assert (echo["method"], echo["path"], echo["tail"]) == ("PUT", "/api/echo/a/b", "a/b")
+    assert echo["query_string"] == "x=1&x=2&y="
+    assert echo["query"] == {"x": ["1", "2"], "y": [""]}
+    assert echo["headers"]["Q"] == "z"
+    assert echo["body"] == {"length": 160_000, "sha256": hashlib.sha256(b"hemp" * 40_000).hexdigest()}
 
 
 def test_echo_does_not_tell_the_session():
-    told = Client().get("/api/echo", headers={"Cookie": "a=1; sessionid=hidden; csrftoken=alsohidden; b=2"}).json()
-    assert told["headers"]["Cookie"] == "a=1; sessionid=(hidden); csrftoken=(hidden); b=2"
+    echo = Client().get("/api/echo", headers={"Cookie": "a=1; sessionid=hidden; csrftoken=alsohidden; b=2"}).json()
+    assert echo["headers"]["Cookie"] == "a=1; sessionid=(hidden); csrftoken=(hidden); b=2"
 
 
 def test_slow_waits_and_says_so(client):

@@ -1,4 +1,4 @@
-"""The corpus itself: large enough, told apart by name, and whole."""
+"""The corpus itself: large enough, distinguished by name, and whole."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_brace_that_is_no_repetition_is_a_fault(text: str):
         "== a name\n| GET\n> 400\n",  # no clause
         "== a name\n   RFC\n> 400\n",  # no octets
         "== a name\n   RFC\n| GET\n",  # no outcome
-        "== a name\n   RFC\n| GET\n> 400\n> GET /\n",  # something behind the end
+        "== a name\n   RFC\n| GET\n> 400\n> GET /\n",  # something after the end
         "== a name\n   RFC\n| GET\n> GET / what\n",
         "== a name\n   RFC\nGET\n> 400\n",
     ],

@@ -90,7 +90,7 @@ def test_cve_2021_29509_and_cve_2019_16770_puma_idle_connections_do_not_hold_thr
 
 
 def test_cve_2024_49769_and_cve_2022_31015_waitress_peers_that_are_gone_at_once(address: tuple[str, int]):
-    """Connections reset before, within and behind a request leave the server as it was."""
+    """Connections reset before, within and after a request leave the server as it was."""
     for octets in (b"", b"GET / HT", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe", GET % b"/") * 10:
         sock = socket.create_connection(address, timeout=PATIENCE)
         sock.sendall(octets)

@@ -1,5 +1,5 @@
 """Every case through the receiver, without a socket: whole, split in two everywhere, octet by octet, with a next
-request behind."""
+request."""
 
 from __future__ import annotations
 

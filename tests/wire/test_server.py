@@ -1,4 +1,4 @@
-"""Every case through a real server over real sockets: whole, octet by octet, with a next request behind.
+"""Every case through a real server over real sockets: whole, octet by octet, with a next request.
 
 `WIRE_TARGET=HOST:PORT` runs them against another address instead, where `recorder.py` is served. With
 `WIRE_RELATION=stricter`, for a proxy in front, a request may be refused that should reach the application, and one may
@@ -125,6 +125,6 @@ def test_octet_by_octet(case: Case, target: Target):
 @pytest.mark.parametrize("case", [case for case in CASES if not case.is_incomplete], ids=str)
 def test_case_with_a_next_request(case: Case, target: Target):
     """It is answered when the connection goes on, and never reaches the application when it does not."""
-    behind = case.with_next()
-    check(behind, *target.run(behind, len(behind.raw)))
-    check(behind, *target.run(behind, step_of(behind)))
+    extended = case.with_next()
+    check(extended, *target.run(extended, len(extended.raw)))
+    check(extended, *target.run(extended, step_of(extended)))

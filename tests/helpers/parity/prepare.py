@@ -1,6 +1,6 @@
 """Run by itself, in a process of its own: makes the data that every backend begins with, in DATA_DIR.
 
-Everything in it is of the year 2020, so that what a test makes can be told from it by its date.
+Everything in it is of the year 2020, so that what a test makes can be recognized by its date.
 """
 
 from __future__ import annotations

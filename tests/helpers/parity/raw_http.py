@@ -26,7 +26,7 @@ class Answer:
     status: str  # "200 OK": code and reason phrase
     fields: tuple[tuple[str, str], ...]  # as they came, in order; latin-1
     body: bytes
-    framing: str  # how the body's end was told: "none", "length", "chunked" or "close"
+    framing: str  # what marks the end of the body: "none", "length", "chunked" or "close"
     interim: tuple[str, ...] = ()  # status lines of 1xx answers that came before
 
     @property

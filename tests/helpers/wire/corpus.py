@@ -11,13 +11,13 @@ A case is a block of lines, made to be read and compared by eye:
     : hello
     > 400
 
-`|` is a line of octets with CRLF behind it, `:` octets without. Both know the escapes `\r \n \t \0 \\ \{ \xHH`, and
+`|` is a line of octets with CRLF at its end, `:` octets without. Both know the escapes `\r \n \t \0 \\ \{ \xHH`, and
 `{text*count}` for `text` many times. `>` lines tell what comes of it, one a request, in order:
 
     > 400                             refused with that status, and the connection is closed
     > POST /path?query body="hello" HTTP_X_A="b" !HTTP_X_B
                                       the application is reached and sees this; the connection stays open
-    > GET / close                     the same, and the connection is closed behind the answer
+    > GET / close                     the same, and the connection is closed after the response
     > waits                           not a whole request: nothing is answered, nothing reaches the application
 
 Method, PATH_INFO (one character an octet), QUERY_STRING and content are compared whole; of the environ the keys that
@@ -36,7 +36,7 @@ from tests.helpers.paths import REPOSITORY
 CASES = REPOSITORY / "tests/wire/cases"
 
 NEXT = b"GET /next HTTP/1.1\r\nHost: next\r\n\r\n"
-"""The request behind: read as a request when the case leaves the connection open, and never otherwise."""
+"""The next request: read as a request when the case leaves the connection open, and never otherwise."""
 
 _ESCAPED = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\", "{": "{", '"': '"'}
 _WORD = re.compile(r'([A-Za-z_0-9.]+)="((?:[^"\\]|\\.)*)"|(\S+)')
@@ -87,10 +87,16 @@ class Case:
         return [outcome for outcome in self.outcomes if isinstance(outcome, Reached)]
 
     def with_next(self) -> Case:
-        """The same case with a complete request behind it."""
-        behind = () if self.closes else (Reached("GET", "/next", environ={"HTTP_HOST": "next"}),)
+        """The same case with a complete next request."""
+        following = () if self.closes else (Reached("GET", "/next", environ={"HTTP_HOST": "next"}),)
         return Case(
-            self.topic, self.name, self.clause, self.raw + NEXT, self.outcomes + behind, self.closes, self.is_incomplete
+            self.topic,
+            self.name,
+            self.clause,
+            self.raw + NEXT,
+            self.outcomes + following,
+            self.closes,
+            self.is_incomplete,
         )
 
 
@@ -129,7 +135,7 @@ def _read_case(path: Path, block: list[tuple[int, str]]) -> Case:
                 raw += unescape(line[2:]) + ("\r\n" if line[0] == "|" else "")
             elif line.startswith("> "):
                 if closes or is_incomplete:
-                    raise ValueError("nothing is read behind a connection's end")
+                    raise ValueError("nothing is read after a connection's end")
                 closes, is_incomplete = _read_outcome(line[2:], outcomes)
             else:
                 raise ValueError("a line starts with ==, three spaces, |, :, > or #")

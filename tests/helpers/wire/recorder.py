@@ -1,4 +1,4 @@
-"""The application behind the corpus: it answers with what it saw, and remembers it.
+"""The application for the corpus: it responds with what it saw, and remembers it.
 
 Served by itself it is the target of `WIRE_TARGET`: `ropewalk tests.helpers.wire.recorder:application`. One
 worker process, since what was seen is kept in memory. `GET /_seen` returns that and forgets it.

@@ -1,4 +1,4 @@
-"""Whoever comes from gunicorn is told of each of its settings: by its page, in a file and on the command line.
+"""Each setting of gunicorn is explained: by its page, in a file and on the command line.
 
 Held to the list of the gunicorn that is installed, so that what a new one brings is not passed over in silence.
 """

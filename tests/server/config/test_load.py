@@ -1,4 +1,4 @@
-"""Where a value comes from, which one wins, and how a bad one is told."""
+"""Where a value comes from, which one wins, and how a bad one is reported."""
 
 from __future__ import annotations
 

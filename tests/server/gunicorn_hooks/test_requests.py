@@ -51,23 +51,23 @@ def serve() -> Iterator[Serve]:
 
 
 def test_every_request_of_a_connection_is_logged(serve: Serve, wait_for: Callable[..., None]) -> None:
-    told: list[tuple[str, str, int]] = []
+    calls: list[tuple[str, str, int]] = []
 
     def pre(worker: Worker, req: Request) -> None:
         req.mark = req.uri  # type: ignore[attr-defined]
 
     def post(worker: Worker, req: Any, environ: dict[str, Any], resp: Response) -> None:
-        told.append((req.mark, environ["PATH_INFO"], resp.status_code))
+        calls.append((req.mark, environ["PATH_INFO"], resp.status_code))
 
     client = serve(pre, post, queue_timeout=60)
     client.send(KEPT % b"/a?b" + KEPT % b"/stream" + KEPT % b"/c" + KEPT % b"/fault")
     answers = client.read_all()
     assert answers.count(b"HTTP/1.1 200 OK") == 3
     assert answers.count(b"HTTP/1.1 500 ") == 1
-    wait_for(lambda: len(told) == 4, "every request")
-    # Each behind its answer, so that a next one may overtake it.
+    wait_for(lambda: len(calls) == 4, "every request")
+    # Each after its response, so that a next one may come first.
     expected = [("/a?b", "/a", 200), ("/c", "/c", 200), ("/fault", "/fault", 500), ("/stream", "/stream", 200)]
-    assert sorted(told) == expected
+    assert sorted(calls) == expected
 
 
 def test_slow_post_request_hook_keeps_no_client_waiting(serve: Serve) -> None:
@@ -81,14 +81,16 @@ def test_slow_post_request_hook_keeps_no_client_waiting(serve: Serve) -> None:
 
 
 def test_refused_request_calls_no_hook(serve: Serve, wait_for: Callable[..., None]) -> None:
-    told: list[str] = []
-    client = serve(lambda worker, req: told.append(req.uri), lambda worker, req: told.append(req.uri), queue_timeout=60)
+    calls: list[str] = []
+    client = serve(
+        lambda worker, req: calls.append(req.uri), lambda worker, req: calls.append(req.uri), queue_timeout=60
+    )
     client.send(KEPT % b"/served")
     client.read_answer()
-    wait_for(lambda: len(told) == 2, "the first request")
+    wait_for(lambda: len(calls) == 2, "the first request")
     client.send(b"GET /late HTTP/1.1\r\nHost: x\r\nX-Request-Start: t=%d\r\n\r\n" % (time.time() - 600))
     assert client.read_all().startswith(b"HTTP/1.1 503 ")
-    assert told == ["/served", "/served"]
+    assert calls == ["/served", "/served"]
 
 
 def test_a_request_names_its_client(serve: Serve) -> None:

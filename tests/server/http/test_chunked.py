@@ -23,7 +23,7 @@ def decoder(limits: ChunkLimits = NO_LIMIT, **head_limits: int) -> ChunkedDecode
 
 
 def decode(pieces: Iterable[bytes], chunked: ChunkedDecoder | None = None) -> tuple[bytes, bytes, int]:
-    """The content, what stays behind the body, and the status code of a refusal (0: complete, -1: more is awaited)."""
+    """The content, what follows the body, and the status code of a refusal (0: complete, -1: more is awaited)."""
     chunked = chunked or decoder()
     content = bytearray()
     buffer = bytearray()
@@ -57,9 +57,9 @@ whole_bodies = st.lists(st.binary(min_size=1, max_size=40), max_size=8).map(
 
 
 @given(st.lists(st.binary(min_size=1, max_size=200), max_size=20), cuts, st.binary(max_size=20))
-def test_what_is_encoded_decodes_to_the_same_content(chunks: list[bytes], cuts: list[int], behind: bytes):
-    octets = b"".join(map(encode_chunk, chunks)) + LAST_CHUNK + behind
-    assert decode(pieces_of(octets, cuts)) == (b"".join(chunks), behind, 0)
+def test_what_is_encoded_decodes_to_the_same_content(chunks: list[bytes], cuts: list[int], rest: bytes):
+    octets = b"".join(map(encode_chunk, chunks)) + LAST_CHUNK + rest
+    assert decode(pieces_of(octets, cuts)) == (b"".join(chunks), rest, 0)
 
 
 @given(st.one_of(close_to_it, st.tuples(whole_bodies, close_to_it).map(b"".join), st.binary(max_size=80)), cuts)
@@ -76,8 +76,8 @@ def test_no_octets_raise_anything_but_a_protocol_error(octets: bytes):
 
 @given(close_to_it)
 def test_h11_reads_the_same_content_from_what_is_accepted(octets: bytes):
-    """One direction only: h11 (0.16) also takes bare line feeds at the end of lines and white space behind a size."""
-    content, behind, verdict = decode([octets])
+    """One direction only: h11 (0.16) also takes bare line feeds at the end of lines and white space after a size."""
+    content, rest, verdict = decode([octets])
     if verdict != 0:
         return
     connection = h11.Connection(h11.SERVER)
@@ -87,7 +87,7 @@ def test_h11_reads_the_same_content_from_what_is_accepted(octets: bytes):
         if isinstance(event, h11.Data):
             read += event.data
     assert read == content
-    assert connection.trailing_data[0] == behind
+    assert connection.trailing_data[0] == rest
 
 
 @pytest.mark.parametrize(

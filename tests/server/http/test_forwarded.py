@@ -89,9 +89,9 @@ SPOOFED = {
     "words that no reader takes put in front": (f'"; DROP, <>, {CLIENT}', CLIENT),
     "a list that ends with a comma, to a proxy that knows no address": (f"{LIE}, ", ""),
     "a list of commas": (f"{LIE},,,, , 10.1.2.3", ""),
-    "behind a hop that hides who it is": (f"{LIE}, unknown, 10.1.2.3", ""),
-    "behind an obfuscated hop": (f"{LIE}, _gazonk, 10.1.2.3", ""),
-    "behind a Unix socket": (f"{LIE}, unix:, 10.1.2.3", ""),
+    "after a hop that hides who it is": (f"{LIE}, unknown, 10.1.2.3", ""),
+    "after an obfuscated hop": (f"{LIE}, _gazonk, 10.1.2.3", ""),
+    "after a Unix socket": (f"{LIE}, unix:, 10.1.2.3", ""),
     "a proxy's address as a mapped one further left": (f"{LIE}, ::ffff:10.1.2.3, {CLIENT}", CLIENT),
 }
 
@@ -316,7 +316,7 @@ FORWARDINGS = {
     "a whole element put in front": (f"for={LIE};proto=https;host=evil.example, for={CLIENT}", (CLIENT, "", "")),
     "in front of an element without an address": (f"for={LIE};host=evil.example, proto=https", (None, "https", "")),
     "in front of nothing": (f"for={LIE};host=evil.example, ", (None, "", "")),
-    "behind a hidden hop": (f"for={LIE};host=evil.example, for=_x, for=10.1.2.3", ("", "", "")),
+    "after a hidden hop": (f"for={LIE};host=evil.example, for=_x, for=10.1.2.3", ("", "", "")),
     "nothing": ("", (None, "", "")),
 }
 

@@ -106,7 +106,7 @@ BAD: dict[str, bytes] = {
     "v1 CR inside": b"PROXY TCP4 1.2.3.4 1.2.3.4\r 1 2\r\n",
     "v1 two blanks": b"PROXY TCP4  1.2.3.4 1.2.3.4 1 2\r\n",
     "v1 a tab": b"PROXY TCP4\t1.2.3.4 1.2.3.4 1 2\r\n",
-    "v1 a blank behind": b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2 \r\n",
+    "v1 a blank at the end": b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2 \r\n",
     "v1 one port": b"PROXY TCP4 1.2.3.4 1.2.3.4 1\r\n",
     "v1 IPv6 as TCP4": b"PROXY TCP4 ::1 ::1 1 2\r\n",
     "v1 IPv4 as TCP6": b"PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n",
@@ -165,12 +165,12 @@ EACH_WAY = pytest.mark.parametrize("way", WAYS)
 
 
 @EACH_WAY
-@pytest.mark.parametrize("behind", [b"", REQUEST, b"\n", b"PROXY UNKNOWN\r\n"], ids=repr)
+@pytest.mark.parametrize("rest", [b"", REQUEST, b"\n", b"PROXY UNKNOWN\r\n"], ids=repr)
 @pytest.mark.parametrize("case", GOOD)
-def test_a_header_is_read(case: str, behind: bytes, way: str) -> None:
+def test_a_header_is_read(case: str, rest: bytes, way: str) -> None:
     octets, header = GOOD[case]
     assert header.octets == len(octets)
-    assert feed(octets + behind, WAYS[way](octets + behind)) == header
+    assert feed(octets + rest, WAYS[way](octets + rest)) == header
 
 
 @pytest.mark.parametrize("case", GOOD)

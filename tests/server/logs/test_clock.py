@@ -14,10 +14,10 @@ def test_the_time_goes_on_from_second_to_second(monkeypatch: pytest.MonkeyPatch)
     now = 1_000_000_000.0
     monkeypatch.setattr(module.time, "time", lambda: now)
     clock = Clock("%s")
-    told = [clock()]
+    shown = [clock()]
     now += 0.9
-    told.append(clock())
+    shown.append(clock())
     now += 0.1
-    told.append(clock())
-    assert told == ["1000000000", "1000000000", "1000000001"]
+    shown.append(clock())
+    assert shown == ["1000000000", "1000000000", "1000000001"]
     assert Clock("%Y-%m-%d")() == time.strftime("%Y-%m-%d", time.localtime(now))

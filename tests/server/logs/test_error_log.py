@@ -91,8 +91,8 @@ def test_lost_messages_are_reported_when_the_log_can_be_written_again(path: Path
     log.reopen()
     log.info("after")
     log.info("and on")
-    told = [line.partition("] [")[2] for line in path.read_text().splitlines()]
-    assert [line.partition("] ")[2] for line in told] == [
+    messages = [line.partition("] [")[2] for line in path.read_text().splitlines()]
+    assert [line.partition("] ")[2] for line in messages] == [
         "[WARNING] 3 log messages were lost (No space left on device)",
         "[INFO] after",
         "[INFO] and on",

@@ -1,4 +1,4 @@
-"""What a StatsD server is told."""
+"""What is sent to a StatsD server."""
 
 from __future__ import annotations
 

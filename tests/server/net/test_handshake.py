@@ -251,7 +251,7 @@ class TestServer:
                 client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             client.send(first)
             client.sock.close()
-        assert is_served(server, certificates)  # which was accepted behind them
+        assert is_served(server, certificates)  # which was accepted after them
         wait_for(lambda: not connections(server), "the end of the connections")
 
     def test_200_that_stand_still_hold_nobody_up(

@@ -20,7 +20,7 @@ def wait(event: threading.Event) -> None:
 
 
 def compute(event: threading.Event) -> None:
-    """Keep the interpreter until the event: whoever sends has to take it away."""
+    """Keep the interpreter until the event: the thread that sends has to take it."""
     while not event.is_set():
         sum(range(1000))
 

@@ -248,7 +248,7 @@ class TestLargeAnswers:
             position = end + 2 + size + 2
 
     def test_a_peer_that_writes_while_it_reads(self, tls: TlsTalk, content: bytes) -> None:
-        """Requests arrive while earlier answers wait for room; nothing may mix them up, or wait for ever."""
+        """Requests arrive while earlier answers wait for room; nothing may mix them up, or wait forever."""
         client = tls.connect(tls.serve(echo))
         client.sock.setblocking(False)
         count, size = 40, 500_000
@@ -267,7 +267,7 @@ class TestLargeAnswers:
 
 
 def exchange(sock: ssl.SSLSocket, to_send: bytes, is_done: Callable[[bytearray], bool], last: int) -> bytes:
-    """Send and receive at once, until `is_done`, and `last` octets behind the last head."""
+    """Send and receive at once, until `is_done`, and `last` octets after the last head."""
     received = bytearray()
     rest = memoryview(to_send)
     poll = select.poll()

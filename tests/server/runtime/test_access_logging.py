@@ -1,4 +1,4 @@
-"""What the access log is told: where the time of a request went, and how much of it came in.
+"""What the access log records: where the time of a request went, and how much of it came in.
 
 A time is compared with what the test knows to have passed meanwhile, never with a guess.
 """

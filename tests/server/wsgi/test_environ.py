@@ -48,7 +48,15 @@ LIES = {
     "Forwarded": f"for={LIE};proto=https;host=evil.example",
     "X-Real-IP": LIE,
 }
-TOLD = ("REMOTE_ADDR", "REMOTE_PORT", "wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME")
+CLIENT_KEYS = (
+    "REMOTE_ADDR",
+    "REMOTE_PORT",
+    "wsgi.url_scheme",
+    "HTTP_HOST",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SCRIPT_NAME",
+)
 OF_THE_SOCKET = (*PROXY[:1], str(PROXY[1]), "http", "shop.example", "127.0.0.1", "8000", "")
 
 
@@ -91,8 +99,8 @@ def environ_of(
     return expected
 
 
-def told(environ: Environ) -> tuple[str | None, ...]:
-    return tuple(environ.get(name) for name in TOLD)
+def client_values(environ: Environ) -> tuple[str | None, ...]:
+    return tuple(environ.get(name) for name in CLIENT_KEYS)
 
 
 def forwarded_keys(environ: Environ) -> set[str]:
@@ -101,7 +109,7 @@ def forwarded_keys(environ: Environ) -> set[str]:
 
 def test_what_a_request_is_made_of(base: Environ) -> None:
     environ = environ_of(base, {"Content-Type": "text/plain", "X-Name": "a"})
-    assert told(environ) == OF_THE_SOCKET
+    assert client_values(environ) == OF_THE_SOCKET
     assert environ["REQUEST_METHOD"] == "GET"
     assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/a b", "q=1")
     assert environ["REQUEST_URI"] == environ["RAW_URI"] == "/a%20b?q=1"
@@ -145,7 +153,7 @@ def test_nginx_as_it_is_mostly_configured(base: Environ) -> None:
     fields = {"X-Forwarded-For": f"{LIE}, {CLIENT}", "X-Forwarded-Proto": "https", "X-Real-IP": CLIENT}
     connection = connection_environ(base, ("127.0.0.1", 40000), TrustedPeers(("127.0.0.1", "::1")))
     environ = connection.request(head(fields), None)
-    assert told(environ) == (CLIENT, None, "https", "shop.example", "127.0.0.1", "8000", "")
+    assert client_values(environ) == (CLIENT, None, "https", "shop.example", "127.0.0.1", "8000", "")
     assert environ["HTTP_X_FORWARDED_FOR"] == f"{LIE}, {CLIENT}"
     assert environ["HTTP_X_FORWARDED_PROTO"] == "https"
     assert environ["HTTP_X_REAL_IP"] == CLIENT
@@ -162,14 +170,14 @@ def test_all_that_a_proxy_can_tell(base: Environ, peer: Any) -> None:
         "X-Forwarded-Prefix": "/app",
     }
     environ = environ_of(base, fields, peer=peer)
-    assert told(environ) == (CLIENT, "50123", "https", "www.example:8443", "www.example", "8443", "/app")
+    assert client_values(environ) == (CLIENT, "50123", "https", "www.example:8443", "www.example", "8443", "/app")
     assert environ["PATH_INFO"] == "/a b"
 
 
 def test_forwarded_where_it_is_named(base: Environ) -> None:
     fields = LIES | {"Forwarded": f'for="{CLIENT}:50123";proto=https;host="www.example:8443"'}
     environ = environ_of(base, fields, names=("forwarded",))
-    assert told(environ) == (CLIENT, "50123", "https", "www.example:8443", "www.example", "8443", "")
+    assert client_values(environ) == (CLIENT, "50123", "https", "www.example:8443", "www.example", "8443", "")
     assert forwarded_keys(environ) == {
         *("HTTP_FORWARDED", "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_USER", "HTTP_X_REAL_IP"),
     }
@@ -210,26 +218,26 @@ def test_a_port_without_any_host(base: Environ) -> None:
 
 def test_a_peer_that_is_no_proxy_says_nothing(base: Environ) -> None:
     environ = environ_of(base, LIES, allowed=("10.0.0.2",))
-    assert told(environ) == OF_THE_SOCKET
+    assert client_values(environ) == OF_THE_SOCKET
     assert forwarded_keys(environ) == set()
 
 
 def test_a_field_that_the_proxy_does_not_write_says_nothing(base: Environ) -> None:
     environ = environ_of(base, LIES | {"X-Forwarded-For": CLIENT}, names=("x-forwarded-for",))
-    assert told(environ) == (CLIENT, None, *OF_THE_SOCKET[2:])
+    assert client_values(environ) == (CLIENT, None, *OF_THE_SOCKET[2:])
     assert forwarded_keys(environ) == {
         *("HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_SSL", "HTTP_X_FORWARDED_USER", "HTTP_X_REAL_IP"),
     }
 
 
 def test_a_proxy_of_which_nothing_is_believed_says_nothing(base: Environ) -> None:
-    assert told(environ_of(base, LIES, names=())) == OF_THE_SOCKET
+    assert client_values(environ_of(base, LIES, names=())) == OF_THE_SOCKET
 
 
 def test_names_with_underscores_are_not_those_of_proxies(base: Environ) -> None:
     lies = {name.replace("-", "_"): value for name, value in LIES.items() if "-" in name}
     environ = environ_of(base, lies)
-    assert told(environ) == OF_THE_SOCKET
+    assert client_values(environ) == OF_THE_SOCKET
     assert forwarded_keys(environ) == set()
 
 
@@ -247,7 +255,7 @@ SOURCE, DESTINATION = Endpoint(CLIENT, 50123), Endpoint("203.0.113.9", 443)
 def test_the_header_says_who_connected(base: Environ) -> None:
     header = ProxyHeader(28, SOURCE, DESTINATION, is_tls=True)
     environ = environ_of(base, LIES, header=header)
-    assert told(environ) == (CLIENT, "50123", "https", "shop.example", "203.0.113.9", "443", "")
+    assert client_values(environ) == (CLIENT, "50123", "https", "shop.example", "203.0.113.9", "443", "")
     assert environ["ropewalk.peer"] == "10.0.0.1"
     assert forwarded_keys(environ) == set()
 
@@ -264,7 +272,7 @@ def test_everybody_trusted_does_not_mean_whom_the_header_names(base: Environ) ->
 
 @pytest.mark.parametrize("header", [ProxyHeader(16, is_local=True), ProxyHeader(16)])
 def test_a_header_without_addresses_changes_none(base: Environ, header: ProxyHeader) -> None:
-    assert told(environ_of(base, {}, header=header)) == OF_THE_SOCKET
+    assert client_values(environ_of(base, {}, header=header)) == OF_THE_SOCKET
     assert environ_of(base, {"X-Forwarded-For": CLIENT}, header=header)["REMOTE_ADDR"] == CLIENT
 
 

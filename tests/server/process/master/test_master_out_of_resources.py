@@ -37,7 +37,7 @@ def descriptors(pid: int) -> set[int]:
 def test_without_descriptors_the_other_worker_serves_until_one_can_be_forked(
     start_master: StartMaster, wait_for: Callable[..., None], room: int
 ) -> None:
-    """`room` 0: not even for a pipe; 1: for the pipe, and not for the sockets behind it."""
+    """`room` 0: not even for a pipe; 1: for the pipe, and not for the sockets after it."""
     master = start_master(2)
     first, second = master.workers(2)
     master.running.wait_line("Ready: 2 workers")

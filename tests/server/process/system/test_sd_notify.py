@@ -150,7 +150,7 @@ def test_the_watchdog_hears_nothing_while_no_worker_comes_round(start_master: St
         silence, deadline = threading.Event(), time.monotonic() + 20
         manager.socket.settimeout(1.0)
         while not silence.is_set():
-            assert time.monotonic() < deadline, "the watchdog is still told"
+            assert time.monotonic() < deadline, "the watchdog is still notified"
             try:
                 manager.hear()
             except TimeoutError:

@@ -166,7 +166,7 @@ def test_no_path_leads_outside(root: Path, path: bytes) -> None:
 def test_link_that_is_turned_between_check_and_use_leads_nowhere(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever wins the race, what is judged is the file that was opened."""
+    """Whichever wins the race, what is judged is the file that was opened."""
     (tmp_path / "good.txt").write_bytes(b"good")
     link = tmp_path / "link.txt"
     link.symlink_to("good.txt")
