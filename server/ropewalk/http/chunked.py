@@ -1,7 +1,7 @@
 """The chunked transfer coding (RFC 9112 section 7): decoding as octets arrive, encoding a chunk.
 
-The decoder consumes what it can from a buffer that the connection owns and keeps only numbers of its own, so
-that memory is bounded by the longest line it waits for, whatever the peer sends.
+The decoder consumes what it can of a buffer that belongs to the connection and keeps only numbers of its own, so that
+memory is bounded by the longest line it waits for, whatever the peer sends.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ LAST_CHUNK = b"0\r\n\r\n"
 
 
 class ChunkLimits(NamedTuple):
-    """Octets past which chunked content is refused."""
+    """Octets above which chunked content is refused."""
 
     content: int  # 0 = no limit
-    line: int = 4096  # a chunk line with its extensions; nobody sends extensions, nginx reads past at most one buffer
-    extensions: int = 16 * 1024  # all of a message's extensions together: they are read and dropped, so they only cost
+    line: int = 4096  # a chunk line with its extensions; nobody sends any, and nginx skips at most one buffer of them
+    extensions: int = 16 * 1024  # all extensions of a message together: they are parsed and dropped, so they only cost
 
 
 class ChunkState(Enum):
@@ -30,7 +30,7 @@ class ChunkState(Enum):
 
     LINE = auto()  # chunk-size [ chunk-ext ] CRLF
     DATA = auto()  # chunk-data
-    DATA_END = auto()  # the CRLF behind it
+    DATA_END = auto()  # the CRLF after it
     TRAILER = auto()  # a trailer field line, or the empty line
     COMPLETE = auto()
 
@@ -38,9 +38,9 @@ class ChunkState(Enum):
 class ChunkedDecoder:
     """Decodes one chunked body.
 
-    `decode` may be called with any split of the octets and gives the same content, the same end and the same
-    refusal. Trailer fields are held to the grammar and to the limits of a head, then dropped (RFC 9110 section
-    6.5.1 lets a recipient do so), because WSGI has no place for them.
+    However the octets are split between calls of `decode`, the content, the end and any refusal are the same. Trailer
+    fields are checked against the grammar and the limits of a head, then dropped (RFC 9110 section 6.5.1 allows it),
+    because WSGI has no place for them.
     """
 
     __slots__ = (
@@ -65,9 +65,9 @@ class ChunkedDecoder:
         self._trailer_octets = 0
 
     def decode(self, buffer: bytearray, write: Callable[[memoryview], object]) -> bool:
-        """Consume what `buffer` holds of the body, hand content to `write`; return True when the body is complete.
+        """Consume what `buffer` holds of the body, pass content to `write`; return True when the body is complete.
 
-        Octets behind the body stay in `buffer`. Raises `ProtocolError` 400 (grammar), 413 (content), 431 (trailers), or
+        Octets after the body stay in `buffer`. Raises `ProtocolError` 400 (grammar), 413 (content), 431 (trailers), or
         what `write` raises; then `buffer` is left as it is, since a failed `write` may still hold a view of it.
         """
         position = 0
@@ -80,8 +80,8 @@ class ChunkedDecoder:
         del buffer[:position]
         return self.state is ChunkState.COMPLETE
 
-    # Each step returns the position behind what it consumed, or -1 when it needs more octets. A step that
-    # consumes only part of what it wants leaves the state as it is.
+    # Each step returns the position after what it consumed, or -1 when it needs more octets. A step that consumes only
+    # part of what it needs leaves the state as it is.
 
     def _line(self, buffer: bytearray, view: memoryview, position: int, write: Callable[..., object]) -> int:
         match = grammar.CHUNK_LINE.match(buffer, position)

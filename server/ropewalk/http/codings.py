@@ -1,4 +1,4 @@
-"""Which content codings a client takes (RFC 9110 section 12.5.3). Pure."""
+"""Which content codings a client accepts (RFC 9110 section 12.5.3). Pure."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 
 __all__ = ["acceptable_codings"]
 
-# Section 12.4.2: a weight has at most three digits behind the point.
+# Section 12.4.2: a weight has at most three digits after the point.
 _PREFERENCE = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?:[ \t]*;[ \t]*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?")
 
 _ALIASES = {"x-gzip": "gzip"}  # section 8.4.1.3
 
 
 def acceptable_codings(field_value: str, offered: Sequence[str]) -> list[str]:
-    """The codings of `offered` that an Accept-Encoding allows and prefers to none at all: the weightiest
-    first, among equals in the order of `offered`.
+    """The codings of `offered` that an Accept-Encoding allows and prefers to no coding: by descending weight,
+    those of equal weight in the order of `offered`.
 
-    What is malformed in the field counts as not said: plain content is always understood.
+    A malformed member of the field is ignored: content without a coding is always acceptable.
     """
     weights: dict[str, float] = {}
     for part in field_value.split(","):

@@ -1,26 +1,26 @@
-"""Field names, and what a table of received fields is keyed by.
+"""Field names, and the table of received fields.
 
-A received field is kept under its meta-variable name (RFC 3875 section 4.1.18: `Accept-Language` becomes
-`HTTP_ACCEPT_LANGUAGE`), which is the form in which the layers above need it, so that no field is renamed twice.
+The table's keys are meta-variable names (RFC 3875 section 4.1.18: `Accept-Language` becomes `HTTP_ACCEPT_LANGUAGE`), as
+the environ needs them, so that no field is renamed twice.
 """
 
 from __future__ import annotations
 
 from ropewalk.errors import ProtocolError
 
-# RFC 9110 section 5.3 joins repeated fields with a comma, but these are not lists: a second one means that
-# two readers could each take another.
+# RFC 9110 section 5.3 joins repeated fields with a comma, but these are not lists: if one is repeated, two readers
+# could each use another of them.
 SINGLETONS = frozenset({"HTTP_HOST", "CONTENT_LENGTH", "CONTENT_TYPE"})
 
 # RFC 6265 section 5.4: cookies are joined with a semicolon.
 COOKIE = "HTTP_COOKIE"
 
-# Names as peers spell them are few; the cap keeps a hostile peer from filling memory with new ones.
+# Peers spell few different names; the limit keeps a hostile peer from filling memory with new ones.
 MAX_CACHED_NAMES = 1024
 _names: dict[str, str] = {}
 
-# A field whose name holds "_" would collide with the one that holds "-" and could be forged past a proxy that
-# only cleans the latter; it is dropped, as nginx drops it.
+# A field whose name contains "_" would get the key of the one with "-", and would pass a proxy that removes only the
+# latter; it is dropped, as nginx drops it.
 DROPPED = ""
 
 
@@ -44,19 +44,20 @@ def _make_meta_variable(field_name: str) -> str:
 def field_table(found: list[tuple[str, str]]) -> dict[str, str]:
     """Join `(field_name, field_value)` pairs into one table keyed by meta-variable (RFC 9110 section 5.3).
 
-    Raises `ProtocolError` 400 when a field that is no list stands twice.
+    Raises `ProtocolError` 400 when a field that is not a list is repeated.
     """
+    # fast path of `_joined_table`; test_a_table_equals_the_joined_one holds them equal
     names = _names
     try:
         table = {names[field_name]: field_value for field_name, field_value in found}
-    except KeyError:  # a spelling that was not seen yet
+    except KeyError:  # a spelling that is not cached
         table = {}
     if len(table) != len(found) or DROPPED in table:
-        table = _careful_table(found)
+        table = _joined_table(found)
     return table
 
 
-def _careful_table(found: list[tuple[str, str]]) -> dict[str, str]:
+def _joined_table(found: list[tuple[str, str]]) -> dict[str, str]:
     table: dict[str, str] = {}
     for field_name, field_value in found:
         key = meta_variable(field_name)
@@ -70,7 +71,7 @@ def _careful_table(found: list[tuple[str, str]]) -> dict[str, str]:
 
 def _joined(key: str, earlier: str, later: str) -> str:
     if key in SINGLETONS:
-        raise ProtocolError(400, f"{key} stands twice")
+        raise ProtocolError(400, f"repeated {key}")
     return earlier + ("; " if key == COOKIE else ", ") + later
 
 

@@ -1,12 +1,12 @@
-"""What the proxies in front say of a request: X-Forwarded-* and Forwarded (RFC 7239).
+"""What proxies report about a request: X-Forwarded-* and Forwarded (RFC 7239).
 
-Anybody can send these fields, and a proxy appends to what its client sent. So nothing is believed but what a trusted
-proxy said itself: the list of addresses is walked from its right end, where the proxy that connected to us wrote, and
-on to the left only over addresses that are trusted too; of every other field the last member counts. Which fields the
-proxies write at all is the operator's to say (`ForwardedReader`): one that they do not write comes from the client.
+Anybody can send these fields, and a proxy appends to what its client sent. So only what a trusted proxy added itself is
+used: the list of addresses is read from its right end, where the proxy that connected to us wrote, and further to the
+left only across addresses that are trusted too; of every other field the last member counts. The operator says which
+fields the proxies write (`ForwardedReader`): any other comes from the client.
 
-A value that is reached and is not what its field is defined to hold is refused with 400: any guess about who the client
-is, or which site it asked for, could be the one that lets it in. Pure functions, from any thread.
+A value that is read and is not valid for its field is refused with 400: a guess at who the client is, or which site it
+asked for, could grant it access. Pure functions, from any thread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HOST = "HTTP_X_FORWARDED_HOST"
 PORT = "HTTP_X_FORWARDED_PORT"
 PREFIX = "HTTP_X_FORWARDED_PREFIX"
 FORWARDED = "HTTP_FORWARDED"
-REAL_IP = "HTTP_X_REAL_IP"  # not read here, yet applications do: it is dropped with the others
+REAL_IP = "HTTP_X_REAL_IP"  # not read here; dropped like the others, because applications read it
 
 KNOWN = {
     "x-forwarded-for": FOR,
@@ -37,16 +37,16 @@ KNOWN = {
     "x-forwarded-prefix": PREFIX,
     "forwarded": FORWARDED,
 }
-"""The fields that can be believed: as the operator writes them, and their meta-variables."""
+"""The fields that can be trusted: their names in the settings, and their meta-variables."""
 
 DEFAULT_FIELDS = ("x-forwarded-for", "x-forwarded-proto")
-"""What nearly every configuration of a proxy sets; X-Forwarded-Host and Forwarded often pass as a client sent them."""
+"""Nearly every proxy sets these; X-Forwarded-Host and Forwarded are often passed on as the client sent them."""
 
 SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-"""Traefik names the scheme of the WebSocket that a request would open; the request itself is HTTP."""
+"""Traefik sends the scheme of the WebSocket that a request would open; the request itself is HTTP."""
 
 MAX_NODE = 255  # characters of one address or identifier; the longest address with a port has 47
-CACHED_NODES = 1024  # addresses read once and kept: a proxy's keep-alive connection carries the same ones again
+CACHED_NODES = 1024  # parsed addresses that are kept: a proxy's connection carries the same ones again
 
 BLANKS = " \t"
 _PREFIX = "HTTP_X_FORWARDED_"
@@ -55,17 +55,17 @@ _NODE_PORT = r"(?::([0-9]{1,5}|_[0-9A-Za-z._\-]++))?"
 _ADDRESS = re.compile(rf"(?:([0-9.]++)|\[([0-9A-Fa-f:.]++)\]){_NODE_PORT}")
 _BARE_IPV6 = re.compile(r"[0-9A-Fa-f:.]++")
 
-# RFC 7239 sections 6.2 and 6.3; "unix:" is what nginx writes for a client on a Unix socket, nothing what others do.
+# RFC 7239 sections 6.2 and 6.3; for a client on a Unix socket nginx writes "unix:", and others nothing.
 _NAMELESS = re.compile(rf"(?:unknown|_[0-9A-Za-z._\-]++){_NODE_PORT}|unix:|", re.IGNORECASE)
 
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST_PORT = re.compile(r"(.*?)(?::([0-9]*))?", re.DOTALL)
 
-# One or more segments, none empty: a prefix "//evil.example" in front of a redirect would lead to another site.
+# One or more segments, none empty: a redirect to a prefix "//evil.example" would lead to another site.
 _SCRIPT_NAME = re.compile(r"(?:/(?:[A-Za-z0-9\-._~!$&'()*+;=:@]|%[0-9A-Fa-f]{2})++)++")
 _UNSAFE_PATH = re.compile(r"[\x00-\x1f\x7f\\]|//|/\.\.?(?:/|\Z)|/\Z")
 
-# RFC 7239 section 4, with blanks around ";" as most writers put them. A pair may be left out, a separator may not.
+# RFC 7239 section 4, with blanks around ";", which most proxies send. A pair may be missing, a separator may not.
 _TOKEN = grammar.TOKEN.pattern
 _PAIR = re.compile(
     rf'[\t ]*+(?:({_TOKEN})=(?:({_TOKEN})|"((?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+)"))?+[\t ]*+([;,]|\Z)'
@@ -77,7 +77,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Node(NamedTuple):
-    """One who passed a request on, or made it. `address` is "" for one who is not named, `port` where none was told."""
+    """A client or proxy. `address` is "" for one that is not identified, `port` where none was given."""
 
     address: str
     port: str
@@ -85,7 +85,7 @@ class Node(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """What trusted proxies said of a request; "" (and None for the client) where they said nothing."""
+    """What trusted proxies reported about a request; "" (and None for the client) where they reported nothing."""
 
     client: Node | None = None
     scheme: str = ""
@@ -95,24 +95,24 @@ class Origin(NamedTuple):
 
 
 class TrustedNetworks:
-    """The addresses of proxies: `allowed` holds addresses, networks, and `*` for "whoever connects is a proxy".
+    """The addresses of proxies: `allowed` holds addresses, networks, and `*`, which means that every peer is a proxy.
 
-    `*` speaks of peers alone. Inside a list of addresses it would make every hop trusted and so the leftmost one, which
-    the client wrote, the result; there, only the addresses and networks count. Raises ValueError for a bad entry.
+    `*` is about peers only. In a list of addresses it would make every hop trusted, and so the leftmost one, which the
+    client wrote, would be the result; there, only the addresses and networks count. Raises ValueError for a bad entry.
     """
 
     def __init__(self, allowed: Sequence[str]) -> None:
-        self._is_open = "*" in allowed
+        self._trusts_every_peer = "*" in allowed
         self._networks = [_network(text) for text in allowed if text != "*"]
         self.node = functools.lru_cache(CACHED_NODES)(self._read_node)
         self._trusts_address = functools.lru_cache(CACHED_NODES)(self._parse_and_find)
 
     def trusts_peer(self, address: str) -> bool:
-        """Whether a peer is a proxy; one without an address (""), on a Unix socket, was let in by the file's mode."""
-        return self._is_open or not address or self._trusts_address(address)
+        """Whether a peer is a proxy; one on a Unix socket, without an address (""), is, by the mode of the file."""
+        return self._trusts_every_peer or not address or self._trusts_address(address)
 
     def trusts_source(self, address: str) -> bool:
-        """Whether one whom a peer named is a proxy: `*` does not speak of those."""
+        """Whether an address that a peer reported is a proxy's: `*` does not apply to it."""
         return self._trusts_address(address)
 
     def _parse_and_find(self, address: str) -> bool:
@@ -123,7 +123,7 @@ class TrustedNetworks:
         return any(address in network for network in self._networks)
 
     def _read_node(self, text: str) -> Node:
-        """Read RFC 7239 section 6's node, or an address as X-Forwarded-For has it; raises `ProtocolError` 400."""
+        """Parse a node of RFC 7239 section 6, or an address as in X-Forwarded-For; raises `ProtocolError` 400."""
         if _NAMELESS.fullmatch(text):
             return Node("", "", False)
         match = _ADDRESS.fullmatch(text)
@@ -131,13 +131,13 @@ class TrustedNetworks:
         if match is not None:
             version, name, port = (4, match[1], match[3]) if match[1] else (6, match[2], match[3])
         elif not _BARE_IPV6.fullmatch(text):
-            raise ProtocolError(400, f"no address: {text!r}")
+            raise ProtocolError(400, f"bad forwarded address {text!r}")
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            raise ProtocolError(400, f"no address: {text!r}") from None
+            raise ProtocolError(400, f"bad forwarded address {text!r}") from None
         if address.version != version:
-            raise ProtocolError(400, f"no address: {text!r}")  # IPv4 in brackets
+            raise ProtocolError(400, f"bad forwarded address {text!r}")  # IPv4 in brackets
         address = _unmapped(address)
         known_port = _checked_port(port) if port and not port.startswith("_") else ""
         return Node(str(address), known_port, self._has(address))
@@ -146,44 +146,44 @@ class TrustedNetworks:
 class ForwardedReader:
     """Reads the fields that the operator's proxies write: `names` are keys of `KNOWN`.
 
-    `dropped` are the meta-variables of those they do not write.
+    `dropped` holds the meta-variables of the other fields of `KNOWN`.
     """
 
     def __init__(self, networks: TrustedNetworks, names: Sequence[str]) -> None:
-        believed = {KNOWN[name] for name in names}
+        trusted = {KNOWN[name] for name in names}
         self._networks = networks
-        self._believed = believed
-        self.dropped = tuple(field for field in KNOWN.values() if field not in believed)
+        self._trusted = trusted
+        self.dropped = tuple(field for field in KNOWN.values() if field not in trusted)
 
     def read(self, fields: Mapping[str, str]) -> Origin:
-        """What `fields`, received from a trusted peer, say of the request; raises `ProtocolError` 400.
+        """What `fields`, received from a trusted peer, report about the request; raises `ProtocolError` 400.
 
-        Where Forwarded is believed it speaks alone, and X-Forwarded-For, -Proto and -Host are not looked at.
+        Where Forwarded is trusted, X-Forwarded-For, -Proto and -Host are not read.
         """
-        believed = self._believed
-        if FORWARDED in believed:
+        trusted = self._trusted
+        if FORWARDED in trusted:
             value = fields.get(FORWARDED)
             client, scheme, host = self._read_forwarded(value) if value else (None, "", "")
         else:
             value = fields.get(FOR)
-            client = self._walk(value) if value and FOR in believed else None
+            client = self._walk(value) if value and FOR in trusted else None
             scheme = _scheme(self._last(fields, PROTO))
             host = _host(self._last(fields, HOST))
         port, prefix = self._last(fields, PORT), self._last(fields, PREFIX)
         return Origin(client, scheme, host, _checked_port(port) if port else "", _script_name(prefix))
 
     def _last(self, fields: Mapping[str, str], name: str) -> str:
-        """The last member of a list, which the nearest proxy wrote; "" if there is none, or it is not believed.
+        """The last member of a list, which the nearest proxy wrote; "" if there is none, or it is not trusted.
 
-        When that one is empty the proxy said nothing, and what stands left of it is the client's.
+        When it is empty the proxy reported nothing, and anything to its left is the client's.
         """
         value = fields.get(name)
-        if not value or name not in self._believed:
+        if not value or name not in self._trusted:
             return ""
         return value.rpartition(",")[2].strip(BLANKS)
 
     def _walk(self, value: str) -> Node | None:
-        """The client in a list of addresses: from the right, the first that is not trusted, else the last one."""
+        """The client in a list of addresses: from the right, the first that is not trusted, else the leftmost."""
         client = None
         for member in reversed(value.split(",")):
             client = self._node(member.strip(BLANKS))
@@ -192,13 +192,13 @@ class ForwardedReader:
         return client
 
     def _read_forwarded(self, value: str) -> tuple[Node | None, str, str]:
-        """The client, and scheme and host as the outermost trusted proxy saw them."""
+        """The client, and the scheme and host that the outermost trusted proxy received."""
         client, scheme, host = None, "", ""
         for element in reversed(parse_forwarded(value)):
             scheme = _scheme(element.get("proto", "")) or scheme
             host = _host(element.get("host", "")) or host
             if "for" not in element:
-                break  # who connected to this proxy is not told, so nobody vouches for the elements further left
+                break  # this proxy does not report who connected to it, so nothing vouches for the elements to its left
             client = self._node(element["for"])
             if not client.is_trusted:
                 break
@@ -206,32 +206,34 @@ class ForwardedReader:
 
     def _node(self, text: str) -> Node:
         if len(text) > MAX_NODE:
-            raise ProtocolError(400, f"no address: {text[:40]!r}...")
+            raise ProtocolError(400, f"bad forwarded address {text[:40]!r}...")
         return self._networks.node(text)
 
 
 def has_forwarded(fields: Mapping[str, str]) -> bool:
-    """Whether `forwarded_names` would find any; asked for every request of an untrusted peer, hence at C speed."""
+    """Whether `forwarded_names` may find any. Called for every request of an untrusted peer."""
+    # fast path of `forwarded_names`; test_fields_of_proxies_are_never_missed holds them equal
     return "FORWARDED" in "".join(fields) or REAL_IP in fields
 
 
 def has_known(fields: Mapping[str, str]) -> bool:
-    """Whether any field of `KNOWN` is there; asked for every request of a trusted peer: most have the first one."""
+    """Whether `ForwardedReader.read` may find anything. Called for every request of a trusted peer."""
+    # fast path of `ForwardedReader.read`; test_fields_of_proxies_are_never_missed holds them equal
     return (
         FOR in fields or PROTO in fields or HOST in fields or FORWARDED in fields or PORT in fields or PREFIX in fields
     )
 
 
 def forwarded_names(fields: Mapping[str, str]) -> list[str]:
-    """The fields, known or not, that only a proxy should have written: also X-Forwarded-Ssl, -User and the like."""
+    """The fields that only a proxy should have written, including X-Forwarded-Ssl, -User and others not in `KNOWN`."""
     return [name for name in fields if name.startswith(_PREFIX) or name in (FORWARDED, REAL_IP)]
 
 
 def parse_forwarded(value: str) -> list[dict[str, str]]:
-    """The elements of Forwarded, each its parameters by lower-case name (RFC 7239 section 4).
+    """The elements of Forwarded, each as its parameters by lower-case name (RFC 7239 section 4).
 
-    Read from the left and wholly, so that no quote a client left open can swallow what a proxy wrote behind it. Raises
-    `ProtocolError` 400.
+    Parsed completely and from the left, so that a quote that a client left open cannot hide what a proxy appended.
+    Raises `ProtocolError` 400.
     """
     elements: list[dict[str, str]] = []
     element: dict[str, str] = {}
@@ -244,7 +246,7 @@ def parse_forwarded(value: str) -> list[dict[str, str]]:
         if name is not None:
             name = name.lower()
             if name in element:
-                raise ProtocolError(400, f"{name} stands twice in an element of Forwarded")
+                raise ProtocolError(400, f"repeated {name} in an element of Forwarded")
             element[name] = token if token is not None else _QUOTED_PAIR.sub(r"\1", quoted)
         if separator != ";":
             elements.append(element)
@@ -255,7 +257,7 @@ def parse_forwarded(value: str) -> list[dict[str, str]]:
 
 
 def split_host(host: str) -> tuple[str, str]:
-    """A Host that `grammar.HOST` let through, as name (an IPv6 address in its brackets) and port, "" for none."""
+    """Split a Host that matches `grammar.HOST` into name (an IPv6 address in its brackets) and port, "" for none."""
     match = _HOST_PORT.fullmatch(host)
     assert match is not None
     return match[1], match[2] or ""

@@ -1,8 +1,8 @@
 """The request head (RFC 9112 sections 2.2, 3 and 5): from octets to a `RequestHead`.
 
-A head that is there in one piece is matched at once (`parse_head`). One that arrives in pieces is first walked line
-by line (`HeadScanner`), so that a fault is answered as soon as its line is there, and so that the same octets
-give the same verdict however they are split: when the quick match fails, the scanner says why.
+A head that arrives in one piece is matched at once (`parse_head`). One that arrives in pieces is first checked line by
+line (`HeadScanner`), so that an error is answered as soon as its line is there. The same octets give the same result
+however they are split: when the match fails, the scanner finds the reason.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ CHUNKED = -1  # RequestHead.content_length of a chunked message
 
 END_OF_HEAD = b"\r\n\r\n"
 
-# Octets of a head that is kept until the next one on its connection: an idle connection must stay cheap.
+# A head up to this many octets is kept until the next one of its connection: an idle connection must stay cheap.
 MAX_KEPT = 1024
 
 
 class HeadLimits:
-    """Octets and counts past which a head is refused; lines are counted without their CRLF. Not to be changed."""
+    """Limits above which a head is refused, in octets and fields; a line counts without its CRLF. Immutable."""
 
     __slots__ = ("field_line", "fields", "head", "request_line", "shortest")
 
     def __init__(
         self,
-        request_line: int = 8190,  # RFC 9112 section 3 asks for 8000 at least; 8190 is Apache's and gunicorn's ceiling
+        request_line: int = 8190,  # RFC 9112 section 3 recommends at least 8000; Apache and gunicorn allow 8190
         field_line: int = 8190,  # the same
         fields: int = 100,  # what Apache and gunicorn allow
         head: int = 64 * 1024,  # eight full lines; nginx's large_client_header_buffers default is 4 x 8 KiB
@@ -41,16 +41,16 @@ class HeadLimits:
         self.field_line = field_line
         self.fields = fields
         self.head = head
-        self.shortest = min(request_line, field_line, head)  # no limit but the count can be passed by a shorter head
+        self.shortest = min(request_line, field_line, head)  # a head no longer than this exceeds no limit but `fields`
 
 
 class RequestHead:
-    """A request head that was found good.
+    """A valid request head.
 
     `fields` is keyed by meta-variable name (`ropewalk.http.fields`). `content_length` is in octets, 0 when there is no
-    content, `CHUNKED` when the transfer coding delimits it. `is_persistent` tells whether the peer would send another
-    request on this connection (RFC 9112 section 9.3). `field_text` is the field lines as they were received, None
-    where a next head cannot be read by them; `fields` may be shared with such a head and is not to be changed.
+    content, `CHUNKED` when the transfer coding delimits it. `is_persistent`: the peer keeps the connection open for
+    another request (RFC 9112 section 9.3). `field_text` is the field lines as received, None where a later head cannot
+    be compared with them; `fields` may be shared with a later head and must not be changed.
     """
 
     __slots__ = (
@@ -89,26 +89,28 @@ class RequestHead:
         self.content_length = content_length
         self.is_persistent = is_persistent
         self.expects_continue = expects_continue
-        self.is_https_target = False  # an absolute-form target of that scheme
+        self.is_https_target = False  # the target is in absolute-form with the scheme https
         self.field_text = field_text
 
 
 def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = None) -> RequestHead:
     """Parse a whole head, decoded as ISO-8859-1, with the CRLF of its last line and without the empty line.
 
-    `previous` is the last one of the same connection: a peer mostly repeats its field lines, and what they mean is
-    then known. Raises `ProtocolError`: 400 grammar, 414 request line, 417 expectation, 431 fields, 501 coding or
+    `previous` is the previous head of the same connection: a peer mostly repeats its field lines, which then need not
+    be parsed again. Raises `ProtocolError`: 400 grammar, 414 request line, 417 expectation, 431 fields, 501 coding or
     method, 505.
     """
+    # fast path of `HeadScanner`, for a short head; test_how_octets_are_split_changes_nothing holds them equal
     if len(text) + 2 > limits.shortest:
         _scan(text, limits)
+    # fast path of `_split_head` and `parse_target`; test_a_plain_head_is_read_as_any_other holds them equal
     match = grammar.PLAIN_HEAD.match(text)
     if match is None:
         method, request_target, minor, field_text = _split_head(text, limits)
     else:
         method, request_target, path, query, minor, field_text = match.groups("")
-    version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor is read as ours
-    if (
+    version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor version is read as HTTP/1.1
+    if (  # fast path of all that follows; test_head_is_read_the_same_after_any_other holds them equal
         previous is not None
         and previous.field_text == field_text
         and previous.version == version
@@ -140,10 +142,10 @@ def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = Non
 
 
 def _split_head(text: str, limits: HeadLimits) -> tuple[str, str, str, str]:
-    """Return method, request target, minor version and field lines of a head with a less usual target, or refuse it."""
+    """Return method, request target, minor version and field lines of a head whose target is not in origin-form."""
     match = grammar.REQUEST_LINE.match(text)
     if match is None:
-        raise _why_refused(text, limits)
+        raise _refusal(text, limits)
     method, request_target, major, minor = match.groups()
     if major != "1":
         raise ProtocolError(505, f"HTTP/{major}.{minor}")
@@ -153,15 +155,15 @@ def _split_head(text: str, limits: HeadLimits) -> tuple[str, str, str, str]:
 def _parse_fields(text: str, field_text: str, limits: HeadLimits) -> dict[str, str]:
     found = grammar.FIELD_LINE.findall(field_text)
     if len(found) != field_text.count("\n") or len(found) > limits.fields:
-        raise _why_refused(text, limits)
+        raise _refusal(text, limits)
     if " \r\n" in field_text or "\t\r\n" in field_text:
         found = [(name, value.rstrip(" \t")) for name, value in found]
     return field_table(found)
 
 
-@lru_cache(maxsize=256)  # a server is asked for few names, again and again
+@lru_cache(maxsize=256)  # a server has few names
 def is_host(host: str) -> bool:
-    """Tell whether `host` is a valid, not empty Host (RFC 9110 section 7.2)."""
+    """Whether `host` is a valid Host that is not empty (RFC 9110 section 7.2)."""
     return grammar.HOST.fullmatch(host) is not None
 
 
@@ -178,7 +180,7 @@ def _check_host(head: RequestHead, authority: str | None) -> None:
 
 
 def _read_framing(head: RequestHead) -> None:
-    """Set what the framing, connection and expectation fields say (RFC 9112 sections 6 and 9.3, RFC 9110 10.1.1)."""
+    """Evaluate the framing, connection and expectation fields (RFC 9112 sections 6 and 9.3, RFC 9110 10.1.1)."""
     fields = head.fields
     length = fields.get("CONTENT_LENGTH")
     if "HTTP_TRANSFER_ENCODING" in fields:
@@ -200,7 +202,7 @@ def _read_framing(head: RequestHead) -> None:
 
 
 def _check_transfer_coding(head: RequestHead, length: str | None) -> None:
-    """RFC 9112 sections 6.1 and 6.3: refused wherever two readers could frame the message differently."""
+    """RFC 9112 sections 6.1 and 6.3: refuse whatever two readers could frame differently."""
     coding = head.fields["HTTP_TRANSFER_ENCODING"]
     if head.version < HTTP_11:
         raise ProtocolError(400, "Transfer-Encoding in HTTP/1.0")
@@ -222,10 +224,10 @@ def _check_expectation(head: RequestHead) -> None:
 
 
 class HeadScanner:
-    """Walks the lines of a head that is still arriving, each line once, and refuses the first bad one.
+    """Checks the lines of a head that is still arriving, each line once, and refuses the first bad one.
 
-    Linear in the octets received: `_position` is where the first line that is not yet complete starts, `_seen` how
-    far a line feed has been looked for.
+    Linear in the octets received: `_position` is the start of the first incomplete line, and line feeds have been
+    searched for up to `_seen`.
     """
 
     __slots__ = ("_fields", "_limits", "_position", "_seen")
@@ -237,10 +239,10 @@ class HeadScanner:
         self._fields = -1  # the request line comes before the first field
 
     def scan(self, data: bytes | bytearray) -> int:
-        """Return the length of the head with its empty line, or 0 when it is not all there yet.
+        """Return the length of the head with its empty line, or 0 while it is incomplete.
 
-        `data` holds all that was received of the head so far, at least one octet. Raises
-        `ProtocolError` at the first bad line.
+        `data` is everything received of the head so far, at least one octet. Raises `ProtocolError` at the first bad
+        line.
         """
         if not self._position and not grammar.TOKEN.match(chr(data[0])):
             raise ProtocolError(400, f"no method in {bytes(data[:40])!r}")  # a TLS handshake, for one
@@ -257,7 +259,7 @@ class HeadScanner:
 
     def _check_line(self, line: str) -> None:
         self._check_length(len(line) - 2)
-        self._check_total(self._position + 2)  # the empty line is still to come
+        self._check_total(self._position + 2)  # the empty line follows
         if self._fields < 0:
             _check_request_line(line)
         elif not grammar.FIELD_LINE.fullmatch(line):
@@ -294,7 +296,7 @@ def _scan(text: str, limits: HeadLimits) -> None:
     HeadScanner(limits).scan((text + "\r\n").encode("latin-1"))
 
 
-def _why_refused(text: str, limits: HeadLimits) -> ProtocolError:
+def _refusal(text: str, limits: HeadLimits) -> ProtocolError:
     try:
         _scan(text, limits)
     except ProtocolError as error:

@@ -1,6 +1,6 @@
 """Conditional requests (RFC 9110 sections 8.8 and 13): validators, and what a request asks of them.
 
-Pure: field values and validators in, a verdict out. Times are whole seconds since the epoch.
+Pure: takes field values and validators, returns a verdict. Times are whole seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
 # RFC 9110 section 8.8.3: etagc is any visible character but the double quote, and obs-text.
 _ENTITY_TAG = re.compile(r'(W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
-# RFC 9110 section 5.6.7, the three forms. strptime would read them in the language of the process.
+# RFC 9110 section 5.6.7, the three forms. strptime would expect the names of the process's locale.
 _MONTH = rf"(?P<month>{'|'.join(_MONTHS)})"
 _TIME = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
 _DATES = tuple(
@@ -37,14 +37,14 @@ CENTURY_PIVOT: Final = 70
 @dataclass(frozen=True, slots=True)
 class Validators:
     """What identifies the selected representation: a strong entity tag with its quotes, and the time of its
-    last change when that is known to be strong too (RFC 9110 section 8.8.2.2)."""
+    last modification where that is known to be strong too (RFC 9110 section 8.8.2.2)."""
 
     entity_tag: str
     last_modified: int | None
 
 
 class Verdict(Enum):
-    """What the preconditions of a request come to."""
+    """The result of a request's preconditions."""
 
     PROCEED = auto()
     NOT_MODIFIED = auto()
@@ -77,8 +77,7 @@ def evaluate_preconditions(
 
 
 def if_range_holds(if_range: str, current: Validators) -> bool:
-    """Whether a Range may be answered with a part (RFC 9110 section 13.1.5): the validator is strong and is
-    exactly the current one."""
+    """Whether a Range is honoured (RFC 9110 section 13.1.5): the validator is strong and is exactly the current one."""
     if if_range.startswith(('"', "W/")):
         return if_range == current.entity_tag  # a weak one never is
     date = parse_http_date(if_range)
@@ -86,18 +85,18 @@ def if_range_holds(if_range: str, current: Validators) -> bool:
 
 
 def _names_tag(field_value: str, entity_tag: str, *, weakly: bool) -> bool:
-    """Whether a list of entity tags holds this one, by the comparisons of RFC 9110 section 8.8.3.2."""
+    """Whether a list of entity tags contains this one, by the comparisons of RFC 9110 section 8.8.3.2."""
     if field_value == "*":
         return True
     if _ENTITY_TAG.sub("", field_value).strip(", \t"):
-        return False  # something in it is no entity tag
+        return False  # a member is not an entity tag
     return any(
         opaque_tag == entity_tag and (weakly or not weak) for weak, opaque_tag in _ENTITY_TAG.findall(field_value)
     )
 
 
 def _changed_since(field_value: str | None, last_modified: int | None) -> bool | None:
-    """None when there is nothing to compare: no field, no valid date in it, or no time of ours."""
+    """None when there is nothing to compare: no field, no valid date in it, or no time of the representation."""
     date = parse_http_date(field_value) if field_value is not None else None
     if date is None or last_modified is None:
         return None
@@ -105,7 +104,7 @@ def _changed_since(field_value: str | None, last_modified: int | None) -> bool |
 
 
 def parse_http_date(text: str) -> int | None:
-    """Read an HTTP-date (RFC 9110 section 5.6.7) in any of its three forms; None when it is none."""
+    """Parse an HTTP-date (RFC 9110 section 5.6.7) in any of its three forms; None for anything else."""
     for pattern in _DATES:
         found = pattern.fullmatch(text)
         if found:

@@ -1,12 +1,12 @@
-"""The PROXY protocol, versions 1 and 2: a header in front of everything else that a connection carries.
+"""The PROXY protocol, versions 1 and 2: a header before everything else that a connection carries.
 
-HAProxy's specification ("The PROXY protocol, versions 1 & 2", proxy-protocol.txt, 2020/03/05); the sections below are
-its own. A proxy that passes octets, and cannot write into the requests, tells with it who connected. The header stands
-once, in front of the first request (or of the TLS handshake), and only what a trusted proxy sent may be read as one:
-whether the peer is, the caller has to know before.
+HAProxy's specification ("The PROXY protocol, versions 1 & 2", proxy-protocol.txt, 2020/03/05); section numbers below
+refer to it. A proxy that forwards octets, and cannot add fields to requests, sends it to say who connected. The header
+comes once, before the first request (or the TLS handshake), and is trusted only from a trusted proxy, which the caller
+has to check before.
 
-A pure function over what was received so far. Nothing is guessed: what is no header is refused, and never read as a
-request instead (section 2: the receiver must not guess whether the header is there).
+A pure function of what was received so far. Anything that is not a header is refused, and never read as a request
+instead (section 2: the receiver must not guess whether the header is there).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ V2_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"  # section 2.2
 MAX_V1_OCTETS = 107  # section 2.1: the longest line, with its CRLF
 V2_FIXED_OCTETS = 16  # signature, version and command, family and protocol, length
 
-# Section 2.2 lets 16 bits of length through, and asks for at least 536 octets to be taken whole. Addresses have 216 at
-# most and the TLVs that HAProxy and the clouds send a few hundred; a client certificate's names are the longest.
+# Section 2.2 allows a length of 16 bits, and requires at least 536 octets to be accepted. Addresses take up to 216,
+# the TLVs of HAProxy and cloud providers a few hundred; a client certificate's names are the longest.
 MAX_V2_OCTETS = 4096
 
 MODES = ("off", "auto", "v1", "v2")
@@ -54,12 +54,12 @@ class Endpoint(NamedTuple):
 
 
 class ProxyHeader(NamedTuple):
-    """What a PROXY header says, and how many octets it takes.
+    """The content of a PROXY header, and its length in octets.
 
-    `source` and `destination` are the client's connection at the proxy. Both are None where the connection's own
-    addresses hold: the proxy speaks for itself (LOCAL, as for its health checks: `is_local`), or it does not know who
-    connected, or a Unix socket connected to it, which has no address that means anything here. `is_tls` tells that the
-    client came to the proxy over TLS (version 2 only).
+    `source` and `destination` are the client's connection to the proxy. Both are None where the addresses of this
+    connection are the right ones: the proxy connects for itself (LOCAL, as for health checks: `is_local`), or does not
+    know who connected, or the client connected over a Unix socket. `is_tls` is True when the client connected to the
+    proxy over TLS (version 2 only).
     """
 
     octets: int
@@ -70,10 +70,10 @@ class ProxyHeader(NamedTuple):
 
 
 def parse_proxy_header(buffer: bytes | bytearray, mode: str = "auto") -> ProxyHeader | None:
-    """Read the header at the start of `buffer`, everything that was received; None when it is not all there yet.
+    """Parse the header at the start of `buffer`, which is everything received; None while the header is incomplete.
 
-    What stands behind it starts at `octets`. `mode` is "v1", "v2", or "auto" for both. Raises `ProtocolError` 400 as
-    soon as `buffer` cannot begin with a header.
+    The octets after it start at `octets`. `mode` is "v1", "v2", or "auto" for both. Raises `ProtocolError` 400 as soon
+    as `buffer` cannot begin with a header.
     """
     if mode != "v2" and _begins(buffer, V1_SIGNATURE):
         return _parse_v1(buffer)
@@ -139,7 +139,8 @@ def _parse_v2(buffer: bytes | bytearray) -> ProxyHeader | None:
         return None
     header = bytes(buffer[:octets])
     if is_local or family == _UNSPEC:
-        # The addresses, if any, are to be skipped, and how long they are only their family would tell: so are the TLVs.
+        # Addresses are to be skipped, if there are any; only their family would say how long they are. So the TLVs are
+        # skipped as well.
         return ProxyHeader(octets, is_local=is_local)
     is_tls = _read_tlvs(header, tlvs_at)
     if family == _UNIX:
@@ -173,12 +174,12 @@ def _address_of(octets: bytes) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 
 def _text_of(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    """An IPv4-mapped address is the IPv4 address, as everywhere else."""
+    """An IPv4-mapped address as the IPv4 address that it is."""
     return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _read_tlvs(header: bytes, position: int) -> bool:
-    """Walk over all TLVs, check the checksum where there is one, and tell whether the client came over TLS."""
+    """Parse all TLVs and verify the checksum, if there is one; return whether the client connected over TLS."""
     is_tls = False
     while position < len(header):
         end = position + 3 + int.from_bytes(header[position + 1 : position + 3], "big")
@@ -196,7 +197,7 @@ def _read_tlvs(header: bytes, position: int) -> bool:
 
 
 def _check_crc32c(header: bytes, position: int, value: bytes) -> None:
-    """Section 2.2.3: over the whole header, with zeros where the checksum stands."""
+    """Section 2.2.3: over the whole header, with zeros in place of the checksum."""
     if len(value) != 4:
         raise ProtocolError(400, "the PROXY header's checksum has no 32 bits")
     zeroed = header[:position] + bytes(4) + header[position + 4 :]
@@ -205,7 +206,7 @@ def _check_crc32c(header: bytes, position: int, value: bytes) -> None:
 
 
 def crc32c(octets: bytes) -> int:
-    """CRC-32C (RFC 9260 appendix A), bit by bit: once a connection at most, over a few hundred octets."""
+    """CRC-32C (RFC 9260 appendix A), bit by bit: at most once a connection, over a few hundred octets."""
     crc = 0xFFFFFFFF
     for octet in octets:
         crc ^= octet

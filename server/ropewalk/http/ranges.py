@@ -13,12 +13,12 @@ _RANGES_SPECIFIER = re.compile(r"bytes=([0-9\-, \t]+)", re.IGNORECASE)
 _RANGE_SPEC = re.compile(r"([0-9]*)-([0-9]*)")
 
 MAX_DIGITS: Final = 18
-"""More than any file has; beyond it a position counts as past the end. (`int` refuses 4301 digits.)"""
+"""More than the size of any file has; a longer position is past the end. (`int` refuses 4301 digits.)"""
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """`length` bytes from the offset `first` on, of a representation of `complete_length`; never empty."""
+    """`length` bytes from the offset `first` of a representation of `complete_length`; never empty."""
 
     first: int
     length: int
@@ -31,16 +31,16 @@ class ByteRange:
 
 
 class Unsatisfiable(Enum):
-    """The request asked for a range that is not there: 416."""
+    """The requested range lies outside the representation: 416."""
 
     UNSATISFIABLE = "unsatisfiable"
 
 
 def select_range(field_value: str, complete_length: int) -> ByteRange | Unsatisfiable | None:
-    """What a Range field asks of a representation of `complete_length` bytes.
+    """The range that a Range field requests of a representation of `complete_length` bytes.
 
-    None when the field is to be ignored: another unit, a malformed specifier, or several ranges (section 14.2
-    leaves both to the server; a client that is sent everything has what it wanted).
+    None when the field is ignored: another unit, a malformed specifier, or several ranges (section 14.2 allows a server
+    to ignore them; the complete representation contains what the client wants).
     """
     specifier = _RANGES_SPECIFIER.fullmatch(field_value)
     if not specifier:
@@ -63,7 +63,7 @@ def _suffix_range(suffix_length: int, complete_length: int) -> ByteRange | Unsat
     if suffix_length == 0:
         return Unsatisfiable.UNSATISFIABLE
     if complete_length == 0:
-        return None  # satisfiable by section 14.1.1, but Content-Range can not say "no byte"
+        return None  # satisfiable by section 14.1.1, but Content-Range cannot express an empty range
     length = min(suffix_length, complete_length)
     return ByteRange(complete_length - length, length, complete_length)
 

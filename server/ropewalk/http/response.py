@@ -1,7 +1,6 @@
 """Response framing and encoding (RFC 9112 sections 4, 6 and 7; RFC 9110 section 6.6.1 for Date).
 
-Works on what an application or an error gives: a status line's text, a block of field lines that was checked, and
-how much content there will be.
+Works on what an application or an error provides: the status, checked field lines, and the length of the content.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class Framing(Enum):
-    """How the end of an answer is told (RFC 9112 section 6.3)."""
+    """What delimits the content of a response (RFC 9112 section 6.3)."""
 
-    NONE = auto()  # it has no content
-    LENGTH = auto()  # Content-Length octets
+    NONE = auto()  # there is no content
+    LENGTH = auto()  # Content-Length
     CHUNKED = auto()
     CLOSE = auto()  # the end of the connection; only for a peer that speaks HTTP/1.0
 
 
 UNFRAMED, BY_LENGTH, BY_CHUNKS, BY_CLOSE = Framing
-"""By bare names: in CPython 3.11 a look-up of an Enum's member is not cheap."""
+"""By their bare names: in CPython 3.11 a look-up of an Enum's member is not cheap."""
 
 
 def response_framing(is_content_allowed: bool, version: int, content_length: int | None) -> Framing:
@@ -43,23 +42,23 @@ def response_framing(is_content_allowed: bool, version: int, content_length: int
 
 @lru_cache(maxsize=256)
 def status_line(status: str) -> str:
-    """`200 OK` as a status line: a server answers with the highest version it speaks (RFC 9110 section 2.5).
+    """`200 OK` as a status line: a server sends the highest version it conforms to (RFC 9110 section 2.5).
 
-    The space behind the status code is sent even without a reason phrase (RFC 9112 section 4).
+    The space after the status code is sent even without a reason phrase (RFC 9112 section 4).
     """
     return f"HTTP/1.1 {status[:3]} {status[4:]}\r\n"
 
 
 def imf_fixdate(year: int, month: int, day: int, hour: int, minute: int, second: int, weekday: int) -> str:
-    """Return a Date (RFC 9110 section 5.6.7); `weekday` 0 is Monday. No locale has a say in it."""
+    """Return a Date (RFC 9110 section 5.6.7); `weekday` 0 is Monday. The locale does not matter."""
     return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
 
 
 def error_response(status_code: int, method: str, *, extra: str) -> bytes:
-    """Return a whole answer of our own, after which the connection closes.
+    """Return a whole response of the server itself, which closes the connection.
 
-    `extra` holds the Date, Server and further field lines. The content says what the status says and nothing of what
-    happened inside; an answer to HEAD has none.
+    `extra` holds the field lines of Date and Server, and further ones. The content repeats the status and reveals
+    nothing of the cause; a response to HEAD has none.
     """
     phrase = reason_phrase(status_code)
     content = f"{status_code} {phrase}\n"

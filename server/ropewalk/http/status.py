@@ -1,8 +1,8 @@
-"""Status codes (RFC 9110 section 15): their reason phrases, and the one short answer that we give of our own."""
+"""Status codes (RFC 9110 section 15): their reason phrases, and which of them have content."""
 
 from __future__ import annotations
 
-# Our own table: `http.HTTPStatus` calls 413 and 414 by their former names until Python 3.13, and costs more to import.
+# Not `http.HTTPStatus`: it has the former names of 413 and 414 until Python 3.13, and costs more to import.
 _PHRASES = {
     100: "Continue",
     101: "Switching Protocols",
@@ -70,10 +70,10 @@ _PHRASES = {
 
 
 def reason_phrase(status_code: int) -> str:
-    """Return the registered phrase, or an empty string for a code that has none."""
+    """Return the registered phrase, or an empty string for an unregistered code."""
     return _PHRASES.get(status_code, "")
 
 
 def has_content(method: str, status_code: int) -> bool:
-    """Tell whether an answer may carry content (RFC 9110 section 6.4.1)."""
+    """Whether a response may have content (RFC 9110 section 6.4.1)."""
     return not (method == "HEAD" or status_code in (204, 304) or status_code < 200)

@@ -6,11 +6,12 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
 
 Target = tuple[str, str, str | None, bool]
-"""Path, percent-decoded to one character an octet; query as sent; of absolute-form the authority, and whether https."""
+"""The path, percent-decoded to one character an octet; the query as sent; the authority of absolute-form (None in the
+other forms); and whether the scheme is https."""
 
 
 def parse_target(method: str, request_target: str) -> Target:
-    """Read a request target that the grammar's request line let through.
+    """Parse a request target that matches the grammar of a request line.
 
     Raises `ProtocolError` 400 for a form that the method does not allow, 501 for CONNECT (RFC 9110 section
     9.3.6: an origin server need not support it).
@@ -19,6 +20,7 @@ def parse_target(method: str, request_target: str) -> Target:
         raise ProtocolError(501, "CONNECT is not supported")
     if request_target[0] == "/":
         path, _, query = request_target.partition("?")
+        # fast path of `decode_path`; test_a_path_without_percent_signs_is_itself holds them equal
         return path if "%" not in path else decode_path(path), query, None, False
     if request_target == "*":
         if method != "OPTIONS":
@@ -29,8 +31,6 @@ def parse_target(method: str, request_target: str) -> Target:
 
 def decode_path(path: str) -> str:
     """Percent-decode a path to one character an octet (PEP 3333, "Unicode Issues")."""
-    if "%" not in path:
-        return path
     if grammar.BAD_PERCENT_ENCODING.search(path):
         raise ProtocolError(400, "bad percent-encoding in the path")
     first, *rest = path.encode("latin-1").split(b"%")

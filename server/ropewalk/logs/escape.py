@@ -21,9 +21,7 @@ def escape(text: str) -> str:
 
     Code points to U+00FF are the bytes of a WSGI string (PEP 3333); any other is escaped as its UTF-8.
     """
-    if is_plain(
-        text
-    ):  # fast path of the substitution; test_a_plain_text_is_what_escaping_leaves_alone holds them equal
+    if is_plain(text):  # fast path of the substitution; test_plain_text_is_what_escaping_keeps holds them equal
         return text
     return _UNSAFE.sub(_escaped, text)
 

@@ -193,7 +193,7 @@ class TlsSocket:
 
     def sendmsg(self, parts: Sequence[bytes | memoryview]) -> int:
         """As `socket.sendmsg`, one record at a time. When it is repeated, the parts may be longer, never shorter."""
-        if len(parts[0]) >= MAX_RECORD:
+        if len(parts[0]) >= MAX_RECORD:  # fast path of the rest; test_parts_are_sent_as_if_they_were_joined
             return self.send(parts[0])
         gathered = bytearray()
         for part in parts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +79,22 @@ def test_every_value_is_in_the_table_once(found: list[tuple[str, str]]):
         joined = ("; " if key == fields.COOKIE else ", ").join(v for name, v in found if meta_variable(name) == key)
         assert value == joined
     assert len(table) == len({name.lower() for name, _ in found})
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["Host", "host", "X-A", "x-a", "X_A", "Cookie", "COOKIE"]) | names, st.text()))
+)
+def test_a_table_equals_the_joined_one(found: list[tuple[str, str]]):
+    def outcome(make: Callable[[list[tuple[str, str]]], dict[str, str]]) -> dict[str, str] | int:
+        try:
+            return make(found)
+        except ProtocolError as error:
+            return error.status_code
+
+    expected = outcome(fields._joined_table)
+    assert outcome(field_table) == expected  # with names that are cached,
+    fields._names.clear()
+    assert outcome(field_table) == expected  # and with names that are not
 
 
 @pytest.mark.parametrize(

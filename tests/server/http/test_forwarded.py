@@ -343,7 +343,7 @@ def test_a_quote_left_open_does_not_swallow_the_proxys_element(value: str) -> No
         said(value)
 
 
-def test_forwarded_is_not_believed_unless_it_is_named() -> None:
+def test_forwarded_is_not_trusted_unless_it_is_named() -> None:
     assert read({FORWARDED: f"for={LIE};proto=https"}) == Origin()
     assert read({FORWARDED: f"for={LIE};proto=https", FOR: CLIENT}, names=DEFAULT_FIELDS).client == (CLIENT, "", False)
 
@@ -357,6 +357,25 @@ def test_a_field_that_names_proxies_is_noticed(name: str) -> None:
     assert forwarded.has_forwarded(fields)
     assert forwarded.forwarded_names(fields) == [name]
     assert forwarded.has_known(fields) is (name in KNOWN.values())
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [*KNOWN.values(), REAL_IP, "HTTP_X_FORWARDED_SSL", "HTTP_FORWARDED_BY", "HTTP_HOST", "HTTP_FOR"]
+        )
+        | st.from_regex(r"HTTP_[A-Z_]{1,12}", fullmatch=True),
+        st.just("y"),
+    )
+)
+def test_fields_of_proxies_are_never_missed(fields: dict[str, str]) -> None:
+    if not forwarded.has_forwarded(fields):
+        assert forwarded.forwarded_names(fields) == []
+    if not forwarded.has_known(fields):
+        for names in (X_FIELDS, ("forwarded",), ()):
+            reader = ForwardedReader(TrustedNetworks(["*"]), names)
+            assert reader.read(fields) == Origin()
+            assert not fields.keys() & set(reader.dropped)
 
 
 def test_other_fields_are_not() -> None:

@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
-from ropewalk.http.head import CHUNKED, END_OF_HEAD, HTTP_10, HTTP_11, HeadLimits, HeadScanner, RequestHead, parse_head
+from ropewalk.http.head import (
+    CHUNKED,
+    END_OF_HEAD,
+    HTTP_10,
+    HTTP_11,
+    HeadLimits,
+    HeadScanner,
+    RequestHead,
+    _split_head,
+    parse_head,
+)
+from ropewalk.http.target import parse_target
 
 LIMITS = HeadLimits()
 SMALL = HeadLimits(request_line=40, field_line=30, fields=4, head=120)
@@ -99,6 +110,26 @@ def test_head_is_read_the_same_after_any_other(octets: list[bytes], order: list[
         else:
             found, previous = facts(read), read
         assert found == expected
+
+
+@given(
+    st.sampled_from(["GET", "OPTIONS", "CONNECT", "get"]) | st.from_regex(r"[!-~]{1,8}", fullmatch=True),
+    st.from_regex(r"/[!-~]{0,20}", fullmatch=True) | st.from_regex(r"/[a-z%?/41]{0,12}", fullmatch=True),
+    st.sampled_from(["HTTP/1.1", "HTTP/1.0", "HTTP/1.9", "HTTP/2.0", "HTTP/1.10", "http/1.1"]),
+)
+def test_a_plain_head_is_read_as_any_other(method: str, request_target: str, version: str):
+    text = f"{method} {request_target} {version}\r\nHost: a\r\n"
+    match = grammar.PLAIN_HEAD.match(text)
+    try:
+        expected = _split_head(text, LIMITS)
+    except ProtocolError:
+        assert match is None
+        return
+    assert match is not None  # every valid head whose target is in origin-form is a plain one
+    plain_method, target, path, query, minor, field_text = match.groups("")
+    assert (plain_method, target, minor, field_text) == expected
+    if "%" not in path and method != "CONNECT":
+        assert (path, query, None, False) == parse_target(method, request_target)
 
 
 def test_fields_that_are_repeated_are_not_parsed_again():

@@ -79,6 +79,11 @@ def test_what_is_encoded_decodes_to_the_same_octets(octets: bytes):
     assert decode_path("/" + quote(octets)) == "/" + octets.decode("latin-1")
 
 
+@given(st.text(st.characters(max_codepoint=255, exclude_characters="%")))
+def test_a_path_without_percent_signs_is_itself(path: str):
+    assert decode_path(path) == path
+
+
 def check_read_or_refused(method: str, request_target: str) -> None:
     """Whatever is read has a path that begins with a slash, or is the asterisk."""
     try:

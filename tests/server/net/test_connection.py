@@ -11,8 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ropewalk.net.connection import MAX_JOINED
 from ropewalk.net.connection_states import MOVES, RECEIVING, State
+from ropewalk.net.write_buffer import WriteBuffer
+from tests.helpers.connections import Surroundings
 from tests.helpers.embedded import Talk
 from tests.helpers.http_client import GET
 
@@ -36,6 +41,84 @@ class TestStates:
 
     def test_only_receiving_states_become_a_request(self) -> None:
         assert {state for state, moves in MOVES.items() if State.RUNNING in moves} == RECEIVING
+
+
+class ScriptedSocket:
+    """Delivers one request; takes the octets of `takes` (None: it is full), then everything, or raises `ending`."""
+
+    def __init__(self, request: bytes, takes: list[int | None], ending: type[OSError] | None) -> None:
+        self._input = [request]
+        self._takes = takes
+        self._ending = ending
+        self.taken = b""
+
+    def fileno(self) -> int:
+        return 1 << 20
+
+    def recv(self, count: int) -> bytes:
+        return self._input.pop() if self._input else b""
+
+    def send(self, octets: bytes | memoryview) -> int:
+        if not self._takes and self._ending is not None:
+            raise self._ending
+        count = self._takes.pop(0) if self._takes else len(octets)
+        if count is None:
+            raise BlockingIOError
+        self.taken += bytes(octets[:count])
+        return min(count, len(octets))
+
+    def sendmsg(self, parts: list[bytes]) -> int:
+        return self.send(b"".join(parts))
+
+    def shutdown(self, how: int) -> None: ...
+
+    def setsockopt(self, level: int, name: int, value: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def send_response(sock: ScriptedSocket, interim: bytes, head: bytes, content: bytes, is_buffered: bool) -> list[Any]:
+    """Send a response over as many events as it takes; everything that a peer and the service see of it."""
+    surroundings = Surroundings()
+    connection = surroundings.connection(sock)
+    assert connection.receive()
+    sent: list[bool] = []
+    connection.on_sent = lambda connection, is_whole: sent.append(is_whole)
+    connection.exchange = object()
+    if interim:
+        connection.send_interim(interim)
+    connection.set_response(head, content)
+    if is_buffered:
+        buffer = connection._write_buffer = WriteBuffer()
+        buffer.append(connection._response + connection._content)
+    connection.send()
+    while connection.state is State.SENDING:
+        connection.receive()
+    state = connection.state
+    connection.close()
+    counted = connection.sent_octets if sent == [True] else None  # those of a call that failed are not counted
+    return [sock.taken, state, counted, sent, surroundings.closed]
+
+
+@given(
+    takes=st.lists(st.one_of(st.none(), st.integers(1, 60), st.integers(1, 2 * MAX_JOINED)), max_size=8),
+    ending=st.sampled_from([None, BrokenPipeError, ConnectionResetError]),
+    interim=st.binary(max_size=10),
+    head=st.binary(min_size=1, max_size=50),
+    length=st.one_of(st.integers(0, 50), st.integers(MAX_JOINED - 1, MAX_JOINED + 1), st.just(3 * MAX_JOINED)),
+    request_head=st.sampled_from([KEEP, GET]),
+)
+def test_a_response_is_sent_as_from_a_write_buffer(
+    takes: list[int | None], ending: type[OSError] | None, interim: bytes, head: bytes, length: int, request_head: bytes
+) -> None:
+    content = bytes(number % 251 for number in range(length))
+    direct, buffered = (
+        send_response(ScriptedSocket(request_head, list(takes), ending), interim, head, content, is_buffered)
+        for is_buffered in (False, True)
+    )
+    assert direct == buffered
+    if direct[3] == [True]:
+        assert direct[0] == interim + head + content
 
 
 class TestKeepAlive:

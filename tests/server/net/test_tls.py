@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ropewalk
 from ropewalk.errors import ConfigError
@@ -882,6 +884,24 @@ class TestTlsSocket:
         with pytest.raises(BlockingIOError):
             server.recv(65536)
         assert client.recv(100) == b""
+
+
+@given(st.lists(st.binary(max_size=40) | st.integers(1, 40_000).map(bytes), min_size=1, max_size=6))
+def test_parts_are_sent_as_if_they_were_joined(parts: list[bytes]) -> None:
+    class Records:
+        """In place of the ssl module's socket: takes every record."""
+
+        def __init__(self) -> None:
+            self.sent: list[bytes] = []
+
+        def send(self, octets: memoryview) -> int:
+            self.sent.append(bytes(octets))
+            return len(octets)
+
+    as_parts, joined = Records(), Records()
+    count = TlsSocket(as_parts).sendmsg([memoryview(part) for part in parts])  # type: ignore[arg-type]
+    assert count == TlsSocket(joined).send(b"".join(parts))  # type: ignore[arg-type]
+    assert as_parts.sent == joined.sent
 
 
 class TestNamesOfPeople:
