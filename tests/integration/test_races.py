@@ -21,7 +21,7 @@ from tests.helpers.http_client import Client
 WaitFor = Callable[[Callable[[], object], str], None]
 
 CLIENTS = 12
-TURNS = 25
+ROUNDS = 25
 PIPELINED = 8
 KINDS = ("whole", "streamed", "waits", "computes", "echo", "fails")  # the last one ends the connection
 SWITCH_INTERVAL = 1e-5  # seconds
@@ -67,7 +67,7 @@ class Visitor(threading.Thread):
 
     def run(self) -> None:
         try:
-            for turn in range(TURNS):
+            for turn in range(ROUNDS):
                 client = Client(self._address)
                 with contextlib.closing(client.sock):
                     self._pipeline(client, turn)
@@ -127,7 +127,7 @@ def test_many_threads_mix_up_and_lose_nothing(
         visitor.join()
     assert [visitor.fault for visitor in visitors if visitor.fault] == []
     answered, refused = sum(one.answered for one in visitors), sum(one.refused for one in visitors)
-    assert (answered, refused) == (CLIENTS * TURNS * (PIPELINED + len(KINDS) - 1), CLIENTS * TURNS)
+    assert (answered, refused) == (CLIENTS * ROUNDS * (PIPELINED + len(KINDS) - 1), CLIENTS * ROUNDS)
     request_ids = [each for visitor in visitors for each in visitor.request_ids]
     assert len(set(request_ids)) == len(request_ids)
     counted = server.stats()

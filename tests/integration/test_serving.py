@@ -196,7 +196,7 @@ def test_a_path_may_have_a_time_of_its_own(serve: Callable[..., Server], tmp_pat
     assert "'/wait'" not in server.running.output
 
 
-def test_a_request_that_does_not_let_go_has_its_worker_replaced(
+def test_request_that_cannot_be_interrupted_has_its_worker_replaced(
     serve: Callable[..., Server], wait_for_end: Callable[[int], bool]
 ) -> None:
     server = serve("--timeout", "1", "--graceful-timeout", "0.2")

@@ -251,7 +251,7 @@ def test_the_command_upgrades_and_ends_the_old_one(serve: Serve, tmp_path: Path,
     server.masters = [answer["new"]]
 
 
-def test_other_addresses_of_the_new_settings_are_opened_and_the_rest_let_go(serve: Serve, tmp_path: Path) -> None:
+def test_other_addresses_of_the_new_settings_are_opened_and_the_rest_closed(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "server.toml").write_text('bind = ["127.0.0.1:0", "unix:old.sock"]\n')
     server = serve("-c", "server.toml")
     (tmp_path / "server.toml").write_text('bind = ["127.0.0.1:0", "unix:new.sock"]\n')

@@ -54,7 +54,7 @@ def test_only_what_is_past_the_shortest_time_is_asked_for_its_own() -> None:
     assert watchdog.look(1e6) == []
 
 
-def test_what_does_not_let_go_of_its_thread_is_stuck() -> None:
+def test_request_that_keeps_its_thread_is_stuck() -> None:
     running: list[Running] = [(1, "GET /a", 100.0)]
     watchdog = Watchdog(10.0, lambda: running)
     watchdog.look(110.0)
