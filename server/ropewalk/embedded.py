@@ -20,8 +20,10 @@ from ropewalk.logs.error_log import get_logger
 from ropewalk.net.listeners.open import close_listeners, describe, open_listeners, refuse_new_connections
 from ropewalk.net.listeners.unix import DEFAULT_MODE
 from ropewalk.process.system.signals import SignalInbox
+from ropewalk.runtime.draining import Drained
 from ropewalk.runtime.factories import tls_context
-from ropewalk.runtime.service import Drained, Service, Stats
+from ropewalk.runtime.service import Service
+from ropewalk.runtime.status import Stats
 
 
 class Server:

@@ -75,9 +75,9 @@ def connect(request: bytes) -> Hops:
         service = Service(application, [listener], settings)
     service._events.register = service._events.arm = lambda fd, events: None
     sock = FakeSocket(request)
-    service._adopt(cast(socket.socket, sock), ("127.0.0.1", 1), next(iter(service._acceptors)))
+    service._open_connection(cast(socket.socket, sock), ("127.0.0.1", 1), next(iter(service._acceptors)))
     connection = service._pool.items[sock.fileno()]
-    return Hops(connection.receive, lambda: service._run(connection), connection.send)
+    return Hops(connection.receive, lambda: service._serve(connection), connection.send)
 
 
 def costs(hops: Hops) -> dict[str, float]:

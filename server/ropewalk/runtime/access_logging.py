@@ -1,6 +1,6 @@
-"""What the access log is told of each request, and where its time went. Made only where there is such a log.
+"""Makes the record of each request for the access log, with where its time went. Only if there is an access log.
 
-Runs in the threads of the pool, when an answer is out.
+Runs in the threads of the pool, after a response has been sent.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from ropewalk.wsgi.request_id import KEY
 
 
 class AccessLogger:
-    """Between the service, whose connections then have to be `TimedConnection`s, and the access log."""
+    """Writes a line for each response. The connections of the service have to be `TimedConnection`s."""
 
     def __init__(self, log: AccessLog) -> None:
         self._log = log
 
     @property
     def lost(self) -> int:
-        """How many lines could not be written."""
+        """The number of lines that could not be written."""
         return self._log.lost
 
     def sent(self, connection: WsgiConnection, is_complete: bool) -> None:
-        """Write the line of the connection's exchange, whose answer is out, or was cut."""
+        """Write the line of a request whose response has been sent, or was aborted."""
         assert isinstance(connection, TimedConnection)
         exchange = connection.exchange
         assert exchange is not None
@@ -51,7 +51,7 @@ class AccessLogger:
         self._log.write(record)
 
     def refused(self, connection: WsgiConnection, environ: Environ, request_id: str, status_code: int) -> None:
-        """Write the line of an answer that the server itself makes, perhaps in the place of an application."""
+        """Write the line of a request to which the server itself responds, perhaps in place of the application."""
         assert isinstance(connection, TimedConnection)
         now = monotonic()
         record = AccessRecord(environ, f"{status_code} {reason_phrase(status_code)}", [], 0, 0.0, True)
@@ -65,13 +65,13 @@ class AccessLogger:
         exchange: Exchange | None = connection.exchange
         if exchange is not None:
             record.queue = exchange.queue_seconds
-        if exchange is not None and exchange.began:
-            record.waiting = exchange.began - connection.whole_since
-            record.seconds = record.application = now - exchange.began
+            if exchange.began:
+                record.waiting = exchange.began - connection.whole_since
+                record.seconds = record.application = now - exchange.began
         self._log.write(record)
 
 
 def _proxys_request_id(connection: WsgiConnection) -> str:
-    """The id that the request came with, where the server assigns none."""
+    """The id that came with the request, if any; for a server that assigns none."""
     head = connection.head
     return "" if head is None else head.fields.get(KEY, "")

@@ -1,4 +1,4 @@
-"""Parts of a service that only some settings ask for, made of them; nobody else loads what they bring along."""
+"""Makes the parts of a service that only some settings need. Their modules are imported only then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def statsd_reporter(settings: Settings) -> Reporter | None:
-    """What tells the StatsD server that the settings name; None when they name none."""
+    """The reporter to the StatsD server of the settings; None without one."""
     if not settings.statsd_host:
         return None
     from ropewalk.metrics.statsd import Client, Reporter
@@ -23,14 +23,14 @@ def statsd_reporter(settings: Settings) -> Reporter | None:
 
 
 def tls_context(settings: Settings, adapt: Adapt | None = None) -> TlsContext | None:
-    """Load the certificates that the settings name; None when they name none. Raises `ConfigError`.
+    """Load the certificates of the settings; None without any. Raises `ConfigError`.
 
     `adapt` may change each context (`TlsContext`).
     """
     if not settings.certfile:
         _refuse_without_certificate(settings)
         return None
-    from ropewalk.net.tls import Certificate, TlsConfig, TlsContext  # with it comes OpenSSL, 4 MB of memory
+    from ropewalk.net.tls import Certificate, TlsConfig, TlsContext  # with OpenSSL, which takes 4 MB of memory
 
     by_name = {}
     for entry in settings.sni_certificate:
@@ -50,7 +50,7 @@ def tls_context(settings: Settings, adapt: Adapt | None = None) -> TlsContext | 
 
 
 def _refuse_without_certificate(settings: Settings) -> None:
-    """Nobody asks for client certificates, say, and means to be served in the clear."""
+    """Refuse settings of TLS without --certfile: whoever makes them does not expect plain HTTP."""
     for flag, value in (
         ("--keyfile", settings.keyfile),
         ("--sni-certificate", ", ".join(settings.sni_certificate)),
@@ -58,4 +58,4 @@ def _refuse_without_certificate(settings: Settings) -> None:
         ("--cert-reqs", settings.cert_reqs if settings.cert_reqs != "none" else ""),
     ):
         if value:
-            raise ConfigError(flag, value, "needs --certfile, without which no TLS is spoken")
+            raise ConfigError(flag, value, "needs --certfile; without it there is no TLS")
