@@ -79,7 +79,8 @@ def draw(scenario: ScenarioResult, path: Path) -> None:
             axes.text(1.02 * longest, place, bar.label, ha="left", va="center")
         figure.text(0, 1 - 0.14 / height, scenario["title"], weight="bold", va="center")
         if scenario["kind"] in METRICS:
-            axes.text(1.02 * longest, -0.9, HEADINGS[METRICS[scenario["kind"]]], ha="left", va="center")
+            metric = HEADINGS[METRICS[scenario["kind"]]]
+            figure.text(1, 1 - 0.28 / height, metric, ha="right", va="center")
         drawing = io.StringIO()
         figure.savefig(drawing, metadata={"Creator": None, "Date": None, "Title": scenario["title"]})
         pyplot.close(figure)
