@@ -60,7 +60,7 @@ def test_help_names_the_positional_argument(project: Path) -> None:
             "ropewalk: --workers 'two' (from WEB_CONCURRENCY): must be a whole number from 1 to 1024",
         ),
         (["--worker", "2", "shop"], {}, "ropewalk: --worker: no such option; did you mean --workers?"),
-        (["-b", "[::1", "shop"], {}, "ropewalk: --bind '[::1': an IPv6 address is written as [::1]:8000"),
+        (["-b", "[::1", "shop"], {}, "ropewalk: --bind '[::1': an IPv6 address must have the form [::1]:8000"),
         (["-b", "fd://999", "shop"], {}, "ropewalk: --bind 'fd://999': no such descriptor is open in this process"),
         (["--user", "nobody-at-all", "shop"], {}, "ropewalk: --user 'nobody-at-all': no such user"),
         (["--check-config", "-g", "no-group", "shop"], {}, "ropewalk: --group 'no-group': no such group"),
@@ -121,7 +121,7 @@ def test_a_port_in_use_is_one_line_and_status_2_and_leaves_no_pid_file(project: 
 def test_address_looks_the_same_when_it_is_read_and_when_it_is_bound(project: Path) -> None:
     arguments = ("--log-level", "error", "shop")
     assert run(project, *arguments, ROPEWALK_BIND="127.0.0.1:x").stderr.startswith(
-        "ropewalk: --bind '127.0.0.1:x' (from ROPEWALK_BIND): a port is"
+        "ropewalk: --bind '127.0.0.1:x' (from ROPEWALK_BIND): the port must be"
     )
     assert run(project, *arguments, ROPEWALK_BIND="192.0.2.1:80").stderr == (
         "ropewalk: --bind '192.0.2.1:80' (from ROPEWALK_BIND): not an address of this machine\n"

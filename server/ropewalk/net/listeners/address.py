@@ -1,6 +1,6 @@
-"""What `--bind` may say, as values: the text of an address and nothing else.
+"""The addresses that `--bind` accepts, parsed into values.
 
-Pure: no socket is made and no name is resolved here (`listen` does both). The forms are gunicorn's.
+Pure: no socket is made and no name is resolved here (`listeners.open` does both). The forms are gunicorn's.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Final, NamedTuple
 __all__ = ["Address", "InheritedAddress", "TcpAddress", "UnixAddress", "parse_address"]
 
 DEFAULT_PORT: Final = 8000
-"""gunicorn's, for a host that is written alone."""
+"""gunicorn's, for a host without a port."""
 
 LOOPBACK: Final = "127.0.0.1"
 
 MAX_PORT: Final = 65535
 
 MAX_UNIX_PATH_BYTES: Final = 107
-"""unix(7): `sun_path` has 108 bytes, and the last one is a NUL."""
+"""unix(7): `sun_path` has 108 bytes, the last of which is a NUL."""
 
 FORMS: Final = "HOST:PORT, :PORT, [IPV6]:PORT, unix:PATH or fd://N"
 
@@ -40,7 +40,7 @@ class TcpAddress(NamedTuple):
 
 
 class UnixAddress(NamedTuple):
-    """The path of a Unix socket, as it was written."""
+    """The path of a Unix socket, as given."""
 
     path: str
 
@@ -49,7 +49,7 @@ class UnixAddress(NamedTuple):
 
 
 class InheritedAddress(NamedTuple):
-    """A listening socket that the parent process left open as this descriptor."""
+    """A listening socket that the parent process passed as this file descriptor."""
 
     fd: int
 
@@ -61,10 +61,10 @@ Address = TcpAddress | UnixAddress | InheritedAddress
 
 
 def parse_address(text: str) -> Address:
-    """Read one value of `--bind`.
+    """Parse one value of `--bind`.
 
     `HOST:PORT`, `HOST` (port 8000), `:PORT` (every interface), `PORT` (loopback only), `[IPV6]:PORT`,
-    `unix:PATH`, `fd://N`; `tcp://` may stand before the TCP forms, and `unix://` is `unix:`.
+    `unix:PATH`, `fd://N`; the TCP forms may begin with `tcp://`, and `unix://` is `unix:`.
 
     Raises ValueError with one line that says what is wrong and what is allowed.
     """
@@ -77,17 +77,17 @@ def parse_address(text: str) -> Address:
 
 def _parse_unix(path: str) -> UnixAddress:
     if not path or "\0" in path:
-        raise ValueError("unix: is followed by the path of the socket")
+        raise ValueError("expected the path of the socket after unix:")
     if path.endswith("/"):
-        raise ValueError("the path of a Unix socket does not end in a slash")
+        raise ValueError("the path of a Unix socket must not end in a slash")
     if len(os.fsencode(path)) > MAX_UNIX_PATH_BYTES:
-        raise ValueError(f"the path of a Unix socket is at most {MAX_UNIX_PATH_BYTES} bytes long")
+        raise ValueError(f"the path of a Unix socket must be at most {MAX_UNIX_PATH_BYTES} bytes long")
     return UnixAddress(path)
 
 
 def _parse_inherited(number: str) -> InheritedAddress:
     if not _DIGITS.fullmatch(number) or int(number) > 2**31 - 1:
-        raise ValueError("fd:// is followed by the number of an open descriptor")
+        raise ValueError("expected the number of an open file descriptor after fd://")
     return InheritedAddress(int(number))
 
 
@@ -98,7 +98,7 @@ def _parse_tcp(text: str) -> TcpAddress:
         return _parse_bracketed(text)
     host, colon, port = text.partition(":")
     if ":" in port:
-        raise ValueError("an IPv6 address is written in brackets: [::1]:8000")
+        raise ValueError("an IPv6 address must be in brackets: [::1]:8000")
     if not host and not colon:
         raise ValueError(f"expected {FORMS}")
     if host:
@@ -109,17 +109,17 @@ def _parse_tcp(text: str) -> TcpAddress:
 def _parse_bracketed(text: str) -> TcpAddress:
     host, bracket, rest = text[1:].partition("]")
     if not bracket or (rest and not rest.startswith(":")):
-        raise ValueError("an IPv6 address is written as [::1]:8000")
+        raise ValueError("an IPv6 address must have the form [::1]:8000")
     try:
         ipaddress.IPv6Address(host)
     except ValueError:
-        raise ValueError("the brackets hold something that is not an IPv6 address") from None
+        raise ValueError("not an IPv6 address in the brackets") from None
     return TcpAddress(host, _parse_port(rest[1:]) if rest else DEFAULT_PORT)
 
 
 def _parse_port(text: str) -> int:
     if not _DIGITS.fullmatch(text) or int(text) > MAX_PORT:
-        raise ValueError(f"a port is a whole number from 0 to {MAX_PORT}")
+        raise ValueError(f"the port must be an integer from 0 to {MAX_PORT}")
     return int(text)
 
 
@@ -127,7 +127,7 @@ def _check_host(host: str) -> None:
     if not _NAME.fullmatch(host):
         raise ValueError(f"not a host name or an address; expected {FORMS}")
     if _LOOKS_LIKE_IPV4.fullmatch(host):
-        # inet_aton's shorthands (127.1, 0177.0.0.1) are refused: more often typing errors than meant.
+        # inet_aton's short forms (127.1, 0177.0.0.1) are refused: mostly they are typing errors.
         try:
             ipaddress.IPv4Address(host)
         except ValueError:

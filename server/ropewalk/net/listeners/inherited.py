@@ -1,7 +1,7 @@
 """Listening sockets that this process was started with: `fd://N` and systemd's socket activation.
 
-The protocol of the latter is sd_listen_fds(3): `LISTEN_FDS` sockets, from descriptor 3 on, meant for the
-process `LISTEN_PID`, and called `LISTEN_FDNAMES`.
+The protocol of the latter is sd_listen_fds(3): `LISTEN_FDS` sockets, starting at descriptor 3, for the process
+`LISTEN_PID`, named by `LISTEN_FDNAMES`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from ropewalk.errors import ConfigError
 __all__ = ["VARIABLES", "adopt_listener", "inherited_descriptors", "inherited_listeners", "inherited_names"]
 
 VARIABLES: Final = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
-"""To be removed from the environment once they are read: they are not meant for child processes."""
+"""To be removed from the environment after reading: they are not for child processes."""
 
 FIRST_DESCRIPTOR: Final = 3
 """SD_LISTEN_FDS_START."""
 
 MAX_DESCRIPTORS: Final = 1024
-"""No one passes that many; a number beyond it is a mistake, not a reason to look at a million descriptors."""
+"""Nobody passes so many; a larger number is a mistake, not a reason to examine a million descriptors."""
 
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 
@@ -31,7 +31,7 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
 def adopt_listener(descriptor: int) -> socket.socket:
     """Take over an open descriptor, which must be a listening stream socket.
 
-    Raises ValueError with one line that says what it is instead; the descriptor then stays as it was.
+    Raises ValueError with one line that says what it is instead, and leaves the descriptor as it was.
     """
     try:
         is_socket = stat.S_ISSOCK(os.fstat(descriptor).st_mode)
@@ -58,21 +58,20 @@ def _check_listener(listener: socket.socket) -> None:
 
 
 def inherited_descriptors(environ: Mapping[str, str], pid: int) -> range:
-    """The descriptors that systemd passed to the process `pid`, by what the environment says. Pure.
+    """The descriptors that systemd passed to the process `pid`, according to the environment. Pure.
 
-    An empty range when there are none or they are meant for another process. Raises ConfigError for a
-    number that is none.
+    An empty range when there are none or they are for another process. Raises ConfigError for an invalid number.
     """
     number = environ.get("LISTEN_FDS", "")
     if not number or environ.get("LISTEN_PID", "") != str(pid):
         return range(0)
     if not (number.isascii() and number.isdigit() and len(number) <= 4 and int(number) <= MAX_DESCRIPTORS):
-        raise ConfigError("LISTEN_FDS", number, f"a whole number from 0 to {MAX_DESCRIPTORS}")
+        raise ConfigError("LISTEN_FDS", number, f"must be an integer from 0 to {MAX_DESCRIPTORS}")
     return range(FIRST_DESCRIPTOR, FIRST_DESCRIPTOR + int(number))
 
 
 def inherited_names(environ: Mapping[str, str], pid: int) -> dict[int, str]:
-    """What the socket units call their descriptors (`FileDescriptorName=`), by descriptor. Pure; for people only."""
+    """The names of the descriptors in their socket units (`FileDescriptorName=`). Pure; for messages only."""
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     return {
         fd: name for fd, name in zip(inherited_descriptors(environ, pid), names, strict=False) if name.isprintable()
@@ -82,8 +81,8 @@ def inherited_names(environ: Mapping[str, str], pid: int) -> dict[int, str]:
 def inherited_listeners(environ: Mapping[str, str]) -> list[socket.socket]:
     """The listening sockets that systemd passed to this process, in its order; empty when there are none.
 
-    The environment is left as it is; see `VARIABLES`.
-    Raises ConfigError when one of them is not a listening stream socket; all of them then stay open.
+    Does not change the environment; see `VARIABLES`. Raises ConfigError when one of them is not a listening stream
+    socket; then all of them stay open.
     """
     listeners: list[socket.socket] = []
     for descriptor in inherited_descriptors(environ, os.getpid()):

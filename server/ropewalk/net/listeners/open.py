@@ -1,7 +1,7 @@
-"""Listening sockets: from the addresses of `--bind` to sockets that are ready to be polled, and back.
+"""Listening sockets: opens the addresses of `--bind`, takes sockets over from another process, closes them.
 
-Runs in the one thread that starts and stops the server. Knows nothing of what connections carry, and sets
-nothing on them.
+Runs in the one thread that starts and stops the server. Knows nothing about what connections carry, and sets no options
+on them.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ __all__ = [
 ]
 
 SYSTEMD: Final = "systemd"
-"""Who said to listen there, if nobody else did."""
+"""The bind of listeners that systemd passed, in place of an address of `--bind`."""
 
 PORT_TRIES: Final = 16
-"""How often another free port is tried when port 0 has to be the same for IPv4 and IPv6."""
+"""How many free ports are tried when port 0 has to be the same for IPv4 and IPv6."""
 
 _REASONS: Final = {
     errno.EADDRINUSE: "already in use by another server",
     errno.EADDRNOTAVAIL: "not an address of this machine",
-    errno.EAFNOSUPPORT: "this machine has no network of that kind",
-    errno.EEXIST: "a file that is not a socket is in the way",
+    errno.EAFNOSUPPORT: "this machine has no network of that address family",
+    errno.EEXIST: "a file that is not a socket exists at this path",
     errno.ENOENT: "its directory does not exist",
     errno.ENOTDIR: "its directory does not exist",
 }
@@ -52,28 +52,28 @@ _Target = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int
 
 
 Listeners = dict[str, list[socket.socket]]
-"""Listening sockets by what was said to have them."""
+"""Listening sockets by the value of `--bind` for which they were opened."""
 
 
 def open_listeners(binds: Sequence[str], *, backlog: int, unix_mode: int = DEFAULT_MODE) -> list[socket.socket]:
-    """Listen on every address of `binds`, in their order; one address may give an IPv4 and an IPv6 socket.
+    """Listen on every address of `binds`, in their order; one address may result in an IPv4 and an IPv6 socket.
 
-    The sockets are non-blocking and not inheritable by programs that are executed (forked workers have them).
-    Either all addresses are listened on or none: raises ConfigError that names the first one that fails.
+    The sockets are non-blocking, and not inherited by programs that are executed (forked workers have them). Listens on
+    all addresses or on none: raises ConfigError that names the first one that fails.
     """
     opened = open_by_bind(binds, {}, backlog=backlog, unix_mode=unix_mode)
     return [listener for listeners in opened.values() for listener in listeners]
 
 
 def open_by_bind(binds: Sequence[str], earlier: Listeners, *, backlog: int, unix_mode: int = DEFAULT_MODE) -> Listeners:
-    """As `open_listeners`, by bind; those that `earlier` has are taken out of there and not opened again."""
+    """As `open_listeners`, by bind; those in `earlier` are removed from it and not opened again."""
     addresses = [_parse(bind) for bind in binds]
     opened: Listeners = {}
     try:
         for bind, address in zip(binds, addresses, strict=True):
-            with _told_of(bind):
+            with _naming(bind):
                 if isinstance(address, InheritedAddress) and addresses.count(address) > 1:
-                    raise ValueError("the descriptor is named twice")
+                    raise ValueError("the descriptor is given twice")
                 opened[bind] = earlier.pop(bind, []) or _open(address, addresses, backlog, unix_mode)
     except BaseException:
         for listeners in opened.values():
@@ -83,10 +83,10 @@ def open_by_bind(binds: Sequence[str], earlier: Listeners, *, backlog: int, unix
 
 
 def refuse_new_connections(listeners: Iterable[socket.socket]) -> bool:
-    """Let nobody start to connect any more to sockets that this process made; what waits in them can be accepted.
+    """Accept no new attempts to connect to sockets that this process made; what is in their backlog can be accepted.
 
-    Whoever tries is refused once the socket is closed by all who hold it. Tells whether connections may still come
-    that were begun before.
+    Clients are refused once all processes have closed the socket. Returns whether connections that were begun before
+    may still arrive.
     """
     is_tcp = False
     for listener in listeners:
@@ -98,20 +98,20 @@ def refuse_new_connections(listeners: Iterable[socket.socket]) -> bool:
 
 
 def adopt_listeners(descriptors: Mapping[str, Sequence[int]]) -> Listeners:
-    """The listening sockets that another master has too, by what was said to have them.
+    """Take over the listening sockets that another master passed, as descriptors by bind.
 
-    Whoever is the last of both is to remove the file of a Unix socket. Raises ConfigError.
+    The last of the two masters has to remove the file of a Unix socket. Raises ConfigError.
     """
     taken: Listeners = {}
     for bind, numbers in descriptors.items():
-        with _told_of(bind):
+        with _naming(bind):
             listeners = [adopt_listener(number) for number in numbers]
             try:
                 if bind.startswith("unix:"):
                     listeners = [UnixListener.adopt(listener) for listener in listeners]
                 elif not bind.startswith("fd:") and bind != SYSTEMD:
                     listeners = [TcpListener(fileno=listener.detach()) for listener in listeners]
-            except FileNotFoundError:  # somebody has removed it: nobody can connect, so it is opened anew
+            except FileNotFoundError:  # its file was removed: nobody can connect, so it is opened again
                 close_listeners(listeners)
                 continue
             taken[bind] = listeners
@@ -119,14 +119,14 @@ def adopt_listeners(descriptors: Mapping[str, Sequence[int]]) -> Listeners:
 
 
 def disown_listeners(listeners: Iterable[socket.socket]) -> None:
-    """Do not remove the files of Unix sockets: another master listens there."""
+    """Leave the files of Unix sockets to another master, which listens there."""
     for listener in listeners:
         if isinstance(listener, UnixListener):
             listener.disown()
 
 
 def close_listeners(listeners: Iterable[socket.socket]) -> None:
-    """Close the sockets, and remove the Unix socket files that this process made.
+    """Close the sockets, and remove the files of Unix sockets that this process created.
 
     In a forked worker it removes nothing, so both the workers and the master may call it.
     """
@@ -137,22 +137,22 @@ def close_listeners(listeners: Iterable[socket.socket]) -> None:
 
 
 def describe(listener: socket.socket, *, scheme: str = "http") -> str:
-    """Where a listener can be reached, for people: `http://127.0.0.1:8000`, `unix:/run/app.sock`."""
+    """Where a listener can be reached, for messages: `http://127.0.0.1:8000`, `unix:/run/app.sock`."""
     if isinstance(listener, UnixListener):
         return f"unix:{listener.path}"
     address = listener.getsockname()
     if listener.family == socket.AF_UNIX:
-        # unix(7): an abstract name comes as bytes that start with a NUL, an unnamed socket has no name.
+        # unix(7): an abstract name is bytes that start with a NUL, an unnamed socket has no name.
         return f"unix:@{os.fsdecode(address[1:])}" if isinstance(address, bytes) else f"unix:{address}"
     if listener.family == socket.AF_INET6:
-        # Spells out the interface of a link-local address; the flags keep it from looking names up.
+        # Includes the interface of a link-local address; the flags prevent a look-up of names.
         host, _ = socket.getnameinfo(address, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
         return f"{scheme}://[{host}]:{address[1]}"
     return f"{scheme}://{address[0]}:{address[1]}"
 
 
 def _parse(bind: str) -> Address:
-    with _told_of(bind):
+    with _naming(bind):
         return parse_address(bind)
 
 
@@ -167,8 +167,8 @@ def _open(address: Address, addresses: Sequence[Address], backlog: int, unix_mod
 
 
 @contextmanager
-def _told_of(bind: str) -> Iterator[None]:
-    """Turn what goes wrong with one address into the line that the operator reads."""
+def _naming(bind: str) -> Iterator[None]:
+    """Turn an error with one address into a ConfigError that names it."""
     try:
         yield
     except ValueError as error:
@@ -181,7 +181,7 @@ def _reason(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
         return "the name does not resolve to an address"
     if isinstance(error, PermissionError):
-        return "permission denied (ports below 1024 and the directory of a socket may need more rights)"
+        return "permission denied (a port below 1024 or the directory of a Unix socket may require other privileges)"
     return _REASONS.get(error.errno or 0, error.strerror or str(error))
 
 
@@ -190,7 +190,7 @@ def _open_tcp(targets: Sequence[_Target], backlog: int) -> list[socket.socket]:
         try:
             return _listen_on_each(targets, backlog)
         except OSError as error:
-            # Port 0: the one that the first family was given may be taken in the second.
+            # Port 0: the port that is free for the first family may be in use for the second.
             if error.errno != errno.EADDRINUSE or len(targets) == 1 or targets[0][1][1] != 0:
                 raise
     return _listen_on_each(targets, backlog)
@@ -199,18 +199,18 @@ def _open_tcp(targets: Sequence[_Target], backlog: int) -> list[socket.socket]:
 def _resolve(address: TcpAddress, addresses: Sequence[Address]) -> list[_Target]:
     """The first address of each family that the host has, IPv4 first.
 
-    `localhost` is 127.0.0.1 and ::1, and clients differ in which they try first: a server on one of them
-    only is refused to some, or worse, they meet another server on the same port of the other one. But a name
-    with several addresses of one family is a cluster's, and they are not all this machine's.
+    `localhost` is 127.0.0.1 and ::1, and clients differ in which they try first: with a server on only one of them,
+    some clients are refused, or reach another server on the same port of the other. But a name with several addresses
+    of one family is a cluster's, and not all of them belong to this machine.
     """
     if not address.host or (address.host == "::" and not _has_ipv4(addresses, address.port)):
-        # As Linux has it, [::]:80 alone takes IPv4 too, and people write it for that. With two sockets IPv4
-        # clients keep their addresses: ::ffff:127.0.0.1 is in nobody's list of trusted proxies.
+        # On Linux [::]:80 accepts IPv4 as well, and people use it for that. With two sockets, IPv4 clients keep their
+        # addresses: nobody lists ::ffff:127.0.0.1 as a trusted proxy.
         return [
             (socket.AF_INET, ("0.0.0.0", address.port)),
             (socket.AF_INET6, ("::", address.port, 0, 0)),
         ]
-    # As octets: text would go through the codec of international names, which brings all of Unicode's tables along.
+    # As octets: text would go through the codec for international names, which loads all of Unicode's tables.
     host = address.host.encode()
     found = socket.getaddrinfo(host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     first_of_family: dict[socket.AddressFamily, _Target] = {}
@@ -225,8 +225,7 @@ def _has_ipv4(addresses: Sequence[Address], port: int) -> bool:
 
 
 def _listen_on_each(targets: Sequence[_Target], backlog: int) -> list[socket.socket]:
-    """A listener for each target, on one port. A family that this machine does not have is left out, as long
-    as one is there."""
+    """A listener for each target, on one port. A family that this machine does not have is skipped, unless all are."""
     listeners: list[socket.socket] = []
     missing: OSError | None = None
     port = 0
@@ -252,11 +251,11 @@ def _listen_on_each(targets: Sequence[_Target], backlog: int) -> list[socket.soc
 def _listen(family: socket.AddressFamily, address: tuple[str | int, ...], backlog: int) -> TcpListener:
     listener = TcpListener(family, socket.SOCK_STREAM)
     try:
-        # Not to wait for the connections of a server that has just ended (TIME_WAIT). On Linux it does not
-        # let two servers listen on one port.
+        # Do not wait for the connections of a server that has just exited (TIME_WAIT). On Linux this does not allow two
+        # servers to listen on one port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
-            # IPv4 has sockets of its own, whatever the machine's default says.
+            # IPv4 has a socket of its own, whatever the machine's default is.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
         listener.listen(backlog)

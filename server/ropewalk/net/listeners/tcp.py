@@ -1,9 +1,10 @@
-"""A listening TCP socket that can be closed without cutting anybody off.
+"""A listening TCP socket that can be closed without resetting a connection.
 
-A connection that the kernel has set up and nobody has accepted is reset when its listening socket is closed: the client
-has connected, has perhaps sent its request, and is told neither that it was served nor that it was not. So before it is
-closed, the kernel is told to leave every new attempt (a packet with SYN and without ACK) unanswered. What waits is
-accepted, the socket is closed, and who was left waiting tries again a second later, as TCP does, and is refused.
+When a listening socket is closed, the kernel resets the connections that it has established and nobody has accepted:
+such a client may have sent its request, and does not learn whether it was served. So before the socket is closed, the
+kernel is made to ignore new attempts to connect (a packet with SYN and without ACK). Connections in the backlog are
+accepted, then the socket is closed; a client whose attempt was ignored tries again a second later, as TCP does, and is
+refused.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ _DROP_ATTEMPTS: Final = (
 
 
 class TcpListener(socket.socket):
-    """A listening socket that this server made; it is shared with nobody but its own processes."""
+    """A listening socket that this server made, and shares with its own processes only."""
 
     def refuse_new_connections(self) -> bool:
-        """Leave new attempts to connect unanswered, in whichever process this socket is; False if that cannot be."""
+        """Ignore new attempts to connect, in every process that has this socket; False if that is not possible."""
         code = array.array("B", b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_ATTEMPTS))
         address, _ = code.buffer_info()
         try:

@@ -1,7 +1,7 @@
-"""The file of a listening Unix socket: made with care, taken away only by its maker.
+"""The file of a listening Unix socket: created safely, removed only by the process that created it.
 
-A socket file outlives a server that was killed, and bind(2) refuses a path that exists. So whether a file
-may be replaced is found out by connecting to it; what is not a socket is never touched.
+A socket file outlives a server that was killed, and bind(2) refuses a path that exists. So a connection attempt finds
+out whether a file may be replaced; what is not a socket is never touched.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ NOBODY: Final = 0
 """No process has this id."""
 
 LOCK_TIMEOUT: Final = 2.0
-"""Seconds to wait for another server that starts; it holds the lock for some system calls."""
+"""Seconds to wait for another server that is starting; it holds the lock for a few system calls."""
 
 DEFAULT_MODE: Final = 0o666
-"""Connecting needs write permission, and the proxy in front is usually another user. gunicorn's umask of 0
-amounts to the same; whoever needs it narrower gives a mode, or puts the socket in a directory of its own."""
+"""Connecting needs write permission, and the proxy usually runs as another user. gunicorn's umask of 0 has the same
+effect; to restrict it, set a mode or put the socket into a directory of its own."""
 
 
 class UnixListener(socket.socket):
-    """A listening Unix socket that knows the file it made."""
+    """A listening Unix socket that knows the file it created."""
 
     path: str
-    """The absolute path (the working directory may change later). Set once, before anyone else sees it."""
+    """The absolute path (the working directory may change later). Set once, before the object is returned."""
     _inode: tuple[int, int]
     _maker: int
 
     @classmethod
     def bind_to(cls, path: str, mode: int) -> UnixListener:
-        """A bound, non-blocking socket, not yet listening: nobody can connect before the file has its mode.
+        """Return a bound, non-blocking socket that does not listen yet: no connection precedes the file's mode.
 
         Raises OSError.
         """
         listener = cls(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.setblocking(False)
-            os.fchmod(listener.fileno(), mode)  # bind(2) makes the file with this mode less the umask
+            os.fchmod(listener.fileno(), mode)  # bind(2) creates the file with this mode minus the umask
             listener.bind(path)
             held = hold_socket(path)
             try:
@@ -69,7 +69,7 @@ class UnixListener(socket.socket):
 
     @classmethod
     def adopt(cls, sock: socket.socket) -> UnixListener:
-        """Take the place of a listening socket that another process made, with its file. Raises OSError."""
+        """Take over a listening socket that another process made, and its file. Raises OSError."""
         path = os.path.abspath(sock.getsockname())
         status = os.lstat(path)
         listener = cls(fileno=sock.detach())
@@ -79,20 +79,20 @@ class UnixListener(socket.socket):
         return listener
 
     def move(self, path: str) -> None:
-        """Give the file another name, in place of what has it. Raises OSError."""
+        """Rename the file, replacing whatever has that name. Raises OSError."""
         os.rename(self.path, path)
         self.path = os.path.abspath(path)
 
     def disown(self) -> None:
-        """Leave the file to somebody else."""
+        """Leave the file to another process: `unlink` does nothing any more."""
         self._maker = NOBODY
 
     def unlink(self) -> None:
-        """Remove the file, if this process made it and it is still the one that was made.
+        """Remove the file, if this process created it and it is still the same file.
 
-        To be called while the socket is open: an open socket keeps its inode from being used again, so
-        another server's file can not be mistaken for ours. Never raises for a file that can not be removed:
-        the next start takes care of it.
+        To be called while the socket is open: an open socket keeps its inode from being reused, so the file of another
+        server cannot be mistaken for this one. Does not raise when the file cannot be removed: the next start replaces
+        it.
         """
         if os.getpid() != self._maker:
             return
@@ -104,11 +104,11 @@ class UnixListener(socket.socket):
 
 
 def open_unix_listener(path: str, *, backlog: int, mode: int = DEFAULT_MODE) -> UnixListener:
-    """Listen at `path`, in place of a socket file that nobody answers on any more.
+    """Listen at `path`, replacing the file of a socket on which nobody listens any more.
 
-    Raises OSError: EADDRINUSE when a server answers there, EEXIST when the file is not a socket.
+    Raises OSError: EADDRINUSE when a server listens there, EEXIST when the file is not a socket.
     """
-    with _alone_in(os.path.dirname(path) or "."):
+    with _locked(os.path.dirname(path) or "."):
         _remove_stale(path)
         listener = UnixListener.bind_to(path, mode)
         try:
@@ -127,13 +127,13 @@ def _remove_stale(path: str) -> None:
         return
     if not stat.S_ISSOCK(status.st_mode):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-    if _is_answered(path):
+    if _has_listener(path):
         raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), path)
     os.unlink(path)
 
 
-def _is_answered(path: str) -> bool:
-    """Whether a process listens on the socket file; OSError when that can not be found out."""
+def _has_listener(path: str) -> bool:
+    """Whether a process listens on the socket file; raises OSError when that cannot be determined."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
@@ -141,19 +141,19 @@ def _is_answered(path: str) -> bool:
         except ConnectionRefusedError:
             return False
         except OSError as error:
-            # EAGAIN: its backlog is full. EPROTOTYPE: a datagram socket is bound there. Both have an owner.
+            # EAGAIN: its backlog is full. EPROTOTYPE: a datagram socket is bound there. Both are in use.
             if error.errno not in (errno.EAGAIN, errno.EPROTOTYPE):
                 raise
     return True
 
 
 @contextmanager
-def _alone_in(directory: str) -> Iterator[None]:
-    """Hold the directory's lock, so that of two servers that start at once neither removes the file that the
-    other has bound and does not listen on yet.
+def _locked(directory: str) -> Iterator[None]:
+    """Hold the directory's lock, so that of two servers that start at the same time neither removes the file that
+    the other has bound and does not listen on yet.
 
-    A directory that can not be locked (no permission to read it, a lock of somebody else's) is used without: the
-    lock closes a window of microseconds, it is not a reason to fail.
+    A directory that cannot be locked (no permission to read it, a lock of another program) is used without the lock,
+    which closes a window of microseconds: that is no reason to fail.
     """
     try:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -184,7 +184,7 @@ def test_when_one_address_fails_none_stays_open(tmp_path: Path) -> None:
 
 
 def test_bad_text_is_a_config_error() -> None:
-    assert refusal("127.0.0.1:65536") == "bind '127.0.0.1:65536': a port is a whole number from 0 to 65535"
+    assert refusal("127.0.0.1:65536") == "bind '127.0.0.1:65536': the port must be an integer from 0 to 65535"
 
 
 # Unix sockets
@@ -419,7 +419,7 @@ def test_descriptor_that_is_no_listening_stream_socket_is_refused_and_left_open(
 
 def test_descriptor_named_twice_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert "named twice" in refusal(f"fd://{server.fileno()}", f"fd://{server.fileno()}")
+        assert "given twice" in refusal(f"fd://{server.fileno()}", f"fd://{server.fileno()}")
         assert can_connect(server)
 
 
