@@ -1,22 +1,22 @@
-# The application image: a WSGI project, the servers that can run it, and supervisord as process 1.
+# The application's image: a WSGI project, the servers that can run it, and supervisord as process 1.
 #
 #   docker build .                                              the sample project
 #   docker build --build-arg PROJECT_DIR=my_project .           a project in a folder of this checkout
 #   docker build --build-context project=../my_project .        a project anywhere (needs engine 23 or later)
 #
-# There is no "syntax" line on purpose: it would fetch an image at every build.
+# There is no "syntax" line: it would pull an image for every build.
 ARG BASE_IMAGE=debian:trixie-slim
 
-# ---- project: the user's files, alone. `--build-context project=...` takes this stage's place.
+# ---- project: only the user's files. `--build-context project=...` replaces this stage.
 FROM scratch AS project
 ARG PROJECT_DIR=sample_project
 COPY ${PROJECT_DIR} /
 
-# ---- base: what every later stage and the final image share.
+# ---- base: shared by all later stages.
 FROM ${BASE_IMAGE} AS base
-# More Debian packages for the running project: --build-arg RUNTIME_PACKAGES="libpq5 gettext"
+# Debian packages that the project needs at run time: --build-arg RUNTIME_PACKAGES="libpq5 gettext"
 ARG RUNTIME_PACKAGES=""
-# The words of the list are package names: they must split.
+# The list is unquoted, so that it splits into package names.
 # hadolint ignore=DL3008,SC2086
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
@@ -30,9 +30,9 @@ ENV PATH=/opt/venv/bin:$PATH \
     MEDIA_ROOT=/srv/media \
     STATIC_ROOT=/srv/static
 
-# ---- python-build: every Python package, installed into /opt/venv. Nothing of this stage ships but that folder.
+# ---- python-build: installs all Python packages into /opt/venv, the only part of this stage that ships.
 FROM base AS python-build
-# Debian packages that the project's own requirements need to be built: --build-arg BUILD_PACKAGES="gcc python3-dev"
+# Debian packages that are needed to build the project's requirements: --build-arg BUILD_PACKAGES="gcc python3-dev"
 ARG BUILD_PACKAGES=""
 # hadolint ignore=DL3008,SC2086
 RUN apt-get update -qq \
@@ -41,7 +41,7 @@ RUN apt-get update -qq \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
 ENV PIP_NO_INPUT=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
-# Everything is checked against its hash. What builds the server's wheel stays here, and is not in the final image.
+# Every package is checked against its hash. The build backend of the server's wheel is not part of the final image.
 COPY deploy/requirements.txt /build/kit.txt
 RUN /opt/build/bin/pip wheel --quiet --require-hashes --no-deps --wheel-dir /wheels --requirement /build/kit.txt \
     && /opt/build/bin/pip install --quiet --no-index --find-links /wheels flit_core \
@@ -53,19 +53,19 @@ RUN for locked in /build/backends/*/requirements.txt; do \
         /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps --requirement "$locked" \
         || exit; \
     done
-# The pattern lets a project without requirements.txt pass. pip demands a hash of everything as soon as the file
-# has one, as a locked file does.
+# The pattern allows a project without requirements.txt. If the file has a hash, as a locked one does, pip requires one
+# for every package.
 COPY --from=project /requirements.tx[t] /build/project/
 RUN if [ -f /build/project/requirements.txt ]; then \
         /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --requirement /build/project/requirements.txt; \
     fi
-# Last, since it changes most often here, and nothing above need be done again for it.
+# Last, because it changes most often during development, and the layers above stay cached.
 COPY server /build/server
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server \
     && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels ropewalk \
     && /opt/build/bin/pip --python /opt/venv/bin/python check
 
-# ---- runtime: the packages, the kit's scripts and the folders that the running container may write to.
+# ---- runtime: the packages, the kit's scripts, and the folders that the container may write to.
 FROM base AS runtime
 RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d /srv/static
 COPY --from=python-build /opt/venv /opt/venv
@@ -74,7 +74,7 @@ COPY deploy/backends /kit/backends
 # The first place in which supervisorctl looks: a file of the project's with this name does no harm.
 COPY deploy/supervisor/supervisord.conf /opt/venv/etc/supervisord.conf
 
-# ---- static: the project's static files, collected and compressed. Needs the project to be importable.
+# ---- static: the project's static files, collected and compressed.
 FROM base AS static
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
@@ -92,7 +92,7 @@ COPY --from=project / /app
 COPY --from=static /srv/static /srv/static
 RUN python -m compileall -q /app || true
 WORKDIR /app
-# A number, so that an orchestrator can see that it is not root. Group and user have no name.
+# Numeric, so that an orchestrator can verify that it is not root.
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM

@@ -10,15 +10,15 @@ KIT = $(or $(shell command -v $(PYTHON)),$(error There is no $(PYTHON) here. Rop
   -I deploy/kit
 VENV ?= .venv
 BIN := $(VENV)/bin
-# Which tests, and how: make test PYTEST="tests/server -x". A file's tests share what it starts, so they stay together;
-# the files of containers, which wait more than they work, come first.
+# Arguments for pytest: make test PYTEST="tests/server -x". The tests of a file share fixtures, so they stay together;
+# the files that wait for containers come first.
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.locked
 SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy nginx compare)
 DOCKERFILES = $(shell find . -name Dockerfile -not -path './.*')
 
 .PHONY: help
-help: ## Lists the targets.
+help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do
 	  printf '  \033[1m%-7s\033[0m %s\n' "$$name" "$$text"
 	done
@@ -40,10 +40,10 @@ logs: ## Follow the containers' logs.
 	@exec $(KIT) logs
 
 .PHONY: times
-times: ## Print every time that follows from REQUEST_TIMEOUT (REQUEST_TIMEOUT=60).
+times: ## Print all timeouts that are computed from REQUEST_TIMEOUT (REQUEST_TIMEOUT=60).
 	@exec $(KIT) times
 
-# The environment of lint and tests; made again when a lock file changes.
+# The environment of lint and tests; created again when a lock file changes.
 $(STAMP): tests/requirements.txt server/pyproject.toml
 	@$(KIT) venv $(VENV)
 	printf '\033[1m==>\033[0m Installing what lint and the tests need into $(VENV)\n'
@@ -52,11 +52,11 @@ $(STAMP): tests/requirements.txt server/pyproject.toml
 	touch $@
 
 .PHONY: test
-test: $(STAMP) ## Runs every test that this machine can run, and says what it could not and why (COVERAGE=1: and what they cover).
+test: $(STAMP) ## Run the tests that this machine can run, and report the others with the reason (COVERAGE=1: with coverage).
 	@$(BIN)/python -m pytest $(PYTEST) $(if $(COVERAGE),--cov --cov-report=term --cov-report=html)
 
 .PHONY: lint
-lint: $(STAMP) ## Checks style, types, spelling, shell scripts, Dockerfiles and workflows.
+lint: $(STAMP) ## Check style, types, spelling, shell scripts, Dockerfiles and workflows.
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	DATA_DIR=.mypy_cache/sample_project $(BIN)/mypy  # its plugin loads the sample project's settings
@@ -67,26 +67,26 @@ lint: $(STAMP) ## Checks style, types, spelling, shell scripts, Dockerfiles and 
 
 # Runs in an image of the Python that ships if a Docker engine is running, otherwise (or with BENCH_ON=host) on the host.
 .PHONY: bench
-bench: ## Compares Ropewalk with other servers (30 minutes; QUICK=1: 3 minutes; BENCH=--resume; BENCH_ON=host).
+bench: ## Compare Ropewalk with other servers (30 minutes; QUICK=1: 3 minutes; BENCH=--resume; BENCH_ON=host).
 	@compare/bench/run bench $(if $(QUICK),--quick) $(BENCH)
 
 .PHONY: faults
-faults: $(STAMP) ## Counts the requests that servers drop under injected faults (5 minutes; QUICK=1: 2 minutes).
+faults: $(STAMP) ## Count the requests that servers drop under injected faults (5 minutes; QUICK=1: 2 minutes).
 	@cd compare
 	$(abspath $(BIN))/python -m faults $(if $(QUICK),--quick) $(FAULTS)
 
 .PHONY: profile
-profile: ## Measures the cost of a request: system calls, time, memory, functions; writes docs/benchmarks/profile.md.
+profile: ## Measure the cost of a request: system calls, time, memory, functions; write docs/benchmarks/profile.md.
 	@compare/bench/run bench.profile
 
 SECONDS_TO_FUZZ ?= 60
 .PHONY: fuzz
-fuzz: $(STAMP) ## Fuzzes the parsers, led by coverage (SECONDS_TO_FUZZ=60 for each).
+fuzz: $(STAMP) ## Fuzz the parsers, guided by coverage (SECONDS_TO_FUZZ=60 each).
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/fuzz/requirements.txt
 	$(BIN)/python -m tests.fuzz.fuzz --seconds $(SECONDS_TO_FUZZ)
 
 .PHONY: lock
-lock: $(STAMP) ## Locks the requirements again, with hashes, from the *.in files.
+lock: $(STAMP) ## Lock the requirements, with hashes, from the *.in files.
 	@for folder in deploy deploy/backends/*/ tests/kit/backends/*/ sample_project compare tests tests/fuzz; do
 	  [[ -f $$folder/requirements.in ]] || continue
 	  (cd $$folder && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
@@ -94,11 +94,11 @@ lock: $(STAMP) ## Locks the requirements again, with hashes, from the *.in files
 	done
 
 .PHONY: docs
-docs: $(STAMP) ## Writes docs/settings.md anew from the server's settings table.
+docs: $(STAMP) ## Generate docs/settings.md from the server's settings table.
 	@$(BIN)/python -m ropewalk.config.generate_docs > docs/settings.md.new
 	mv docs/settings.md.new docs/settings.md
 
 .PHONY: clean
-clean: ## Removes what make made here: environments, caches, the data of `make run`. Not Docker's.
+clean: ## Remove what make created here: environments, caches, the data of `make run`. Docker's data stays.
 	@rm -rf .run $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis htmlcov .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

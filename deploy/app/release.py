@@ -1,8 +1,8 @@
 #!/opt/venv/bin/python -Iu
-"""What a new release needs once, before its application starts: static files published, the database migrated.
+"""Runs once per release, before its application starts: publishes the static files and migrates the database.
 
-Both are done under one lock in DATA_DIR, so replicas and an impatient second `up` wait for each other instead of
-racing. The lock is the kernel's (flock): it cannot be left behind by a process that died.
+One lock in DATA_DIR covers both, so that replicas and a second `up` wait for each other. The kernel releases the lock
+(flock) when its process dies.
 """
 
 import fcntl
@@ -15,9 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-LOCK_TIMEOUT = 600  # seconds: a migration of another container may take long, but not for ever
-KEEP_DAYS = 30  # a page kept open or cached for longer than this may miss an old asset
-RECORD = ".published.json"  # relative path -> when it was last part of a release (seconds since 1970)
+LOCK_TIMEOUT = 600  # seconds: longer than another container's migration should take
+KEEP_DAYS = 30  # pages that stay open or cached for longer may miss an old asset
+RECORD = ".published.json"  # relative path -> when a release last contained it (seconds since 1970)
 
 
 def say(text: str) -> None:
@@ -34,7 +34,7 @@ def lock(path: Path) -> int:
             return descriptor
         except BlockingIOError:
             if time.monotonic() > deadline:
-                say(f"another release has held {path} for {LOCK_TIMEOUT} s")
+                say(f"another release has held the lock {path} for {LOCK_TIMEOUT} s")
                 sys.exit(1)
             if not waiting:
                 say("waiting for another release to finish")
@@ -43,7 +43,7 @@ def lock(path: Path) -> int:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Adds the files of `source` to `target`; what an older page may still ask for stays for KEEP_DAYS."""
+    """Adds the files of `source` to `target`. Files of older releases stay there for KEEP_DAYS."""
     record_path = target / RECORD
     try:
         record = json.loads(record_path.read_text())
@@ -76,7 +76,7 @@ def _copy(source: Path, target: Path) -> bool:
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Replaces `target` in one step: the proxy may be serving it at this moment."""
+    """Replaces `target` atomically: nginx may be serving it."""
     new = target.with_name(f".{target.name}.new")
     new.write_bytes(content)
     new.chmod(0o644)
@@ -93,12 +93,12 @@ def migrate() -> int:
     say(command)
     status = subprocess.run(shlex.split(command), check=False).returncode
     if status:
-        say(f"{command}: exit status {status} (a database in a file belongs into DATA_DIR: the rest is read-only)")
+        say(f"{command}: exit status {status} (a database file has to be in DATA_DIR: all else is read-only)")
     return status
 
 
 def check() -> int:
-    """Whether the application can be loaded: said once here, and not by a server that is started again and again."""
+    """Loads the application, so that an error is reported once, not by a server that restarts again and again."""
     application = os.environ.get("WSGI_APP")
     if not application:
         return 0

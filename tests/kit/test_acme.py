@@ -96,7 +96,7 @@ def new_site(new_stack, acme_images, tmp_path):
 
 def test_certificate_is_issued_once_there_is_an_issuer_and_renewed_before_it_ends(new_site, execute, wait):
     stack = new_site(LIFETIME)
-    refusal = "acme/entrypoint: no certificate from https://pebble:14000/dir; the next attempt is in 1 s"
+    refusal = "acme/entrypoint: no certificate from https://pebble:14000/dir; next attempt in 1 s"
     wait(lambda: refusal in stack.logs("acme"), "the log tells of the failure")
     wait(lambda: issuer_of(certificate_at(stack)) == "CN=self-signed,O=Ropewalk", "nginx has one of its own until then")
     stack.compose(*UP, "pebble")
@@ -105,7 +105,8 @@ def test_certificate_is_issued_once_there_is_an_issuer_and_renewed_before_it_end
     assert names_of(first) == set(NAMES)
     health = ("docker", "inspect", "--format", "{{.State.Health.Status}}", stack.container("acme"))
     wait(lambda: execute(*health).stdout == "healthy\n", "the containers that wait for the certificate start")
-    assert stack.logs("acme").count("acme/entrypoint: a certificate for shop.example www.shop.example: notAfter=") == 1
+    issued = "acme/entrypoint: new certificate for shop.example www.shop.example: notAfter="
+    assert stack.logs("acme").count(issued) == 1
     # nobody asks for another one before a third of its life is left
     wait(lambda: certificate_at(stack) not in (first, None), "nginx has the next one", timeout=90)
     second = certificate_at(stack)
@@ -130,7 +131,7 @@ def test_new_container_keeps_the_certificate_and_other_names_get_another(new_sit
     wait(lambda: certificate_at(stack) == first, "nginx has it still")
     more.compose(*UP, "nginx", "acme")
     wait(lambda: names_of(certificate_at(more)) == set(MORE_NAMES), "nginx has another one")
-    assert more.logs("acme").count(": a certificate for ") == 1
+    assert more.logs("acme").count(": new certificate for ") == 1
 
 
 @pytest.mark.parametrize(

@@ -254,7 +254,7 @@ def test_renewed_files_are_noticed_and_nobody_is_cut_off(nginx, authority, folde
         wait(lambda: certificate_at(port) != first, "the new certificate is sent")
         in_flight.sendall(b"Host: shop.example\r\n\r\n")
         assert answer_on(in_flight)[0] == 502
-    assert "nginx has a new certificate: notAfter=" in execute("docker", "logs", name).stderr
+    assert "nginx uses a new certificate: notAfter=" in execute("docker", "logs", name).stderr
 
 
 def test_half_of_a_renewal_is_reported_and_the_old_one_kept_until_the_other_half_comes(
@@ -265,7 +265,7 @@ def test_half_of_a_renewal_is_reported_and_the_old_one_kept_until_the_other_half
     first = certificate_at(port)
     renewed = authority.issue_cert(NAME)
     replace(folder / "privkey.pem", renewed.private_key_pem.bytes())
-    message = "privkey.pem is not the key of the first certificate in fullchain.pem; nginx keeps the certificate that"
+    message = "privkey.pem is not the key of the first certificate in fullchain.pem; nginx keeps its certificate"
     wait(lambda: message in execute("docker", "logs", name).stderr, "the log tells of it")
     assert certificate_at(port) == first
     write_pair(folder, renewed)
@@ -276,7 +276,7 @@ def test_half_of_a_renewal_is_reported_and_the_old_one_kept_until_the_other_half
 def test_certificate_that_comes_later_takes_the_place_of_the_self_signed_one(nginx, authority, folder, execute, wait):
     name, _, port = nginx(folder)
     assert names_of(certificate_at(port)) == {"localhost", "127.0.0.1", "::1"}
-    warning = f"TLS_DIR='{folder}': warning: there is no fullchain.pem and privkey.pem yet"
+    warning = f"TLS_DIR='{folder}': warning: no fullchain.pem and privkey.pem yet"
     assert warning in execute("docker", "logs", name).stderr
     write_pair(folder, authority.issue_cert(NAME))
     wait(lambda: names_of(certificate_at(port)) == {NAME}, "the new certificate is sent")
@@ -295,7 +295,7 @@ def test_expired_certificate_or_one_for_other_names_is_a_warning(nginx, authorit
     name, _, port = nginx(folder, SERVER_NAME=f"{NAME} www.{NAME}")
     log = execute("docker", "logs", name).stderr
     assert "nginx/certificate: TLS_DIR: warning: the certificate has expired: " in log
-    assert f"nginx/certificate: TLS_DIR: warning: the certificate is not for www.{NAME} of SERVER_NAME\n" in log
+    assert f"nginx/certificate: TLS_DIR: warning: the certificate does not match www.{NAME} in SERVER_NAME\n" in log
     assert names_of(certificate_at(port, NAME)) == {NAME}
 
 
@@ -308,14 +308,14 @@ def encrypted(certificate):
 @pytest.mark.parametrize(
     ("spoil", "fault"),
     [
-        (lambda at, _: (at / "privkey.pem").unlink(), "privkey.pem is missing beside the other file"),
-        (lambda at, _: (at / "fullchain.pem").unlink(), "fullchain.pem is missing beside the other file"),
-        (lambda at, _: (at / "privkey.pem").chmod(0o600), "privkey.pem: a file that uid 10001 can read"),
-        (lambda at, _: at.chmod(0o700), "a folder that uid 10001 can read"),
-        (lambda at, _: replace(at / "fullchain.pem", b"hello"), "fullchain.pem: no certificate in PEM form"),
+        (lambda at, _: (at / "privkey.pem").unlink(), "privkey.pem is missing"),
+        (lambda at, _: (at / "fullchain.pem").unlink(), "fullchain.pem is missing"),
+        (lambda at, _: (at / "privkey.pem").chmod(0o600), "privkey.pem: must be a file that uid 10001 can read"),
+        (lambda at, _: at.chmod(0o700), "must be a folder that uid 10001 can read"),
+        (lambda at, _: replace(at / "fullchain.pem", b"hello"), "fullchain.pem: must be a certificate in PEM format"),
         (
             lambda at, ca: replace(at / "privkey.pem", encrypted(ca.issue_cert(NAME))),
-            "privkey.pem: no key in PEM form, or one with a passphrase",
+            "privkey.pem: must be a key in PEM format, without a passphrase",
         ),
         (
             lambda at, ca: replace(at / "privkey.pem", ca.issue_cert(NAME).private_key_pem.bytes()),
@@ -326,7 +326,7 @@ def encrypted(certificate):
             lambda at, _: (
                 (at / "privkey.pem").unlink() or (at / "privkey.pem").symlink_to("../../archive/privkey1.pem")
             ),
-            "privkey.pem: a file that uid 10001 can read",
+            "privkey.pem: must be a file that uid 10001 can read",
         ),
     ],
 )

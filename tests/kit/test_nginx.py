@@ -128,9 +128,9 @@ def test_visitor_sees_a_page_while_the_application_is_away_and_the_site_again_af
     answer = stack.request("/environ")
     assert answer.status in (502, 504)  # the address is refused, or is nobody's
     assert answer.headers["Retry-After"] == "5"
-    assert b"The application does not answer" in answer.content
+    assert b"Temporarily unavailable" in answer.content
     assert f'<div class="code">{answer.status}</div>'.encode() in answer.content
-    assert b"request " + answer.headers["X-Request-ID"].encode() in answer.content
+    assert b"Request ID: " + answer.headers["X-Request-ID"].encode() in answer.content
     assert "no-store" in answer.headers["Cache-Control"]
     stack.compose("start", "app")
     wait(lambda: stack.request("/environ").status == 200, "the application is back")
@@ -142,7 +142,7 @@ def test_visitor_sees_another_page_when_the_application_took_the_request_and_is_
     execute("docker", "pause", stack.container("app"))  # the kernel takes the connection all the same
     answer = stack.request("/environ")
     assert answer.status == 504
-    assert b"This took too long" in answer.content
+    assert b"Response took too long" in answer.content
     assert answer.headers["Retry-After"] is None
 
 
@@ -162,7 +162,7 @@ def test_application_that_does_not_become_healthy_is_reported_and_shown_after_a_
 
     wait(lambda: is_well("8081", "/health"), "the containers that wait for nginx start")
     wait(lambda: is_well("8080", "/"), "the visitor meets the application")
-    assert "the application does not get well: GET /health\n" in execute("docker", "logs", nginx).stderr
+    assert "the application is not becoming healthy: GET /health\n" in execute("docker", "logs", nginx).stderr
 
 
 def test_nginx_follows_the_application_from_one_container_to_others(new_stack, execute, wait):

@@ -1,4 +1,4 @@
-"""The chain of times: a program that waits for another waits longer than that one takes. docs/times.md explains it."""
+"""The chain of times: a program that waits for another waits longer than that one takes. See docs/timeouts.md."""
 
 import os
 import re
