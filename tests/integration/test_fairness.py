@@ -41,7 +41,7 @@ class Counting:
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_client_that_pipelines_thousands_does_not_keep_a_new_one_waiting(talk: Talk, threads: int) -> None:
-    """The others' requests run between the moment at which the new connection waits and its answer are counted."""
+    """The others' requests run between the moment at which the new connection waits and its response are counted."""
     application = Counting()
     server = talk.serve(application, threads=threads)
     greedy = [talk.connect(server) for _ in range(HOT)]
@@ -87,7 +87,7 @@ def test_requests_received_between_two_polls_are_bounded(talk: Talk) -> None:
 
 
 def test_a_hot_connection_does_not_keep_a_new_one_waiting(talk: Talk) -> None:
-    """It sends its next request as soon as it has an answer, so there is always something ready."""
+    """It sends its next request as soon as it has a response, so there is always something ready."""
     application = Counting()
     server = talk.serve(application, threads=2)
     is_over = threading.Event()

@@ -46,9 +46,9 @@ def test_a_request_that_waited_too_long_is_shed_without_the_application(talk: Ta
     server = talk.serve_as_worker(application, queue_timeout=LIMIT)
     client = talk.connect(server)
     client.send(get(X_Request_Start=ago(LATE)))
-    answer = client.read_all()
-    assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
-    assert b"\r\nRetry-After: 1\r\n" in answer
+    response = client.read_all()
+    assert response.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert b"\r\nRetry-After: 1\r\n" in response
     assert application.paths == []
     assert server.service.stats().shed == {"queue-timeout": 1}
     assert server.service.stats().refused == {"503": 1}
@@ -63,8 +63,8 @@ def test_request_with_an_acceptable_or_unreadable_start_is_served(talk: Talk, st
 
 def test_start_from_an_untrusted_peer_is_ignored(talk: Talk) -> None:
     request = get(X_Request_Start=ago(LATE))
-    answer = talk.ask(Application(), request, queue_timeout=LIMIT, forwarded_allow_ips="192.0.2.1")
-    assert answer.endswith(b"served")
+    response = talk.ask(Application(), request, queue_timeout=LIMIT, forwarded_allow_ips="192.0.2.1")
+    assert response.endswith(b"served")
 
 
 def test_no_request_is_shed_without_the_setting(talk: Talk) -> None:

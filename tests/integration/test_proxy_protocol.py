@@ -29,8 +29,8 @@ def show(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[by
     return [json.dumps({key: value for key, value in environ.items() if isinstance(value, str)}).encode()]
 
 
-def content_of(answer: bytes) -> dict[str, str]:
-    found: dict[str, str] = json.loads(answer.partition(b"\r\n\r\n")[2])
+def content_of(response: bytes) -> dict[str, str]:
+    found: dict[str, str] = json.loads(response.partition(b"\r\n\r\n")[2])
     return found
 
 

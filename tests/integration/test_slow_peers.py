@@ -56,9 +56,9 @@ class Kind:
     """What each may cost the server: a bound for what goes wrong, several times what is measured."""
     reads: bool = False
     is_finished: bool = True
-    """Whether it gets its answer in the end."""
+    """Whether it gets its response in the end."""
     is_kept_alive: bool = False
-    """Whether it gets an answer at first, and stays."""
+    """Whether it gets a response at first, and stays."""
     is_tls: bool = False
     count: int = COUNT
 
@@ -80,7 +80,7 @@ KINDS = {
         32 * KIB,
     ),
     "reading a file": reading(b"/file", 32 * KIB),
-    # An answer that the application made in memory stays there until it is read: gigabytes for a thousand peers.
+    # A response that the application made in memory stays there until it is read: gigabytes for a thousand peers.
     "reading": reading(b"/memory", 4 * MIB + 64 * KIB, count=100),
     "reading a stream": reading(b"/stream", MIB + 256 * KIB, count=200),
     "handshake": Kind(

@@ -68,9 +68,9 @@ def test_the_peer_gets_504_and_the_thread_goes_on(
     client.send(GET)
     assert application.is_inside.wait(20)
     assert interrupt(server)
-    answer = client.read_all()  # at once, though the application is still inside
-    assert answer.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
-    assert answer.count(b"HTTP/1.1") == 1
+    response = client.read_all()  # at once, though the application is still inside
+    assert response.startswith(b"HTTP/1.1 504 Gateway Timeout\r\n")
+    assert response.count(b"HTTP/1.1") == 1
     if not computes:
         assert not application.ended.is_set()
         application.go_on.set()
@@ -126,9 +126,9 @@ def test_early_hints_do_not_stand_in_the_way(talk: Talk) -> None:
     client.send(GET)
     assert application.is_inside.wait(20)
     assert interrupt(server)
-    answer = client.read_all()
-    assert answer.startswith(b"HTTP/1.1 103 Early Hints\r\n")
-    assert b"HTTP/1.1 504 " in answer
+    response = client.read_all()
+    assert response.startswith(b"HTTP/1.1 103 Early Hints\r\n")
+    assert b"HTTP/1.1 504 " in response
 
 
 def test_a_request_that_is_over_is_not_timed_out(talk: Talk) -> None:
@@ -144,7 +144,7 @@ def test_a_request_that_is_over_is_not_timed_out(talk: Talk) -> None:
 
 
 def test_the_moment_between_the_two_is_never_lost(talk: Talk) -> None:
-    """Whichever wins, there is one whole answer: time out requests at every moment of their life."""
+    """Whichever wins, there is one whole response: time out requests at every moment of their life."""
     inside = threading.Event()
 
     def application(environ: Any, start_response: Any) -> list[bytes]:
@@ -162,8 +162,8 @@ def test_the_moment_between_the_two_is_never_lost(talk: Talk) -> None:
         assert inside.wait(20)
         for thread, _, since in server.service.running():
             server.service.interrupt(thread, since)
-        answer = client.read_all()
-        assert answer.count(b"HTTP/1.1") == 1
-        seen.add(answer[9:12])
+        response = client.read_all()
+        assert response.count(b"HTTP/1.1") == 1
+        seen.add(response[9:12])
         client.sock.close()
     assert seen <= {b"200", b"504"}

@@ -1,4 +1,4 @@
-"""What hooks are given, as docs/hooks.md promises it."""
+"""The arguments of hooks, as documented in docs/hooks.md."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ENVIRON = {
 
 def test_every_attribute_of_the_page_is_there() -> None:
     cfg = Config(make_settings())
-    given = {
+    arguments = {
         "server": Server(cfg),
         "worker": Worker(1, cfg),
         "req": Request(ENVIRON),
@@ -32,7 +32,7 @@ def test_every_attribute_of_the_page_is_there() -> None:
     names = set(re.findall(r"`(server|worker|req|resp)\.([A-Za-z_]+)", PAGE))
     assert len(names) > 20
     for owner, name in names:
-        assert hasattr(given[owner], name), f"{owner}.{name}"
+        assert hasattr(arguments[owner], name), f"{owner}.{name}"
 
 
 def test_every_attribute_is_on_the_page() -> None:

@@ -61,9 +61,9 @@ def test_every_request_of_a_connection_is_logged(serve: Serve, wait_for: Callabl
 
     client = serve(pre, post, queue_timeout=60)
     client.send(KEPT % b"/a?b" + KEPT % b"/stream" + KEPT % b"/c" + KEPT % b"/fault")
-    answers = client.read_all()
-    assert answers.count(b"HTTP/1.1 200 OK") == 3
-    assert answers.count(b"HTTP/1.1 500 ") == 1
+    responses = client.read_all()
+    assert responses.count(b"HTTP/1.1 200 OK") == 3
+    assert responses.count(b"HTTP/1.1 500 ") == 1
     wait_for(lambda: len(calls) == 4, "every request")
     # Each after its response, so that a next one may come first.
     expected = [("/a?b", "/a", 200), ("/c", "/c", 200), ("/fault", "/fault", 500), ("/stream", "/stream", 200)]
@@ -127,7 +127,7 @@ def test_a_request_keeps_its_headers_whatever_the_application_does_to_the_enviro
         (lambda worker, req: None, 2),
         (lambda worker, req, environ: None, 3),
         (lambda worker, req, environ, resp: None, 4),
-        (lambda *given: None, 4),
+        (lambda *arguments: None, 4),
         (lambda worker, req, environ=None: None, 3),
     ],
 )

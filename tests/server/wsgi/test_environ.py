@@ -1,4 +1,4 @@
-"""The environ, and what of it proxies and clients may say."""
+"""The environ, and which parts of it proxies and clients can set."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def test_a_field_that_the_proxy_does_not_write_says_nothing(base: Environ) -> No
     }
 
 
-def test_a_proxy_of_which_nothing_is_believed_says_nothing(base: Environ) -> None:
+def test_a_proxy_without_trusted_fields_changes_nothing(base: Environ) -> None:
     assert client_values(environ_of(base, LIES, names=())) == OF_THE_SOCKET
 
 
@@ -241,7 +241,7 @@ def test_names_with_underscores_are_not_those_of_proxies(base: Environ) -> None:
     assert forwarded_keys(environ) == set()
 
 
-def test_a_client_that_nobody_names_has_not_the_proxys_address(base: Environ) -> None:
+def test_a_client_that_no_proxy_names_does_not_have_the_proxys_address(base: Environ) -> None:
     environ = environ_of(base, {"X-Forwarded-For": "unknown"})
     assert environ["REMOTE_ADDR"] == ""
     assert "REMOTE_PORT" not in environ
@@ -252,7 +252,7 @@ def test_a_client_that_nobody_names_has_not_the_proxys_address(base: Environ) ->
 SOURCE, DESTINATION = Endpoint(CLIENT, 50123), Endpoint("203.0.113.9", 443)
 
 
-def test_the_header_says_who_connected(base: Environ) -> None:
+def test_the_proxy_header_sets_the_peer(base: Environ) -> None:
     header = ProxyHeader(28, SOURCE, DESTINATION, is_tls=True)
     environ = environ_of(base, LIES, header=header)
     assert client_values(environ) == (CLIENT, "50123", "https", "shop.example", "203.0.113.9", "443", "")
@@ -260,12 +260,12 @@ def test_the_header_says_who_connected(base: Environ) -> None:
     assert forwarded_keys(environ) == set()
 
 
-def test_who_the_header_names_may_be_a_proxy(base: Environ) -> None:
+def test_the_source_of_a_proxy_header_may_be_a_trusted_proxy(base: Environ) -> None:
     header = ProxyHeader(28, Endpoint("10.7.7.7", 1), DESTINATION)
     assert environ_of(base, {"X-Forwarded-For": CLIENT}, header=header)["REMOTE_ADDR"] == CLIENT
 
 
-def test_everybody_trusted_does_not_mean_whom_the_header_names(base: Environ) -> None:
+def test_trusting_all_peers_does_not_trust_the_source_of_a_proxy_header(base: Environ) -> None:
     header = ProxyHeader(28, SOURCE, DESTINATION)
     assert environ_of(base, LIES, allowed=("*",), header=header)["REMOTE_ADDR"] == CLIENT
 
@@ -287,20 +287,20 @@ def shown(environ: Environ, start_response: Any) -> list[bytes]:
 def ask(talk: Talk, fields: dict[str, str], **settings: Any) -> dict[str, str]:
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     request = f"GET / HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{lines}\r\n"
-    answer = talk.ask(shown, request.encode(), **settings)
-    assert answer.startswith(b"HTTP/1.1 200 OK\r\n"), answer
-    found: dict[str, str] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    response = talk.ask(shown, request.encode(), **settings)
+    assert response.startswith(b"HTTP/1.1 200 OK\r\n"), response
+    found: dict[str, str] = json.loads(response.partition(b"\r\n\r\n")[2])
     return found
 
 
-def test_a_server_believes_a_proxy_on_its_own_machine(talk: Talk) -> None:
+def test_a_server_trusts_a_proxy_on_its_own_machine(talk: Talk) -> None:
     environ = ask(talk, LIES | {"X-Forwarded-For": CLIENT})
     assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == (CLIENT, "https")
     assert environ["HTTP_HOST"] == "shop.example"
     assert not {"HTTP_FORWARDED", "HTTP_X_FORWARDED_HOST"} & environ.keys()
 
 
-def test_a_server_that_trusts_nobody_drops_the_fields(talk: Talk) -> None:
+def test_a_server_that_trusts_no_peer_drops_the_fields(talk: Talk) -> None:
     environ = ask(talk, LIES, forwarded_allow_ips="192.0.2.1")
     assert (environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]) == ("127.0.0.1", "http")
     assert forwarded_keys(environ) == set()
@@ -314,14 +314,14 @@ def test_a_server_refuses_what_a_proxy_cannot_have_meant(talk: Talk) -> None:
         return shown(environ, start_response)
 
     request = b"GET / HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: localhost\r\n\r\n"
-    answer = talk.ask(application, request + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert b"localhost" not in answer
+    response = talk.ask(application, request + b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert response.count(b"HTTP/1.1 ") == 1
+    assert b"localhost" not in response
     assert asked == []
 
 
-def test_a_server_believes_the_fields_that_it_is_told_to(talk: Talk) -> None:
+def test_a_server_trusts_the_fields_of_its_settings(talk: Talk) -> None:
     names = "x-forwarded-host,x-forwarded-prefix"
     environ = ask(talk, {"X-Forwarded-Host": "a.example", "X-Forwarded-For": LIE}, forwarded_fields=names)
     assert (environ["HTTP_HOST"], environ["REMOTE_ADDR"]) == ("a.example", "127.0.0.1")
@@ -334,7 +334,7 @@ def test_a_server_reads_the_proxy_protocol(talk: Talk) -> None:
     client = talk.connect(talk.serve(shown, proxy_protocol="auto"))
     for octet in V1:
         client.send(bytes([octet]))
-    for _ in range(2):  # the header stands once in a connection, and holds for all its requests
+    for _ in range(2):  # the header comes once in a connection, and applies to all its requests
         client.send(f"GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: {LIE}\r\n\r\n".encode())
         environ = json.loads(client.read_answer()[1])
         assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == (CLIENT, "50123")
@@ -349,8 +349,8 @@ def test_a_server_that_reads_the_proxy_protocol_insists_on_it(talk: Talk) -> Non
 
 
 def test_a_server_closes_connections_of_others_than_its_proxies(talk: Talk) -> None:
-    answer = talk.ask(shown, V1 + GET, proxy_protocol="auto", proxy_allow_from="192.0.2.1")
-    assert answer in (b"", b"RESET")
+    response = talk.ask(shown, V1 + GET, proxy_protocol="auto", proxy_allow_from="192.0.2.1")
+    assert response in (b"", b"RESET")
 
 
 def test_a_server_does_not_read_the_proxy_protocol_unasked(talk: Talk) -> None:
@@ -369,7 +369,7 @@ def test_a_bad_network_stops_the_start_in_one_line() -> None:
     assert re.fullmatch(r"ropewalk: --forwarded-allow-ips '10\.0\.0\.0/33': must be [^\n]+\n", ended.stderr)
 
 
-# Through nginx, which tells in fields of its answer who it thinks the client is
+# Through nginx, which sends the client that it sees in fields of its response
 
 NGINX = """
 daemon off; master_process off; pid {path}/pid; error_log stderr error;
@@ -416,7 +416,7 @@ def nginx(talk: Talk, tmp_path: Path, wait_for: Callable[[Callable[[], object], 
 
 @pytest.mark.nginx
 def test_nginx_and_the_application_agree_on_the_client(nginx: list[Any]) -> None:
-    # The client has the address of this machine, which is also a trusted proxy's: what it says is believed.
+    # The client has the address of this machine, which is also that of a trusted proxy: its fields are trusted.
     lies = "".join(f"{name}: {value}\r\n" for name, value in LIES.items() if name != "X-Forwarded-For")
     for address, said, client in (
         (nginx[0], "", "127.0.0.1"),
@@ -427,14 +427,14 @@ def test_nginx_and_the_application_agree_on_the_client(nginx: list[Any]) -> None
         visitor = Client(address)
         with visitor.sock:
             visitor.send(f"GET / HTTP/1.1\r\nHost: shop.example\r\n{lies}{said}\r\n".encode())
-            answer, content = visitor.read_answer()
+            response, content = visitor.read_answer()
         environ = json.loads(content)
         assert environ["REMOTE_ADDR"] == client
         assert environ["ropewalk.peer"] == "127.0.0.1"
         assert environ["HTTP_HOST"] == "shop.example"
-        assert f"X-Seen-Scheme: {environ['wsgi.url_scheme']}\r\n".encode() in answer
+        assert f"X-Seen-Scheme: {environ['wsgi.url_scheme']}\r\n".encode() in response
         if not said:
-            assert f"X-Seen-Client: {client or 'unix:'}\r\n".encode() in answer
+            assert f"X-Seen-Client: {client or 'unix:'}\r\n".encode() in response
 
 
 field_lines = st.sampled_from(

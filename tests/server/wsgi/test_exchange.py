@@ -22,64 +22,64 @@ def request(method: str = "GET", version: str = "1.1", close: bool = True) -> by
     return f"{method} / HTTP/{version}\r\nHost: x\r\n{fields}\r\n".encode()
 
 
-def content_of(answer: bytes) -> bytes:
-    return answer.split(b"\r\n\r\n", 1)[1]
+def content_of(response: bytes) -> bytes:
+    return response.split(b"\r\n\r\n", 1)[1]
 
 
 class TestFraming:
-    def test_a_list_is_answered_with_its_length(self, talk: Talk) -> None:
-        answer = talk.ask(answering([b"one", b"two"]))
-        assert b"Content-Length: 6\r\n" in answer
-        assert content_of(answer) == b"onetwo"
+    def test_the_response_of_a_list_has_its_length(self, talk: Talk) -> None:
+        response = talk.ask(answering([b"one", b"two"]))
+        assert b"Content-Length: 6\r\n" in response
+        assert content_of(response) == b"onetwo"
 
-    def test_an_iterator_is_answered_in_chunks(self, talk: Talk) -> None:
-        answer = talk.ask(answering(lambda: iter([b"one", b"", b"two"])))
-        assert b"Transfer-Encoding: chunked\r\n" in answer
-        assert content_of(answer) == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
+    def test_the_response_of_an_iterator_is_chunked(self, talk: Talk) -> None:
+        response = talk.ask(answering(lambda: iter([b"one", b"", b"two"])))
+        assert b"Transfer-Encoding: chunked\r\n" in response
+        assert content_of(response) == b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"
 
     def test_an_iterator_for_http_1_0_ends_with_the_connection(self, talk: Talk) -> None:
-        answer = talk.ask(answering(lambda: iter([b"one", b"two"])), request(version="1.0"))
-        assert b"Transfer-Encoding" not in answer
-        assert b"Connection: close\r\n" in answer
-        assert content_of(answer) == b"onetwo"
+        response = talk.ask(answering(lambda: iter([b"one", b"two"])), request(version="1.0"))
+        assert b"Transfer-Encoding" not in response
+        assert b"Connection: close\r\n" in response
+        assert content_of(response) == b"onetwo"
 
     def test_an_empty_iterator_is_an_empty_response(self, talk: Talk) -> None:
-        answer = talk.ask(answering(lambda: iter([])))
-        assert b"Content-Length: 0\r\n" in answer
+        response = talk.ask(answering(lambda: iter([])))
+        assert b"Content-Length: 0\r\n" in response
 
     @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
     def test_a_response_that_may_have_no_content_has_none(self, talk: Talk, status: str) -> None:
-        answer = talk.ask(answering([b"never"], status))
-        assert content_of(answer) == b""
-        assert b"Content-Length" not in answer
-        assert b"Transfer-Encoding" not in answer
+        response = talk.ask(answering([b"never"], status))
+        assert content_of(response) == b""
+        assert b"Content-Length" not in response
+        assert b"Transfer-Encoding" not in response
 
     def test_204_loses_the_content_length_that_a_framework_sets(self, talk: Talk) -> None:
         assert b"Content-Length" not in talk.ask(answering([], "204 No Content", [("Content-Length", "0")]))
 
     def test_205_never_has_content(self, talk: Talk) -> None:
         for headers in ([], [("Content-Length", "5")]):
-            answer = talk.ask(answering([b"never"], "205 Reset Content", headers))
-            assert content_of(answer) == b""
-            assert answer.count(b"Content-Length: ") == answer.count(b"Content-Length: 0\r\n") == 1
+            response = talk.ask(answering([b"never"], "205 Reset Content", headers))
+            assert content_of(response) == b""
+            assert response.count(b"Content-Length: ") == response.count(b"Content-Length: 0\r\n") == 1
 
     def test_head_has_the_fields_of_get_and_no_content(self, talk: Talk) -> None:
-        answer = talk.ask(answering([b"content"], headers=[("Content-Length", "7")]), request("HEAD"))
-        assert b"Content-Length: 7\r\n" in answer
-        assert content_of(answer) == b""
+        response = talk.ask(answering([b"content"], headers=[("Content-Length", "7")]), request("HEAD"))
+        assert b"Content-Length: 7\r\n" in response
+        assert content_of(response) == b""
 
     def test_head_of_an_iterator_has_no_content(self, talk: Talk) -> None:
         assert content_of(talk.ask(answering(lambda: iter([b"a", b"b"])), request("HEAD"))) == b""
 
     def test_date_and_server_are_added_once(self, talk: Talk) -> None:
-        answer = talk.ask(answering())
-        assert re.search(rb"\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", answer)
-        assert b"\r\nServer: ropewalk\r\n" in answer
+        response = talk.ask(answering())
+        assert re.search(rb"\r\nDate: \w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT\r\n", response)
+        assert b"\r\nServer: ropewalk\r\n" in response
 
     def test_an_applications_own_date_and_server_stand_alone(self, talk: Talk) -> None:
-        answer = talk.ask(answering(headers=[("Date", "x"), ("server", "mine")]))
-        assert answer.count(b"Date: ") == 1
-        assert answer.lower().count(b"server: ") == 1
+        response = talk.ask(answering(headers=[("Date", "x"), ("server", "mine")]))
+        assert response.count(b"Date: ") == 1
+        assert response.lower().count(b"server: ") == 1
 
     def test_the_server_field_can_be_left_out(self, talk: Talk) -> None:
         assert b"Server" not in talk.ask(answering(), server_header="")
@@ -164,9 +164,9 @@ class TestStartResponse:
                 start_response("503 Sorry", [], sys.exc_info())
             return [b"sorry"]
 
-        answer = talk.ask(application)
-        assert answer.startswith(b"HTTP/1.1 503 Sorry\r\n")
-        assert b"X-First" not in answer
+        response = talk.ask(application)
+        assert response.startswith(b"HTTP/1.1 503 Sorry\r\n")
+        assert b"X-First" not in response
 
     def test_exc_info_is_raised_again_when_the_head_is_out(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> Any:
@@ -179,10 +179,10 @@ class TestStartResponse:
             except ValueError:
                 start_response("500 No", [], sys.exc_info())
 
-        answer = talk.ask(application)
-        assert answer.endswith(b"RESET")
-        assert b"4\r\npart\r\n" in answer
-        assert b"0\r\n\r\n" not in answer
+        response = talk.ask(application)
+        assert response.endswith(b"RESET")
+        assert b"4\r\npart\r\n" in response
+        assert b"0\r\n\r\n" not in response
 
 
 class TestLength:
@@ -202,12 +202,12 @@ class TestLength:
     def test_short_content_that_is_all_there_is_a_500(self, talk: Talk) -> None:
         assert talk.ask(answering([b"12"], headers=[("Content-Length", "3")])).startswith(b"HTTP/1.1 500")
 
-    def test_short_content_of_an_iterator_is_cut_visibly(self, talk: Talk) -> None:
+    def test_a_response_with_short_content_of_an_iterator_is_aborted(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(answering(lambda: iter([b"1", b"2"]), headers=[("Content-Length", "3")])))
         client.send(request(close=False) * 2)
-        answer = client.read_all()
-        assert answer.endswith(b"RESET")
-        assert answer.count(b"HTTP/1.1") == 1
+        response = client.read_all()
+        assert response.endswith(b"RESET")
+        assert response.count(b"HTTP/1.1") == 1
 
 
 class TestWrite:
@@ -310,14 +310,14 @@ class TestFailure:
 
     def test_a_close_that_raises_does_not_spoil_the_response(self, talk: Talk) -> None:
         closed: list[str] = []
-        answer = talk.ask(answering(lambda: Closing([b"good"], closed, fails=True)))
-        assert b"good" in answer
-        assert not answer.endswith(b"RESET")
+        response = talk.ask(answering(lambda: Closing([b"good"], closed, fails=True)))
+        assert b"good" in response
+        assert not response.endswith(b"RESET")
 
-    def test_an_iterator_that_fails_midway_is_cut_visibly(self, talk: Talk) -> None:
-        answer = talk.ask(answering(lambda: Closing([b"part", ValueError()], [])))
-        assert answer.endswith(b"RESET")
-        assert b"0\r\n\r\n" not in answer
+    def test_the_response_of_an_iterator_that_fails_midway_is_aborted(self, talk: Talk) -> None:
+        response = talk.ask(answering(lambda: Closing([b"part", ValueError()], [])))
+        assert response.endswith(b"RESET")
+        assert b"0\r\n\r\n" not in response
 
     def test_what_went_wrong_stays_out_of_the_response(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> list[bytes]:
@@ -344,21 +344,21 @@ class TestFileWrapper:
     def test_a_file_is_sent_whole(self, talk: Talk, tmp_path: Path, size: int) -> None:
         path = tmp_path / "file"
         path.write_bytes(os.urandom(size))
-        answer = self.ask(talk, lambda: path.open("rb"))
-        assert b"Content-Length: %d\r\n" % size in answer
-        assert content_of(answer) == path.read_bytes()
+        response = self.ask(talk, lambda: path.open("rb"))
+        assert b"Content-Length: %d\r\n" % size in response
+        assert content_of(response) == path.read_bytes()
 
     def test_file_is_sent_from_its_current_position(self, talk: Talk, path: Path) -> None:
         file = path.open("rb")
-        file.read(10)  # the descriptor stands further on by the read-ahead
+        file.read(10)  # the descriptor is further on, by the read-ahead
         assert content_of(self.ask(talk, file)) == path.read_bytes()[10:]
 
     def test_the_content_length_bounds_it(self, talk: Talk, path: Path) -> None:
         for count in (100, 100_000):
             file = path.open("rb")
             file.seek(1000)
-            answer = self.ask(talk, file, [("Content-Length", str(count))])
-            assert content_of(answer) == path.read_bytes()[1000 : 1000 + count]
+            response = self.ask(talk, file, [("Content-Length", str(count))])
+            assert content_of(response) == path.read_bytes()[1000 : 1000 + count]
 
     @pytest.mark.parametrize("missing", [1, 200_000])
     def test_a_file_shorter_than_its_content_length_is_a_500(self, talk: Talk, path: Path, missing: int) -> None:
@@ -402,8 +402,8 @@ class TestFileWrapper:
     def test_head_sends_none_of_it(self, talk: Talk, path: Path) -> None:
         assert content_of(self.ask(talk, lambda: path.open("rb"), ask=request("HEAD"))) == b""
 
-    def dechunk(self, answer: bytes) -> bytes:
-        rest, content = content_of(answer), b""
+    def dechunk(self, response: bytes) -> bytes:
+        rest, content = content_of(response), b""
         while rest:
             size, _, rest = rest.partition(b"\r\n")
             content, rest = content + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
@@ -463,7 +463,7 @@ class TestInput:
         talk.ask(application)
         assert seen == [b""]
 
-    def test_content_that_nobody_reads_is_not_the_next_request(self, talk: Talk) -> None:
+    def test_content_that_is_not_read_is_not_the_next_request(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> list[bytes]:
             start_response("200 OK", [("Content-Length", "1")])
             return [environ["REQUEST_METHOD"][0].encode()]
@@ -521,9 +521,9 @@ POST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/p
     ids=["get", "head", "1.0", "length", "chunked"],
 )
 def test_the_validator_of_the_standard_library_agrees(talk: Talk, application: Any, ask: bytes, capfd: Any) -> None:
-    answer = talk.ask(validator(application), ask)
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert not answer.endswith(b"RESET")
+    response = talk.ask(validator(application), ask)
+    assert response.startswith(b"HTTP/1.1 200")
+    assert not response.endswith(b"RESET")
     assert "AssertionError" not in capfd.readouterr().err
 
 

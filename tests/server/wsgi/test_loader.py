@@ -23,7 +23,7 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def make_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeModule]:
-    """Write the text as a module that can be imported; answers its name, a new one each time."""
+    """Write the text as a module that can be imported; returns its name, a new one each time."""
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
 
@@ -52,26 +52,26 @@ def refusal(spec: str) -> ConfigError:
     return error
 
 
-def answer(application: Callable[..., object]) -> object:
+def response(application: Callable[..., object]) -> object:
     return application({}, lambda status, headers, exc_info=None: lambda data: None)
 
 
 @pytest.mark.parametrize("package", [False, True])
 def test_named_callable_is_loaded(make_module: MakeModule, package: bool) -> None:
     module = make_module(APPLICATION.format(name="site"), package=package)
-    assert answer(load_application(f"{module}:site")) == [b"site"]
+    assert response(load_application(f"{module}:site")) == [b"site"]
 
 
 def test_module_alone_has_application_then_app(make_module: MakeModule) -> None:
     app = APPLICATION.format(name="app")
-    assert answer(load_application(make_module(app))) == [b"app"]
+    assert response(load_application(make_module(app))) == [b"app"]
     both = make_module(app + APPLICATION.format(name="application"))
-    assert answer(load_application(both)) == [b"application"]
+    assert response(load_application(both)) == [b"application"]
 
 
 def test_attribute_of_an_object_is_loaded(make_module: MakeModule) -> None:
     module = make_module("class box:\n    @staticmethod\n    def app(environ, start_response): return [b'in']\n")
-    assert answer(load_application(f"{module}:box.app")) == [b"in"]
+    assert response(load_application(f"{module}:box.app")) == [b"in"]
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_attribute_of_an_object_is_loaded(make_module: MakeModule) -> None:
 )
 def test_factory_is_called_with_literals(make_module: MakeModule, call: str, expected: object) -> None:
     module = make_module("def create(*args, **kwargs):\n    return lambda environ, start_response: [args, kwargs]\n")
-    assert answer(load_application(f"{module}:{call}")) == expected
+    assert response(load_application(f"{module}:{call}")) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A name for each request."""
+"""An id for each request."""
 
 from __future__ import annotations
 
@@ -109,12 +109,12 @@ def test_an_applications_own_field_stays(ask: Ask) -> None:
     assert ask("/own", name="theirs", request_id="answer")[0] == "own"
 
 
-def own_answer(talk: Talk, request: bytes, application: Any = application, **settings: Any) -> tuple[bytes, bytes]:
-    """Status and request id of the last answer to `request`, which the server itself makes."""
-    answer = talk.ask(application, request, **{"request_id": "answer", **settings}).rpartition(b"HTTP/1.1 ")[2]
-    names = re.findall(rb"\r\nX-Request-ID: ([^\r]*)\r\n", answer)
+def own_response(talk: Talk, request: bytes, application: Any = application, **settings: Any) -> tuple[bytes, bytes]:
+    """Status and request id of the last response to `request`, which is the server's own."""
+    response = talk.ask(application, request, **{"request_id": "answer", **settings}).rpartition(b"HTTP/1.1 ")[2]
+    names = re.findall(rb"\r\nX-Request-ID: ([^\r]*)\r\n", response)
     assert len(names) <= 1
-    return answer[:3], (names or [b""])[0]
+    return response[:3], (names or [b""])[0]
 
 
 HEAD = b"Host: x\r\nX-Request-ID: theirs\r\nConnection: close\r\n"
@@ -140,30 +140,30 @@ def spoils(environ: dict[str, Any], start_response: Any) -> Any:
 def test_refusal_of_a_request_whose_head_was_read_has_the_id(
     talk: Talk, request_octets: bytes, status_code: bytes
 ) -> None:
-    assert own_answer(talk, request_octets, limit_request_body=10) == (status_code, b"theirs")
-    status, name = own_answer(talk, request_octets, limit_request_body=10, forwarded_allow_ips="192.0.2.1")
+    assert own_response(talk, request_octets, limit_request_body=10) == (status_code, b"theirs")
+    status, name = own_response(talk, request_octets, limit_request_body=10, forwarded_allow_ips="192.0.2.1")
     assert status == status_code
     assert re.fullmatch(rb"[0-9a-f]{24}", name)
-    assert own_answer(talk, request_octets, limit_request_body=10, request_id="environ") == (status_code, b"")
+    assert own_response(talk, request_octets, limit_request_body=10, request_id="environ") == (status_code, b"")
 
 
 def test_a_refusal_of_what_is_no_head_has_none(talk: Talk) -> None:
-    assert own_answer(talk, b"nonsense\r\n\r\n") == (b"400", b"")
+    assert own_response(talk, b"nonsense\r\n\r\n") == (b"400", b"")
 
 
 def test_response_to_an_exception_and_the_log_have_the_id(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
-    assert own_answer(talk, b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n", fails) == (b"500", b"theirs")
+    assert own_response(talk, b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n", fails) == (b"500", b"theirs")
     assert "[ERROR] GET '/a': the application raised ValueError (request id theirs)\nTrace" in capfd.readouterr().err
-    assert own_answer(talk, GET, fails, request_id="environ") == (b"500", b"")
+    assert own_response(talk, GET, fails, request_id="environ") == (b"500", b"")
 
 
-def test_the_log_has_a_proxys_name_where_nobody_asked_for_names(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
-    assert own_answer(talk, b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n", fails, request_id="off") == (b"500", b"")
+def test_the_log_has_the_proxys_id_if_the_server_assigns_none(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
+    assert own_response(talk, b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n", fails, request_id="off") == (b"500", b"")
     assert "ValueError (request id theirs)\n" in capfd.readouterr().err
 
 
 def test_an_application_that_overwrites_the_id_changes_nothing(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
-    status, name = own_answer(talk, GET, spoils)
+    status, name = own_response(talk, GET, spoils)
     assert status == b"500"
     assert re.fullmatch(rb"[0-9a-f]{24}", name)
     assert f"ValueError (request id {name.decode()})\n" in capfd.readouterr().err
@@ -209,10 +209,10 @@ def test_response_in_the_place_of_a_slow_application_has_the_id(talk: Talk) -> N
     [(thread, description, since)] = server.service.running()
     assert description == "GET '/a' (request id theirs)"
     assert server.service.interrupt(thread, since)
-    answer = client.read_all()
+    response = client.read_all()
     go_on.set()
-    assert answer.startswith(b"HTTP/1.1 504 ")
-    assert b"\r\nX-Request-ID: theirs\r\n" in answer
+    assert response.startswith(b"HTTP/1.1 504 ")
+    assert b"\r\nX-Request-ID: theirs\r\n" in response
 
 
 def test_a_request_that_may_not_wait_is_refused_with_it(talk: Talk) -> None:
@@ -231,10 +231,10 @@ def test_a_request_that_may_not_wait_is_refused_with_it(talk: Talk) -> None:
     for number in (1, 2):
         clients[number].send(b"GET / HTTP/1.1\r\n" + HEAD.replace(b"theirs", b"number-%d" % number) + b"\r\n")
     ready, _, _ = select.select([client.sock for client in clients], [], [], 20)  # whichever came second
-    answer = next(client for client in clients if client.sock in ready).read_all()
+    response = next(client for client in clients if client.sock in ready).read_all()
     go_on.set()
-    assert answer.startswith(b"HTTP/1.1 503 ")
-    assert re.search(rb"\r\nX-Request-ID: number-[12]\r\n", answer)
+    assert response.startswith(b"HTTP/1.1 503 ")
+    assert re.search(rb"\r\nX-Request-ID: number-[12]\r\n", response)
 
 
 def test_exc_info_is_passed_on() -> None:
@@ -244,5 +244,5 @@ def test_exc_info_is_passed_on() -> None:
         start_response("500 Oh", [], (None, None, None))
         return []
 
-    with_request_id_field(fails)({"ropewalk.request_id": "a"}, lambda *given: seen.extend(given))  # type: ignore[arg-type]
+    with_request_id_field(fails)({"ropewalk.request_id": "a"}, lambda *arguments: seen.extend(arguments))  # type: ignore[arg-type]
     assert seen == ["500 Oh", [("X-Request-ID", "a")], (None, None, None)]

@@ -76,12 +76,12 @@ def get(root: Path, request: pytest.FixtureRequest) -> Iterator[Get]:
 
 
 def call(static: StaticFiles, environ: dict[str, Any]) -> Answer:
-    answers: list[tuple[str, list[tuple[str, str]]]] = []
+    responses: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(
         status: str, headers: list[tuple[str, str]], exc_info: object = None
     ) -> Callable[[bytes], object]:
-        answers.append((status, headers))
+        responses.append((status, headers))
         return lambda data: None
 
     iterable = validator(static)(environ, start_response)  # type: ignore[arg-type]
@@ -89,24 +89,24 @@ def call(static: StaticFiles, environ: dict[str, Any]) -> Answer:
         content = b"".join(iterable)
     finally:
         iterable.close()  # type: ignore[attr-defined]
-    [(status, headers)] = answers
+    [(status, headers)] = responses
     table = dict(headers)
     assert len(table) == len(headers)
     return Answer(status, table, content)
 
 
-def test_file_is_answered_whole(get: Get) -> None:
-    answer = get("/static/css/base.css")
-    assert answer.status == "200 OK"
-    assert answer.content == CSS
-    assert answer.headers["Content-Length"] == str(len(CSS))
-    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Accept-Ranges"] == "bytes"
-    assert answer.headers["Last-Modified"] == "Tue, 14 Nov 2023 22:13:20 GMT"
-    assert answer.headers["ETag"].startswith('"')
-    assert "Content-Encoding" not in answer.headers
-    assert "Vary" not in answer.headers
+def test_file_is_sent_whole(get: Get) -> None:
+    response = get("/static/css/base.css")
+    assert response.status == "200 OK"
+    assert response.content == CSS
+    assert response.headers["Content-Length"] == str(len(CSS))
+    assert response.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Accept-Ranges"] == "bytes"
+    assert response.headers["Last-Modified"] == "Tue, 14 Nov 2023 22:13:20 GMT"
+    assert response.headers["ETag"].startswith('"')
+    assert "Content-Encoding" not in response.headers
+    assert "Vary" not in response.headers
 
 
 def test_head_has_the_headers_of_get_and_no_content(get: Get) -> None:
@@ -116,9 +116,9 @@ def test_head_has_the_headers_of_get_and_no_content(get: Get) -> None:
         assert (head.status, head.headers) == (whole.status, whole.headers)
 
 
-def test_empty_file_is_answered(get: Get) -> None:
-    answer = get("/static/empty.txt")
-    assert (answer.status, answer.content, answer.headers["Content-Length"]) == ("200 OK", b"", "0")
+def test_empty_file_is_sent(get: Get) -> None:
+    response = get("/static/empty.txt")
+    assert (response.status, response.content, response.headers["Content-Length"]) == ("200 OK", b"", "0")
 
 
 def test_name_with_a_hash_is_kept_forever_and_others_are_asked_about(get: Get, root: Path) -> None:
@@ -208,12 +208,12 @@ def test_bad_mount_is_a_config_error(prefix: str, directory: str) -> None:
 # Conditional requests
 
 
-def test_known_entity_tag_is_answered_304_without_content(get: Get) -> None:
+def test_known_entity_tag_gets_304_without_content(get: Get) -> None:
     tag = get("/static/css/base.css").headers["ETag"]
     for method in ("GET", "HEAD"):
-        answer = get("/static/css/base.css", method, if_none_match=f'"x", W/{tag}')
-        assert (answer.status, answer.content) == ("304 Not Modified", b"")
-        assert answer.headers == {"ETag": tag, "Cache-Control": REVALIDATE}
+        response = get("/static/css/base.css", method, if_none_match=f'"x", W/{tag}')
+        assert (response.status, response.content) == ("304 Not Modified", b"")
+        assert response.headers == {"ETag": tag, "Cache-Control": REVALIDATE}
     assert get("/static/css/base.css", if_none_match='"x"').status == "200 OK"
 
 
@@ -236,18 +236,18 @@ def test_date_is_compared_where_there_is_no_entity_tag(get: Get) -> None:
 def test_failed_precondition_is_412(get: Get) -> None:
     tag = get("/static/css/base.css").headers["ETag"]
     for fields in ({"if_match": '"x"'}, {"if_match": f"W/{tag}"}, {"if_unmodified_since": formatdate(0, usegmt=True)}):
-        answer = get("/static/css/base.css", range="bytes=0-0", **fields)
-        assert answer.status == "412 Precondition Failed"
-        assert answer.content == b"412 Precondition Failed\n"
+        response = get("/static/css/base.css", range="bytes=0-0", **fields)
+        assert response.status == "412 Precondition Failed"
+        assert response.content == b"412 Precondition Failed\n"
     assert get("/static/css/base.css", if_match=tag).status == "200 OK"
 
 
 def test_file_that_has_just_changed_has_no_date_yet(get: Get, root: Path) -> None:
     """A second change within the same second would go unseen."""
     (root / "new.txt").write_bytes(b"new")
-    answer = get("/static/new.txt")
-    assert "Last-Modified" not in answer.headers
-    assert "ETag" in answer.headers
+    response = get("/static/new.txt")
+    assert "Last-Modified" not in response.headers
+    assert "ETag" in response.headers
     put(root, "future.txt", b"x", 4_000_000_000)
     assert "Last-Modified" not in get("/static/future.txt").headers
 
@@ -264,47 +264,47 @@ def test_file_that_has_just_changed_has_no_date_yet(get: Get, root: Path) -> Non
         (f"bytes={len(CSS) - 1}-", len(CSS) - 1, len(CSS) - 1),
     ],
 )
-def test_range_is_answered_206(get: Get, field_value: str, first: int, last: int) -> None:
-    answer = get("/static/css/base.css", range=field_value)
-    assert answer.status == "206 Partial Content"
-    assert answer.headers["Content-Range"] == f"bytes {first}-{last}/{len(CSS)}"
-    assert answer.headers["Content-Length"] == str(last - first + 1)
-    assert answer.content == CSS[first : last + 1]
+def test_range_gets_206(get: Get, field_value: str, first: int, last: int) -> None:
+    response = get("/static/css/base.css", range=field_value)
+    assert response.status == "206 Partial Content"
+    assert response.headers["Content-Range"] == f"bytes {first}-{last}/{len(CSS)}"
+    assert response.headers["Content-Length"] == str(last - first + 1)
+    assert response.content == CSS[first : last + 1]
 
 
 def test_range_that_is_not_there_is_416_with_the_length(get: Get) -> None:
-    answer = get("/static/css/base.css", range=f"bytes={len(CSS)}-")
-    assert answer.status == "416 Range Not Satisfiable"
-    assert answer.headers["Content-Range"] == f"bytes */{len(CSS)}"
-    assert answer.content == b"416 Range Not Satisfiable\n"
+    response = get("/static/css/base.css", range=f"bytes={len(CSS)}-")
+    assert response.status == "416 Range Not Satisfiable"
+    assert response.headers["Content-Range"] == f"bytes */{len(CSS)}"
+    assert response.content == b"416 Range Not Satisfiable\n"
     assert get("/static/empty.txt", range="bytes=0-").status == "416 Range Not Satisfiable"
     assert get("/static/empty.txt", range="bytes=-1").status == "200 OK"
 
 
 @pytest.mark.parametrize("field_value", ["bytes=0-1,5-6", "lines=1-2", "bytes=x"])
-def test_range_that_is_not_understood_is_answered_whole(get: Get, field_value: str) -> None:
+def test_range_that_is_not_understood_gets_the_whole_file(get: Get, field_value: str) -> None:
     assert get("/static/css/base.css", range=field_value).status == "200 OK"
 
 
 def test_range_means_nothing_to_head(get: Get) -> None:
-    answer = get("/static/css/base.css", "HEAD", range="bytes=0-0")
-    assert (answer.status, answer.headers["Content-Length"]) == ("200 OK", str(len(CSS)))
+    response = get("/static/css/base.css", "HEAD", range="bytes=0-0")
+    assert (response.status, response.headers["Content-Length"]) == ("200 OK", str(len(CSS)))
 
 
-def test_if_range_with_an_old_validator_is_answered_whole(get: Get) -> None:
+def test_if_range_with_an_old_validator_gets_the_whole_file(get: Get) -> None:
     tag = get("/static/css/base.css").headers["ETag"]
     date = formatdate(CHANGED, usegmt=True)
     for if_range in (tag, date):
         assert get("/static/css/base.css", range="bytes=0-0", if_range=if_range).status == "206 Partial Content"
     for if_range in ('"x"', f"W/{tag}", formatdate(CHANGED + 1, usegmt=True), "x"):
-        answer = get("/static/css/base.css", range=f"bytes={len(CSS)}-", if_range=if_range)
-        assert (answer.status, answer.content) == ("200 OK", CSS)
+        response = get("/static/css/base.css", range=f"bytes={len(CSS)}-", if_range=if_range)
+        assert (response.status, response.content) == ("200 OK", CSS)
 
 
 def test_known_entity_tag_goes_before_a_range(get: Get) -> None:
     tag = get("/static/css/base.css").headers["ETag"]
-    answer = get("/static/css/base.css", range=f"bytes={len(CSS)}-", if_none_match=tag)
-    assert answer.status == "304 Not Modified"
+    response = get("/static/css/base.css", range=f"bytes={len(CSS)}-", if_none_match=tag)
+    assert response.status == "304 Not Modified"
 
 
 def test_file_that_grew_after_it_was_opened_is_sent_as_long_as_was_said(root: Path) -> None:
@@ -370,15 +370,15 @@ def compressed(root: Path) -> None:
         ("gzip;q=0, br;q=0", None, CSS),
     ],
 )
-def test_compressed_sibling_is_sent_to_who_takes_it(
+def test_compressed_sibling_is_sent_if_it_is_accepted(
     get: Get, accepted: str, coding: str | None, content: bytes
 ) -> None:
-    answer = get("/static/css/base.css", accept_encoding=accepted)
-    assert answer.content == content
-    assert answer.headers.get("Content-Encoding") == coding
-    assert answer.headers["Content-Length"] == str(len(content))
-    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
-    assert answer.headers["Vary"] == "Accept-Encoding"
+    response = get("/static/css/base.css", accept_encoding=accepted)
+    assert response.content == content
+    assert response.headers.get("Content-Encoding") == coding
+    assert response.headers["Content-Length"] == str(len(content))
+    assert response.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert response.headers["Vary"] == "Accept-Encoding"
 
 
 @pytest.mark.usefixtures("compressed")
@@ -387,22 +387,22 @@ def test_each_coding_has_an_entity_tag_of_its_own(get: Get, root: Path) -> None:
     tags = {get("/static/css/base.css", accept_encoding=accepted).headers["ETag"] for accepted in ("br", "gzip", "")}
     assert len(tags) == 3
     tag = get("/static/css/base.css", accept_encoding="gzip").headers["ETag"]
-    answer = get("/static/css/base.css", accept_encoding="gzip", if_none_match=tag)
-    assert (answer.status, answer.headers["Vary"]) == ("304 Not Modified", "Accept-Encoding")
+    response = get("/static/css/base.css", accept_encoding="gzip", if_none_match=tag)
+    assert (response.status, response.headers["Vary"]) == ("304 Not Modified", "Accept-Encoding")
 
 
 @pytest.mark.usefixtures("compressed")
 def test_range_is_of_the_compressed_content(get: Get) -> None:
-    answer = get("/static/css/base.css", accept_encoding="gzip", range="bytes=1-2")
-    assert (answer.content, answer.headers["Content-Range"]) == (b"zi", "bytes 1-2/4")
+    response = get("/static/css/base.css", accept_encoding="gzip", range="bytes=1-2")
+    assert (response.content, response.headers["Content-Range"]) == (b"zi", "bytes 1-2/4")
 
 
 @pytest.mark.usefixtures("compressed")
 def test_compressed_file_asked_for_by_name_is_what_it_is(get: Get) -> None:
-    answer = get("/static/css/base.css.gz", accept_encoding="gzip")
-    assert answer.content == b"gzip"
-    assert answer.headers["Content-Type"] == "application/gzip"
-    assert "Content-Encoding" not in answer.headers
+    response = get("/static/css/base.css.gz", accept_encoding="gzip")
+    assert response.content == b"gzip"
+    assert response.headers["Content-Type"] == "application/gzip"
+    assert "Content-Encoding" not in response.headers
 
 
 def test_compressed_file_that_is_older_than_the_plain_one_is_not_sent(get: Get, root: Path) -> None:

@@ -200,7 +200,7 @@ def test_file_that_is_replaced_while_it_is_open_is_given_away(tmp_path: Path, mo
     assert read(directory, b"a.txt") == b"old"
 
 
-def test_directory_behind_a_link_follows_the_link(tmp_path: Path) -> None:
+def test_directory_that_is_a_link_follows_the_link(tmp_path: Path) -> None:
     for release in ("1", "2"):
         (tmp_path / release).mkdir()
         (tmp_path / release / "a.txt").write_text(release)
