@@ -94,9 +94,12 @@ lock: $(STAMP) ## Lock the requirements, with hashes, from the *.in files.
 	done
 
 .PHONY: docs
-docs: $(STAMP) ## Generate docs/settings.md from the server's settings table.
-	@$(BIN)/python -m ropewalk.config.generate_docs > docs/settings.md.new
+docs: $(STAMP) ## Generate docs/settings.md and the types of embedded settings from the server's settings table.
+	@types=server/ropewalk/config/embedded_settings.py
+	$(BIN)/python -m ropewalk.config.generate_docs > docs/settings.md.new
+	$(BIN)/python -m ropewalk.config.generate_types > $$types.new
 	mv docs/settings.md.new docs/settings.md
+	mv $$types.new $$types
 
 .PHONY: clean
 clean: ## Remove what make created here: environments, caches, the data of `make run`. Docker's data stays.

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, TextIO
 from wsgiref.types import WSGIApplication
 
-from ropewalk.config.load import make_settings
+from ropewalk.config.settings import make_settings
 from ropewalk.logs.access_log import AccessLog
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.listeners.open import close_listeners, describe, open_listeners, refuse_new_connections

@@ -29,10 +29,10 @@ class ApplicationError(Exception):
 
 
 class ConfigError(Exception):
-    """A setting that the operator has to change; `str()` is the one line that tells how.
+    """A setting that the operator must change; `str()` is one line: `--threads='many': must be an integer from ...`.
 
-    `setting` is its name as the operator writes it, `value` what it was (None: nothing), `allowed` what it may
-    be, `source` where the value came from when that is not the setting's own flag.
+    `setting` is its name as the operator writes it, `value` what it was (None: no value), `allowed` what is allowed,
+    `source` where the value came from if not from the setting's own option.
     """
 
     def __init__(self, setting: str, value: object, allowed: str, source: str = "") -> None:
@@ -43,14 +43,14 @@ class ConfigError(Exception):
         self.source = source
 
     def __str__(self) -> str:
-        value = "" if self.value is None else f" {str(self.value)!r}"
+        value = "" if self.value is None else f"={str(self.value)!r}"
         source = f" (from {self.source})" if self.source else ""
         return f"{self.setting}{value}{source}: {self.allowed}"
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """The one of `known` that `name` may be a mistyped form of, or nothing; `cutoff` is difflib's ratio."""
-    import difflib  # only where something is mistyped
+    """The name in `known` that `name` is probably a misspelling of, or ""; `cutoff` is difflib's ratio."""
+    import difflib  # not needed unless something is misspelled
 
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return near[0] if near else ""

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import ropewalk
-from ropewalk.config.load import make_settings
+from ropewalk.config.settings import make_settings
 from ropewalk.logs.access_log import AccessLog
 from ropewalk.net.listeners.open import close_listeners, open_listeners
 from ropewalk.runtime.service import Service

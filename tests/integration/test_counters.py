@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import ropewalk
-from ropewalk.config.load import make_settings
+from ropewalk.config.settings import make_settings
 from ropewalk.runtime.service import Service
 
 

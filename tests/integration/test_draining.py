@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ropewalk.config.load import make_settings
+from ropewalk.config.settings import make_settings
 from ropewalk.runtime.service import Drained, Service
 
 

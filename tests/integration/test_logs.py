@@ -134,7 +134,7 @@ def test_every_message_is_a_line_of_json(start: Start, project: Path, wait_for: 
         (["gone"], 3, "no module named 'gone'"),
         (["broken"], 3, "importing broken raised ValueError: in the module"),
         (["-b", "127.0.0.1:1", "shop"], 2, "already in use"),
-        (["--static", "/a=gone", "shop"], 2, "--static '/a=gone'"),
+        (["--static", "/a=gone", "shop"], 2, "--static='/a=gone'"),
     ],
 )
 def test_a_start_that_fails_says_so_in_json_too(project: Path, arguments: list[str], status: int, text: str) -> None:
@@ -157,7 +157,7 @@ def test_a_start_that_fails_says_so_in_json_too(project: Path, arguments: list[s
 def test_unreadable_file_is_reported(project: Path) -> None:
     command = [*ROPEWALK, "--error-log-format", "xml", "shop"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=30)
-    assert done.stderr == "ropewalk: --error-log-format 'xml': must be one of plain, json\n"
+    assert done.stderr == "ropewalk: --error-log-format='xml': must be one of plain, json\n"
 
 
 def test_an_applications_errors_go_to_the_log_that_is_a_file(start: Start, project: Path, wait_for: WaitFor) -> None:

@@ -166,7 +166,7 @@ def test_a_reload_reads_the_file_again(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "server.toml").write_text('env = ["GREETING=hi"]\nworkers = 2\nbacklog = 7\n')
     server.running.send_signal(signal.SIGHUP)
     server.running.wait_line("Reloaded: 2 workers")
-    server.running.wait_line("changed, but not before the next start: backlog")
+    server.running.wait_line("these changes need a restart: backlog")
     server.running.wait_line("Worker exiting")
     assert server.get("/").split()[1:] == ["inner", "hi"]
 
@@ -227,7 +227,7 @@ def test_a_log_that_cannot_be_opened_again_is_written_on(serve: Serve, tmp_path:
     server = serve("--access-logfile", "logs/access.log", "--access-logformat", "%(U)s")
     (tmp_path / "logs").rename(tmp_path / "moved")
     server.running.send_signal(signal.SIGUSR1)
-    server.running.wait_line("a log cannot be opened again: --access-logfile '.*/logs/access.log': cannot be opened")
+    server.running.wait_line("a log cannot be opened again: --access-logfile='.*/logs/access.log': cannot be opened")
     server.get("/still")
     server.running.send_signal(signal.SIGTERM)
     assert server.running.wait_exit() == 0

@@ -107,7 +107,7 @@ def test_a_bind_from_a_variable_counts_as_said(activate: Activate) -> None:
 def test_a_descriptor_that_is_no_listener_ends_the_start(activate: Activate, tmp_path: Path) -> None:
     running = activate("datagram", "web")
     assert running.wait_exit() == 2
-    assert "ropewalk: LISTEN_FDS '1': descriptor 3: the descriptor is not a TCP or Unix stream socket" in running.output
+    assert "ropewalk: LISTEN_FDS='1': descriptor 3: the descriptor is not a TCP or Unix stream socket" in running.output
 
 
 def test_service_manager_is_notified_when_every_worker_is_ready(activate: Activate, tmp_path: Path) -> None:

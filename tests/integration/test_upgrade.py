@@ -235,7 +235,7 @@ def test_a_setting_that_is_wrong_leaves_the_old_serving(serve: Serve, tmp_path: 
     server = serve("-b", "127.0.0.1:0", "-c", "server.toml")
     (tmp_path / "server.toml").write_text("workers = 0\n")
     os.kill(server.running.pid, signal.SIGUSR2)
-    server.running.wait_line("Upgrade failed, and this master serves on: --workers '0' .*from server.toml")
+    server.running.wait_line("Upgrade failed, and this master serves on: --workers='0' .*from server.toml")
     assert server.get()[1] == "one"
 
 

@@ -144,7 +144,7 @@ def test_a_stop_that_would_cut_requests_short_is_refused(plain_container, execut
         (
             "WSGI_APP",
             "missing:application",
-            "ropewalk: MODULE:CALLABLE 'missing:application': no module named 'missing'",
+            "ropewalk: MODULE:CALLABLE='missing:application': no module named 'missing'",
         ),
     ],
 )

@@ -71,7 +71,7 @@ class Hops(NamedTuple):
 def connect(request: bytes) -> Hops:
     """The hops of one connection of a real service."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        settings = Settings(wsgi_app="bench:application")  # type: ignore[call-arg]
+        settings = Settings(wsgi_app="bench:application")
         service = Service(application, [listener], settings)
     service._events.register = service._events.arm = lambda fd, events: None
     sock = FakeSocket(request)

@@ -1,7 +1,7 @@
-"""Configuration files: `.toml`, whose keys are the options' names, and `.py`, with gunicorn's names.
+"""Configuration files: `.toml`, whose keys are the names of options, and `.py`, with gunicorn's names.
 
-A `.toml` file holds settings and nothing else, so an unknown key is an error. A `.py` file is a program: it has
-names of its own, which are named in a warning; one that looks like a mistyped setting is an error there too.
+A `.toml` file contains only settings, so an unknown key is an error. A `.py` file is a program with names of its own,
+so these only cause a warning, unless one looks like a misspelled setting.
 """
 
 from __future__ import annotations
@@ -16,22 +16,21 @@ from ropewalk.config.settings import all_settings
 from ropewalk.config.table import Setting
 from ropewalk.errors import ConfigError, nearest
 
-NEAR_ENOUGH = 0.8
-"""How alike (difflib's ratio) a name in a `.py` file must be to a setting's to be a mistyped one: `worker` is
-to `workers` (0.92), `port` is to none."""
+MISSPELLED = 0.8
+"""difflib's ratio at which a name in a `.py` file counts as a misspelled setting: `worker` for `workers` is 0.92."""
 
 
 class FileValues(NamedTuple):
-    """What a file says: values by setting name, and what its reader should be told."""
+    """The content of a file: values by setting name, and warnings about the rest."""
 
     values: Mapping[str, object] = {}
     warnings: tuple[str, ...] = ()
     hooks: Mapping[str, Hook] = {}
-    """Functions by gunicorn's names."""
+    """Functions, by gunicorn's names for them."""
 
 
 def read_file(path: str) -> FileValues:
-    """The settings in the file at `path`. Raises ConfigError with one line."""
+    """The settings in the file at `path`. Raises ConfigError."""
     suffix = os.path.splitext(path)[1]
     if suffix not in (".toml", ".py"):
         raise ConfigError("--config", path, "must be a .toml or a .py file")
@@ -44,7 +43,7 @@ def read_file(path: str) -> FileValues:
 
 
 def _read_toml(path: str, content: bytes) -> FileValues:
-    import tomllib  # only for a file that is written in it
+    import tomllib  # only for a TOML file
 
     try:
         table = tomllib.loads(content.decode())
@@ -55,11 +54,11 @@ def _read_toml(path: str, content: bytes) -> FileValues:
     for key, value in table.items():
         setting = known.get(key.replace("_", "-"))
         if setting is None:
-            from ropewalk.config.gunicorn_unsupported import NOT_HERE  # only for a key that we do not know
+            from ropewalk.config.gunicorn_unsupported import UNSUPPORTED  # only for an unknown key
 
-            instead = NOT_HERE.get(key.replace("-", "_"))
+            instead = UNSUPPORTED.get(key.replace("-", "_"))
             if instead is not None:
-                raise ConfigError(key, None, f"no such setting here: {instead}", path)
+                raise ConfigError(key, None, f"is not supported: {instead}", path)
             raise _unknown_key(path, key, list(known), cutoff=0.5)
         values[setting.name] = value
     return FileValues(values)
@@ -82,29 +81,29 @@ def _read_python(path: str, content: bytes) -> FileValues:
                 hooks[name] = check_hook(name, value, path)
         elif not name.startswith("_"):
             others[name] = value
-    return FileValues(values, tuple(_told_of_others(path, others, known, values)) if others else (), hooks)
+    return FileValues(values, tuple(_warnings(path, others, known, values)) if others else (), hooks)
 
 
-def _told_of_others(
+def _warnings(
     path: str, others: Mapping[str, object], known: Mapping[str, Setting], values: Mapping[str, object]
 ) -> Iterator[str]:
-    """Warnings about names that have no effect. Raises ConfigError for one that looks like a mistyped setting.
+    """Warnings about names that have no effect. Raises ConfigError for one that looks like a misspelled setting.
 
-    Not for one that holds the name of a setting that is there too: `timeout_str` is what `timeout` was made of.
+    A name that contains that of a setting in the same file is not one: `timeout` was computed from `timeout_str`.
     """
-    from ropewalk.config.gunicorn_unsupported import NOT_HERE  # only for a file that says something we do not know
+    from ropewalk.config.gunicorn_unsupported import UNSUPPORTED  # only for a file with unknown names
 
     unknown = []
     for name in sorted(others):
-        if name in NOT_HERE:
-            yield f"{path}: {name} has no effect here: {NOT_HERE[name]}"
+        if name in UNSUPPORTED:
+            yield f"{path}: {name} has no effect: {UNSUPPORTED[name]}"
         elif not _is_definition(others[name]):
             is_derived = any(key in name for key in known if known[key].name in values)
-            if not is_derived and nearest(name, known, cutoff=NEAR_ENOUGH):
-                raise _unknown_key(path, name, list(known), cutoff=NEAR_ENOUGH)
+            if not is_derived and nearest(name, known, cutoff=MISSPELLED):
+                raise _unknown_key(path, name, list(known), cutoff=MISSPELLED)
             unknown.append(name)
     if unknown:
-        yield f"{path}: names that are no settings: {', '.join(unknown)}"
+        yield f"{path}: not settings: {', '.join(unknown)}"
 
 
 def _run(path: str, content: bytes) -> dict[str, Any]:
@@ -119,7 +118,7 @@ def _run(path: str, content: bytes) -> dict[str, Any]:
 
 
 def _line_of(error: BaseException, path: str) -> int | None:
-    """The innermost line of the file itself that the error passed."""
+    """The innermost line of the file itself in the error's traceback."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == path:
@@ -138,7 +137,7 @@ def _is_definition(value: object) -> bool:
 
 
 def _settings_of_files() -> list[Setting]:
-    return [s for s in all_settings() if not s.declaration.is_flag_only and s.name != "config"]
+    return [setting for setting in all_settings() if setting.is_in_files]
 
 
 def _unknown_key(path: str, key: str, known: list[str], cutoff: float) -> ConfigError:

@@ -124,12 +124,12 @@ def _add(group: Any, setting: Setting) -> None:
 
 def _unknown(argument: str) -> ConfigError:
     if not argument.startswith("-"):
-        return ConfigError("argument", argument, f"one {POSITIONAL} is served, and it was named already")
-    from ropewalk.config.gunicorn_unsupported import instead_of_flag  # only for an option that we do not know
+        return ConfigError("argument", argument, f"only one {POSITIONAL} can be served")
+    from ropewalk.config.gunicorn_unsupported import instead_of_flag  # only for an unknown option
 
     name, instead = instead_of_flag(argument)
     if name:
-        return ConfigError(name, None, f"an option of gunicorn's that is not here: {instead}")
+        return ConfigError(name, None, f"is not supported: {instead}")
     name = argument.partition("=")[0]
     known = [flag for setting in all_settings() for flag in setting.declaration.flags]
     near = nearest(name, known)

@@ -1,32 +1,32 @@
-"""gunicorn's settings that have no effect here: what is said to who uses one, in a file or on the command line.
+"""gunicorn's settings that Ropewalk does not have, each with the message for a user who sets it.
 
-Loaded only then. docs/migrating-from-gunicorn.md lists all of gunicorn's settings, these among them with these words;
-a test holds both to the list of an installed gunicorn, so that none it gains is passed over in silence.
+Loaded only then. docs/migrating-from-gunicorn.md lists all of gunicorn's settings, and these with the same messages; a
+test compares both with an installed gunicorn, so that no new setting is missed.
 """
 
 from __future__ import annotations
 
-_ASGI = "applications are WSGI; ASGI and WebSockets want another server"
-_HTTP2 = "the server speaks HTTP/1.1; nginx in front speaks HTTP/2 to browsers"
-_DIRTY = "long work belongs in a task queue, as Celery or RQ"
-_STRICT = "what HTTP's grammar does not allow is always refused"
-_PASTE = "load the application in a module of your own and name that: MODULE:CALLABLE"
-_OWN_LOG = "logs are lines of text or JSON in a file or on standard output: --error-logfile, --access-logfile"
-_SYSLOG = "write to standard error, which journald or the container's engine keeps and passes on"
-_UWSGI = "nginx passes requests on as HTTP: proxy_pass instead of uwsgi_pass"
-_LEVEL_OF_TLS = "say --tls-min-version, or make the context in the hook ssl_context"
+_ASGI = "applications are WSGI; ASGI and WebSockets need another server"
+_HTTP2 = "the server speaks HTTP/1.1; nginx in front speaks HTTP/2 with browsers"
+_DIRTY = "long jobs belong in a task queue such as Celery or RQ"
+_STRICT = "requests that violate HTTP's grammar are always refused"
+_PASTE = "load the application in your own module and pass that: MODULE:CALLABLE"
+_OWN_LOG = "logs are text or JSON lines in files or on standard output: --error-logfile, --access-logfile"
+_SYSLOG = "log to standard error, which journald or the container engine stores and forwards"
+_UWSGI = "nginx forwards requests as HTTP: use proxy_pass instead of uwsgi_pass"
+_TLS_VERSION = "use --tls-min-version, or create the context in the ssl_context hook"
 
-NOT_HERE: dict[str, str] = {
+UNSUPPORTED: dict[str, str] = {
     "asgi_disconnect_grace_period": _ASGI,
     "asgi_lifespan": _ASGI,
     "asgi_loop": _ASGI,
-    "capture_output": "standard output and error of the application are left as they are, and a supervisor keeps both",
-    "casefold_http_method": "methods are passed on as they were sent (RFC 9110 section 9.1: they are case-sensitive)",
+    "capture_output": "the application's standard output and error are not redirected; a supervisor collects them",
+    "casefold_http_method": "methods are case-sensitive (RFC 9110 section 9.1) and are passed on as they were sent",
     "check_config": "it is an option of the command line",
-    "control_socket_disable": "say --control-socket with an empty path",
-    "control_socket_mode": "it is 0600, and the kernel is asked who connects",
-    "daemon": "systemd, supervisor or a container's engine keeps it running, collects its output and restarts it",
-    "default_proc_name": "processes keep the names of their command lines",
+    "control_socket_disable": "use --control-socket with an empty path",
+    "control_socket_mode": "it is 0600",
+    "daemon": "systemd, supervisor or a container engine keeps it running, collects its output and restarts it",
+    "default_proc_name": "processes are named by their command lines",
     "dirty_apps": _DIRTY,
     "dirty_graceful_timeout": _DIRTY,
     "dirty_post_fork": _DIRTY,
@@ -36,20 +36,20 @@ NOT_HERE: dict[str, str] = {
     "dirty_worker_init": _DIRTY,
     "dirty_workers": _DIRTY,
     "disable_redirect_access_to_syslog": _SYSLOG,
-    "do_handshake_on_connect": "handshakes hold no thread, whenever the peer begins them",
-    "enable_backlog_metric": "with X-Request-Start from the proxy, ropewalk_queue_seconds counts the backlog too",
-    "enable_stdio_inheritance": "standard output and error of the application are left as they are",
-    "forwarder_headers": "a field with an underscore in its name never reaches the application; the fields of proxies "
-    "are those of --forwarded-fields",
+    "do_handshake_on_connect": "a handshake never occupies a thread",
+    "enable_backlog_metric": "if the proxy sends X-Request-Start, ropewalk_queue_seconds includes the backlog",
+    "enable_stdio_inheritance": "the application's standard output and error are not redirected",
+    "forwarder_headers": "a field with an underscore in its name never reaches the application; --forwarded-fields "
+    "names the fields of proxies",
     "header_map": "a field with an underscore in its name never reaches the application",
     "http2_cleartext": _HTTP2,
     "http2_initial_window_size": _HTTP2,
     "http2_max_concurrent_streams": _HTTP2,
     "http2_max_frame_size": _HTTP2,
     "http2_max_header_list_size": _HTTP2,
-    "http_parser": "there is one parser",
+    "http_parser": "there is only one parser",
     "http_protocols": _HTTP2,
-    "initgroups": "with --user the workers always get that user's groups",
+    "initgroups": "with --user, workers always have that user's groups",
     "logconfig": _OWN_LOG,
     "logconfig_dict": _OWN_LOG,
     "logconfig_json": _OWN_LOG,
@@ -60,35 +60,35 @@ NOT_HERE: dict[str, str] = {
     "permit_unconventional_http_method": _STRICT,
     "permit_unconventional_http_version": _STRICT,
     "print_config": "it is an option of the command line",
-    "proc_name": "processes keep the names of their command lines; --pid and `ropewalk status` tell which is which",
+    "proc_name": "processes are named by their command lines; --pid and `ropewalk status` show which is which",
     "protocol": _UWSGI,
     "raw_paste_global_conf": _PASTE,
-    "reload": "send HUP, or say `ropewalk reload`; a framework's own development server watches files",
-    "reload_engine": "send HUP, or say `ropewalk reload`",
-    "reload_extra_files": "send HUP, or say `ropewalk reload`",
-    "reuse_port": "all workers take from the same listening sockets, so that none of them is left waiting",
-    "root_path": "let the proxy say X-Forwarded-Prefix, and name it in --forwarded-fields",
-    "secure_scheme_headers": "a trusted proxy says the scheme in X-Forwarded-Proto or Forwarded: --forwarded-fields",
-    "sendfile": "wsgi.file_wrapper uses it wherever the file and the connection allow",
-    "spew": "`ropewalk stacks` tells what every thread is doing",
-    "ssl_version": _LEVEL_OF_TLS,
+    "reload": "send HUP or run `ropewalk reload`; for development, use the framework's own server",
+    "reload_engine": "send HUP or run `ropewalk reload`",
+    "reload_extra_files": "send HUP or run `ropewalk reload`",
+    "reuse_port": "all workers share the listening sockets, so that no connection waits for a busy worker",
+    "root_path": "let the proxy send X-Forwarded-Prefix, and add it to --forwarded-fields",
+    "secure_scheme_headers": "a trusted proxy sends the scheme in X-Forwarded-Proto or Forwarded: --forwarded-fields",
+    "sendfile": "wsgi.file_wrapper uses it whenever possible",
+    "spew": "`ropewalk stacks` shows what every thread is doing",
+    "ssl_version": _TLS_VERSION,
     "strip_header_spaces": _STRICT,
-    "suppress_ragged_eofs": "an end of TLS without notice cuts no request: heads and lengths tell what is whole",
+    "suppress_ragged_eofs": "a TLS connection that ends early truncates no request, because HTTP says how long each is",
     "syslog": _SYSLOG,
     "syslog_addr": _SYSLOG,
     "syslog_facility": _SYSLOG,
     "syslog_prefix": _SYSLOG,
-    "tmp_upload_dir": "say TMPDIR in the environment; only bodies larger than --body-memory are written",
+    "tmp_upload_dir": "set TMPDIR in the environment; only bodies larger than --body-memory are written",
     "uwsgi_allow_ips": _UWSGI,
     "websocket_max_message_size": _ASGI,
-    "worker_class": "leave it out: requests run in threads, --threads at the most, and how many at once adapts "
-    "(ASGI wants another server)",
-    "worker_connections": "say --limit-connections",
-    "worker_tmp_dir": "workers write no heartbeat files",
+    "worker_class": "remove it: requests run in up to --threads threads, and how many run at once adapts "
+    "(ASGI needs another server)",
+    "worker_connections": "use --limit-connections",
+    "worker_tmp_dir": "workers do not write heartbeat files",
 }
-"""By the name in a file: what there is instead, or why there is nothing."""
+"""By the name in a file: what to use instead, or why it is not needed."""
 
-FLAGS: dict[str, str] = {"--" + name.replace("_", "-"): name for name in NOT_HERE} | {
+FLAGS: dict[str, str] = {"--" + name.replace("_", "-"): name for name in UNSUPPORTED} | {
     "-D": "daemon",
     "-R": "enable_stdio_inheritance",
     "-k": "worker_class",
@@ -108,13 +108,13 @@ FLAGS: dict[str, str] = {"--" + name.replace("_", "-"): name for name in NOT_HER
     "--reload-extra-file": "reload_extra_files",
     "--uwsgi-allow-from": "uwsgi_allow_ips",
 }
-"""Spellings on gunicorn's command line, and the names in a file."""
+"""gunicorn's options, and the names in a file that they stand for."""
 
 
 def instead_of_flag(argument: str) -> tuple[str, str]:
-    """gunicorn's flag that `argument` is, alone, with a value behind `=` or right behind its letter, and what is said.
+    """gunicorn's option in `argument` (`--name`, `--name=value` or `-nvalue`) and the message for it.
 
     Both are empty for anything else.
     """
     name = argument.partition("=")[0] if argument.startswith("--") else argument[:2]
-    return (name, NOT_HERE[FLAGS[name]]) if name in FLAGS else ("", "")
+    return (name, UNSUPPORTED[FLAGS[name]]) if name in FLAGS else ("", "")

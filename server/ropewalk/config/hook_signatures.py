@@ -1,4 +1,4 @@
-"""The hooks of a `.py` file: functions with gunicorn's names that the server calls. What may be one is told here."""
+"""The hooks of a `.py` file: functions with gunicorn's names that the server calls, and their arguments."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 """What each hook is called with."""
 
 LEAST_ARGUMENTS = {"post_request": 2}
-"""Of a hook that may leave the last ones out."""
+"""The number of arguments that a hook must accept, if it may omit the last ones."""
 
 
 def check_hook(name: str, value: object, path: str) -> Hook:
-    """`value`, if it can be called as the hook `name`. Raises ConfigError otherwise."""
+    """`value`, if it can be called as the hook `name`; otherwise raises ConfigError."""
     arguments = ARGUMENTS[name]
     if not callable(value):
         raise ConfigError(name, value, f"must be a function of {', '.join(arguments)}", path)
@@ -48,13 +48,13 @@ def check_hook(name: str, value: object, path: str) -> Hook:
 
 
 def accepted_arguments(function: Hook, least: int, most: int) -> int:
-    """The most positional arguments, between these two, with which `function` can be called; 0 if with none."""
-    import inspect  # only where there are hooks
+    """The largest number of positional arguments in this range that `function` accepts, or 0."""
+    import inspect  # not needed without hooks
 
     try:
         signature = inspect.signature(function)
     except ValueError:
-        return most  # one of C's that does not tell
+        return most  # a C function without a signature
     for count in range(most, least - 1, -1):
         try:
             signature.bind(*[None] * count)

@@ -1,8 +1,8 @@
-"""The kinds of values that settings take: how each is read, and what it tells a user who got it wrong.
+"""Readers: functions that turn what a user wrote into a setting's value.
 
-A reader takes text (from a flag or a variable) or a value of Python or TOML (from a file, or from a caller who
-embeds the server) and returns the setting's value; it raises ValueError with what is allowed. Nothing here knows
-where a value came from: `load` adds that.
+A reader takes text (from an option or a variable), or a value of Python or TOML (from a file, or from a program that
+embeds the server). It returns the setting's value, or raises ValueError with what is allowed. Readers do not know where
+a value came from; `table.Setting.read` adds that to the error.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB}
 
 
 def integer(low: int, high: int, *, why: str = "") -> Reader:
-    """A whole number from `low` to `high`; `why` is said where the bounds are not obvious."""
-    allowed = f"must be a whole number from {low} to {high}" + (f" ({why})" if why else "")
+    """An integer from `low` to `high`; `why` explains bounds that are not obvious."""
+    allowed = f"must be an integer from {low} to {high}" + (f" ({why})" if why else "")
 
     def read(value: object) -> int:
-        return _within(_whole(value, _INTEGER, allowed), low, high, allowed)
+        return _within(_parse_integer(value, _INTEGER, allowed), low, high, allowed)
 
     return read
 
 
 def seconds(low: float, high: float, *, zero: str = "") -> Reader:
-    """A duration in seconds from `low` to `high`; `zero` tells what 0 means where 0 is allowed besides."""
-    allowed = f"must be a number of seconds from {low:g} to {high:g}" + (f", or 0 for {zero}" if zero else "")
+    """A duration in seconds from `low` to `high`; `zero` says what 0 means, if that is allowed too."""
+    allowed = f"must be a number of seconds from {low:g} to {high:g}" + (f", or 0 ({zero})" if zero else "")
 
     def read(value: object) -> float:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -61,9 +61,9 @@ def seconds(low: float, high: float, *, zero: str = "") -> Reader:
 
 
 def size(low: int, high: int, *, zero: str = "") -> Reader:
-    """A number of bytes, plain or with k, M or G (powers of 1024)."""
-    allowed = f"must be a size from {shown_size(low)} to {shown_size(high)} (as 4096, 512k, 20M or 1G)"
-    allowed += f", or 0 for {zero}" if zero else ""
+    """A size in bytes, optionally with the suffix k, M or G (powers of 1024)."""
+    allowed = f"must be a size from {shown_size(low)} to {shown_size(high)} (such as 4096, 512k, 20M or 1G)"
+    allowed += f", or 0 ({zero})" if zero else ""
 
     def read(value: object) -> int:
         if isinstance(value, str):
@@ -72,14 +72,14 @@ def size(low: int, high: int, *, zero: str = "") -> Reader:
                 raise ValueError(allowed)
             count = int(match[1]) * _UNITS[match[2].lower()]
         else:
-            count = _whole(value, _INTEGER, allowed)
+            count = _parse_integer(value, _INTEGER, allowed)
         return count if zero and count == 0 else _within(count, low, high, allowed)
 
     return read
 
 
 class Mode(int):
-    """Bits of a file's mode, which people write and read in octal."""
+    """The mode of a file, which is written in octal."""
 
     def __str__(self) -> str:
         return f"0o{self:03o}"
@@ -88,14 +88,14 @@ class Mode(int):
 
 
 def mode(example: str) -> Reader:
-    """Bits of a file's mode in octal; None, or empty text, for nothing."""
-    allowed = f"must be permission bits from 0 to 0777 in octal, with a leading 0, as {example}"
+    """The mode of a file in octal; None, or empty text, for none."""
+    allowed = f"must be an octal mode from 0 to 0777 with a leading 0, such as {example}"
 
     def read(value: object) -> Mode | None:
         if value is None or value == "":
             return None
         if isinstance(value, str):
-            # gunicorn takes 22 for decimal, chmod(1) for octal: it is refused instead of guessed.
+            # 22 is decimal for gunicorn and octal for chmod(1), so it is refused.
             match = _MODE.fullmatch(value.strip())
             if match is None:
                 raise ValueError(allowed)
@@ -108,7 +108,7 @@ def mode(example: str) -> Reader:
 
 
 def text(*, allowed: str = "must be text without control characters") -> Reader:
-    """A piece of text, possibly empty."""
+    """Text, possibly empty."""
 
     def read(value: object) -> str:
         if not isinstance(value, str) or (value and not value.isprintable()):
@@ -119,20 +119,20 @@ def text(*, allowed: str = "must be text without control characters") -> Reader:
 
 
 def account(kind: str) -> Reader:
-    """The name or number of a user or a group, as text, possibly empty; whether there is one is found out later."""
+    """The name or number of a user or group, as text, possibly empty. Whether it exists is checked later."""
 
     def read(value: object) -> str:
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return str(value)
         if value is None or (isinstance(value, str) and (value == "" or _ACCOUNT.fullmatch(value))):
             return value or ""
-        raise ValueError(f"must be the name or the number of a {kind}")
+        raise ValueError(f"must be the name or number of a {kind}")
 
     return read
 
 
 def path() -> Reader:
-    """A path of the file system, possibly empty for none."""
+    """A path, possibly empty for none."""
 
     def read(value: object) -> str:
         if hasattr(value, "__fspath__"):
@@ -145,7 +145,7 @@ def path() -> Reader:
 
 
 def choice(names: Iterable[str], *, also: Mapping[object, str] | None = None) -> Reader:
-    """One of `names`, in any case; `also` translates other values, as another server spells them."""
+    """One of `names`, in any case; `also` maps the spellings of another server to them."""
     known = tuple(names)
     others = {str(other): name for other, name in (also or {}).items()}
     allowed = "must be one of " + ", ".join(known)
@@ -161,7 +161,7 @@ def choice(names: Iterable[str], *, also: Mapping[object, str] | None = None) ->
 
 
 def switch(value: object) -> bool:
-    """Yes or no."""
+    """True or False."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.strip().lower() in _SWITCHES:
@@ -170,11 +170,11 @@ def switch(value: object) -> bool:
 
 
 _SWITCHES = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-"""As variables have it."""
+"""Spellings in variables."""
 
 
 def several(read_item: Reader, *, separator: str = ",", allowed: str, at_least: int = 0) -> Reader:
-    """A tuple of items: a sequence, or one text that `separator` divides ("" for one item a text)."""
+    """A tuple of items, from a sequence or from one text with a `separator` ("": the text is a single item)."""
 
     def read(value: object) -> tuple[Any, ...]:
         if isinstance(value, str):
@@ -192,7 +192,7 @@ def several(read_item: Reader, *, separator: str = ",", allowed: str, at_least: 
 
 
 def address(value: object) -> str:
-    """A place to listen at, as `net.address` reads it; kept as it was written."""
+    """An address to listen at, as `net.listeners.address` reads it; kept as it was written."""
     if not isinstance(value, str):
         raise ValueError("must be HOST:PORT, [V6]:PORT, unix:PATH or fd://N")
     parse_address(value)
@@ -200,26 +200,26 @@ def address(value: object) -> str:
 
 
 def optional_address(value: object) -> str:
-    """One place to listen at, or empty text for none."""
+    """An address to listen at, or empty text for none."""
     return "" if value in (None, "") else address(value)
 
 
 def statsd_target(value: object) -> str:
-    """Where a StatsD server is, kept as it was written; empty text for nowhere."""
+    """The address of a StatsD server, kept as it was written; empty text for none."""
     if value in (None, ""):
         return ""
     if not isinstance(value, str):
         raise ValueError("must be HOST:PORT or unix:PATH")
-    from ropewalk.metrics.statsd import parse_target  # where there is one
+    from ropewalk.metrics.statsd import parse_target  # not needed without one
 
     parse_target(value)
     return value
 
 
 def statsd_text(what: str, *, also: str = "") -> Reader:
-    """Text of a metric's line, without what divides that; `also` are characters that may stand there all the same."""
+    """Part of a StatsD line, without the characters that separate its parts; `also` are allowed nevertheless."""
     refused = set(":|@#,") - set(also)
-    allowed = f"must be {what} without spaces and without any of {' '.join(sorted(refused))}"
+    allowed = f"must be {what} without spaces or any of {' '.join(sorted(refused))}"
 
     def read(value: object) -> str:
         if isinstance(value, str) and value.isascii() and value.isprintable() and not (refused | {" "}) & set(value):
@@ -230,7 +230,7 @@ def statsd_text(what: str, *, also: str = "") -> Reader:
 
 
 def assignment(value: object) -> str:
-    """NAME=VALUE of an environment variable."""
+    """NAME=VALUE for an environment variable."""
     if isinstance(value, str) and "\0" not in value:
         name, equals, _ = value.partition("=")
         if equals and _VARIABLE_NAME.fullmatch(name):
@@ -239,21 +239,21 @@ def assignment(value: object) -> str:
 
 
 def mount(value: object) -> str:
-    """PREFIX=DIR of static files; the prefix begins with a slash."""
+    """PREFIX=DIR for static files; the prefix starts with a slash."""
     if isinstance(value, str) and "\0" not in value:
         prefix, equals, directory = value.partition("=")
         if equals and directory and prefix.startswith("/"):
             return value
-    raise ValueError("must be PREFIX=DIR with a PREFIX that begins with /, as /static/=staticfiles")
+    raise ValueError("must be PREFIX=DIR with a PREFIX that starts with /, such as /static/=staticfiles")
 
 
 _TIME = seconds(0.1, DAY, zero="no limit")
 
 
 def time_by_prefix(value: object) -> str:
-    """PREFIX=SECONDS; the prefix is of paths, so it begins with a slash."""
+    """PREFIX=SECONDS for paths; the prefix starts with a slash."""
     if not isinstance(value, str) or not value.startswith("/") or not value.isprintable() or "=" not in value:
-        raise ValueError("must be PREFIX=SECONDS with a PREFIX that begins with /, as /reports/=300")
+        raise ValueError("must be PREFIX=SECONDS with a PREFIX that starts with /, such as /reports/=300")
     prefix, _, number = value.rpartition("=")
     try:
         return f"{prefix.rstrip()}={_TIME(number):g}"
@@ -262,16 +262,16 @@ def time_by_prefix(value: object) -> str:
 
 
 def named_certificate(value: object) -> str:
-    """NAME=CERTFILE[,KEYFILE]; the name may begin with `*.`."""
+    """NAME=CERTFILE[,KEYFILE]; the name may start with `*.`."""
     if isinstance(value, str) and "\0" not in value:
         name, equals, files = value.partition("=")
         if equals and all(files.split(",")[:2]) and files.count(",") <= 1 and _HOST_PATTERN.fullmatch(name):
             return value
-    raise ValueError("must be NAME=CERTFILE[,KEYFILE], as example.org=example.pem,example.key")
+    raise ValueError("must be NAME=CERTFILE[,KEYFILE], such as example.org=example.pem,example.key")
 
 
 def proxy_address(value: object) -> str:
-    """The address of a proxy (IPv4 or IPv6), a network of them, or `*` for every peer."""
+    """The address of a proxy (IPv4 or IPv6), a network, or `*` for any peer."""
     if isinstance(value, str):
         if value == "*":
             return value
@@ -281,22 +281,22 @@ def proxy_address(value: object) -> str:
             pass
         else:
             return value
-    raise ValueError("must be an IP address, a network as 10.0.0.0/8, or *")
+    raise ValueError("must be an IP address, a network such as 10.0.0.0/8, or *")
 
 
 FORWARDED_FIELDS = (
     *("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-forwarded-prefix"),
     "forwarded",
 )
-_SAID_BY_FORWARDED = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+_REPLACED_BY_FORWARDED = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
 
 
 def forwarded_fields(value: object) -> tuple[str, ...]:
-    """Names of fields that a proxy writes; with two for the same, one of them would be a client's."""
-    names: tuple[str, ...] = several(choice(FORWARDED_FIELDS), allowed="must be names of fields, divided by commas")(
+    """Names of fields that a proxy sets. Of two fields for the same thing, one would come from the client."""
+    names: tuple[str, ...] = several(choice(FORWARDED_FIELDS), allowed="must be field names, separated by commas")(
         value
     )
-    if "forwarded" in names and _SAID_BY_FORWARDED.intersection(names):
+    if "forwarded" in names and _REPLACED_BY_FORWARDED.intersection(names):
         raise ValueError("must be forwarded, or x-forwarded-for, -proto and -host, but not both")
     return names
 
@@ -305,7 +305,7 @@ PROXY_PROTOCOLS = ("off", "auto", "v1", "v2")
 
 
 def proxy_protocol(value: object) -> str:
-    """Which versions of the PROXY protocol are read; True and False as older files for gunicorn have it."""
+    """The version of the PROXY protocol that is expected; True and False are from older gunicorn files."""
     if isinstance(value, bool):
         return "auto" if value else "off"
     mode: str = choice(PROXY_PROTOCOLS)(value)
@@ -313,17 +313,17 @@ def proxy_protocol(value: object) -> str:
 
 
 def field_value(value: object) -> str:
-    """The value of a header field (RFC 9110, section 5.5, visible ASCII only), or nothing."""
+    """The value of a header field (RFC 9110 section 5.5, but ASCII only), or empty text."""
     if isinstance(value, str) and (value == "" or _FIELD_VALUE.fullmatch(value)):
         return value
-    raise ValueError("must be printable ASCII without spaces at its ends, or empty for none")
+    raise ValueError("must be printable ASCII without spaces at either end, or empty for none")
 
 
 def log_format(value: object) -> str:
-    """A format of access log lines, whose every letter is known."""
+    """A format of access log lines, with known letters only."""
     if not isinstance(value, str):
-        raise ValueError("must be text in the letters of the access log")
-    from ropewalk.logs.access_format import compile_format  # the default's letters are known
+        raise ValueError("must be a format of access log lines")
+    from ropewalk.logs.access_format import compile_format  # not needed for the default
 
     compile_format(value)
     return value
@@ -337,7 +337,7 @@ def shown_size(count: int) -> str:
     return str(count)
 
 
-def _whole(value: object, pattern: re.Pattern[str], allowed: str) -> int:
+def _parse_integer(value: object, pattern: re.Pattern[str], allowed: str) -> int:
     if isinstance(value, str) and pattern.fullmatch(value.strip()):
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):

@@ -1,29 +1,37 @@
-"""The table of settings: each is one field here, and nowhere else.
+"""The table of settings: each one is a field here, and nowhere else.
 
-`Settings` is a value: made once (by `load` from flags, variables and a file, or by `make_settings` for a program
-that embeds the server), checked then, and only read afterwards, from any thread.
+`Settings` is an immutable value: made once, by `load` from options, variables and a file, or by `make_settings` for a
+program that embeds the server; checked then, and only read afterwards, by any thread.
 
-Its length is the number of settings: a table, with nothing in it to be understood twice.
+The module is as long as there are settings: a table, to be searched rather than read.
 """
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 from ropewalk.config import readers
 from ropewalk.config.readers import DAY, GIB, KIB, MIB
 from ropewalk.config.table import Setting, Table, declare
+from ropewalk.errors import ConfigError, nearest
 
 APPLICATION = "Application"
 LISTENING = "Listening"
 PROCESSES = "Processes and threads"
-TIMES = "Times"
+TIMEOUTS = "Timeouts"
 LIMITS = "Limits"
-LOGS = "Logs"
-SEEING = "Seeing and commanding"
+MONITORING = "Monitoring and control"
+LOGGING = "Logging"
 PROXIES = "Behind a proxy"
 TLS = "TLS"
-COMMANDS = "Instead of serving"
+COMMANDS = "Check and exit"
 
-NEVER_UNLIMITED = "there is no 0 for no limit: a client could fill the memory"
+NEVER_UNLIMITED = "0 does not mean unlimited: a client could exhaust the memory"
+
+NO_WORKERS = "there are no worker processes"
+NO_MASTER = "there is no master process"
+PROCESS = "it concerns the whole process, which belongs to the program"
+OPTION = "it is an option of the command line"
 
 COMBINED_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 """The combined log format of Apache httpd, which is gunicorn's default too."""
@@ -34,34 +42,38 @@ LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 class Settings(Table):
-    """Every setting's effective value. Durations are seconds, sizes are bytes."""
+    """Every setting's effective value. Durations are in seconds, sizes in bytes."""
 
     wsgi_app: str = declare(
-        "",
-        read=readers.text(allowed="must be MODULE:CALLABLE, as project.wsgi:application"),
+        default="",
+        read=readers.text(allowed="must be MODULE:CALLABLE, such as project.wsgi:application"),
         section=APPLICATION,
         metavar="MODULE:CALLABLE",
-        help="the application: a module, and the callable in it (default: application, then app)",
+        help="the application: a module and a callable in it (default: application, or else app)",
+        not_embedded="the application is the first argument",
     )
     chdir: str = declare(
-        "",
+        default="",
         read=readers.path(),
         section=APPLICATION,
         flags=("--chdir",),
         metavar="DIR",
-        help="change to this directory before anything else; relative paths start there",
+        help="change to this directory first; relative paths start there",
+        needs_restart=True,
+        not_embedded=PROCESS,
     )
     pythonpath: tuple[str, ...] = declare(
-        (),
-        read=readers.several(readers.path(), allowed="must be directories, divided by commas"),
+        default=(),
+        read=readers.several(readers.path(), allowed="must be directories, separated by commas"),
         section=APPLICATION,
         flags=("--pythonpath",),
         metavar="DIR[,DIR]",
         is_repeatable=True,
-        help="directories put in front of Python's search path",
+        help="put these directories at the front of the module search path",
+        not_embedded="the program imports the application itself",
     )
     env: tuple[str, ...] = declare(
-        (),
+        default=(),
         read=readers.several(readers.assignment, separator="", allowed="must be NAME=VALUE"),
         section=APPLICATION,
         flags=("-e", "--env"),
@@ -71,507 +83,576 @@ class Settings(Table):
         help="set an environment variable before the application is imported",
     )
     static: tuple[str, ...] = declare(
-        (),
+        default=(),
         read=readers.several(readers.mount, allowed="must be PREFIX=DIR"),
         section=APPLICATION,
         flags=("--static",),
         metavar="PREFIX=DIR",
         is_repeatable=True,
-        help="serve the files of a directory under a path, without the application",
-        reason="a web server in front does this better; without one, the server can.",
+        help="serve the files of a directory under a path prefix, without the application",
+        reason="a web server in front does this better, but the server can do without one.",
     )
     config: str = declare(
-        "",
+        default="",
         read=readers.path(),
         section=APPLICATION,
         flags=("-c", "--config"),
         metavar="FILE",
         help="read settings from a .toml file, or from a .py file with gunicorn's names",
+        is_common=True,
+        needs_restart=True,
+        not_embedded="pass the settings themselves",
     )
     bind: tuple[str, ...] = declare(
-        ("127.0.0.1:8000",),
-        read=readers.several(readers.address, allowed="must be one address or more", at_least=1),
+        default=("127.0.0.1:8000",),
+        read=readers.several(readers.address, allowed="must be at least one address", at_least=1),
         section=LISTENING,
         flags=("-b", "--bind"),
         metavar="ADDRESS",
         is_repeatable=True,
         help="where to listen: HOST:PORT, [V6]:PORT, unix:PATH or fd://N",
-        reason="this machine alone, until asked otherwise.",
+        reason="only this machine can connect until you say otherwise.",
+        is_common=True,
+        needs_restart=True,
     )
     backlog: int = declare(
-        2048,
+        default=2048,
         read=readers.integer(1, 65535),
         section=LISTENING,
         flags=("--backlog",),
         metavar="N",
-        help="connections that the kernel holds until they are accepted (bounded by net.core.somaxconn)",
+        help="connections that the kernel queues until they are accepted (at most net.core.somaxconn)",
+        needs_restart=True,
     )
     unix_mode: int | None = declare(
-        None,
+        default=None,
         read=readers.mode("0660"),
         section=LISTENING,
         flags=("--unix-mode",),
         metavar="MODE",
-        help="the mode of the files of Unix sockets (default: 0666, less what --umask takes away)",
-        reason="connecting needs the right to write, and the proxy in front is usually another user.",
+        help="file mode of Unix sockets (default: 0666, less the --umask)",
+        reason="connecting needs write permission, and the proxy in front usually runs as another user.",
+        needs_restart=True,
     )
     workers: int = declare(
-        1,
+        default=1,
         read=readers.integer(1, 1024),
         section=PROCESSES,
         flags=("-w", "--workers"),
         metavar="N",
         other_variables=("WEB_CONCURRENCY",),
         help="worker processes",
-        reason="one process keeps one processor busy; more of them use more processors.",
+        reason="one process keeps one processor busy; more processes use more processors.",
+        is_common=True,
+        not_embedded=NO_WORKERS,
     )
     threads: int = declare(
-        16,
+        default=16,
         read=readers.integer(1, 4096),
         section=PROCESSES,
         flags=("--threads",),
         metavar="N",
-        help="threads in each worker, at most; how many run at once adapts to the application",
+        help="maximum number of threads per worker; how many run at once adapts to the application",
+        is_common=True,
     )
     preload: bool = declare(
-        False,
+        default=False,
         read=readers.switch,
         section=PROCESSES,
         flags=("--preload",),
         python_name="preload_app",
         help="load the application once, in the master, before workers are forked; a reload then keeps its code",
-        reason="an application that is not made for it shares connections and locks between processes.",
+        reason="unless an application is made for it, its processes share connections and locks.",
+        needs_restart=True,
+        not_embedded=NO_WORKERS,
     )
     max_requests: int = declare(
-        0,
+        default=0,
         read=readers.integer(0, 10**12),
         section=PROCESSES,
         flags=("--max-requests",),
         metavar="N",
-        help="replace a worker when it has served so many requests (0: never)",
-        reason="it hides a leak of memory, and costs the loading of the application each time.",
+        help="replace a worker after it has served this many requests (0: never)",
+        reason="it hides memory leaks, and each replacement loads the application again.",
+        not_embedded=NO_WORKERS,
     )
     max_requests_jitter: int = declare(
-        0,
+        default=0,
         read=readers.integer(0, 10**12),
         section=PROCESSES,
         flags=("--max-requests-jitter",),
         metavar="N",
-        help="up to so many more of them, by chance, so that workers are not due together",
+        help="add a random 0 to N to --max-requests, so that workers do not restart together",
+        not_embedded=NO_WORKERS,
     )
     max_rss: int = declare(
-        0,
+        default=0,
         read=readers.size(16 * MIB, 1024 * GIB, zero="no limit"),
         section=PROCESSES,
         flags=("--max-rss",),
         metavar="SIZE",
-        help="replace a worker when it holds so much memory (0: never)",
-        reason="a ceiling under the container's own: past that, the kernel kills a worker with its requests.",
+        help="replace a worker whose resident memory exceeds this size (0: never)",
+        reason="set it below the container's memory limit, where the kernel kills a worker with its requests.",
+        not_embedded=NO_WORKERS,
     )
     pid: str = declare(
-        "",
+        default="",
         read=readers.path(),
         section=PROCESSES,
         flags=("-p", "--pid"),
         metavar="FILE",
         python_name="pidfile",
         help="write the master's process id to this file",
+        needs_restart=True,
+        not_embedded=PROCESS,
     )
     user: str = declare(
-        "",
+        default="",
         read=readers.account("user"),
         section=PROCESSES,
         flags=("-u", "--user"),
         metavar="USER",
-        help="run the workers as this user, a name or a number, with the user's groups; the master stays as it is",
+        help="run the workers as this user (name or number) with the user's groups; the master keeps its own",
+        needs_restart=True,
+        not_embedded=NO_WORKERS,
     )
     group: str = declare(
-        "",
+        default="",
         read=readers.account("group"),
         section=PROCESSES,
         flags=("-g", "--group"),
         metavar="GROUP",
-        help="run the workers with this group, a name or a number (default: the user's primary one)",
+        help="run the workers with this group (name or number; default: the user's primary group)",
+        needs_restart=True,
+        not_embedded=NO_WORKERS,
     )
     umask: int | None = declare(
-        None,
+        default=None,
         read=readers.mode("022"),
         section=PROCESSES,
         flags=("-m", "--umask"),
         metavar="MODE",
-        help="what is taken from the mode of files that the server and the application make",
-        reason="left as the server was started with; gunicorn's 0 lets everybody write to them.",
+        help="file mode creation mask (umask)",
+        reason="inherited from the process that starts the server; gunicorn's 0 lets everybody write to new files.",
+        needs_restart=True,
+        not_embedded=PROCESS,
     )
     timeout: float = declare(
-        30.0,
+        default=30.0,
         read=readers.seconds(0.1, DAY, zero="no limit"),
-        section=TIMES,
+        section=TIMEOUTS,
         flags=("-t", "--timeout"),
         metavar="SECONDS",
-        help="how long the application may take for a request before its worker is replaced (0: for ever)",
+        help="seconds a request may run before it is answered with 504 (0: no limit)",
+        is_common=True,
     )
     timeout_for: tuple[str, ...] = declare(
-        (),
+        default=(),
         read=readers.several(readers.time_by_prefix, allowed="must be PREFIX=SECONDS"),
-        section=TIMES,
+        section=TIMEOUTS,
         flags=("--timeout-for",),
         metavar="PREFIX=SECONDS",
         is_repeatable=True,
-        help="another --timeout for the paths that begin with this prefix; the longest that fits counts (0: for ever)",
-        reason="one slow export is no reason to let every request take as long.",
+        help="a different --timeout for paths with this prefix; the longest matching prefix wins (0: no limit)",
+        reason="one slow export should not give every request as much time.",
     )
     queue_timeout: float = declare(
-        0.0,
+        default=0.0,
         read=readers.seconds(0.01, DAY, zero="no limit"),
-        section=TIMES,
+        section=TIMEOUTS,
         flags=("--queue-timeout",),
         metavar="SECONDS",
-        help="how long a request may have waited for the application, here or since a trusted proxy's X-Request-Start, "
-        "to be run at all; then 503 with Retry-After (0: as long as it takes)",
-        reason="how long its clients wait, an application's operator has to know.",
+        help="seconds a request may wait for the application, here and since a trusted proxy's X-Request-Start, before "
+        "it is refused with 503 and Retry-After (0: no limit)",
+        reason="only the operator knows how long the clients wait.",
     )
     graceful_timeout: float = declare(
-        30.0,
+        default=30.0,
         read=readers.seconds(0, DAY),
-        section=TIMES,
+        section=TIMEOUTS,
         flags=("--graceful-timeout",),
         metavar="SECONDS",
-        help="how long a worker that stops may take to finish what is in flight",
+        help="seconds a stopping worker may take to finish requests in flight",
+        is_common=True,
     )
     drain_delay: float = declare(
-        0.0,
+        default=0.0,
         read=readers.seconds(0, DAY),
-        section=TIMES,
+        section=TIMEOUTS,
         flags=("--drain-delay",),
         metavar="SECONDS",
-        help="how long to serve on after TERM, not ready any more, before what is in flight is finished",
-        reason="0 unless something in front needs time to notice; a balancer that asks for readiness does.",
+        help="seconds to keep serving after TERM while readiness already reports false",
+        reason="only a load balancer that polls for readiness needs the time.",
+        not_embedded="the program decides when to stop",
     )
     keep_alive: float = declare(
-        75.0,
+        default=75.0,
         read=readers.seconds(0, DAY),
-        section=TIMES,
+        section=TIMEOUTS,
         flags=("--keep-alive",),
         metavar="SECONDS",
         python_name="keepalive",
-        help="seconds an idle connection is kept open for its next request (0: every response closes its connection)",
-        reason="longer than a proxy in front keeps it: a proxy that meets a closed connection answers 502.",
+        help="seconds an idle connection is kept open for its next request (0: close after each response)",
+        reason="longer than a proxy in front keeps it: a proxy that finds its connection closed responds with 502.",
     )
     request_head_timeout: float = declare(
-        10.0,
+        default=10.0,
         read=readers.seconds(0.1, DAY),
-        section=TIMES,
+        section=TIMEOUTS,
         flags=("--request-head-timeout",),
         metavar="SECONDS",
-        help="seconds the head of a request may take from its first byte, then 408; a new connection has as long to "
-        "send its first byte",
+        help="seconds from the first byte of a request head to its end, then 408; a new connection has as long to send "
+        "its first byte",
     )
     request_body_timeout: float = declare(
-        30.0,
+        default=30.0,
         read=readers.seconds(0.1, DAY),
-        section=TIMES,
+        section=TIMEOUTS,
         flags=("--request-body-timeout",),
         metavar="SECONDS",
-        help="how long a request body may stand still; then 408",
+        help="seconds a request body may make no progress; 408 after that",
     )
     response_timeout: float = declare(
-        30.0,
+        default=30.0,
         read=readers.seconds(0.1, DAY),
-        section=TIMES,
+        section=TIMEOUTS,
         flags=("--response-timeout",),
         metavar="SECONDS",
-        help="how long a client may take none of its response; then the connection is closed",
+        help="seconds a client may accept nothing of its response before the connection is closed",
     )
     limit_request_line: int = declare(
-        8190,
+        default=8190,
         read=readers.integer(64, MIB, why=NEVER_UNLIMITED),
         section=LIMITS,
         flags=("--limit-request-line",),
         metavar="BYTES",
-        help="the longest request line; past it 414",
-        reason="Apache httpd's number; RFC 9112 asks for 8000 at least.",
+        help="maximum length of the request line; 414 above",
+        reason="Apache httpd's value; RFC 9112 asks for at least 8000.",
     )
     limit_request_fields: int = declare(
-        100,
+        default=100,
         read=readers.integer(1, 32768),
         section=LIMITS,
         flags=("--limit-request-fields",),
         metavar="N",
-        help="the most header fields of a request; past it 431",
-        reason="Apache httpd's number; no browser comes near.",
+        help="maximum number of header fields of a request; 431 above",
+        reason="Apache httpd's value; browsers send far fewer.",
     )
     limit_request_field_size: int = declare(
-        8190,
+        default=8190,
         read=readers.integer(64, MIB, why=NEVER_UNLIMITED),
         section=LIMITS,
         flags=("--limit-request-field-size", "--limit-request-field_size"),
         metavar="BYTES",
-        help="the longest header field of a request; past it 431",
-        reason="Apache httpd's number.",
+        help="maximum length of a header field of a request; 431 above",
+        reason="Apache httpd's value.",
     )
     limit_request_head: int = declare(
-        64 * KIB,
+        default=64 * KIB,
         read=readers.size(1 * KIB, 16 * MIB),
         section=LIMITS,
         flags=("--limit-request-head",),
         metavar="SIZE",
-        help="the largest head of a request, line and fields together; past it 431",
-        reason="what a connection may hold in memory before it has asked for anything.",
+        help="maximum size of a request head, request line and fields together; 431 above",
+        reason="the memory that a connection may take before it has asked for anything.",
     )
     limit_request_body: int = declare(
-        1 * GIB,
+        default=1 * GIB,
         read=readers.size(1, 1024 * GIB, zero="no limit"),
         section=LIMITS,
         flags=("--limit-request-body",),
         metavar="SIZE",
-        help="the largest request body; past it 413 (0: no limit)",
+        help="maximum size of a request body; 413 above (0: no limit)",
     )
     body_memory: int = declare(
-        512 * KIB,
+        default=512 * KIB,
         read=readers.size(0, 1 * GIB),
         section=LIMITS,
         flags=("--body-memory",),
         metavar="SIZE",
-        help="the largest request body that is kept in memory; a larger one goes to a temporary file",
+        help="maximum size of a request body that is kept in memory; a larger one goes to a temporary file",
     )
     limit_connections: int = declare(
-        16384,
+        default=16384,
         read=readers.integer(1, 1_000_000),
         section=LIMITS,
         flags=("--limit-connections",),
         metavar="N",
-        help="the most connections that a worker holds at once; past it 503",
+        help="maximum number of connections per worker; 503 above",
     )
     limit_waiting: int = declare(
-        1024,
+        default=1024,
         read=readers.integer(1, 1_000_000),
         section=LIMITS,
         flags=("--limit-waiting",),
         metavar="N",
-        help="the most whole requests that wait for a thread of a worker; past it 503 with Retry-After",
-        reason="a refusal at once, instead of a queue that nobody waits for.",
+        help="maximum number of complete requests that wait for a thread of a worker; 503 with Retry-After above",
+        reason="an immediate refusal is better than a queue that outlasts the clients' patience.",
     )
     control_socket: str = declare(
-        "auto",
+        default="auto",
         read=readers.path(),
-        section=SEEING,
+        section=MONITORING,
         flags=("--control-socket",),
         metavar="PATH",
-        help="where the server takes commands, a Unix socket of mode 0600 (auto: a name without a file; empty: none)",
-        reason="a name of the abstract namespace needs no writable directory, and only the server's own user and root "
-        "are listened to, who could send it signals as well.",
+        help="path of the Unix socket for commands, with mode 0600 (auto: a name without a file; empty: none)",
+        reason="a name in the abstract namespace needs no writable directory, and is open only to the server's own "
+        "user and root, who could send signals as well.",
+        needs_restart=True,
+        not_embedded=NO_MASTER,
     )
     admin_bind: str = declare(
-        "",
+        default="",
         read=readers.optional_address,
-        section=SEEING,
+        section=MONITORING,
         flags=("--admin-bind",),
         metavar="ADDRESS",
-        help="where /livez, /readyz, /metrics and a status page are served (empty: nowhere)",
-        reason="it tells about the server to whoever can connect: keep it from the public.",
+        help="address that serves /livez, /readyz, /metrics and a status page (empty: none)",
+        reason="everybody who can connect sees what the server is doing, so do not expose it.",
+        needs_restart=True,
+        not_embedded=NO_MASTER,
     )
     statsd_host: str = declare(
-        "",
+        default="",
         read=readers.statsd_target,
-        section=SEEING,
+        section=MONITORING,
         flags=("--statsd-host",),
         metavar="ADDRESS",
-        help="the StatsD server that is told what gunicorn would tell it: HOST:PORT (8125) or unix:PATH (empty: none)",
+        help="send gunicorn-compatible metrics to this StatsD server: HOST:PORT (8125) or unix:PATH (empty: none)",
+        needs_restart=True,
     )
     statsd_prefix: str = declare(
-        "",
+        default="",
         read=readers.statsd_text("a prefix"),
-        section=SEEING,
+        section=MONITORING,
         flags=("--statsd-prefix",),
         metavar="PREFIX",
-        help="what stands in front of the names there, with a dot behind it",
+        help="prefix of the names of these metrics, without the dot at its end",
+        needs_restart=True,
     )
     dogstatsd_tags: str = declare(
-        "",
+        default="",
         read=readers.statsd_text("tags", also=":,"),
-        section=SEEING,
+        section=MONITORING,
         flags=("--dogstatsd-tags",),
         metavar="TAG[,TAG]",
-        help="tags for each metric, in DogStatsD's way, as env:live,team:shop",
+        help="tags for each of these metrics in DogStatsD's format, such as env:live,team:shop",
+        needs_restart=True,
     )
     access_log: str = declare(
-        "",
+        default="",
         read=readers.path(),
-        section=LOGS,
+        section=LOGGING,
         flags=("--access-logfile",),
         metavar="FILE",
         python_name="accesslog",
         help="write a line for each request to this file (-: standard output)",
+        is_common=True,
     )
     access_log_format: str = declare(
-        COMBINED_FORMAT,
+        default=COMBINED_FORMAT,
         read=readers.log_format,
-        section=LOGS,
+        section=LOGGING,
         flags=("--access-logformat",),
         metavar="FORMAT",
-        help="what such a line holds, in gunicorn's letters; or json, for a line of JSON",
-        reason="the combined log format, which every reader of logs knows.",
+        help="format of these lines in gunicorn's letters, or json for lines of JSON",
+        reason="the combined log format, which every log analyzer reads.",
     )
-    request_id: str = declare(
-        "off",
-        read=readers.choice(("off", "environ", "answer")),
-        section=LOGS,
+    request_id: Literal["off", "environ", "response"] = declare(
+        default="off",
+        read=readers.choice(("off", "environ", "response")),
+        section=LOGGING,
         flags=("--request-id",),
         metavar="MODE",
-        help="name each request by a trusted proxy's X-Request-ID, or else by a new name: off, environ (there and in "
-        "the logs) or answer (there too)",
-        reason="a proxy in front that names requests is enough, and then costs nothing here.",
+        help="identify each request, by a trusted proxy's X-Request-ID or else by a new one: off, environ (in the "
+        "environ and the logs) or response (as a response field too)",
+        reason="a proxy in front that identifies requests is enough.",
     )
     error_log: str = declare(
-        "-",
+        default="-",
         read=readers.path(),
-        section=LOGS,
+        section=LOGGING,
         flags=("--log-file", "--error-logfile"),
         metavar="FILE",
         python_name="errorlog",
-        help="write what happens to this file (-: standard error)",
+        help="write log messages to this file (-: standard error)",
+        needs_restart=True,
     )
-    error_log_format: str = declare(
-        "plain",
+    error_log_format: Literal["plain", "json"] = declare(
+        default="plain",
         read=readers.choice(LOG_FORMATS),
-        section=LOGS,
+        section=LOGGING,
         flags=("--error-log-format",),
         metavar="FORMAT",
-        help="how that is written: plain, gunicorn's lines; or json, each message a line of JSON, tracebacks too",
+        help="format of log messages: plain, gunicorn's lines, or json, a line of JSON each, with tracebacks",
+        needs_restart=True,
     )
-    log_level: str = declare(
-        "info",
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = declare(
+        default="info",
         read=readers.choice(LOG_LEVELS),
-        section=LOGS,
+        section=LOGGING,
         flags=("--log-level",),
         metavar="LEVEL",
         python_name="loglevel",
-        help="the least that is worth writing there: " + ", ".join(LOG_LEVELS),
+        help="lowest level of log messages: " + ", ".join(LOG_LEVELS),
+        is_common=True,
+        needs_restart=True,
     )
     server_header: str = declare(
-        "ropewalk",
+        default="ropewalk",
         read=readers.field_value,
         section=PROXIES,
         flags=("--server-header",),
         metavar="TEXT",
-        help="the Server field of responses (empty: none is sent)",
-        reason="the name without a version, which is nobody's business.",
+        help="value of the Server field of responses (empty: the field is not sent)",
+        reason="the name without the version, which would only help attackers.",
     )
     forwarded_allow_ips: tuple[str, ...] = declare(
-        ("127.0.0.1", "::1"),
-        read=readers.several(readers.proxy_address, allowed="must be addresses, divided by commas, or *"),
+        default=("127.0.0.1", "::1"),
+        read=readers.several(readers.proxy_address, allowed="must be addresses, separated by commas, or *"),
         section=PROXIES,
         flags=("--forwarded-allow-ips",),
         metavar="ADDRESS[,ADDRESS]",
         other_variables=("FORWARDED_ALLOW_IPS",),
-        help="the proxies whose X-Forwarded fields are believed: addresses, networks, or * for whoever connects",
+        help="proxies whose X-Forwarded fields are trusted: addresses, networks, or * for any peer",
         reason="anybody can send these fields; only your own proxy's are true.",
+        is_common=True,
     )
     forwarded_fields: tuple[str, ...] = declare(
-        ("x-forwarded-for", "x-forwarded-proto"),
+        default=("x-forwarded-for", "x-forwarded-proto"),
         read=readers.forwarded_fields,
         section=PROXIES,
         flags=("--forwarded-fields",),
         metavar="NAME[,NAME]",
-        help="which fields those proxies write themselves; the others never reach the application: "
+        help="fields that these proxies set; the others never reach the application: "
         + ", ".join(readers.FORWARDED_FIELDS),
-        reason="a field that the proxy does not write comes from the client.",
+        reason="a field that the proxy does not set comes from the client.",
     )
-    proxy_protocol: str = declare(
-        "off",
+    proxy_protocol: Literal["off", "auto", "v1", "v2"] = declare(
+        default="off",
         read=readers.proxy_protocol,
         section=PROXIES,
         flags=("--proxy-protocol",),
         metavar="MODE",
-        help="read the header of the PROXY protocol, which every connection then begins with: "
-        + ", ".join(readers.PROXY_PROTOCOLS),
+        help="expect a PROXY protocol header on every connection: " + ", ".join(readers.PROXY_PROTOCOLS),
     )
     proxy_allow_from: tuple[str, ...] = declare(
-        ("127.0.0.1", "::1"),
-        read=readers.several(readers.proxy_address, allowed="must be addresses, divided by commas, or *"),
+        default=("127.0.0.1", "::1"),
+        read=readers.several(readers.proxy_address, allowed="must be addresses, separated by commas, or *"),
         section=PROXIES,
         flags=("--proxy-allow-from",),
         metavar="ADDRESS[,ADDRESS]",
         python_name="proxy_allow_ips",
-        help="the proxies that may send such a header; with it on, connections of others are closed (*: everybody may)",
-        reason="the header decides who a client is.",
+        help="proxies that may send this header; connections from other peers are closed (*: any peer may)",
+        reason="the header decides who the client is.",
     )
     certfile: str = declare(
-        "",
+        default="",
         read=readers.path(),
         section=TLS,
         flags=("--certfile",),
         metavar="FILE",
-        help="speak TLS, with this certificate chain (PEM)",
+        help="serve TLS with this certificate chain (PEM)",
+        is_common=True,
     )
     keyfile: str = declare(
-        "",
+        default="",
         read=readers.path(),
         section=TLS,
         flags=("--keyfile",),
         metavar="FILE",
-        help="its key, where it does not stand in the same file",
+        help="private key of the certificate, if it is not in the same file",
+        is_common=True,
     )
     sni_certificate: tuple[str, ...] = declare(
-        (),
+        default=(),
         read=readers.several(readers.named_certificate, separator="", allowed="must be NAME=CERTFILE[,KEYFILE]"),
         section=TLS,
         flags=("--sni-certificate",),
         metavar="NAME=CERTFILE[,KEYFILE]",
         is_repeatable=True,
-        help="another certificate, for peers that ask for this name (or *.DOMAIN)",
+        help="another certificate, for clients that ask for this name (or *.DOMAIN)",
     )
     ca_certs: str = declare(
-        "",
+        default="",
         read=readers.path(),
         section=TLS,
         flags=("--ca-certs",),
         metavar="FILE",
-        help="the authorities whose client certificates are accepted (PEM)",
+        help="authorities whose client certificates are accepted (PEM)",
     )
-    cert_reqs: str = declare(
-        "none",
+    cert_reqs: Literal["none", "optional", "required"] = declare(
+        default="none",
         read=readers.choice(("none", "optional", "required"), also={0: "none", 1: "optional", 2: "required"}),
         section=TLS,
         flags=("--cert-reqs",),
         metavar="MODE",
-        help="client certificates: none, optional or required (gunicorn's 0, 1 and 2 are understood)",
+        help="client certificates: none, optional or required (or gunicorn's 0, 1 and 2)",
     )
-    tls_min_version: str = declare(
-        "1.2",
+    tls_min_version: Literal["1.2", "1.3"] = declare(
+        default="1.2",
         read=readers.choice(("1.2", "1.3")),
         section=TLS,
         flags=("--tls-min-version",),
         metavar="VERSION",
-        help="the oldest TLS that is spoken: 1.2 or 1.3",
-        reason="older ones are broken (RFC 8996).",
+        help="lowest TLS version: 1.2 or 1.3",
+        reason="older versions are broken (RFC 8996).",
     )
     ciphers: str = declare(
-        "",
+        default="",
         read=readers.text(),
         section=TLS,
         flags=("--ciphers",),
         metavar="LIST",
-        help="the ciphers of TLS 1.2, in OpenSSL's syntax (empty: OpenSSL's own choice)",
+        help="ciphers for TLS 1.2 in OpenSSL's syntax (empty: OpenSSL's default)",
     )
     check_config: bool = declare(
-        False,
+        default=False,
         read=readers.switch,
         section=COMMANDS,
         flags=("--check-config",),
         is_flag_only=True,
         help="check the settings and load the application, then exit",
+        not_embedded=OPTION,
     )
     print_config: bool = declare(
-        False,
+        default=False,
         read=readers.switch,
         section=COMMANDS,
         flags=("--print-config",),
         is_flag_only=True,
-        help="print every setting's value and where it came from, then exit",
+        help="print every setting with its value and origin, then exit",
+        not_embedded=OPTION,
     )
 
 
 def all_settings() -> tuple[Setting, ...]:
     """Every setting, in the order of the table."""
     return Settings.declared
+
+
+def make_settings(**values: object) -> Settings:
+    """Settings from Python values, by the names of fields or options; one text may stand for a tuple of one.
+
+    Raises TypeError for an unknown name and ConfigError for a bad value.
+    """
+    known = {name: setting for setting in all_settings() for name in (setting.name, setting.key.replace("-", "_"))}
+    read: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            near = nearest(name, known)
+            raise TypeError(f"no such setting: {name}" + (f"; did you mean {near}?" if near else ""))
+        setting = known[name]
+        if setting.name in read:
+            raise TypeError(f"{name} and {setting.name} are the same setting")
+        read[setting.name] = setting.read(value, name)
+    return Settings(**read)
+
+
+def refuse_not_embedded(settings: Settings) -> None:
+    """Raise ConfigError for the first of the given settings that would have no effect in an embedded server."""
+    for setting in all_settings():
+        reason = setting.declaration.not_embedded
+        if reason and setting.name in vars(settings):
+            value = getattr(settings, setting.name)
+            raise ConfigError(setting.name, value, f"has no effect in an embedded server: {reason}")

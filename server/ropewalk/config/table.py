@@ -1,38 +1,47 @@
-"""How one setting is declared: everything about it, beside its field, in one place.
+"""How a setting is declared: everything about it in one place, next to its field.
 
-Flag, variable, file key, default, help line and row of the documentation all come from a `Declaration`; no other
-module names a setting's flag or variable.
+Option, variable, file key, default, help line and documentation all come from the `Declaration`; no other module names
+a setting's option or variable.
 """
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Self, dataclass_transform
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, dataclass_transform
 
 from ropewalk.config.readers import Reader
+from ropewalk.errors import ConfigError
 
 PREFIX = "ROPEWALK_"
 POSITIONAL = "MODULE:CALLABLE"
 
+T = TypeVar("T")
+
 
 class Declaration(NamedTuple):
-    """What `settings.Settings` says about one of its fields besides its type and default."""
+    """What `settings.Settings` says about a field besides its type and default."""
 
     read: Reader
     section: str
     help: str
     flags: tuple[str, ...] = ()
-    """Spellings on the command line, the long one that names the setting last; none: the positional argument."""
+    """Spellings on the command line; the last one names the setting. None for the positional argument."""
     metavar: str = ""
-    """What stands for the value in the help; "" for a switch."""
+    """Placeholder for the value in the help; "" for a switch."""
     python_name: str = ""
-    """The key in a `.py` file where gunicorn's differs from the field's name."""
+    """The key in a `.py` file, if gunicorn's name differs from the field's."""
     other_variables: tuple[str, ...] = ()
-    """Variables that are read after `ROPEWALK_…`, since other servers and platforms use them."""
+    """Variables that are read after `ROPEWALK_…`, because other servers and platforms use them."""
     reason: str = ""
     """Why the default is what it is, for the documentation."""
+    is_common: bool = False
+    """Whether `--help` shows it; `--help-all` shows every option."""
     is_repeatable: bool = False
     is_flag_only: bool = False
-    """Asked on the command line alone: neither a variable nor a file can say it."""
+    """Whether it is an option of the command line only, without a variable or a key in a file."""
+    needs_restart: bool = False
+    """Whether a reload leaves it as it is."""
+    not_embedded: str = ""
+    """Why an embedded server (`ropewalk.Server`) refuses it; "" if it applies there."""
 
 
 class Setting(NamedTuple):
@@ -44,7 +53,7 @@ class Setting(NamedTuple):
 
     @property
     def flag(self) -> str:
-        """The name by which messages and the documentation call it."""
+        """The name that messages and the documentation use."""
         return self.declaration.flags[-1] if self.declaration.flags else POSITIONAL
 
     @property
@@ -56,12 +65,12 @@ class Setting(NamedTuple):
 
     @property
     def python_key(self) -> str:
-        """The name in a `.py` file: gunicorn's, where it has one."""
+        """The name in a `.py` file: gunicorn's, if it has one."""
         return self.declaration.python_name or self.name
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The variables that may say it, the first that is set wins."""
+        """The environment variables that may set it; the first that is set wins."""
         if self.declaration.is_flag_only:
             return ()
         return (PREFIX + self.key.replace("-", "_").upper(), *self.declaration.other_variables)
@@ -70,28 +79,43 @@ class Setting(NamedTuple):
     def is_switch(self) -> bool:
         return not self.declaration.metavar
 
+    @property
+    def is_in_files(self) -> bool:
+        """Whether a configuration file may set it."""
+        return not self.declaration.is_flag_only and self.name != "config"
 
-def declare(default: Any, **said: Any) -> Any:
-    """An attribute of a `Table` with its `Declaration`; the keywords are the declaration's."""
-    return default, Declaration(**said)
+    def read(self, value: object, name: str, source: str = "") -> Any:
+        """The setting's value, from text or a value of a file. Raises ConfigError, which calls the setting `name`."""
+        try:
+            return self.declaration.read(value)
+        except ValueError as error:
+            raise ConfigError(name, value, str(error), source) from None
+
+
+def declare(*, default: T, **declaration: Any) -> T:
+    """A field of a `Table`; the other keywords are those of `Declaration`."""
+    return default, Declaration(**declaration)  # type: ignore[return-value]
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(declare,))
 class Table:
-    """The base of a table of settings: a value with an attribute for each, which does not change.
+    """The base of a table of settings: an immutable value with an attribute for each field.
 
-    What `dataclasses` would make of it; that brings `inspect` along, and compiles methods of as many arguments.
+    Type checkers treat it as a dataclass. It is not one, because `dataclasses` would load `inspect` and compile methods
+    with as many arguments as there are fields.
     """
 
     declared: ClassVar[tuple[Setting, ...]]
-    """The settings in the order of the table."""
+    """The settings, in the order of the table."""
 
     def __init_subclass__(cls) -> None:
-        # From 3.13 on Python adds tuples of its own, as `__static_attributes__`.
-        said = {name: value for name, value in vars(cls).items() if isinstance(value, tuple) and name[:2] != "__"}
-        cls.declared = tuple(Setting(name, *value) for name, value in said.items())
+        cls.declared = tuple(
+            Setting(name, *value)
+            for name, value in vars(cls).items()
+            if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Declaration)
+        )
         for setting in cls.declared:
-            setattr(cls, setting.name, setting.default)  # an instance has of its own what is not the default
+            setattr(cls, setting.name, setting.default)  # an instance stores only what differs from the default
 
     def __init__(self, **values: Any) -> None:
         unknown = values.keys() - {setting.name for setting in self.declared}
@@ -100,7 +124,7 @@ class Table:
         vars(self).update(values)
 
     def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(f"{name} is set already: settings do not change")
+        raise AttributeError(f"cannot set {name}: settings do not change")
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -108,9 +132,8 @@ class Table:
         return all(getattr(self, each.name) == getattr(other, each.name) for each in self.declared)
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
-        return f"{type(self).__name__}({said})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
     def changed(self, **values: Any) -> Self:
-        """The same with these settings instead."""
+        """A copy with other values for these settings."""
         return type(self)(**(vars(self) | values))

@@ -99,7 +99,7 @@ class CommandHandler:
             case "scale":
                 workers = command.get("workers")
                 if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= 1024:
-                    self._fail("workers must be a whole number from 1 to 1024")
+                    self._fail("workers must be an integer from 1 to 1024")
                 else:
                     self._done(chief.scale(workers))
             case _:

@@ -82,7 +82,7 @@ class Service:
         """`tls` is `tls_context(settings)`, if the caller has made it. Raises `ConfigError` if that fails."""
         # First, since what may raise comes before what has to be closed.
         self._tls = tls if tls is not None else tls_context(settings)
-        self._application = with_request_id_field(application) if settings.request_id == "answer" else application
+        self._application = with_request_id_field(application) if settings.request_id == "response" else application
         self._request_ids = RequestIds() if settings.request_id != "off" else None
         self._statsd = statsd_reporter(settings)
         self._metrics = Metrics() if self._statsd is None else self._statsd.metrics
@@ -93,7 +93,7 @@ class Service:
 
             self._access_logger = AccessLogger(access_log)
             self._on_sent = self._access_logger.sent
-        self._default_fields = DefaultFields(settings.server_header, sends_request_id=settings.request_id == "answer")
+        self._default_fields = DefaultFields(settings.server_header, sends_request_id=settings.request_id == "response")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
         self._shedder = LoadShedder(self._metrics, settings.queue_timeout)

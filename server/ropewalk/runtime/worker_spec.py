@@ -13,7 +13,7 @@ from socket import socket
 from typing import TYPE_CHECKING, TextIO, cast
 
 from ropewalk.config.load import Loaded
-from ropewalk.config.settings import Settings
+from ropewalk.config.settings import Settings, all_settings
 from ropewalk.control.commands import CONTROL
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger, open_log
@@ -40,13 +40,6 @@ if TYPE_CHECKING:
 
 SILENCE_GRACE = 5.0
 """Seconds that a worker has behind the longest timeout, in which it says itself what runs too long."""
-
-LASTING = (
-    *("bind", "backlog", "unix_mode", "pid", "user", "group", "umask", "chdir", "error_log", "log_level"),
-    *("error_log_format", "control_socket", "admin_bind", "preload"),
-)
-"""Settings of the master itself, which a reload does not change."""
-
 
 class WorkerSpec:
     """What runs in a worker."""
@@ -130,10 +123,14 @@ class WorkerSpec:
         warn(loaded)
         if self.preloaded is not None:
             get_logger().warning("--preload: the code of the application stays as it is; USR2 loads it again")
-        changed = [name for name in LASTING if getattr(loaded.settings, name) != getattr(self.settings, name)]
+        lasting = {
+            setting.name: getattr(self.settings, setting.name)
+            for setting in all_settings()
+            if setting.declaration.needs_restart
+        }
+        changed = [name for name, value in lasting.items() if getattr(loaded.settings, name) != value]
         if changed:
-            get_logger().warning("changed, but not before the next start: %s", ", ".join(changed))
-        lasting = {name: getattr(self.settings, name) for name in LASTING}
+            get_logger().warning("these changes need a restart: %s", ", ".join(changed))
         if self.preloaded is not None:
             lasting["wsgi_app"] = self.settings.wsgi_app
         settings = loaded.settings.changed(**lasting)

@@ -148,7 +148,7 @@ def test_scale_reload_and_stop(serve: Callable[..., Server]) -> None:
     server = serve()
     server.say("scale", "2")
     server.running.wait_line("Ready: 2 workers")
-    assert "must be a whole number from 1 to 1024" in server.say("scale", "0", status=1)
+    assert "must be an integer from 1 to 1024" in server.say("scale", "0", status=1)
     assert json.loads(server.say("reload", "--json")) == {"ok": True}
     server.running.wait_line("Reloaded: 2 workers")
     assert server.say("stop") == "ending\n"
@@ -159,7 +159,7 @@ def test_a_reload_that_fails_at_once_is_reported(serve: Callable[..., Server], t
     (tmp_path / "server.toml").write_text("threads = 2\n")
     server = serve("-c", "server.toml")
     (tmp_path / "server.toml").write_text("threads = 0\n")
-    assert "--threads '0' (from server.toml): must be" in server.say("reload", status=1)
+    assert "--threads='0' (from server.toml): must be" in server.say("reload", status=1)
     assert "last reload failed: " in server.say("status")
 
 

@@ -51,12 +51,12 @@ def test_gunicorns_names_without_effect_are_named_in_a_warning(tmp_path: Path) -
     path = tmp_path / "gunicorn.conf.py"
     loaded = load(path, "worker_class = 'gthread'\nspew = True\ndef dirty_post_fork(a, b): pass\nport = 1\n")
     assert [warning.partition(":")[2][1:].partition(":")[0] for warning in loaded.warnings] == [
-        "dirty_post_fork has no effect here",
-        "spew has no effect here",
-        "worker_class has no effect here",
-        "names that are no settings",
+        "dirty_post_fork has no effect",
+        "spew has no effect",
+        "worker_class has no effect",
+        "not settings",
     ]
-    assert loaded.warnings[-1] == f"{path}: names that are no settings: port"
+    assert loaded.warnings[-1] == f"{path}: not settings: port"
 
 
 def test_a_name_that_is_like_a_setting_may_stand_beside_it(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_name_that_is_like_a_setting_may_stand_beside_it(tmp_path: Path) -> No
         path, "timeout_str = '120'\ntimeout = int(timeout_str)\naccesslog_var = '-'\naccesslog = accesslog_var\n"
     )
     assert (loaded.settings.timeout, loaded.settings.access_log) == (120.0, "-")
-    assert loaded.warnings == (f"{path}: names that are no settings: accesslog_var, timeout_str",)
+    assert loaded.warnings == (f"{path}: not settings: accesslog_var, timeout_str",)
 
 
 def test_functions_with_the_names_of_hooks_are_kept(tmp_path: Path) -> None:
@@ -85,16 +85,16 @@ def test_functions_with_the_names_of_hooks_are_kept(tmp_path: Path) -> None:
         (
             "a.toml",
             "check-config = true",
-            "check-config (from {}): no such setting here: it is an option of the command line",
+            "check-config (from {}): is not supported: it is an option of the command line",
         ),
         ("a.py", "worker = 2", "worker (from {}): no such setting; did you mean workers?"),
         ("a.py", "def on_exit(): pass", "on_exit (from {}): must take 1 argument: server"),
         ("a.py", "def on_exit(server, more, *, and_more): pass", "on_exit (from {}): must take 1 argument: server"),
-        ("a.py", "post_fork = 1", "post_fork '1' (from {}): must be a function of server, worker"),
+        ("a.py", "post_fork = 1", "post_fork='1' (from {}): must be a function of server, worker"),
         ("a.toml", "on_exit = 'print'", "on_exit (from {}): no such setting"),
-        ("a.ini", "workers = 2", "--config '{}': must be a .toml or a .py file"),
-        ("a.py", "workers = 1 / 0", "--config '{}': failed in line 1: ZeroDivisionError: division by zero"),
-        ("a.py", "\nimport sys\nsys.exit('no')", "--config '{}': failed in line 3: SystemExit: no"),
+        ("a.ini", "workers = 2", "--config='{}': must be a .toml or a .py file"),
+        ("a.py", "workers = 1 / 0", "--config='{}': failed in line 1: ZeroDivisionError: division by zero"),
+        ("a.py", "\nimport sys\nsys.exit('no')", "--config='{}': failed in line 3: SystemExit: no"),
     ],
 )
 def test_a_file_that_is_wrong_is_reported_in_one_line(tmp_path: Path, name: str, content: str, line: str) -> None:
@@ -123,4 +123,4 @@ def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     with pytest.raises(ConfigError) as caught:
         load_settings(["-c", str(path)], {})
-    assert str(caught.value) == f"--config '{path}': cannot be read: No such file or directory"
+    assert str(caught.value) == f"--config='{path}': cannot be read: No such file or directory"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from gunicorn.config import KNOWN_SETTINGS
 
-from ropewalk.config.gunicorn_unsupported import FLAGS, NOT_HERE
+from ropewalk.config.gunicorn_unsupported import FLAGS, UNSUPPORTED
 from ropewalk.config.hook_signatures import ARGUMENTS
 from ropewalk.config.load import load_settings
 from ropewalk.config.settings import all_settings
@@ -35,7 +35,7 @@ EACH = pytest.mark.parametrize("name", sorted(THEIRS))
 
 @EACH
 def test_each_setting_of_gunicorns_is_one_of_ours_or_a_hook_or_said_to_be_neither(name: str) -> None:
-    assert [name in OURS, name in ARGUMENTS, name in NOT_HERE].count(True) == 1
+    assert [name in OURS, name in ARGUMENTS, name in UNSUPPORTED].count(True) == 1
 
 
 @EACH
@@ -49,23 +49,23 @@ def test_each_has_its_row_on_the_page(name: str) -> None:
     row = ROWS[name]
     if name in ("check_config", "print_config"):
         assert row == "same; command line only"
-    elif name in NOT_HERE:
-        assert row == f"no: {NOT_HERE[name]}"
+    elif name in UNSUPPORTED:
+        assert row == f"no: {UNSUPPORTED[name]}"
     else:
         assert row.startswith("a [hook](hooks.md)" if name in ARGUMENTS else ("same", "a path"))
 
 
 def test_every_unsupported_name_is_one_of_gunicorns() -> None:
     assert set(ROWS) == set(THEIRS)
-    assert set(NOT_HERE) <= set(THEIRS)
+    assert set(UNSUPPORTED) <= set(THEIRS)
     assert not set(FLAGS) & OUR_FLAGS - {"--check-config", "--print-config"}
 
 
-@pytest.mark.parametrize("name", sorted(NOT_HERE))
+@pytest.mark.parametrize("name", sorted(UNSUPPORTED))
 def test_a_name_of_a_file_that_has_no_effect_is_reported_with_what_there_is_instead(tmp_path: Path, name: str) -> None:
     path = tmp_path / "gunicorn.conf.py"
     path.write_text(f"{name} = None\n")
-    assert load_settings(["-c", str(path)], {}).warnings == (f"{path}: {name} has no effect here: {NOT_HERE[name]}",)
+    assert load_settings(["-c", str(path)], {}).warnings == (f"{path}: {name} has no effect: {UNSUPPORTED[name]}",)
 
 
 @pytest.mark.parametrize("key", ["worker-class", "worker_class"])
@@ -74,13 +74,13 @@ def test_unsupported_name_in_a_toml_file_is_an_error(tmp_path: Path, key: str) -
     path.write_text(f"{key} = 'gthread'\n")
     with pytest.raises(ConfigError) as caught:
         load_settings(["-c", str(path)], {})
-    said = NOT_HERE["worker_class"]
-    assert str(caught.value) == f"{key} (from {path}): no such setting here: {said}"
+    said = UNSUPPORTED["worker_class"]
+    assert str(caught.value) == f"{key} (from {path}): is not supported: {said}"
 
 
 def test_unsupported_name_in_a_variable_is_reported() -> None:
     [warning] = load_settings([], {"ROPEWALK_WORKER_CLASS": "gthread"}).warnings
-    assert warning == f"the variable ROPEWALK_WORKER_CLASS has no effect: {NOT_HERE['worker_class']}"
+    assert warning == f"ROPEWALK_WORKER_CLASS has no effect: {UNSUPPORTED['worker_class']}"
 
 
 @pytest.mark.parametrize("flag", sorted(set(FLAGS) - OUR_FLAGS))
@@ -90,7 +90,7 @@ def test_an_option_that_is_not_here_is_reported_with_what_there_is_instead(flag:
         with pytest.raises(ConfigError) as caught:
             load_settings([*value, "shop"], {})
         line = str(caught.value)
-        assert line == f"{flag}: an option of gunicorn's that is not here: {NOT_HERE[FLAGS[flag]]}"
+        assert line == f"{flag}: is not supported: {UNSUPPORTED[FLAGS[flag]]}"
         assert line.isprintable()
 
 
@@ -100,6 +100,6 @@ def test_implicit_gunicorn_file_is_reported_as_ignored(tmp_path: Path, monkeypat
     path = tmp_path / "gunicorn.conf.py"
     path.touch()
     [variable, file] = load_settings([], {"GUNICORN_CMD_ARGS": "--workers 4"}).warnings
-    assert variable.startswith("the variable GUNICORN_CMD_ARGS is not read here: ")
-    assert file.startswith("gunicorn.conf.py is there and is not read: ")
+    assert variable.startswith("GUNICORN_CMD_ARGS has no effect: ")
+    assert file.startswith("gunicorn.conf.py has no effect: ")
     assert load_settings(["-c", "gunicorn.conf.py"], {}).warnings == ()

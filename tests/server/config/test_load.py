@@ -86,7 +86,7 @@ def test_a_bad_option_is_reported_in_one_line(name: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_settings(arguments, {})
     line = str(caught.value)
-    assert line.startswith(f"{setting.flag} {BAD[name]!r}: ")
+    assert line.startswith(f"{setting.flag}={BAD[name]!r}: ")
     assert line.isprintable()
 
 
@@ -169,7 +169,7 @@ def test_gunicorns_spelling_with_an_underscore_is_known() -> None:
         (["--worker", "2"], "--worker: no such option; did you mean --workers?"),
         (["--xyzzy"], "--xyzzy: no such option; see ropewalk --help"),
         (["--workers"], "-w/--workers: expected one argument"),
-        (["a:b", "c:d"], "argument 'c:d': one MODULE:CALLABLE is served, and it was named already"),
+        (["a:b", "c:d"], "argument='c:d': only one MODULE:CALLABLE can be served"),
     ],
 )
 def test_a_command_line_that_cannot_be_read_is_reported_in_one_line(arguments: list[str], line: str) -> None:
@@ -180,9 +180,7 @@ def test_a_command_line_that_cannot_be_read_is_reported_in_one_line(arguments: l
 
 def test_a_mistyped_variable_is_warned_of_and_a_platforms_is_not() -> None:
     environ = {"ROPEWALK_WORKER": "2", "ROPEWALK_SERVICE_HOST": "10.0.0.1", "ROPEWALK_PORT": "tcp://10.0.0.1:80"}
-    assert load_settings([], environ).warnings == (
-        "the variable ROPEWALK_WORKER is no setting; did you mean ROPEWALK_WORKERS?",
-    )
+    assert load_settings([], environ).warnings == ("ROPEWALK_WORKER is not a setting; did you mean ROPEWALK_WORKERS?",)
 
 
 def test_the_effective_values_are_printed_with_their_origins_and_without_secrets() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ropewalk.config.hook_signatures import ARGUMENTS
-from ropewalk.config.load import make_settings
+from ropewalk.config.settings import make_settings
 from ropewalk.gunicorn_hooks.api import Config, Request, Response, Server, Worker
 from tests.helpers.paths import REPOSITORY
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ropewalk.config.hook_signatures import Hook
-from ropewalk.config.load import make_settings
+from ropewalk.config.settings import make_settings
 from ropewalk.gunicorn_hooks.api import Config, Request, Response, Worker
 from ropewalk.gunicorn_hooks.requests import RequestHooks
 from ropewalk.runtime.service import Service

@@ -136,7 +136,7 @@ def test_lost_lines_are_reported_at_the_end_at_the_latest(capfd: pytest.CaptureF
 
 
 def test_a_file_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--access-logfile .*: cannot be opened: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"--access-logfile=.*: cannot be opened: No such file or directory"):
         AccessLog(str(tmp_path / "missing" / "access_log.log"), "%(h)s")
 
 

@@ -182,7 +182,7 @@ def test_a_file_that_was_moved_away_is_made_again(log: ErrorLog, path: Path) -> 
 
 
 def test_a_file_that_cannot_be_opened_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--error-logfile .*: cannot be opened: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"--error-logfile=.*: cannot be opened: No such file or directory"):
         ErrorLog().configure(str(tmp_path / "missing" / "x.log"), "info")
 
 

@@ -6,7 +6,7 @@ import re
 import socket
 from typing import Any, get_args, get_type_hints, is_typeddict
 
-from ropewalk.config.load import make_settings
+from ropewalk.config.settings import make_settings
 from ropewalk.control.status_page import PAGE
 from ropewalk.metrics import snapshot
 from ropewalk.metrics.counters import no_counters

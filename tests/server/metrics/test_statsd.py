@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ropewalk.config.load import make_settings
+from ropewalk.config.settings import make_settings
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import ErrorLog
 from ropewalk.metrics import statsd

@@ -669,11 +669,11 @@ class TestFaultsOfTheFiles:
     @pytest.mark.parametrize(
         ("settings", "line"),
         [
-            ({"ca_certs": "gone.pem"}, "--ca-certs 'gone.pem': cannot be read: no such file or directory"),
-            ({"ca_certs": "text.pem"}, "--ca-certs 'text.pem': holds no certificate"),
-            ({"cert_reqs": "required"}, "--cert-reqs 'required': needs --ca-certs, the authorities to trust"),
-            ({"ciphers": "NOPE"}, "--ciphers 'NOPE': names no cipher of TLS 1.2 that OpenSSL knows"),
-            ({"sni_certificate": ["a.example=gone.pem"]}, "--sni-certificate 'gone.pem': cannot be read: no such file"),
+            ({"ca_certs": "gone.pem"}, "--ca-certs='gone.pem': cannot be read: no such file or directory"),
+            ({"ca_certs": "text.pem"}, "--ca-certs='text.pem': holds no certificate"),
+            ({"cert_reqs": "required"}, "--cert-reqs='required': needs --ca-certs, the authorities to trust"),
+            ({"ciphers": "NOPE"}, "--ciphers='NOPE': names no cipher of TLS 1.2 that OpenSSL knows"),
+            ({"sni_certificate": ["a.example=gone.pem"]}, "--sni-certificate='gone.pem': cannot be read: no such file"),
         ],
     )
     def test_settings_that_contradict_each_other_are_refused(
@@ -707,7 +707,7 @@ class TestFaultsOfTheFiles:
             check=False,
         )
         assert done.returncode == 2
-        assert done.stderr.startswith("ropewalk: --certfile '")
+        assert done.stderr.startswith("ropewalk: --certfile='")
         assert done.stderr.endswith("': the key does not belong to the certificate\n")
         assert done.stderr.count("\n") == 1
 

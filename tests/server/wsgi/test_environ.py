@@ -366,7 +366,7 @@ def test_a_bad_network_stops_the_start_in_one_line() -> None:
         check=False,
     )
     assert ended.returncode == 2
-    assert re.fullmatch(r"ropewalk: --forwarded-allow-ips '10\.0\.0\.0/33': must be [^\n]+\n", ended.stderr)
+    assert re.fullmatch(r"ropewalk: --forwarded-allow-ips='10\.0\.0\.0/33': must be [^\n]+\n", ended.stderr)
 
 
 # Through nginx, which sends the client that it sees in fields of its response

@@ -48,7 +48,7 @@ def refusal(spec: str) -> ConfigError:
         load_application(spec)
     error = caught.value
     assert len(str(error).splitlines()) == 1
-    assert str(error).startswith(f"MODULE:CALLABLE {spec!r}: ")
+    assert str(error).startswith(f"MODULE:CALLABLE={spec!r}: ")
     return error
 
 

@@ -92,8 +92,8 @@ def ask() -> Iterator[Ask]:
 
 
 def test_the_environ_and_the_response_have_it(ask: Ask) -> None:
-    assert ask("/", name="theirs", request_id="answer") == ("theirs", "theirs")
-    field, seen = ask("/", name="theirs", request_id="answer", forwarded_allow_ips="192.0.2.1")
+    assert ask("/", name="theirs", request_id="response") == ("theirs", "theirs")
+    field, seen = ask("/", name="theirs", request_id="response", forwarded_allow_ips="192.0.2.1")
     assert field == seen != "theirs"
 
 
@@ -106,12 +106,12 @@ def test_without_the_setting_there_is_none(ask: Ask) -> None:
 
 
 def test_an_applications_own_field_stays(ask: Ask) -> None:
-    assert ask("/own", name="theirs", request_id="answer")[0] == "own"
+    assert ask("/own", name="theirs", request_id="response")[0] == "own"
 
 
 def own_response(talk: Talk, request: bytes, application: Any = application, **settings: Any) -> tuple[bytes, bytes]:
     """Status and request id of the last response to `request`, which is the server's own."""
-    response = talk.ask(application, request, **{"request_id": "answer", **settings}).rpartition(b"HTTP/1.1 ")[2]
+    response = talk.ask(application, request, **{"request_id": "response", **settings}).rpartition(b"HTTP/1.1 ")[2]
     names = re.findall(rb"\r\nX-Request-ID: ([^\r]*)\r\n", response)
     assert len(names) <= 1
     return response[:3], (names or [b""])[0]
@@ -181,7 +181,7 @@ def test_an_application_that_clears_its_environ_changes_nothing(talk: Talk, tmp_
         return [b"ok"]
 
     log = tmp_path / "access.log"
-    server = talk.serve(clears, request_id="answer", access_log=str(log), access_log_format="%(id)s %(queue)s %(s)s")
+    server = talk.serve(clears, request_id="response", access_log=str(log), access_log_format="%(id)s %(queue)s %(s)s")
     client = talk.connect(server)
     fields = b"Host: x\r\nX-Request-ID: %s\r\nX-Request-Start: t=1\r\n\r\n"
     client.send(b"GET /a HTTP/1.1\r\n" + fields.replace(b"t=1", b"t=%d" % time.time()) % b"one")
@@ -202,7 +202,7 @@ def test_response_in_the_place_of_a_slow_application_has_the_id(talk: Talk) -> N
         start_response("200 OK", [])
         return []
 
-    server = talk.serve_as_worker(slow, request_id="answer")
+    server = talk.serve_as_worker(slow, request_id="response")
     client = talk.connect(server)
     client.send(b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n")
     assert is_inside.wait(20)
@@ -224,7 +224,7 @@ def test_a_request_that_may_not_wait_is_refused_with_it(talk: Talk) -> None:
         start_response("200 OK", [])
         return []
 
-    server = talk.serve(slow, request_id="answer", threads=1, limit_waiting=1)
+    server = talk.serve(slow, request_id="response", threads=1, limit_waiting=1)
     clients = [talk.connect(server) for _ in range(3)]
     clients[0].send(GET)
     assert inside.acquire(timeout=20)

@@ -146,7 +146,7 @@ def test_family_that_is_not_on_this_machine_is_left_out(monkeypatch: pytest.Monk
     with listening("name:0") as [listener]:
         assert listener.family == socket.AF_INET
     monkeypatch.setattr(socket, "getaddrinfo", addresses_of_a_name("192.0.2.1"))
-    assert refusal("name:0") == "bind 'name:0': not an address of this machine"
+    assert refusal("name:0") == "bind='name:0': not an address of this machine"
 
 
 def test_name_that_does_not_resolve_is_named() -> None:
@@ -157,7 +157,7 @@ def test_name_that_does_not_resolve_is_named() -> None:
 def test_port_in_use_is_named() -> None:
     with listening("127.0.0.1:0") as [listener]:
         bind = f"127.0.0.1:{listener.getsockname()[1]}"
-        assert refusal(bind) == f"bind '{bind}': already in use by another server"
+        assert refusal(bind) == f"bind='{bind}': already in use by another server"
 
 
 def test_port_of_a_server_that_has_just_ended_is_taken_again() -> None:
@@ -184,7 +184,7 @@ def test_when_one_address_fails_none_stays_open(tmp_path: Path) -> None:
 
 
 def test_bad_text_is_a_config_error() -> None:
-    assert refusal("127.0.0.1:65536") == "bind '127.0.0.1:65536': the port must be an integer from 0 to 65535"
+    assert refusal("127.0.0.1:65536") == "bind='127.0.0.1:65536': the port must be an integer from 0 to 65535"
 
 
 # Unix sockets

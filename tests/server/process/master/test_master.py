@@ -118,7 +118,7 @@ def test_when_no_worker_can_boot_the_master_ends_with_3_and_the_reason(
     (tmp_path / "boot").write_text("1 / 0")
     master = start_master(3)
     assert master.running.wait_exit() == 3
-    assert "boot error: fake '1 / 0': cannot be divided" in master.running.output
+    assert "boot error: fake='1 / 0': cannot be divided" in master.running.output
     # The user's own fault is shown, and once for all three.
     assert master.running.output.count("ZeroDivisionError: division by zero") == 1
 
@@ -145,7 +145,7 @@ def test_a_worker_that_cannot_boot_later_is_tried_again_until_it_can(start_maste
     first, second = master.workers(2)
     (tmp_path / "boot").write_text("1 / 0")
     os.kill(first, signal.SIGKILL)
-    master.running.wait_lines("exited with status 3 .fake '1 / 0': cannot be divided.; the next is tried in", 2)
+    master.running.wait_lines("exited with status 3 .fake='1 / 0': cannot be divided.; the next is tried in", 2)
     assert int(master.answer("pid")) == second
     (tmp_path / "boot").unlink()
     third = master.workers(3)[2]

@@ -75,7 +75,7 @@ def test_a_new_worker_that_cannot_boot_leaves_the_old_ones_serving(start_master:
     old = master.workers(2)
     (tmp_path / "boot").write_text("1 / 0")
     master.running.send_signal(signal.SIGHUP)
-    master.running.wait_line("Reload failed, and the workers from before serve on: fake '1 / 0': cannot be divided")
+    master.running.wait_line("Reload failed, and the workers from before serve on: fake='1 / 0': cannot be divided")
     assert int(master.answer("pid")) in old
     # It was one attempt: nothing is forked until the next HUP, which waits for nothing.
     (tmp_path / "boot").unlink()
@@ -99,7 +99,7 @@ def test_settings_that_are_refused_change_nothing(start_master: StartMaster, tmp
     (old,) = master.workers(1)
     (tmp_path / "reload").write_text("many")
     master.running.send_signal(signal.SIGHUP)
-    master.running.wait_line("Reload failed.*: reload 'many': must be a number")
+    master.running.wait_line("Reload failed.*: reload='many': must be a number")
     assert master.answer("pid") == str(old)
 
 

@@ -83,7 +83,7 @@ def test_a_new_master_that_cannot_boot_leaves_the_old_serving(start_master: Star
     (old,) = master.workers(1)
     (tmp_path / "boot").write_text("1 / 0")
     master.running.send_signal(signal.SIGUSR2)
-    master.running.wait_line("Upgrade failed, and this master serves on: fake '1 / 0': cannot be divided")
+    master.running.wait_line("Upgrade failed, and this master serves on: fake='1 / 0': cannot be divided")
     assert master.answer("pid") == str(old)
     (tmp_path / "boot").unlink()
     new_master = upgrade(master)

@@ -34,7 +34,7 @@ def test_file_of_a_running_process_is_refused_with_its_pid(tmp_path: Path) -> No
 
 
 def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--pid .*cannot be written: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"--pid=.*cannot be written: No such file or directory"):
         PidFile(str(tmp_path / "missing" / "server.pid"))
 
 

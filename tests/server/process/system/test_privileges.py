@@ -64,7 +64,7 @@ def test_a_group_goes_over_the_users_primary_one() -> None:
 @pytest.mark.usefixtures("as_root")
 def test_a_number_that_is_no_users_needs_a_group() -> None:
     assert find_identity("54321", "54322") == Identity(54321, 54322, (54322,))
-    with pytest.raises(ConfigError, match="--user '54321': no user has this number, and so no group"):
+    with pytest.raises(ConfigError, match="--user='54321': no user has this number, and so no group"):
         find_identity("54321", "")
 
 
@@ -72,10 +72,10 @@ def test_a_number_that_is_no_users_needs_a_group() -> None:
 @pytest.mark.parametrize(
     ("user", "group", "line"),
     [
-        ("nobody-at-all", "", "--user 'nobody-at-all': no such user"),
-        ("", "nogroup-at-all", "--group 'nogroup-at-all': no such group"),
-        ("4294967295", "", "--user '4294967295': is no number"),
-        ("", "99999999999", "--group '99999999999': is no number"),
+        ("nobody-at-all", "", "--user='nobody-at-all': no such user"),
+        ("", "nogroup-at-all", "--group='nogroup-at-all': no such group"),
+        ("4294967295", "", "--user='4294967295': is no number"),
+        ("", "99999999999", "--group='99999999999': is no number"),
     ],
 )
 def test_unknown_user_is_reported_in_one_line(user: str, group: str, line: str) -> None:
@@ -87,9 +87,9 @@ def test_unknown_user_is_reported_in_one_line(user: str, group: str, line: str) 
 def test_only_root_may_become_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("getuid", "geteuid", "getgid", "getegid"):
         monkeypatch.setattr(os, name, lambda: 54321)
-    with pytest.raises(ConfigError, match="--user 'nobody': only root can"):
+    with pytest.raises(ConfigError, match="--user='nobody': only root can"):
         find_identity("nobody", "")
-    with pytest.raises(ConfigError, match="--group 'daemon': only root can"):
+    with pytest.raises(ConfigError, match="--group='daemon': only root can"):
         find_identity("", "daemon")
     assert find_identity("54321", "54321") == Identity(54321, 54321, None)  # who one is already
 
@@ -113,7 +113,7 @@ def test_a_process_becomes_it_for_good() -> None:
 def test_failure_to_change_the_user_is_reported() -> None:
     def child() -> None:
         find_identity("nobody", "").become()
-        with pytest.raises(ConfigError, match="--user '1': this process may not change to it"):
+        with pytest.raises(ConfigError, match="--user='1': this process may not change to it"):
             Identity(1, None, None).become()
 
     assert in_child(child) == 0

@@ -123,7 +123,7 @@ def test_a_reload_that_fails_is_over_and_says_why(start_master: StartMaster, man
     (tmp_path / "boot").write_text("1 / 0")
     master.running.send_signal(signal.SIGHUP)
     manager.wait("RELOADING=1")
-    assert manager.wait("READY=1")["STATUS"] == "Reload failed: fake '1 / 0': cannot be divided"
+    assert manager.wait("READY=1")["STATUS"] == "Reload failed: fake='1 / 0': cannot be divided"
 
 
 def test_workers_know_nothing_of_the_manager(start_master: StartMaster, manager: Manager, tmp_path: Path) -> None:
