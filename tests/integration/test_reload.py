@@ -171,6 +171,34 @@ def test_a_reload_reads_the_file_again(serve: Serve, tmp_path: Path) -> None:
     assert server.get("/").split()[1:] == ["inner", "hi"]
 
 
+def test_variables_and_directories_removed_from_the_file_are_gone_after_a_reload(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(
+        "import importlib.util, os\n"
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    found = importlib.util.find_spec('only_there') is not None\n"
+        "    return [' '.join([str(found), *(os.environ.get(name, '-') for name in 'ABC')]).encode()]\n"
+    )
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "only_there.py").touch()
+    file = tmp_path / "server.toml"
+    file.write_text('env = ["A=1", "B=1"]\npythonpath = ["library"]\n')
+    running = start(*command("-c", "server.toml"), env={"B": "before"})
+    running.wait_line("Ready: ")
+    server = Server(running, int(running.wait_line(LISTENING)[1]))
+    assert server.get("/") == "True 1 1 -"
+    file.write_text('env = ["C=1"]\n')
+    server.reload()
+    running.wait_lines("Worker exiting", 1)
+    assert server.get("/") == "False - before 1"
+    file.write_text('env = ["A=2"]\npythonpath = ["library"]\n')
+    server.reload(2)
+    running.wait_lines("Worker exiting", 2)
+    assert server.get("/") == "True 2 before -"
+
+
 def test_a_file_that_has_a_fault_is_refused_and_nothing_changes(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "server.toml").write_text("workers = 1\n")
     server = serve("-c", "server.toml")

@@ -39,6 +39,7 @@ from ropewalk.process.system.pidfile import PidFile
 from ropewalk.process.system.privileges import find_identity
 from ropewalk.process.system.sd_notify import Notifier
 from ropewalk.process.worker.worker import explain
+from ropewalk.runtime.environment import prepare
 from ropewalk.runtime.worker_spec import (
     WorkerSpec,
     check_paths,
@@ -47,7 +48,6 @@ from ropewalk.runtime.worker_spec import (
     make_application,
     make_hooks,
     make_tls_context,
-    prepare,
     warn,
 )
 from ropewalk.threads.parallelism import parallel_threads

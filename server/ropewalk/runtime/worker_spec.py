@@ -7,7 +7,6 @@ worker.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from socket import socket
 from typing import TYPE_CHECKING, TextIO, cast
@@ -25,6 +24,7 @@ from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system.pidfile import PidFile
 from ropewalk.process.system.privileges import Identity
 from ropewalk.process.worker.recycling import Lifetime
+from ropewalk.runtime.environment import prepare
 from ropewalk.runtime.factories import tls_context
 from ropewalk.runtime.service import Service
 from ropewalk.wsgi.loader import load_application
@@ -195,18 +195,6 @@ class WorkerSpec:
         close_listeners(self.listeners)
         if self.access_log is not None:
             self.access_log.close()
-
-
-def prepare(settings: Settings) -> None:
-    """Set the search path and the variables; again in each worker, since a reload may have changed them."""
-    # `python -m` has the directory there already, a console script has its own instead.
-    for directory in (os.getcwd(), *reversed([os.path.abspath(path) for path in settings.pythonpath])):
-        if directory in sys.path:
-            sys.path.remove(directory)
-        sys.path.insert(0, directory)
-    for assignment in settings.env:
-        name, _, value = assignment.partition("=")
-        os.environ[name] = value
 
 
 def import_what_is_asked_for(settings: Settings) -> None:
