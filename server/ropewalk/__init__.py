@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import the server when it is asked for: `ropewalk.__version__` alone should cost nothing."""
+    """Import the server on first use: `ropewalk.__version__` alone should cost nothing."""
     if name in ("Server", "serve"):
         from ropewalk import embedded
 

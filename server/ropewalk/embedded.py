@@ -1,6 +1,6 @@
-"""A server inside a program of one's own: in tests, in a script, in a tool.
+"""A server inside a program: in tests, in a script, in a tool.
 
-The same `Service` that a worker process runs, in threads of this process, without a master.
+It runs the same `Service` as a worker process, in threads of this process and without a master.
 """
 
 from __future__ import annotations
@@ -10,20 +10,31 @@ import signal
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from types import TracebackType
-from typing import Any, TextIO
-from wsgiref.types import WSGIApplication
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from ropewalk.config.settings import make_settings
-from ropewalk.logs.access_log import AccessLog
+from ropewalk.config.settings import Settings, make_settings, refuse_not_embedded
 from ropewalk.logs.error_log import get_logger
+from ropewalk.logs.wsgi_errors import WsgiErrors
 from ropewalk.net.listeners.open import close_listeners, describe, open_listeners, refuse_new_connections
 from ropewalk.net.listeners.unix import DEFAULT_MODE
 from ropewalk.process.system.signals import SignalInbox
 from ropewalk.runtime.draining import Drained
-from ropewalk.runtime.factories import tls_context
+from ropewalk.runtime.environment import ProcessEnvironment
+from ropewalk.runtime.factories import tls_context, with_static_files
 from ropewalk.runtime.service import Service
 from ropewalk.runtime.status import Stats
+from ropewalk.runtime.watchdog_thread import watchdog_thread
+
+if TYPE_CHECKING:
+    from typing import Unpack
+    from wsgiref.types import WSGIApplication
+
+    from ropewalk.config.embedded_settings import EmbeddedSettings
+    from ropewalk.logs.access_log import AccessLog
+
+ERROR_LOG_SETTINGS = frozenset({"error_log", "error_log_format", "log_level"})
 
 
 class Server:
@@ -32,29 +43,45 @@ class Server:
         with ropewalk.Server(application, bind="127.0.0.1:0") as server:
             host, port = server.address
 
-    Listens as soon as it is made, so that `address` is known and connections wait; answers between `start` and `stop`,
-    which a `with` block calls. Settings are those of the command line, by their names there.
+    It listens as soon as it is created, so that `address` is known and connections can wait. It serves from `start` to
+    `stop`, which a `with` block calls.
     """
 
-    def __init__(self, application: WSGIApplication, *, errors: TextIO | None = None, **settings: Any) -> None:
-        """`errors` is the `wsgi.errors` of every environ (default: standard error).
+    def __init__(
+        self, application: WSGIApplication, *, errors: TextIO | None = None, **settings: Unpack[EmbeddedSettings]
+    ) -> None:
+        """`settings` are the options of the command line, with underscores: `keep_alive=5`. See docs/settings.md.
 
-        Raises `ConfigError` for a bad setting or an address that cannot be bound, `TypeError` for an unknown setting.
+        `errors` is the `wsgi.errors` of every environ: by default standard error, or the error log if one of its
+        settings is given. That log and the variables of `env` belong to the process; `stop` restores both.
+
+        Raises ConfigError for a value that is not allowed, a setting that has no effect in an embedded server, and an
+        address that cannot be bound; TypeError for an unknown setting.
         """
         self.settings = make_settings(**settings)
-        access_log = self.settings.access_log
+        refuse_not_embedded(self.settings)
         tls = tls_context(self.settings)
+        application = with_static_files(application, self.settings)
         unix_mode = DEFAULT_MODE if self.settings.unix_mode is None else self.settings.unix_mode
-        self._listeners = open_listeners(self.settings.bind, backlog=self.settings.backlog, unix_mode=unix_mode)
-        self._access_log = AccessLog(access_log, self.settings.access_log_format) if access_log else None
-        self._service = Service(
-            application,
-            self._listeners,
-            self.settings,
-            access_log=self._access_log,
-            errors=errors or sys.stderr,
-            tls=tls,
-        )
+        with ExitStack() as opened:
+            if vars(self.settings).keys() & ERROR_LOG_SETTINGS:
+                _configure_log(self.settings, opened)
+                errors = errors or cast("TextIO", WsgiErrors(get_logger()))
+            self._listeners = open_listeners(self.settings.bind, backlog=self.settings.backlog, unix_mode=unix_mode)
+            opened.callback(close_listeners, self._listeners)
+            environment = ProcessEnvironment()
+            environment.apply((), self.settings.env)
+            opened.callback(environment.restore)
+            self._service = Service(
+                application,
+                self._listeners,
+                self.settings,
+                access_log=_open_access_log(self.settings, opened),
+                errors=errors or sys.stderr,
+                tls=tls,
+            )
+            self._opened = opened.pop_all()
+        self._watchdog = watchdog_thread(self._service, self.settings)
         self._addresses = [listener.getsockname() for listener in self._listeners]
         scheme = "https" if tls is not None else "http"
         self._urls = [describe(listener, scheme=scheme) for listener in self._listeners]
@@ -63,31 +90,38 @@ class Server:
 
     @property
     def address(self) -> Any:
-        """Where the first listener listens: `(host, port)`, `(host, port, flow, scope)` of IPv6, or a path."""
+        """The address of the first listener: `(host, port)`, with IPv6 `(host, port, flow, scope)`, or a path."""
         return self._addresses[0]
 
     @property
     def addresses(self) -> list[Any]:
-        """Where all of them listen, in the order of `bind`."""
+        """The addresses of all listeners, in the order of `bind`."""
         return list(self._addresses)
 
     @property
     def url(self) -> str:
-        """The first listener's address as a URL."""
+        """The address of the first listener as a URL."""
         return self._urls[0]
 
+    @property
+    def urls(self) -> list[str]:
+        """The addresses of all listeners as URLs, in the order of `bind`."""
+        return list(self._urls)
+
     def stats(self) -> Stats:
-        """What the server is doing, and what it has counted. From any thread, also once it is stopped."""
+        """What the server is doing and has counted. Any thread, also after `stop`."""
         return self._service.stats()
 
     def start(self) -> None:
-        """Start answering; returns at once."""
+        """Start to serve; returns at once."""
         self._service.start()
+        if self._watchdog is not None:
+            self._watchdog.start()
 
     def stop(self, timeout: float | None = None) -> Drained:
-        """Accept no more, finish what is in flight for `timeout` seconds (default: `graceful_timeout`), then end.
+        """Accept nothing new, finish what is in flight within `timeout` seconds (default: `graceful_timeout`), and end.
 
-        Safe to call twice, and from any thread but the application's own.
+        May be called more than once, and from any thread except one that runs the application.
         """
         with self._lock:
             if self._is_stopped:
@@ -95,14 +129,13 @@ class Server:
             self._is_stopped = True
         seconds = self.settings.graceful_timeout if timeout is None else timeout
         refuse_new_connections(self._listeners)
-        try:
-            drained = self._service.drain(time.monotonic() + seconds)
-        finally:
-            self._service.close()
-            close_listeners(self._listeners)
-            if self._access_log is not None:
-                self._access_log.close()
-        return drained
+        with self._opened:
+            try:
+                return self._service.drain(time.monotonic() + seconds)
+            finally:
+                if self._watchdog is not None:
+                    self._watchdog.stop()
+                self._service.close()
 
     def __enter__(self) -> Server:
         self.start()
@@ -114,22 +147,38 @@ class Server:
         self.stop()
 
 
-def serve(application: WSGIApplication, **settings: Any) -> None:
+def serve(application: WSGIApplication, *, errors: TextIO | None = None, **settings: Unpack[EmbeddedSettings]) -> None:
     """Serve `application` from this process until SIGTERM or SIGINT (Ctrl-C), then finish what is in flight.
 
-    Takes the settings of `Server`. To be called from the main thread, where signals arrive.
+    Takes the arguments of `Server`. Must be called in the main thread, where signals arrive.
     """
-    server = Server(application, **settings)
-    inbox = SignalInbox(_ENDING)  # not an Event: a signal that comes just before it is waited for would be lost
+    server = Server(application, errors=errors, **settings)
+    inbox = SignalInbox(_STOP_SIGNALS)  # not an Event: that would miss a signal just before it is waited for
     log = get_logger()
     try:
         with server:
-            for url in server._urls:
+            for url in server.urls:
                 log.info("Listening at: %s", url)
-            while _ENDING.isdisjoint(inbox.receive()):
+            while _STOP_SIGNALS.isdisjoint(inbox.receive()):
                 select.select([inbox], [], [])
     finally:
         inbox.close()
 
 
-_ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
+_STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+def _configure_log(settings: Settings, opened: ExitStack) -> None:
+    log = get_logger()
+    log.configure(settings.error_log, settings.log_level, settings.error_log_format)
+    opened.callback(log.configure, "-", "info")
+
+
+def _open_access_log(settings: Settings, opened: ExitStack) -> AccessLog | None:
+    if not settings.access_log:
+        return None
+    from ropewalk.logs.access_log import AccessLog  # not needed without one
+
+    access_log = AccessLog(settings.access_log, settings.access_log_format)
+    opened.callback(access_log.close)
+    return access_log

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import json
+import os
+import re
 import socket
 import sys
 import threading
@@ -13,9 +17,17 @@ from typing import Any
 import pytest
 
 import ropewalk
+from ropewalk import embedded
+from ropewalk.config.settings import all_settings
+from ropewalk.config.table import Setting
 from ropewalk.errors import ConfigError
+from ropewalk.logs.error_log import get_logger
+from ropewalk.runtime import factories, service, watchdog_thread
+from ropewalk.wsgi.exchange import RequestTimeoutError
 from tests.helpers.embedded import Talk, answering
 from tests.helpers.http_client import GET, Client
+
+WaitFor = Callable[[Callable[[], object], str], None]
 
 
 def test_the_address_is_known_before_it_serves() -> None:
@@ -62,9 +74,158 @@ def test_a_bad_setting_says_what_is_allowed() -> None:
         ropewalk.Server(answering(), bind="127.0.0.1:0", threads=0)
 
 
-def test_an_unknown_setting_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="thread_count"):
-        ropewalk.Server(answering(), bind="127.0.0.1:0", thread_count=3)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("thread_count", "no such setting: thread_count"),
+        ("thread", "no such setting: thread; did you mean threads\\?"),
+        ("accesslog", "no such setting: accesslog; did you mean access_log\\?"),
+    ],
+)
+def test_an_unknown_setting_is_a_type_error(name: str, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        ropewalk.Server(answering(), **{name: 3})  # type: ignore[misc]
+
+
+NOT_EMBEDDED = [setting for setting in all_settings() if setting.declaration.not_embedded]
+
+
+@pytest.mark.parametrize("setting", NOT_EMBEDDED, ids=lambda setting: setting.name)
+def test_a_setting_without_effect_is_refused_with_the_reason(setting: Setting) -> None:
+    arguments: Any = {"bind": "127.0.0.1:0", setting.name: setting.default}
+    with pytest.raises(ConfigError) as caught:
+        ropewalk.Server(answering(), **arguments)
+    assert caught.value.setting == setting.name
+    assert str(caught.value).endswith(f": has no effect in an embedded server: {setting.declaration.not_embedded}")
+
+
+def test_every_setting_is_used_here_or_refused() -> None:
+    """What the service and the server read of the settings is what they take."""
+    sources = [inspect.getsource(module) for module in (embedded, service, factories, watchdog_thread)]
+    read = set(re.findall(r"settings\.([a-z_]+)", "".join(sources))) - {"name"}
+    taken = {setting.name for setting in all_settings()} - {setting.name for setting in NOT_EMBEDDED}
+    assert taken - read == set()
+    # The number of workers is 1 here, and the service of a worker divides processors by it.
+    assert read & {setting.name for setting in NOT_EMBEDDED} == {"workers"}
+
+
+def test_a_setting_has_the_name_of_its_field_or_of_its_option(tmp_path: Path) -> None:
+    with ropewalk.Server(answering(), bind="127.0.0.1:0", access_logfile=tmp_path / "log") as server:
+        assert server.settings.access_log == str(tmp_path / "log")
+    with pytest.raises(TypeError, match="access_logfile and access_log are the same setting"):
+        ropewalk.Server(answering(), bind="127.0.0.1:0", access_log="-", access_logfile="-")
+
+
+class TestTimeout:
+    """An embedded server's requests have timeouts as a worker's have."""
+
+    @staticmethod
+    def sleeping(environ: Any, start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/quick":
+            start_response("200 OK", [])
+            return [b"quick"]
+        is_never_set = threading.Event()
+        try:
+            while True:
+                is_never_set.wait(0.01)
+        except RequestTimeoutError as error:
+            environ["wsgi.errors"].write(f"ended by {type(error).__name__}\n")
+            raise
+
+    @pytest.mark.parametrize("settings", [{"timeout": 0.2}, {"timeout": 0, "timeout_for": "/slow=0.2"}])
+    def test_a_request_past_it_gets_504_and_its_thread_an_exception(
+        self, talk: Talk, settings: Any, tmp_path: Path, wait_for: WaitFor
+    ) -> None:
+        log = tmp_path / "error.log"
+        server = talk.serve(self.sleeping, threads=1, error_log=log, **settings)
+        client = talk.connect(server)
+        client.send(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert client.read_all().startswith(b"HTTP/1.1 504 ")
+        wait_for(lambda: "ended by RequestTimeoutError\n" in log.read_text(), "the exception")
+        assert "Worker timeout" in log.read_text()
+        assert "What every thread is doing" in log.read_text()
+        wait_for(lambda: server.stats().in_flight == 0, "the end of the request")
+        quick = talk.connect(server)  # the only thread serves again
+        quick.send(b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert quick.read_all().endswith(b"quick")
+
+    def test_one_that_does_not_end_is_reported(self, talk: Talk, tmp_path: Path, wait_for: WaitFor) -> None:
+        log, go_on = tmp_path / "error.log", threading.Event()
+
+        def stubborn(environ: Any, start_response: Any) -> list[bytes]:
+            assert go_on.wait(20)
+            start_response("200 OK", [])
+            return [b"late"]
+
+        client = talk.connect(talk.serve(stubborn, timeout=0.1, error_log=log))
+        client.send(GET)
+        assert client.read_all().startswith(b"HTTP/1.1 504 ")
+        wait_for(lambda: "a request past its timeout does not release its thread" in log.read_text(), "the report")
+        go_on.set()
+
+    def test_without_one_there_is_no_thread_for_it(self, talk: Talk) -> None:
+        talk.serve(answering(), timeout=0)
+        assert "ropewalk-watchdog" not in {thread.name for thread in threading.enumerate()}
+
+
+class TestLogs:
+    """The settings of the error log are those of the process, while the server is there."""
+
+    @staticmethod
+    def failing(environ: Any, start_response: Any) -> list[bytes]:
+        print("said to wsgi.errors", file=environ["wsgi.errors"])
+        raise ValueError("a fault")
+
+    def test_the_error_log_has_the_applications_faults_and_errors(
+        self, talk: Talk, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        log = tmp_path / "error.log"
+        server = talk.serve(self.failing, error_log=log, error_log_format="json", log_level="error")
+        client = talk.connect(server)
+        client.send(GET)
+        assert client.read_all().startswith(b"HTTP/1.1 500 ")
+        get_logger().info("below the level")
+        server.stop()
+        messages = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [message["message"] for message in messages if "exception" not in message] == ["said to wsgi.errors"]
+        assert [message["exception"] for message in messages if "exception" in message] == ["ValueError: a fault"]
+        get_logger().info("after the end")
+        assert "after the end" in capfd.readouterr().err
+
+    def test_the_level_alone_leaves_it_on_standard_error(self, talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
+        server = talk.serve(answering(), log_level="debug")
+        get_logger().debug("shown")
+        server.stop()
+        get_logger().debug("hidden")
+        shown = capfd.readouterr().err
+        assert "shown" in shown
+        assert "hidden" not in shown
+
+    @pytest.mark.parametrize("setting", ["error_log", "access_log"])
+    def test_a_log_that_cannot_be_opened_leaves_nothing_open(self, tmp_path: Path, setting: str) -> None:
+        path = tmp_path / "socket"
+        arguments: Any = {setting: str(tmp_path / "gone" / "log"), "env": "ROPEWALK_TEST_A=1"}
+        with pytest.raises(ConfigError, match="cannot be opened"):
+            ropewalk.Server(answering(), bind=f"unix:{path}", **arguments)
+        assert not path.exists()
+        assert "ROPEWALK_TEST_A" not in os.environ
+
+
+def test_static_files_are_served_without_the_application(talk: Talk, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a file")
+    request = b"GET /static/a.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert talk.ask(answering(), request, static=f"/static/={tmp_path}").endswith(b"a file")
+    with pytest.raises(ConfigError, match=r"--static='/static/=.*gone': .* is not a directory"):
+        talk.serve(answering(), static=f"/static/={tmp_path}/gone")
+
+
+def test_variables_are_set_until_the_end(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROPEWALK_TEST_B", "before")
+    server = talk.serve(answering(), env=["ROPEWALK_TEST_A=1", "ROPEWALK_TEST_B=2"])
+    assert (os.environ["ROPEWALK_TEST_A"], os.environ["ROPEWALK_TEST_B"]) == ("1", "2")
+    server.stop()
+    assert "ROPEWALK_TEST_A" not in os.environ
+    assert os.environ["ROPEWALK_TEST_B"] == "before"
 
 
 def test_pipelined_requests_without_end_keep_nobody_out(talk: Talk) -> None:

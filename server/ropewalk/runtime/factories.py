@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ropewalk.config.settings import Settings
@@ -9,8 +11,29 @@ from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
 
 if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
     from ropewalk.metrics.statsd import Reporter
     from ropewalk.net.tls import Adapt, TlsContext
+
+
+def with_static_files(application: WSGIApplication, settings: Settings) -> WSGIApplication:
+    """The application, behind the static files that the settings mount. Raises ConfigError."""
+    mounts = dict(static_mounts(settings))
+    if not mounts:
+        return application
+    from ropewalk.wsgi.static.app import StaticFiles
+
+    return StaticFiles(application, mounts)
+
+
+def static_mounts(settings: Settings) -> Iterator[tuple[str, str]]:
+    """The path prefixes and directories of static files. Raises ConfigError for one that is not a directory."""
+    for mount in settings.static:
+        prefix, _, directory = mount.partition("=")
+        if not os.path.isdir(directory):
+            raise ConfigError("--static", mount, f"{os.path.abspath(directory)} is not a directory")
+        yield prefix, directory
 
 
 def statsd_reporter(settings: Settings) -> Reporter | None:

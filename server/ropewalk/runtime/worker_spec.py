@@ -7,7 +7,7 @@ worker.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from socket import socket
 from typing import TYPE_CHECKING, TextIO, cast
 
@@ -25,7 +25,7 @@ from ropewalk.process.system.pidfile import PidFile
 from ropewalk.process.system.privileges import Identity
 from ropewalk.process.worker.recycling import Lifetime
 from ropewalk.runtime.environment import prepare
-from ropewalk.runtime.factories import tls_context
+from ropewalk.runtime.factories import static_mounts, tls_context, with_static_files
 from ropewalk.runtime.service import Service
 from ropewalk.wsgi.loader import load_application
 from ropewalk.wsgi.timeouts import RequestTimeouts
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 SILENCE_GRACE = 5.0
 """Seconds that a worker has behind the longest timeout, in which it says itself what runs too long."""
+
 
 class WorkerSpec:
     """What runs in a worker."""
@@ -237,26 +238,12 @@ def make_tls_context(settings: Settings, hooks: ConfiguredHooks | None) -> TlsCo
 
 def make_application(settings: Settings, preloaded: WSGIApplication | None = None) -> WSGIApplication:
     """The application that the settings name, with the static files in front. Raises ConfigError."""
-    application = preloaded or load_application(settings.wsgi_app)
-    mounts = dict(_mounts(settings))
-    if not mounts:
-        return application
-    from ropewalk.wsgi.static.app import StaticFiles
-
-    return StaticFiles(application, mounts)
-
-
-def _mounts(settings: Settings) -> Iterator[tuple[str, str]]:
-    for mount in settings.static:
-        prefix, _, directory = mount.partition("=")
-        if not os.path.isdir(directory):
-            raise ConfigError("--static", mount, f"{os.path.abspath(directory)} is not a directory")
-        yield prefix, directory
+    return with_static_files(preloaded or load_application(settings.wsgi_app), settings)
 
 
 def check_paths(settings: Settings, identity: Identity) -> None:
     """Raise, before any worker is forked, the ConfigError that each of them would raise."""
-    for _ in _mounts(settings):
+    for _ in static_mounts(settings):
         pass
     if settings.access_log not in ("", "-"):
         os.close(open_log("--access-logfile", settings.access_log, identity.trusted_owners))

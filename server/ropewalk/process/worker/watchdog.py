@@ -6,11 +6,14 @@ and asks to be replaced.
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from ropewalk.logs.error_log import get_logger
 
 Running = tuple[int, str, float]
 """A thread's ident, what it runs, and since when (monotonic)."""
@@ -77,6 +80,22 @@ class Watchdog:
     def is_stuck(self, now: float) -> bool:
         """Whether a request still holds its thread `RELEASE_SECONDS` after it was told, as of the last look."""
         return any(now - told >= RELEASE_SECONDS for told in self._told.values())
+
+
+def interrupt_overdue(overdue: Sequence[Overdue], interrupt: Callable[[int, float], object]) -> None:
+    """Log these requests and the stacks of all threads, then call `interrupt` with the ident and start of each."""
+    for request in overdue:
+        get_logger().critical(
+            "Worker timeout (pid: %d): %s has run for %.1f s in %s",
+            os.getpid(),
+            request.description,
+            request.seconds,
+            request.thread,
+        )
+    if overdue:
+        get_logger().text("What every thread is doing:\n" + stacks())
+    for request in overdue:
+        interrupt(request.ident, request.started)
 
 
 def stacks() -> str:

@@ -28,7 +28,7 @@ from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system import gc_freeze
 from ropewalk.process.system.signals import WORKER_SIGNALS, SignalInbox
 from ropewalk.process.worker.recycling import LOOK_SECONDS, Recycler, TooLittleError
-from ropewalk.process.worker.watchdog import Running, Watchdog, stacks
+from ropewalk.process.worker.watchdog import Running, Watchdog, interrupt_overdue, stacks
 
 if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import WorkerSnapshot
@@ -262,19 +262,8 @@ class _Life:
             return
         now = time.monotonic()
         overdue = self._watchdog.look(now)
-        for request in overdue:
-            get_logger().critical(
-                "Worker timeout (pid: %d): %s has run for %.1f s in %s",
-                os.getpid(),
-                request.description,
-                request.seconds,
-                request.thread,
-            )
         if overdue:
-            get_logger().text("What every thread is doing:\n" + stacks())
-        for request in overdue:
-            self._service.interrupt(request.ident, request.started)
-        if overdue:
+            interrupt_overdue(overdue, self._service.interrupt)
             self._options.hooks.timed_out()
         if self._watchdog.is_stuck(now):
             self._ask_for_replacement("a request past its timeout does not let go of its thread", is_fault=True)
