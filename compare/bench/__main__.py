@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from bench.console import check_committed, check_writable, progress, usage_error
+from bench.console import check_committed, check_writable, positive, positive_integer, progress, usage_error
 from bench.machine import machine, versions
 from bench.measure import THREADS, prepared
 from bench.paths import DATA, PAGES
@@ -30,12 +30,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Compare Ropewalk with other servers, side by side.")
     parser.add_argument("scenario", nargs="*", help="only these: " + ", ".join(one.name for one in SCENARIOS))
     parser.add_argument("--quick", action="store_true", help="a few scenarios in one short round; writes no pages")
-    parser.add_argument("--rounds", type=int, help=f"number of interleaved rounds (default: {FULL['rounds']})")
-    parser.add_argument("--seconds", type=float, help=f"duration of each load (default: {FULL['seconds']:g})")
+    parser.add_argument(
+        "--rounds", type=positive_integer, help=f"number of interleaved rounds (default: {FULL['rounds']})"
+    )
+    parser.add_argument("--seconds", type=positive, help=f"duration of each load (default: {FULL['seconds']:g})")
     parser.add_argument("--only", default="", help="only these servers, separated by commas")
     parser.add_argument("--before", type=Path, help="the server/ folder of another checkout, to compare with this one")
     parser.add_argument("--output", type=Path, help="folder for results.json, README.md and plots/")
-    parser.add_argument("--minutes", type=float, help="start no round that would end later (default: 30)")
+    parser.add_argument("--minutes", type=positive, help="start no round that would end later (default: 30)")
     parser.add_argument("--resume", action="store_true", help="continue the last run, which was interrupted")
     parser.add_argument("--render", action="store_true", help="write the pages from results.json without measuring")
     return parser.parse_args()
@@ -83,6 +85,10 @@ def main() -> int:
         check_writable(pages)
     allow_many_descriptors()
     if options.before:
+        if not (options.before / "ropewalk").is_dir():
+            usage_error(
+                f"--before {options.before}: must be the server/ folder of a checkout, with the package ropewalk"
+            )
         SERVERS[BEFORE] = before(options.before)
         scenarios = [replace(one, servers=(*one.servers, BEFORE)) for one in scenarios]
     results = run(options, scenarios, facts, data / SAMPLES)

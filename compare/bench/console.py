@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
+from math import inf
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,6 +20,19 @@ def usage_error(text: str, program: str = "bench") -> NoReturn:
     """Print one line and exit with status 2."""
     progress(f"{program}: {text}\n")
     raise SystemExit(2)
+
+
+def positive(text: str) -> float:
+    """The type of an option of argparse."""
+    number = float(text)
+    if not 0 < number < inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be greater than 0")
+    return number
+
+
+def positive_integer(text: str) -> int:
+    """The type of an option of argparse."""
+    return int(positive(str(int(text))))
 
 
 def check_writable(folder: Path, program: str = "bench") -> None:

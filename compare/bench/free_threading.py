@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from bench.console import progress
+from bench.console import positive, positive_integer, progress
 from bench.loads import wrk
 from bench.measure import Sample, loops_per_millisecond
 from bench.paths import APPLICATIONS
@@ -37,8 +37,8 @@ PROBE = "import sys, sysconfig; print(sysconfig.get_config_var('Py_GIL_DISABLED'
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench.free_threading", description="Measure one process without the GIL.")
     parser.add_argument("--python", default=sys.executable, help="a free-threaded interpreter, 3.13 or later")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rounds", type=positive_integer, default=5)
+    parser.add_argument("--seconds", type=positive, default=3.0)
     return parser.parse_args()
 
 

@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.console import usage_error
+from bench.console import positive_integer, usage_error
 from bench.loads import wrk
 from bench.measure import prepared
 from bench.server_process import ServerProcess, StartError, allow_many_descriptors, free_address, running
@@ -118,7 +118,7 @@ def count(name: str, connections: int, environ: dict[str, str]) -> Calls:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.profile.syscalls", description="Count the system calls per request.")
     parser.add_argument("server", nargs="*", help=f"by default {', '.join(COMPARED)}")
-    parser.add_argument("--connections", type=int, default=32)
+    parser.add_argument("--connections", type=positive_integer, default=32)
     options = parser.parse_args()
     for name in options.server:
         if name not in SERVERS:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from bench import machine
-from bench.__main__ import selected
+from bench.__main__ import main, selected
 from bench.console import check_committed, check_writable
 from bench.measure import Sample
 from bench.paths import APPLICATIONS, COMPARE
@@ -163,6 +164,21 @@ def test_an_unknown_name_is_one_line_and_status_2(
     printed = capsys.readouterr().err
     assert printed.startswith(text)
     assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--rounds", "0"), ("--rounds", "1.5"), ("--seconds", "-1"), ("--minutes", "nan"), ("--before", "/nowhere")],
+)
+def test_a_bad_option_is_named_before_anything_is_measured(
+    option: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.__main__.find_program", lambda name: name)
+    monkeypatch.setattr(sys, "argv", ["bench", "hello", option, value])
+    with pytest.raises(SystemExit) as raised:
+        main()
+    assert raised.value.code == 2
+    assert option in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_folder_that_cannot_be_written_is_reported_before_the_run(
