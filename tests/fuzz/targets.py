@@ -90,23 +90,23 @@ def fuzz_chunked(data: bytes) -> None:
 
 
 def received(pieces: Iterable[bytes]) -> Found:
-    receiver = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
+    reader = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
     found: Found = []
     try:
         for piece in pieces:
-            is_whole = receiver.feed(piece)
+            is_whole = reader.feed(piece)
             while is_whole:
-                assert receiver.head is not None
-                body = receiver.body.read() if receiver.body is not None else b""
-                found.append((receiver.head.method, receiver.head.path, receiver.head.fields, body))
-                receiver.reset()
-                is_whole = bool(receiver.buffer) and receiver.feed_buffered()
-            if len(receiver.buffer) > HEAD_LIMITS.head + len(piece):
-                raise AssertionError(f"{len(receiver.buffer)} octets are kept")
+                assert reader.head is not None
+                body = reader.body.read() if reader.body is not None else b""
+                found.append((reader.head.method, reader.head.path, reader.head.fields, body))
+                reader.reset()
+                is_whole = bool(reader.buffer) and reader.feed_buffered()
+            if len(reader.buffer) > HEAD_LIMITS.head + len(piece):
+                raise AssertionError(f"{len(reader.buffer)} octets are kept")
     except ProtocolError as error:
         found.append(error.status_code)
     finally:
-        receiver.reset()
+        reader.reset()
     return found
 
 

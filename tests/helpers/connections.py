@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from ropewalk.http.chunked import ChunkLimits
@@ -19,6 +20,7 @@ class Surroundings:
 
     def __init__(self) -> None:
         self.queue: deque[Any] = deque()
+        self.soon: list[Callable[[], None]] = []  # what another thread is to call
         self.armed: list[int] = []  # the events of each call
         self.closed: list[bool] = []  # whether a response was cut
         self.refused: list[int] = []  # status codes
@@ -27,7 +29,7 @@ class Surroundings:
             arm=self._arm,
             queue=self.queue.append,
             ready=self.queue,
-            call_soon=lambda call: None,
+            call_soon=self.soon.append,
             on_closed=lambda connection, is_cut: self.closed.append(is_cut),
             on_refused=self._refuse,
         )
@@ -54,3 +56,37 @@ def socket_pair() -> tuple[socket.socket, socket.socket]:
     peer.settimeout(20)
     ours.setblocking(False)
     return peer, ours
+
+
+class ScriptedSocket:
+    """Delivers one request; takes the octets of `takes` (None: it is full), then everything, or raises `ending`."""
+
+    def __init__(self, request: bytes, takes: list[int | None], ending: type[OSError] | None = None) -> None:
+        self._input = [request]
+        self._takes = takes
+        self._ending = ending
+        self.taken = b""
+
+    def fileno(self) -> int:
+        return 1 << 20
+
+    def recv(self, count: int) -> bytes:
+        return self._input.pop() if self._input else b""
+
+    def send(self, octets: bytes | memoryview) -> int:
+        if not self._takes and self._ending is not None:
+            raise self._ending
+        count = self._takes.pop(0) if self._takes else len(octets)
+        if count is None:
+            raise BlockingIOError
+        self.taken += bytes(octets[:count])
+        return min(count, len(octets))
+
+    def sendmsg(self, parts: list[bytes]) -> int:
+        return self.send(b"".join(parts))
+
+    def shutdown(self, how: int) -> None: ...
+
+    def setsockopt(self, level: int, name: int, value: bytes) -> None: ...
+
+    def close(self) -> None: ...

@@ -1,5 +1,5 @@
-"""Published faults of other servers that are about answers, connections or load, not about reading one request (those
-are rows of cases/cve.wire)."""
+"""Published vulnerabilities of other servers that concern responses, connections or load; those that concern reading a
+request are in cases/cve.wire."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def address() -> Iterator[tuple[str, int]]:
 
 
 def get(address: tuple[str, int], path: str = "/") -> Conversation:
-    return converse(address, [GET % path.encode()], answers=1, stays_open=path not in FACES)
+    return converse(address, [GET % path.encode()], responses=1, stays_open=path not in FACES)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def get(address: tuple[str, int], path: str = "/") -> Conversation:
 def test_an_application_can_not_split_a_response(address: tuple[str, int], cve: str, path: str):
     conversation = get(address, path)
     assert conversation.statuses == [500]
-    assert "x-injected" not in conversation.answers[0].fields
+    assert "x-injected" not in conversation.responses[0].fields
     assert conversation.surplus == b""
 
 
@@ -80,9 +80,9 @@ def test_cve_2021_29509_and_cve_2019_16770_puma_idle_connections_do_not_hold_thr
     try:
         for sock in idle:
             sock.sendall(GET % b"/")
-            answer = Reader(sock).answer()
-            assert answer is not None
-            assert answer.status_code == 200
+            response = Reader(sock).read_response()
+            assert response is not None
+            assert response.status_code == 200
         assert get(address).statuses == [200]
     finally:
         for sock in idle:
@@ -100,22 +100,22 @@ def test_cve_2024_49769_and_cve_2022_31015_waitress_peers_that_are_gone_at_once(
 
 
 def test_cve_2022_23634_puma_each_iterable_is_closed():
-    """A leaked answer kept one request's data for the next: close() is called, whatever became of the peer."""
+    """A leaked iterable kept one request's data for the next: close() is called, whatever the peer does."""
     closed = threading.Semaphore(0)
 
-    class Answer:
+    class Response:
         def __iter__(self) -> Iterator[bytes]:
             yield from [b"x" * 1000] * 100
 
         def close(self) -> None:
             closed.release()
 
-    def application(environ: dict[str, Any], start_response: Any) -> Answer:
+    def application(environ: dict[str, Any], start_response: Any) -> Response:
         start_response("200 OK", [])
-        return Answer()
+        return Response()
 
     with ropewalk.Server(application, bind="127.0.0.1:0") as server:
-        assert converse(server.address, [GET % b"/"], answers=1, stays_open=True).statuses == [200]
+        assert converse(server.address, [GET % b"/"], responses=1, stays_open=True).statuses == [200]
         assert closed.acquire(timeout=PATIENCE)
         sock = socket.create_connection(server.address, timeout=PATIENCE)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)

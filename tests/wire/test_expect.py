@@ -35,11 +35,11 @@ def sock(address: tuple[str, int]) -> Iterator[socket.socket]:
 def test_100_is_sent_to_a_peer_that_waits(sock: socket.socket, framing: bytes):
     reader = Reader(sock)
     sock.sendall(HEAD % (1, framing))
-    interim = reader.answer()
+    interim = reader.read_response()
     assert interim is not None
     assert (interim.status_code, interim.fields) == (100, {})
     sock.sendall(b"hello" if b"Length" in framing else b"5\r\nhello\r\n0\r\n\r\n")
-    final = reader.answer()
+    final = reader.read_response()
     assert final is not None
     assert final.status_code == 200
     assert b'"body": "hello"' in final.content
@@ -49,18 +49,18 @@ def test_100_is_sent_once_for_each_request_of_a_connection(sock: socket.socket):
     reader = Reader(sock)
     for _ in range(3):
         sock.sendall(HEAD % (1, b"Content-Length: 2\r\n"))
-        assert answered(reader) == 100
+        assert status_of(reader) == 100
         sock.sendall(b"a")
         sock.sendall(b"b")
-        assert answered(reader) == 200
+        assert status_of(reader) == 200
 
 
 def test_100_comes_after_the_response_to_an_earlier_request(sock: socket.socket):
     reader = Reader(sock)
     sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + HEAD % (1, b"Content-Length: 2\r\n"))
-    assert [answered(reader), answered(reader)] == [200, 100]
+    assert [status_of(reader), status_of(reader)] == [200, 100]
     sock.sendall(b"ab")
-    assert answered(reader) == 200
+    assert status_of(reader) == 200
 
 
 @pytest.mark.parametrize(
@@ -77,18 +77,18 @@ def test_the_final_response_comes_at_once_where_nothing_is_awaited(
     sock: socket.socket, minor: int, framing: bytes, status_code: int
 ):
     sock.sendall(HEAD % (minor, framing))
-    assert answered(Reader(sock)) == status_code
+    assert status_of(Reader(sock)) == status_code
 
 
 def test_a_peer_of_http_1_0_gets_no_100(sock: socket.socket):
     sock.sendall(HEAD % (0, b"Content-Length: 2\r\n"))
     sock.sendall(b"ab")
-    assert answered(Reader(sock)) == 200
+    assert status_of(Reader(sock)) == 200
 
 
 def test_content_that_is_there_already_gets_no_100(sock: socket.socket):
     sock.sendall(HEAD % (1, b"Content-Length: 2\r\n") + b"ab")
-    assert answered(Reader(sock)) == 200
+    assert status_of(Reader(sock)) == 200
 
 
 def test_a_peer_that_leaves_instead_reaches_nothing(address: tuple[str, int], recorder: Recorder):
@@ -96,13 +96,13 @@ def test_a_peer_that_leaves_instead_reaches_nothing(address: tuple[str, int], re
         port = sock.getsockname()[1]
         sock.sendall(HEAD % (1, b"Content-Length: 2\r\n"))
         reader = Reader(sock)
-        assert answered(reader) == 100
+        assert status_of(reader) == 100
         sock.shutdown(socket.SHUT_WR)
-        assert reader.answer() is None
+        assert reader.read_response() is None
     assert recorder.take(port) == []
 
 
-def answered(reader: Reader) -> int:
-    answer = reader.answer()
-    assert answer is not None
-    return answer.status_code
+def status_of(reader: Reader) -> int:
+    response = reader.read_response()
+    assert response is not None
+    return response.status_code

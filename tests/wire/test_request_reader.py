@@ -1,4 +1,4 @@
-"""Every case through the receiver, without a socket: whole, split in two everywhere, octet by octet, with a next
+"""Every case through the request reader, without a socket: whole, split in two everywhere, octet by octet, with a next
 request."""
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ MANY_OCTETS = 1500
 
 def receive(pieces: Iterable[bytes]) -> tuple[list[Found], bool]:
     """What comes of the pieces: a head with its content or a status code each, and whether the connection closes."""
-    receiver = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
+    reader = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
     found: list[Found] = []
     try:
         for piece in pieces:
-            is_whole = receiver.feed(piece)
+            is_whole = reader.feed(piece)
             while is_whole:
-                head = receiver.head
+                head = reader.head
                 assert head is not None
-                found.append((head, receiver.body.read() if receiver.body is not None else b""))
+                found.append((head, reader.body.read() if reader.body is not None else b""))
                 if not head.is_persistent:
                     return found, True
-                receiver.reset()
-                is_whole = bool(receiver.buffer) and receiver.feed_buffered()
+                reader.reset()
+                is_whole = bool(reader.buffer) and reader.feed_buffered()
     except ProtocolError as error:
         found.append(error.status_code)
         return found, True
     finally:
-        receiver.reset()
+        reader.reset()
     return found, False
 
 

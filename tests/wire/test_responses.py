@@ -1,4 +1,4 @@
-"""What goes out, octet for octet: the server's own answers, and how they end."""
+"""The server's own responses, octet for octet, and how they end."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def address() -> Iterator[tuple[str, int]]:
 def received(address: tuple[str, int], octets: bytes) -> bytes:
     with socket.create_connection(address, timeout=PATIENCE) as sock:
         sock.sendall(octets)
-        answer = b""
+        response = b""
         while data := sock.recv(65536):
-            answer += data
-    return answer
+            response += data
+    return response
 
 
 @pytest.mark.parametrize(
@@ -39,31 +39,31 @@ def received(address: tuple[str, int], octets: bytes) -> bytes:
     ],
 )
 def test_a_refused_head_request_is_answered_without_content(address: tuple[str, int], fields: bytes, status_code: int):
-    """RFC 9110 section 9.3.2: a client that sent HEAD reads none, and would take it for the next answer."""
-    answer = received(address, b"HEAD / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
-    assert answer.startswith(b"HTTP/1.1 %d " % status_code)
-    assert answer.endswith(b"\r\n\r\n")
-    assert answer.count(b"\r\n\r\n") == 1
+    """RFC 9110 section 9.3.2: a client that sent HEAD expects none, and would read it as the next response."""
+    response = received(address, b"HEAD / HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n")
+    assert response.startswith(b"HTTP/1.1 %d " % status_code)
+    assert response.endswith(b"\r\n\r\n")
+    assert response.count(b"\r\n\r\n") == 1
 
 
 def test_a_response_survives_octets_that_nobody_reads(address: tuple[str, int]):
     """RFC 9112 section 9.6: the connection is closed in stages, so that the refusal is not reset away."""
     octets = b"GET / HTTP/1.1\r\nHost : a\r\n\r\n" + b"x" * 500_000
-    conversation = converse(address, [octets], answers=1, stays_open=False)
+    conversation = converse(address, [octets], responses=1, stays_open=False)
     assert conversation.statuses == [400]
     assert conversation.ended
 
 
 def test_a_refusal_says_nothing_of_what_was_sent(address: tuple[str, int]):
-    answer = received(address, b"GET /<script> HTTP/1.1\r\nHost: a\r\nX-Secret : <script>\r\n\r\n")
-    assert b"script" not in answer
-    assert b"Content-Type: text/plain; charset=utf-8\r\n" in answer
+    response = received(address, b"GET /<script> HTTP/1.1\r\nHost: a\r\nX-Secret : <script>\r\n\r\n")
+    assert b"script" not in response
+    assert b"Content-Type: text/plain; charset=utf-8\r\n" in response
 
 
 def test_an_https_target_without_tls_is_misdirected(address: tuple[str, int]):
-    """RFC 9110 section 7.4; the receiver takes it, only the connection can tell."""
-    answer = received(address, b"GET https://a/b HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 421 Misdirected Request\r\n")
+    """RFC 9110 section 7.4; the request reader accepts it: only the connection knows its scheme."""
+    response = received(address, b"GET https://a/b HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert response.startswith(b"HTTP/1.1 421 Misdirected Request\r\n")
 
 
 def test_an_https_target_from_a_trusted_gateway_that_had_tls_is_served(address: tuple[str, int]):

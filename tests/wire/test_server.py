@@ -3,7 +3,7 @@
 `WIRE_TARGET=HOST:PORT` runs them against another address instead, where `recorder.py` is served. With
 `WIRE_RELATION=stricter`, for a proxy in front, a request may be refused that should reach the application, and one may
 be mended by the proxy before it does; but no connection may make the application see a request for which the client
-got no answer, or more requests than it sent, or other content.
+got no response, or more requests than it sent, or other content.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Target:
         pieces = [case.raw[at : at + step] for at in range(0, len(case.raw), step)]
         methods = [outcome.method if isinstance(outcome, Reached) else "" for outcome in case.outcomes]
         conversation = converse(
-            self.address, pieces, answers=len(case.outcomes), methods=methods, stays_open=not case.closes
+            self.address, pieces, responses=len(case.outcomes), methods=methods, stays_open=not case.closes
         )
         return conversation, self._seen(conversation.port)
 
@@ -49,8 +49,8 @@ class Target:
         if self._recorder is not None:
             return self._recorder.take(port)
         request = f"GET {FORGET} HTTP/1.1\r\nHost: recorder\r\nConnection: close\r\n\r\n".encode()
-        conversation = converse(self.address, [request], answers=1, stays_open=False)
-        return json.loads(conversation.answers[0].content)
+        conversation = converse(self.address, [request], responses=1, stays_open=False)
+        return json.loads(conversation.responses[0].content)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def check(case: Case, conversation: Conversation, seen: list[dict[str, Any]]) ->
     assert len(seen) == len(case.reached)
     for facts, reached in zip(seen, case.reached, strict=True):
         check_facts(facts, reached)
-    check_answers(case, conversation)
+    check_responses(case, conversation)
 
 
 def check_facts(facts: dict[str, Any], reached: Reached) -> None:
@@ -85,23 +85,23 @@ def check_facts(facts: dict[str, Any], reached: Reached) -> None:
     assert not environ.keys() & set(reached.absent)
 
 
-def check_answers(case: Case, conversation: Conversation) -> None:
-    for answer in conversation.answers:
-        assert "date" in answer.fields  # RFC 9110 section 6.6.1
-    for at, answer in enumerate(conversation.answers, 1):
-        # RFC 9112 section 9.6: the last answer of a connection says so, and no other does.
-        is_last = case.closes and at == len(conversation.answers)
-        assert (answer.fields.get("connection") == "close") == is_last
-    if conversation.answers and conversation.statuses[-1] != 200:
-        answer = conversation.answers[-1]
-        assert answer.content.decode().startswith(f"{answer.status_code} ")
-        assert answer.content.count(b"\n") == 1  # what the status says, and nothing of what was sent
+def check_responses(case: Case, conversation: Conversation) -> None:
+    for response in conversation.responses:
+        assert "date" in response.fields  # RFC 9110 section 6.6.1
+    for at, response in enumerate(conversation.responses, 1):
+        # RFC 9112 section 9.6: the last response of a connection says so, and no other does.
+        is_last = case.closes and at == len(conversation.responses)
+        assert (response.fields.get("connection") == "close") == is_last
+    if conversation.responses and conversation.statuses[-1] != 200:
+        response = conversation.responses[-1]
+        assert response.content.decode().startswith(f"{response.status_code} ")
+        assert response.content.count(b"\n") == 1  # the status, and nothing of what was sent
 
 
 def check_stricter(case: Case, conversation: Conversation, seen: list[dict[str, Any]]) -> None:
-    answered = [json.loads(answer.content) for answer in conversation.answers if answer.content[:1] == b"{"]
+    answered = [json.loads(response.content) for response in conversation.responses if response.content[:1] == b"{"]
     heads = sum(1 for facts in seen if facts["method"] == "HEAD")
-    assert len(answered) + heads <= len(seen) <= len(conversation.answers) + (not conversation.answers)
+    assert len(answered) + heads <= len(seen) <= len(conversation.responses) + (not conversation.responses)
     assert len(seen) <= len(case.outcomes)
     for facts, outcome in zip(seen, case.outcomes, strict=False):
         if isinstance(outcome, Reached):

@@ -87,6 +87,7 @@ class StreamedResponse:
                     self._sent_at = now
                     self._flush()
                 elif not self._is_gathering:
+                    # fast path of `_flush` for each block; test_blocks_are_sent_in_order_by_either_thread
                     self._is_gathering = True
                     connection.events.call_soon(self.send_gathered)
             while connection.state is STALLED and self.write_buffer.octets > HIGH_WATER:

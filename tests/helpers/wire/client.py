@@ -1,4 +1,4 @@
-"""A client that sends octets as they are, and reads answers by their framing."""
+"""A client that sends raw octets, and reads responses by their framing."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ PATIENCE = 10.0
 
 
 @dataclass(slots=True)
-class Answer:
-    """One final or interim answer; field names are in lower case."""
+class Response:
+    """One final or interim response; field names are in lower case."""
 
     status_code: int
     fields: dict[str, str]
@@ -22,21 +22,21 @@ class Answer:
 
 @dataclass(slots=True)
 class Conversation:
-    """What a connection gave back."""
+    """What the server sent on one connection."""
 
     port: int  # ours
-    answers: list[Answer] = field(default_factory=list)  # final ones
-    interim: list[Answer] = field(default_factory=list)
-    ended: bool = False  # the server ended it of its own accord
-    surplus: bytes = b""  # octets that are no answer
+    responses: list[Response] = field(default_factory=list)  # final ones
+    interim: list[Response] = field(default_factory=list)
+    ended: bool = False  # the server closed it first
+    surplus: bytes = b""  # octets that are not part of a response
 
     @property
     def statuses(self) -> list[int]:
-        return [answer.status_code for answer in self.answers]
+        return [response.status_code for response in self.responses]
 
 
 class Reader:
-    """Reads a connection's answers; `methods` are those of the requests that are expected to be answered."""
+    """Reads the responses on a connection; `methods` are those of the requests, in order."""
 
     def __init__(self, sock: socket.socket, methods: Iterable[str] = ()) -> None:
         self._sock = sock
@@ -55,8 +55,8 @@ class Reader:
         self.buffer += data
         return bool(data)
 
-    def answer(self) -> Answer | None:
-        """The next answer; None when the connection ends instead."""
+    def read_response(self) -> Response | None:
+        """The next response; None when the connection is closed instead."""
         while b"\r\n\r\n" not in self.buffer:
             if not self._more():
                 return None
@@ -64,23 +64,23 @@ class Reader:
         status_line, *lines = head.decode("latin-1").split("\r\n")
         assert status_line.startswith("HTTP/1.1 "), status_line
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        answer = Answer(int(status_line[9:12]), fields)
-        if answer.status_code >= 200:
-            answer.content = self._content(answer, next(self._methods, ""))
-        return answer
+        response = Response(int(status_line[9:12]), fields)
+        if response.status_code >= 200:
+            response.content = self._content(response, next(self._methods, ""))
+        return response
 
-    def _content(self, answer: Answer, method: str) -> bytes:
-        if method == "HEAD" or answer.status_code in (204, 304):
+    def _content(self, response: Response, method: str) -> bytes:
+        if method == "HEAD" or response.status_code in (204, 304):
             return b""
-        if answer.fields.get("transfer-encoding") == "chunked":
+        if response.fields.get("transfer-encoding") == "chunked":
             return self._chunks()
-        if "content-length" not in answer.fields:
+        if "content-length" not in response.fields:
             return self.rest()
-        return self._octets(int(answer.fields["content-length"]))
+        return self._octets(int(response.fields["content-length"]))
 
     def _octets(self, count: int) -> bytes:
         while len(self.buffer) < count:
-            assert self._more(), "the answer was cut"
+            assert self._more(), "the response was cut"
         content, self.buffer = self.buffer[:count], self.buffer[count:]
         return content
 
@@ -88,7 +88,7 @@ class Reader:
         content = b""
         while True:
             while b"\r\n" not in self.buffer:
-                assert self._more(), "the answer was cut"
+                assert self._more(), "the response was cut"
             size, _, self.buffer = self.buffer.partition(b"\r\n")
             chunk = self._octets(int(size, 16) + 2)
             if size == b"0":
@@ -104,25 +104,25 @@ class Reader:
 
 
 def converse(
-    address: tuple[str, int], pieces: Iterable[bytes], *, answers: int, methods: Iterable[str] = (), stays_open: bool
+    address: tuple[str, int], pieces: Iterable[bytes], *, responses: int, methods: Iterable[str] = (), stays_open: bool
 ) -> Conversation:
-    """Send `pieces`, each on its own, and read `answers` final answers and then whatever else comes.
+    """Send `pieces` one by one, and read `responses` final responses, then everything else.
 
-    With `stays_open` the client then says that it sends no more; otherwise it waits for the server to end.
+    With `stays_open` the client then shuts down its output; otherwise it waits for the server to close.
     """
     with socket.create_connection(address, timeout=PATIENCE) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         conversation = Conversation(sock.getsockname()[1])
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already; the answer is there
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already, and the response is there
             for piece in pieces:
                 sock.sendall(piece)
         reader = Reader(sock, methods)
         try:
-            while len(conversation.answers) < answers:
-                answer = reader.answer()
-                if answer is None:
+            while len(conversation.responses) < responses:
+                response = reader.read_response()
+                if response is None:
                     break
-                (conversation.answers if answer.status_code >= 200 else conversation.interim).append(answer)
+                (conversation.responses if response.status_code >= 200 else conversation.interim).append(response)
             if stays_open and not reader.is_at_end:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_WR)

@@ -1,6 +1,6 @@
-r"""The wire corpus: raw requests and what must come of them, read from `tests/wire/cases/*.wire`.
+r"""The wire corpus: raw requests and their required outcomes, read from `tests/wire/cases/*.wire`.
 
-A case is a block of lines, made to be read and compared by eye:
+A case is a block of lines, easy to read and to compare:
 
     == a plus sign in front of the length is refused
        RFC 9110 §8.6; CVE-2022-24761
@@ -12,13 +12,13 @@ A case is a block of lines, made to be read and compared by eye:
     > 400
 
 `|` is a line of octets with CRLF at its end, `:` octets without. Both know the escapes `\r \n \t \0 \\ \{ \xHH`, and
-`{text*count}` for `text` many times. `>` lines tell what comes of it, one a request, in order:
+`{text*count}` for `text` many times. `>` lines are the outcomes, one a request, in order:
 
     > 400                             refused with that status, and the connection is closed
     > POST /path?query body="hello" HTTP_X_A="b" !HTTP_X_B
                                       the application is reached and sees this; the connection stays open
     > GET / close                     the same, and the connection is closed after the response
-    > waits                           not a whole request: nothing is answered, nothing reaches the application
+    > waits                           not a whole request: no response, nothing reaches the application
 
 Method, PATH_INFO (one character an octet), QUERY_STRING and content are compared whole; of the environ the keys that
 are named, and those with `!` must not be there. `#` starts a comment line.
@@ -56,7 +56,7 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A request that is answered by the server itself."""
+    """A request to which the server itself responds."""
 
     status_code: int
 
@@ -78,7 +78,7 @@ class Case:
 
     @property
     def statuses(self) -> list[int]:
-        """The status code of each final answer."""
+        """The status code of each final response."""
         return [outcome.status_code if isinstance(outcome, Refused) else 200 for outcome in self.outcomes]
 
     @property

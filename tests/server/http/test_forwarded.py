@@ -89,7 +89,7 @@ SPOOFED = {
     "words that no reader takes put in front": (f'"; DROP, <>, {CLIENT}', CLIENT),
     "a list that ends with a comma, to a proxy that knows no address": (f"{LIE}, ", ""),
     "a list of commas": (f"{LIE},,,, , 10.1.2.3", ""),
-    "after a hop that hides who it is": (f"{LIE}, unknown, 10.1.2.3", ""),
+    "after a hop that is not identified": (f"{LIE}, unknown, 10.1.2.3", ""),
     "after an obfuscated hop": (f"{LIE}, _gazonk, 10.1.2.3", ""),
     "after a Unix socket": (f"{LIE}, unix:, 10.1.2.3", ""),
     "a proxy's address as a mapped one further left": (f"{LIE}, ::ffff:10.1.2.3, {CLIENT}", CLIENT),
@@ -102,7 +102,7 @@ def test_a_client_cannot_choose_its_address(attack: str) -> None:
     assert client_of(value) == address
 
 
-def test_everybody_trusted_means_peers_and_not_the_hops_they_tell_of() -> None:
+def test_a_star_trusts_peers_and_not_the_hops_that_they_report() -> None:
     assert TrustedNetworks(["*"]).trusts_peer(LIE)
     assert client_of(f"{LIE}, {CLIENT}", allowed=("*",)) == CLIENT
     assert client_of(f"{LIE}, {CLIENT}, 10.0.0.1", allowed=("*", "10.0.0.0/8")) == CLIENT
@@ -187,7 +187,7 @@ def test_schemes(value: str, scheme: str) -> None:
 SPOOFED_FIELDS = {
     "a scheme before the proxy's": ({PROTO: "https, http"}, Origin(scheme="http")),
     "a host before the proxy's": ({HOST: "evil.example, shop.example"}, Origin(host="shop.example")),
-    "a host to a proxy that has none to tell": ({HOST: "evil.example, "}, Origin()),
+    "a host to a proxy that reports none": ({HOST: "evil.example, "}, Origin()),
     "a port before the proxy's": ({PORT: "1, 443"}, Origin(port="443")),
     "a prefix before the proxy's": ({PREFIX: "/evil, /app"}, Origin(script_name="/app")),
     "a broken scheme before the proxy's": ({PROTO: "javascript, https"}, Origin(scheme="https")),
@@ -307,7 +307,7 @@ FORWARDINGS = {
         f"for={CLIENT};proto=https;host=a.example, for=10.1.2.3;proto=http",
         (CLIENT, "https", "a.example"),
     ),
-    "two proxies, of which the outer tells no scheme": (
+    "two proxies, of which the outer reports no scheme": (
         f"for={CLIENT}, for=10.1.2.3;proto=https",
         (CLIENT, "https", ""),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import string
-from re import _constants, _parser  # type: ignore[attr-defined]  # how a pattern was read, which nothing public tells
+from re import _constants, _parser  # type: ignore[attr-defined]  # the parsed form of a pattern, for which nothing is public
 from typing import Any
 
 import pytest

@@ -1,4 +1,4 @@
-"""RFC 9112 sections 4 and 6: how an answer is framed and encoded."""
+"""RFC 9112 sections 4 and 6: how a response is framed and encoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RFC 9110 section 15: reason phrases, and which answers have content."""
+"""RFC 9110 section 15: reason phrases, and which responses have content."""
 
 from __future__ import annotations
 

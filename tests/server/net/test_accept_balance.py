@@ -1,4 +1,4 @@
-"""Who takes the next connection, by what the workers have; and how a process gets its slot."""
+"""Which worker takes the next connection, by what each has; and how a process claims its slot."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ropewalk.net.connection import MAX_JOINED
 from ropewalk.net.connection_states import MOVES, RECEIVING, State
 from ropewalk.net.write_buffer import WriteBuffer
-from tests.helpers.connections import Surroundings
+from tests.helpers.connections import ScriptedSocket, Surroundings
 from tests.helpers.embedded import Talk
 from tests.helpers.http_client import GET
 
@@ -41,40 +41,6 @@ class TestStates:
 
     def test_only_receiving_states_become_a_request(self) -> None:
         assert {state for state, moves in MOVES.items() if State.RUNNING in moves} == RECEIVING
-
-
-class ScriptedSocket:
-    """Delivers one request; takes the octets of `takes` (None: it is full), then everything, or raises `ending`."""
-
-    def __init__(self, request: bytes, takes: list[int | None], ending: type[OSError] | None) -> None:
-        self._input = [request]
-        self._takes = takes
-        self._ending = ending
-        self.taken = b""
-
-    def fileno(self) -> int:
-        return 1 << 20
-
-    def recv(self, count: int) -> bytes:
-        return self._input.pop() if self._input else b""
-
-    def send(self, octets: bytes | memoryview) -> int:
-        if not self._takes and self._ending is not None:
-            raise self._ending
-        count = self._takes.pop(0) if self._takes else len(octets)
-        if count is None:
-            raise BlockingIOError
-        self.taken += bytes(octets[:count])
-        return min(count, len(octets))
-
-    def sendmsg(self, parts: list[bytes]) -> int:
-        return self.send(b"".join(parts))
-
-    def shutdown(self, how: int) -> None: ...
-
-    def setsockopt(self, level: int, name: int, value: bytes) -> None: ...
-
-    def close(self) -> None: ...
 
 
 def send_response(sock: ScriptedSocket, interim: bytes, head: bytes, content: bytes, is_buffered: bool) -> list[Any]:
@@ -169,17 +135,17 @@ class TestRefusal:
         client = talk.connect(talk.serve(echo))
         with contextlib.suppress(ConnectionError):
             client.send(b"BAD\r\n\r\n" + b"x" * 500_000)
-        answer = client.read_all()
-        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-        assert not answer.endswith(b"RESET")
+        response = client.read_all()
+        assert response.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert not response.endswith(b"RESET")
 
     def test_octets_after_a_refused_request_are_no_request(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(echo))
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + KEEP)
-        answer = client.read_all()
-        assert answer.count(b"HTTP/1.1") == 1
-        assert b"\r\nDate: " in answer
-        assert b"\r\nConnection: close\r\n" in answer
+        response = client.read_all()
+        assert response.count(b"HTTP/1.1") == 1
+        assert b"\r\nDate: " in response
+        assert b"\r\nConnection: close\r\n" in response
 
     def test_a_head_that_takes_too_long_is_408(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(echo, request_head_timeout=1))
@@ -222,17 +188,17 @@ class TestExpect:
         client.send(self.HEAD % 2)
         assert client.read_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.send(b"hi")
-        answer = client.read_all()
-        assert answer.startswith(b"HTTP/1.1 200")
-        assert answer.endswith(b"hi")
+        response = client.read_all()
+        assert response.startswith(b"HTTP/1.1 200")
+        assert response.endswith(b"hi")
 
     def test_no_100_when_the_content_is_there(self, talk: Talk) -> None:
         assert b"100 Continue" not in talk.ask(echo, self.HEAD % 2 + b"hi")
 
     def test_too_much_is_refused_before_it_is_sent(self, talk: Talk) -> None:
-        answer = talk.ask(echo, self.HEAD % 2000, limit_request_body=1000)
-        assert answer.startswith(b"HTTP/1.1 413 ")
-        assert b"100 Continue" not in answer
+        response = talk.ask(echo, self.HEAD % 2000, limit_request_body=1000)
+        assert response.startswith(b"HTTP/1.1 413 ")
+        assert b"100 Continue" not in response
 
 
 class TestLimits:
@@ -253,9 +219,9 @@ class TestLimits:
             client.send(KEEP)
             client.read_answer()
         extra = talk.connect(server)
-        answer = extra.read_all()
-        assert answer.startswith(b"HTTP/1.1 503 ")
-        assert b"\r\nRetry-After: " in answer
+        response = extra.read_all()
+        assert response.startswith(b"HTTP/1.1 503 ")
+        assert b"\r\nRetry-After: " in response
         held[0].send(KEEP)
         assert held[0].read_answer()[0].startswith(b"HTTP/1.1 200")
 

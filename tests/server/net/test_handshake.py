@@ -1,4 +1,4 @@
-"""What comes before the first request: handshakes that go well, badly, slowly or not at all."""
+"""What comes before the first request: handshakes that succeed, fail, stall or never begin."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def no_context(handshake: Handshake[None]) -> None:
 
 
 class TestAlone:
-    """An opening without a server around it."""
+    """A handshake without a server around it."""
 
     @pytest.fixture
     def pair(self) -> Iterator[tuple[socket.socket, socket.socket]]:
@@ -172,9 +172,9 @@ class TestServer:
     def test_a_plain_request_gets_its_400_and_no_reset(self, talk: Talk, settings: dict[str, Any]) -> None:
         client = talk.connect(talk.serve(answering(), **settings))
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nCookie: " + b"x" * 5000 + b"\r\n\r\n")
-        answer = client.read_all()
-        assert answer.startswith(PLAIN_HTTP_RESPONSE)
-        assert not answer.endswith(b"RESET")
+        response = client.read_all()
+        assert response.startswith(PLAIN_HTTP_RESPONSE)
+        assert not response.endswith(b"RESET")
 
     @pytest.mark.parametrize(
         "octets",
@@ -216,7 +216,7 @@ class TestServer:
     def test_handshake_that_creeps_is_ended_in_time(
         self, talk: Talk, settings: dict[str, Any], wait_for: WaitFor
     ) -> None:
-        """Octets do not put the deadline off."""
+        """Octets do not postpone the deadline."""
         server = talk.serve(answering(), request_head_timeout=1, **settings)
         client = talk.connect(server)
         hello = b"\x16\x03\x01\x40\0\x01\0\x3f\xfc\x03\x03" + b"x" * 16384

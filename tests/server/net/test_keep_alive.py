@@ -1,4 +1,4 @@
-"""How long a connection waits for its requests, and which responses close it: `--keep-alive`, and its 0."""
+"""How long a connection waits for a request, and which responses close it: `--keep-alive`, also with 0."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The receiver: octets in, whole requests out, whatever arrives and however it is split."""
+"""The request reader: octets in, whole requests out, whatever arrives and however it is split."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ HEAD = b"POST /%d HTTP/1.1\r\nHost: a\r\n"
 SMALL = HeadLimits(request_line=60, field_line=60, fields=6, head=200)
 
 
-def receiver(content: int = 0, body_memory: int = 64) -> RequestReader:
+def make_reader(content: int = 0, body_memory: int = 64) -> RequestReader:
     return RequestReader(SMALL, ChunkLimits(content=content, line=40, extensions=60), body_memory)
 
 
 def receive(pieces: Iterable[bytes]) -> list[Any]:
-    """Every request's method, target and content, then the status code of a refusal or what state is left."""
-    receiving = receiver()
+    """Every request's method, target and content, then the status code of a refusal or the final state."""
+    reader = make_reader()
     found: list[Any] = []
     try:
         for piece in pieces:
-            is_whole = receiving.feed(piece)
+            is_whole = reader.feed(piece)
             while is_whole:
-                head, body = receiving.head, receiving.body
+                head, body = reader.head, reader.body
                 assert head is not None
                 found.append((head.method, head.request_target, body.read() if body is not None else None))
-                receiving.reset()
-                is_whole = bool(receiving.buffer) and receiving.feed_buffered()
+                reader.reset()
+                is_whole = bool(reader.buffer) and reader.feed_buffered()
     except ProtocolError as error:
         return [*found, error.status_code]
     finally:
-        state = receiving.state
-        receiving.reset()
+        state = reader.state
+        reader.reset()
     return [*found, state]
 
 
@@ -82,11 +82,11 @@ def test_how_octets_are_split_changes_nothing(octets: bytes, cuts: list[int]):
 @given(st.binary(min_size=1, max_size=200), st.binary(min_size=1, max_size=200))
 @settings(deadline=None)
 def test_no_octets_raise_anything_but_a_protocol_error(one: bytes, other: bytes):
-    receiving = receiver()
+    reader = make_reader()
     with contextlib.suppress(ProtocolError):
-        if not receiving.feed(one):
-            receiving.feed(other)
-    receiving.reset()
+        if not reader.feed(one):
+            reader.feed(other)
+    reader.reset()
 
 
 class Requests(RuleBasedStateMachine):
@@ -94,7 +94,7 @@ class Requests(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.receiving = receiver()
+        self.reader = make_reader()
         self.sent: list[tuple[str, bytes]] = []
         self.received: list[tuple[str, bytes]] = []
         self.unsent = b""
@@ -115,24 +115,24 @@ class Requests(RuleBasedStateMachine):
     @rule(count=st.integers(1, 200))
     def send(self, count: int) -> None:
         piece, self.unsent = self.unsent[:count], self.unsent[count:]
-        is_whole = bool(piece) and self.receiving.feed(piece)
+        is_whole = bool(piece) and self.reader.feed(piece)
         while is_whole:
             self._take_request()
-            is_whole = bool(self.receiving.buffer) and self.receiving.feed_buffered()
+            is_whole = bool(self.reader.buffer) and self.reader.feed_buffered()
 
     def _take_request(self) -> None:
-        head, body = self.receiving.head, self.receiving.body
+        head, body = self.reader.head, self.reader.body
         assert head is not None
-        assert self.receiving.state is State.RUNNING
+        assert self.reader.state is State.RUNNING
         self.received.append((head.path, body.read() if body is not None else b""))
-        self.receiving.reset()
-        assert self.receiving.state is State.IDLE
+        self.reader.reset()
+        assert self.reader.state is State.IDLE
 
     def teardown(self) -> None:
         if self.unsent:
             self.send(len(self.unsent))
         assert self.received == self.sent
-        self.receiving.reset()
+        self.reader.reset()
 
 
 TestRequests = Requests.TestCase
@@ -154,35 +154,35 @@ TestRequests.settings = settings(max_examples=60, stateful_step_count=20, deadli
     ],
 )
 def test_what_is_kept_of_what_is_no_request_is_bounded(octets: bytes):
-    """Memory a connection: never more than the longest thing that the limits allow, and one piece."""
+    """Memory of a connection: never more than the limits allow, and one piece."""
     piece = 50
-    receiving = receiver()
+    reader = make_reader()
     with pytest.raises(ProtocolError):
-        take_in_pieces(receiving, octets, piece)
-    receiving.reset()
+        take_in_pieces(reader, octets, piece)
+    reader.reset()
 
 
-def take_in_pieces(receiving: RequestReader, octets: bytes, piece: int) -> None:
+def take_in_pieces(reader: RequestReader, octets: bytes, piece: int) -> None:
     for at in range(0, len(octets), piece):
-        receiving.feed(octets[at : at + piece])
-        assert len(receiving.buffer) <= SMALL.head + piece
+        reader.feed(octets[at : at + piece])
+        assert len(reader.buffer) <= SMALL.head + piece
 
 
 @pytest.mark.parametrize(("length", "is_in_memory"), [(64, True), (65, False)])
 @pytest.mark.parametrize("is_chunked", [True, False])
 def test_content_past_body_memory_goes_to_a_file(length: int, is_in_memory: bool, is_chunked: bool):
     content = bytes(range(length))
-    receiving = receiver()
+    reader = make_reader()
     if is_chunked:
         coded = b"".join(b"1\r\n%c\r\n" % octet for octet in content)
         octets = HEAD % 1 + b"Transfer-Encoding: chunked\r\n\r\n" + coded + b"0\r\n\r\n"
     else:
         octets = HEAD % 1 + b"Content-Length: %d\r\n\r\n" % length + content
-    assert receiving.feed(octets)
-    assert receiving.body is not None
-    assert hasattr(receiving.body, "getbuffer") == is_in_memory
-    assert receiving.body.read() == content
-    receiving.reset()
+    assert reader.feed(octets)
+    assert reader.body is not None
+    assert hasattr(reader.body, "getbuffer") == is_in_memory
+    assert reader.body.read() == content
+    reader.reset()
 
 
 @pytest.mark.parametrize("is_chunked", [True, False])
@@ -190,42 +190,42 @@ def test_content_that_can_not_be_stored_is_answered_503(
     is_chunked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
-    receiving = receiver(body_memory=4)
+    reader = make_reader(body_memory=4)
     framing = b"Transfer-Encoding: chunked\r\n\r\n5\r\n" if is_chunked else b"Content-Length: 5\r\n\r\n"
     with pytest.raises(ProtocolError) as caught:
-        receiving.feed(HEAD % 1 + framing + b"hello")
+        reader.feed(HEAD % 1 + framing + b"hello")
     assert caught.value.status_code == 503
-    receiving.reset()
+    reader.reset()
 
 
 @pytest.mark.parametrize(("length", "is_allowed"), [(10, True), (11, False)])
 def test_a_length_over_the_limit_is_refused_before_its_content(length: int, is_allowed: bool):
-    receiving = receiver(content=10)
+    reader = make_reader(content=10)
     octets = HEAD % 1 + b"Content-Length: %d\r\n\r\n" % length
     if is_allowed:
-        assert not receiving.feed(octets)
-        assert receiving.state is State.BODY
+        assert not reader.feed(octets)
+        assert reader.state is State.BODY
     else:
         with pytest.raises(ProtocolError) as caught:
-            receiving.feed(octets)
+            reader.feed(octets)
         assert caught.value.status_code == 413
-    receiving.reset()
+    reader.reset()
 
 
 def test_states_follow_what_is_there():
-    receiving = receiver()
-    assert receiving.state is State.IDLE
-    assert not receiving.feed(b"POST / HTTP")
-    assert receiving.state is State.HEAD
-    assert not receiving.feed(b"/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
-    assert receiving.state is State.BODY
-    assert not receiving.feed(b"a")
-    assert receiving.body_octets == 1
-    assert receiving.feed(b"bGET /")
-    assert receiving.state is State.RUNNING
-    receiving.reset()
-    assert receiving.state is State.IDLE
-    assert receiving.buffer == b"GET /"
-    assert not receiving.feed_buffered()
-    assert receiving.state is State.HEAD
-    receiving.reset()
+    reader = make_reader()
+    assert reader.state is State.IDLE
+    assert not reader.feed(b"POST / HTTP")
+    assert reader.state is State.HEAD
+    assert not reader.feed(b"/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n")
+    assert reader.state is State.BODY
+    assert not reader.feed(b"a")
+    assert reader.body_octets == 1
+    assert reader.feed(b"bGET /")
+    assert reader.state is State.RUNNING
+    reader.reset()
+    assert reader.state is State.IDLE
+    assert reader.buffer == b"GET /"
+    assert not reader.feed_buffered()
+    assert reader.state is State.HEAD
+    reader.reset()

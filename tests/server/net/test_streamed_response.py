@@ -1,4 +1,4 @@
-"""An answer that is sent while it is made: nothing of it waits for what the application does next."""
+"""A response that is sent while it is produced: no block waits for what the application does next."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ropewalk.net.connection import Connection
+from ropewalk.net.connection_states import State
+from ropewalk.net.streamed_response import GATHER_TIME, MAX_GATHERED
+from tests.helpers.connections import ScriptedSocket, Surroundings
 from tests.helpers.embedded import Talk
 from tests.helpers.http_client import GET, PATIENCE
 
+KEEP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 TEXT = [("Content-Type", "text/plain")]
 
 
@@ -23,6 +29,48 @@ def compute(event: threading.Event) -> None:
     """Keep the interpreter until the event: the thread that sends has to take it."""
     while not event.is_set():
         sum(range(1000))
+
+
+@given(
+    takes=st.lists(st.none() | st.integers(1, 100) | st.integers(1, 2 * MAX_GATHERED), max_size=10),
+    steps=st.lists(
+        st.binary(min_size=1, max_size=50)
+        | st.integers(1, 2 * MAX_GATHERED).map(bytes)
+        | st.sampled_from(["another thread", "an event", "a pause"]),
+        max_size=20,
+    ),
+)
+def test_blocks_are_sent_in_order_whichever_thread_sends_them(
+    takes: list[int | None], steps: list[bytes | str]
+) -> None:
+    now = 1000.0
+    sock = ScriptedSocket(KEEP, takes)
+    surroundings = Surroundings()
+    connection = surroundings.connection(sock)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("connection", "streamed_response"):
+            patch.setattr(f"ropewalk.net.{module}.monotonic", lambda: now)
+        assert connection.receive()
+        response = connection.stream_response()
+        for step in steps:
+            if isinstance(step, bytes):
+                response.write(step)
+            elif step == "another thread" and surroundings.soon:
+                surroundings.soon.pop()()
+            elif step == "an event" and connection.state is State.STALLED:
+                connection.receive()
+            elif step == "a pause":
+                now += 2 * GATHER_TIME
+        if response.end():
+            connection.send()
+        for callback in surroundings.soon:  # which comes too late
+            callback()
+        while connection.state is State.SENDING:
+            connection.receive()
+    assert sock.taken == b"".join(step for step in steps if isinstance(step, bytes))
+    assert connection.sent_octets == len(sock.taken)
+    assert connection.state is State.IDLE
+    connection.close()
 
 
 @pytest.mark.parametrize("pause", [wait, compute])
@@ -97,9 +145,9 @@ def test_content_before_a_failure_is_sent(talk: Talk) -> None:
     server = talk.serve(application)
     client = talk.connect(server)
     client.send(GET)
-    answer = client.read_all()
-    assert answer.endswith((b"first.second.RESET", b"RESET"))  # a reset may overtake what the peer has not read yet
-    assert b"planted" not in answer
+    response = client.read_all()
+    assert response.endswith((b"first.second.RESET", b"RESET"))  # a reset may overtake what the peer has not read yet
+    assert b"planted" not in response
 
 
 def test_a_response_that_outlives_its_server_is_closed(

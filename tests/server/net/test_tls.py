@@ -47,8 +47,8 @@ def echo(environ: Environ, start_response: Any) -> list[bytes]:
     return [body]
 
 
-def telling(environ: Environ, start_response: Any) -> list[bytes]:
-    """Answers with the environ's variables of TLS, a line each."""
+def show_variables(environ: Environ, start_response: Any) -> list[bytes]:
+    """Responds with the environ's variables of TLS, a line each."""
     start_response("200 OK", [("Content-Type", "text/plain; charset=latin-1")])
     names = [name for name in environ if name.startswith(("SSL_", "HTTPS", "HTTP_SSL"))]
     lines = [f"{name}={environ[name]!r}" for name in [*names, "wsgi.url_scheme"]]
@@ -125,9 +125,9 @@ class BioClient:
 
 class TestRequests:
     def test_request_is_answered_and_its_end_is_reported(self, tls: TlsTalk) -> None:
-        answer = tls.ask(answering())
-        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert answer.endswith(b"\r\n\r\nok")
+        response = tls.ask(answering())
+        assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert response.endswith(b"\r\n\r\nok")
 
     def test_many_requests_on_one_connection(self, tls: TlsTalk) -> None:
         client = tls.connect(tls.serve(echo))
@@ -180,16 +180,18 @@ class TestRequests:
         assert client.read_answer()[1] == b"hi"
 
     def test_the_scheme_is_https(self, tls: TlsTalk) -> None:
-        answer = tls.ask(telling)
-        assert b"wsgi.url_scheme='https'" in answer
-        assert b"HTTPS='on'" in answer
+        response = tls.ask(show_variables)
+        assert b"wsgi.url_scheme='https'" in response
+        assert b"HTTPS='on'" in response
 
     def test_a_target_may_say_https(self, tls: TlsTalk) -> None:
-        answer = tls.ask(telling, b"GET https://shop.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert answer.startswith(b"HTTP/1.1 200 ")
+        response = tls.ask(
+            show_variables, b"GET https://shop.example/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        )
+        assert response.startswith(b"HTTP/1.1 200 ")
 
     def test_without_tls_there_are_no_variables_of_it(self, talk: Talk) -> None:
-        assert talk.ask(telling).partition(b"\r\n\r\n")[2] == b"wsgi.url_scheme='http'"
+        assert talk.ask(show_variables).partition(b"\r\n\r\n")[2] == b"wsgi.url_scheme='http'"
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +252,7 @@ class TestLargeAnswers:
             position = end + 2 + size + 2
 
     def test_a_peer_that_writes_while_it_reads(self, tls: TlsTalk, content: bytes) -> None:
-        """Requests arrive while earlier answers wait for room; nothing may mix them up, or wait forever."""
+        """Requests arrive while earlier responses wait for room; nothing may mix them up, or wait forever."""
         client = tls.connect(tls.serve(echo))
         client.sock.setblocking(False)
         count, size = 40, 500_000
@@ -277,7 +279,7 @@ def exchange(sock: ssl.SSLSocket, to_send: bytes, is_done: Callable[[bytearray],
     while rest or not is_done(received) or len(received) - received.rindex(b"\r\n\r\n") - 4 < last:
         if not rest:
             poll.modify(sock, select.POLLIN)
-        assert sock.pending() or poll.poll(PATIENCE * 1000), "the server stands still"
+        assert sock.pending() or poll.poll(PATIENCE * 1000), "the server makes no progress"
         with contextlib.suppress(ssl.SSLWantReadError):
             while True:
                 data = sock.recv(65536)
@@ -311,17 +313,17 @@ def read_count_until(client: Client, end: bytes) -> bytes:
 
 class TestEnds:
     def test_a_response_that_ends_with_the_connection_ends_with_close_notify(self, tls: TlsTalk) -> None:
-        answer = tls.ask(answering(lambda: iter([b"a" * 100_000, b"b"])), b"GET / HTTP/1.0\r\n\r\n")
-        assert b"Content-Length" not in answer
-        assert answer.endswith(b"ab")
+        response = tls.ask(answering(lambda: iter([b"a" * 100_000, b"b"])), b"GET / HTTP/1.0\r\n\r\n")
+        assert b"Content-Length" not in response
+        assert response.endswith(b"ab")
 
     def test_large_response_to_a_slow_reader_ends_with_close_notify(self, tls: TlsTalk) -> None:
         client = tls.connect(tls.serve(answering(lambda: (b"x" * 65536 for _ in range(300)))))
         client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 262144)
         client.send(b"GET / HTTP/1.0\r\n\r\n")
-        answer = client.read_all()
-        assert answer.count(b"x") == 300 * 65536
-        assert answer.endswith(b"x")
+        response = client.read_all()
+        assert response.count(b"x") == 300 * 65536
+        assert response.endswith(b"x")
 
     @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
     @pytest.mark.parametrize("count", [1, 300])
@@ -332,8 +334,8 @@ class TestEnds:
                 yield b"x" * 65536
             raise RuntimeError("midway")
 
-        answer = tls.ask(application, b"GET / HTTP/" + version + b"\r\nHost: x\r\n\r\n")
-        assert answer.endswith(b"CUT")
+        response = tls.ask(application, b"GET / HTTP/" + version + b"\r\nHost: x\r\n\r\n")
+        assert response.endswith(b"CUT")
 
     def test_nor_does_one_that_is_aborted_at_the_stop(self, tls: TlsTalk) -> None:
         server = tls.serve(answering(lambda: (b"x" * 65536 for _ in range(300))))
@@ -393,22 +395,22 @@ class TestRefusal:
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
         with contextlib.suppress(ConnectionError):
             client.send(b"x" * 900_000)
-        answer = client.read_all()
-        assert answer.startswith(b"HTTP/1.1 413 ")
-        assert not answer.endswith(b"CUT")
+        response = client.read_all()
+        assert response.startswith(b"HTTP/1.1 413 ")
+        assert not response.endswith(b"CUT")
 
     def test_octets_after_a_refused_request_are_no_request(self, tls: TlsTalk) -> None:
-        answer = tls.ask(echo, b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + KEEP)
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert answer.count(b"HTTP/1.1") == 1
+        response = tls.ask(echo, b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + KEEP)
+        assert response.startswith(b"HTTP/1.1 400 ")
+        assert response.count(b"HTTP/1.1") == 1
 
     @pytest.mark.parametrize(
         "half", [b"GET / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab"], ids=["head", "content"]
     )
     def test_a_request_that_takes_too_long_is_408(self, tls: TlsTalk, half: bytes) -> None:
-        answer = tls.ask(echo, half, request_head_timeout=1, request_body_timeout=1)
-        assert answer.startswith(b"HTTP/1.1 408 ")
-        assert not answer.endswith(b"CUT")
+        response = tls.ask(echo, half, request_head_timeout=1, request_body_timeout=1)
+        assert response.startswith(b"HTTP/1.1 408 ")
+        assert not response.endswith(b"CUT")
 
     def test_octets_that_are_no_record_end_the_connection(self, tls: TlsTalk, wait_for: WaitFor) -> None:
         server = tls.serve(echo)
@@ -424,7 +426,7 @@ class TestVersions:
     def test_both_are_spoken(self, tls: TlsTalk, version: ssl.TLSVersion) -> None:
         context = tls.certificates.client_context()
         context.minimum_version = context.maximum_version = version
-        client = tls.connect(tls.serve(telling), context)
+        client = tls.connect(tls.serve(show_variables), context)
         client.send(GET)
         assert f"SSL_PROTOCOL={client.sock.version()!r}".encode() in client.read_all()
 
@@ -474,9 +476,9 @@ class TestApplicationProtocol:
         client = tls.connect(tls.serve(echo), context)
         assert client.sock.selected_alpn_protocol() is None
         client.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-        answer = client.read_all()
-        assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 505 "))
-        assert answer.count(b"HTTP/1.1 ") == 1
+        response = client.read_all()
+        assert response.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 505 "))
+        assert response.count(b"HTTP/1.1 ") == 1
 
 
 class TestClientCertificates:
@@ -495,7 +497,7 @@ class TestClientCertificates:
         return context
 
     def serve(self, tls: TlsTalk, mode: str) -> ropewalk.Server:
-        return tls.serve(telling, cert_reqs=mode, ca_certs=tls.certificates.authority_file())
+        return tls.serve(show_variables, cert_reqs=mode, ca_certs=tls.certificates.authority_file())
 
     def ask(self, tls: TlsTalk, server: ropewalk.Server, context: ssl.SSLContext | None = None) -> dict[str, str]:
         client = tls.connect(server, context)
@@ -535,7 +537,7 @@ class TestClientCertificates:
         assert not [name for name in found if name.startswith(("SSL_CLIENT_S", "SSL_CLIENT_C"))]
 
     def test_none_does_not_ask_for_it(self, tls: TlsTalk, with_certificate: ssl.SSLContext) -> None:
-        found = self.ask(tls, tls.serve(telling), with_certificate)
+        found = self.ask(tls, tls.serve(show_variables), with_certificate)
         assert found["SSL_CLIENT_VERIFY"] == "NONE"
 
     @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -563,10 +565,10 @@ class TestClientCertificates:
             b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
             b"SSL-Client-Verify: SUCCESS\r\nSSL-Client-S-DN: CN=root\r\nHTTPS: off\r\n\r\n"
         )
-        answer = client.read_all()
-        assert b"SSL_CLIENT_VERIFY='NONE'" in answer
-        assert b"\nSSL_CLIENT_S_DN=" not in answer
-        assert b"\nHTTP_SSL_CLIENT_S_DN='CN=root'" in answer
+        response = client.read_all()
+        assert b"SSL_CLIENT_VERIFY='NONE'" in response
+        assert b"\nSSL_CLIENT_S_DN=" not in response
+        assert b"\nHTTP_SSL_CLIENT_S_DN='CN=root'" in response
         client = tls.connect(server)
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nSSL_CLIENT_VERIFY: SUCCESS\r\n\r\n")
         assert b"SUCCESS" not in client.read_all()
@@ -611,7 +613,7 @@ class TestNames:
     def test_client_certificates_are_asked_for_under_every_name(self, tls: TlsTalk) -> None:
         files = tls.certificates.make("blog.example")
         server = tls.serve(
-            telling,
+            show_variables,
             cert_reqs="required",
             ca_certs=tls.certificates.authority_file(),
             sni_certificate=[f"blog.example={files['certfile']},{files['keyfile']}"],
@@ -735,13 +737,13 @@ class TestStopping:
         try:
             assert idle.read_all() == b""
             may_end.set()
-            answer = busy.read_all()
+            response = busy.read_all()
             busy.sock.close()
         finally:
             may_end.set()
             stopping.join()
-        assert b"\r\nConnection: close\r\n" in answer
-        assert answer.endswith(b"done")
+        assert b"\r\nConnection: close\r\n" in response
+        assert response.endswith(b"done")
         assert drained[0].aborted == 0
 
     def test_a_handshake_that_stalls_holds_nothing_up(self, tls: TlsTalk) -> None:
@@ -864,7 +866,7 @@ class TestTlsSocket:
                 rest = rest[server.sendmsg(views) :]
                 taken = 1
             except BlockingIOError:
-                taken += 1  # more stands in the queue than when it was tried before
+                taken += 1  # more is queued than when it was tried before
                 received += client.recv(65536)
         while len(received) < len(expected):
             received += client.recv(65536)

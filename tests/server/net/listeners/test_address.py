@@ -1,4 +1,4 @@
-"""What `--bind` accepts, and the one line it answers to what it does not."""
+"""Which addresses `--bind` accepts, and its one-line errors for the others."""
 
 from __future__ import annotations
 

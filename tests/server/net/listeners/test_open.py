@@ -309,7 +309,7 @@ def test_file_that_was_removed_meanwhile_is_no_error_at_close(tmp_path: Path) ->
 
 
 def test_of_servers_that_start_at_once_one_has_the_unix_socket(tmp_path: Path) -> None:
-    """A stale file, many starts: exactly one wins, and its socket answers at the end."""
+    """A stale file, many starts: exactly one wins, and its socket accepts at the end."""
     path = tmp_path / "x.sock"
     script = (
         "import sys\n"

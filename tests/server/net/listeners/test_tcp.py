@@ -1,4 +1,4 @@
-"""A listening socket that turns away who comes, and keeps who is there."""
+"""A listening socket that refuses new connections, and keeps those in its backlog."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_name_of_a_later_server_is_not_taken_away(tmp_path: Path) -> None:
     close_listeners(later)
 
 
-def test_sockets_that_were_passed_are_left_to_whoever_passed_them() -> None:
+def test_sockets_of_another_process_are_left_to_it() -> None:
     with socket.create_server(("127.0.0.1", 0)) as systemds:
         passed = systemds.dup().detach()
         listeners = open_listeners([f"fd://{passed}"], backlog=16)
