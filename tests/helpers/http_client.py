@@ -48,7 +48,7 @@ class Client:
         taken, self.received = self.received[:count], self.received[count:]
         return taken
 
-    def read_answer(self) -> tuple[bytes, bytes]:
+    def read_response(self) -> tuple[bytes, bytes]:
         """The head and the content of an answer that has a Content-Length."""
         head = self.read_until(b"\r\n\r\n")
         found = re.search(rb"(?i)content-length: *(\d+)", head)

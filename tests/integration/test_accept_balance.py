@@ -51,7 +51,7 @@ class Several:
 
     def ask(self, client: Client, count: int) -> Counter[str]:
         client.send(GET * count)
-        return Counter(client.read_answer()[1].decode() for _ in range(count))
+        return Counter(client.read_response()[1].decode() for _ in range(count))
 
     def is_even(self, counts: Counter[str]) -> bool:
         return max(counts.values()) <= BUSIEST * counts.total() / self.workers
@@ -113,7 +113,7 @@ def test_a_worker_that_is_stuck_or_dead_does_not_hold_connections_up(
     held = [Client(several.address) for _ in range(30)]
     for client in held:
         client.send(GET)
-    assert sum(client.read_answer()[1] != b"" for client in held) == len(held)
+    assert sum(client.read_response()[1] != b"" for client in held) == len(held)
     if number is signal.SIGSTOP:
         os.kill(stuck, signal.SIGCONT)
     for client in (*clients, *held):

@@ -54,7 +54,7 @@ def test_a_client_that_pipelines_thousands_does_not_keep_a_new_one_waiting(talk:
     new = talk.connect(server)
     before = len(application.order)
     new.send(GET % b"new")
-    assert new.read_answer()[1] == b"ok"
+    assert new.read_response()[1] == b"ok"
     waited_for = application.before("/new") - before
     for thread in (*writers, *readers):
         thread.join()
@@ -78,10 +78,10 @@ def test_requests_received_between_two_polls_are_bounded(talk: Talk) -> None:
     new = talk.connect(server)
     new.send(GET % b"new")
     application.go_on.set()
-    assert new.read_answer()[1] == b"ok"
+    assert new.read_response()[1] == b"ok"
     for client in greedy:
         _read(client, 400)
-    first.read_answer()
+    first.read_response()
     # Each of the others once or twice in a batch, in each batch until the epoll is looked into, and once more after it.
     assert application.before("/new") <= 1 + BATCH * (MAX_UNPOLLED + 2)
 
@@ -95,7 +95,7 @@ def test_a_hot_connection_does_not_keep_a_new_one_waiting(talk: Talk) -> None:
     def keep_asking(client: Client) -> None:
         while not is_over.is_set():
             client.send(GET % b"hot")
-            client.read_answer()
+            client.read_response()
 
     askers = [threading.Thread(target=keep_asking, args=(talk.connect(server),)) for _ in range(HOT)]
     for asker in askers:
@@ -105,7 +105,7 @@ def test_a_hot_connection_does_not_keep_a_new_one_waiting(talk: Talk) -> None:
         new = talk.connect(server)
         before = len(application.order)
         new.send(GET % b"new%d" % number)
-        assert new.read_answer()[1] == b"ok"
+        assert new.read_response()[1] == b"ok"
         waited_for.append(application.before(f"/new{number}") - before)
         new.sock.close()
     is_over.set()
@@ -117,4 +117,4 @@ def test_a_hot_connection_does_not_keep_a_new_one_waiting(talk: Talk) -> None:
 
 def _read(client: Client, count: int) -> None:
     for _ in range(count):
-        client.read_answer()
+        client.read_response()

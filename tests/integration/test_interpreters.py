@@ -62,7 +62,7 @@ def test_interpreter_serves(version: str, start: Any, tmp_path: Path) -> None:
     port = int(running.wait_line(r"Listening at: http://127\.0\.0\.1:(\d+)")[1])
     client = Client(("127.0.0.1", port))
     client.send(GET)
-    head, content = client.read_answer()
+    head, content = client.read_response()
     client.sock.close()
     assert head.startswith(b"HTTP/1.1 200 OK\r\n")
     major, minor = json.loads(content)[0]

@@ -125,7 +125,7 @@ def test_a_next_request_of_the_connection_has_a_time_of_its_own(talk: Talk) -> N
     client = talk.connect(server)
     request = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     client.send(request * 3)
-    assert [client.read_answer()[1] for _ in range(3)] == [b"served"] * 3
+    assert [client.read_response()[1] for _ in range(3)] == [b"served"] * 3
 
 
 @pytest.mark.parametrize(("before", "status"), [(0.0, b"200"), (5.0, b"503")])

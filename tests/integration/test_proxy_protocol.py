@@ -50,7 +50,7 @@ def test_client_address_holds_for_every_request_of_the_connection(talk: Talk) ->
     client = talk.connect(talk.serve(show, proxy_protocol="v1"))
     client.send(V1 + GET.replace(b"Connection: close\r\n", b"") * 2)
     for _ in range(2):
-        assert json.loads(client.read_answer()[1])["REMOTE_ADDR"] == "192.0.2.7"
+        assert json.loads(client.read_response()[1])["REMOTE_ADDR"] == "192.0.2.7"
 
 
 @pytest.mark.parametrize("octets", [GET, b"PROXY TCP4 nonsense\r\n" + GET, V2[:12] + b"\xff" * 4 + GET, V1[:20]])

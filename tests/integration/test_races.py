@@ -79,7 +79,7 @@ class Visitor(threading.Thread):
     def _ask(self, client: Client, kind: str, name: str) -> None:
         client.send(self._request(kind, name))
         if kind == "fails":
-            head, _ = client.read_answer()
+            head, _ = client.read_response()
             assert head.startswith(b"HTTP/1.1 500 "), head
             self.refused += 1
             assert client.read_all() == b""
@@ -105,7 +105,7 @@ class Visitor(threading.Thread):
             chunks = client.read_until(b"0\r\n\r\n")
             content = b"".join(chunks.split(b"\r\n")[1::2])
         else:
-            head, content = client.read_answer()
+            head, content = client.read_response()
         assert f"\r\nX-Name: {name}\r\nX-{name}: 1\r\n".encode() in head, (name, head)
         content, _, request_id = content.partition(b";")
         assert content.decode() == (f"content of {name}" if kind == "echo" else name)
@@ -146,7 +146,7 @@ def test_connections_that_come_and_go_leave_nothing(talk: Talk, wait_for: WaitFo
             client, name = Client(server.address), f"{number}-{turn}"
             client.send(f"GET /whole?{name} HTTP/1.1\r\nHost: x\r\nX-Name: {name}\r\n\r\n".encode())
             if turn % 3:
-                head, _ = client.read_answer()
+                head, _ = client.read_response()
                 assert f"\r\nX-Name: {name}\r\n".encode() in head
                 good.append(name)
             client.sock.close()

@@ -74,7 +74,7 @@ def test_slow_post_request_hook_keeps_no_client_waiting(serve: Serve) -> None:
     go_on = threading.Event()
     client = serve(None, lambda worker, req: go_on.wait(20))
     client.send(KEPT % b"/")
-    assert client.read_answer()[1] == b"ok"
+    assert client.read_response()[1] == b"ok"
     client.send(GET)
     assert client.read_all().endswith(b"ok")
     go_on.set()
@@ -86,7 +86,7 @@ def test_refused_request_calls_no_hook(serve: Serve, wait_for: Callable[..., Non
         lambda worker, req: calls.append(req.uri), lambda worker, req: calls.append(req.uri), queue_timeout=60
     )
     client.send(KEPT % b"/served")
-    client.read_answer()
+    client.read_response()
     wait_for(lambda: len(calls) == 2, "the first request")
     client.send(b"GET /late HTTP/1.1\r\nHost: x\r\nX-Request-Start: t=%d\r\n\r\n" % (time.time() - 600))
     assert client.read_all().startswith(b"HTTP/1.1 503 ")

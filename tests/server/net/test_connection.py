@@ -92,7 +92,7 @@ class TestKeepAlive:
         client = talk.connect(talk.serve(echo))
         for number in range(50):
             client.send(b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n%03d" % (number, number))
-            head, content = client.read_answer()
+            head, content = client.read_response()
             assert content == b"%03d" % number
             assert b"X-Path: /%d\r\n" % number in head
 
@@ -100,15 +100,15 @@ class TestKeepAlive:
         client = talk.connect(talk.serve(echo))
         client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(500)))
         for number in range(500):
-            assert b"X-Path: /%d\r\n" % number in client.read_answer()[0]
+            assert b"X-Path: /%d\r\n" % number in client.read_response()[0]
 
     def test_a_request_after_a_body_is_the_next(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(echo))
         client.send(
             b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi" + b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
         )
-        assert client.read_answer()[1] == b"hi"
-        assert b"X-Path: /b" in client.read_answer()[0]
+        assert client.read_response()[1] == b"hi"
+        assert b"X-Path: /b" in client.read_response()[0]
 
     @pytest.mark.parametrize(
         "request_head",
@@ -126,7 +126,7 @@ class TestKeepAlive:
     def test_an_idle_connection_is_closed_in_time(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(echo, keep_alive=1))
         client.send(KEEP)
-        client.read_answer()
+        client.read_response()
         assert client.read_all() == b""
 
 
@@ -217,13 +217,13 @@ class TestLimits:
         held = [talk.connect(server) for _ in range(2)]
         for client in held:
             client.send(KEEP)
-            client.read_answer()
+            client.read_response()
         extra = talk.connect(server)
         response = extra.read_all()
         assert response.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: " in response
         held[0].send(KEEP)
-        assert held[0].read_answer()[0].startswith(b"HTTP/1.1 200")
+        assert held[0].read_response()[0].startswith(b"HTTP/1.1 200")
 
 
 class TestSlowPeers:
@@ -310,7 +310,7 @@ class TestStorage:
         client = talk.connect(talk.serve(echo, body_memory="64k"))
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
         client.send(body)
-        assert client.read_answer()[1] == body
+        assert client.read_response()[1] == body
 
     def test_a_full_disk_is_503_and_the_server_lives(self, talk: Talk, monkeypatch: Any) -> None:
         server = talk.serve(echo, body_memory="1k")

@@ -71,7 +71,7 @@ def test_a_first_request_has_longer_than_keep_alive(kind: Kind, keep_alive: floa
     client = kind.connect(server)
     kind.wait_a_sweep(server)
     client.send(KEEP)
-    assert client.read_answer()[1] == b"ok"
+    assert client.read_response()[1] == b"ok"
     assert client.read_all() == b""
 
 
@@ -85,7 +85,7 @@ def test_each_later_request_has_the_time_of_keep_alive(kind: Kind) -> None:
     client = kind.connect(server)
     for _ in range(2):
         client.send(KEEP)
-        assert client.read_answer()[1] == b"ok"
+        assert client.read_response()[1] == b"ok"
         kind.wait_a_sweep(server)
 
 
@@ -132,6 +132,6 @@ def test_with_keep_alive_the_connection_stays_open(kind: Kind, request_head: byt
     client = kind.connect(kind.serve(answering(), keep_alive=LONG))
     for _ in range(3):
         client.send(request_head)
-        head, content = client.read_answer()
+        head, content = client.read_response()
         assert content == b"ok"
         assert (b"\r\nConnection: %b\r\n" % says in head) if says else (b"Connection:" not in head)

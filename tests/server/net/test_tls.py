@@ -133,7 +133,7 @@ class TestRequests:
         client = tls.connect(tls.serve(echo))
         for number in range(50):
             client.send(b"POST /%d HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n%03d" % (number, number))
-            head, content = client.read_answer()
+            head, content = client.read_response()
             assert content == b"%03d" % number
             assert b"X-Path: /%d\r\n" % number in head
 
@@ -141,13 +141,13 @@ class TestRequests:
         client = tls.connect(tls.serve(echo))
         client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(2000)))
         for number in range(2000):
-            assert b"X-Path: /%d\r\n" % number in client.read_answer()[0]
+            assert b"X-Path: /%d\r\n" % number in client.read_response()[0]
 
     def test_a_request_in_records_of_one_octet(self, tls: TlsTalk) -> None:
         client = tls.connect(tls.serve(echo))
         for octet in b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi":
             client.send(bytes([octet]))
-        assert client.read_answer()[1] == b"hi"
+        assert client.read_response()[1] == b"hi"
 
     def test_records_that_arrive_an_octet_at_a_time(self, tls: TlsTalk) -> None:
         client = BioClient(tls, tls.serve(echo))
@@ -170,14 +170,14 @@ class TestRequests:
         else:
             client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
             client.send(body)
-        assert client.read_answer()[1] == body
+        assert client.read_response()[1] == body
 
     def test_expect_gets_its_100(self, tls: TlsTalk) -> None:
         client = tls.connect(tls.serve(echo))
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
         assert client.read_until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.send(b"hi")
-        assert client.read_answer()[1] == b"hi"
+        assert client.read_response()[1] == b"hi"
 
     def test_the_scheme_is_https(self, tls: TlsTalk) -> None:
         response = tls.ask(show_variables)
@@ -348,7 +348,7 @@ class TestEnds:
     def test_an_idle_connection_is_closed_in_order(self, tls: TlsTalk) -> None:
         client = tls.connect(tls.serve(echo, keep_alive=1))
         client.send(KEEP)
-        client.read_answer()
+        client.read_response()
         assert client.read_all() == b""
 
     def test_a_connection_without_a_request_too(self, tls: TlsTalk) -> None:
@@ -728,7 +728,7 @@ class TestStopping:
         server = tls.serve(application)
         idle, busy = tls.connect(server), tls.connect(server)
         idle.send(KEEP)
-        idle.read_answer()
+        idle.read_response()
         busy.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
         assert is_running.wait(PATIENCE)
         drained = []

@@ -336,7 +336,7 @@ def test_a_server_reads_the_proxy_protocol(talk: Talk) -> None:
         client.send(bytes([octet]))
     for _ in range(2):  # the header comes once in a connection, and applies to all its requests
         client.send(f"GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-For: {LIE}\r\n\r\n".encode())
-        environ = json.loads(client.read_answer()[1])
+        environ = json.loads(client.read_response()[1])
         assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == (CLIENT, "50123")
         assert environ["ropewalk.peer"] == "127.0.0.1"
         assert "HTTP_X_FORWARDED_FOR" not in environ
@@ -427,7 +427,7 @@ def test_nginx_and_the_application_agree_on_the_client(nginx: list[Any]) -> None
         visitor = Client(address)
         with visitor.sock:
             visitor.send(f"GET / HTTP/1.1\r\nHost: shop.example\r\n{lies}{said}\r\n".encode())
-            response, content = visitor.read_answer()
+            response, content = visitor.read_response()
         environ = json.loads(content)
         assert environ["REMOTE_ADDR"] == client
         assert environ["ropewalk.peer"] == "127.0.0.1"

@@ -87,9 +87,9 @@ class TestFraming:
     def test_keep_alive_is_announced_to_http_1_0_only(self, talk: Talk) -> None:
         client = talk.connect(talk.serve(answering()))
         client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-        assert b"Connection: keep-alive\r\n" in client.read_answer()[0]
+        assert b"Connection: keep-alive\r\n" in client.read_response()[0]
         client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert b"Connection" not in client.read_answer()[0]
+        assert b"Connection" not in client.read_response()[0]
 
 
 class TestStartResponse:
@@ -190,14 +190,14 @@ class TestLength:
         client = talk.connect(talk.serve(answering([b"12345"], headers=[("Content-Length", "3")])))
         for _ in range(2):
             client.send(request(close=False))
-            assert client.read_answer()[1] == b"123"
+            assert client.read_response()[1] == b"123"
 
     def test_an_iterator_over_the_length_is_left_out(self, talk: Talk) -> None:
         application = answering(lambda: iter([b"12", b"345", b"6"]), headers=[("Content-Length", "3")])
         client = talk.connect(talk.serve(application))
         for _ in range(2):
             client.send(request(close=False))
-            assert client.read_answer()[1] == b"123"
+            assert client.read_response()[1] == b"123"
 
     def test_short_content_that_is_all_there_is_a_500(self, talk: Talk) -> None:
         assert talk.ask(answering([b"12"], headers=[("Content-Length", "3")])).startswith(b"HTTP/1.1 500")
@@ -472,8 +472,8 @@ class TestInput:
         smuggled = b"DELETE / HTTP/1.1\r\nHost: y\r\n\r\n"
         client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(smuggled), smuggled))
         client.send(GET)
-        assert client.read_answer()[1] == b"P"
-        assert client.read_answer()[1] == b"G"
+        assert client.read_response()[1] == b"P"
+        assert client.read_response()[1] == b"G"
 
 
 def valid_list(environ: Any, start_response: Any) -> Any:
