@@ -40,9 +40,7 @@ def compute(event: threading.Event) -> None:
         max_size=20,
     ),
 )
-def test_blocks_are_sent_in_order_whichever_thread_sends_them(
-    takes: list[int | None], steps: list[bytes | str]
-) -> None:
+def test_blocks_are_sent_in_order_by_either_thread(takes: list[int | None], steps: list[bytes | str]) -> None:
     now = 1000.0
     sock = ScriptedSocket(KEEP, takes)
     surroundings = Surroundings()
