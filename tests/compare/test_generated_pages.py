@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.paths import DOCS, PAGES, ROOT
+from bench.paths import COMPARE, DOCS, PAGES, ROOT, SERVER
+from bench.profile import __main__ as profile
+from bench.profile.syscalls import COMPARED
 from bench.report.markdown import headings, parse_tables, regions
 from bench.report.tables import MARKS, TARGETS_HEADING, columns
 from bench.scenarios import SCENARIOS
@@ -24,8 +26,9 @@ from faults.scenarios import SCENARIOS as FAULTS_SCENARIOS
 
 BENCHMARKS = PAGES / "README.md"
 LIMITS = PAGES / "limits.md"
+PROFILE = PAGES / "profile.md"
 FAULTS = DOCS / "fault-injection.md"
-MEASURED = {BENCHMARKS: "results", FAULTS: "environment"}
+MEASURED = {BENCHMARKS: "results", PROFILE: "environment", FAULTS: "environment"}
 """The pages, and the region of each that has the environment."""
 
 
@@ -122,3 +125,29 @@ def test_fault_injection_has_its_scenarios_with_their_servers_and_columns() -> N
         assert details[scenario.title].strip().startswith(scenario.description), scenario.name
     (explained,) = (one for one in parse_tables(page) if one[0] == ["column", "a request that"])
     assert column(explained) == [name for name in HEADING[2:] if name]
+
+
+def test_the_profile_has_its_servers_requests_and_scenarios() -> None:
+    found = regions(PROFILE.read_text())
+    for region, heading, rows in (
+        ("system-calls", profile.CALLS_HEADING, COMPARED),
+        ("hops", profile.HOPS_HEADING, profile.REQUESTS),
+        ("memory", profile.MEMORY_HEADING, profile.REQUESTS),
+    ):
+        (table,) = parse_tables(found[region])
+        assert tuple(table[0]) == heading
+        assert column(table) == list(rows)
+    assert headings(found["functions"], 3) == [scenario.title for scenario in profile.PROFILED]
+    assert all(tuple(table[0]) == profile.FUNCTIONS_HEADING for table in parse_tables(found["functions"]))
+
+
+def test_the_profile_names_functions_that_exist() -> None:
+    """If this fails after a rename, `make profile` takes a minute."""
+    functions = [name for table in parse_tables(regions(PROFILE.read_text())["functions"]) for name in column(table, 1)]
+    ours = [match for name in functions if (match := re.fullmatch(r"`(\S+) \(((?:ropewalk|bench)/\S+\.py)\)`", name))]
+    assert len(ours) > profile.MAX_FUNCTIONS / 2
+    for match in ours:
+        function, path = match[1].rpartition(".")[2], match[2]
+        file = (SERVER if path.startswith("ropewalk/") else COMPARE) / path
+        assert file.is_file(), path
+        assert function.startswith("<") or f"def {function}(" in file.read_text(), match[0]
