@@ -22,8 +22,8 @@ def run_compose(options: argparse.Namespace) -> int:
     compose.replace(options.arguments, compose.prepare(os.environ))
 
 
-def make_environment(options: argparse.Namespace) -> int:
-    virtual_environment.make(Path(options.argument))
+def create_environment(options: argparse.Namespace) -> int:
+    virtual_environment.create(Path(options.argument))
     return 0
 
 
@@ -39,7 +39,7 @@ COMMANDS = {
     "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker"),
     "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY"),
     "compose": Command(run_compose, "run docker compose, with any arguments, as `up` does"),
-    "venv": Command(make_environment, "make a virtual environment in a folder, if there is none", "FOLDER"),
+    "venv": Command(create_environment, "create a virtual environment in a folder, unless there is one", "FOLDER"),
 }
 
 

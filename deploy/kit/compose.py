@@ -1,5 +1,5 @@
-"""`docker compose` for this checkout. Adds what a compose file cannot say by itself: a project outside of the checkout,
-and a stop that gives the longest request its time."""
+"""`docker compose` for this checkout, with what a compose file cannot express: a project outside of the checkout, and a
+stop_grace_period that follows from REQUEST_TIMEOUT."""
 
 import getpass
 import json
@@ -16,16 +16,16 @@ from kit.errors import KitError
 from kit.paths import ROOT, RUN
 
 COMPOSE_NEEDED = (2, 24)
-"""The first with `env_file: required`, which docker-compose.yml uses."""
+"""The first version with `required` in `env_file`, which docker-compose.yml uses."""
 
 ENGINE_WITH_CONTEXTS = 23
-"""The first engine whose builds take more than one context."""
+"""The first engine with more than one build context."""
 
 VARIABLES = (
     *("PROJECT_DIR", "BACKEND", "REQUEST_TIMEOUT", "DRAIN_DELAY", "STOP_GRACE_PERIOD", "HTTPS"),
     *("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR"),
 )
-"""What this command has to know; compose reads the others by itself."""
+"""The variables that this command needs; compose reads the others itself."""
 
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "node_modules", "__pycache__", ".env*")
 
@@ -47,21 +47,21 @@ def check_docker(environment: Mapping[str, str]) -> None:
 
 
 def read_variables(names: Iterable[str], environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
-    """The variables that are set, from the environment and from .env, exactly as compose itself reads them."""
+    """Those variables that are set in the environment or in .env, as compose itself reads them."""
     wanted = {"image": "none", "environment": dict.fromkeys(names)}
     model = {"name": "variables", "services": {"variables": wanted}}
     command = ["docker", "compose", "--project-directory", str(root), "--file", "-", "config", "--format", "json"]
     try:
-        said = _output(command, environment, given=json.dumps(model))
+        output = _output(command, environment, given=json.dumps(model))
     except subprocess.CalledProcessError as error:
         raise KitError(f".env: {_last_line(error.stderr)}") from None
-    found: dict[str, str | None] = json.loads(said)["services"]["variables"]["environment"]
-    # compose writes a $ of a value twice, so that its output can be read as a compose file again
+    found: dict[str, str | None] = json.loads(output)["services"]["variables"]["environment"]
+    # compose doubles each $ in its output, which is a compose file again
     return {name: value.replace("$$", "$") for name, value in found.items() if value is not None}
 
 
 def prepare(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment for `docker compose`, checked. Raises KitError before anything is touched."""
+    """The environment for `docker compose`. Raises KitError, for a wrong value, before anything changes."""
     check_docker(environment)
     values = read_variables(VARIABLES, environment)
     backends.chosen(values)
@@ -83,7 +83,7 @@ def find_project(given: str, root: Path = ROOT) -> Path:
 
 
 def files(values: Mapping[str, str], *more: str, root: Path = ROOT) -> str:
-    """COMPOSE_FILE with the files that compose would read anyway, and more. It has to name all of them."""
+    """COMPOSE_FILE with the files that compose reads by default, which setting it would turn off, and more."""
     separator = values.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
     usual = ("docker-compose.yml", "docker-compose.override.yml")
     given = values.get("COMPOSE_FILE") or separator.join(name for name in usual if (root / name).exists())
@@ -110,13 +110,13 @@ def replace(arguments: Sequence[str], environment: Mapping[str, str]) -> NoRetur
 
 
 def published_port(port: int, environment: Mapping[str, str]) -> str:
-    """The port of this machine behind which nginx listens on `port`."""
-    said = _output(["docker", "compose", "port", "nginx", str(port)], environment)
-    return said.rpartition(":")[2]
+    """The port of this machine that leads to nginx's `port`."""
+    output = _output(["docker", "compose", "port", "nginx", str(port)], environment)
+    return output.rpartition(":")[2]
 
 
 def _output(command: Sequence[str], environment: Mapping[str, str], *, given: str = "") -> str:
-    """What it prints, without the line feed at the end. Raises CalledProcessError, FileNotFoundError."""
+    """The standard output, stripped. Raises CalledProcessError or FileNotFoundError."""
     done = subprocess.run(
         command, env=environment, cwd=ROOT, input=given, capture_output=True, text=True, check=True, timeout=60
     )

@@ -1,4 +1,4 @@
-"""What the kit's command prints."""
+"""Output of the kit's command."""
 
 import os
 import sys

@@ -1,5 +1,5 @@
-"""What ends a command with one line and exit status 2."""
+"""Errors that end a command with one line and exit status 2."""
 
 
 class KitError(Exception):
-    """A mistake of the caller's, or something that this machine lacks. The message is one line without a full stop."""
+    """A wrong value, or something that this machine lacks. The message is one line without a full stop."""

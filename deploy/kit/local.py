@@ -1,6 +1,6 @@
 """`make run`: the project in a virtual environment, served by ropewalk alone, without Docker and nginx.
 
-A step is skipped when its result exists and what it is made from has not changed.
+A step is skipped if its result exists and its input has not changed.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ KIT_REQUIREMENTS = ROOT / "deploy/requirements.txt"
 
 
 class Plan(NamedTuple):
-    """What the variables ask for, checked."""
+    """What to run: the variables, checked."""
 
     project: Path
     port: int
@@ -65,7 +65,7 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
 
 def run(environment: Mapping[str, str]) -> NoReturn:
     plan = make_plan(environment)
-    virtual_environment.make(VENV)
+    virtual_environment.create(VENV)
     install(plan)
     for name in ("DATA_DIR", "MEDIA_ROOT", "STATIC_ROOT"):
         make_folder(name, plan.environment[name])
@@ -80,8 +80,8 @@ def run(environment: Mapping[str, str]) -> NoReturn:
 def install(plan: Plan) -> None:
     """The kit's locked requirements, the project's own, and the server from this checkout."""
     own = plan.project / "requirements.txt"
-    made_from = [KIT_REQUIREMENTS, ROOT / "server/pyproject.toml", *([own] if own.exists() else [])]
-    stamp = fingerprint(made_from)
+    sources = [KIT_REQUIREMENTS, ROOT / "server/pyproject.toml", *([own] if own.exists() else [])]
+    stamp = fingerprint(sources)
     if STAMP.exists() and STAMP.read_text() == stamp:
         step(f"The locked requirements are installed already ({VENV})")
         return
@@ -99,7 +99,7 @@ def fingerprint(paths: Iterable[Path]) -> str:
 
 
 def hash_option(requirements: Path) -> list[str]:
-    """A list that is locked is held to its hashes; one without any is the project's choice."""
+    """pip checks a locked list against its hashes; a list without hashes is the project's choice."""
     return ["--require-hashes"] if "--hash=" in requirements.read_text() else []
 
 

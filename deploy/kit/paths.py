@@ -6,4 +6,4 @@ ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "deploy/app"
 BACKENDS = ROOT / "deploy/backends"
 RUN = ROOT / ".run"
-"""What the kit makes on this machine; `make clean` removes it."""
+"""What the kit creates on this machine; `make clean` removes it."""

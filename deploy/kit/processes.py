@@ -1,4 +1,4 @@
-"""Other programs: run to their end, or in place of this one."""
+"""Running other programs."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from typing import NoReturn
 
 
 def call(command: Sequence[str | Path], environment: Mapping[str, str], *, folder: Path | None = None) -> int:
-    """The exit status. Ctrl-C reaches the program itself, which ends in its own way; this process waits for it."""
+    """Runs the program and returns its exit status. Ctrl-C is left to the program, and this process waits for it."""
     before = signal.signal(signal.SIGINT, lambda *_: None)  # not SIG_IGN: the program would inherit that
     try:
         return subprocess.run(command, env=environment, cwd=folder, check=False).returncode
@@ -19,13 +19,13 @@ def call(command: Sequence[str | Path], environment: Mapping[str, str], *, folde
 
 
 def require(command: Sequence[str | Path], environment: Mapping[str, str], *, folder: Path | None = None) -> None:
-    """`call`, and this process ends with the program's status if that is not 0; the program has printed why."""
+    """`call`, but exits with the program's status if that is not 0. The program itself has printed why."""
     status = call(command, environment, folder=folder)
     if status:
         sys.exit(status if status > 0 else 128 - status)
 
 
 def replace(command: Sequence[str | Path], environment: Mapping[str, str]) -> NoReturn:
-    """Becomes the program: signals and terminal are its own."""
+    """Replaces this process with the program, which then has the signals and the terminal."""
     sys.stdout.flush()
     os.execvpe(command[0], [str(word) for word in command], dict(environment))

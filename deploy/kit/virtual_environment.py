@@ -1,4 +1,4 @@
-"""Virtual environments, made with the interpreter that runs this command."""
+"""Virtual environments, created with the interpreter that runs this command."""
 
 import importlib.util
 import platform
@@ -11,22 +11,22 @@ from kit.console import step
 from kit.errors import KitError
 
 
-def make(folder: Path) -> None:
-    """Makes a virtual environment, unless there is one that works."""
+def create(folder: Path) -> None:
+    """Creates a virtual environment, unless there is one that works."""
     if works(folder):
         return
-    if not can_make():
+    if not can_create():
         raise KitError(
-            f"{sys.executable} cannot make virtual environments: ensurepip is not installed"
+            f"{sys.executable} cannot create virtual environments: ensurepip is not installed"
             " (on Debian and Ubuntu: apt-get install python3-venv)"
         )
-    step(f"Making the virtual environment {folder} (Python {platform.python_version()})")
+    step(f"Creating the virtual environment {folder} (Python {platform.python_version()})")
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
 
 
 def works(folder: Path) -> bool:
-    """Whether it has pip, and an interpreter that starts: the one that it was made with may be gone."""
+    """Whether it has pip and an interpreter that starts: its Python may have been uninstalled."""
     if not (folder / "bin/pip").exists():
         return False
     try:
@@ -35,5 +35,5 @@ def works(folder: Path) -> bool:
         return False
 
 
-def can_make() -> bool:
+def can_create() -> bool:
     return all(importlib.util.find_spec(name) for name in ("ensurepip", "venv"))

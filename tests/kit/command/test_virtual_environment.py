@@ -10,20 +10,20 @@ from kit.errors import KitError
 
 def test_environment_is_made_once_and_again_when_its_interpreter_is_gone(tmp_path, capsys):
     folder = tmp_path / "venv"
-    virtual_environment.make(folder)
+    virtual_environment.create(folder)
     assert subprocess.run([folder / "bin/pip", "--version"], capture_output=True, check=False).returncode == 0
     (folder / "mark").touch()
-    virtual_environment.make(folder)
+    virtual_environment.create(folder)
     assert (folder / "mark").exists()
-    assert capsys.readouterr().out.count("Making the virtual environment") == 1
+    assert capsys.readouterr().out.count("Creating the virtual environment") == 1
     (folder / "bin/python").unlink()
-    virtual_environment.make(folder)
+    virtual_environment.create(folder)
     assert not (folder / "mark").exists()
     assert virtual_environment.works(folder)
 
 
 def test_python_without_ensurepip_is_refused_with_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(virtual_environment, "can_make", lambda: False)
+    monkeypatch.setattr(virtual_environment, "can_create", lambda: False)
     with pytest.raises(KitError, match="apt-get install python3-venv"):
-        virtual_environment.make(tmp_path / "venv")
+        virtual_environment.create(tmp_path / "venv")
     assert not (tmp_path / "venv").exists()
