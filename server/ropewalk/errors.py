@@ -1,7 +1,7 @@
-"""The exceptions that layers share. Each is raised where the fault is found and answered in one place.
+"""The exceptions that layers share. Each is raised where the error is found and handled in one place.
 
-`ProtocolError` is the peer's fault and carries the status code of its answer; `ApplicationError` is the
-application's and becomes a 500; `ConfigError` is the operator's and ends the start with exit status 2.
+`ProtocolError` is an error of the peer and carries the status code of the response; `ApplicationError` is one of the
+application and becomes a 500; `ConfigError` is one of the operator and ends the start with exit status 2.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 class ProtocolError(Exception):
     """A request that RFC 9110 or RFC 9112, or one of our limits, refuses.
 
-    `status_code` is the answer's; `detail` is for the log and never reaches the peer.
+    `status_code` is that of the response; `detail` is for the log and is never sent to the peer.
     """
 
     def __init__(self, status_code: int, detail: str) -> None:
@@ -25,7 +25,7 @@ class ProtocolError(Exception):
 
 
 class ApplicationError(Exception):
-    """The application broke PEP 3333; what it did is the message."""
+    """The application violated PEP 3333; the message says how."""
 
 
 class ConfigError(Exception):
