@@ -19,7 +19,7 @@ TOKEN = re.compile(rf"[{TCHAR}]++")
 # in queries, and they split nothing. A fragment never belongs in a request.
 REQUEST_LINE = re.compile(rf'([{TCHAR}]++) ([!"$-~]++) HTTP/([0-9])\.([0-9])\r\n')
 
-# What most heads are: a target in origin-form, its path and query apart, HTTP/1, and the field lines as they stand.
+# What most heads are: a target in origin-form, its path and query apart, HTTP/1, and the field lines, unparsed.
 PLAIN_HEAD = re.compile(rf'([{TCHAR}]++) ((/[!"$->@-~]*+)(?:\?([!"$-~]*+))?+) HTTP/1\.([0-9])\r\n(.*+)', re.DOTALL)
 
 # One field line, anchored to the start of its line: as many matches as there are line feeds means that every
@@ -34,7 +34,7 @@ _H16 = r"[0-9A-Fa-f]{1,4}"
 _DEC_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_DEC_OCTET}(?:\.{_DEC_OCTET}){{3}}"
 _LS32 = rf"(?:{_H16}:{_H16}|{_IPV4})"
-# The nine alternatives of RFC 3986's IPv6address: `after` groups and a last part behind "::", and up to so many before
+# The nine alternatives of RFC 3986's IPv6address: `after` groups and a last part after "::", and up to so many before
 # it that at least one is left out.
 _IPV6 = "|".join(
     [rf"(?:{_H16}:){{6}}{_LS32}"]

@@ -117,7 +117,7 @@ class StreamedResponse:
             if connection.state is STREAMING:
                 self._flush_if_present()  # what was gathered before the failure
                 connection.abort()
-            elif connection.state is STALLED:  # armed: whoever gets the event finds a deadline that has passed
+            elif connection.state is STALLED:  # armed: the thread that gets the event finds a deadline that has passed
                 connection.move(SENDING)
                 connection.deadline = -inf
                 connection.wake(socket.SHUT_RDWR)
