@@ -41,6 +41,8 @@ NOT_WANTED = {
         "concurrent",
         "multiprocessing",
     ),
+    *("ropewalk.config.embedded_settings", "ropewalk.config.files", "ropewalk.logs.access_log"),
+    *("ropewalk.metrics.prometheus", "ropewalk.metrics.snapshot", "ropewalk.metrics.statsd"),
 }
 
 

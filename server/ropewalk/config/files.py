@@ -23,7 +23,7 @@ MISSPELLED = 0.8
 class FileValues(NamedTuple):
     """The content of a file: values by setting name, and warnings about the rest."""
 
-    values: Mapping[str, object] = {}
+    values: Mapping[str, object]
     warnings: tuple[str, ...] = ()
     hooks: Mapping[str, Hook] = {}
     """Functions, by gunicorn's names for them."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ropewalk.config.files import FileValues, read_file
 from ropewalk.config.flags import parse_flags
-from ropewalk.config.hook_signatures import Hook
 from ropewalk.config.settings import Settings, all_settings
 from ropewalk.config.table import PREFIX, Setting
 from ropewalk.errors import nearest
+
+if TYPE_CHECKING:
+    from ropewalk.config.files import FileValues
+    from ropewalk.config.hook_signatures import Hook
 
 DEFAULT = "default"
 
@@ -61,14 +63,21 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Loade
     flags = parse_flags(arguments)
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    file, path = FileValues(), ""
+    file: FileValues | None = None
+    path = ""
     # The file's own setting is first: every other one may be in the file.
     for setting in sorted(all_settings(), key=lambda setting: setting.name != "config"):
-        values[setting.name], sources[setting.name] = _look_up(setting, flags, environ, file.values, path)
+        in_file = {} if file is None else file.values
+        values[setting.name], sources[setting.name] = _look_up(setting, flags, environ, in_file, path)
         if setting.name == "config" and values["config"]:
+            from ropewalk.config.files import read_file  # not needed without a file
+
             path = values["config"]
             file = read_file(path)
-    return Loaded(Settings(**values), sources, file.warnings + tuple(_unused(environ, path)), file.hooks)
+    warnings = tuple(_unused(environ, path))
+    if file is None:
+        return Loaded(Settings(**values), sources, warnings, {})
+    return Loaded(Settings(**values), sources, file.warnings + warnings, file.hooks)
 
 
 def shown(value: object) -> str:
