@@ -1,12 +1,12 @@
-"""StatsD, under the names and types that gunicorn gives its metrics: dashboards that were made for that go on.
+"""StatsD metrics, with gunicorn's names and types, so that existing dashboards keep working.
 
     gunicorn.requests:17|c              gunicorn.request.duration:12.5|ms
     gunicorn.request.status.200:16|c    gunicorn.log.error:1|c    gunicorn.workers:4|g
 
-gunicorn sends three datagrams for each request, from the thread that served it. Here that thread notes status and
-duration, and a thread of each worker's own adds up and sends once a second, many lines in a datagram. Counts are exact;
-of durations up to `MAX_SAMPLES` a second are sent, with the rate at which they were chosen. The master sends how many
-workers there are. Nothing here waits or raises: a datagram that cannot be sent is lost, as StatsD has it.
+gunicorn sends three datagrams for each request, from the thread that served it. Here that thread only records status
+and duration; a separate thread of each worker adds them up and sends them once a second, many lines in a datagram.
+Counts are exact. At most `MAX_SAMPLES` durations are sent per second, with their sampling rate. The master sends the
+number of workers. Nothing here blocks or raises: a datagram that cannot be sent is lost, as usual for StatsD.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ DEFAULT_PORT = 8125
 FLUSH_SECONDS = 1.0
 
 GAUGE_SECONDS = 10.0
-"""Between two tellings of a number that stays as it is: StatsD's own interval."""
+"""How often an unchanged number is sent again: StatsD's own interval."""
 
 RESOLVE_SECONDS = 30.0
-"""Between two look-ups of the address, and two attempts at one that cannot be reached."""
+"""How often the address is resolved again, and an unreachable one is tried again."""
 
 MAX_DATAGRAM = 1432
-"""Octets: an Ethernet frame without the headers of IPv6 and UDP, and some to spare; StatsD's own recommendation."""
+"""Bytes: an Ethernet frame without the headers of IPv6 and UDP, and some to spare; StatsD's recommendation."""
 
 MAX_SAMPLES = 1000
-"""Durations a flush: some 30 datagrams. As many give a percentile to a part in a hundred."""
+"""Durations per flush, which is about 30 datagrams. That many give percentiles to within one percent."""
 
 LOG_METRICS = ("critical", "error", "warning", "exception")
 
@@ -53,12 +53,12 @@ def parse_target(text: str) -> tuple[str, int] | str:
     match = _HOST.fullmatch(text)
     port = int(match[3] or DEFAULT_PORT) if match else 0
     if match is None or path != text or not 0 < port < 65536:
-        raise ValueError("must be HOST:PORT, [V6]:PORT, or unix:PATH of a socket that takes datagrams")
+        raise ValueError("must be HOST:PORT, [V6]:PORT, or unix:PATH of a datagram socket")
     return match[1] or match[2], port
 
 
 class Client:
-    """Sends lines to one StatsD server. Used by one thread."""
+    """Sends lines to one StatsD server. For use by a single thread."""
 
     def __init__(self, target: str, prefix: str = "", tags: str = "") -> None:
         self._target = parse_target(target)
@@ -66,15 +66,15 @@ class Client:
         self._tags = f"|#{tags}" if tags else ""
         self._sock: socket.socket | None = None
         self._next_connect = 0.0
-        self._is_told = False
+        self._is_reported = False
 
     def line(self, name: str, value: str, kind: str, rate: float = 1.0) -> str:
-        """One metric, as it is sent."""
+        """One metric as a line."""
         sampled = f"|@{rate:.6g}" if rate < 1.0 else ""
         return f"{self._prefix}gunicorn.{name}:{value}|{kind}{sampled}{self._tags}"
 
     def connect(self) -> None:
-        """Look the address up, anew now and then; it may take as long as that takes."""
+        """Resolve the address, again from time to time; this may block for a while."""
         now = time.monotonic()
         if now < self._next_connect:
             return
@@ -82,12 +82,12 @@ class Client:
         try:
             sock = self._open()
         except OSError as error:
-            if not self._is_told:
-                self._is_told = True
+            if not self._is_reported:
+                self._is_reported = True
                 where = self._target if isinstance(self._target, str) else self._target[0]
-                get_logger().warning("no StatsD server at %s: %s", where, error.strerror or error)
+                get_logger().warning("cannot reach the StatsD server at %s: %s", where, error.strerror or error)
             return
-        self._is_told = False
+        self._is_reported = False
         self.close()
         self._sock = sock
 
@@ -98,12 +98,12 @@ class Client:
         return _connected(family, address)
 
     def send(self, lines: Iterable[str]) -> None:
-        """Send, if there is an address."""
+        """Send the lines, if the address is known."""
         sock = self._sock
         if sock is None:
             return
         for datagram in _packed(lines):
-            with suppress(OSError):  # full, or refused: the next may be taken
+            with suppress(OSError):  # full or refused; the next one may succeed
                 sock.send(datagram)
 
     def close(self) -> None:
@@ -125,22 +125,22 @@ def _connected(family: int, address: object) -> socket.socket:
 def _packed(lines: Iterable[str]) -> Iterator[bytes]:
     datagram = b""
     for line in lines:
-        octets = line.encode("utf-8", "replace")
-        if datagram and len(datagram) + 1 + len(octets) > MAX_DATAGRAM:
+        encoded = line.encode("utf-8", "replace")
+        if datagram and len(datagram) + 1 + len(encoded) > MAX_DATAGRAM:
             yield datagram
             datagram = b""
-        datagram = datagram + b"\n" + octets if datagram else octets
+        datagram = datagram + b"\n" + encoded if datagram else encoded
     if datagram:
         yield datagram
 
 
 class SampledMetrics(Metrics):
-    """Counts, and keeps every status and duration until they are sent; made where there is a StatsD server alone."""
+    """Counters that also keep every status and duration until they are sent; used only with a StatsD server."""
 
     def __init__(self) -> None:
         super().__init__()
         self.samples: deque[tuple[int, float | None]] = deque()
-        """Status code and seconds; appended to by any thread, emptied every second by one."""
+        """Status code and seconds. Any thread appends; one thread empties it every second."""
 
     def responded(self, thread: int, status_code: int, seconds: float) -> None:
         super().responded(thread, status_code, seconds)
@@ -152,25 +152,25 @@ class SampledMetrics(Metrics):
 
 
 class Reporter:
-    """A worker's thread that tells what was counted."""
+    """The thread of a worker that sends what was counted."""
 
     def __init__(self, client: Client, log_counts: Callable[[], Mapping[str, int]]) -> None:
         self.metrics = SampledMetrics()
         self._client = client
         self._log = _LogCounts(client, log_counts)
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._tell, name="ropewalk-statsd", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ropewalk-statsd", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell the rest, and end. A look-up of the address that takes longer is left alone."""
+        """Send the rest, and end the thread, unless it is still resolving the address."""
         self._is_over.set()
         if self._thread.ident is not None:
             self._thread.join(FLUSH_SECONDS)
 
-    def _tell(self) -> None:
+    def _run(self) -> None:
         is_over = False
         while not is_over:
             is_over = self._is_over.wait(FLUSH_SECONDS)
@@ -194,9 +194,9 @@ class Reporter:
 
 
 class WorkersGauge:
-    """The master's part: the number of workers, and its own log. Polled in the master's loop.
+    """The master's part: the number of workers, and messages of its own log. Polled in the master's loop.
 
-    The address is looked up once, before that loop: a look-up may take long.
+    The address is resolved only once, before that loop, since that may block.
     """
 
     def __init__(self, client: Client, workers: Callable[[], int], log_counts: Callable[[], Mapping[str, int]]) -> None:
@@ -204,9 +204,9 @@ class WorkersGauge:
         self._client = client
         self._workers = workers
         self._log = _LogCounts(client, log_counts)
-        self._told = -1
+        self._sent = -1
         self._next = 0.0
-        """Monotonic; when it is told again though it is the same."""
+        """Monotonic; when an unchanged number is sent again."""
 
     def pollable(self) -> Iterator[tuple[int, int]]:
         return iter(())
@@ -216,9 +216,9 @@ class WorkersGauge:
 
     def attend(self, ready: set[int]) -> None:
         workers, now = self._workers(), time.monotonic()
-        if workers == self._told and now < self._next:
+        if workers == self._sent and now < self._next:
             return
-        self._told, self._next = workers, now + GAUGE_SECONDS
+        self._sent, self._next = workers, now + GAUGE_SECONDS
         self._client.send([self._client.line("workers", str(workers), "g"), *self._log.lines()])
 
     def abandon(self) -> None:
@@ -226,17 +226,17 @@ class WorkersGauge:
 
 
 class _LogCounts:
-    """What was logged since the last time."""
+    """How many messages were logged since the last call of `lines`, by level."""
 
     def __init__(self, client: Client, counts: Callable[[], Mapping[str, int]]) -> None:
         self._client = client
         self._counts = counts
-        self._told: Mapping[str, int] = counts()
+        self._sent: Mapping[str, int] = counts()
 
     def lines(self) -> Iterator[str]:
-        counts, told = self._counts(), self._told
-        self._told = counts
+        counts, sent = self._counts(), self._sent
+        self._sent = counts
         for level in LOG_METRICS:
-            count = counts.get(level, 0) - told.get(level, 0)
+            count = counts.get(level, 0) - sent.get(level, 0)
             if count > 0:
                 yield self._client.line(f"log.{level}", str(count), "c")
