@@ -34,8 +34,8 @@ MODULE:CALLABLE` also loads the application and reports whether it can be served
 Times are in seconds and sizes in bytes. A size may have the suffix k, M or G (`512k`, `20M`, `1G`).
 
 The column *reload* says whether a setting changes on a reload (`HUP` or `ropewalk reload`); the others need a restart.
-The column *embedded* names the keyword argument of `ropewalk.Server` and `ropewalk.serve`. Settings without one concern
-processes, which an embedded server does not have; it refuses them.
+The column *embedded* names the keyword argument of `ropewalk.Server` and `ropewalk.serve`; an embedded server refuses
+settings that would have no effect there.
 """
 
 COLUMNS = ("option", "default", "meaning", "variable", "`.toml`", "`.py`", "reload", "embedded")

@@ -11,7 +11,7 @@ PAGE = REPOSITORY / "docs/settings.md"
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == document(), "run: python -m ropewalk.config.generate_docs > docs/settings.md"
+    assert PAGE.read_text() == document(), "run: make docs"
 
 
 def test_every_option_and_variable_is_on_the_page_and_in_the_help() -> None:
