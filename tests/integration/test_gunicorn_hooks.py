@@ -300,7 +300,7 @@ def test_the_context_of_tls_can_be_changed(start: Start, tmp_path: Path) -> None
     connection.close()
     (tmp_path / "conf.py").write_text("ssl_context = lambda config, make: None\n")
     running.send_signal(signal.SIGHUP)
-    running.wait_line("Reload failed, .*: ssl_context: must return an ssl.SSLContext")
+    running.wait_line("Reload failed; .*: ssl_context: must return an ssl.SSLContext")
 
 
 def test_hooks_of_requests_see_parallel_requests_apart(start: Start, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_every_message_is_a_line_of_json(start: Start, project: Path, wait_for: 
     assert [get(port, "/fault"), get(port, "/errors"), get(port, "/slow")] == [500, 200, 504]
     (project / "go").touch()
     assert get(port, "/kill") == 0
-    running.wait_line("was ended by SIGKILL")
+    running.wait_line("was killed by SIGKILL")
     (project / "shop.py").write_text("import gone_and_lost\n")
     running.send_signal(signal.SIGHUP)
     running.wait_line('"message":"Reload failed')
@@ -124,7 +124,7 @@ def test_every_message_is_a_line_of_json(start: Start, project: Path, wait_for: 
     assert re.fullmatch("[0-9a-f]{24}", fault["request_id"])
     assert by_message["said to wsgi.errors"]["level"] == "error"
     assert any(re.search(r"GET '/slow' \(request id [0-9a-f]{24}\) has run for", each) for each in by_message)
-    assert any(each.startswith("What every thread is doing:\n") for each in by_message)
+    assert any(each.startswith("Stacks of all threads:\n") for each in by_message)
     assert any("No module named 'gone_and_lost'" in each and "Traceback" in each for each in by_message)
 
 
@@ -297,4 +297,4 @@ def test_a_worker_that_cannot_write_out_what_was_printed_ends_as_a_worker(start:
     assert (project / "server.pid").exists()
     running.send_signal(signal.SIGTERM)
     assert running.wait_exit() == 0
-    assert not re.search("Traceback|exited with|is killed", running.output)
+    assert not re.search("Traceback|exited with|killing it", running.output)

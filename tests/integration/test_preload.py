@@ -105,7 +105,7 @@ def test_threads_that_no_worker_will_have_are_reported(start: Start, tmp_path: P
         file.write("import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()\n")
     command = [argument for argument in COMMAND if argument not in ("-W", "error")]  # Python 3.12 warns of the fork
     running = start(*command, "shop")
-    running.wait_line("--preload: the application has started 1 threads, and no worker will have them")
+    running.wait_line("--preload: the application started threads that the workers will not have: 1")
     running.wait_line("Ready: 1 worker")
 
 

@@ -120,7 +120,7 @@ def test_code_that_cannot_be_loaded_leaves_the_old_serving(serve: Serve, tmp_pat
     server = serve("-w", "2")
     (tmp_path / "shop.py").write_text("import gone_and_lost\n")
     server.running.send_signal(signal.SIGHUP)
-    server.running.wait_line("Reload failed, and the workers from before serve on: .*No module named 'gone_and_lost'")
+    server.running.wait_line("Reload failed; keeping the old workers: .*No module named 'gone_and_lost'")
     server.running.wait_line("Traceback")
     assert {server.get("/").split()[1] for _ in range(8)} == {"one"}
     write(tmp_path, "two")
@@ -154,7 +154,7 @@ def test_no_request_is_lost_over_many_reloads(serve: Serve) -> None:
             client.join()
     assert not faults
     assert min(answers) > RELOADS
-    assert "were aborted" not in server.running.output
+    assert "Requests aborted" not in server.running.output
 
 
 def test_a_reload_reads_the_file_again(serve: Serve, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_log_that_cannot_be_opened_again_is_written_on(serve: Serve, tmp_path:
     server = serve("--access-logfile", "logs/access.log", "--access-logformat", "%(U)s")
     (tmp_path / "logs").rename(tmp_path / "moved")
     server.running.send_signal(signal.SIGUSR1)
-    server.running.wait_line("a log cannot be opened again: --access-logfile='.*/logs/access.log': cannot be opened")
+    server.running.wait_line("Cannot reopen a log file: --access-logfile='.*/logs/access.log': cannot be opened")
     server.get("/still")
     server.running.send_signal(signal.SIGTERM)
     assert server.running.wait_exit() == 0

@@ -182,7 +182,7 @@ def test_a_request_past_the_timeout_is_named_answered_and_interrupted(serve: Cal
     (worker,) = server.workers(1)
     assert server.get("/wait") == (504, "504 Gateway Timeout\n")
     server.running.wait_line(rf"Worker timeout \(pid: {worker}\): GET '/wait' has run for")
-    server.running.wait_line("What every thread is doing:")
+    server.running.wait_line("Stacks of all threads:")
     assert server.get("/")[1].split()[0] == str(worker)
 
 

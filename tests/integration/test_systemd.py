@@ -82,7 +82,7 @@ def test_bind_goes_over_the_sockets_of_systemd_with_a_warning(activate: Activate
     passed = port(running, 3)
     own = int(running.wait_line(r"Listening at: http://127\.0\.0\.1:(\d+) \(\d+\)\n")[1])
     running.wait_line(
-        rf"\[WARNING\] http://127\.0\.0\.1:{passed}, passed by systemd, is not used since --bind says where to listen"
+        rf"\[WARNING\] http://127\.0\.0\.1:{passed}, passed by systemd, is not used because --bind is set"
     )
     running.wait_line("Ready: 1 worker")
     assert get(own) == ""

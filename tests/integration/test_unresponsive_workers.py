@@ -32,7 +32,7 @@ def test_a_call_that_holds_the_interpreter_costs_its_own_worker_alone(
     holding = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     holding.request("GET", "/hold")
     pid = int(running.wait_line(r"holding in (\d+)")[1])
-    running.wait_line(rf"Worker \(pid: {pid}\) has given no sign of life for \d+ s .*and is killed")
+    running.wait_line(rf"Worker \(pid: {pid}\) unresponsive for \d+ s .*; killing it")
     running.wait_lines("Ready: 2 workers", 2)
     holding.close()
     other = http.client.HTTPConnection("127.0.0.1", port, timeout=20)

@@ -94,7 +94,7 @@ class Server:
     def finish(self, master: int) -> None:
         """End an old master, and wait until the new one has its place."""
         self.end(master)
-        self.running.wait_line(rf"The old master \(pid: {master}\) has ended; this one has taken over")
+        self.running.wait_line(rf"The old master \(pid: {master}\) has exited; this one has taken over")
 
     @contextmanager
     def load(self) -> Iterator[list[Any]]:
@@ -157,7 +157,7 @@ def test_no_request_is_lost_over_upgrades_that_are_ended_and_taken_back(serve: S
                 server.finish(old)
                 assert server.get() == [str(new), f"v{number}"]
     assert not faults
-    assert "were aborted" not in server.running.output
+    assert "Requests aborted" not in server.running.output
 
 
 def test_the_files_are_the_old_masters_until_it_is_gone(serve: Serve, tmp_path: Path, wait_for: Any) -> None:
@@ -224,7 +224,7 @@ def test_code_that_cannot_be_loaded_leaves_the_old_serving(serve: Serve, tmp_pat
     (tmp_path / "shop.py").write_text("import gone_and_lost\n")
     said = server.say("upgrade", "--process", str(server.running.pid), status=1)
     assert "No module named 'gone_and_lost'" in said
-    server.running.wait_line("Upgrade failed, and this master serves on: .*No module named 'gone_and_lost'")
+    server.running.wait_line("Upgrade failed; keeping the old master: .*No module named 'gone_and_lost'")
     assert server.get()[1] == "one"
     status = json.loads(server.say("status", "--json", "--process", str(server.running.pid)))
     assert "gone_and_lost" in status["upgrade"]["last_failure"]
@@ -235,7 +235,7 @@ def test_a_setting_that_is_wrong_leaves_the_old_serving(serve: Serve, tmp_path: 
     server = serve("-b", "127.0.0.1:0", "-c", "server.toml")
     (tmp_path / "server.toml").write_text("workers = 0\n")
     os.kill(server.running.pid, signal.SIGUSR2)
-    server.running.wait_line("Upgrade failed, and this master serves on: --workers='0' .*from server.toml")
+    server.running.wait_line("Upgrade failed; keeping the old master: --workers='0' .*from server.toml")
     assert server.get()[1] == "one"
 
 

@@ -49,7 +49,7 @@ def test_a_drain_delay_is_served_through_before_the_end(plain_container, execute
     name = plain_container("server", options=("--env", "BACKEND=ropewalk", "--env", "DRAIN_DELAY=2"))
     wait(lambda: is_answering(execute, name), "the backend answers")
     execute("docker", "kill", "--signal", "TERM", name)
-    wait(lambda: "Not ready any more; serving on for 2 s" in output(execute, name), "the delay has begun")
+    wait(lambda: "No longer ready; still serving for 2 s" in output(execute, name), "the delay has begun")
     assert is_answering(execute, name)
     wait(lambda: not is_running(execute, name), "the container has ended")
     assert exit_status(execute, name) == 0

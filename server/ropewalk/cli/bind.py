@@ -1,4 +1,4 @@
-"""Where the settings and the service manager say to listen: the sockets of the master."""
+"""The listening sockets of the master: from `--bind`, from systemd, or inherited from an old master."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ropewalk.net.listeners.open import SYSTEMD, Listeners, describe, open_by_bi
 from ropewalk.net.listeners.unix import DEFAULT_MODE
 
 
-def listen(loaded: Loaded, earlier: Listeners) -> Listeners:
-    """The listening sockets: systemd's, unless the operator said where to listen. Raises ConfigError.
+def listen(loaded: Loaded, inherited: Listeners) -> Listeners:
+    """The listening sockets: those of `--bind` if it is given, or else systemd's if there are any. Raises ConfigError.
 
-    Those that `earlier` has, an old master's, are taken out of there and not opened again.
+    Those that `inherited` has, from an old master, are removed from there and not opened again.
     """
     settings, log, pid = loaded.settings, get_logger(), os.getpid()
     passed, names = inherited_descriptors(os.environ, pid), inherited_names(os.environ, pid)
     try:
         if passed and loaded.is_default("bind"):
             opened = {SYSTEMD: inherited_listeners(os.environ)}
-        elif SYSTEMD in earlier and loaded.is_default("bind"):
-            opened = {SYSTEMD: earlier.pop(SYSTEMD)}
+        elif SYSTEMD in inherited and loaded.is_default("bind"):
+            opened = {SYSTEMD: inherited.pop(SYSTEMD)}
         else:
-            opened = open_by_bind(settings.bind, earlier, backlog=settings.backlog, unix_mode=_unix_mode(settings))
+            opened = open_by_bind(settings.bind, inherited, backlog=settings.backlog, unix_mode=_unix_mode(settings))
     except ConfigError as error:
         if error.setting != "bind":
             raise
@@ -47,19 +47,19 @@ def listen(loaded: Loaded, earlier: Listeners) -> Listeners:
         where = describe(listener, scheme="https" if settings.certfile else "http")
         log.info("Listening at: %s (%d)%s", where, pid, origin)
     for descriptor in set(passed) - {listener.fileno() for listener in listeners}:
-        _leave_passed(descriptor)
+        _close_unused(descriptor)
     return opened
 
 
-def _leave_passed(descriptor: int) -> None:
-    """Let go of a socket that systemd passed and `--bind` does not name."""
+def _close_unused(descriptor: int) -> None:
+    """Close a socket that systemd passed and `--bind` does not name."""
     try:
         listener = adopt_listener(descriptor)
     except ValueError:
         return
     get_logger().warning(
-        "%s, passed by systemd, is not used since --bind says where to listen: connections to it wait unanswered "
-        "(leave --bind out, or name fd://%d in it)",
+        "%s, passed by systemd, is not used because --bind is set: connections to it are not accepted "
+        "(unset --bind, or add fd://%d to it)",
         describe(listener),
         descriptor,
     )

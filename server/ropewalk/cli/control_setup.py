@@ -1,74 +1,69 @@
-"""The desks of the master, put together: the control socket and the admin listener, and what is told there."""
+"""Opens the control socket and the admin listener of a master, and connects them to what they serve."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ropewalk._version import __version__
 from ropewalk.config.settings import Settings
-from ropewalk.control.commands import CONTROL, CommandHandler, open_abstract, status_with
+from ropewalk.control.commands import CONTROL, CommandHandler, open_abstract_socket
 from ropewalk.control.inquiries import ControlHub
 from ropewalk.control.server import ClientConnection, ControlListener
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.listeners.open import Listeners, describe, open_listeners
-from ropewalk.process.master.upgrade import second_name
-
-if TYPE_CHECKING:
-    from ropewalk.metrics.snapshot import ServerStatus
+from ropewalk.process.master.upgrade import successor_path
 
 ADMIN = "admin:"
-"""What sockets are for; the address follows."""
+"""Starts the key of the admin listener among the listening sockets of a master; its address follows."""
 
 OWNER_ONLY = 0o600
 
 BACKLOG = 64
 
 
-def open_control(settings: Settings, earlier: Listeners, *, is_second: bool) -> tuple[ControlHub, Listeners]:
-    """The office of a master, and the listening sockets that it made for it, by what they are for.
+def open_control(settings: Settings, inherited: Listeners, *, is_successor: bool) -> tuple[ControlHub, Listeners]:
+    """The control hub of a master, and the listening sockets that were opened for it, by their keys.
 
-    What `earlier` has, an old master's, is not opened again. `is_second`: there is an old master that has the control
-    socket's name. Raises ConfigError.
+    Those that `inherited` has, from an old master, are removed from there and not opened again. `is_successor`: there
+    is an old master, which still has the control socket's name. Raises ConfigError.
     """
-    office = ControlHub(version=__version__)
+    hub = ControlHub(version=__version__)
     listeners: Listeners = {}
     if settings.control_socket:
-        listeners[CONTROL] = _open_control(settings, office, is_second=is_second)
+        listeners[CONTROL] = _open_control_socket(settings, hub, is_successor=is_successor)
     if settings.admin_bind:
-        from ropewalk.control.admin_http import AdminHandler  # with its page and the format of its metrics
+        from ropewalk.control.admin_http import AdminHandler  # which imports the status page and the metrics' format
 
-        admin = earlier.pop(ADMIN + settings.admin_bind, None)
+        admin = inherited.pop(ADMIN + settings.admin_bind, None)
         admin = admin or _listen("--admin-bind", settings.admin_bind, settings.admin_bind)
         for listener in admin:
-            office.open_shared(ControlListener(listener, lambda peer: AdminHandler(_Source(office), peer)))
+            hub.add_shared(ControlListener(listener, lambda client: AdminHandler(hub, client)))
             get_logger().info("Admin at: %s", describe(listener))
         listeners[ADMIN + settings.admin_bind] = admin
     if settings.statsd_host:
         from ropewalk.metrics.statsd import Client, WorkersGauge
 
         client = Client(settings.statsd_host, settings.statsd_prefix, settings.dogstatsd_tags)
-        office.open(WorkersGauge(client, lambda: len(list(office.chief.workers())), get_logger().counts))
-    return office, listeners
+        hub.add(WorkersGauge(client, lambda: len(list(hub.master.workers())), get_logger().counts))
+    return hub, listeners
 
 
-def _open_control(settings: Settings, office: ControlHub, *, is_second: bool) -> list[socket.socket]:
-    def commander(peer: ClientConnection) -> CommandHandler:
-        return CommandHandler(office, peer)
+def _open_control_socket(settings: Settings, hub: ControlHub, *, is_successor: bool) -> list[socket.socket]:
+    def make_handler(client: ClientConnection) -> CommandHandler:
+        return CommandHandler(hub, client)
 
     path = settings.control_socket
     if path != "auto":
-        listeners = _listen("--control-socket", path, f"unix:{second_name(path) if is_second else path}")
-        office.open(ControlListener(listeners[0], commander))
+        listeners = _listen("--control-socket", path, f"unix:{successor_path(path) if is_successor else path}")
+        hub.add(ControlListener(listeners[0], make_handler))
         return listeners
     try:
-        listener = open_abstract()
-    except OSError as error:  # a sandbox may allow no such socket, and serving does not depend on it
-        get_logger().warning("no control socket: %s", error.strerror)
+        listener = open_abstract_socket()
+    except OSError as error:  # a sandbox may forbid such sockets, and the server can do without
+        get_logger().warning("No control socket: %s", error.strerror)
         return []
-    office.open(ControlListener(listener, commander, is_for_own_user=True))
+    hub.add(ControlListener(listener, make_handler, is_own_user_only=True))
     return [listener]
 
 
@@ -77,16 +72,3 @@ def _listen(setting: str, value: str, bind: str) -> list[socket.socket]:
         return open_listeners([bind], backlog=BACKLOG, unix_mode=OWNER_ONLY)
     except ConfigError as error:
         raise ConfigError(setting, value, error.allowed) from None
-
-
-class _Source:
-    """How the server is, for the admin listener."""
-
-    def __init__(self, office: ControlHub) -> None:
-        self._office = office
-
-    def is_ready(self) -> bool:
-        return bool(self._office.chief.status()["ready"])
-
-    def status(self, done: Callable[[ServerStatus], None]) -> None:
-        self._office.inquire("status", lambda answers: done(status_with(self._office, answers)))

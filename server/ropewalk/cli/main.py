@@ -1,6 +1,6 @@
-"""The command line: the one place that knows every part, and puts them together.
+"""The `ropewalk` command: the composition root, which knows every part and puts them together.
 
-The order matters and is told here: settings are read where the command was given; then the directory changes, and
+The order matters: the settings are read in the directory where the command was given; then the directory changes, and
 paths are relative to it; variables are set before anything of the application is imported; the master binds; each
 worker loads the application after the fork.
 """
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ropewalk._version import __version__
 from ropewalk.cli.bind import listen
 from ropewalk.cli.control_setup import open_control
-from ropewalk.cli.stdio import fill_standard_streams, print_error, say
+from ropewalk.cli.stdio import open_closed_streams, print_error, print_out
 from ropewalk.config.flags import COMMANDS, PROGRAM
 from ropewalk.config.load import Loaded, load_settings
 from ropewalk.config.settings import Settings
@@ -34,7 +34,7 @@ from ropewalk.net.listeners.open import (
 )
 from ropewalk.net.listeners.unix import UnixListener
 from ropewalk.process.master.master import BootError, Master
-from ropewalk.process.master.upgrade import Command, Predecessor, Upgrade, second_name
+from ropewalk.process.master.upgrade import Predecessor, StartCommand, Upgrade, successor_path
 from ropewalk.process.system.pidfile import PidFile
 from ropewalk.process.system.privileges import find_identity
 from ropewalk.process.system.sd_notify import Notifier
@@ -61,66 +61,64 @@ USAGE_STATUS = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status: 0, 2 for a bad setting, 3 when no worker could boot."""
-    fill_standard_streams()
-    succession = Upgrade(None, Predecessor.take(os.environ))
+    """Run the command; returns its exit status: 0, 2 for a bad setting, 3 if no worker could boot."""
+    open_closed_streams()
+    upgrade = Upgrade(None, Predecessor.from_environ(os.environ))
     try:
         given = sys.argv[1:] if arguments is None else arguments
         if given and given[0] in COMMANDS:
-            from ropewalk.cli.control_client import (
-                operate,  # a client, with an HTTP client in it: a server needs neither
-            )
+            from ropewalk.cli.control_client import run_command  # which imports an HTTP client: a server needs neither
 
-            return operate(given[0], given[1:])
-        succession.command = _command()
-        load = _loader(given, succession.command)
+            return run_command(given[0], given[1:])
+        upgrade.command = _start_command()
+        load = _make_load(given, upgrade.command)
         loaded = load()
         if loaded.settings.print_config:
-            _say("".join(f"{line}\n" for line in loaded.lines()))
+            _print_out("".join(f"{line}\n" for line in loaded.lines()))
             return 0
-        enter(loaded.settings)
+        enter_application(loaded.settings)
         if loaded.settings.check_config:
             return check(loaded)
-        serve(loaded, load, succession)
+        serve(loaded, load, upgrade)
     except ConfigError as error:
-        succession.tell_failure(str(error))
-        return _complain(str(error), USAGE_STATUS)
+        upgrade.report_failure(str(error))
+        return _fail(str(error), USAGE_STATUS)
     except BootError as error:
-        succession.tell_failure(str(error))
-        return _complain(str(error), BootError.status, is_logged=True)
+        upgrade.report_failure(str(error))
+        return _fail(str(error), BootError.status, is_logged=True)
     return 0
 
 
-def _say(text: str) -> None:
+def _print_out(text: str) -> None:
     try:
-        say(text)
+        print_out(text)
     except OSError as error:
         raise ConfigError("standard output", None, f"cannot be written: {error.strerror}") from None
 
 
-def _command() -> Command:
+def _start_command() -> StartCommand:
     """How this process was started."""
     try:
-        return Command(os.getcwd(), dict(os.environ))
+        return StartCommand(os.getcwd(), dict(os.environ))
     except OSError as error:
         raise ConfigError("the current directory", None, f"{error.strerror}".lower()) from None
 
 
-def _loader(arguments: Sequence[str], start: Command) -> Callable[[], Loaded]:
-    """What reads the settings, now and at each reload: from the directory and with the variables of the start."""
+def _make_load(arguments: Sequence[str], start: StartCommand) -> Callable[[], Loaded]:
+    """A function that reads the settings, now and at each reload: in the directory and environment of the start."""
 
     def load() -> Loaded:
         try:
             with chdir(start.directory):
                 return load_settings(arguments, start.environ)
         except OSError as error:
-            raise ConfigError("the directory of the start", start.directory, f"{error.strerror}".lower()) from None
+            raise ConfigError("the start directory", start.directory, f"{error.strerror}".lower()) from None
 
     return load
 
 
-def enter(settings: Settings) -> None:
-    """Make this process the application's: its directory, search path and variables."""
+def enter_application(settings: Settings) -> None:
+    """Set the directory, the search path and the environment variables of the application."""
     if settings.chdir:
         try:
             os.chdir(settings.chdir)
@@ -128,11 +126,11 @@ def enter(settings: Settings) -> None:
             raise ConfigError("--chdir", settings.chdir, f"{error.strerror}".lower()) from None
     prepare(settings)
     if not settings.wsgi_app:
-        raise ConfigError(POSITIONAL, None, f"is missing; try {PROGRAM} project.wsgi:application")
+        raise ConfigError(POSITIONAL, None, f"is missing; try: {PROGRAM} project.wsgi:application")
 
 
 def check(loaded: Loaded) -> int:
-    """Load the application and say how it went."""
+    """Check everything that a start checks, and load the application. Raises ConfigError."""
     warn(loaded)
     check_paths(loaded.settings, find_identity(loaded.settings.user, loaded.settings.group))
     hooks = make_hooks(loaded, loaded.settings)
@@ -143,20 +141,20 @@ def check(loaded: Loaded) -> int:
         if error.__cause__ is not None:
             sys.stderr.writelines(traceback.format_exception(error.__cause__))
         raise
-    _say("configuration ok\n")
+    _print_out("configuration ok\n")
     return 0
 
 
-def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Upgrade) -> None:
-    """Be the master until told to end. Raises ConfigError, BootError; in a worker SystemExit."""
+def serve(loaded: Loaded, load: Callable[[], Loaded], upgrade: Upgrade) -> None:
+    """Be the master until asked to stop. Raises ConfigError, BootError; in a worker SystemExit."""
     settings, log = loaded.settings, get_logger()
     identity = find_identity(settings.user, settings.group)
     if settings.umask is not None:
         os.umask(settings.umask)
-    notifier = Notifier.take(os.environ)
-    predecessor = succession.predecessor
+    notifier = Notifier.from_environ(os.environ)
+    predecessor = upgrade.predecessor
     if predecessor is not None:
-        notifier.wait()
+        notifier.mute()
     create_logs(settings, identity)
     log.configure(settings.error_log, settings.log_level, settings.error_log_format, identity.trusted_owners)
     check_paths(settings, identity)
@@ -167,35 +165,35 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], succession: Upgrade) -> No
     import_what_is_asked_for(settings)
     if hooks is not None:
         hooks.starting()
-    with ExitStack() as at_the_end:
-        earlier = adopt_listeners(predecessor.listeners) if predecessor is not None else {}
-        pid_path = second_name(settings.pid) if settings.pid and predecessor is not None else settings.pid
+    with ExitStack() as on_exit:
+        inherited = adopt_listeners(predecessor.listeners) if predecessor is not None else {}
+        pid_path = successor_path(settings.pid) if settings.pid and predecessor is not None else settings.pid
         pid_file = PidFile(pid_path, identity.trusted_owners) if pid_path else None
         if pid_file is not None:
-            at_the_end.callback(pid_file.remove)
-        opened = listen(loaded, earlier)
+            on_exit.callback(pid_file.remove)
+        opened = listen(loaded, inherited)
         listeners = [listener for each in opened.values() for listener in each]
-        at_the_end.callback(close_listeners, listeners)
+        on_exit.callback(close_listeners, listeners)
         for listener in listeners:
             if isinstance(listener, UnixListener):
-                identity.own_socket(listener.path)
-        office, desk_listeners = open_control(settings, earlier, is_second=predecessor is not None)
-        at_the_end.callback(close_listeners, [listener for each in desk_listeners.values() for listener in each])
-        at_the_end.callback(lambda: disown_listeners(listeners) if succession.is_shared else None)
-        for unused in earlier.values():
+                identity.chown_socket(listener.path)
+        control, control_listeners = open_control(settings, inherited, is_successor=predecessor is not None)
+        on_exit.callback(close_listeners, [listener for each in control_listeners.values() for listener in each])
+        on_exit.callback(lambda: disown_listeners(listeners) if upgrade.is_shared else None)
+        for unused in inherited.values():
             disown_listeners(unused)
             close_listeners(unused)
         preloaded = preload(settings) if settings.preload else None
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
-        watchdog, sockets = notifier.watchdog_seconds, {**opened, **desk_listeners}
+        watchdog, sockets = notifier.watchdog_seconds, {**opened, **control_listeners}
         program = WorkerSpec(settings, load, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded)
         shared_counts = program.shared_counts = open_shared_counts()
         if shared_counts is not None:
-            at_the_end.callback(shared_counts.close)
+            on_exit.callback(shared_counts.close)
         try:
-            Master(program, program.options(), notifier, office, succession).run()
+            Master(program, program.options(), notifier, control, upgrade).run()
         except SystemExit:
-            at_the_end.pop_all()  # a worker ends here: what the master opened is not its to remove
+            on_exit.pop_all()  # a worker exits here: only the master may remove what it opened
             raise
     log.info("Shutting down: Master")
 
@@ -205,25 +203,25 @@ def preload(settings: Settings) -> WSGIApplication:
     log, before = get_logger(), threading.active_count()
     try:
         application = load_application(settings.wsgi_app)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is told
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         reason, details = explain(error)
         log.text(details)
         raise BootError(reason) from None
     started = threading.active_count() - before
     if started > 0:
-        log.warning("--preload: the application has started %d threads, and no worker will have them", started)
+        log.warning("--preload: the application started threads that the workers will not have: %d", started)
     if parallel_threads() > 1:
         from ropewalk.threads.free_threading import share_keys
 
-        share_keys()  # now, since a worker is not to write to what it inherits
-    # What is left is there to stay. A collection writes to all that it looks at, and what is written to is copied.
+        share_keys()  # in the master, since workers share its memory until they write to it
+    # A collection in a worker writes to each object that it examines, and so copies the page; freezing exempts them.
     gc.collect()
     gc.freeze()
     return application
 
 
-def _complain(line: str, status: int, *, is_logged: bool = False) -> int:
-    """Say why the start failed: to the operator, unless the log says it there in JSON; `is_logged`: to the log too."""
+def _fail(line: str, status: int, *, is_logged: bool = False) -> int:
+    """Print why the start failed to standard error, or log it if the log writes JSON there; `is_logged`: do both."""
     log = get_logger()
     is_json_alone = log.is_json and log.is_standard_error
     if is_json_alone or (is_logged and not log.is_standard_error):

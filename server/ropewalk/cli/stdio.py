@@ -1,6 +1,6 @@
-"""Standard input, output and error of the command: what was closed before the start, and what cannot be written.
+"""The standard streams of the command: opened if the parent process closed them, and written without tracebacks.
 
-Main thread, before anything else is opened.
+Main thread.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ from contextlib import suppress
 INPUT, OUTPUT, ERROR = 0, 1, 2
 
 
-def fill_standard_streams() -> None:
-    """Put /dev/null where one of the three was closed (`2>&-`, some supervisors).
+def open_closed_streams() -> None:
+    """Open /dev/null as each stream that is closed (`2>&-`, some supervisors). Before anything else is opened.
 
-    Otherwise the next thing that is opened gets its number: what somebody prints would go into a listening socket.
+    Otherwise the next file or socket would get its number, and what a program prints would go into a listening socket.
     """
     for descriptor in (INPUT, OUTPUT, ERROR):
         if _is_closed(descriptor):
-            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            opened = os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
             os.set_inheritable(opened, True)
-    # Python has none where the descriptor was closed, and an application that prints would raise.
+    # Python sets these to None if the descriptor was closed, and an application that prints would raise.
     if sys.stdin is None:
-        sys.stdin = open(INPUT, closefd=False)  # noqa: SIM115 - it is open for as long as the process
+        sys.stdin = open(INPUT, closefd=False)  # noqa: SIM115 - open until the process exits
     if sys.stdout is None:
         sys.stdout = open(OUTPUT, "w", closefd=False)  # noqa: SIM115 - as above
     if sys.stderr is None:
         sys.stderr = open(ERROR, "w", closefd=False)  # noqa: SIM115 - as above
 
 
-def say(text: str) -> None:
-    """Write to standard output, at once. Raises OSError; SystemExit(0) when nobody reads on, as behind `| head`."""
+def print_out(text: str) -> None:
+    """Write to standard output, unbuffered. Raises OSError; SystemExit(0) if its reader is gone, as with `| head`."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        _fill_output()  # what is left in its buffer would fail once more at the interpreter's end
+        _discard_output()  # or the rest of the buffer would fail once more when the interpreter exits
         if isinstance(error, BrokenPipeError):
             raise SystemExit(0) from None
         raise
 
 
 def print_error(line: str) -> None:
-    """Write a line to standard error, if it can be."""
+    """Write a line to standard error, if that is possible."""
     with suppress(OSError):
         sys.stderr.write(line + "\n")
 
@@ -56,7 +56,7 @@ def _is_closed(descriptor: int) -> bool:
     return False
 
 
-def _fill_output() -> None:
+def _discard_output() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, OUTPUT)
     os.close(null)

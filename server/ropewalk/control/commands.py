@@ -1,16 +1,16 @@
-"""The control socket: a Unix socket at which the master takes commands, lines of JSON that are answered by lines.
+"""The control socket: a Unix socket on which the master takes commands. Commands and responses are lines of JSON.
 
     {"command": "status"}          {"command": "stacks"}
     {"command": "reload"}          {"command": "scale", "workers": 4}
     {"command": "stop"}            {"command": "stop", "quick": true}
     {"command": "upgrade"}
 
-An answer is `{"ok": true, ...}` or `{"ok": false, "error": "one line"}`.
+A response is `{"ok": true, ...}` or `{"ok": false, "error": "one line"}`.
 
-*Where it is.* Unless a path is set, it has a name of the abstract namespace (unix(7)), `@ropewalk/PID/RANDOM`: nothing
-is written to a file system, which may be read-only, and nothing is left behind. Such a name has no mode; instead the
-kernel tells who connects, and only the master's own user and root are listened to: those who could send it signals as
-well. A socket with a path has the mode 0600.
+By default the socket has a name in the abstract namespace (unix(7)), `@ropewalk/PID/RANDOM`: this needs no writable
+file system, and leaves nothing behind. Such a name has no mode. Instead the kernel says which user connects, and only
+root and the master's own user are served: those who could send it signals as well. A socket with a path has the mode
+0600.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ropewalk.control.inquiries import Answers, ControlHub
+from ropewalk.control.inquiries import ControlHub, Results
 from ropewalk.control.server import ClientConnection
-from ropewalk.metrics.counters import add_counters, add_gauges
+from ropewalk.process.master.api import Refused
 
 if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import ServerStatus
@@ -37,12 +37,14 @@ NAMES_FILE = "/proc/net/unix"
 
 MAX_COMMAND_OCTETS = 4096
 
+MAX_WORKERS = 1024
 
-def open_abstract() -> socket.socket:
-    """A listening socket with a name of this process's. Raises OSError."""
+
+def open_abstract_socket() -> socket.socket:
+    """A listening socket with an abstract name of this process. Raises OSError."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # By chance too: in two containers that share a network, and its names, the masters may share their process id.
+        # Random as well: in containers that share a network, and so these names, masters may have equal process ids.
         listener.bind(f"{ABSTRACT}{NAME_PREFIX}{os.getpid()}/{os.urandom(4).hex()}")
         listener.listen(16)
         listener.setblocking(False)
@@ -53,8 +55,8 @@ def open_abstract() -> socket.socket:
 
 
 def abstract_names() -> Iterator[str]:
-    """The addresses of the servers that run here, of whichever user."""
-    with open(NAMES_FILE, encoding="utf-8", errors="replace") as lines:  # others name theirs as they like
+    """The abstract addresses of the servers on this machine, of any user."""
+    with open(NAMES_FILE, encoding="utf-8", errors="replace") as lines:  # names of other programs may be any bytes
         for line in lines:
             name = line.rstrip("\n").split(" ")[-1]
             if name.startswith("@" + NAME_PREFIX):
@@ -62,77 +64,70 @@ def abstract_names() -> Iterator[str]:
 
 
 class CommandHandler:
-    """A visitor who gives commands."""
+    """Runs the commands of one client."""
 
-    def __init__(self, office: ControlHub, conversation: ClientConnection) -> None:
-        self._office = office
-        self._conversation = conversation
+    def __init__(self, hub: ControlHub, client: ClientConnection) -> None:
+        self._hub = hub
+        self._client = client
         self._partial = b""
 
     def receive(self, octets: bytes) -> None:
+        """Run the commands that are complete."""
         *lines, self._partial = (self._partial + octets).split(b"\n")
         for line in lines:
-            self._take(line)
+            self._handle_line(line)
         if len(self._partial) > MAX_COMMAND_OCTETS:
-            self._fail("a command is a line of at most 4096 octets", is_last=True)
+            self._fail(f"a command must be at most {MAX_COMMAND_OCTETS} bytes long", is_last=True)
 
-    def _take(self, line: bytes) -> None:
+    def _handle_line(self, line: bytes) -> None:
         try:
             command = json.loads(line)
             name = command["command"]
         except (ValueError, TypeError, KeyError, RecursionError):
-            self._fail('a command is a line of JSON, as {"command": "status"}')
+            self._fail('a command must be a line of JSON, such as {"command": "status"}')
             return
-        chief = self._office.chief
+        try:
+            self._run(name, command)
+        except Refused as error:
+            self._fail(str(error))
+
+    def _run(self, name: object, command: Mapping[str, Any]) -> None:
+        """Run a command, and respond now or later. Raises Refused."""
+        master = self._hub.master
         match name:
             case "status":
-                self._office.inquire("status", self._tell_status)
+                self._hub.status(self._send_status)
             case "stacks":
-                self._office.inquire("stacks", self._tell_stacks)
+                self._hub.ask_workers("stacks", self._send_stacks)
             case "reload":
-                self._done(chief.reload())
+                master.reload()
+                self._respond({})
             case "upgrade":
-                self._done(chief.upgrade())
+                master.upgrade()
+                self._respond({})
             case "stop":
-                self._done("")
-                chief.stop(is_quick=command.get("quick") is True)
+                self._respond({})
+                master.stop(is_quick=command.get("quick") is True)
             case "scale":
-                workers = command.get("workers")
-                if not isinstance(workers, int) or isinstance(workers, bool) or not 1 <= workers <= 1024:
-                    self._fail("workers must be an integer from 1 to 1024")
-                else:
-                    self._done(chief.scale(workers))
+                master.scale(_read_workers(command.get("workers")))
+                self._respond({})
             case _:
-                self._fail(f"no such command: {str(name)[:40]}")
+                raise Refused(f"no such command: {str(name)[:40]}")
 
-    def _tell_status(self, answers: Answers) -> None:
-        self._answer({**status_with(self._office, answers)})
+    def _send_status(self, status: ServerStatus) -> None:
+        self._respond({**status})
 
-    def _tell_stacks(self, answers: Answers) -> None:
-        self._answer({"workers": [{"pid": pid, "stacks": stacks} for pid, stacks in sorted(answers.items())]})
+    def _send_stacks(self, stacks: Results) -> None:
+        self._respond({"workers": [{"pid": pid, "stacks": text} for pid, text in sorted(stacks.items())]})
 
-    def _done(self, error: str) -> None:
-        if error:
-            self._fail(error)
-        else:
-            self._answer({})
-
-    def _answer(self, content: dict[str, Any]) -> None:
-        self._conversation.send(json.dumps({"ok": True, **content}).encode() + b"\n")
+    def _respond(self, content: dict[str, Any]) -> None:
+        self._client.send(json.dumps({"ok": True, **content}).encode() + b"\n")
 
     def _fail(self, error: str, *, is_last: bool = False) -> None:
-        self._conversation.send(json.dumps({"ok": False, "error": error}).encode() + b"\n", is_last=is_last)
+        self._client.send(json.dumps({"ok": False, "error": error}).encode() + b"\n", is_last=is_last)
 
 
-def status_with(office: ControlHub, answers: Answers) -> ServerStatus:
-    """The master's status, completed with the snapshots that its workers replied with."""
-    status = office.chief.status()
-    for worker in status["workers"]:
-        worker["snapshot"] = answers.get(worker["pid"])
-    counters = [view.counters for view in office.chief.workers() if view.counters is not None]
-    return {
-        "version": office.version,
-        **status,
-        "totals": add_counters([office.gone, *counters]),
-        "gauges": add_gauges(each["snapshot"]["gauges"] for each in status["workers"] if each["snapshot"] is not None),
-    }
+def _read_workers(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_WORKERS:
+        raise Refused(f"workers: must be an integer from 1 to {MAX_WORKERS}")
+    return value

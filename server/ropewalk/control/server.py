@@ -1,7 +1,8 @@
-"""A desk: a listening socket of the master's, and the conversations at it, in the master's own poll loop.
+"""Listening sockets of the master for its clients, and their connections, served in the master's own poll loop.
 
-What is said there a `Handler` knows: lines of JSON (`control`), or HTTP. Nothing here ever waits: what a peer does not
-take stays in memory, bounded, and a peer that is slow or says too much is cut. Main thread of the master only.
+A `Handler` understands what clients send: commands (`control.commands`) or HTTP (`control.admin_http`). Nothing here
+blocks: what a client has not taken is kept in memory, up to a limit, and a client that is silent or sends too much is
+disconnected. Main thread of the master only.
 """
 
 from __future__ import annotations
@@ -18,41 +19,42 @@ from typing import Protocol
 
 from ropewalk.logs.error_log import get_logger
 
-MAX_CONVERSATIONS = 64
-"""At one desk: a few scrapers, browsers and operators. One more is taken in the place of who was silent longest: a
-few connections in which nothing is said must not keep out who asks for health."""
+MAX_CONNECTIONS = 64
+"""On one listener: a few scrapers, browsers and operators. One more replaces the connection that was silent longest, so
+that a few idle connections cannot keep health checks out."""
 
 MAX_QUEUED_OCTETS = 32 * 1024 * 1024
-"""Of answers that a peer has not taken yet."""
+"""Of responses that a client has not taken yet."""
 
 READ_OCTETS = 16384
 
-SILENCE_SECONDS = 30.0
-"""A conversation in which nothing moved for so long is over; `ropewalk top` says something every second."""
+IDLE_SECONDS = 30.0
+"""A connection on which nothing was sent or received for so long is closed; `ropewalk top` sends every second."""
 
 PAUSE_SECONDS = 1.0
-"""Without accepting, when there is no descriptor left."""
+"""Without accepting, when there are no descriptors left."""
 
 PEER_CREDENTIALS = struct.Struct("3i")
 """`struct ucred` of unix(7): process, user and group."""
 
 
 class Handler(Protocol):
-    """What understands one peer."""
+    """Understands what one client sends."""
 
     def receive(self, octets: bytes) -> None:
-        """The peer said this; the answer goes to the conversation, now or later."""
+        """Handle what the client has sent; responses go to its connection, now or later."""
 
 
 class ClientConnection:
-    """One peer at a desk."""
+    """One client's connection."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._unsent = bytearray()
-        self._is_ending = False
-        self.moved = time.monotonic()
-        self.visitor: Handler
+        self._is_closing = False
+        self.last_active = time.monotonic()
+        self.handler: Handler
+        """Set right after creation."""
 
     def fileno(self) -> int:
         return self._sock.fileno()
@@ -63,40 +65,42 @@ class ClientConnection:
 
     @property
     def events(self) -> int:
-        return (0 if self._is_ending else select.POLLIN) | (select.POLLOUT if self._unsent else 0)
+        """The poll events to wait for."""
+        return (0 if self._is_closing else select.POLLIN) | (select.POLLOUT if self._unsent else 0)
 
     def send(self, octets: bytes, *, is_last: bool = False) -> None:
-        """Send, at once or when the peer takes it; behind what is last the conversation ends."""
+        """Send, at once or when the client takes it; then close the connection if `is_last`."""
         if not self.is_open:
             return
         self._unsent += octets
-        self._is_ending = self._is_ending or is_last
+        self._is_closing = self._is_closing or is_last
         if len(self._unsent) > MAX_QUEUED_OCTETS:
             self.close()
         else:
             self.flush()
 
     def flush(self) -> None:
+        """Send what the client takes of what is queued."""
         try:
             while self._unsent:
                 del self._unsent[: self._sock.send(self._unsent)]
-                self.moved = time.monotonic()
+                self.last_active = time.monotonic()
         except BlockingIOError:
             return
         except OSError:
             self.close()
             return
-        if self._is_ending:
-            # The peer reads to the end; the close comes with its own, or with the silence that follows.
+        if self._is_closing:
             with suppress(OSError):
                 self._sock.shutdown(socket.SHUT_WR)
-            self._drop_input()
+            self._discard_input()
 
     def on_event(self) -> None:
-        self.moved = time.monotonic()
+        """Send and receive what is possible."""
+        self.last_active = time.monotonic()
         if self._unsent:
             self.flush()
-        if not self.is_open or self._is_ending:
+        if not self.is_open or self._is_closing:
             return
         try:
             octets = self._sock.recv(READ_OCTETS)
@@ -105,11 +109,12 @@ class ClientConnection:
         except OSError:
             octets = b""
         if octets:
-            self.visitor.receive(octets)
+            self.handler.receive(octets)
         else:
             self.close()
 
-    def _drop_input(self) -> None:
+    def _discard_input(self) -> None:
+        # A socket that is closed with unread input resets the connection, and the client may lose the response.
         with suppress(OSError):
             while self._sock.recv(READ_OCTETS):
                 pass
@@ -120,84 +125,84 @@ class ClientConnection:
 
 
 class ControlListener:
-    """A listening socket and who came there."""
+    """A listening socket and the connections that were accepted on it."""
 
     def __init__(
         self,
         listener: socket.socket,
         make_handler: Callable[[ClientConnection], Handler],
         *,
-        is_for_own_user: bool = False,
+        is_own_user_only: bool = False,
     ) -> None:
-        """`is_for_own_user`: only this process's user and root are listened to (a Unix socket)."""
+        """`is_own_user_only`: serve only root and this process's user (on a Unix socket)."""
         self.listener = listener
         self._make_handler = make_handler
-        self._is_for_own_user = is_for_own_user
-        self._conversations: list[ClientConnection] = []
-        self.is_resting = False
-        """Whether others answer at this socket."""
+        self._is_own_user_only = is_own_user_only
+        self._connections: list[ClientConnection] = []
+        self.is_standby = False
+        """Whether another process accepts on this socket."""
         self._accepts_from = 0.0
-        """Monotonic; later than now while there is no descriptor left for a conversation."""
+        """Monotonic; later than now while there is no descriptor left for a connection."""
 
     def pollable(self) -> Iterator[tuple[int, int]]:
-        """Descriptors and the events to be told of."""
-        if not self.is_resting and time.monotonic() >= self._accepts_from:
+        """File descriptors, with the poll events to wait for on each."""
+        if not self.is_standby and time.monotonic() >= self._accepts_from:
             yield self.listener.fileno(), select.POLLIN
-        for conversation in self._conversations:
-            if conversation.is_open:
-                yield conversation.fileno(), conversation.events
+        for connection in self._connections:
+            if connection.is_open:
+                yield connection.fileno(), connection.events
 
-    def attend(self, ready: set[int]) -> None:
-        """See to the descriptors that had an event, and end what has been silent for too long."""
-        silent_since = time.monotonic() - SILENCE_SECONDS
-        for conversation in self._conversations:
-            if conversation.is_open and conversation.fileno() in ready:
+    def handle_events(self, ready: set[int]) -> None:
+        """Serve the connections that had an event, close those that were idle for too long, and accept."""
+        idle_since = time.monotonic() - IDLE_SECONDS
+        for connection in self._connections:
+            if connection.is_open and connection.fileno() in ready:
                 try:
-                    conversation.on_event()
-                except Exception:  # noqa: BLE001 - a fault of ours at the desk must not end the server
-                    get_logger().exception("a conversation with the master failed")
-                    conversation.close()
-            elif conversation.moved < silent_since:
-                conversation.close()
-        self._conversations = [conversation for conversation in self._conversations if conversation.is_open]
+                    connection.on_event()
+                except Exception:  # noqa: BLE001 - an internal error here must not end the server
+                    get_logger().exception("Internal error on a control connection")
+                    connection.close()
+            elif connection.last_active < idle_since:
+                connection.close()
+        self._connections = [connection for connection in self._connections if connection.is_open]
         if self.listener.fileno() in ready:
             self._accept()
 
-    def seconds_to_act(self, now: float) -> float | None:
-        """Until a conversation has been silent for too long, or accepting goes on; None without any."""
-        moments = [conversation.moved + SILENCE_SECONDS for conversation in self._conversations]
+    def seconds_until_due(self, now: float) -> float | None:
+        """Seconds until a connection has been idle for too long, or accepting resumes; None if neither."""
+        deadlines = [connection.last_active + IDLE_SECONDS for connection in self._connections]
         if self._accepts_from > now:
-            moments.append(self._accepts_from)
-        return max(0.0, min(moments) - now) if moments else None
+            deadlines.append(self._accepts_from)
+        return max(0.0, min(deadlines) - now) if deadlines else None
 
     def _accept(self) -> None:
         try:
             sock, _ = self.listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                self._accepts_from = time.monotonic() + PAUSE_SECONDS  # it would fail at once for ever
-            return  # or it went again
+                self._accepts_from = time.monotonic() + PAUSE_SECONDS  # or it would fail again at once, in a loop
+            return  # else the client has gone again
         sock.setblocking(False)
-        if self._is_for_own_user and not is_own_user(sock):
+        if self._is_own_user_only and not is_own_user(sock):
             sock.close()
             return
-        if len(self._conversations) >= MAX_CONVERSATIONS:
-            longest = min(self._conversations, key=lambda one: one.moved)
-            longest.close()
-            self._conversations.remove(longest)
-        conversation = ClientConnection(sock)
-        conversation.visitor = self._make_handler(conversation)
-        self._conversations.append(conversation)
+        if len(self._connections) >= MAX_CONNECTIONS:
+            idlest = min(self._connections, key=lambda connection: connection.last_active)
+            idlest.close()
+            self._connections.remove(idlest)
+        connection = ClientConnection(sock)
+        connection.handler = self._make_handler(connection)
+        self._connections.append(connection)
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """Close everything, in a forked child or at the end."""
-        for conversation in self._conversations:
-            conversation.close()
-        self._conversations.clear()
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
         self.listener.close()
 
 
 def is_own_user(sock: socket.socket) -> bool:
-    """Whether the process at the other end of a Unix socket is this one's user, or root."""
+    """Whether the process at the other end of a Unix socket has this one's user, or is root's."""
     _, user, _ = PEER_CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size))
     return user in (0, os.geteuid())

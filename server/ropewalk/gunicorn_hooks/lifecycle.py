@@ -68,7 +68,7 @@ class ConfiguredHooks(Hooks):
         self.worker.pid = pid
         self.server.WORKERS[pid] = self.worker
 
-    def gone(self, pid: int) -> None:
+    def worker_exited(self, pid: int) -> None:
         worker = self.server.WORKERS.pop(pid, None)
         if worker is not None:
             worker.alive = False
@@ -82,22 +82,22 @@ class ConfiguredHooks(Hooks):
 
     # In a worker
 
-    def in_worker(self) -> None:
+    def worker_started(self) -> None:
         self.worker.pid = os.getpid()
         self._call_or_raise("post_fork", self.server, self.worker)
 
-    def booted(self) -> None:
+    def worker_booted(self) -> None:
         self._call_or_raise("post_worker_init", self.worker)
         self.worker.booted = True
 
-    def interrupted(self) -> None:
+    def worker_interrupted(self) -> None:
         self.worker.alive = False
         self._call("worker_int", self.worker)
 
-    def timed_out(self) -> None:
+    def request_timed_out(self) -> None:
         self._call("worker_abort", self.worker)
 
-    def leaving(self) -> None:
+    def worker_exiting(self) -> None:
         self.worker.alive = False
         self._call("worker_exit", self.server, self.worker)
 

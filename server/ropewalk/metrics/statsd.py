@@ -211,17 +211,17 @@ class WorkersGauge:
     def pollable(self) -> Iterator[tuple[int, int]]:
         return iter(())
 
-    def seconds_to_act(self, now: float) -> float | None:
+    def seconds_until_due(self, now: float) -> float | None:
         return max(0.0, self._next - now)
 
-    def attend(self, ready: set[int]) -> None:
+    def handle_events(self, ready: set[int]) -> None:
         workers, now = self._workers(), time.monotonic()
         if workers == self._sent and now < self._next:
             return
         self._sent, self._next = workers, now + GAUGE_SECONDS
         self._client.send([self._client.line("workers", str(workers), "g"), *self._log.lines()])
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         self._client.close()
 
 

@@ -1,53 +1,54 @@
-"""What the operator's own code is told of processes. This class tells nobody; the composition root may give another.
+"""The moments in the life of a master and its workers at which code of the operator's may run.
 
-Main thread only, of the master or of a worker as each method says. A method that names no exception raises none.
+`Hooks` does nothing; `ropewalk.gunicorn_hooks.lifecycle` calls the hooks of a configuration file. Called in the main
+thread only, of the process that each method names. A method raises nothing unless its docstring says so.
 """
 
 from __future__ import annotations
 
 
 class Hooks:
-    """Called at each turn of a server's life."""
+    """One method for each moment; none does anything."""
 
     # In the master
 
     def ready(self) -> None:
-        """It listens, and is about to fork its first worker. Raises an exception that ends the start."""
+        """The master listens, and is about to fork its first worker. May raise any exception, which ends the start."""
 
     def reloading(self) -> None:
-        """The settings were read again; workers are about to be replaced."""
+        """The settings were read again, and the workers are about to be replaced."""
 
     def workers_changed(self, new: int, old: int) -> None:
-        """Another number of workers is wanted from now on."""
+        """The number of workers that the master keeps has changed."""
 
     def before_fork(self) -> None:
         """A worker is about to be forked."""
 
     def forked(self, pid: int) -> None:
-        """It was."""
+        """A worker was forked."""
 
-    def gone(self, pid: int) -> None:
-        """A worker has ended and was reaped."""
+    def worker_exited(self, pid: int) -> None:
+        """A worker has exited and was reaped."""
 
     def before_exec(self) -> None:
-        """A new master is about to be started."""
+        """A new master is about to be started, for an upgrade."""
 
     def exiting(self) -> None:
-        """All workers have ended, and the master is about to."""
+        """All workers have exited, and the master is about to."""
 
     # In a worker
 
-    def in_worker(self) -> None:
-        """It was just forked. Raises ConfigError when it is not to boot."""
+    def worker_started(self) -> None:
+        """The worker was just forked. Raises ConfigError if it must not load the application."""
 
-    def booted(self) -> None:
-        """The application is loaded. Raises ConfigError when it is not to serve."""
+    def worker_booted(self) -> None:
+        """The worker has loaded the application. Raises ConfigError if it must not serve."""
 
-    def interrupted(self) -> None:
-        """It ends at once, for INT or QUIT."""
+    def worker_interrupted(self) -> None:
+        """The worker exits at once, for INT or QUIT."""
 
-    def timed_out(self) -> None:
+    def request_timed_out(self) -> None:
         """A request has run past its timeout."""
 
-    def leaving(self) -> None:
-        """It serves no more, and is about to end; also behind a boot that failed."""
+    def worker_exiting(self) -> None:
+        """The worker serves no more, or could not boot, and is about to exit."""

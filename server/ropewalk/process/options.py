@@ -1,17 +1,17 @@
-"""What the process layer is asked for, as plain numbers."""
+"""What the process layer needs of the settings, as plain numbers."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from ropewalk.process.lifecycle import Hooks
-from ropewalk.process.worker.recycling import Lifetime
+from ropewalk.process.worker.recycling import RecyclingLimits
 
-WATCHDOG_BEATS = 4
-SILENCE_BEATS = 8
-"""Signs of life within such a time: some may come late."""
+HEARTBEATS_PER_WATCHDOG = 4
+HEARTBEATS_PER_TIMEOUT = 8
+"""Several heartbeats within each, since some may be late."""
 
-MOST_HEARTBEAT = 5.0
+MAX_HEARTBEAT = 5.0
 
 
 class ProcessOptions(NamedTuple):
@@ -19,26 +19,26 @@ class ProcessOptions(NamedTuple):
 
     workers: int = 1
     timeout: float = 30.0
-    """Of one run of the application, the shortest if it depends on what runs; 0 for ever."""
+    """Of a request, the shortest if it depends on the path; 0 for no limit."""
     graceful_timeout: float = 30.0
-    """From being told to finish to being ended."""
+    """For a worker to finish what is in flight, before it is killed."""
     drain_delay: float = 0.0
-    """From being told to end until workers are told to finish; meanwhile they serve on."""
+    """Between the signal to stop and draining; the workers keep serving meanwhile."""
     watchdog: float = 0.0
-    """Of the service manager, within which it wants to hear of a worker that lives; 0 for none."""
-    silence: float = 0.0
-    """After which a worker that serves and gives no sign of life is killed; 0 for never."""
+    """The service manager's, within which it expects a sign that the server is alive; 0 for none."""
+    heartbeat_timeout: float = 0.0
+    """A worker that serves and sends no heartbeat for so long is killed; 0 for never."""
     slow_boot: float = 30.0
-    """After which a worker that still loads the application is told of: slower than most, and no fault by itself."""
+    """A worker that loads the application for so long is logged: unusual, but no error by itself."""
     hooks: Hooks = Hooks()
-    """What the operator's own code is told."""
-    lifetime: Lifetime = Lifetime()
-    """What a worker does before it is replaced."""
+    """The operator's own code."""
+    recycling: RecyclingLimits = RecyclingLimits()
+    """When a worker is replaced by a fresh one."""
 
     @property
     def heartbeat(self) -> float:
-        """Between two signs of life that a worker gives its master; 0 for none."""
-        intervals = [self.watchdog / WATCHDOG_BEATS] if self.watchdog else []
-        if self.silence:
-            intervals.append(min(MOST_HEARTBEAT, self.silence / SILENCE_BEATS))
+        """Seconds between the heartbeats of a worker; 0 for none."""
+        intervals = [self.watchdog / HEARTBEATS_PER_WATCHDOG] if self.watchdog else []
+        if self.heartbeat_timeout:
+            intervals.append(min(MAX_HEARTBEAT, self.heartbeat_timeout / HEARTBEATS_PER_TIMEOUT))
         return min(intervals, default=0.0)

@@ -1,7 +1,7 @@
 """The states of a worker as its master sees it, and of the master itself: tables, and one step through them.
 
-The worker has no such states: it boots, serves, and ends. What the master *knows* of it comes over a pipe and
-from `waitpid`, later than it happened, which is why the master's view is kept apart from the worker.
+The worker process has no such states: it boots, serves, and exits. What the master knows about it arrives over a pipe
+and from `waitpid`, later than it happened; that is why the master keeps a state of its own for each worker.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import TypeVar
 
 
 class WorkerState(enum.Enum):
-    """What the master knows of a worker."""
+    """What the master knows about a worker."""
 
-    BOOTING = "forked, and not yet heard of"
-    STALE = "forked before a reload, and not yet heard of"
+    BOOTING = "forked, and has not reported yet"
+    STALE = "forked before a reload, and has not reported yet"
     READY = "serves"
-    OUTDATED = "serves what was before a reload, until another is ready in its place"
-    CONDEMNED = "serves, until another is ready in its place"
-    DRAINING = "was told to finish what is in flight and end"
-    CLOSING = "was told to end at once"
-    KILLED = "had its time, or gave no sign of life, and was sent SIGKILL"
+    OUTDATED = "serves what was current before a reload, until a new worker is ready in its place"
+    CONDEMNED = "serves, until a new worker is ready in its place"
+    DRAINING = "was asked to finish what is in flight and exit"
+    CLOSING = "was asked to exit at once"
+    KILLED = "did not exit in time, or sent no heartbeat, and was sent SIGKILL"
     GONE = "was reaped"
 
 
 class MasterState(enum.Enum):
-    """What the master is about."""
+    """What the master is doing."""
 
-    SERVING = "keeps as many workers as it was asked for"
+    SERVING = "keeps the number of workers that was asked for"
     RELOADING = "replaces its workers, one after another"
-    LEAVING = "was told to end, and serves on until those who send requests know it"
+    STOPPING = "was asked to stop, and keeps serving until those who send requests have noticed"
     DRAINING = "waits until its workers have finished"
-    CLOSING = "waits until its workers have ended"
+    CLOSING = "waits until its workers have exited"
 
 
 WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
@@ -45,7 +45,7 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
             WorkerState.GONE,
         }
     ),
-    # Its report may be on the way: it then serves until a new one does. Back to BOOTING when the reload is given up.
+    # Its report may be under way: it then serves until a new worker does. Back to BOOTING if the reload fails.
     WorkerState.STALE: frozenset(
         {
             WorkerState.BOOTING,
@@ -65,7 +65,7 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
             WorkerState.GONE,
         }
     ),
-    # Back to READY when the reload is given up.
+    # Back to READY if the reload fails.
     WorkerState.OUTDATED: frozenset(
         {
             WorkerState.READY,
@@ -85,12 +85,12 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
 
 MASTER_MOVES: Mapping[MasterState, frozenset[MasterState]] = {
     MasterState.SERVING: frozenset(
-        {MasterState.RELOADING, MasterState.LEAVING, MasterState.DRAINING, MasterState.CLOSING}
+        {MasterState.RELOADING, MasterState.STOPPING, MasterState.DRAINING, MasterState.CLOSING}
     ),
     MasterState.RELOADING: frozenset(
-        {MasterState.SERVING, MasterState.LEAVING, MasterState.DRAINING, MasterState.CLOSING}
+        {MasterState.SERVING, MasterState.STOPPING, MasterState.DRAINING, MasterState.CLOSING}
     ),
-    MasterState.LEAVING: frozenset({MasterState.DRAINING, MasterState.CLOSING}),
+    MasterState.STOPPING: frozenset({MasterState.DRAINING, MasterState.CLOSING}),
     MasterState.DRAINING: frozenset({MasterState.CLOSING}),
     MasterState.CLOSING: frozenset(),
 }
@@ -99,29 +99,29 @@ BOOTING_STATES = frozenset({WorkerState.BOOTING, WorkerState.STALE})
 """A worker in one of these loads the application."""
 
 SERVING_STATES = frozenset({WorkerState.READY, WorkerState.OUTDATED, WorkerState.CONDEMNED})
-"""A worker in one of these answers requests."""
+"""A worker in one of these serves requests."""
 
-KEPT_STATES = frozenset({WorkerState.BOOTING, WorkerState.READY})
-"""A worker in one of these counts towards the number that is kept."""
+CURRENT_STATES = frozenset({WorkerState.BOOTING, WorkerState.READY})
+"""A worker in one of these counts towards the number that the master keeps."""
 
-ENDING_STATES = frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.KILLED})
-"""A worker in one of these is expected to end."""
+EXITING_STATES = frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.KILLED})
+"""A worker in one of these is expected to exit."""
 
-KEEPING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING, MasterState.LEAVING})
-"""A master in one of these sees to the number of its workers."""
+FORKING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING, MasterState.STOPPING})
+"""A master in one of these forks and drains workers to keep their number."""
 
-CHANGING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING})
-"""A master in one of these is here to stay: it can be told to reload, or to end."""
+RUNNING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING})
+"""A master in one of these was not asked to stop, and accepts commands."""
 
 State = TypeVar("State", WorkerState, MasterState)
 
 
-class IllegalMove(Exception):  # noqa: N818 - it is named as the rule it breaks
-    """A fault of ours: a state was left for one that its table does not have."""
+class IllegalMove(Exception):  # noqa: N818 - named after the rule that it breaks
+    """A bug of the server: a state was followed by one that its table does not allow."""
 
 
 def move(moves: Mapping[State, frozenset[State]], old: State, new: State) -> State:
-    """`new`, when the table has it after `old`. Raises IllegalMove."""
+    """`new`, if the table allows it after `old`. Raises IllegalMove."""
     if new not in moves[old]:
         raise IllegalMove(f"from {old.name} to {new.name}")
     return new

@@ -41,7 +41,7 @@ class WatchdogThread:
         was_stuck = False
         while not self._is_stopping.wait(self._watchdog.interval):
             now = time.monotonic()
-            interrupt_overdue(self._watchdog.look(now), self._service.interrupt)
+            interrupt_overdue(self._watchdog.find_overdue(now), self._service.interrupt)
             is_stuck = self._watchdog.is_stuck(now)
             if is_stuck and not was_stuck:
                 get_logger().error("a request past its timeout does not release its thread")

@@ -23,7 +23,7 @@ from ropewalk.process.lifecycle import Hooks
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system.pidfile import PidFile
 from ropewalk.process.system.privileges import Identity
-from ropewalk.process.worker.recycling import Lifetime
+from ropewalk.process.worker.recycling import RecyclingLimits
 from ropewalk.runtime.environment import prepare
 from ropewalk.runtime.factories import static_mounts, tls_context, with_static_files
 from ropewalk.runtime.service import Service
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from ropewalk.net.accept_balance import SharedCounts
     from ropewalk.net.tls import TlsContext
 
-SILENCE_GRACE = 5.0
-"""Seconds that a worker has behind the longest timeout, in which it says itself what runs too long."""
+HEARTBEAT_GRACE = 5.0
+"""Seconds after the longest timeout, in which a worker can itself log and interrupt what runs too long."""
 
 
 class WorkerSpec:
@@ -88,17 +88,17 @@ class WorkerSpec:
             graceful_timeout=settings.graceful_timeout,
             drain_delay=settings.drain_delay,
             watchdog=self.watchdog,
-            silence=limits.longest + SILENCE_GRACE if limits.longest else 0.0,
+            heartbeat_timeout=limits.longest + HEARTBEAT_GRACE if limits.longest else 0.0,
             hooks=self.hooks or Hooks(),
-            lifetime=Lifetime(settings.max_requests, settings.max_requests_jitter, settings.max_rss),
+            recycling=RecyclingLimits(settings.max_requests, settings.max_requests_jitter, settings.max_rss),
         )
 
     def boot(self) -> Service:
         """Load the application and put a service around it. Raises ConfigError."""
         settings = self.settings
         if self.pid_file is not None:
-            self.pid_file.forget()
-        self.identity.become()
+            self.pid_file.close_in_child()
+        self.identity.apply()
         prepare(settings)
         log = get_logger()
         log.reset_counts()
@@ -118,7 +118,7 @@ class WorkerSpec:
             shared_counts=self.shared_counts,
         )
 
-    def reloaded(self) -> tuple[WorkerSpec, ProcessOptions]:
+    def reload(self) -> tuple[WorkerSpec, ProcessOptions]:
         """The same with the settings read again; what lasts is named if it was changed. Raises ConfigError."""
         loaded = self.load()
         warn(loaded)
@@ -162,26 +162,26 @@ class WorkerSpec:
         if self.access_log is not None:
             self.access_log.reopen()
 
-    def shared(self) -> dict[str, list[int]]:
-        """The descriptors of the listening sockets that a new master gets."""
+    def inheritable_fds(self) -> dict[str, list[int]]:
+        """The descriptors of the listening sockets that a new master inherits."""
         return {
             name: [listener.fileno() for listener in listeners]
             for name, listeners in self.sockets.items()
             if name != CONTROL
         }
 
-    def turn_away(self) -> bool:
-        """Let nobody start to connect any more; tells whether connections may still come that were begun before."""
+    def refuse_new_connections(self) -> bool:
+        """Refuse new connections; True if some whose handshake has begun may still arrive."""
         return refuse_new_connections(self.listeners)
 
-    def let_go(self, *, is_shared: bool) -> None:
-        """Close the listening sockets, in the master. `is_shared`: another master listens there."""
+    def release_listeners(self, *, is_shared: bool) -> None:
+        """Close the listening sockets, in the master. `is_shared`: another master listens on them too."""
         if is_shared:
             disown_listeners(self.listeners)
         close_listeners(self.listeners)
 
-    def promote(self) -> None:
-        """Take the names of the old master's files; one that cannot be had is told."""
+    def take_over_files(self) -> None:
+        """Take over the names of the old master's files, or log why that is impossible."""
         try:
             if self.pid_file is not None:
                 self.pid_file.move(self.settings.pid)
@@ -189,10 +189,10 @@ class WorkerSpec:
                 if isinstance(listener, UnixListener):
                     listener.move(self.settings.control_socket)
         except (ConfigError, OSError) as error:
-            get_logger().warning("a file of the old master's cannot be taken over: %s", error)
+            get_logger().warning("Cannot take over a file of the old master: %s", error)
 
-    def finish(self) -> None:
-        """Write out the access log, and let go of the sockets."""
+    def close(self) -> None:
+        """Write out the access log and close the sockets, in a worker that is about to exit."""
         close_listeners(self.listeners)
         if self.access_log is not None:
             self.access_log.close()
@@ -215,7 +215,7 @@ def create_logs(settings: Settings, identity: Identity) -> None:
     """Make the log files the workers' who append to them."""
     for path in (settings.error_log, settings.access_log):
         if path not in ("", "-"):
-            identity.create(path)
+            identity.create_file(path)
 
 
 def make_hooks(loaded: Loaded, settings: Settings, before: ConfiguredHooks | None = None) -> ConfiguredHooks | None:

@@ -1,9 +1,9 @@
 """A master with a small service of sockets and threads, so that processes are tested without HTTP.
 
-A client sends one line and gets one back: `pid`, or `wait NAME`, which is answered when the file NAME is there.
-`spin NAME` computes in Python until the file is there, then answers too.
-Arguments: workers, timeout, graceful timeout, watchdog, drain delay, silence; `boot` is a file that says what booting
-does, read each time, `reload` one that says how many workers there are from then on.
+A client sends a line and receives the process id of the worker: for `pid` at once, for `wait NAME` once the file NAME
+exists, for `spin NAME` too, which computes in Python meanwhile.
+Arguments: workers, timeout, graceful timeout, watchdog, drain delay, heartbeat timeout. Two files are read each time,
+if they exist: `boot`, a script that a worker runs to boot, and `reload`, the number of workers after a reload.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.metrics.counters import Metrics
+from ropewalk.metrics.counters import add_gauges, no_counters
 from ropewalk.metrics.snapshot import WorkerSnapshot
 from ropewalk.process.master.master import BootError, Master
-from ropewalk.process.master.upgrade import Command, Predecessor, Upgrade
+from ropewalk.process.master.upgrade import Predecessor, StartCommand, Upgrade
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system.sd_notify import Notifier
 
@@ -29,15 +29,15 @@ really_fork = os.fork
 
 
 def fork() -> int:
-    """As fork(2), unless the file `no-fork` says with which error number it is to fail."""
+    """As fork(2), unless a file `no-fork` holds the number of the error to fail with."""
     if Path("no-fork").exists():
         number = int(Path("no-fork").read_text())
         raise OSError(number, os.strerror(number))
     return really_fork()
 
 
-def say(line: str) -> None:
-    """Tell the test, in one piece."""
+def print_line(line: str) -> None:
+    """Write to the test in one piece, whatever other processes write."""
     os.write(1, f"{line}\n".encode())
 
 
@@ -53,6 +53,7 @@ class FakeService:
         self.stop = threading.Event()
         self.lock = threading.Condition()
         self.in_flight: dict[int, tuple[str, float]] = {}
+        self.count = 0
 
     def start(self) -> None:
         threading.Thread(target=self.accept, daemon=True).start()
@@ -75,16 +76,17 @@ class FakeService:
                 self.in_flight.pop(id(connection))
                 self.in_flight[threading.get_ident()] = (" ".join(line), time.monotonic())
             if line and line[0] == "wait":
-                say("waiting")
+                print_line("waiting")
                 while not Path(line[1]).exists():
                     time.sleep(0.01)
             if line and line[0] == "spin":
-                say("spinning")
+                print_line("spinning")
                 while not Path(line[1]).exists():
                     sum(range(100_000))
             connection.sendall(f"{os.getpid()}\n".encode())
         with self.lock:
             del self.in_flight[threading.get_ident()]
+            self.count += 1
             self.lock.notify_all()
 
     def running(self) -> list[tuple[int, str, float]]:
@@ -98,17 +100,12 @@ class FakeService:
         return False
 
     def served(self) -> int:
-        return 0
+        return self.count
 
     def snapshot(self) -> WorkerSnapshot:
         return {
-            "counters": {**Metrics().counters(), "log_messages": {}, "log_lost": {}},
-            "gauges": {
-                "in_flight": 0,
-                "waiting": 0,
-                "threads": {"active": 0, "parked": 0, "limit": 0},
-                "connections": {},
-            },
+            "counters": no_counters(),
+            "gauges": add_gauges([]),
             "running": [],
         }
 
@@ -120,7 +117,7 @@ class FakeService:
             return Counts(count - len(self.in_flight), len(self.in_flight))
 
     def announce_end(self) -> None:
-        say(f"announced by {os.getpid()}")
+        print_line(f"announced by {os.getpid()}")
 
     def close(self) -> None:
         self.stop.set()
@@ -138,56 +135,56 @@ class FakeProgram:
             raise ConfigError("fake", script.strip(), "cannot be divided") from error
         return FakeService(self.listener)
 
-    def reloaded(self) -> tuple[FakeProgram, ProcessOptions]:
+    def reload(self) -> tuple[FakeProgram, ProcessOptions]:
         text = Path("reload").read_text() if Path("reload").exists() else sys.argv[1]
         if not text.isdigit():
             raise ConfigError("reload", text, "must be a number")
         return self, options(text)
 
-    def shared(self) -> dict[str, list[int]]:
+    def inheritable_fds(self) -> dict[str, list[int]]:
         return {"fake": [self.listener.fileno()]}
 
-    def turn_away(self) -> bool:
+    def refuse_new_connections(self) -> bool:
         return False
 
-    def let_go(self, *, is_shared: bool) -> None:
+    def release_listeners(self, *, is_shared: bool) -> None:
         self.listener.close()
 
-    def promote(self) -> None:
-        say(f"promoted {os.getpid()}")
+    def take_over_files(self) -> None:
+        print_line(f"files taken over by {os.getpid()}")
 
     def reopen_logs(self) -> None:
         get_logger().reopen()
-        say(f"reopened by {os.getpid()}")
+        print_line(f"reopened by {os.getpid()}")
 
-    def finish(self) -> None:
-        say("finished")
+    def close(self) -> None:
+        print_line("program closed")
 
 
 def options(workers: str) -> ProcessOptions:
-    timeout, graceful_timeout, watchdog, drain_delay, silence = map(float, sys.argv[2:7])
+    timeout, graceful_timeout, watchdog, drain_delay, heartbeat_timeout = map(float, sys.argv[2:7])
     slow_boot = float(os.environ.get("SLOW_BOOT", "30"))
-    return ProcessOptions(int(workers), timeout, graceful_timeout, drain_delay, watchdog, silence, slow_boot)
+    return ProcessOptions(int(workers), timeout, graceful_timeout, drain_delay, watchdog, heartbeat_timeout, slow_boot)
 
 
 def main() -> int:
     os.fork = fork
-    directory, predecessor = os.getcwd(), Predecessor.take(os.environ)
+    directory, predecessor = os.getcwd(), Predecessor.from_environ(os.environ)
     if predecessor is not None:
         listener = socket.socket(fileno=predecessor.listeners["fake"][0])
         listener.set_inheritable(False)
     else:
         listener = socket.create_server(("127.0.0.1", 0))
-    succession = Upgrade(Command(directory, dict(os.environ)), predecessor)
-    say(f"port {listener.getsockname()[1]}")
+    upgrade = Upgrade(StartCommand(directory, dict(os.environ)), predecessor)
+    print_line(f"port {listener.getsockname()[1]}")
     get_logger().configure("-", "debug")
     try:
-        Master(FakeProgram(listener), options(sys.argv[1]), Notifier.take(os.environ), None, succession).run()
+        Master(FakeProgram(listener), options(sys.argv[1]), Notifier.from_environ(os.environ), None, upgrade).run()
     except BootError as error:
-        succession.tell_failure(str(error))
-        say(f"boot error: {error}")
+        upgrade.report_failure(str(error))
+        print_line(f"boot error: {error}")
         return BootError.status
-    say("master ends")
+    print_line("master ends")
     return 0
 
 

@@ -151,7 +151,7 @@ def test_scale_reload_and_stop(serve: Callable[..., Server]) -> None:
     assert "must be an integer from 1 to 1024" in server.say("scale", "0", status=1)
     assert json.loads(server.say("reload", "--json")) == {"ok": True}
     server.running.wait_line("Reloaded: 2 workers")
-    assert server.say("stop") == "ending\n"
+    assert server.say("stop") == "stopping\n"
     assert server.running.wait_exit() == 0
 
 
@@ -176,16 +176,16 @@ def test_a_socket_with_a_path_is_the_owners_alone(serve: Callable[..., Server], 
     server = serve("--control-socket", "control")
     assert stat.S_IMODE((tmp_path / "control").stat().st_mode) == 0o600
     assert "ready, serving" in server.say("status", "--control-socket", "control")
-    assert "no server of yours runs here" in server.say("status", status=1)
+    assert "no running server found for this user" in server.say("status", status=1)
     server.running.send_signal(signal.SIGTERM)
     assert server.running.wait_exit() == 0
     assert not (tmp_path / "control").exists()
-    assert "no server answers at control" in server.say("status", "--control-socket", "control", status=1)
+    assert "cannot connect to a server at control" in server.say("status", "--control-socket", "control", status=1)
 
 
 def test_no_control_socket_is_made_where_none_is_wanted(serve: Callable[..., Server]) -> None:
     server = serve("--control-socket", "")
-    assert "no server of yours runs here" in server.say("status", status=1)
+    assert "no running server found for this user" in server.say("status", status=1)
 
 
 def test_readiness_ends_when_the_end_begins(serve: Callable[..., Server]) -> None:
@@ -195,10 +195,10 @@ def test_readiness_ends_when_the_end_begins(serve: Callable[..., Server]) -> Non
     url = f"http://127.0.0.1:{server.running.wait_line(ADMIN)[1]}"
     assert server.say("healthcheck", f"{url}/readyz") == "200 OK\n"
     server.running.send_signal(signal.SIGTERM)
-    server.running.wait_line("Not ready any more")
+    server.running.wait_line("No longer ready")
     assert server.admin("/readyz") == (503, "not ready\n")
     assert server.admin("/livez") == (200, "alive\n")
-    assert server.say("healthcheck", status=1) == "not ready: leaving\n"
+    assert server.say("healthcheck", status=1) == "not ready: stopping\n"
     assert server.say("healthcheck", f"{url}/readyz", status=1) == "503 Service Unavailable\n"
     assert server.get() == (200, "ok")
     server.say("stop", "--quick")

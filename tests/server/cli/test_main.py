@@ -52,7 +52,7 @@ def test_help_names_the_positional_argument(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "env", "line"),
     [
-        ([], {}, "ropewalk: MODULE:CALLABLE: is missing; try ropewalk project.wsgi:application"),
+        ([], {}, "ropewalk: MODULE:CALLABLE: is missing; try: ropewalk project.wsgi:application"),
         (["-w", "0", "shop"], {}, "ropewalk: --workers='0': must be an integer from 1 to 1024"),
         (
             ["shop"],

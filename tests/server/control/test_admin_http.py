@@ -1,4 +1,4 @@
-"""What the admin listener answers, given octets of a request."""
+"""The responses of the admin listener, given the octets of a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.helpers.statuses import server_status
 STATUS = server_status()
 
 
-class Peer:
+class RecordingClient:
     def __init__(self) -> None:
         self.octets = b""
         self.is_last = False
@@ -28,27 +28,27 @@ class Peer:
         self.is_last = is_last
 
 
-class Source:
-    def __init__(self, is_it_ready: bool = True) -> None:
-        self.is_it_ready = is_it_ready
+class FakeSource:
+    def __init__(self, ready_now: bool = True) -> None:
+        self.ready_now = ready_now
 
     def is_ready(self) -> bool:
-        return self.is_it_ready
+        return self.ready_now
 
     def status(self, done: Callable[[ServerStatus], None]) -> None:
         done(STATUS)
 
 
 def ask(request: bytes, *, is_ready: bool = True) -> tuple[int, str, str]:
-    peer = Peer()
-    visitor = AdminHandler(Source(is_ready), peer)
+    client = RecordingClient()
+    handler = AdminHandler(FakeSource(is_ready), client)
     for octet in request:
-        visitor.receive(bytes([octet]))
-    whole = Peer()
-    AdminHandler(Source(is_ready), whole).receive(request + b"GET /livez HTTP/1.1\r\nHost: b\r\n\r\n")
-    assert peer.is_last
-    assert whole.octets == peer.octets
-    head, _, content = peer.octets.decode().partition("\r\n\r\n")
+        handler.receive(bytes([octet]))
+    whole = RecordingClient()
+    AdminHandler(FakeSource(is_ready), whole).receive(request + b"GET /livez HTTP/1.1\r\nHost: b\r\n\r\n")
+    assert client.is_last
+    assert whole.octets == client.octets
+    head, _, content = client.octets.decode().partition("\r\n\r\n")
     assert "\r\nConnection: close" in head
     return int(head.split(" ")[1]), head, content
 
@@ -62,16 +62,16 @@ def test_alive_and_ready() -> None:
     assert get("/readyz")[::2] == (200, "ready\n")
 
 
-def test_a_server_that_is_not_ready_is_alive() -> None:
+def test_server_that_is_not_ready_is_alive() -> None:
     assert get("/livez", is_ready=False)[0] == 200
     assert get("/readyz", is_ready=False)[::2] == (503, "not ready\n")
 
 
-def test_the_status_is_json() -> None:
+def test_status_is_json() -> None:
     assert json.loads(get("/status.json")[2]) == STATUS
 
 
-def test_a_head_is_answered_without_content() -> None:
+def test_head_request_gets_no_content() -> None:
     status_code, head, content = get("/", "HEAD")
     assert (status_code, content) == (200, "")
     assert f"Content-Length: {len(PAGE.encode())}\r\n" in head
@@ -87,14 +87,14 @@ def test_a_head_is_answered_without_content() -> None:
         (b"GET / HTTP/1.0\r\n\r\n", 200),
     ],
 )
-def test_other_requests(request_octets: bytes, status_code: int) -> None:
+def test_status_code_of_other_requests(request_octets: bytes, status_code: int) -> None:
     assert ask(request_octets)[0] == status_code
 
 
-def test_a_head_without_an_end_is_refused() -> None:
-    peer = Peer()
-    AdminHandler(Source(), peer).receive(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 4000)
-    assert peer.octets.startswith(b"HTTP/1.1 431 ")
+def test_request_head_without_an_end_is_refused() -> None:
+    client = RecordingClient()
+    AdminHandler(FakeSource(), client).receive(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 4000)
+    assert client.octets.startswith(b"HTTP/1.1 431 ")
 
 
 def test_metrics_are_in_prometheus_text_format() -> None:
@@ -113,7 +113,7 @@ class _Links(HTMLParser):
         self.found += [value or "" for name, value in attrs if name in ("src", "href", "action")]
 
 
-def test_the_page_loads_nothing_from_elsewhere() -> None:
+def test_page_loads_nothing_from_elsewhere() -> None:
     links = _Links()
     links.feed(PAGE)
     assert links.found == ["metrics", "status.json"]

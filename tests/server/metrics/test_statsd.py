@@ -147,13 +147,13 @@ def test_a_unix_socket(tmp_path: Path) -> None:
 def test_the_number_of_workers_is_reported_when_it_changes_and_now_and_then(receiver: Receiver) -> None:
     log, workers = ErrorLog(), [2]
     gauge = WorkersGauge(Client(f"127.0.0.1:{receiver.port}"), lambda: workers[0], log.counts)
-    gauge.attend(set())
+    gauge.handle_events(set())
     receiver.receive_until(lambda: receiver.gauges == {"gunicorn.workers": "2"})
-    assert (gauge.seconds_to_act(0) or 0) > 0
+    assert (gauge.seconds_until_due(0) or 0) > 0
     workers[0] = 3
-    gauge.attend(set())
+    gauge.handle_events(set())
     receiver.receive_until(lambda: receiver.gauges == {"gunicorn.workers": "3"})
-    gauge.abandon()
+    gauge.close()
 
 
 @pytest.mark.parametrize("target", ["unix:/nowhere/at/all", "name.invalid:8125", "127.0.0.1:9"])

@@ -13,7 +13,7 @@ from tests.helpers.processes import Starter
 
 @pytest.fixture
 def start_master(start: Starter) -> Callable[..., FakeMaster]:
-    """Starts a master with so many workers and those times."""
+    """Starts a master with this many workers and these times, in seconds."""
 
     def start_master(
         workers: int = 1,
@@ -22,10 +22,12 @@ def start_master(start: Starter) -> Callable[..., FakeMaster]:
         graceful_timeout: float = 15,
         watchdog: float = 0,
         drain_delay: float = 0,
-        silence: float = 0,
+        heartbeat_timeout: float = 0,
         **env: str,
     ) -> FakeMaster:
-        numbers = [str(number) for number in (workers, timeout, graceful_timeout, watchdog, drain_delay, silence)]
+        numbers = [
+            str(number) for number in (workers, timeout, graceful_timeout, watchdog, drain_delay, heartbeat_timeout)
+        ]
         return FakeMaster(start(sys.executable, PROGRAM, *numbers, env=env))
 
     return start_master

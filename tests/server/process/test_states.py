@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ropewalk.process.states import (
-    ENDING_STATES,
-    KEPT_STATES,
+    CURRENT_STATES,
+    EXITING_STATES,
     MASTER_MOVES,
     SERVING_STATES,
     WORKER_MOVES,
@@ -38,5 +38,5 @@ def test_a_worker_can_be_gone_from_everywhere_and_comes_back_from_nowhere() -> N
 
 
 def test_no_state_is_both_kept_and_ending() -> None:
-    assert not KEPT_STATES & ENDING_STATES
-    assert not SERVING_STATES & ENDING_STATES
+    assert not CURRENT_STATES & EXITING_STATES
+    assert not SERVING_STATES & EXITING_STATES

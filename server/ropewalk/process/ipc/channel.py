@@ -1,7 +1,7 @@
-"""A pair of sockets over which a master asks a worker, and a thread of the worker that answers.
+"""A socket pair over which the master queries a worker, and the thread of the worker that responds.
 
-A question is a line of JSON, `{"id": 7, "ask": "status"}`, and so is its answer, `{"id": 7, "answer": ...}`. The thread
-runs no code of the application: it answers while every other thread is stuck.
+A query is a line of JSON, `{"id": 7, "query": "status"}`, and so is its result, `{"id": 7, "result": ...}`. The
+thread runs no code of the application: it responds while every other thread is stuck.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from ropewalk.logs.error_log import get_logger
 
 READ_OCTETS = 65536
 
-MAX_ANSWER_OCTETS = 16 * 1024 * 1024
-"""Far more than the stacks of the most threads that a worker may have; past it the worker is not one of ours."""
+MAX_RESULT_OCTETS = 16 * 1024 * 1024
+"""Far more than the stacks of the most threads that a worker may have; beyond it, the worker is broken."""
 
-Answers = Mapping[str, Callable[[], Any]]
-"""By what is asked: what makes the answer, in plain tables."""
+Queries = Mapping[str, Callable[[], Any]]
+"""By name, what makes the result: plain tables."""
 
 
 class Channel:
-    """The master's end. Main thread of the master only; never waits."""
+    """The master's end. Main thread of the master only; never blocks."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -36,21 +36,21 @@ class Channel:
     def fileno(self) -> int:
         return self._sock.fileno()
 
-    def ask(self, number: int, question: str) -> bool:
-        """Send a question; False when the worker takes none: it is gone, or has not read a great many."""
+    def send_query(self, number: int, name: str) -> bool:
+        """Send a query; False if the worker takes none: it is gone, or has many that it has not read."""
         try:
-            octets = json.dumps({"id": number, "ask": question}).encode() + b"\n"
+            octets = json.dumps({"id": number, "query": name}).encode() + b"\n"
             return self.is_open and self._sock.send(octets) == len(octets)
         except OSError:
             return False
 
-    def read(self) -> list[dict[str, Any]]:
-        """The answers that are whole by now."""
+    def read_results(self) -> list[dict[str, Any]]:
+        """The results that have arrived completely."""
         try:
             while self.is_open:
                 octets = self._sock.recv(READ_OCTETS)
                 self._partial += octets
-                if not octets or len(self._partial) > MAX_ANSWER_OCTETS:
+                if not octets or len(self._partial) > MAX_RESULT_OCTETS:
                     self.is_open = False
         except BlockingIOError:
             pass
@@ -65,27 +65,28 @@ class Channel:
         self._sock.close()
 
 
-def start_answering(sock: socket.socket, answers: Answers) -> threading.Thread:
-    """Answer questions that come over `sock`, the worker's end, until the master is gone."""
+def start_responder(sock: socket.socket, queries: Queries) -> threading.Thread:
+    """Respond to the queries that come over `sock`, the worker's end, until the master is gone."""
     sock.setblocking(True)
-    thread = threading.Thread(target=_answer, args=(sock, answers), name="ropewalk-control", daemon=True)
+    thread = threading.Thread(target=_respond, args=(sock, queries), name="ropewalk-control", daemon=True)
     thread.start()
     return thread
 
 
-def _answer(sock: socket.socket, answers: Answers) -> None:
+def _respond(sock: socket.socket, queries: Queries) -> None:
     with suppress(OSError), sock, sock.makefile("rb") as lines:
         for line in lines:
-            question = json.loads(line)
-            sock.sendall(json.dumps({"id": question["id"], "answer": _make(answers, question["ask"])}).encode() + b"\n")
+            query = json.loads(line)
+            result = {"id": query["id"], "result": _run(queries, query["query"])}
+            sock.sendall(json.dumps(result).encode() + b"\n")
 
 
-def _make(answers: Answers, name: str) -> Any:
-    make = answers.get(name)
-    if make is None:
+def _run(queries: Queries, name: str) -> Any:
+    query = queries.get(name)
+    if query is None:
         return None
     try:
-        return make()
-    except Exception:  # noqa: BLE001 - a fault of ours here must not leave the worker without a voice
-        get_logger().exception("a question of the master's, %r, could not be answered", name)
+        return query()
+    except Exception:  # noqa: BLE001 - an internal error must not end the thread
+        get_logger().exception("Internal error: the query %r failed", name)
         return None

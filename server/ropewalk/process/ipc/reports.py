@@ -1,4 +1,7 @@
-"""What a worker tells its master over its pipe: one line of JSON for each report."""
+"""What a worker reports to its master, and a new master to the old one, over a pipe: a line of JSON for each report.
+
+The two masters of an upgrade may be of different versions: the names and fields of `Ready` and `BootFailed` are fixed.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import Counters
 
-READ_BYTES = 65536
+READ_OCTETS = 65536
 
-MAX_REPORT_BYTES = 1024 * 1024
-"""A traceback is far shorter; a worker that sends more without an end of line is not one of ours."""
+MAX_REPORT_OCTETS = 1024 * 1024
+"""A traceback is far shorter; a worker that sends more without an end of line is broken."""
 
 
-class _Bare:
-    """A report of which its kind says everything."""
+class _WithoutFields:
+    """A report without fields."""
 
     __slots__ = ()
 
@@ -31,7 +34,7 @@ class _Bare:
         return {}
 
 
-class Ready(_Bare):
+class Ready(_WithoutFields):
     """The application is loaded and the service started."""
 
 
@@ -45,30 +48,32 @@ class BootFailed(NamedTuple):
 
 
 class ReplaceMe(NamedTuple):
-    """The worker serves, but should not for long."""
+    """The worker serves, and asks to be replaced."""
 
     reason: str
     is_fault: bool = True
-    """Rather than what the operator asked for."""
+    """False if a setting of the operator's demands it."""
 
 
-class Alive(_Bare):
-    """The worker's main thread still comes round."""
+class Heartbeat(_WithoutFields):
+    """The worker's main thread is alive."""
 
 
-class Farewell(NamedTuple):
-    """The worker ends, and had counted this."""
+class FinalCounters(NamedTuple):
+    """The worker exits, and had counted this."""
 
     counters: Counters
 
 
-Report = Ready | BootFailed | ReplaceMe | Alive | Farewell
+Report = Ready | BootFailed | ReplaceMe | Heartbeat | FinalCounters
 
-_KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe, Alive, Farewell)}
+_KINDS: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe, Heartbeat, FinalCounters)
+}
 
 
 def send_report(descriptor: int, report: Report) -> bool:
-    """Write a report; False when there is no master any more."""
+    """Write a report; False if its reader is gone."""
     rest = json.dumps({"report": type(report).__name__, **report._asdict()}).encode() + b"\n"
     try:
         while rest:
@@ -78,32 +83,32 @@ def send_report(descriptor: int, report: Report) -> bool:
     return True
 
 
-def send_sign_of_life(descriptor: int) -> None:
-    """Report `Alive`, unless that would have to wait for the master: it is repeated anyhow."""
+def send_heartbeat(descriptor: int) -> None:
+    """Report `Heartbeat`, unless the pipe is full: then the master has unread ones anyway."""
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     if poll.poll(0):
-        send_report(descriptor, Alive())
+        send_report(descriptor, Heartbeat())
 
 
 class ReportReader:
-    """The reports of one worker, from a pipe that does not block."""
+    """Reads the reports of one sender from a pipe, without blocking."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
         self._partial = b""
         self.is_open = True
-        """Until the end of the pipe was read."""
+        """False once the end of the pipe was read."""
 
     def fileno(self) -> int:
         return self._descriptor
 
     def read(self) -> list[Report]:
-        """The reports that are complete by now."""
-        while self.is_open and len(self._partial) < MAX_REPORT_BYTES:
+        """The reports that have arrived completely."""
+        while self.is_open and len(self._partial) < MAX_REPORT_OCTETS:
             try:
-                octets = os.read(self._descriptor, READ_BYTES)
+                octets = os.read(self._descriptor, READ_OCTETS)
             except BlockingIOError:
                 break
             self.is_open = bool(octets)

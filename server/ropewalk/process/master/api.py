@@ -1,7 +1,7 @@
-"""The seam between the master and what serves its operator: what each may ask of the other.
+"""The seam between the master and the control layer: what each may ask of the other.
 
 The control layer (`ropewalk.control`) implements `ControlPort` and calls `MasterApi`; the master knows neither sockets
-nor commands.
+nor commands. All of it runs in the master's main thread.
 """
 
 from __future__ import annotations
@@ -12,29 +12,33 @@ from typing import TYPE_CHECKING, Protocol
 from ropewalk.process.master.worker_handle import WorkerHandle
 
 if TYPE_CHECKING:
-    from ropewalk.metrics.snapshot import Counters, MasterStatus
+    from ropewalk.metrics.snapshot import MasterStatus
+
+
+class Refused(Exception):  # noqa: N818 - a result that the operator reads, not a fault
+    """The master cannot do what it was asked; the message is the reason, in one line."""
 
 
 class MasterApi(Protocol):
     """What an operator may ask of the master."""
 
     def status(self) -> MasterStatus:
-        """The state of the master and its workers, as known without asking them."""
+        """The state of the master and its workers, as known without querying them."""
 
     def workers(self) -> Iterable[WorkerHandle]:
-        """The workers that have not exited."""
+        """The workers that have not been reaped."""
 
-    def reload(self) -> str:
-        """Reload; returns why that is refused, or ""."""
+    def reload(self) -> None:
+        """Read the settings again and start to replace the workers, as on HUP. Raises Refused."""
+
+    def upgrade(self) -> None:
+        """Start a new master beside this one, as on USR2. Raises Refused."""
+
+    def scale(self, workers: int) -> None:
+        """Set the number of workers. Raises Refused."""
 
     def stop(self, *, is_quick: bool) -> None:
-        """Stop as on TERM, or as on INT."""
-
-    def upgrade(self) -> str:
-        """Start a new master beside this one; returns why that is refused, or ""."""
-
-    def scale(self, workers: int) -> str:
-        """Set the number of workers; returns why that is refused, or ""."""
+        """Stop, as on TERM, or quickly, as on INT."""
 
 
 class ControlPort(Protocol):
@@ -46,27 +50,24 @@ class ControlPort(Protocol):
     def pollable(self) -> Iterator[tuple[int, int]]:
         """File descriptors, with the poll events to wait for on each."""
 
-    def seconds_to_act(self, now: float) -> float | None:
-        """Seconds until it has something to do without an event; None if nothing is due."""
+    def seconds_until_due(self, now: float) -> float | None:
+        """Seconds until something is to be done without an event; None if nothing is."""
 
-    def attend(self, ready: set[int]) -> None:
-        """Handle events; `ready` may hold file descriptors of other owners."""
+    def handle_events(self, ready: set[int]) -> None:
+        """Handle what arrived, and what is due; `ready` may hold file descriptors of other owners."""
 
-    def rest(self, is_resting: bool) -> None:
-        """Leave the sockets shared with another master to that one, or take them back."""
+    def set_standby(self, is_standby: bool) -> None:
+        """Leave the sockets that another master shares to that one, or take them back."""
 
-    def forget(self, view: WorkerHandle) -> None:
-        """A worker has exited: stop waiting for it."""
+    def worker_exited(self, worker: WorkerHandle) -> None:
+        """A worker was reaped: wait no longer for its results, and keep its final counters."""
 
-    def count_gone(self, counters: Counters) -> None:
-        """Keep the final counters of a worker that has exited."""
-
-    def abandon(self) -> None:
+    def close(self) -> None:
         """Close everything, in a forked child or at the end."""
 
 
 class NoControl:
-    """The `ControlPort` of a master without a control socket."""
+    """The `ControlPort` of a master that takes no commands."""
 
     def attach(self, master: MasterApi) -> None:
         pass
@@ -74,20 +75,17 @@ class NoControl:
     def pollable(self) -> Iterator[tuple[int, int]]:
         return iter(())
 
-    def seconds_to_act(self, now: float) -> float | None:
+    def seconds_until_due(self, now: float) -> float | None:
         return None
 
-    def attend(self, ready: set[int]) -> None:
+    def handle_events(self, ready: set[int]) -> None:
         pass
 
-    def rest(self, is_resting: bool) -> None:
+    def set_standby(self, is_standby: bool) -> None:
         pass
 
-    def forget(self, view: WorkerHandle) -> None:
+    def worker_exited(self, worker: WorkerHandle) -> None:
         pass
 
-    def count_gone(self, counters: Counters) -> None:
-        pass
-
-    def abandon(self) -> None:
+    def close(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""How a worker comes to be: what a master and its worker share, the fork, and what the child gives up.
+"""Forks workers: what a master and its worker share, the fork, and what the child closes.
 
 Main thread of the master only.
 """
@@ -18,41 +18,41 @@ from ropewalk.process.master.worker_handle import WorkerHandle
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system import gc_freeze
 from ropewalk.process.system.signals import blocked_signals
-from ropewalk.process.worker.worker import Program, leave, run_worker
+from ropewalk.process.worker.worker import Program, exit_process, run_worker
 
 
-class Forking:
+class Forker:
     """Forks the workers of one master."""
 
-    def __init__(self, abandon: Callable[[], None]) -> None:
-        """`abandon` gives up, in each child, what is the master's alone; signals are blocked then. Raises OSError."""
-        self._abandon = abandon
-        gc_freeze.settle()
+    def __init__(self, close_in_child: Callable[[], None]) -> None:
+        """`close_in_child` closes, in each child, what only the master needs; signals are blocked. Raises OSError."""
+        self._close_in_child = close_in_child
+        gc_freeze.freeze_in_master()
         self._lifeline, self._lifeline_kept_open = os.pipe()
 
     def fork(self, program: Program, options: ProcessOptions) -> WorkerHandle:
-        """A new worker. In the worker itself it ends with SystemExit.
+        """Fork a worker. In the worker itself this ends with SystemExit.
 
-        Raises OSError when there is no descriptor, process or memory to be had; nothing is left of the attempt.
+        Raises OSError if there is no descriptor, process or memory left; nothing remains of the attempt.
         """
-        with ExitStack() as at_a_failure:
+        with ExitStack() as on_failure:
             reading_end, writing_end = os.pipe()
-            at_a_failure.callback(os.close, reading_end)
-            at_a_failure.callback(os.close, writing_end)
+            on_failure.callback(os.close, reading_end)
+            on_failure.callback(os.close, writing_end)
             channel, workers_end = socket.socketpair()
-            at_a_failure.callback(channel.close)
-            at_a_failure.callback(workers_end.close)
+            on_failure.callback(channel.close)
+            on_failure.callback(workers_end.close)
             _flush()
             with blocked_signals():
                 pid = os.fork()
-                at_a_failure.pop_all()
+                on_failure.pop_all()
                 if not pid:
                     os.close(reading_end)
                     channel.close()
                     os.close(self._lifeline_kept_open)
-                    self._abandon()
+                    self._close_in_child()
         if not pid:
-            leave(run_worker(program, options, writing_end, self._lifeline, workers_end))
+            exit_process(run_worker(program, options, writing_end, self._lifeline, workers_end))
         os.close(writing_end)
         workers_end.close()
         return WorkerHandle(pid, ReportReader(reading_end), time.monotonic(), channel=Channel(channel))
@@ -63,7 +63,7 @@ class Forking:
 
 
 def _flush() -> None:
-    """A child would write out what is buffered here once more."""
+    """Write what is buffered, or the child would write it once more."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it, its disk is full, it was closed: no reason not to fork
+        with suppress(OSError, ValueError):  # nobody reads it, its disk is full, it is closed: no reason not to fork
             stream.flush()

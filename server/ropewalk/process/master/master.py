@@ -1,12 +1,12 @@
 """The master: a single thread around one `poll`, over signals and the pipes of its workers.
 
-Each turn it takes what arrived (signals, reports, deaths), and then compares what is with what should be: too few
-workers, one more is forked; more that serve than asked for, one of them is drained, the condemned first. Every
-change of workers is made of these two: a reload makes all outdated, a stuck worker condemns itself, fewer workers is a
-lower number. Nothing of the application is ever run here.
+Each turn it handles what has arrived (signals, reports, exits), and then compares the workers that it has with those
+that it should have: if one is missing, it forks one; if more serve than it should have, it drains one, the condemned
+first. Every change of workers comes down to these two: a reload marks all of them outdated, a stuck worker asks to be
+replaced, fewer workers is a lower target. It never runs the application.
 
-It is long because all of that is one state: whether it serves, reloads, rests, leaves or ends is decided here, and what
-each of these is made of lies in the modules beside.
+It is long because all of that depends on one state: whether the master serves, reloads, stands by or stops is decided
+here, and the parts it is made of are in the modules beside it.
 """
 
 from __future__ import annotations
@@ -14,46 +14,46 @@ from __future__ import annotations
 import select
 import signal
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.process.ipc.reports import BootFailed, Farewell, Ready, ReplaceMe, Report
-from ropewalk.process.master.api import ControlPort, NoControl
+from ropewalk.process.ipc.reports import BootFailed, FinalCounters, Ready, ReplaceMe, Report
+from ropewalk.process.master.api import ControlPort, NoControl, Refused
 from ropewalk.process.master.backoff import Backoff
-from ropewalk.process.master.fork import Forking
-from ropewalk.process.master.slow_boot import slow_moments, tell_slow
-from ropewalk.process.master.stall_clock import StallClock
+from ropewalk.process.master.fork import Forker
+from ropewalk.process.master.liveness import Liveness
 from ropewalk.process.master.stats import MasterStats
-from ropewalk.process.master.upgrade import News, Upgrade
+from ropewalk.process.master.upgrade import Upgrade, UpgradeEvent
 from ropewalk.process.master.worker_handle import WorkerHandle
 from ropewalk.process.master.workers import Workers
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.states import (
     BOOTING_STATES,
-    CHANGING_STATES,
-    ENDING_STATES,
-    KEEPING_STATES,
-    KEPT_STATES,
+    CURRENT_STATES,
+    EXITING_STATES,
+    FORKING_STATES,
     MASTER_MOVES,
+    RUNNING_STATES,
     MasterState,
     WorkerState,
     move,
 )
 from ropewalk.process.system.reaper import is_init, reap_orphans
 from ropewalk.process.system.sd_notify import Notifier
-from ropewalk.process.system.signals import MASTER_SIGNALS, SignalInbox, how_it_ended, name_of
+from ropewalk.process.system.signals import MASTER_SIGNALS, SignalInbox, describe_exit, name_of
 from ropewalk.process.worker.worker import BOOT_FAILED_STATUS, Program, reopen_logs
 
 if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import MasterStatus
 
 SHORT_LIFE_SECONDS = 1.0
-"""A worker that dies sooner after it was ready is taken for one that cannot live."""
+"""A worker that dies sooner after it was ready counts as one that could not boot."""
 
 
 HANDSHAKE_SECONDS = 0.1
-"""For connections whose first packet came before nobody was let in any more: a few round trips of most networks."""
+"""For connections whose first packet came before new ones were refused: a few round trips of most networks."""
 
 
 class BootError(Exception):
@@ -63,494 +63,463 @@ class BootError(Exception):
 
 
 class Master:
-    """Keeps workers. `run` is called once, in the main thread, before any other thread is started."""
+    """Keeps workers running. `run` is called once, in the main thread, before any other thread is started."""
 
     def __init__(
         self,
         program: Program,
         options: ProcessOptions,
         notifier: Notifier | None = None,
-        office: ControlPort | None = None,
-        succession: Upgrade | None = None,
+        control: ControlPort | None = None,
+        upgrade: Upgrade | None = None,
     ) -> None:
         self._program = program
-        self._office: ControlPort = office or NoControl()
-        self._office.attach(self)
-        self._succession = succession or Upgrade()
-        # Until this one is ready, the old master answers at the addresses that both have.
-        self._office.rest(self._succession.predecessor is not None)
-        self._account = MasterStats()
         self._options = options
         self._target = options.workers
-        """How many workers are kept; 0 while the new master serves alone."""
-        self._target_before_rest = 0
+        """How many workers to keep; 0 on standby."""
+        self._target_before_standby = 0
         self._before_reload = (program, options, options.workers)
-        """What a reload that fails goes back to."""
-        self._notifier = notifier or Notifier()
-        self._next_sign_of_life = 0.0
-        """Monotonic; of the next one for the service manager's watchdog."""
-        self._logs_opened = 0.0
-        """Monotonic; when they were last opened again."""
-        self._told_counts: tuple[MasterState, int, int] | None = None
-        """Of the last time that the number of ready workers was told: the state, how many, and how many are wanted."""
-        self._leave_deadline: float | None = None
-        """Monotonic; when what is LEAVING turns away who comes, and then when it begins to drain."""
-        self._is_turning_away = False
+        """What the master returns to if a reload fails."""
         self._state = MasterState.SERVING
-        self._crew = Workers()
-        self._attention = StallClock(time.monotonic())
+        self._workers = Workers()
         self._backoff = Backoff()
+        self._stats = MasterStats()
+        self._notifier = notifier or Notifier()
+        self._liveness = Liveness(self._workers, self._stats, self._notifier)
+        self._upgrade = upgrade or Upgrade()
+        self._control: ControlPort = control or NoControl()
+        self._control.attach(self)
+        # Until this master is ready, the old one responds on the sockets that both have.
+        self._control.set_standby(self._upgrade.predecessor is not None)
+        self._logs_reopened = 0.0
+        """Monotonic; the last time."""
+        self._reported: tuple[MasterState, int, int] | None = None
+        """The state, the ready workers and the target, when their number was last reported."""
+        self._stop_deadline: float | None = None
+        """Monotonic; the end of the drain delay, and then of the time for handshakes."""
+        self._refuses_new_connections = False
         self._is_init = is_init()
         self._has_served = False
         self._boot_failure = ""
-        """The last reason, until a first worker is ready; then boots are tried again and again."""
-        self._told_details = ""
+        """Why a worker could not boot, while none ever could; afterwards each failure is retried."""
+        self._logged_traceback = ""
         self._log = get_logger()
 
     def run(self) -> None:
-        """Serve until told to end. Raises BootError, and what `Hooks.ready` does; in a worker, SystemExit."""
+        """Serve until asked to stop. Raises BootError, and what `Hooks.ready` does; in a worker, SystemExit."""
         self._options.hooks.ready()
         try:
             self._inbox = SignalInbox(MASTER_SIGNALS)
-            self._forking = Forking(self._abandon)
+            self._forker = Forker(self._close_in_child)
         except OSError as error:
-            raise BootError(f"the master cannot begin: {error.strerror}") from None
-        self._regulate()
-        while self._crew or (self._state in KEEPING_STATES and not self._boot_failure):
+            raise BootError(f"cannot start the master: {error.strerror}") from None
+        self._fork_and_drain()
+        while self._workers or (self._state in FORKING_STATES and not self._boot_failure):
             ready = self._wait()
-            self._take_reports()
-            self._office.attend(ready)
-            self._take_signals()
-            self._look_at_the_others()
+            self._read_reports()
+            self._control.handle_events(ready)
+            self._handle_signals()
+            self._check_upgrade()
             self._reap()
-            self._kill_overdue()
-            self._kill_silent()
-            tell_slow(self._crew, self._options.slow_boot, time.monotonic())
-            self._drain_when_left()
-            self._regulate()
-            self._tell_counts()
-            self._show_life()
-        self._office.abandon()
+            self._liveness.check(self._options, time.monotonic())
+            self._check_stop_deadline()
+            self._fork_and_drain()
+            self._check_ready()
+            self._liveness.notify_watchdog(self._target, time.monotonic())
+        self._control.close()
         self._inbox.close()
-        self._forking.close()
+        self._forker.close()
         self._options.hooks.exiting()
-        if self._boot_failure and not self._has_served and self._state in KEEPING_STATES:
+        if self._boot_failure and not self._has_served and self._state in FORKING_STATES:
             raise BootError(self._boot_failure)
 
-    # What arrives
+    # Events
 
     def _wait(self) -> set[int]:
         poll = select.poll()
         poll.register(self._inbox, select.POLLIN)
-        for view in self._crew:
-            if view.reports.is_open:
-                poll.register(view.reports, select.POLLIN)
-            if view.channel is not None and view.channel.is_open:
-                poll.register(view.channel, select.POLLIN)
-        for descriptor, events in (*self._office.pollable(), *self._succession.pollable()):
+        for worker in self._workers:
+            if worker.reports.is_open:
+                poll.register(worker.reports, select.POLLIN)
+            if worker.channel is not None and worker.channel.is_open:
+                poll.register(worker.channel, select.POLLIN)
+        for descriptor, events in (*self._control.pollable(), *self._upgrade.pollable()):
             poll.register(descriptor, events)
-        seconds = self._seconds_to_act()
-        self._attention.wait(time.monotonic(), seconds)
-        # Rounded up: a poll that ends a moment early would be repeated until the moment has passed.
+        seconds = self._seconds_until_due()
+        self._liveness.clock.before_wait(time.monotonic(), seconds)
+        # Rounded up: a poll that returned a moment early would be repeated until the moment has passed.
         ready = poll.poll(None if seconds is None else int(seconds * 1000) + 1)
-        self._attention.wake(time.monotonic())
+        self._liveness.clock.after_wait(time.monotonic())
         return {descriptor for descriptor, _ in ready}
 
-    def _seconds_to_act(self) -> float | None:
+    def _seconds_until_due(self) -> float | None:
         now = time.monotonic()
-        moments = [max(0.0, view.kill_deadline - now) for view in self._crew if view.kill_deadline]
-        if self._options.silence:
-            silences = (self._attention.silence(now, view.heard) for view in self._crew.serving())
-            moments += [max(0.0, self._options.silence - silence) for silence in silences]
-        moments += [max(0.0, moment - now) for moment, _ in slow_moments(self._crew, self._options.slow_boot)]
-        if self._lacks_workers():
-            moments.append(self._backoff.wait(now))
-        if self._leave_deadline is not None:
-            moments.append(max(0.0, self._leave_deadline - now))
-        office_seconds = self._office.seconds_to_act(now)
-        if office_seconds is not None:
-            moments.append(office_seconds)
-        if self._notifier.watchdog_seconds:
-            moments.append(max(0.0, self._next_sign_of_life - now))
-        return min(moments, default=None)
+        deadlines = list(self._liveness.deadlines(self._options, now))
+        if self._needs_worker():
+            deadlines.append(now + self._backoff.seconds_left(now))
+        if self._stop_deadline is not None:
+            deadlines.append(self._stop_deadline)
+        control_seconds = self._control.seconds_until_due(now)
+        if control_seconds is not None:
+            deadlines.append(now + control_seconds)
+        return max(0.0, min(deadlines) - now) if deadlines else None
 
-    def _take_signals(self) -> None:
+    def _handle_signals(self) -> None:
         for number in self._inbox.receive():
-            if number == signal.SIGCHLD or (number == signal.SIGWINCH and not self._succession.heir):
-                continue  # of the latter a terminal sends one whenever its size changes
+            if number == signal.SIGCHLD or (number == signal.SIGWINCH and not self._upgrade.successor_pid):
+                continue  # a terminal sends WINCH whenever its size changes
             self._log.info("Handling signal: %s", name_of(number).removeprefix("SIG").lower())
-            match number:
-                case signal.SIGTERM:
-                    self._leave()
-                case signal.SIGINT | signal.SIGQUIT:
-                    self._close_all()
-                case signal.SIGHUP:
-                    self._reload()
-                case signal.SIGUSR1:
-                    self._reopen_logs()
-                case signal.SIGTTIN:
-                    self._want_workers(self._target + 1)
-                case signal.SIGTTOU:
-                    self._want_workers(self._target - 1)
-                case signal.SIGUSR2:
-                    self.upgrade()
-                case signal.SIGWINCH:
-                    self._rest()
+            with suppress(Refused):  # logged where it is raised
+                self._handle_signal(number)
 
-    def _take_reports(self) -> None:
-        for view in self._crew:
-            for report in view.reports.read():
-                self._take_report(view, report)
+    def _handle_signal(self, number: int) -> None:
+        match number:
+            case signal.SIGTERM:
+                self._stop()
+            case signal.SIGINT | signal.SIGQUIT:
+                self._close_all()
+            case signal.SIGHUP:
+                self.reload()
+            case signal.SIGUSR1:
+                self._reopen_logs()
+            case signal.SIGUSR2:
+                self.upgrade()
+            case signal.SIGTTIN:
+                self._set_workers(self._target + 1)
+            case signal.SIGTTOU:
+                self._set_workers(self._target - 1)
+            case signal.SIGWINCH:
+                self._enter_standby()
 
-    def _take_report(self, view: WorkerHandle, report: Report) -> None:
-        view.heard = time.monotonic()
+    def _read_reports(self) -> None:
+        for worker in self._workers:
+            for report in worker.reports.read():
+                self._handle_report(worker, report)
+
+    def _handle_report(self, worker: WorkerHandle, report: Report) -> None:
+        worker.last_report = time.monotonic()
         match report:
-            case Ready() if view.state in BOOTING_STATES:
-                view.move(WorkerState.READY if view.state is WorkerState.BOOTING else WorkerState.OUTDATED)
-                view.ready_since = time.monotonic()
+            case Ready() if worker.state in BOOTING_STATES:
+                worker.move(WorkerState.READY if worker.state is WorkerState.BOOTING else WorkerState.OUTDATED)
+                worker.ready_since = time.monotonic()
                 self._has_served = True
-                if self._state is MasterState.LEAVING:
-                    view.announce_end()
-                if view.started < self._logs_opened:
-                    view.reopen_logs()  # it has them from before, and while it boots it hears no signal
+                if self._state is MasterState.STOPPING:
+                    worker.announce_end()
+                if worker.started < self._logs_reopened:
+                    worker.reopen_logs()  # it opened them before, and was not sent the signal while it booted
             case BootFailed(reason, details):
-                view.failure = reason
-                if details != self._told_details:  # once for all the workers that fail alike
-                    self._told_details = details
+                worker.failure = reason
+                if details != self._logged_traceback:  # once, if several workers fail alike
+                    self._logged_traceback = details
                     self._log.text(details)
-            case Farewell(counters):
-                view.counters = counters
-            case ReplaceMe(reason, is_fault) if view.state in (WorkerState.READY, WorkerState.OUTDATED):
-                view.move(WorkerState.CONDEMNED)
-                self._account.events["replaced"] += 1
-                tell = self._log.warning if is_fault else self._log.info
-                tell("Worker (pid: %d) is being replaced: %s", view.pid, reason)
+            case FinalCounters(counters):
+                worker.counters = counters
+            case ReplaceMe(reason, is_fault) if worker.state in (WorkerState.READY, WorkerState.OUTDATED):
+                worker.move(WorkerState.CONDEMNED)
+                self._stats.events["replaced"] += 1
+                log = self._log.warning if is_fault else self._log.info
+                log("Worker (pid: %d) is being replaced: %s", worker.pid, reason)
 
     def _reap(self) -> None:
-        for view in self._crew:
-            was = view.state
-            status = view.reap()
+        for worker in self._workers:
+            last_state = worker.state
+            status = worker.reap()
             if status is None:
                 continue
-            for report in view.reports.read():  # what it said last
-                if isinstance(report, BootFailed | Farewell):
-                    self._take_report(view, report)
-            self._crew.remove(view)
-            self._options.hooks.gone(view.pid)
-            self._office.forget(view)
-            if view.counters is not None:
-                self._office.count_gone(view.counters)
-            if was not in ENDING_STATES:
-                self._mourn(view, was, status)
+            for report in worker.reports.read():  # the last of them
+                if isinstance(report, BootFailed | FinalCounters):
+                    self._handle_report(worker, report)
+            self._workers.remove(worker)
+            self._options.hooks.worker_exited(worker.pid)
+            self._control.worker_exited(worker)
+            if last_state not in EXITING_STATES:
+                self._handle_death(worker, last_state, describe_exit(status))
         if self._is_init:
-            reap_orphans({view.pid for view in self._crew})
+            reap_orphans({worker.pid for worker in self._workers})
 
-    def _mourn(self, view: WorkerHandle, was: WorkerState, status: int) -> None:
-        """A worker ended that was not told to."""
-        self._account.events["died"] += 1
+    def _handle_death(self, worker: WorkerHandle, last_state: WorkerState, how: str) -> None:
+        """A worker has exited that was not asked to."""
+        self._stats.events["died"] += 1
         now = time.monotonic()
-        how = how_it_ended(status)
-        if view.ready_since is not None and now - view.ready_since >= SHORT_LIFE_SECONDS:
-            self._backoff.succeed()
-            self._log.error("Worker (pid: %d) %s", view.pid, how)
+        if worker.ready_since is not None and now - worker.ready_since >= SHORT_LIFE_SECONDS:
+            self._backoff.reset()
+            self._log.error("Worker (pid: %d) %s", worker.pid, how)
             return
-        if was is WorkerState.STALE:
-            self._log.error("Worker (pid: %d), forked before the reload, %s", view.pid, how)
+        if last_state is WorkerState.STALE:
+            self._log.error("Worker (pid: %d) from before the reload %s", worker.pid, how)
             return
-        wait = self._backoff.fail(now)
-        if self._has_served and self._state is MasterState.RELOADING and was in KEPT_STATES:
-            self._give_reload_up(view.failure or f"a new worker {how}")
+        seconds = self._backoff.fail(now)
+        if self._has_served and self._state is MasterState.RELOADING and last_state in CURRENT_STATES:
+            self._undo_reload(worker.failure or f"a new worker {how}")
         elif self._has_served:
-            why = f" ({view.failure})" if view.failure else ""
-            self._log.error("Worker (pid: %d) %s%s; the next is tried in %.1f s", view.pid, how, why, wait)
+            why = f" ({worker.failure})" if worker.failure else ""
+            self._log.error("Worker (pid: %d) %s%s; starting another in %.1f s", worker.pid, how, why, seconds)
         else:
-            self._boot_failure = view.failure or f"a worker {how} while it booted"
+            self._boot_failure = worker.failure or f"a worker {how} while it was booting"
 
-    # What should be
+    # The number of workers
 
-    def _regulate(self) -> None:
-        """Bring the number of workers to what was asked for."""
-        now = time.monotonic()
-        if self._state not in KEEPING_STATES:
+    def _fork_and_drain(self) -> None:
+        """Bring the number of workers to the target, one worker at a time."""
+        if self._state not in FORKING_STATES:
             return
-        while self._lacks_workers() and not self._backoff.wait(now):
+        now = time.monotonic()
+        while self._needs_worker() and not self._backoff.seconds_left(now):
             if not self._fork():
                 break
-        for view in self._crew.superfluous(self._target):
-            view.drain(now, self._options.graceful_timeout)
+        for worker in self._workers.to_drain(self._target):
+            worker.drain(now, self._options.graceful_timeout)
 
-    def _lacks_workers(self) -> bool:
-        """Whether one is to be forked, now or when the back-off is over."""
-        if self._state not in KEEPING_STATES or (self._boot_failure and not self._has_served):
+    def _needs_worker(self) -> bool:
+        """Whether a worker is to be forked, now or after the back-off."""
+        if self._state not in FORKING_STATES or (self._boot_failure and not self._has_served):
             return False
-        return self._crew.lacks(self._target)
+        return self._workers.needs_worker(self._target)
 
-    def _want_workers(self, number: int) -> None:
-        if self._state in KEEPING_STATES:
-            self._change_target(max(1, number))
-            self._log.info("Workers wanted: %d", self._target)
+    def _fork(self) -> bool:
+        self._options.hooks.before_fork()
+        try:
+            worker = self._forker.fork(self._program, self._options)
+        except OSError as error:
+            seconds = self._backoff.fail(time.monotonic())
+            self._log.error("Cannot fork a worker: %s; retrying in %.1f s", error.strerror, seconds)
+            return False
+        self._workers.add(worker)
+        self._options.hooks.forked(worker.pid)
+        self._stats.events["forked"] += 1
+        self._log.info("Booting worker with pid: %d", worker.pid)
+        return True
 
-    def _change_target(self, number: int) -> None:
+    def _close_in_child(self) -> None:
+        """Close, in a forked child, what only the master needs."""
+        self._inbox.close_in_child()
+        self._workers.close_in_child()
+        self._upgrade.close_in_child()
+        self._control.close()
+
+    def _set_workers(self, number: int) -> None:
+        if self._state in FORKING_STATES:
+            self._set_target(max(1, number))
+            self._log.info("Number of workers set to %d", self._target)
+
+    def _set_target(self, number: int) -> None:
         old, self._target = self._target, number
         if number != old:
             self._options.hooks.workers_changed(number, old)
 
-    def _leave(self) -> None:
-        """Serve on, not ready any more, for the drain delay: whoever sends requests here is to find out first."""
-        if self._state not in CHANGING_STATES:
+    def _check_ready(self) -> None:
+        """Report the number of ready workers if it has changed; if none is missing, a start or a reload is complete."""
+        ready = self._workers.count(WorkerState.READY)
+        counts = (self._state, ready, self._target)
+        if counts == self._reported or self._state not in RUNNING_STATES or not self._target:
+            return
+        self._reported = counts
+        if ready != self._target:
+            self._notifier.status(f"{ready} of {self._target} workers ready")
+        elif self._state is MasterState.RELOADING:
+            self._finish_reload()
+        else:
+            self._log.info("Ready: %s", _workers_text(ready))
+            self._report_ready()
+
+    def _report_ready(self) -> None:
+        """Let the service manager, the old master and the control layer know that all workers serve."""
+        self._stats.has_been_ready = True
+        self._notifier.ready(f"Serving with {_workers_text(self._target)}")
+        self._upgrade.report_ready()
+        self._control.set_standby(self._upgrade.is_successor_ready)
+
+    # Stopping
+
+    def _stop(self) -> None:
+        """Keep serving for the drain delay, not ready any more, so that those who send requests notice; then drain."""
+        if self._state not in RUNNING_STATES:
             return
         delay = self._options.drain_delay
-        self._state = move(MASTER_MOVES, self._state, MasterState.LEAVING)
-        if not delay or self._succession.is_shared:  # who sends requests here goes on to be served
-            self._turn_away()
+        self._state = move(MASTER_MOVES, self._state, MasterState.STOPPING)
+        if not delay or self._upgrade.is_shared:  # another master goes on serving at the same addresses
+            self._refuse_connections()
             return
-        self._leave_deadline = time.monotonic() + delay
-        self._tell_end(f"Not ready any more; serving on for {delay:g} s")
-        self._log.info("Not ready any more; serving on for %g s", delay)
-        for view in self._crew.serving():
-            view.announce_end()
+        self._stop_deadline = time.monotonic() + delay
+        self._notify_stopping(f"No longer ready; still serving for {delay:g} s")
+        self._log.info("No longer ready; still serving for %g s", delay)
+        for worker in self._workers.serving():
+            worker.announce_end()
 
-    def _tell_end(self, status: str) -> None:
-        if self._succession.heir:
-            self._notifier.hand_over(self._succession.heir, "Upgraded")
-        else:
-            self._notifier.stopping(status)
-
-    def _drain_when_left(self) -> None:
-        if self._leave_deadline is not None and time.monotonic() >= self._leave_deadline:
-            if self._is_turning_away:
+    def _check_stop_deadline(self) -> None:
+        if self._stop_deadline is not None and time.monotonic() >= self._stop_deadline:
+            if self._refuses_new_connections:
                 self._drain_all()
             else:
-                self._turn_away()
+                self._refuse_connections()
 
-    def _turn_away(self) -> None:
-        """Have nobody start to connect, and drain once those who had begun to are there."""
-        if self._succession.is_shared or not self._program.turn_away():
+    def _refuse_connections(self) -> None:
+        """Refuse new connections, and drain once those have arrived whose handshake had begun."""
+        if self._upgrade.is_shared or not self._program.refuse_new_connections():
             self._drain_all()
             return
-        self._is_turning_away = True
-        self._leave_deadline = time.monotonic() + HANDSHAKE_SECONDS
+        self._refuses_new_connections = True
+        self._stop_deadline = time.monotonic() + HANDSHAKE_SECONDS
 
     def _drain_all(self) -> None:
-        if self._state not in KEEPING_STATES:
+        if self._state not in FORKING_STATES:
             return
-        self._leave_deadline = None
+        self._stop_deadline = None
         self._state = move(MASTER_MOVES, self._state, MasterState.DRAINING)
-        self._tell_end("Finishing what is in flight")
+        self._notify_stopping("Finishing requests in flight")
         now = time.monotonic()
-        for view in self._crew:
-            if view.state not in ENDING_STATES:
-                view.drain(now, self._options.graceful_timeout)
-        self._program.let_go(is_shared=self._succession.is_shared)
+        for worker in self._workers:
+            if worker.state not in EXITING_STATES:
+                worker.drain(now, self._options.graceful_timeout)
+        self._program.release_listeners(is_shared=self._upgrade.is_shared)
 
     def _close_all(self) -> None:
         if self._state is MasterState.CLOSING:
             return
         self._state = move(MASTER_MOVES, self._state, MasterState.CLOSING)
-        self._leave_deadline = None
-        self._tell_end("Ending")
+        self._stop_deadline = None
+        self._notify_stopping("Stopping")
         now = time.monotonic()
-        for view in self._crew:
-            if view.state not in (WorkerState.CLOSING, WorkerState.KILLED):
-                view.close(now)
-        self._program.let_go(is_shared=self._succession.is_shared)
+        for worker in self._workers:
+            if worker.state not in (WorkerState.CLOSING, WorkerState.KILLED):
+                worker.close(now)
+        self._program.release_listeners(is_shared=self._upgrade.is_shared)
 
-    def _kill_overdue(self) -> None:
-        now = time.monotonic()
-        for view in self._crew:
-            if view.kill_deadline is not None and now >= view.kill_deadline:
-                self._log.error("Worker (pid: %d) did not end in time and is killed", view.pid)
-                self._account.events["killed"] += 1
-                view.kill()
-
-    def _kill_silent(self) -> None:
-        now = time.monotonic()
-        for view in self._crew.serving() if self._options.silence else ():
-            silence = self._attention.silence(now, view.heard)
-            if silence >= self._options.silence:
-                self._log.error(
-                    "Worker (pid: %d) has given no sign of life for %.0f s (it is stopped, or inside a call that does "
-                    "not let go of the interpreter) and is killed",
-                    view.pid,
-                    silence,
-                )
-                self._account.events["killed"] += 1
-                view.kill()
-
-    def _tell_counts(self) -> None:
-        """Tell how many workers are ready, whenever that or what is wanted has changed."""
-        ready = self._crew.count(WorkerState.READY)
-        counts = (self._state, ready, self._target)
-        if counts == self._told_counts or self._state not in CHANGING_STATES or not self._target:
-            return
-        self._told_counts = counts
-        if ready != self._target:
-            self._notifier.status(f"{ready} of {self._target} workers ready")
-            return
-        self._account.was_complete = True
-        text = f"{ready} {'worker' if ready == 1 else 'workers'}"
-        if self._state is MasterState.RELOADING:
-            self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
-            self._told_counts = (self._state, ready, self._target)
-            self._log.info("Reloaded: %s", text)
-            self._account.reload_succeeded()
+    def _notify_stopping(self, status: str) -> None:
+        if self._upgrade.successor_pid:
+            self._notifier.hand_over(self._upgrade.successor_pid, "Upgraded")
         else:
-            self._log.info("Ready: %s", text)
-        self._notifier.ready(f"Serving with {text}")
-        self._succession.tell_ready()
-        self._office.rest(self._succession.is_followed)
-
-    def _show_life(self) -> None:
-        """Tell the service manager's watchdog that this loop comes round and a worker that serves does too."""
-        seconds, now = self._notifier.watchdog_seconds, time.monotonic()
-        if not seconds or now < self._next_sign_of_life:
-            return
-        self._next_sign_of_life = now + seconds / 2
-        heard = (view.heard for view in self._crew.serving())
-        if not self._target or now - max(heard, default=-seconds) < seconds:
-            self._notifier.alive()
+            self._notifier.stopping(status)
 
     # Reload
 
-    def _reload(self) -> str:
-        """Read the settings again and replace every worker, the old ones one by one behind a new one that is ready.
+    def reload(self) -> None:
+        """Read the settings again and start to replace the workers, each old one after a new one is ready.
 
-        Returns why that cannot be, or "" when it has begun.
+        Raises Refused, and then nothing has changed.
         """
-        if self._state not in CHANGING_STATES:
-            return "the server is ending"
+        self._check_running("reload")
         self._notifier.reloading("Reloading")
         try:
-            program, options = self._program.reloaded()
-        except (ConfigError, OSError) as error:
-            reason = str(error) if isinstance(error, ConfigError) else f"{error.strerror}".lower()
-            self._end_failed_reload(reason)
-            return reason
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not end those that serve
-            self._log.exception("a reload met a fault of the server itself")
-            self._end_failed_reload(f"{type(error).__name__}: {error}")
-            return self._account.last_reload_failure
-        self._wake()
+            program, options = self._program.reload()
+        except ConfigError as error:
+            raise self._fail_reload(str(error)) from None
+        except OSError as error:
+            raise self._fail_reload(f"{error.strerror}".lower()) from None
+        except Exception as error:  # noqa: BLE001 - no error here may end the workers that serve
+            self._log.exception("Internal error in a reload")
+            raise self._fail_reload(f"{type(error).__name__}: {error}") from None
+        self._leave_standby()
         if self._state is MasterState.SERVING:
             self._before_reload = (self._program, self._options, self._target)
             self._state = move(MASTER_MOVES, self._state, MasterState.RELOADING)
-        # What TTIN, TTOU or `scale` made of the number lasts, unless the settings now say another one.
+        # The number that TTIN, TTOU or `scale` has set lasts, unless the setting itself has changed.
         target = self._target if options.workers == self._options.workers else options.workers
         self._program, self._options = program, options
         options.hooks.reloading()
-        self._change_target(target)
-        self._backoff.succeed()
-        self._told_details = ""
-        self._crew.supersede()
-        return ""
+        self._set_target(target)
+        self._backoff.reset()
+        self._logged_traceback = ""
+        self._workers.mark_outdated()
 
-    def _give_reload_up(self, reason: str) -> None:
-        """Keep the workers that are left from before, and what they were forked for."""
-        self._program, self._options, target = self._before_reload
-        self._change_target(target)
+    def _finish_reload(self) -> None:
+        """Every worker was replaced, and is ready."""
         self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
-        self._backoff.succeed()
-        self._crew.reinstate()
-        self._end_failed_reload(reason)
+        self._reported = (self._state, self._target, self._target)
+        self._stats.reload_succeeded()
+        self._log.info("Reloaded: %s", _workers_text(self._target))
+        self._report_ready()
 
-    def _end_failed_reload(self, reason: str) -> None:
-        self._log.error("Reload failed, and the workers from before serve on: %s", reason)
-        self._account.reload_failed(reason)
-        ready = self._crew.count(WorkerState.READY)
-        self._told_counts = (self._state, ready, self._target)
-        # For the service manager a reload is over when what serves is ready, whatever became of it.
+    def _undo_reload(self, reason: str) -> None:
+        """Keep the remaining old workers, and the program and options that they were forked with."""
+        self._program, self._options, target = self._before_reload
+        self._set_target(target)
+        self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
+        self._backoff.reset()
+        self._workers.restore_outdated()
+        self._fail_reload(reason)
+
+    def _fail_reload(self, reason: str) -> Refused:
+        self._log.error("Reload failed; keeping the old workers: %s", reason)
+        self._stats.reload_failed(reason)
+        self._reported = (self._state, self._workers.count(WorkerState.READY), self._target)
+        # For the service manager, a reload that failed is over as well.
         self._notifier.ready(f"Reload failed: {reason}")
+        return Refused(reason)
 
     # Upgrade
 
-    def upgrade(self) -> str:
-        """Start a new master beside this one; why that cannot be, or "" """
-        if self._state not in CHANGING_STATES:
-            return "the server is ending"
-        self._look_at_the_others()  # one that has just ended stands in nobody's way
-        self._succession.listeners = self._program.shared()
-        reason = self._succession.begin(self._options.hooks.before_exec)
-        if reason:
-            self._log.warning("No upgrade: %s", reason)
-        return reason
+    def upgrade(self) -> None:
+        """Start a new master beside this one. Raises Refused."""
+        self._check_running("upgrade")
+        self._check_upgrade()  # another master that has just exited is no obstacle
+        self._upgrade.listeners = self._program.inheritable_fds()
+        try:
+            self._upgrade.start(self._options.hooks.before_exec)
+        except Refused as error:
+            self._log.warning("Cannot upgrade: %s", error)
+            raise
 
-    def _look_at_the_others(self) -> None:
-        for news in self._succession.look():
-            match news:
-                case News.READY:
-                    self._office.rest(True)
-                case News.ENDED:
-                    self._office.rest(False)
-                    self._wake()
-                case News.INHERITED:
-                    self._program.promote()
-                    self._notifier.promote()
-                    self._told_counts = None
+    def _check_upgrade(self) -> None:
+        for event in self._upgrade.check():
+            match event:
+                case UpgradeEvent.SUCCESSOR_READY:
+                    self._control.set_standby(True)
+                case UpgradeEvent.SUCCESSOR_EXITED:
+                    self._control.set_standby(False)
+                    self._leave_standby()
+                case UpgradeEvent.PREDECESSOR_EXITED:
+                    self._program.take_over_files()
+                    self._notifier.unmute()
+                    self._reported = None
 
-    def _rest(self) -> None:
-        """Let the new master serve alone, until it ends or HUP comes."""
-        if self._state is MasterState.SERVING and self._succession.is_followed and self._target:
-            self._target_before_rest = self._target
-            self._change_target(0)
-            self._log.info("Resting while the new master serves; HUP brings the workers back")
+    def _enter_standby(self) -> None:
+        """Drain the workers while the new master serves, until it exits or HUP comes."""
+        if self._state is MasterState.SERVING and self._upgrade.is_successor_ready and self._target:
+            self._target_before_standby = self._target
+            self._set_target(0)
+            self._log.info("Draining the workers while the new master serves; send HUP to start them again")
 
-    def _wake(self) -> None:
+    def _leave_standby(self) -> None:
         if not self._target:
-            self._change_target(self._target_before_rest)
+            self._set_target(self._target_before_standby)
 
     def _reopen_logs(self) -> None:
         reopen_logs(self._program)
-        self._logs_opened = time.monotonic()
-        for view in self._crew:
-            if view.state not in BOOTING_STATES:
-                view.reopen_logs()
+        self._logs_reopened = time.monotonic()
+        for worker in self._workers:
+            if worker.state not in BOOTING_STATES:
+                worker.reopen_logs()
 
-    # What it can be asked
+    # For the control layer, with `reload` and `upgrade`
 
     def status(self) -> MasterStatus:
-        """The state of the master and its workers."""
-        return self._account.status(self._state, self._target, self._crew, self._succession.status())
+        """The state of the master and its workers, as known without querying them."""
+        return self._stats.status(self._state, self._target, self._workers, self._upgrade.status())
 
     def workers(self) -> list[WorkerHandle]:
-        return list(self._crew)
+        """The workers that have not been reaped."""
+        return list(self._workers)
 
-    def reload(self) -> str:
-        """Reload; why that cannot be, or "" when it has begun."""
-        return self._reload()
+    def scale(self, workers: int) -> None:
+        """Set the number of workers. Raises Refused."""
+        self._check_running("scale")
+        self._set_workers(workers)
 
     def stop(self, *, is_quick: bool) -> None:
-        """End as TERM does, or as INT does."""
+        """Stop, as on TERM, or quickly, as on INT."""
         if is_quick:
             self._close_all()
         else:
-            self._leave()
+            self._stop()
 
-    def scale(self, workers: int) -> str:
-        """Keep so many workers; why that cannot be, or "" """
-        if self._state not in CHANGING_STATES:
-            return "the server is ending"
-        self._want_workers(workers)
-        return ""
+    def _check_running(self, action: str) -> None:
+        """Raise Refused if the master was asked to stop."""
+        if self._state not in RUNNING_STATES:
+            reason = "the server is stopping"
+            self._log.warning("Cannot %s: %s", action, reason)
+            raise Refused(reason)
 
-    # The fork
 
-    def _fork(self) -> bool:
-        self._options.hooks.before_fork()
-        try:
-            view = self._forking.fork(self._program, self._options)
-        except OSError as error:
-            wait = self._backoff.fail(time.monotonic())
-            self._log.error("no worker can be forked: %s; tried again in %.1f s", error.strerror, wait)
-            return False
-        self._crew.add(view)
-        self._options.hooks.forked(view.pid)
-        self._account.events["forked"] += 1
-        self._log.info("Booting worker with pid: %d", view.pid)
-        return True
-
-    def _abandon(self) -> None:
-        """Give up, in a forked child, what is the master's alone."""
-        self._inbox.abandon()
-        self._crew.abandon()
-        self._succession.abandon()
-        self._office.abandon()
+def _workers_text(number: int) -> str:
+    return f"{number} {'worker' if number == 1 else 'workers'}"

@@ -1,4 +1,4 @@
-"""What a master tells of itself: what happened since it began, and how it and its workers are, in plain tables."""
+"""What has happened to a master since it started, and its status."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 from ropewalk.process.master.workers import Workers
-from ropewalk.process.states import CHANGING_STATES, MasterState
-from ropewalk.process.worker.recycling import resident_octets
+from ropewalk.process.states import RUNNING_STATES, MasterState
+from ropewalk.process.worker.recycling import resident_bytes
 
 if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import MasterStatus, UpgradeStatus
@@ -17,15 +17,15 @@ EVENTS = ("forked", "died", "replaced", "killed", "reloads", "failed_reloads")
 
 
 class MasterStats:
-    """What the master keeps for those who ask. Main thread of the master only."""
+    """Counts the events of a master's life. Main thread of the master only."""
 
     def __init__(self) -> None:
-        self._began = time.monotonic()
+        self._started = time.monotonic()
         self.events = dict.fromkeys(EVENTS, 0)
-        self.was_complete = False
-        """Once every worker that was asked for has been ready."""
+        self.has_been_ready = False
+        """Whether the full number of workers has ever been ready."""
         self.last_reload_failure = ""
-        """Until a reload succeeds."""
+        """Empty again once a reload succeeds."""
 
     def reload_failed(self, reason: str) -> None:
         self.events["failed_reloads"] += 1
@@ -35,27 +35,27 @@ class MasterStats:
         self.events["reloads"] += 1
         self.last_reload_failure = ""
 
-    def status(self, state: MasterState, target: int, crew: Workers, upgrade: UpgradeStatus) -> MasterStatus:
-        """How the master and its workers are."""
+    def status(self, state: MasterState, target: int, workers: Workers, upgrade: UpgradeStatus) -> MasterStatus:
+        """The state of the master and its workers."""
         now = time.monotonic()
         return {
             "pid": os.getpid(),
             "state": state.name.lower(),
-            "ready": self.was_complete and bool(crew.serving()) and state in CHANGING_STATES,
-            "uptime": round(now - self._began, 3),
-            "resident": resident_octets(),
+            "ready": self.has_been_ready and bool(workers.serving()) and state in RUNNING_STATES,
+            "uptime": round(now - self._started, 3),
+            "resident": resident_bytes(),
             "target": target,
             "last_reload_failure": self.last_reload_failure,
             "events": dict(self.events),
             "upgrade": upgrade,
             "workers": [
                 {
-                    "pid": view.pid,
-                    "state": view.state.name.lower(),
-                    "age": round(now - view.started, 3),
-                    "resident": resident_octets(view.pid),
+                    "pid": worker.pid,
+                    "state": worker.state.name.lower(),
+                    "age": round(now - worker.started, 3),
+                    "resident": resident_bytes(worker.pid),
                     "snapshot": None,
                 }
-                for view in crew
+                for worker in workers
             ],
         }

@@ -1,11 +1,11 @@
-"""The masters before and behind this one: an upgrade of the running server, and taking it back.
+"""The upgrade of a running server, from the view of either master: the old one and the new one beside it.
 
-USR2 starts a new master, by the command and in the directory of the start, so with new code; it inherits the listening
-sockets. Both serve. Then either is ended: the old one, and the new one takes over its pid file, its control socket and
-its service manager; or the new one, and the old one goes on as if nothing had been.
+USR2 starts a new master with the command and in the directory of the start, so with new code; it inherits the listening
+sockets, and both masters serve. Then one of them is stopped: the old one, and the new one takes over its pid file, its
+control socket and its service manager; or the new one, and the old one goes on as before.
 
-Over a pipe the new one tells when it is ready, or why it cannot be. The other way the same pipe tells that the old one
-is gone: nobody reads it any more. Main thread of a master only.
+Over a pipe the new master reports that it is ready, or why it cannot be. The same pipe shows the new one when the old
+one is gone: it has no reader any more. Main thread of a master only.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ropewalk.logs.error_log import get_logger
 from ropewalk.process.ipc.reports import BootFailed, Ready, Report, ReportReader, send_report
-from ropewalk.process.system.signals import how_it_ended
+from ropewalk.process.master.api import Refused
+from ropewalk.process.system.signals import describe_exit
 
 if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import UpgradeStatus
 
 VARIABLE = "ROPEWALK_PREDECESSOR"
-"""JSON that the old master leaves to the new: `{"pid": 71, "reports": 9, "listeners": {"0.0.0.0:80": [3, 4]}}`."""
+"""JSON from the old master to the new: `{"pid": 71, "reports": 9, "listeners": {"0.0.0.0:80": [3, 4]}}`."""
 
 SUFFIX = ".2"
-"""Behind the names of the new master's pid file and control socket, while the old one has theirs."""
+"""Ends the names of the new master's pid file and control socket, as long as the old one has its own."""
 
 
-class Command(NamedTuple):
+class StartCommand(NamedTuple):
     """How this server was started, so that it can be started again."""
 
     directory: str
@@ -42,18 +43,18 @@ class Command(NamedTuple):
 
 
 class Predecessor:
-    """The master that started this one."""
+    """The old master, which started this one."""
 
     def __init__(self, pid: int, reports: int, listeners: Mapping[str, Sequence[int]]) -> None:
         self.pid = pid
         self.listeners = listeners
-        """Descriptors, by what the old master calls them."""
+        """Descriptors, by the names of `Upgrade.listeners`."""
         self._reports = reports
         os.set_inheritable(reports, False)
 
     @classmethod
-    def take(cls, environ: MutableMapping[str, str]) -> Predecessor | None:
-        """What the environment says, which is taken out of it; None when nobody started this process so."""
+    def from_environ(cls, environ: MutableMapping[str, str]) -> Predecessor | None:
+        """By `VARIABLE`, which is removed; None if this process was not started by an upgrade."""
         text = environ.pop(VARIABLE, "")
         try:
             content = json.loads(text)
@@ -67,10 +68,10 @@ class Predecessor:
         return os.getppid() == self.pid
 
     def fileno(self) -> int:
-        """Has POLLERR when it is gone."""
+        """Polls as POLLERR once it is gone."""
         return self._reports
 
-    def tell(self, report: Report) -> None:
+    def send(self, report: Report) -> None:
         send_report(self._reports, report)
 
     def close(self) -> None:
@@ -78,29 +79,29 @@ class Predecessor:
 
 
 class Successor:
-    """The master that this one started."""
+    """The new master, which this one started."""
 
     def __init__(self, pid: int, reports: ReportReader) -> None:
         self.pid = pid
         self.reports = reports
         self.is_ready = False
         self.failure = ""
-        """Why it could not serve, in its own words."""
+        """Why it could not serve, as it reported."""
 
     @classmethod
-    def start(cls, command: Command, listeners: Mapping[str, Sequence[int]]) -> Successor:
+    def start(cls, command: StartCommand, listeners: Mapping[str, Sequence[int]]) -> Successor:
         """Run the command of the start again, with these descriptors open. Raises OSError."""
         reading_end, writing_end = os.pipe()
         try:
             content = {"pid": os.getpid(), "reports": writing_end, "listeners": listeners}
-            kept = [writing_end, *(descriptor for each in listeners.values() for descriptor in each)]
+            inherited = [writing_end, *(descriptor for each in listeners.values() for descriptor in each)]
             with chdir(command.directory):
                 pid = os.posix_spawn(
                     sys.executable,
-                    # Not as it was typed: by its name the interpreter finds out in which environment it is.
+                    # Not as it was typed: from this path the interpreter finds its virtual environment.
                     [sys.executable, *sys.orig_argv[1:]],
                     {**command.environ, VARIABLE: json.dumps(content)},
-                    file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in kept],
+                    file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in inherited],
                     setsigmask=[],
                 )
         except BaseException:
@@ -110,8 +111,8 @@ class Successor:
             os.close(writing_end)
         return cls(pid, ReportReader(reading_end))
 
-    def look(self) -> None:
-        """Take what it told."""
+    def read_reports(self) -> None:
+        """Set `is_ready` and `failure` by what it has reported."""
         for report in self.reports.read():
             match report:
                 case Ready():
@@ -124,127 +125,127 @@ class Successor:
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def reap(self) -> int | None:
-        """Its wait status, once it has ended."""
+        """Its wait status if it has exited."""
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         return status if pid else None
 
 
-class News(Enum):
-    """What became of the others since the last look."""
+class UpgradeEvent(Enum):
+    """What has happened to the other master."""
 
-    READY = "the new master serves"
-    ENDED = "the new master is gone, and this one is alone again"
-    INHERITED = "the old master is gone, and this one is alone"
+    SUCCESSOR_READY = "the new master serves"
+    SUCCESSOR_EXITED = "the new master is gone, and this one is alone again"
+    PREDECESSOR_EXITED = "the old master is gone, and this one is alone"
 
 
 class Upgrade:
-    """Who else holds the sockets of this master."""
+    """The other masters that this one shares its listening sockets with: at most one at a time."""
 
-    def __init__(self, command: Command | None = None, predecessor: Predecessor | None = None) -> None:
-        """Without a command nothing can be upgraded."""
+    def __init__(self, command: StartCommand | None = None, predecessor: Predecessor | None = None) -> None:
+        """Without a command `start` is refused."""
         self.command = command
         self.predecessor = predecessor
         self.successor: Successor | None = None
         self.listeners: Mapping[str, Sequence[int]] = {}
-        """What a successor gets: descriptors, by names that it understands. Set before `begin`."""
-        self._began = 0.0
+        """The descriptors that a successor inherits, by names that it understands. Set before `start`."""
+        self._started = 0.0
         self._last_failure = ""
-        """Of the last upgrade, until one succeeds."""
+        """Empty again once an upgrade succeeds."""
         self._log = get_logger()
 
     @property
     def is_shared(self) -> bool:
-        """Whether another master holds the sockets too: then they do not end with this one."""
+        """Whether another master has the listening sockets too, so that they outlive this one."""
         has_successor = self.successor is not None and self.successor.is_alive
         return has_successor or (self.predecessor is not None and self.predecessor.is_alive)
 
     @property
-    def is_followed(self) -> bool:
+    def is_successor_ready(self) -> bool:
         """Whether a new master serves."""
         return self.successor is not None and self.successor.is_ready and self.successor.is_alive
 
     @property
-    def heir(self) -> int:
-        """The process id of the new master; 0 for none."""
+    def successor_pid(self) -> int:
+        """The process id of the new master; 0 if there is none."""
         return self.successor.pid if self.successor is not None else 0
 
-    def begin(self, before: Callable[[], None]) -> str:
-        """Start a new master; why that cannot be, or "". `before` is called before one is started."""
+    def start(self, before_exec: Callable[[], None]) -> None:
+        """Start a new master. Raises Refused; else `before_exec` is called first."""
         if self.successor is not None:
-            return f"an upgrade is under way: process {self.successor.pid} is the new master"
+            raise Refused(f"an upgrade is in progress: process {self.successor.pid} is the new master")
         if self.predecessor is not None:
-            return f"the upgrade that made this master is not over: end process {self.predecessor.pid}, or this one"
+            raise Refused(
+                f"the upgrade that started this master is not finished: stop the old master (process "
+                f"{self.predecessor.pid}), or this one"
+            )
         if os.getpid() == 1:
-            return "this is process 1, and with its end its container ends: start a new container instead"
+            raise Refused("this is process 1, and its container ends with it: start a new container instead")
         if self.command is None:
-            return "this server was not started by a command"
-        before()
+            raise Refused("this server was not started from the command line")
+        before_exec()
         try:
             self.successor = Successor.start(self.command, self.listeners)
         except OSError as error:
-            return self._fail(f"no new master can be started: {error.strerror}")
-        self._began = time.monotonic()
+            self._last_failure = f"starting a new master failed: {error.strerror}"
+            raise Refused(self._last_failure) from None
+        self._started = time.monotonic()
         self._log.info("Upgrading: new master with pid: %d", self.successor.pid)
-        return ""
 
     def pollable(self) -> Iterator[tuple[int, int]]:
+        """Descriptors, with the poll events to wait for on each, before `check`."""
         if self.successor is not None and self.successor.reports.is_open:
             yield self.successor.reports.fileno(), select.POLLIN
         if self.predecessor is not None:
-            yield self.predecessor.fileno(), 0  # POLLERR comes unasked
+            yield self.predecessor.fileno(), 0  # POLLERR is always reported
 
-    def look(self) -> Iterator[News]:
-        """What became of the others."""
+    def check(self) -> Iterator[UpgradeEvent]:
+        """What has happened since the last call."""
         if self.successor is not None:
-            yield from self._look_at_successor(self.successor)
+            yield from self._check_successor(self.successor)
         if self.predecessor is not None and not self.predecessor.is_alive:
-            self._log.info("The old master (pid: %d) has ended; this one has taken over", self.predecessor.pid)
+            self._log.info("The old master (pid: %d) has exited; this one has taken over", self.predecessor.pid)
             self.predecessor.close()
             self.predecessor = None
-            yield News.INHERITED
+            yield UpgradeEvent.PREDECESSOR_EXITED
 
-    def _look_at_successor(self, successor: Successor) -> Iterator[News]:
+    def _check_successor(self, successor: Successor) -> Iterator[UpgradeEvent]:
         was_ready = successor.is_ready
-        successor.look()
+        successor.read_reports()
         if successor.is_ready and not was_ready:
             self._last_failure = ""
             self._log.info(
-                "The new master (pid: %d) is ready after %.1f s: TERM to this one (pid: %d) ends the upgrade, "
-                "TERM to the new one takes it back",
+                "The new master (pid: %d) is ready after %.1f s: send TERM to this one (pid: %d) to complete the "
+                "upgrade, or to the new one to cancel it",
                 successor.pid,
-                time.monotonic() - self._began,
+                time.monotonic() - self._started,
                 os.getpid(),
             )
-            yield News.READY
+            yield UpgradeEvent.SUCCESSOR_READY
         status = successor.reap()
         if status is None:
             return
-        successor.look()  # what it said last
+        successor.read_reports()  # the last of them
         successor.reports.close()
         self.successor = None
         if successor.is_ready:
-            self._log.warning("The new master (pid: %d) %s; this one serves on", successor.pid, how_it_ended(status))
+            self._log.warning("The new master (pid: %d) %s; keeping the old one", successor.pid, describe_exit(status))
         else:
-            self._fail(successor.failure or f"the new master {how_it_ended(status)}")
-        yield News.ENDED
+            self._last_failure = successor.failure or f"the new master {describe_exit(status)}"
+            self._log.error("Upgrade failed; keeping the old master: %s", self._last_failure)
+        yield UpgradeEvent.SUCCESSOR_EXITED
 
-    def _fail(self, reason: str) -> str:
-        self._last_failure = reason
-        self._log.error("Upgrade failed, and this master serves on: %s", reason)
-        return reason
-
-    def tell_ready(self) -> None:
-        """Tell the old master that every worker serves."""
+    def report_ready(self) -> None:
+        """Report to the old master that every worker serves."""
         if self.predecessor is not None:
-            self.predecessor.tell(Ready())
+            self.predecessor.send(Ready())
 
-    def tell_failure(self, reason: str) -> None:
-        """Tell the old master why this one ends."""
+    def report_failure(self, reason: str) -> None:
+        """Report to the old master why this one exits."""
         if self.predecessor is not None:
-            self.predecessor.tell(BootFailed(reason, ""))
+            self.predecessor.send(BootFailed(reason, ""))
 
-    def abandon(self) -> None:
-        """Give up, in a forked child, what is its master's."""
+    def close_in_child(self) -> None:
+        """Close, in a forked child, what belongs to its master."""
         if self.successor is not None:
             self.successor.reports.close()
         if self.predecessor is not None:
@@ -255,12 +256,12 @@ class Upgrade:
         """The state of the upgrade, if there is one."""
         return {
             "predecessor": self.predecessor.pid if self.predecessor is not None else 0,
-            "successor": self.heir,
+            "successor": self.successor_pid,
             "successor_ready": self.successor is not None and self.successor.is_ready,
             "last_failure": self._last_failure,
         }
 
 
-def second_name(path: str) -> str:
-    """The name that the new master's file has while the old one's has `path`."""
+def successor_path(path: str) -> str:
+    """The name of the new master's file as long as the old one's is named `path`."""
     return path + SUFFIX

@@ -1,4 +1,4 @@
-"""The workers of one master, as it sees them: who is there, who is missing, who is to go.
+"""The workers of one master: which there are, whether one is missing, and which to drain.
 
 Main thread of the master only.
 """
@@ -8,78 +8,78 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ropewalk.process.master.worker_handle import WorkerHandle
-from ropewalk.process.states import KEPT_STATES, SERVING_STATES, WorkerState
+from ropewalk.process.states import CURRENT_STATES, SERVING_STATES, WorkerState
 
 
 class Workers:
-    """Workers, from the fork until each is reaped."""
+    """The workers that were forked and have not been reaped."""
 
     def __init__(self) -> None:
-        self._views: dict[int, WorkerHandle] = {}
+        self._by_pid: dict[int, WorkerHandle] = {}
 
     def __iter__(self) -> Iterator[WorkerHandle]:
-        """Those of now: one that is added or removed meanwhile does not matter."""
-        return iter(list(self._views.values()))
+        """Over those of now: adding or removing one meanwhile is harmless."""
+        return iter(list(self._by_pid.values()))
 
     def __len__(self) -> int:
-        return len(self._views)
+        return len(self._by_pid)
 
-    def add(self, view: WorkerHandle) -> None:
-        self._views[view.pid] = view
+    def add(self, worker: WorkerHandle) -> None:
+        self._by_pid[worker.pid] = worker
 
-    def remove(self, view: WorkerHandle) -> None:
-        """Let go of one that is gone."""
-        view.release()
-        del self._views[view.pid]
+    def remove(self, worker: WorkerHandle) -> None:
+        """Remove one that was reaped."""
+        worker.release()
+        del self._by_pid[worker.pid]
 
-    def abandon(self) -> None:
-        """Let go of all, in a forked child: they are its master's."""
-        for view in self:
-            self.remove(view)
-
-    # Who is there
+    def close_in_child(self) -> None:
+        """Release all of them in a forked child: they belong to its master."""
+        for worker in self:
+            self.remove(worker)
 
     def count(self, state: WorkerState) -> int:
-        return sum(view.state is state for view in self)
+        return sum(worker.state is state for worker in self)
 
     def serving(self) -> list[WorkerHandle]:
-        return [view for view in self if view.state in SERVING_STATES]
+        return [worker for worker in self if worker.state in SERVING_STATES]
 
-    def lacks(self, target: int) -> bool:
-        """Whether one is to be forked for `target` to be kept."""
-        states = [view.state for view in self]
+    # What is to change
+
+    def needs_worker(self, target: int) -> bool:
+        """Whether a worker is to be forked to keep `target` of them."""
+        states = [worker.state for worker in self]
         is_none_missing = sum(state in SERVING_STATES for state in states) >= target
         if WorkerState.BOOTING in states and (WorkerState.OUTDATED in states or is_none_missing):
-            return False  # one after another: the machine need not have room for all of them twice
-        return sum(state in KEPT_STATES for state in states) < target
+            return False  # one after another: the machine need not have room for twice as many
+        return sum(state in CURRENT_STATES for state in states) < target
 
-    def superfluous(self, target: int) -> list[WorkerHandle]:
-        """Those to be drained, when more serve than `target` or are of before a reload that is complete."""
-        serving = sorted(self.serving(), key=lambda view: (_FIRST_TO_GO.index(view.state), view.started))
+    def to_drain(self, target: int) -> list[WorkerHandle]:
+        """The workers beyond `target`, and those that still boot from before a reload that is complete."""
+        serving = sorted(self.serving(), key=lambda worker: (_DRAIN_ORDER.index(worker.state), worker.started))
         found = serving[: max(0, len(serving) - target)]
-        if sum(view.state is WorkerState.READY and view not in found for view in self) >= target:
-            found += [view for view in self if view.state is WorkerState.STALE]
+        if sum(worker.state is WorkerState.READY and worker not in found for worker in self) >= target:
+            found += [worker for worker in self if worker.state is WorkerState.STALE]
         return found
 
     # A reload
 
-    def supersede(self) -> None:
-        """A reload begins: all are of before it."""
-        self._change(_SUPERSEDED)
+    def mark_outdated(self) -> None:
+        """A reload begins: all workers are from before it."""
+        self._move(_OUTDATED)
 
-    def reinstate(self) -> None:
-        """The reload is given up: those of before it stay."""
-        self._change(_REINSTATED)
+    def restore_outdated(self) -> None:
+        """The reload has failed: the workers from before it are current again."""
+        self._move(_RESTORED)
 
-    def _change(self, moves: dict[WorkerState, WorkerState]) -> None:
-        for view in self:
-            if view.state in moves:
-                view.move(moves[view.state])
+    def _move(self, moves: dict[WorkerState, WorkerState]) -> None:
+        for worker in self:
+            if worker.state in moves:
+                worker.move(moves[worker.state])
 
 
-_SUPERSEDED = {WorkerState.READY: WorkerState.OUTDATED, WorkerState.BOOTING: WorkerState.STALE}
+_OUTDATED = {WorkerState.READY: WorkerState.OUTDATED, WorkerState.BOOTING: WorkerState.STALE}
 
-_REINSTATED = {new: old for old, new in _SUPERSEDED.items()}
+_RESTORED = {new: old for old, new in _OUTDATED.items()}
 
-_FIRST_TO_GO = (WorkerState.CONDEMNED, WorkerState.OUTDATED, WorkerState.READY)
-"""In this order workers are drained when more serve than are wanted; the oldest first of each."""
+_DRAIN_ORDER = (WorkerState.CONDEMNED, WorkerState.OUTDATED, WorkerState.READY)
+"""Which serving workers are drained first if there are too many; of each state the oldest first."""

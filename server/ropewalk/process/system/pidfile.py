@@ -1,7 +1,7 @@
 """The file with the master's process id.
 
-It is locked for as long as the master lives, so a file that was left behind is told from one in use without
-guessing: a process id alone is soon somebody else's, in a container above all.
+It is locked for as long as the master lives, and that is how a leftover file is recognised: the process id alone may
+since belong to another process, especially in a container.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ SETTING = "--pid"
 
 
 class PidFile:
-    """A locked file that names this process, until `remove`."""
+    """A locked file that holds this process's id, until `remove`."""
 
     def __init__(self, path: str, owners: Collection[int] | None = None) -> None:
-        """`owners` as in `open_file`. Raises ConfigError when it cannot be written or another process holds it."""
+        """`owners` as in `open_file`. Raises ConfigError if the file cannot be written or another process holds it."""
         self._owners = owners
         self._path = os.path.abspath(path)
         self._owner = os.getpid()
@@ -33,21 +33,21 @@ class PidFile:
             raise ConfigError(SETTING, path, f"cannot be written: {error.strerror}") from error
 
     def move(self, path: str) -> None:
-        """Give the file another name. Raises ConfigError; it then has its old one."""
+        """Give the file another name. Raises ConfigError; it then keeps its old one."""
         other = PidFile(path, self._owners)
         self.remove()
         self._path, self._descriptor = other._path, other._descriptor
 
     def remove(self) -> None:
-        """Remove the file; in a forked child, nothing."""
+        """Remove the file; in a forked child, only close it."""
         if os.getpid() == self._owner:
             with contextlib.suppress(FileNotFoundError):
                 if _is_same(self._path, self._descriptor):
                     os.unlink(self._path)
         os.close(self._descriptor)
 
-    def forget(self) -> None:
-        """Let go of it in a forked child, so that the lock ends with the master."""
+    def close_in_child(self) -> None:
+        """Close it in a forked child, so that the lock ends with the master."""
         os.close(self._descriptor)
 
     def _open_locked(self) -> int:
@@ -59,7 +59,7 @@ class PidFile:
                 holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
                 os.close(descriptor)
                 raise ConfigError(SETTING, self._path, f"is held by a running server, process {holder}") from None
-            # Between open and lock its old owner may have removed it: then the lock is on no file at all.
+            # Its old owner may have removed it between open and lock: then the lock is on a file without a name.
             with contextlib.suppress(FileNotFoundError):
                 if _is_same(self._path, descriptor):
                     return descriptor

@@ -1,6 +1,6 @@
-"""Children that are nobody's: the first process of a container is given those whose own parents have ended.
+"""Orphans: process 1 of a container becomes the parent of every process whose own parent has exited.
 
-It alone can collect them, and until then each holds a process id. Main thread of the master only.
+It alone can reap them, and until it does each keeps a process id. Main thread of the master only.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ INIT = 1
 
 
 def is_init() -> bool:
-    """Whether this process is the one that orphans are given to."""
+    """Whether this process becomes the parent of orphans."""
     return os.getpid() == INIT
 
 
 def reap_orphans(own: Container[int]) -> None:
-    """Collect the children that have ended, but for those in `own`, process ids that are waited for elsewhere."""
+    """Reap the children that have exited, except those in `own`, process ids that are reaped elsewhere."""
     while True:
         try:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            exited = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:  # there is no child at all
             return
-        # One of ours ended just now: its signal is on the way, and brings us here again.
-        if ended is None or ended.si_pid in own:
+        # One of our own exited just now: its SIGCHLD is pending, and leads here again.
+        if exited is None or exited.si_pid in own:
             return
-        os.waitpid(ended.si_pid, os.WNOHANG)
+        os.waitpid(exited.si_pid, os.WNOHANG)

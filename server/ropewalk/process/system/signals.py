@@ -1,4 +1,4 @@
-"""Signals as bytes of a socket, so that a loop around `poll` meets them like anything else.
+"""Signals as bytes of a socket, so that a loop around `poll` receives them like any other event.
 
 Python's C handler writes each signal's number to the socket (`signal.set_wakeup_fd`); the handlers in Python do
 nothing. So no code of ours ever runs in the middle of other code.
@@ -27,31 +27,31 @@ MASTER_SIGNALS = (
 )
 
 WORKER_SIGNALS = tuple(number for number in MASTER_SIGNALS if number not in (signal.SIGCHLD, signal.SIGWINCH))
-"""A worker's children are the application's own, and so is its terminal."""
+"""In a worker, children and the terminal belong to the application."""
 
 MAX_SIGNALS_A_READ = 4096
 
 
 class SignalInbox:
-    """The signals that this process got, in their order. Main thread only; `wake` may be called by any."""
+    """The signals that this process received, in their order. Main thread only; any thread may call `wake`."""
 
     def __init__(self, signals: Iterable[int]) -> None:
-        """Take over `signals`, also one that the parent ignores: HUP reloads a server that nohup started, too."""
+        """Take over `signals`, even those that the parent process ignores: HUP reloads a server under nohup, too."""
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
-        # A full socket loses a wake-up, never a signal that matters: the loop is awake then anyhow.
+        # A full socket loses a wake-up, never a signal that matters: the loop is awake then anyway.
         self._old_descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._old_handlers = {}
         for number in signals:
             self._old_handlers[number] = signal.signal(number, _do_nothing)
 
     def fileno(self) -> int:
-        """Readable when a signal came."""
+        """Readable once a signal has come."""
         return self._reader.fileno()
 
     def receive(self) -> list[int]:
-        """The numbers of the signals since the last call; a `wake` is no signal."""
+        """The numbers of the signals since the last call; `wake` adds none."""
         try:
             return [number for number in self._reader.recv(MAX_SIGNALS_A_READ) if number]
         except BlockingIOError:
@@ -62,10 +62,10 @@ class SignalInbox:
         with contextlib.suppress(BlockingIOError):
             self._writer.send(b"\0")
 
-    def abandon(self) -> None:
+    def close_in_child(self) -> None:
         """Undo the parent's inbox in a forked child, while signals are blocked.
 
-        TERM then ends the child, which is still booting. The others do nothing to it: a terminal sends INT and
+        TERM then ends the child, which has yet to boot. The others have no effect on it: a terminal sends INT and
         QUIT to master and worker alike, and the master decides.
         """
         signal.set_wakeup_fd(-1)
@@ -74,9 +74,9 @@ class SignalInbox:
         self._reader.close()
         self._writer.close()
 
-    def close(self, *, is_process_ending: bool = False) -> None:
-        """Give the signals back as they were found; or leave them without effect while the process ends."""
-        if not is_process_ending:
+    def close(self, *, is_process_exiting: bool = False) -> None:
+        """Restore the previous handlers; or leave the signals without effect while the process exits."""
+        if not is_process_exiting:
             for number, handler in self._old_handlers.items():
                 signal.signal(number, handler)
         signal.set_wakeup_fd(self._old_descriptor)
@@ -86,7 +86,7 @@ class SignalInbox:
 
 @contextlib.contextmanager
 def blocked_signals() -> Iterator[None]:
-    """Hold every signal back; for a fork, whose child must not answer as if it were the parent."""
+    """Block every signal; for a fork, whose child must not react as if it were the parent."""
     old = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         yield
@@ -102,17 +102,17 @@ def name_of(number: int) -> str:
         return f"signal {number}"
 
 
-def how_it_ended(status: int) -> str:
-    """What became of a process with this wait status: `exited with status 3`."""
+def describe_exit(status: int) -> str:
+    """How a process with this wait status ended: `exited with status 3`, `was killed by SIGKILL`."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exited with status {code}"
     hint = " (perhaps out of memory)" if -code == signal.SIGKILL else ""
-    return f"was ended by {name_of(-code)}{hint}"
+    return f"was killed by {name_of(-code)}{hint}"
 
 
 _DEFAULT_IN_A_CHILD = (signal.SIGTERM, signal.SIGCHLD)
 
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:
-    """The handler in Python: its only use is that Python's C handler is installed."""
+    """A handler in Python, needed only so that Python's C handler is installed."""

@@ -1,7 +1,7 @@
-"""When a worker has done enough, and a fresh one is to take its place.
+"""When a worker is to be replaced by a fresh one: after a number of requests, or past a size.
 
-Runs in the worker's main thread, now and then: a worker may serve a few more requests than it was asked to, and none
-of them pays for the question.
+Runs in the worker's main thread, now and then: a worker may serve a few more requests than its limit, and no request
+pays for the check.
 """
 
 from __future__ import annotations
@@ -10,48 +10,48 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-LOOK_SECONDS = 0.5
-"""Between two looks: a worker that serves thousands of requests a second is late by as many, and no matter."""
+CHECK_SECONDS = 0.5
+"""Between checks. A worker that serves thousands of requests a second exceeds its limit by as many: harmless."""
 
 MIB = 1024 * 1024
 
 
-class Lifetime(NamedTuple):
-    """How much of a worker is enough; 0 for no end."""
+class RecyclingLimits(NamedTuple):
+    """After how much a worker is replaced; 0 for no limit."""
 
     max_requests: int = 0
     max_requests_jitter: int = 0
-    """Up to so many requests more, by chance: workers that began together do not end together."""
+    """Up to this many are added at random, so that workers that started together are not replaced together."""
     max_rss: int = 0
-    """Octets of memory that the process may hold."""
+    """Resident memory, in bytes."""
 
     def __bool__(self) -> bool:
         return bool(self.max_requests or self.max_rss)
 
 
 class Recycler:
-    """Looks at what this process has served and holds."""
+    """Checks what this process has served and how much memory it uses."""
 
     def __init__(
         self,
-        lifetime: Lifetime,
+        limits: RecyclingLimits,
         served: Callable[[], int],
         *,
         resident: Callable[[], int] | None = None,
-        chance: Callable[[int, int], int] | None = None,
+        random: Callable[[int, int], int] | None = None,
     ) -> None:
-        """`served` counts the requests so far, `resident` the octets of memory, `chance` picks one from a range."""
+        """`served` counts the requests so far, `resident` the bytes of memory, `random` picks from a range."""
         self._served = served
-        self._resident = resident or resident_octets
-        self._max_requests = lifetime.max_requests
+        self._resident = resident or resident_bytes
+        self._max_requests = limits.max_requests
         if self._max_requests:
-            self._max_requests += (chance or _chance)(0, lifetime.max_requests_jitter)
-        self._max_rss = lifetime.max_rss
-        self._is_first_look = True
+            self._max_requests += (random or _random)(0, limits.max_requests_jitter)
+        self._max_rss = limits.max_rss
+        self._is_first_check = True
 
-    def look(self) -> str:
-        """Why this worker should be replaced; "" while it should not. Raises TooLittleError, at the first look only."""
-        is_first, self._is_first_look = self._is_first_look, False
+    def check(self) -> str:
+        """Why this worker is to be replaced; "" if it is not. Raises LimitTooLowError, at the first check only."""
+        is_first, self._is_first_check = self._is_first_check, False
         served = self._served()
         if self._max_requests and served >= self._max_requests:
             return f"it has served {served} requests"
@@ -60,25 +60,25 @@ class Recycler:
             if resident > self._max_rss:
                 if is_first:
                     limit, self._max_rss = self._max_rss, 0
-                    raise TooLittleError(
-                        f"a fresh worker holds {resident // MIB} MiB already, which is past --max-rss "
-                        f"({limit // MIB} MiB): its memory is not limited"
+                    raise LimitTooLowError(
+                        f"Ignoring --max-rss ({limit // MIB} MiB): a worker that has just started already uses "
+                        f"{resident // MIB} MiB"
                     )
-                return f"it holds {resident // MIB} MiB of memory"
+                return f"it uses {resident // MIB} MiB of memory"
         return ""
 
 
-def _chance(low: int, high: int) -> int:
-    """By chance, both ends included. Without `random`, a library of its own that a worker may not be able to read."""
+def _random(low: int, high: int) -> int:
+    """Both ends included. Without `random`, a module that a worker with another user may not be able to read."""
     return low + int.from_bytes(os.urandom(8)) % (high - low + 1)
 
 
-class TooLittleError(Exception):
-    """A limit that no worker could keep: replacing one would only bring the next."""
+class LimitTooLowError(Exception):
+    """No worker could stay within the limit: each replacement would exceed it too."""
 
 
-def resident_octets(pid: int | None = None) -> int:
-    """What a process (this one) holds in memory, in octets (proc(5), `statm`); 0 where the kernel does not tell."""
+def resident_bytes(pid: int | None = None) -> int:
+    """The resident memory of a process (default: this one), from `/proc/PID/statm` (proc(5)); 0 if unknown."""
     try:
         with open(f"/proc/{pid or 'self'}/statm", "rb") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

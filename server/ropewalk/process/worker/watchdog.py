@@ -1,7 +1,6 @@
-"""Requests that run too long: which ones they are, and what every thread is doing.
+"""Requests that run past their timeout: which they are, and the stack of every thread.
 
-Runs in the worker's main thread, which has nothing else to do. It frees nothing by itself: the worker tells, logs
-and asks to be replaced.
+Runs in the worker's main thread, which has nothing else to do, or in a thread of an embedded server.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from typing import NamedTuple
 from ropewalk.logs.error_log import get_logger
 
 Running = tuple[int, str, float]
-"""A thread's ident, what it runs, and since when (monotonic)."""
+"""A thread's ident, a description of what it runs, and since when (monotonic)."""
 
-LEAST_INTERVAL = 0.05
-MOST_INTERVAL = 1.0
+MIN_INTERVAL = 0.05
+MAX_INTERVAL = 1.0
 
 
 RELEASE_SECONDS = 2.0
-"""How long an interrupted request may take to let go of its thread before the worker counts as stuck."""
+"""How long an interrupted request may take to release its thread before the worker counts as stuck."""
 
 
 class Overdue(NamedTuple):
-    """A request that ran past the timeout. `ident` and `started` are those of `Running`."""
+    """A request that ran past its timeout. `ident` and `started` are those of `Running`."""
 
     ident: int
     started: float
@@ -37,7 +36,7 @@ class Overdue(NamedTuple):
 
 
 class Watchdog:
-    """Looks at what runs, now and then, and tells each overdue request once."""
+    """Checks now and then what runs, and finds each overdue request once."""
 
     def __init__(
         self,
@@ -45,30 +44,30 @@ class Watchdog:
         running: Callable[[], Sequence[Running]],
         timeout_of: Callable[[int, float], float] | None = None,
     ) -> None:
-        """`timeout` is the shortest that anything has; `timeout_of` tells that of what a thread runs since a moment.
+        """`timeout` is the shortest of all requests; `timeout_of(ident, started)` is that of one request, in seconds.
 
-        It is asked only past `timeout`, and answers in seconds (`inf`: for ever, or it runs no more).
+        It is called only for what has run past `timeout`, and returns `inf` for no limit, or if it has finished.
         """
         self._timeout = timeout
         self._running = running
         self._timeout_of = timeout_of
-        self._told: dict[tuple[int, float], float] = {}
-        """Overdue requests that still run, and when each was told."""
+        self._found: dict[tuple[int, float], float] = {}
+        """Overdue requests that still run, and when each was found."""
 
     @property
     def interval(self) -> float:
-        """Seconds between two looks: a timeout is late by a quarter of itself, or a second, at most."""
-        return min(MOST_INTERVAL, max(LEAST_INTERVAL, self._timeout / 4))
+        """Seconds between checks: a timeout is late by a quarter of itself, at most by a second."""
+        return min(MAX_INTERVAL, max(MIN_INTERVAL, self._timeout / 4))
 
-    def look(self, now: float) -> list[Overdue]:
-        """The requests that have become overdue since the last look."""
+    def find_overdue(self, now: float) -> list[Overdue]:
+        """The requests that have become overdue since the last call."""
         running = self._running()
         still = {(ident, started) for ident, _, started in running}
-        self._told = {key: told for key, told in self._told.items() if key in still}
+        self._found = {key: since for key, since in self._found.items() if key in still}
         overdue = []
         for ident, description, started in running:
-            if (ident, started) not in self._told and self._is_overdue(ident, started, now - started):
-                self._told[ident, started] = now
+            if (ident, started) not in self._found and self._is_overdue(ident, started, now - started):
+                self._found[ident, started] = now
                 overdue.append(Overdue(ident, started, _name_of(ident), description, now - started))
         return overdue
 
@@ -78,8 +77,8 @@ class Watchdog:
         return self._timeout_of is None or seconds >= self._timeout_of(ident, started)
 
     def is_stuck(self, now: float) -> bool:
-        """Whether a request still holds its thread `RELEASE_SECONDS` after it was told, as of the last look."""
-        return any(now - told >= RELEASE_SECONDS for told in self._told.values())
+        """Whether a request still holds its thread `RELEASE_SECONDS` after it was found, as of the last check."""
+        return any(now - since >= RELEASE_SECONDS for since in self._found.values())
 
 
 def interrupt_overdue(overdue: Sequence[Overdue], interrupt: Callable[[int, float], object]) -> None:
@@ -93,13 +92,13 @@ def interrupt_overdue(overdue: Sequence[Overdue], interrupt: Callable[[int, floa
             request.thread,
         )
     if overdue:
-        get_logger().text("What every thread is doing:\n" + stacks())
+        get_logger().text("Stacks of all threads:\n" + format_stacks())
     for request in overdue:
         interrupt(request.ident, request.started)
 
 
-def stacks() -> str:
-    """What every thread of this process is doing, for the log."""
+def format_stacks() -> str:
+    """The stack of every thread of this process, for the log."""
     parts = []
     for ident, frame in sorted(sys._current_frames().items()):
         parts.append(f"Thread {_name_of(ident)} ({ident}):\n" + "".join(traceback.format_stack(frame)))

@@ -1,8 +1,8 @@
-"""The worker's side: boot, say so, wait in the main thread, end as asked.
+"""A worker process: load the application, serve it, and exit when asked.
 
-Runs in a forked child, from the fork to its end. While it boots, TERM ends it at once; from then on TERM drains,
-INT and QUIT close. It also ends, gracefully, when its master is gone: the lifeline, a pipe that nobody writes to,
-is then at its end.
+Runs in a forked child, from the fork to the exit, in its main thread. While the worker boots, TERM ends it at once;
+afterwards TERM drains it, INT and QUIT close it. It also drains when its master is gone: the lifeline, a pipe to which
+nobody ever writes, then reads as closed.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.process.ipc.channel import start_answering
-from ropewalk.process.ipc.reports import BootFailed, Farewell, Ready, ReplaceMe, send_report, send_sign_of_life
-from ropewalk.process.master.slow_boot import say_where_on_signal
+from ropewalk.process.ipc.channel import start_responder
+from ropewalk.process.ipc.reports import BootFailed, FinalCounters, Ready, ReplaceMe, send_heartbeat, send_report
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system import gc_freeze
 from ropewalk.process.system.signals import WORKER_SIGNALS, SignalInbox
-from ropewalk.process.worker.recycling import LOOK_SECONDS, Recycler, TooLittleError
-from ropewalk.process.worker.watchdog import Running, Watchdog, interrupt_overdue, stacks
+from ropewalk.process.worker.recycling import CHECK_SECONDS, LimitTooLowError, Recycler
+from ropewalk.process.worker.watchdog import Running, Watchdog, format_stacks, interrupt_overdue
 
 if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import WorkerSnapshot
@@ -37,11 +37,11 @@ BOOT_FAILED_STATUS = 3
 """gunicorn's exit status for a worker that could not load its application."""
 
 _QUICK: frozenset[int] = frozenset({signal.SIGINT, signal.SIGQUIT})
-_ENDING: frozenset[int] = _QUICK | {signal.SIGTERM}
+_STOPPING: frozenset[int] = _QUICK | {signal.SIGTERM}
 
 
 class Drained(Protocol):
-    """What became of the work that was in flight."""
+    """How many of the requests in flight finished."""
 
     @property
     def finished(self) -> int: ...
@@ -82,72 +82,78 @@ class Service(Protocol):
 
 
 class Program(Protocol):
-    """What a worker is made of; the composition root writes it."""
+    """What a master keeps running in its workers; the composition root implements it."""
+
+    # In a worker
 
     def boot(self) -> Service:
-        """Load the application. Raises ConfigError for the operator, whose cause is the user's own fault."""
+        """Load the application. Raises ConfigError; if the user's own code raised, that is its cause."""
 
-    def reloaded(self) -> tuple[Program, ProcessOptions]:
-        """This program with its settings read again, in the master. Raises ConfigError."""
+    def close(self) -> None:
+        """Write what is still buffered; the worker is about to exit."""
+
+    # In the master
+
+    def reload(self) -> tuple[Program, ProcessOptions]:
+        """This program with its settings read again. Raises ConfigError."""
+
+    def inheritable_fds(self) -> dict[str, list[int]]:
+        """The listening sockets' descriptors, by names that another master of this program understands."""
+
+    def refuse_new_connections(self) -> bool:
+        """Refuse new connections; True if some whose handshake has begun may still arrive."""
+
+    def release_listeners(self, *, is_shared: bool) -> None:
+        """Close the listening sockets. `is_shared`: another master listens on them too."""
+
+    def take_over_files(self) -> None:
+        """Take over the names of the old master's files, once that master is gone."""
+
+    # In both
 
     def reopen_logs(self) -> None:
-        """Open the log files again by their names, in the master and in each worker. Raises ConfigError."""
-
-    def shared(self) -> dict[str, list[int]]:
-        """The descriptors of the listening sockets, by names that another master of this program understands."""
-
-    def turn_away(self) -> bool:
-        """Let nobody start to connect any more, in the master; whether somebody may be about to who began before."""
-
-    def let_go(self, *, is_shared: bool) -> None:
-        """Close the listening sockets, in the master. `is_shared`: another master listens there."""
-
-    def promote(self) -> None:
-        """Take the place of the old master, which is gone: the names of its files."""
-
-    def finish(self) -> None:
-        """Write out what is still to be written; the worker ends."""
+        """Open the log files again by their names. Raises ConfigError."""
 
 
 def run_worker(
     program: Program, options: ProcessOptions, reports: int, lifeline: int, channel: socket.socket | None = None
 ) -> int:
-    """Be a worker until told to end; returns the exit status.
+    """Be a worker until asked to exit; returns the exit status.
 
-    `reports` and `lifeline` are pipes' ends; over `channel` the master asks.
+    `reports` and `lifeline` are ends of pipes; over `channel` the master sends queries.
     """
-    gc_freeze.keep()
+    gc_freeze.freeze_in_worker()
     log, hooks = get_logger(), options.hooks
-    say_where_on_signal()
+    signal.signal(signal.SIGUSR1, _log_boot_stack)
     try:
-        hooks.in_worker()
+        hooks.worker_started()
         service = program.boot()
-        hooks.booted()
+        hooks.worker_booted()
         inbox = SignalInbox(WORKER_SIGNALS)
         service.start()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises is told
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         send_report(reports, BootFailed(*explain(error)))
-        hooks.leaving()
-        program.finish()
+        hooks.worker_exiting()
+        program.close()
         if channel is not None:
             channel.close()
         return BOOT_FAILED_STATUS
     if channel is not None:
-        start_answering(channel, {"stacks": stacks, "status": service.snapshot})
+        start_responder(channel, {"stacks": format_stacks, "status": service.snapshot})
     log.debug("Worker ready (pid: %d)", os.getpid())
-    # Whether or not there is a master to read it: if there is none any more, the lifeline tells.
+    # If the master is gone already, the lifeline shows it.
     send_report(reports, Ready())
-    _Life(program, service, options, inbox, reports, lifeline).live()
-    send_report(reports, Farewell(service.snapshot()["counters"]))
-    hooks.leaving()
-    program.finish()
-    inbox.close(is_process_ending=True)
+    _ServingWorker(program, service, options, inbox, reports, lifeline).run()
+    send_report(reports, FinalCounters(service.snapshot()["counters"]))
+    hooks.worker_exiting()
+    program.close()
+    inbox.close(is_process_exiting=True)
     log.info("Worker exiting (pid: %d)", os.getpid())
     return 0
 
 
-class _Life:
-    """A worker between READY and its end. Main thread only."""
+class _ServingWorker:
+    """A worker after it has reported that it is ready. Main thread only."""
 
     def __init__(
         self,
@@ -165,43 +171,43 @@ class _Life:
         self._reports = reports
         self._lifeline = lifeline
         self._watchdog = self._make_watchdog()
-        self._recycler = self._make_recycler()
+        self._recycler = Recycler(options.recycling, service.served) if options.recycling else None
         self._asked_for_replacement = False
-        self._shown_life = time.monotonic()
-        self._look_at_lifetime()  # while it is fresh
+        self._last_heartbeat = time.monotonic()
+        self._check_recycling()  # while it is fresh
 
-    def live(self) -> None:
+    def run(self) -> None:
         """Return when the service is closed."""
-        signals = self._wait_end()
+        signals = self._wait_for_stop()
         if signals & _QUICK:
-            self._options.hooks.interrupted()
+            self._options.hooks.worker_interrupted()
             self._service.close()
         else:
             self._drain()
 
-    def _wait_end(self) -> frozenset[int]:
-        """Look after the service until a signal came or the master went; the signals."""
+    def _wait_for_stop(self) -> frozenset[int]:
+        """Supervise the service until a signal ends it, or the master is gone; returns the signals."""
         poll = select.poll()
         poll.register(self._inbox, select.POLLIN)
         poll.register(self._lifeline, select.POLLIN)
         intervals = [self._watchdog.interval] if self._watchdog else []
         intervals += [self._options.heartbeat] if self._options.heartbeat else []
-        intervals += [LOOK_SECONDS] if self._recycler else []
+        intervals += [CHECK_SECONDS] if self._recycler else []
         interval = min(intervals, default=0.0) * 1000 or None
         while True:
             ready = {descriptor for descriptor, _ in poll.poll(interval)}
-            signals = self._receive() & _ENDING
+            signals = self._receive_signals() & _STOPPING
             if signals:
                 return signals
             if self._lifeline in ready:
-                get_logger().warning("the master is gone: worker %d finishes and ends", os.getpid())
+                get_logger().warning("Master is gone, shutting down (pid: %d)", os.getpid())
                 return frozenset()
-            self._watch()
-            self._look_at_lifetime()
-            self._show_life()
+            self._check_timeouts()
+            self._check_recycling()
+            self._send_heartbeat()
 
     def _drain(self) -> None:
-        """Finish what is in flight; INT and QUIT end that. The service works on in a thread meanwhile."""
+        """Finish what is in flight, unless INT or QUIT comes first. The service drains in a thread meanwhile."""
         drained: list[Drained] = []
         deadline = time.monotonic() + self._options.graceful_timeout
 
@@ -218,26 +224,26 @@ class _Life:
         signals: frozenset[int] = frozenset()
         while thread.is_alive() and not signals & _QUICK:
             poll.poll(1000)
-            signals = self._receive()
+            signals = self._receive_signals()
         if signals & _QUICK:
-            self._options.hooks.interrupted()
-        if drained:
+            self._options.hooks.worker_interrupted()
+        for counts in drained:
             get_logger().info(
                 "Worker drained (pid: %d): %d requests finished, %d aborted",
                 os.getpid(),
-                drained[0].finished,
-                drained[0].aborted,
+                counts.finished,
+                counts.aborted,
             )
-        if drained and drained[0].aborted:
-            get_logger().warning(
-                "%d requests did not finish within %g s and were aborted",
-                drained[0].aborted,
-                self._options.graceful_timeout,
-            )
+            if counts.aborted:
+                get_logger().warning(
+                    "Requests aborted because they did not finish within %g s: %d",
+                    self._options.graceful_timeout,
+                    counts.aborted,
+                )
         self._service.close()
 
-    def _receive(self) -> frozenset[int]:
-        """The signals that came; those that do not end this are seen to."""
+    def _receive_signals(self) -> frozenset[int]:
+        """The signals that came; those that do not end the worker are handled here."""
         signals = frozenset(self._inbox.receive())
         if signal.SIGUSR1 in signals:
             reopen_logs(self._program)
@@ -245,38 +251,35 @@ class _Life:
             self._service.announce_end()
         return signals
 
-    def _show_life(self) -> None:
+    def _send_heartbeat(self) -> None:
         now = time.monotonic()
-        if self._options.heartbeat and now - self._shown_life >= self._options.heartbeat:
-            self._shown_life = now
-            send_sign_of_life(self._reports)
+        if self._options.heartbeat and now - self._last_heartbeat >= self._options.heartbeat:
+            self._last_heartbeat = now
+            send_heartbeat(self._reports)
 
     def _make_watchdog(self) -> Watchdog | None:
         if not self._options.timeout:
             return None
         return Watchdog(self._options.timeout, self._service.running, self._service.timeout_of)
 
-    def _watch(self) -> None:
-        """Tell what is overdue and have it answered and interrupted; what is not freed by that, this process cannot."""
+    def _check_timeouts(self) -> None:
+        """Log and interrupt overdue requests; ask for a replacement if one does not release its thread."""
         if self._watchdog is None:
             return
         now = time.monotonic()
-        overdue = self._watchdog.look(now)
+        overdue = self._watchdog.find_overdue(now)
         if overdue:
             interrupt_overdue(overdue, self._service.interrupt)
-            self._options.hooks.timed_out()
+            self._options.hooks.request_timed_out()
         if self._watchdog.is_stuck(now):
-            self._ask_for_replacement("a request past its timeout does not let go of its thread", is_fault=True)
+            self._ask_for_replacement("a request that timed out does not release its thread", is_fault=True)
 
-    def _make_recycler(self) -> Recycler | None:
-        return Recycler(self._options.lifetime, self._service.served) if self._options.lifetime else None
-
-    def _look_at_lifetime(self) -> None:
+    def _check_recycling(self) -> None:
         if self._recycler is None or self._asked_for_replacement:
             return
         try:
-            reason = self._recycler.look()
-        except TooLittleError as error:
+            reason = self._recycler.check()
+        except LimitTooLowError as error:
             get_logger().error("%s", error)
             return
         if reason:
@@ -288,31 +291,37 @@ class _Life:
             send_report(self._reports, ReplaceMe(reason, is_fault))
 
 
+def _log_boot_stack(number: int, frame: FrameType | None) -> None:
+    """The handler of USR1 while the worker boots: log where it is."""
+    # In the handler itself: the main thread does nothing else until the application is loaded.
+    get_logger().text("Stack of a worker that is loading the application:\n" + "".join(traceback.format_stack(frame)))
+
+
 def reopen_logs(program: Program) -> None:
-    """Open the logs again; one that cannot be opened is written on as it was, and says why."""
+    """Open the log files again; one that cannot be opened stays as it is, and the log says why."""
     try:
         program.reopen_logs()
     except ConfigError as error:
-        get_logger().error("a log cannot be opened again: %s", error)
+        get_logger().error("Cannot reopen a log file: %s", error)
 
 
-def leave(status: int) -> NoReturn:
+def exit_process(status: int) -> NoReturn:
     """End this worker's process.
 
-    By the interpreter's own end when only daemon threads are left, so that what libraries registered with
-    `atexit` runs; at once when a thread of the application would be waited for.
+    Through the interpreter's shutdown if only daemon threads are left, so that `atexit` handlers of libraries run; at
+    once if the shutdown would wait for a thread of the application.
     """
     others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
     if all(thread.daemon for thread in others):
         raise SystemExit(status)
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # nobody reads it, its disk is full, it was closed
+        with suppress(OSError, ValueError):  # nobody reads it, its disk is full, it is closed
             stream.flush()
     os._exit(status)
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """Why there is no application: a line for the operator, and the traceback of the user's code if that raised."""
+    """Why the application could not be loaded: one line, and the traceback of the user's code if that raised."""
     if not isinstance(error, ConfigError):
         return f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
     cause = error.__cause__

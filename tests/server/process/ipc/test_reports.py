@@ -26,7 +26,7 @@ def test_reports_arrive_as_they_were_sent(pipe: tuple[ReportReader, int]) -> Non
     os.close(writing_end)
 
 
-def test_a_report_in_pieces_arrives_once_it_is_whole(pipe: tuple[ReportReader, int]) -> None:
+def test_report_in_pieces_arrives_once_it_is_complete(pipe: tuple[ReportReader, int]) -> None:
     reader, writing_end = pipe
     through_end, through = os.pipe()
     send_report(through, REPORTS[1])
@@ -41,14 +41,14 @@ def test_a_report_in_pieces_arrives_once_it_is_whole(pipe: tuple[ReportReader, i
         os.close(descriptor)
 
 
-def test_the_end_of_the_pipe_is_seen(pipe: tuple[ReportReader, int]) -> None:
+def test_end_of_the_pipe_is_noticed(pipe: tuple[ReportReader, int]) -> None:
     reader, writing_end = pipe
     os.close(writing_end)
     assert reader.read() == []
     assert not reader.is_open
 
 
-def test_a_master_that_is_gone_is_no_error() -> None:
+def test_report_to_a_master_that_is_gone_is_not_an_error() -> None:
     reading_end, writing_end = os.pipe()
     os.close(reading_end)
     assert not send_report(writing_end, Ready())

@@ -16,7 +16,7 @@ def test_a_stopping_master_serves_on_and_announces_the_end(start_master: StartMa
     master = start_master(2, drain_delay=LONG)
     workers = master.workers(2)
     master.running.send_signal(signal.SIGTERM)
-    master.running.wait_line("Not ready any more; serving on for 600 s")
+    master.running.wait_line("No longer ready; still serving for 600 s")
     for worker in workers:
         master.running.wait_line(f"announced by {worker}")
     assert int(master.answer("pid")) in workers

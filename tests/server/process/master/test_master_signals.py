@@ -29,7 +29,7 @@ def test_the_last_worker_stays(start_master: StartMaster) -> None:
     master = start_master(1)
     (worker,) = master.workers(1)
     master.running.send_signal(signal.SIGTTOU)
-    master.running.wait_line("Workers wanted: 1")
+    master.running.wait_line("Number of workers set to 1")
     assert master.answer("pid") == str(worker)
 
 
@@ -39,7 +39,7 @@ def test_fewer_workers_finish_what_is_in_flight(start_master: StartMaster, tmp_p
     connections = [master.ask("wait go") for _ in range(4)]
     master.running.wait_lines("waiting", 4)
     master.running.send_signal(signal.SIGTTOU)
-    master.running.wait_line("Workers wanted: 1")
+    master.running.wait_line("Number of workers set to 1")
     (tmp_path / "go").touch()
     assert all(int(master.read(connection)) in workers for connection in connections)
     for connection in connections:
@@ -64,7 +64,7 @@ def test_hup_drains_a_worker_only_when_its_successor_is_ready(
         assert int(master.read(connection)) in old
     assert all(wait_for_end(worker) for worker in old)
     assert int(master.answer("pid")) in new
-    exits = [match.start() for match in master.running.wait_lines("finished", 2)]
+    exits = [match.start() for match in master.running.wait_lines("program closed", 2)]
     ready = [match.start() for match in master.running.wait_lines("Worker ready", 4)]
     assert exits[0] > ready[2]
     assert "Reload failed" not in master.running.output
@@ -75,7 +75,7 @@ def test_a_new_worker_that_cannot_boot_leaves_the_old_ones_serving(start_master:
     old = master.workers(2)
     (tmp_path / "boot").write_text("1 / 0")
     master.running.send_signal(signal.SIGHUP)
-    master.running.wait_line("Reload failed, and the workers from before serve on: fake='1 / 0': cannot be divided")
+    master.running.wait_line("Reload failed; keeping the old workers: fake='1 / 0': cannot be divided")
     assert int(master.answer("pid")) in old
     # It was one attempt: nothing is forked until the next HUP, which waits for nothing.
     (tmp_path / "boot").unlink()
@@ -140,7 +140,7 @@ def test_a_number_that_cannot_be_reloaded_is_given_up_with_the_reload(
     master.running.wait_line("Reload failed")
     (tmp_path / "boot").unlink()
     master.running.send_signal(signal.SIGTTIN)
-    master.running.wait_line("Workers wanted: 2")
+    master.running.wait_line("Number of workers set to 2")
     master.running.wait_line("Ready: 2 workers")
 
 
@@ -167,7 +167,7 @@ def test_term_during_a_reload_ends_everything(start_master: StartMaster, tmp_pat
     master.running.wait_line("hangs")
     master.running.send_signal(signal.SIGTERM)
     assert master.running.wait_exit() == 0
-    assert "is killed" not in master.running.output
+    assert "killing it" not in master.running.output
 
 
 def test_usr1_opens_the_logs_of_master_and_workers_again(start_master: StartMaster) -> None:

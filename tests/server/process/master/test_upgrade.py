@@ -54,12 +54,12 @@ def test_term_to_the_old_one_ends_the_upgrade(start_master: StartMaster, tmp_pat
         assert master.read(connection) == str(old)
     assert wait_for_end(old)
     assert wait_for_end(master.running.pid)
-    master.running.wait_line(rf"The old master \(pid: {master.running.pid}\) has ended; this one has taken over")
-    master.running.wait_line(f"promoted {new_master}")
+    master.running.wait_line(rf"The old master \(pid: {master.running.pid}\) has exited; this one has taken over")
+    master.running.wait_line(f"files taken over by {new_master}")
     assert master.answer("pid") == str(new)
     os.kill(new_master, signal.SIGTERM)
     assert wait_for_end(new_master)
-    assert master.is_silent_about_tracebacks()
+    assert not master.has_traceback()
 
 
 def test_term_to_the_new_one_takes_the_upgrade_back(start_master: StartMaster, wait_for_end: Ended) -> None:
@@ -67,7 +67,7 @@ def test_term_to_the_new_one_takes_the_upgrade_back(start_master: StartMaster, w
     (old,) = master.workers(1)
     new_master = upgrade(master)
     os.kill(new_master, signal.SIGTERM)
-    master.running.wait_line(rf"The new master \(pid: {new_master}\) exited with status 0; this one serves on")
+    master.running.wait_line(rf"The new master \(pid: {new_master}\) exited with status 0; keeping the old one")
     assert wait_for_end(new_master)
     assert master.answer("pid") == str(old)
     # And it can be tried again.
@@ -75,7 +75,7 @@ def test_term_to_the_new_one_takes_the_upgrade_back(start_master: StartMaster, w
     assert again != new_master
     os.kill(again, signal.SIGTERM)
     assert wait_for_end(again)
-    assert master.is_silent_about_tracebacks()
+    assert not master.has_traceback()
 
 
 def test_a_new_master_that_cannot_boot_leaves_the_old_serving(start_master: StartMaster, tmp_path: Path) -> None:
@@ -83,12 +83,12 @@ def test_a_new_master_that_cannot_boot_leaves_the_old_serving(start_master: Star
     (old,) = master.workers(1)
     (tmp_path / "boot").write_text("1 / 0")
     master.running.send_signal(signal.SIGUSR2)
-    master.running.wait_line("Upgrade failed, and this master serves on: fake='1 / 0': cannot be divided")
+    master.running.wait_line("Upgrade failed; keeping the old master: fake='1 / 0': cannot be divided")
     assert master.answer("pid") == str(old)
     (tmp_path / "boot").unlink()
     new_master = upgrade(master)
     os.kill(new_master, signal.SIGTERM)
-    master.running.wait_line("this one serves on")
+    master.running.wait_line("keeping the old one")
 
 
 def test_a_new_master_that_is_killed_leaves_the_old_serving(start_master: StartMaster, tmp_path: Path) -> None:
@@ -101,10 +101,10 @@ def test_a_new_master_that_is_killed_leaves_the_old_serving(start_master: StartM
     new_master = int(master.running.wait_line(r"Upgrading: new master with pid: (\d+)")[1])
     master.running.wait_line("hangs")
     os.kill(new_master, signal.SIGKILL)
-    master.running.wait_line("Upgrade failed.*: the new master was ended by SIGKILL")
+    master.running.wait_line("Upgrade failed.*: the new master was killed by SIGKILL")
     assert master.answer("pid") == str(old)
     (tmp_path / "go").touch()  # the orphan finds that its master is gone
-    master.running.wait_line("the master is gone")
+    master.running.wait_line("Master is gone")
 
 
 def test_a_second_upgrade_waits_for_the_end_of_the_first(start_master: StartMaster, wait_for_end: Ended) -> None:
@@ -112,10 +112,11 @@ def test_a_second_upgrade_waits_for_the_end_of_the_first(start_master: StartMast
     master.workers(1)
     new_master = upgrade(master)
     master.running.send_signal(signal.SIGUSR2)
-    master.running.wait_line(f"No upgrade: an upgrade is under way: process {new_master} is the new master")
+    master.running.wait_line(f"Cannot upgrade: an upgrade is in progress: process {new_master} is the new master")
     os.kill(new_master, signal.SIGUSR2)
     master.running.wait_line(
-        f"No upgrade: the upgrade that made this master is not over: end process {master.running.pid}"
+        "Cannot upgrade: the upgrade that started this master is not finished: "
+        rf"stop the old master \(process {master.running.pid}\), or this one"
     )
     os.kill(new_master, signal.SIGTERM)
     assert wait_for_end(new_master)
@@ -126,12 +127,12 @@ def test_an_upgraded_master_can_be_upgraded(start_master: StartMaster, wait_for_
     master.workers(1)
     second = upgrade(master)
     os.kill(master.running.pid, signal.SIGTERM)
-    master.running.wait_line(f"promoted {second}")
+    master.running.wait_line(f"files taken over by {second}")
     os.kill(second, signal.SIGUSR2)
     third = int(master.running.wait_lines(r"The new master \(pid: (\d+)\) is ready", 2)[1][1])
     os.kill(second, signal.SIGTERM)
     assert wait_for_end(second)
-    master.running.wait_line(f"promoted {third}")
+    master.running.wait_line(f"files taken over by {third}")
     assert int(master.answer("pid")) == master.workers(3)[2]
     os.kill(third, signal.SIGTERM)
     assert wait_for_end(third)
@@ -142,7 +143,7 @@ def test_the_new_master_takes_over_from_one_that_was_killed(start_master: StartM
     (old,) = master.workers(1)
     new_master = upgrade(master)
     os.kill(master.running.pid, signal.SIGKILL)
-    master.running.wait_line(f"promoted {new_master}")
+    master.running.wait_line(f"files taken over by {new_master}")
     assert wait_for_end(old)
     assert int(master.answer("pid")) == master.workers(2)[1]
     os.kill(new_master, signal.SIGTERM)
@@ -157,7 +158,7 @@ def test_winch_lets_the_new_one_serve_alone_and_hup_brings_the_workers_back(
     new_master = upgrade(master)
     new = master.workers(4)[2:]
     master.running.send_signal(signal.SIGWINCH)
-    master.running.wait_line("Resting while the new master serves")
+    master.running.wait_line("Draining the workers while the new master serves")
     assert all(wait_for_end(worker) for worker in old)
     assert all(int(master.answer("pid")) in new for _ in range(4))
     master.running.send_signal(signal.SIGHUP)
@@ -176,7 +177,7 @@ def test_a_resting_master_serves_again_when_the_new_one_ends(start_master: Start
     assert all(wait_for_end(worker) for worker in old)
     os.kill(new_master, signal.SIGKILL)
     assert all(wait_for_end(worker) for worker in new)
-    master.running.wait_line("The new master .* was ended by SIGKILL .*; this one serves on")
+    master.running.wait_line("The new master .* was killed by SIGKILL .*; keeping the old one")
     master.running.wait_lines("Ready: 2 workers", 3)
     assert int(master.answer("pid")) in master.workers(6)[4:]
 
@@ -198,7 +199,7 @@ def test_winch_alone_does_nothing(start_master: StartMaster, number: signal.Sign
 )
 def test_a_variable_that_says_nothing_sensible_is_nobody(text: str) -> None:
     environ = {VARIABLE: text}
-    assert Predecessor.take(environ) is None
+    assert Predecessor.from_environ(environ) is None
     assert environ == {}
 
 
@@ -206,7 +207,7 @@ def test_a_variable_of_somebody_elses_parent_is_nobody() -> None:
     reading_end, writing_end = os.pipe()
     try:
         environ = {VARIABLE: f'{{"pid": 1, "reports": {writing_end}, "listeners": {{}}}}'}
-        assert Predecessor.take(environ) is None
+        assert Predecessor.from_environ(environ) is None
     finally:
         os.close(reading_end)
         os.close(writing_end)

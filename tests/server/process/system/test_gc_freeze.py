@@ -21,10 +21,10 @@ def test_what_is_inherited_is_frozen_once_where_it_costs_less(
     monkeypatch: pytest.MonkeyPatch, is_built_without_gil: bool
 ) -> None:
     monkeypatch.setattr(gc_freeze, "IS_BUILT_WITHOUT_GIL", is_built_without_gil)
-    gc_freeze.settle()
+    gc_freeze.freeze_in_master()
     in_the_master = gc.get_freeze_count()
     gc.unfreeze()
-    gc_freeze.keep()
+    gc_freeze.freeze_in_worker()
     in_the_worker = gc.get_freeze_count()
     assert (in_the_master > 0, in_the_worker > 0) == (is_built_without_gil, not is_built_without_gil)
 
@@ -32,5 +32,5 @@ def test_what_is_inherited_is_frozen_once_where_it_costs_less(
 def test_no_thread_is_left_in_front_of_the_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc_freeze, "IS_BUILT_WITHOUT_GIL", True)
     before = threading.enumerate()
-    gc_freeze.settle()
+    gc_freeze.freeze_in_master()
     assert threading.enumerate() == before

@@ -53,7 +53,7 @@ def test_the_lock_ends_with_its_owner_though_a_child_lives(tmp_path: Path) -> No
     reading_end, writing_end = os.pipe()
     child = os.fork()
     if not child:
-        pid_file.forget()
+        pid_file.close_in_child()
         os.close(writing_end)
         os.read(reading_end, 1)
         os._exit(0)

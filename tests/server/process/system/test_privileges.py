@@ -43,7 +43,7 @@ def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_user_and_no_group_change_nothing() -> None:
     assert find_identity("", "") == Identity()
-    assert in_child(Identity().become) == 0
+    assert in_child(Identity().apply) == 0
 
 
 @pytest.mark.usefixtures("as_root")
@@ -64,7 +64,7 @@ def test_a_group_goes_over_the_users_primary_one() -> None:
 @pytest.mark.usefixtures("as_root")
 def test_a_number_that_is_no_users_needs_a_group() -> None:
     assert find_identity("54321", "54322") == Identity(54321, 54322, (54322,))
-    with pytest.raises(ConfigError, match="--user='54321': no user has this number, and so no group"):
+    with pytest.raises(ConfigError, match="--user='54321': no user has this number, so its group is unknown"):
         find_identity("54321", "")
 
 
@@ -74,8 +74,8 @@ def test_a_number_that_is_no_users_needs_a_group() -> None:
     [
         ("nobody-at-all", "", "--user='nobody-at-all': no such user"),
         ("", "nogroup-at-all", "--group='nogroup-at-all': no such group"),
-        ("4294967295", "", "--user='4294967295': is no number"),
-        ("", "99999999999", "--group='99999999999': is no number"),
+        ("4294967295", "", "--user='4294967295': must be the number"),
+        ("", "99999999999", "--group='99999999999': must be the number"),
     ],
 )
 def test_unknown_user_is_reported_in_one_line(user: str, group: str, line: str) -> None:
@@ -99,7 +99,7 @@ def test_a_process_becomes_it_for_good() -> None:
     someone = find_identity("nobody", "")
 
     def child() -> None:
-        someone.become()
+        someone.apply()
         assert os.getresuid() == (NOBODY.pw_uid,) * 3
         assert os.getresgid() == (NOBODY.pw_gid,) * 3
         assert set(os.getgroups()) == set(someone.groups or ())
@@ -112,9 +112,9 @@ def test_a_process_becomes_it_for_good() -> None:
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
 def test_failure_to_change_the_user_is_reported() -> None:
     def child() -> None:
-        find_identity("nobody", "").become()
-        with pytest.raises(ConfigError, match="--user='1': this process may not change to it"):
-            Identity(1, None, None).become()
+        find_identity("nobody", "").apply()
+        with pytest.raises(ConfigError, match="--user='1': cannot change to it"):
+            Identity(1, None, None).apply()
 
     assert in_child(child) == 0
 
@@ -122,7 +122,7 @@ def test_failure_to_change_the_user_is_reported() -> None:
 @pytest.mark.skipif(not IS_ROOT, reason="only root can give files away")
 def test_a_file_that_is_made_is_its_own(tmp_path: Path) -> None:
     path = tmp_path / "log"
-    find_identity("nobody", "").create(str(path))
+    find_identity("nobody", "").create_file(str(path))
     status = path.stat()
     assert (status.st_uid, status.st_gid) == (NOBODY.pw_uid, NOBODY.pw_gid)
     assert stat.S_IMODE(status.st_mode) & ~privileges.FILE_MODE == 0
@@ -138,18 +138,18 @@ def test_a_file_that_is_there_is_not_given_away(tmp_path: Path, kind: str) -> No
         path.symlink_to(precious)
     if kind == "link":
         precious.touch()
-    find_identity("nobody", "").create(str(path))
+    find_identity("nobody", "").create_file(str(path))
     assert path.lstat().st_uid == 0
     assert precious.exists() == (kind == "link")
     assert not precious.exists() or precious.stat().st_uid == 0
 
 
 def test_without_an_identity_no_file_is_made(tmp_path: Path) -> None:
-    Identity().create(str(tmp_path / "log"))
+    Identity().create_file(str(tmp_path / "log"))
     assert not (tmp_path / "log").exists()
-    Identity().own_socket(str(tmp_path / "socket"))
+    Identity().chown_socket(str(tmp_path / "socket"))
 
 
 def test_a_socket_that_is_gone_cannot_be_given(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be given to --user or --group: No such file"):
-        Identity(1, 1).own_socket(str(tmp_path / "socket"))
+    with pytest.raises(ConfigError, match="cannot change the socket's owner: No such file"):
+        Identity(1, 1).chown_socket(str(tmp_path / "socket"))

@@ -67,7 +67,7 @@ def test_a_status_is_one_line_whatever_it_holds(manager: Manager) -> None:
 
 def test_the_environment_is_taken(manager: Manager) -> None:
     environ = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "1500000", "WATCHDOG_PID": str(os.getpid()), "A": "b"}
-    notifier = Notifier.take(environ)
+    notifier = Notifier.from_environ(environ)
     assert environ == {"A": "b"}
     assert notifier.watchdog_seconds == 1.5
     notifier.alive()
@@ -85,13 +85,13 @@ def test_the_environment_is_taken(manager: Manager) -> None:
     ],
 )
 def test_without_a_watchdog_there_is_no_time(environ: dict[str, str]) -> None:
-    assert Notifier.take(environ).watchdog_seconds == 0
+    assert Notifier.from_environ(environ).watchdog_seconds == 0
     assert environ == {}
 
 
 @pytest.mark.parametrize("address", ["", "relative", "vsock:2:1234", "/gone/and/lost", "@nobody-is-bound-to-this"])
 def test_missing_service_manager_is_no_error(address: str) -> None:
-    Notifier.take({"NOTIFY_SOCKET": address}).ready("Serving")
+    Notifier.from_environ({"NOTIFY_SOCKET": address}).ready("Serving")
 
 
 def test_a_manager_that_does_not_read_is_not_waited_for(manager: Manager) -> None:
@@ -113,7 +113,7 @@ def test_master_logs_its_life(start_master: StartMaster, manager: Manager) -> No
     assert manager.wait("RELOADING=1")["STATUS"] == "Reloading"
     assert manager.wait("READY=1")["STATUS"] == "Serving with 2 workers"
     master.running.send_signal(signal.SIGTERM)
-    assert manager.wait("STOPPING=1")["STATUS"] == "Finishing what is in flight"
+    assert manager.wait("STOPPING=1")["STATUS"] == "Finishing requests in flight"
     assert master.running.wait_exit() == 0
 
 

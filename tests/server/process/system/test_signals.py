@@ -54,11 +54,11 @@ def test_blocked_signals_arrive_afterwards(inbox: SignalInbox) -> None:
     assert inbox.receive() == [signal.SIGUSR1]
 
 
-def test_an_abandoned_inbox_lets_term_end_the_child_and_int_not() -> None:
+def test_an_inbox_closed_in_a_child_lets_term_end_the_child_and_int_not() -> None:
     inbox = SignalInbox([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
     child = os.fork()
     if not child:
-        inbox.abandon()
+        inbox.close_in_child()
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGTERM)

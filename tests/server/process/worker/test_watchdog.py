@@ -6,35 +6,35 @@ from math import inf
 import pytest
 
 from ropewalk.process.worker.watchdog import (
-    LEAST_INTERVAL,
-    MOST_INTERVAL,
+    MAX_INTERVAL,
+    MIN_INTERVAL,
     RELEASE_SECONDS,
     Overdue,
     Running,
     Watchdog,
-    stacks,
+    format_stacks,
 )
 
 
 def test_a_request_within_its_time_is_not_overdue() -> None:
     watchdog = Watchdog(10.0, lambda: [(1, "GET /", 100.0)])
-    assert watchdog.look(109.9) == []
+    assert watchdog.find_overdue(109.9) == []
 
 
 def test_overdue_request_is_logged_once_with_its_thread() -> None:
     ident = threading.get_ident()
     watchdog = Watchdog(10.0, lambda: [(ident, "GET /", 100.0)])
-    assert watchdog.look(110.0) == [Overdue(ident, 100.0, threading.current_thread().name, "GET /", 10.0)]
-    assert watchdog.look(120.0) == []
+    assert watchdog.find_overdue(110.0) == [Overdue(ident, 100.0, threading.current_thread().name, "GET /", 10.0)]
+    assert watchdog.find_overdue(120.0) == []
 
 
 def test_the_next_overdue_request_of_the_same_thread_is_reported_too() -> None:
     running: list[Running] = [(1, "GET /a", 100.0)]
     watchdog = Watchdog(10.0, lambda: running)
-    assert [overdue.description for overdue in watchdog.look(111.0)] == ["GET /a"]
+    assert [overdue.description for overdue in watchdog.find_overdue(111.0)] == ["GET /a"]
     running[:] = [(1, "GET /b", 112.0)]
-    assert watchdog.look(113.0) == []
-    assert [overdue.description for overdue in watchdog.look(123.0)] == ["GET /b"]
+    assert watchdog.find_overdue(113.0) == []
+    assert [overdue.description for overdue in watchdog.find_overdue(123.0)] == ["GET /b"]
 
 
 def test_only_what_is_past_the_shortest_time_is_asked_for_its_own() -> None:
@@ -46,27 +46,27 @@ def test_only_what_is_past_the_shortest_time_is_asked_for_its_own() -> None:
         return own[ident]
 
     watchdog = Watchdog(10.0, lambda: [(1, "a", 100.0), (2, "b", 100.0), (3, "c", 100.0), (1, "d", 105.0)], timeout_of)
-    assert watchdog.look(109.0) == []
+    assert watchdog.find_overdue(109.0) == []
     assert asked == []
-    assert [overdue.description for overdue in watchdog.look(110.0)] == ["a"]
+    assert [overdue.description for overdue in watchdog.find_overdue(110.0)] == ["a"]
     assert asked == [(1, 100.0), (2, 100.0), (3, 100.0)]
-    assert [overdue.description for overdue in watchdog.look(160.0)] == ["b", "d"]
-    assert watchdog.look(1e6) == []
+    assert [overdue.description for overdue in watchdog.find_overdue(160.0)] == ["b", "d"]
+    assert watchdog.find_overdue(1e6) == []
 
 
 def test_request_that_keeps_its_thread_is_stuck() -> None:
     running: list[Running] = [(1, "GET /a", 100.0)]
     watchdog = Watchdog(10.0, lambda: running)
-    watchdog.look(110.0)
+    watchdog.find_overdue(110.0)
     assert not watchdog.is_stuck(110.0)
-    watchdog.look(110.0 + RELEASE_SECONDS)
+    watchdog.find_overdue(110.0 + RELEASE_SECONDS)
     assert watchdog.is_stuck(110.0 + RELEASE_SECONDS)
     running.clear()
-    watchdog.look(120.0)
+    watchdog.find_overdue(120.0)
     assert not watchdog.is_stuck(120.0)
 
 
-@pytest.mark.parametrize(("timeout", "interval"), [(0.1, LEAST_INTERVAL), (2.0, 0.5), (3600.0, MOST_INTERVAL)])
+@pytest.mark.parametrize(("timeout", "interval"), [(0.1, MIN_INTERVAL), (2.0, 0.5), (3600.0, MAX_INTERVAL)])
 def test_watchdog_interval_suits_the_timeout(timeout: float, interval: float) -> None:
     assert Watchdog(timeout, list).interval == interval
 
@@ -81,7 +81,7 @@ def test_the_stacks_name_every_thread_and_what_it_does() -> None:
     thread = threading.Thread(target=stand_still, name="standing")
     thread.start()
     there.wait()
-    text = stacks()
+    text = format_stacks()
     go.set()
     thread.join()
     assert "Thread standing" in text
