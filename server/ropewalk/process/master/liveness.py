@@ -17,6 +17,9 @@ from ropewalk.process.master.workers import Workers
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system.sd_notify import Notifier
 
+STALL_CHECK_HEARTBEATS = 2
+"""The master wakes at least once in so many heartbeats; usually one arrives before."""
+
 
 class Liveness:
     """Checks the workers of one master at each turn of its loop."""
@@ -36,6 +39,8 @@ class Liveness:
         if options.heartbeat_timeout and serving:
             for worker in serving:
                 yield now + options.heartbeat_timeout - self.clock.silence(now, worker.last_report)
+            # A stall shows by the wait that it prolongs, so no wait may be as long as the timeout.
+            yield now + STALL_CHECK_HEARTBEATS * options.heartbeat
         yield from (deadline for deadline, _ in slow_boot_deadlines(self._workers, options.slow_boot))
         if self._notifier.watchdog_seconds:
             yield self._next_notification

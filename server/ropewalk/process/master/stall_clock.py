@@ -1,7 +1,7 @@
 """For how long a worker has sent no heartbeat, not counting time in which the master itself did not run.
 
 If a machine was suspended, a container frozen or the master stopped, every worker seems to have been silent for all of
-that time. Pure: the time is an argument, and monotonic.
+that time. A stall is noticed by a wait that takes longer than it was to. Pure: the time is an argument, and monotonic.
 """
 
 from __future__ import annotations

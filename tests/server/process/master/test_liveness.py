@@ -1,16 +1,29 @@
-"""Workers that send no heartbeat: killed and replaced, unless it was the master that stood still."""
+"""Workers that send no heartbeat: killed and replaced, unless it was the master, or the machine, that stood still."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ropewalk.process.ipc.reports import ReportReader
+from ropewalk.process.master.liveness import Liveness
+from ropewalk.process.master.stall_clock import StallClock
+from ropewalk.process.master.stats import MasterStats
+from ropewalk.process.master.worker_handle import WorkerHandle
+from ropewalk.process.master.workers import Workers
+from ropewalk.process.options import ProcessOptions
+from ropewalk.process.states import WorkerState
+from ropewalk.process.system.sd_notify import Notifier
+
 StartMaster = Callable[..., Any]
 Ended = Callable[[int], bool]
-TIMEOUT = 1.5
+TIMEOUT = 3.0
+"""Seconds. Long enough that a machine that stalls, or is busy with other tests, lets a heartbeat through meanwhile."""
 
 
 def test_stopped_worker_is_killed_and_replaced(start_master: StartMaster, wait_for_end: Ended) -> None:
@@ -74,3 +87,30 @@ def test_master_that_was_stopped_itself_kills_no_worker(start_master: StartMaste
         os.kill(worker, signal.SIGCONT)
     assert int(master.answer("pid")) in master.workers(3)
     assert "killing it" not in master.running.output
+
+
+@pytest.fixture
+def handle() -> Iterator[WorkerHandle]:
+    reading_end, writing_end = os.pipe()
+    handle = WorkerHandle(0, ReportReader(reading_end), started=0.0)
+    handle.move(WorkerState.READY)
+    yield handle
+    handle.release()
+    os.close(writing_end)
+
+
+@pytest.mark.parametrize("heartbeat_timeout", [3.0, 6.0, 35.0, 3605.0])
+def test_no_stall_of_the_machine_makes_workers_unresponsive(handle: WorkerHandle, heartbeat_timeout: float) -> None:
+    """However long it lasts, about as long as the timeout too: a worker then has the time of a heartbeat left."""
+    options = ProcessOptions(heartbeat_timeout=heartbeat_timeout)
+    workers = Workers()
+    workers.add(handle)
+    handle.last_report = 1000.0
+    for stall in (heartbeat_timeout * step / 64 for step in range(256)):
+        liveness = Liveness(workers, MasterStats(), Notifier())
+        asleep = handle.last_report + options.heartbeat  # its next heartbeat was due when everything stood still
+        liveness.clock = StallClock(asleep)
+        liveness.clock.before_wait(asleep, min(liveness.deadlines(options, asleep)) - asleep)
+        awake = asleep + stall
+        liveness.clock.after_wait(awake)
+        assert liveness.clock.silence(awake, handle.last_report) < heartbeat_timeout - options.heartbeat
