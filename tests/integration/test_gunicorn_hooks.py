@@ -266,7 +266,7 @@ def test_a_request_whose_hook_fails_is_answered_500_without_the_application(star
             "def post_request(worker): pass",
             "post_request (from conf.py): must take 2 to 4 arguments: worker, req, environ, resp",
         ),
-        ("on_exit = 'a.b'", "on_exit 'a.b' (from conf.py): must be a function of server"),
+        ("on_exit = 'a.b'", "on_exit='a.b' (from conf.py): must be a function of server"),
         ("certfile = 'no.pem'\ndef ssl_context(config): pass", "ssl_context (from conf.py): must take 2 arguments: "),
     ],
 )
