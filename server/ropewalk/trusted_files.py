@@ -1,10 +1,10 @@
 """Opening files as root in folders that other users can write to.
 
 A master that runs as root and starts workers as another user (`--user`) opens log files, the pid file and Unix sockets
-by their paths, often in a folder that this user can write to. Whoever can write to a folder can replace a file there by
-a symbolic link, or by a hard link to a file of root's; root would then create, append to or change the mode of a file
-that somebody else chose. So as root a symbolic link is followed only if root made it, and a regular file is opened only
-if it has one name and a trusted owner. What was inspected is what is opened: through its descriptor, not its path.
+by their paths, often in a folder that this user can write to. A user who can write to a folder can replace a file there
+by a symbolic link, or by a hard link to a file of root's; root would then create, append to or change the mode of a
+file that somebody else chose. So as root a symbolic link is followed only if root made it, and a regular file is opened
+only if it has one name and a trusted owner. What was inspected is what is opened: through its descriptor, not its path.
 
 The folders above the file's own are not inspected: they must be writable by trusted users only.
 """

@@ -1,4 +1,4 @@
-"""A connection without a server around it: what stands in for the pool and the epoll only takes notes."""
+"""A connection without a server around it: fakes of the pool and of the epoll record what it asks for."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Slow:
 
 
 def compute_until(event: threading.Event) -> None:
-    """A function of its own: CPython 3.13 leaves the end of a `while` out of the `try` that stands around it."""
+    """A function of its own: CPython 3.13 leaves the end of a `while` out of the `try` that encloses it."""
     while not event.is_set():
         sum(range(100))
 

@@ -1,6 +1,6 @@
 """The command line: its parser is built from the table of settings, and says every fault in one line.
 
-Values stay text here; `load` reads them, so that a bad one is told the same way wherever it came from.
+Values stay text here; `load` reads them, so that a bad one is reported the same way wherever it came from.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def with_static_files(application: WSGIApplication, settings: Settings) -> WSGIApplication:
-    """The application, behind the static files that the settings mount. Raises ConfigError."""
+    """The application, with the static files that the settings mount in front of it. Raises ConfigError."""
     mounts = dict(static_mounts(settings))
     if not mounts:
         return application
@@ -73,7 +73,7 @@ def tls_context(settings: Settings, adapt: Adapt | None = None) -> TlsContext | 
 
 
 def _refuse_without_certificate(settings: Settings) -> None:
-    """Refuse settings of TLS without --certfile: whoever makes them does not expect plain HTTP."""
+    """Refuse settings of TLS without --certfile: an operator who makes them does not expect plain HTTP."""
     for flag, value in (
         ("--keyfile", settings.keyfile),
         ("--sni-certificate", ", ".join(settings.sni_certificate)),

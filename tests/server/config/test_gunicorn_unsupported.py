@@ -84,7 +84,7 @@ def test_unsupported_name_in_a_variable_is_reported() -> None:
 
 
 @pytest.mark.parametrize("flag", sorted(set(FLAGS) - OUR_FLAGS))
-def test_an_option_that_is_not_here_is_reported_with_what_there_is_instead(flag: str) -> None:
+def test_unsupported_option_is_reported_with_what_to_use_instead(flag: str) -> None:
     value: Any
     for value in ([flag, "value"], [f"{flag}=value" if flag.startswith("--") else f"{flag}value"], [flag]):
         with pytest.raises(ConfigError) as caught:
