@@ -143,7 +143,7 @@ class TestTimeout:
         assert client.read_all().startswith(b"HTTP/1.1 504 ")
         wait_for(lambda: "ended by RequestTimeoutError\n" in log.read_text(), "the exception")
         assert "Worker timeout" in log.read_text()
-        assert "What every thread is doing" in log.read_text()
+        assert "Stacks of all threads" in log.read_text()
         wait_for(lambda: server.stats().in_flight == 0, "the end of the request")
         quick = talk.connect(server)  # the only thread serves again
         quick.send(b"GET /quick HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
