@@ -63,15 +63,15 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
 
 
 def _make_parser(name: str) -> _Parser:
-    parser = _Parser(prog=f"{PROGRAM} {name}", description=COMMANDS[name], allow_abbrev=False)
+    parser = _Parser(prog=f"{PROGRAM} {name}", description=f"{COMMANDS[name].capitalize()}.", allow_abbrev=False)
     parser.add_argument(
         "--control-socket",
         metavar="PATH",
         default=os.environ.get(VARIABLE, ""),
-        help="the server's --control-socket, if it has a path (default: find the server of this user)",
+        help="the server's --control-socket, if that is a path (default: find the server of this user)",
     )
     parser.add_argument(
-        "--process", metavar="PID", type=int, default=0, help="the master's, if several servers run here"
+        "--process", metavar="PID", type=int, default=0, help="process id of the master, if several servers run here"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, one line for each response")
     if name == "scale":
@@ -81,8 +81,12 @@ def _make_parser(name: str) -> _Parser:
     elif name == "stop":
         parser.add_argument("--quick", action="store_true", help="abort requests in flight, as INT does")
     elif name == "top":
-        parser.add_argument("--interval", metavar="SECONDS", type=float, default=1.0, help="between refreshes [1]")
-        parser.add_argument("--count", metavar="N", type=int, default=0, help="exit after N refreshes")
+        parser.add_argument(
+            "--interval", metavar="SECONDS", type=float, default=1.0, help="seconds between refreshes [1]"
+        )
+        parser.add_argument(
+            "--count", metavar="N", type=int, default=0, help="exit after N refreshes (default: on Ctrl-C)"
+        )
     elif name == "healthcheck":
         parser.add_argument(
             "target", nargs="?", default="", metavar="URL|PATH", help="an http:// or https:// URL, or a control socket"

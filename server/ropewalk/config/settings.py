@@ -408,6 +408,7 @@ class Settings(Table):
         flags=("--admin-bind",),
         metavar="ADDRESS",
         help="address that serves /livez, /readyz, /metrics and a status page (empty: none)",
+        is_common=True,
         reason="everybody who can connect sees what the server is doing, so do not expose it.",
         needs_restart=True,
         not_embedded=NO_MASTER,
@@ -613,6 +614,7 @@ class Settings(Table):
         flags=("--check-config",),
         is_flag_only=True,
         help="check the settings and load the application, then exit",
+        is_common=True,
         not_embedded=OPTION,
     )
     print_config: bool = declare(
@@ -622,6 +624,7 @@ class Settings(Table):
         flags=("--print-config",),
         is_flag_only=True,
         help="print every setting with its value and origin, then exit",
+        is_common=True,
         not_embedded=OPTION,
     )
 

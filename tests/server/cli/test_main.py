@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from ropewalk._version import __version__
+from ropewalk.config.flags import COMMANDS
+from ropewalk.config.settings import all_settings
+from ropewalk.config.table import POSITIONAL
 
 APPLICATION = """\
 def application(environ, start_response):
@@ -43,10 +47,28 @@ def test_version(project: Path) -> None:
     assert done.stdout.startswith(f"ropewalk {__version__} (")
 
 
-def test_help_names_the_positional_argument(project: Path) -> None:
+def test_help_fits_on_a_page_and_has_commands_and_examples(project: Path) -> None:
     done = run(project, "--help")
     assert done.returncode == 0
     assert "ropewalk [OPTIONS] MODULE:CALLABLE" in done.stdout
+    assert "ropewalk -b 0.0.0.0:8000 -w 4 project.wsgi" in done.stdout
+    shown = {setting.flag for setting in all_settings() if re.search(rf"{setting.flag}\b(?!-)", done.stdout)}
+    assert shown == {setting.flag for setting in all_settings() if setting.declaration.is_common} | {POSITIONAL}
+    assert len(shown) <= 16
+    assert {name for name in COMMANDS if f"\n  {name} " in done.stdout} == set(COMMANDS)
+
+
+def test_help_all_has_every_option(project: Path) -> None:
+    done = run(project, "--help-all")
+    assert done.returncode == 0
+    assert [flag for setting in all_settings() for flag in setting.declaration.flags if flag not in done.stdout] == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_a_help(project: Path, command: str) -> None:
+    done = run(project, command, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: ropewalk {command} [-h]")
 
 
 @pytest.mark.parametrize(

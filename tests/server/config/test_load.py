@@ -167,7 +167,7 @@ def test_gunicorns_spelling_with_an_underscore_is_known() -> None:
     ("arguments", "line"),
     [
         (["--worker", "2"], "--worker: no such option; did you mean --workers?"),
-        (["--xyzzy"], "--xyzzy: no such option; see ropewalk --help"),
+        (["--xyzzy"], "--xyzzy: no such option; see ropewalk --help-all"),
         (["--workers"], "-w/--workers: expected one argument"),
         (["a:b", "c:d"], "argument='c:d': only one MODULE:CALLABLE can be served"),
     ],
