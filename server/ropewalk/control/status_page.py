@@ -73,25 +73,25 @@ footer { color: var(--faint); font-size: 13px; padding: 6px 0 30px } footer a { 
 </style>
 </head>
 <body>
-<header><h1>Ropewalk</h1><span class="pill warn" id="ready">asking</span><span id="about"></span></header>
+<header><h1>Ropewalk</h1><span class="pill warn" id="ready">loading</span><span id="about"></span></header>
 <main>
 <div class="rope"></div>
 <div class="card" id="notice" hidden></div>
 <div class="cards" id="cards"></div>
-<div class="card wide"><h2>Requests a second<span id="peak"></span></h2><svg id="graph"
- viewBox="0 0 600 120" preserveAspectRatio="none" role="img" aria-label="Requests a second over the last minutes">
+<div class="card wide"><h2>Requests per second<span id="peak"></span></h2><svg id="graph"
+ viewBox="0 0 600 120" preserveAspectRatio="none" role="img" aria-label="Requests per second over the last minutes">
 </svg></div>
 <div class="two">
-<div class="card"><h2>How long the application takes<span id="when"></span></h2>
+<div class="card"><h2>Response time<span id="when"></span></h2>
 <div class="bars" id="bars"></div><div class="scale" id="scale"></div></div>
-<div class="card"><h2>Running longest now</h2><table><tbody id="slow"></tbody></table></div>
+<div class="card"><h2>Longest-running requests</h2><table><tbody id="slow"></tbody></table></div>
 </div>
 <div class="card wide"><h2>Workers</h2><table class="workers"><thead><tr><th>process</th><th>state</th>
 <th class="n">age</th><th class="n">memory</th>
 <th class="n">in flight</th><th class="n">waiting</th><th class="n">connections</th>
-<th>threads: active, may be, parked</th></tr></thead><tbody id="workers"></tbody></table></div>
-<footer>Asked again every two seconds. <a href="metrics">Metrics for Prometheus</a>,
-<a href="status.json">the same as JSON</a>.</footer>
+<th>threads: active, limit, parked</th></tr></thead><tbody id="workers"></tbody></table></div>
+<footer>Refreshes every two seconds. <a href="metrics">Metrics for Prometheus</a>,
+<a href="status.json">status as JSON</a>.</footer>
 </main>
 <script>
 "use strict";
@@ -153,7 +153,7 @@ function draw() {
   const ns = "http://www.w3.org/2000/svg", svg = $("graph");
   svg.replaceChildren();
   if (points.length < 2) return;
-  $("peak").textContent = `, ${rate(most)} at most`;
+  $("peak").textContent = `, peak ${rate(most)}`;
   const make = (name, attributes) => {
     const e = document.createElementNS(ns, name);
     for (const [k, v] of Object.entries(attributes)) e.setAttribute(k, v);
@@ -167,18 +167,18 @@ function draw() {
 }
 function show(s) {
   const t = s.totals, g = s.gauges, now = performance.now() / 1000;
-  const answered = sum(t.responses), sent = t.sent_bytes;
+  const responses = sum(t.responses), sent = t.sent_bytes;
   const seconds = last ? now - last.now : 0;
-  const perSecond = last ? Math.max(0, answered - last.answered) / seconds : 0;
+  const perSecond = last ? Math.max(0, responses - last.responses) / seconds : 0;
   if (last) rates.push(perSecond);
   if (rates.length > 150) rates.shift();
   const octets = last ? Math.max(0, sent - last.sent) / seconds : 0;
-  last = {now, answered, sent};
+  last = {now, responses, sent};
   $("ready").textContent = s.ready ? "ready" : s.state;
   $("ready").className = "pill" + (s.ready ? "" : " warn");
   document.title = `${rate(perSecond)}/s \\u00b7 Ropewalk`;
   $("about").textContent = `${s.version} \\u00b7 process ${s.pid} \\u00b7 up ${time(s.uptime)}`;
-  const faults = t.responses["5xx"], over = t.refused["503"] || 0;
+  const errors = t.responses["5xx"], over = t.refused["503"] || 0;
   samples.push(t);
   if (samples.length > 31) samples.shift();  // a minute
   const first = samples[0], minute = since(first.duration.buckets, t.duration.buckets);
@@ -186,23 +186,23 @@ function show(s) {
   const q = isRecent ? since(first.queue.buckets, t.queue.buckets) : t.queue.buckets;
   const isMore = (table, before, key) => table[key] > (before[key] || 0);
   const lost = sum(t.log_lost);
-  $("when").textContent = isRecent ? ", in the last minute" : ", since the start";
+  $("when").textContent = isRecent ? ", last minute" : ", since start";
   $("notice").hidden = !s.last_reload_failure;
   $("notice").textContent = `The last reload failed: ${s.last_reload_failure}`;
   $("cards").replaceChildren(
-    card("requests a second", rate(perSecond)),
-    card("answered", count(answered), JSON.stringify(t.responses)),
+    card("requests per second", rate(perSecond)),
+    card("responses", count(responses), JSON.stringify(t.responses)),
     card("in flight", String(g.in_flight)),
     card("waiting for a thread", String(g.waiting)),
-    card("half within", time(quantile(b, .5))),
-    card("99 of 100 within", time(quantile(b, .99))),
-    ...(sum(q) ? [card("99 of 100 queued", time(quantile(q, .99)))] : []),
-    card("sent a second", size(octets)),
-    card("faults (5xx)", count(faults), undefined, isMore(t.responses, first.responses, "5xx")),
+    card("p50 response time", time(quantile(b, .5))),
+    card("p99 response time", time(quantile(b, .99))),
+    ...(sum(q) ? [card("p99 queue time", time(quantile(q, .99)))] : []),
+    card("sent per second", size(octets)),
+    card("errors (5xx)", count(errors), undefined, isMore(t.responses, first.responses, "5xx")),
     card("refused", count(sum(t.refused)), JSON.stringify(t.refused)),
-    card("turned away (503)", count(over), JSON.stringify(t.shed), isMore(t.refused, first.refused, "503")),
+    card("overload (503)", count(over), JSON.stringify(t.shed), isMore(t.refused, first.refused, "503")),
     card("workers died", String(s.events.died), JSON.stringify(s.events)),
-    ...(lost ? [card("lines of logs lost", count(lost), JSON.stringify(t.log_lost), true)] : []),
+    ...(lost ? [card("log lines lost", count(lost), JSON.stringify(t.log_lost), true)] : []),
   );
   draw();
   const list = ordered(b), most = Math.max(1, ...list.map(x => x[1]));
@@ -222,7 +222,7 @@ function show(s) {
     .sort((a, b) => b[1].seconds - a[1].seconds).slice(0, 6);
   $("slow").replaceChildren(...(slow.length ? slow.map(([pid, r]) =>
     row([time(r.seconds), "n"], [clamped(r.request), "long"], [String(pid), "none"]))
-    : [row(["nothing runs", "none"])]));
+    : [row(["none", "none"])]));
   const names = [...document.querySelectorAll(".workers th")].map(e => e.textContent);
   $("workers").replaceChildren(...s.workers.map(w => {
     const h = w.snapshot && w.snapshot.gauges, th = h && h.threads;
@@ -246,7 +246,7 @@ async function ask() {
   try {
     show(await (await fetch("status.json", {cache: "no-store"})).json());
   } catch (error) {
-    $("ready").textContent = "no answer";
+    $("ready").textContent = "unreachable";
     $("ready").className = "pill bad";
   }
   setTimeout(ask, 2000);
