@@ -109,6 +109,8 @@ def test_change_goes_where_contributing_says(row: list[str]) -> None:
     assert all(files.values()), [path for path, matches in files.items() if not matches]
     names = re.findall(r"`([\w/.-]+)` \((?:the )?`(\w+)`", row[1])
     assert not [(path, name) for path, name in names if name not in found(path)[0].read_text()]
+    headings = re.findall(r"`([\w/.-]+)`, ([^|]+)$", row[3].strip()) if len(row) > 3 else []
+    assert not [(page, heading) for page, heading in headings if f"\n## {heading}\n" not in read(page)]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/migrating-from-gunicorn.md"])
