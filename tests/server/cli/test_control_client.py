@@ -1,4 +1,4 @@
-"""The control socket, its commands and the admin listener, of a whole server."""
+"""The commands for a running server, and its admin listener."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ LISTENING = r"Listening at: http://127\.0\.0\.1:(\d+) "
 
 
 class Server:
-    """A running server, and what an operator says to it."""
+    """A running server, with its commands and its admin listener."""
 
     def __init__(self, running: Any, directory: Path) -> None:
         self.running = running
         self._directory = directory
         self.port = int(running.wait_line(LISTENING)[1])
 
-    def say(self, command: str, *arguments: str, status: int = 0) -> str:
+    def run(self, command: str, *arguments: str, status: int = 0) -> str:
         which = () if "--control-socket" in arguments else ("--process", str(self.running.pid))
         done = subprocess.run(
             [*ROPEWALK, command, *which, *arguments], cwd=self._directory, capture_output=True, text=True, timeout=30
@@ -53,7 +53,7 @@ class Server:
         return done.stdout + done.stderr
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.say("status", "--json"))
+        found: dict[str, Any] = json.loads(self.run("status", "--json"))
         return found
 
     def get(self, path: str = "/", port: int = 0) -> tuple[int, str]:
@@ -69,7 +69,7 @@ class Server:
 
     @contextmanager
     def waiting(self, count: int) -> Iterator[list[http.client.HTTPConnection]]:
-        """So many requests inside the application."""
+        """This many requests inside the application."""
         connections = [http.client.HTTPConnection("127.0.0.1", self.port, timeout=20) for _ in range(count)]
         for connection in connections:
             connection.request("GET", "/wait")
@@ -92,7 +92,9 @@ def serve(start: Callable[..., Any], tmp_path: Path) -> Callable[..., Server]:
     return serve
 
 
-def test_status_adds_up_what_every_worker_counted(serve: Callable[..., Server], wait_for: Callable[..., None]) -> None:
+def test_status_adds_up_the_counters_of_all_workers(
+    serve: Callable[..., Server], wait_for: Callable[..., None]
+) -> None:
     server = serve("-w", "2")
     for _ in range(10):
         assert server.get() == (200, "ok")
@@ -101,18 +103,18 @@ def test_status_adds_up_what_every_worker_counted(serve: Callable[..., Server], 
     assert status["ready"]
     assert status["pid"] == server.running.pid
     assert [worker["state"] for worker in status["workers"]] == ["ready", "ready"]
-    text = server.say("status")
+    text = server.run("status")
     assert "responses 10 (2xx 10), refused 0" in text
     assert str(status["workers"][0]["pid"]) in text
 
 
-def test_what_a_worker_counted_stays_when_it_is_gone(
+def test_counters_of_a_worker_remain_after_its_exit(
     serve: Callable[..., Server], wait_for: Callable[..., None]
 ) -> None:
     server = serve()
     for _ in range(5):
         server.get()
-    server.say("reload")
+    server.run("reload")
     server.running.wait_line("Worker exiting")
     server.get()
     wait_for(lambda: server.status()["totals"]["responses"]["2xx"] == 6, "six answers")
@@ -125,20 +127,20 @@ def test_status_responds_while_every_thread_is_stuck(serve: Callable[..., Server
         status = server.status()
         assert status["gauges"]["in_flight"] == 2
         assert {each["request"] for each in status["workers"][0]["snapshot"]["running"]} == {"GET '/wait'"}
-        stacks = server.say("stacks")
+        stacks = server.run("stacks")
         assert stacks.count('shop.py", line 7, in application') == 2
-        (worker,) = json.loads(server.say("stacks", "--json"))["workers"]
+        (worker,) = json.loads(server.run("stacks", "--json"))["workers"]
         assert worker["stacks"].count('shop.py", line 7, in application') == 2
         (tmp_path / "go").touch()
         assert all(connection.getresponse().status == 200 for connection in connections)
 
 
-def test_a_worker_that_is_stopped_is_reported_as_silent(serve: Callable[..., Server]) -> None:
+def test_stopped_worker_is_reported_as_not_responding(serve: Callable[..., Server]) -> None:
     server = serve("--admin-bind", "127.0.0.1:0")
     (worker,) = server.status()["workers"]
     os.kill(worker["pid"], signal.SIGSTOP)
     try:
-        assert "does not respond" in server.say("status")
+        assert "does not respond" in server.run("status")
         assert "ropewalk_workers_silent 1\n" in server.admin("/metrics")[1]
     finally:
         os.kill(worker["pid"], signal.SIGCONT)
@@ -146,62 +148,62 @@ def test_a_worker_that_is_stopped_is_reported_as_silent(serve: Callable[..., Ser
 
 def test_scale_reload_and_stop(serve: Callable[..., Server]) -> None:
     server = serve()
-    server.say("scale", "2")
+    server.run("scale", "2")
     server.running.wait_line("Ready: 2 workers")
-    assert "must be an integer from 1 to 1024" in server.say("scale", "0", status=1)
-    assert json.loads(server.say("reload", "--json")) == {"ok": True}
+    assert "must be an integer from 1 to 1024" in server.run("scale", "0", status=1)
+    assert json.loads(server.run("reload", "--json")) == {"ok": True}
     server.running.wait_line("Reloaded: 2 workers")
-    assert server.say("stop") == "stopping\n"
+    assert server.run("stop") == "stopping\n"
     assert server.running.wait_exit() == 0
 
 
-def test_a_reload_that_fails_at_once_is_reported(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_reload_command_reports_bad_settings(serve: Callable[..., Server], tmp_path: Path) -> None:
     (tmp_path / "server.toml").write_text("threads = 2\n")
     server = serve("-c", "server.toml")
     (tmp_path / "server.toml").write_text("threads = 0\n")
-    assert "--threads='0' (from server.toml): must be" in server.say("reload", status=1)
-    assert "last reload failed: " in server.say("status")
+    assert "--threads='0' (from server.toml): must be" in server.run("reload", status=1)
+    assert "last reload failed: " in server.run("status")
 
 
-def test_top_is_plain_when_nobody_watches(serve: Callable[..., Server]) -> None:
+def test_top_without_a_terminal_is_plain_text(serve: Callable[..., Server]) -> None:
     server = serve()
-    text = server.say("top", "--count", "2", "--interval", "0.1")
+    text = server.run("top", "--count", "2", "--interval", "0.1")
     assert len(re.findall("ropewalk .*: ready, serving", text)) == 2
     assert "responses/s" in text
     assert "\x1b" not in text
-    assert len([json.loads(line) for line in server.say("top", "--count", "2", "--json").splitlines()]) == 2
+    assert len([json.loads(line) for line in server.run("top", "--count", "2", "--json").splitlines()]) == 2
 
 
-def test_a_socket_with_a_path_is_the_owners_alone(serve: Callable[..., Server], tmp_path: Path) -> None:
+def test_control_socket_with_a_path_is_for_its_owner_only(serve: Callable[..., Server], tmp_path: Path) -> None:
     server = serve("--control-socket", "control")
     assert stat.S_IMODE((tmp_path / "control").stat().st_mode) == 0o600
-    assert "ready, serving" in server.say("status", "--control-socket", "control")
-    assert "no running server found for this user" in server.say("status", status=1)
+    assert "ready, serving" in server.run("status", "--control-socket", "control")
+    assert "no running server found for this user" in server.run("status", status=1)
     server.running.send_signal(signal.SIGTERM)
     assert server.running.wait_exit() == 0
     assert not (tmp_path / "control").exists()
-    assert "cannot connect to a server at control" in server.say("status", "--control-socket", "control", status=1)
+    assert "cannot connect to a server at control" in server.run("status", "--control-socket", "control", status=1)
 
 
-def test_no_control_socket_is_made_where_none_is_wanted(serve: Callable[..., Server]) -> None:
+def test_empty_control_socket_setting_opens_none(serve: Callable[..., Server]) -> None:
     server = serve("--control-socket", "")
-    assert "no running server found for this user" in server.say("status", status=1)
+    assert "no running server found for this user" in server.run("status", status=1)
 
 
-def test_readiness_ends_when_the_end_begins(serve: Callable[..., Server]) -> None:
+def test_server_is_not_ready_during_the_drain_delay(serve: Callable[..., Server]) -> None:
     server = serve("--admin-bind", "127.0.0.1:0", "--drain-delay", "600")
     assert server.admin("/readyz") == (200, "ready\n")
-    assert server.say("healthcheck") == "ready\n"
+    assert server.run("healthcheck") == "ready\n"
     url = f"http://127.0.0.1:{server.running.wait_line(ADMIN)[1]}"
-    assert server.say("healthcheck", f"{url}/readyz") == "200 OK\n"
+    assert server.run("healthcheck", f"{url}/readyz") == "200 OK\n"
     server.running.send_signal(signal.SIGTERM)
     server.running.wait_line("No longer ready")
     assert server.admin("/readyz") == (503, "not ready\n")
     assert server.admin("/livez") == (200, "alive\n")
-    assert server.say("healthcheck", status=1) == "not ready: stopping\n"
-    assert server.say("healthcheck", f"{url}/readyz", status=1) == "503 Service Unavailable\n"
+    assert server.run("healthcheck", status=1) == "not ready: stopping\n"
+    assert server.run("healthcheck", f"{url}/readyz", status=1) == "503 Service Unavailable\n"
     assert server.get() == (200, "ok")
-    server.say("stop", "--quick")
+    server.run("stop", "--quick")
     assert server.running.wait_exit() == 0
 
 
@@ -219,7 +221,9 @@ def test_server_is_not_ready_before_every_worker_has_loaded_the_application(
     assert server.admin("/readyz") == (200, "ready\n")
 
 
-def test_metrics_and_page_of_a_whole_server(serve: Callable[..., Server], wait_for: Callable[..., None]) -> None:
+def test_metrics_page_and_json_of_the_admin_listener(
+    serve: Callable[..., Server], wait_for: Callable[..., None]
+) -> None:
     server = serve("--admin-bind", "127.0.0.1:0", "-w", "2")
     server.get()
     wait_for(lambda: 'ropewalk_requests_total{status="2xx"} 1\n' in server.admin("/metrics")[1], "an answer")
@@ -228,7 +232,7 @@ def test_metrics_and_page_of_a_whole_server(serve: Callable[..., Server], wait_f
     assert json.loads(server.admin("/status.json")[1])["pid"] == server.running.pid
 
 
-def test_a_module_that_is_named_as_a_command_can_be_served(start: Callable[..., Any], tmp_path: Path) -> None:
+def test_module_with_the_name_of_a_command_can_be_served(start: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "status.py").write_text(APPLICATION)
     start(*ROPEWALK, "status:application", "-b", "127.0.0.1:0").wait_line("Ready: ")
     start(*ROPEWALK, "-b", "127.0.0.1:0", "status").wait_line("Ready: ")
@@ -237,7 +241,7 @@ def test_a_module_that_is_named_as_a_command_can_be_served(start: Callable[..., 
 @pytest.mark.parametrize(
     "arguments", [("scale",), ("scale", "many"), ("status", "--nonsense"), ("healthcheck", "http:///x")]
 )
-def test_a_command_that_cannot_be_is_reported_in_one_line(arguments: tuple[str, ...]) -> None:
+def test_wrong_usage_of_a_command_is_one_line_and_status_2(arguments: tuple[str, ...]) -> None:
     done = subprocess.run([*ROPEWALK, *arguments], capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert re.fullmatch(f"ropewalk: {arguments[0]}.*\n", done.stderr)

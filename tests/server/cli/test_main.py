@@ -1,4 +1,4 @@
-"""The command as a user runs it, up to where it would serve: what it says, and its exit status."""
+"""The command as a user runs it, up to where it would serve: its output and its exit status."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_each_command_has_a_help(project: Path, command: str) -> None:
         (["-c", "gone.py", "shop"], {}, "ropewalk: --config='gone.py': cannot be read: No such file or directory"),
     ],
 )
-def test_a_bad_setting_is_one_line_and_status_2(
+def test_bad_setting_is_one_line_and_status_2(
     project: Path, arguments: list[str], env: dict[str, str], line: str
 ) -> None:
     done = run(project, *arguments, **env)
@@ -120,9 +120,7 @@ def test_a_bad_setting_is_one_line_and_status_2(
         (["--static", "/static/=gone"], "--static"),
     ],
 )
-def test_a_path_that_cannot_be_used_is_reported_before_any_worker_is_forked(
-    project: Path, arguments: list[str], flag: str
-) -> None:
+def test_unusable_path_is_reported_before_any_worker_is_forked(project: Path, arguments: list[str], flag: str) -> None:
     done = run(project, "-b", "127.0.0.1:0", *arguments, "shop")
     assert done.returncode == 2
     assert done.stderr.startswith(f"ropewalk: {flag}='")
@@ -130,7 +128,7 @@ def test_a_path_that_cannot_be_used_is_reported_before_any_worker_is_forked(
     assert done.stderr.count("\n") == 1
 
 
-def test_a_port_in_use_is_one_line_and_status_2_and_leaves_no_pid_file(project: Path) -> None:
+def test_port_in_use_is_one_line_and_status_2_and_leaves_no_pid_file(project: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         bind = f"127.0.0.1:{other.getsockname()[1]}"
         done = run(project, "-b", bind, "-p", "server.pid", "--log-level", "error", "shop")
@@ -162,7 +160,7 @@ def test_address_looks_the_same_when_it_is_read_and_when_it_is_bound(project: Pa
         ("shop:__name__", "is not callable"),
     ],
 )
-def test_an_application_that_cannot_be_loaded_is_one_line_and_status_3(project: Path, spec: str, reason: str) -> None:
+def test_application_that_cannot_be_loaded_is_one_line_and_status_3(project: Path, spec: str, reason: str) -> None:
     done = run(project, "-b", "127.0.0.1:0", "-w", "2", "--log-level", "error", spec)
     assert done.returncode == 3
     assert done.stderr.startswith(f"ropewalk: MODULE:CALLABLE='{spec}': ")
@@ -170,7 +168,7 @@ def test_an_application_that_cannot_be_loaded_is_one_line_and_status_3(project: 
     assert done.stderr.count("\n") == 1
 
 
-def test_an_application_that_raises_is_shown_with_its_own_traceback_alone(project: Path) -> None:
+def test_application_that_raises_is_shown_with_the_traceback_of_its_own_code(project: Path) -> None:
     (project / "broken.py").write_text("import gone_and_lost\n")
     done = run(project, "-b", "127.0.0.1:0", "--log-level", "error", "broken")
     assert done.returncode == 3
@@ -186,7 +184,7 @@ def test_check_config_loads_the_application(project: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "configuration ok\n", "")
 
 
-def test_check_config_says_what_is_wrong_with_the_application(project: Path) -> None:
+def test_check_config_reports_an_application_that_cannot_be_loaded(project: Path) -> None:
     done = run(project, "--check-config", "shop:gone")
     assert done.returncode == 2
     assert done.stderr.startswith("ropewalk: MODULE:CALLABLE='shop:gone': ")
@@ -220,7 +218,7 @@ def test_directory_path_and_variables_are_set_before_the_application_is_imported
     assert (done.returncode, done.stdout, done.stderr) == (0, "configuration ok\n", "")
 
 
-def test_the_console_script_finds_modules_in_the_current_directory(project: Path) -> None:
+def test_console_script_finds_modules_in_the_current_directory(project: Path) -> None:
     script = Path(sys.executable).with_name("ropewalk")
     done = subprocess.run(
         [script, "--check-config", "shop"], cwd=project, capture_output=True, text=True, timeout=30, check=False
@@ -228,7 +226,7 @@ def test_the_console_script_finds_modules_in_the_current_directory(project: Path
     assert (done.returncode, done.stdout, done.stderr) == (0, "configuration ok\n", "")
 
 
-def test_warnings_of_a_gunicorn_file_are_said(project: Path) -> None:
+def test_warnings_of_a_gunicorn_file_are_logged(project: Path) -> None:
     (project / "gunicorn.conf.py").write_text("worker_class = 'gevent'\n")
     done = run(project, "--check-config", "-c", "gunicorn.conf.py", "shop")
     assert done.returncode == 0
@@ -236,7 +234,7 @@ def test_warnings_of_a_gunicorn_file_are_said(project: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--print-config", "--check-config"])
-def test_standard_output_that_is_full_is_reported_in_one_line(project: Path, option: str) -> None:
+def test_full_standard_output_is_reported_in_one_line(project: Path, option: str) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "ropewalk", option, "shop"],
@@ -251,7 +249,7 @@ def test_standard_output_that_is_full_is_reported_in_one_line(project: Path, opt
     assert done.stderr == "ropewalk: standard output: cannot be written: No space left on device\n"
 
 
-def test_settings_that_nobody_reads_to_the_end_are_no_fault(project: Path) -> None:
+def test_reader_that_stops_early_is_not_an_error(project: Path) -> None:
     reading_end, writing_end = os.pipe()
     os.close(reading_end)
     with open(writing_end, "w") as unread:

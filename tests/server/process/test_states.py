@@ -1,4 +1,4 @@
-"""The tables of states."""
+"""The state tables of workers and of the master."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from ropewalk.process.states import (
 )
 
 
-def test_every_state_has_its_row() -> None:
+def test_every_state_has_a_row() -> None:
     assert set(WORKER_MOVES) == set(WorkerState)
     assert set(MASTER_MOVES) == set(MasterState)
 
 
-def test_a_move_that_the_table_has_gives_the_new_state() -> None:
+def test_allowed_move_gives_the_new_state() -> None:
     assert move(WORKER_MOVES, WorkerState.BOOTING, WorkerState.READY) is WorkerState.READY
 
 
-def test_a_move_that_the_table_lacks_raises() -> None:
+def test_other_move_raises() -> None:
     with pytest.raises(IllegalMove, match="from DRAINING to READY"):
         move(WORKER_MOVES, WorkerState.DRAINING, WorkerState.READY)
 
 
-def test_a_worker_can_be_gone_from_everywhere_and_comes_back_from_nowhere() -> None:
+def test_worker_may_be_gone_after_any_state_and_is_gone_for_good() -> None:
     alive = set(WorkerState) - {WorkerState.GONE}
     assert all(WorkerState.GONE in WORKER_MOVES[state] for state in alive)
     assert not WORKER_MOVES[WorkerState.GONE]
 
 
-def test_no_state_is_both_kept_and_ending() -> None:
+def test_no_state_is_both_current_and_exiting() -> None:
     assert not CURRENT_STATES & EXITING_STATES
     assert not SERVING_STATES & EXITING_STATES

@@ -13,7 +13,7 @@ import pytest
 StartMaster = Callable[..., Any]
 
 
-def test_every_worker_becomes_ready_and_answers(start_master: StartMaster) -> None:
+def test_every_worker_becomes_ready(start_master: StartMaster) -> None:
     master = start_master(3)
     workers = master.workers(3)
     master.running.wait_line("Ready: 3 workers")
@@ -21,7 +21,7 @@ def test_every_worker_becomes_ready_and_answers(start_master: StartMaster) -> No
     assert len(set(workers)) == 3
 
 
-def test_term_finishes_what_is_in_flight(start_master: StartMaster, tmp_path: Path) -> None:
+def test_term_finishes_requests_in_flight(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master()
     master.workers(1)
     connection = master.ask("wait go")
@@ -38,7 +38,7 @@ def test_term_finishes_what_is_in_flight(start_master: StartMaster, tmp_path: Pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
-def test_int_and_quit_do_not_wait_for_what_is_in_flight(start_master: StartMaster, number: signal.Signals) -> None:
+def test_int_and_quit_do_not_wait_for_requests_in_flight(start_master: StartMaster, number: signal.Signals) -> None:
     master = start_master(2)
     master.workers(2)
     with master.ask("wait never"):
@@ -61,7 +61,7 @@ def test_int_cuts_a_graceful_stop_short(start_master: StartMaster) -> None:
     assert "killing it" not in master.running.output
 
 
-def test_what_does_not_finish_in_time_is_aborted_and_counted(start_master: StartMaster) -> None:
+def test_requests_that_do_not_finish_in_time_are_aborted_and_counted(start_master: StartMaster) -> None:
     master = start_master(graceful_timeout=0.2)
     master.workers(1)
     with master.ask("wait never"):
@@ -71,7 +71,7 @@ def test_what_does_not_finish_in_time_is_aborted_and_counted(start_master: Start
     assert "Requests aborted because they did not finish within 0.2 s: 1" in master.running.output
 
 
-def test_a_worker_that_does_not_end_is_killed(start_master: StartMaster) -> None:
+def test_worker_that_does_not_exit_is_killed(start_master: StartMaster) -> None:
     master = start_master(graceful_timeout=0)
     (worker,) = master.workers(1)
     os.kill(worker, signal.SIGSTOP)
@@ -80,7 +80,7 @@ def test_a_worker_that_does_not_end_is_killed(start_master: StartMaster) -> None
     assert f"Worker (pid: {worker}) did not exit in time; killing it" in master.running.output
 
 
-def test_a_killed_worker_is_replaced(start_master: StartMaster, wait_for_end: Callable[[int], bool]) -> None:
+def test_killed_worker_is_replaced(start_master: StartMaster, wait_for_end: Callable[[int], bool]) -> None:
     master = start_master(2)
     first, second = master.workers(2)
     os.kill(first, signal.SIGKILL)
@@ -91,14 +91,14 @@ def test_a_killed_worker_is_replaced(start_master: StartMaster, wait_for_end: Ca
     assert int(master.answer("pid")) in (second, third)
 
 
-def test_workers_end_when_the_master_is_killed(start_master: StartMaster, wait_for_end: Callable[[int], bool]) -> None:
+def test_workers_exit_when_the_master_is_killed(start_master: StartMaster, wait_for_end: Callable[[int], bool]) -> None:
     master = start_master(2)
     workers = master.workers(2)
     os.kill(master.running.pid, signal.SIGKILL)
     assert all(wait_for_end(worker) for worker in workers)
 
 
-def test_a_worker_whose_master_is_killed_finishes_first(
+def test_worker_whose_master_is_killed_finishes_its_requests(
     start_master: StartMaster, tmp_path: Path, wait_for_end: Callable[[int], bool]
 ) -> None:
     master = start_master()
@@ -112,14 +112,14 @@ def test_a_worker_whose_master_is_killed_finishes_first(
     assert wait_for_end(worker)
 
 
-def test_when_no_worker_can_boot_the_master_ends_with_3_and_the_reason(
+def test_master_of_workers_that_cannot_boot_exits_with_3_and_the_reason(
     start_master: StartMaster, tmp_path: Path
 ) -> None:
     (tmp_path / "boot").write_text("1 / 0")
     master = start_master(3)
     assert master.running.wait_exit() == 3
     assert "boot error: fake='1 / 0': cannot be divided" in master.running.output
-    # The user's own fault is shown, and once for all three.
+    # The traceback of the user's code is logged once for all three.
     assert master.running.output.count("ZeroDivisionError: division by zero") == 1
 
 
@@ -131,7 +131,7 @@ def test_when_no_worker_can_boot_the_master_ends_with_3_and_the_reason(
         ("import os; os.kill(os.getpid(), 11)", "a worker was killed by SIGSEGV while it was booting"),
     ],
 )
-def test_a_worker_that_ends_while_it_boots_is_explained(
+def test_exit_of_a_booting_worker_is_explained(
     start_master: StartMaster, tmp_path: Path, script: str, reason: str
 ) -> None:
     (tmp_path / "boot").write_text(script)
@@ -140,7 +140,7 @@ def test_a_worker_that_ends_while_it_boots_is_explained(
     assert f"boot error: {reason}" in master.running.output
 
 
-def test_a_worker_that_cannot_boot_later_is_tried_again_until_it_can(start_master: StartMaster, tmp_path: Path) -> None:
+def test_worker_that_cannot_boot_later_is_forked_again_until_it_can(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(2)
     first, second = master.workers(2)
     (tmp_path / "boot").write_text("1 / 0")
@@ -152,7 +152,7 @@ def test_a_worker_that_cannot_boot_later_is_tried_again_until_it_can(start_maste
     assert int(master.answer("pid")) in (second, third)
 
 
-def test_term_ends_a_master_whose_worker_still_boots(start_master: StartMaster, tmp_path: Path) -> None:
+def test_term_stops_a_master_whose_worker_is_booting(start_master: StartMaster, tmp_path: Path) -> None:
     (tmp_path / "boot").write_text("import threading; print('booting', flush=True); threading.Event().wait()")
     master = start_master()
     master.running.wait_line("booting")
@@ -161,9 +161,7 @@ def test_term_ends_a_master_whose_worker_still_boots(start_master: StartMaster, 
     assert "killing it" not in master.running.output
 
 
-def test_a_terminals_int_reaches_master_and_booting_worker_and_ends_both(
-    start_master: StartMaster, tmp_path: Path
-) -> None:
+def test_int_from_a_terminal_stops_master_and_booting_worker(start_master: StartMaster, tmp_path: Path) -> None:
     (tmp_path / "boot").write_text("import threading; print('booting', flush=True); threading.Event().wait()")
     master = start_master()
     master.running.wait_line("booting")
@@ -173,7 +171,7 @@ def test_a_terminals_int_reaches_master_and_booting_worker_and_ends_both(
     assert not master.has_traceback()
 
 
-def test_a_stuck_worker_is_replaced_once_another_is_ready(
+def test_stuck_worker_is_replaced_once_another_is_ready(
     start_master: StartMaster, tmp_path: Path, wait_for_end: Callable[[int], bool]
 ) -> None:
     master = start_master(timeout=0.2, graceful_timeout=0.2)
@@ -190,7 +188,9 @@ def test_a_stuck_worker_is_replaced_once_another_is_ready(
     assert ready.start() < aborted.start()
 
 
-def test_a_stuck_worker_serves_on_while_its_replacement_cannot_boot(start_master: StartMaster, tmp_path: Path) -> None:
+def test_stuck_worker_keeps_serving_while_its_replacement_cannot_boot(
+    start_master: StartMaster, tmp_path: Path
+) -> None:
     master = start_master(timeout=0.2, graceful_timeout=0.2)
     (stuck,) = master.workers(1)
     (tmp_path / "boot").write_text("1 / 0")
@@ -208,7 +208,9 @@ def test_atexit_of_the_application_runs_in_a_worker(start_master: StartMaster, t
     assert master.running.output.count("said at exit") == 1
 
 
-def test_a_thread_of_the_application_does_not_hold_a_worker(start_master: StartMaster, tmp_path: Path) -> None:
+def test_thread_of_the_application_does_not_keep_a_worker_from_exiting(
+    start_master: StartMaster, tmp_path: Path
+) -> None:
     (tmp_path / "boot").write_text("import threading; threading.Thread(target=threading.Event().wait).start()")
     master = start_master()
     master.workers(1)
@@ -217,7 +219,7 @@ def test_a_thread_of_the_application_does_not_hold_a_worker(start_master: StartM
     assert "killing it" not in master.running.output
 
 
-def test_a_worker_holds_no_descriptor_of_another(start_master: StartMaster) -> None:
+def test_worker_has_no_descriptor_of_another(start_master: StartMaster) -> None:
     master = start_master(3)
     for worker in master.workers(3):
         pipes = [

@@ -1,4 +1,4 @@
-"""TERM with a drain delay: not ready any more, served on, and only then finished; around a fake service."""
+"""TERM with a drain delay: not ready, but serving until the delay is over; around a fake service."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 StartMaster = Callable[..., Any]
 LONG = 600.0
-"""Seconds; a delay that no test sees the end of."""
+"""Seconds; no test lasts until its end."""
 
 
-def test_a_stopping_master_serves_on_and_announces_the_end(start_master: StartMaster) -> None:
+def test_stopping_master_keeps_serving_and_announces_the_end(start_master: StartMaster) -> None:
     master = start_master(2, drain_delay=LONG)
     workers = master.workers(2)
     master.running.send_signal(signal.SIGTERM)
@@ -24,7 +24,7 @@ def test_a_stopping_master_serves_on_and_announces_the_end(start_master: StartMa
     assert master.running.wait_exit() == 0
 
 
-def test_what_is_in_flight_is_finished_after_the_delay(start_master: StartMaster) -> None:
+def test_requests_in_flight_are_finished_after_the_delay(start_master: StartMaster) -> None:
     master = start_master(drain_delay=0.05)
     (worker,) = master.workers(1)
     master.running.send_signal(signal.SIGTERM)
@@ -32,7 +32,7 @@ def test_what_is_in_flight_is_finished_after_the_delay(start_master: StartMaster
     assert f"Worker drained (pid: {worker}): 0 requests finished, 0 aborted" in master.running.output
 
 
-def test_a_worker_that_dies_meanwhile_is_replaced(start_master: StartMaster) -> None:
+def test_worker_that_dies_during_the_delay_is_replaced(start_master: StartMaster) -> None:
     master = start_master(drain_delay=LONG)
     (first,) = master.workers(1)
     master.running.send_signal(signal.SIGTERM)
@@ -45,7 +45,7 @@ def test_a_worker_that_dies_meanwhile_is_replaced(start_master: StartMaster) -> 
     assert master.running.wait_exit() == 0
 
 
-def test_a_reload_comes_too_late(start_master: StartMaster) -> None:
+def test_reload_during_the_delay_is_refused(start_master: StartMaster) -> None:
     master = start_master(drain_delay=LONG)
     master.workers(1)
     master.running.send_signal(signal.SIGTERM)
@@ -57,7 +57,7 @@ def test_a_reload_comes_too_late(start_master: StartMaster) -> None:
     assert "Reloaded" not in master.running.output
 
 
-def test_a_worker_that_is_only_replaced_does_not_wait(start_master: StartMaster) -> None:
+def test_worker_that_ttou_removes_drains_without_a_delay(start_master: StartMaster) -> None:
     master = start_master(2, drain_delay=LONG)
     master.workers(2)
     master.running.send_signal(signal.SIGTTOU)

@@ -1,4 +1,4 @@
-"""A master that gets no descriptor, process or memory: it says so, tries again, and its workers serve on."""
+"""A master without descriptors, processes or memory: it says so and retries, and its workers keep serving."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tests.helpers.fake_master import PROGRAM
 StartMaster = Callable[..., Any]
 
 OWN_DESCRIPTORS = 8
-"""The standard ones, the listening socket, two for signals, two for the lifeline; beyond are the workers'."""
+"""The standard streams, the listening socket, two for signals, two for the lifeline; the others are the workers'."""
 
 
 def limit_descriptors(pid: int, number: int) -> int:
-    """Let a process open descriptors below `number` only; returns what was allowed before."""
+    """Let a process open only descriptors below `number`; returns the previous limit."""
     soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (number, hard))
     return soft
@@ -34,10 +34,10 @@ def descriptors(pid: int) -> set[int]:
 
 
 @pytest.mark.parametrize("room", [0, 1])
-def test_without_descriptors_the_other_worker_serves_until_one_can_be_forked(
+def test_without_descriptors_the_remaining_worker_serves_until_one_can_be_forked(
     start_master: StartMaster, wait_for: Callable[..., None], room: int
 ) -> None:
-    """`room` 0: not even for a pipe; 1: for the pipe, and not for the sockets after it."""
+    """`room` 0: not even for a pipe; 1: for the pipe, but not for the socket pair after it."""
     master = start_master(2)
     first, second = master.workers(2)
     master.running.wait_line("Ready: 2 workers")
@@ -54,7 +54,7 @@ def test_without_descriptors_the_other_worker_serves_until_one_can_be_forked(
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM])
-def test_a_fork_that_fails_is_tried_again(start_master: StartMaster, tmp_path: Path, number: int) -> None:
+def test_fork_that_fails_is_retried(start_master: StartMaster, tmp_path: Path, number: int) -> None:
     master = start_master(2)
     first, second = master.workers(2)
     held = descriptors(master.running.pid)
@@ -62,13 +62,13 @@ def test_a_fork_that_fails_is_tried_again(start_master: StartMaster, tmp_path: P
     os.kill(first, signal.SIGKILL)
     master.running.wait_lines(f"Cannot fork a worker: {os.strerror(number)}; retrying in", 3)
     assert master.answer("pid") == str(second)
-    assert len(descriptors(master.running.pid)) == len(held) - 2  # the dead worker's; none of the attempts
+    assert len(descriptors(master.running.pid)) == len(held) - 2  # those of the dead worker; the attempts left none
     (tmp_path / "no-fork").unlink()
     master.workers(3)
     assert not master.has_traceback()
 
 
-def test_a_fork_that_fails_at_the_start_is_tried_again(start_master: StartMaster, tmp_path: Path) -> None:
+def test_fork_that_fails_at_the_start_is_retried(start_master: StartMaster, tmp_path: Path) -> None:
     (tmp_path / "no-fork").write_text(str(errno.EAGAIN))
     master = start_master(1)
     master.running.wait_lines("Cannot fork a worker", 2)
@@ -77,9 +77,7 @@ def test_a_fork_that_fails_at_the_start_is_tried_again(start_master: StartMaster
     assert master.answer("pid") == str(worker)
 
 
-def test_a_reload_that_cannot_fork_leaves_the_old_serving_until_it_can(
-    start_master: StartMaster, tmp_path: Path
-) -> None:
+def test_reload_that_cannot_fork_keeps_the_old_workers_until_it_can(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(2)
     old = master.workers(2)
     (tmp_path / "no-fork").write_text(str(errno.ENOMEM))
@@ -90,7 +88,7 @@ def test_a_reload_that_cannot_fork_leaves_the_old_serving_until_it_can(
     master.running.wait_line("Reloaded: 2 workers")
 
 
-def test_a_master_that_cannot_begin_says_why(start: Callable[..., Any]) -> None:
+def test_master_that_cannot_start_says_why(start: Callable[..., Any]) -> None:
     # 0 to 2, the listening socket, the two of the signals: none for the lifeline.
     running = start("/bin/sh", "-c", f"ulimit -n 6; exec {sys.executable} {PROGRAM} 1 0 1 0 0 0")
     assert running.wait_exit() == 3
@@ -98,7 +96,7 @@ def test_a_master_that_cannot_begin_says_why(start: Callable[..., Any]) -> None:
     assert not re.search("Traceback", running.output)
 
 
-def test_term_ends_a_master_that_cannot_fork(start_master: StartMaster, tmp_path: Path) -> None:
+def test_term_stops_a_master_that_cannot_fork(start_master: StartMaster, tmp_path: Path) -> None:
     (tmp_path / "no-fork").write_text(str(errno.EAGAIN))
     master = start_master(2)
     master.running.wait_line("Cannot fork a worker")

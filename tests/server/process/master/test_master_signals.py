@@ -1,4 +1,4 @@
-"""HUP, USR1, TTIN and TTOU: what an operator asks of a running master, around a fake service."""
+"""HUP, USR1, TTIN and TTOU to a running master, around a fake service."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def test_ttin_and_ttou_change_the_number_of_workers(start_master: StartMaster, w
     second = master.workers(2)[1]
     master.running.wait_line("Ready: 2 workers")
     master.running.send_signal(signal.SIGTTOU)
-    assert wait_for_end(first)  # the oldest goes
+    assert wait_for_end(first)  # the oldest one is removed
     assert master.answer("pid") == str(second)
 
 
-def test_the_last_worker_stays(start_master: StartMaster) -> None:
+def test_ttou_keeps_the_last_worker(start_master: StartMaster) -> None:
     master = start_master(1)
     (worker,) = master.workers(1)
     master.running.send_signal(signal.SIGTTOU)
@@ -33,7 +33,9 @@ def test_the_last_worker_stays(start_master: StartMaster) -> None:
     assert master.answer("pid") == str(worker)
 
 
-def test_fewer_workers_finish_what_is_in_flight(start_master: StartMaster, tmp_path: Path, wait_for_end: Ended) -> None:
+def test_worker_that_ttou_removes_finishes_its_requests(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Ended
+) -> None:
     master = start_master(2)
     workers = master.workers(2)
     connections = [master.ask("wait go") for _ in range(4)]
@@ -70,14 +72,14 @@ def test_hup_drains_a_worker_only_when_its_successor_is_ready(
     assert "Reload failed" not in master.running.output
 
 
-def test_a_new_worker_that_cannot_boot_leaves_the_old_ones_serving(start_master: StartMaster, tmp_path: Path) -> None:
+def test_reload_with_a_worker_that_cannot_boot_keeps_the_old_ones(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(2)
     old = master.workers(2)
     (tmp_path / "boot").write_text("1 / 0")
     master.running.send_signal(signal.SIGHUP)
     master.running.wait_line("Reload failed; keeping the old workers: fake='1 / 0': cannot be divided")
     assert int(master.answer("pid")) in old
-    # It was one attempt: nothing is forked until the next HUP, which waits for nothing.
+    # It was a single attempt: nothing is forked until the next HUP, and that does not wait.
     (tmp_path / "boot").unlink()
     master.running.send_signal(signal.SIGHUP)
     master.running.wait_line("Reloaded: 2 workers")
@@ -85,7 +87,7 @@ def test_a_new_worker_that_cannot_boot_leaves_the_old_ones_serving(start_master:
     assert master.running.output.count("Booting worker") == 5
 
 
-def test_a_new_worker_that_dies_at_once_leaves_the_old_ones_serving(start_master: StartMaster, tmp_path: Path) -> None:
+def test_reload_with_a_worker_that_dies_at_once_keeps_the_old_ones(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(2)
     old = master.workers(2)
     (tmp_path / "boot").write_text("import os; os._exit(7)")
@@ -94,7 +96,7 @@ def test_a_new_worker_that_dies_at_once_leaves_the_old_ones_serving(start_master
     assert int(master.answer("pid")) in old
 
 
-def test_settings_that_are_refused_change_nothing(start_master: StartMaster, tmp_path: Path) -> None:
+def test_reload_with_bad_settings_changes_nothing(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(1)
     (old,) = master.workers(1)
     (tmp_path / "reload").write_text("many")
@@ -104,7 +106,7 @@ def test_settings_that_are_refused_change_nothing(start_master: StartMaster, tmp
 
 
 @pytest.mark.parametrize("number", ["1", "3"])
-def test_a_reload_may_change_the_number_of_workers(
+def test_reload_may_change_the_number_of_workers(
     start_master: StartMaster, tmp_path: Path, wait_for_end: Ended, number: str
 ) -> None:
     master = start_master(2)
@@ -115,7 +117,7 @@ def test_a_reload_may_change_the_number_of_workers(
     assert all(wait_for_end(worker) for worker in old)
 
 
-def test_a_number_that_was_asked_for_lasts_over_a_reload_that_does_not_change_it(
+def test_number_of_workers_set_by_ttin_outlasts_a_reload_that_does_not_change_it(
     start_master: StartMaster, tmp_path: Path
 ) -> None:
     master = start_master(1)
@@ -129,9 +131,7 @@ def test_a_number_that_was_asked_for_lasts_over_a_reload_that_does_not_change_it
     master.running.wait_line("Reloaded: 3 workers")
 
 
-def test_a_number_that_cannot_be_reloaded_is_given_up_with_the_reload(
-    start_master: StartMaster, tmp_path: Path
-) -> None:
+def test_number_of_workers_of_a_failed_reload_is_discarded(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(1)
     master.workers(1)
     (tmp_path / "reload").write_text("3")
@@ -144,7 +144,7 @@ def test_a_number_that_cannot_be_reloaded_is_given_up_with_the_reload(
     master.running.wait_line("Ready: 2 workers")
 
 
-def test_a_hup_during_a_reload_begins_it_again(start_master: StartMaster, tmp_path: Path, wait_for_end: Ended) -> None:
+def test_hup_during_a_reload_starts_it_again(start_master: StartMaster, tmp_path: Path, wait_for_end: Ended) -> None:
     master = start_master(1)
     (old,) = master.workers(1)
     (tmp_path / "boot").write_text("print('hangs', flush=True); import threading; threading.Event().wait()")
@@ -159,7 +159,7 @@ def test_a_hup_during_a_reload_begins_it_again(start_master: StartMaster, tmp_pa
     assert master.answer("pid") == str(new)
 
 
-def test_term_during_a_reload_ends_everything(start_master: StartMaster, tmp_path: Path) -> None:
+def test_term_during_a_reload_stops_the_server(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(2)
     master.workers(2)
     (tmp_path / "boot").write_text("print('hangs', flush=True); import threading; threading.Event().wait()")
@@ -170,7 +170,7 @@ def test_term_during_a_reload_ends_everything(start_master: StartMaster, tmp_pat
     assert "killing it" not in master.running.output
 
 
-def test_usr1_opens_the_logs_of_master_and_workers_again(start_master: StartMaster) -> None:
+def test_usr1_reopens_the_logs_of_master_and_workers(start_master: StartMaster) -> None:
     master = start_master(2)
     pids = [master.running.pid, *master.workers(2)]
     master.running.wait_line("Ready: 2 workers")
@@ -205,7 +205,7 @@ def test_usr1_reaches_a_worker_that_drains(start_master: StartMaster, tmp_path: 
         assert master.read(connection) == str(old)
 
 
-def test_a_stuck_worker_is_replaced_during_a_reload_too(start_master: StartMaster, tmp_path: Path) -> None:
+def test_stuck_worker_is_replaced_during_a_reload_too(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(1, timeout=0.2, graceful_timeout=0.2)
     (stuck,) = master.workers(1)
     (tmp_path / "boot").write_text("import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)")

@@ -1,4 +1,4 @@
-"""A worker that is long in coming: the log tells so, and where it is; the others serve on."""
+"""Workers that take long to boot: the log says so and where they are, and the others keep serving."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ connect_to_a_database()
 """
 
 
-def test_a_worker_that_is_long_in_coming_says_where_it_is(start_master: StartMaster, tmp_path: Path) -> None:
+def test_slow_boot_is_logged_with_the_stack_of_the_worker(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(SLOW_BOOT="0.2")
     [first] = master.workers(1)
     (tmp_path / "boot").write_text(WAITS)

@@ -1,4 +1,4 @@
-"""USR2: a new master beside the old one; the upgrade ended, or taken back; around a fake service."""
+"""USR2: a new master beside the old one; the upgrade completed or cancelled; around a fake service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def upgrade(master: Any, count: int = 1) -> int:
     return int(master.running.wait_lines(r"The new master \(pid: (\d+)\) is ready", count)[-1][1])
 
 
-def test_both_masters_serve_until_one_is_ended(
+def test_both_masters_serve_until_one_is_stopped(
     start_master: StartMaster, wait_for: Callable[..., None], wait_for_end: Ended
 ) -> None:
     master = start_master(1)
@@ -41,7 +41,9 @@ def test_both_masters_serve_until_one_is_ended(
     assert wait_for_end(new_master)
 
 
-def test_term_to_the_old_one_ends_the_upgrade(start_master: StartMaster, tmp_path: Path, wait_for_end: Ended) -> None:
+def test_term_to_the_old_master_completes_the_upgrade(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Ended
+) -> None:
     master = start_master(1)
     (old,) = master.workers(1)
     with master.ask("wait go") as connection:
@@ -62,7 +64,7 @@ def test_term_to_the_old_one_ends_the_upgrade(start_master: StartMaster, tmp_pat
     assert not master.has_traceback()
 
 
-def test_term_to_the_new_one_takes_the_upgrade_back(start_master: StartMaster, wait_for_end: Ended) -> None:
+def test_term_to_the_new_master_cancels_the_upgrade(start_master: StartMaster, wait_for_end: Ended) -> None:
     master = start_master(1)
     (old,) = master.workers(1)
     new_master = upgrade(master)
@@ -70,7 +72,7 @@ def test_term_to_the_new_one_takes_the_upgrade_back(start_master: StartMaster, w
     master.running.wait_line(rf"The new master \(pid: {new_master}\) exited with status 0; keeping the old one")
     assert wait_for_end(new_master)
     assert master.answer("pid") == str(old)
-    # And it can be tried again.
+    # And a new attempt succeeds.
     again = upgrade(master, 2)
     assert again != new_master
     os.kill(again, signal.SIGTERM)
@@ -78,7 +80,7 @@ def test_term_to_the_new_one_takes_the_upgrade_back(start_master: StartMaster, w
     assert not master.has_traceback()
 
 
-def test_a_new_master_that_cannot_boot_leaves_the_old_serving(start_master: StartMaster, tmp_path: Path) -> None:
+def test_new_master_that_cannot_boot_leaves_the_old_one_serving(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(1)
     (old,) = master.workers(1)
     (tmp_path / "boot").write_text("1 / 0")
@@ -91,7 +93,7 @@ def test_a_new_master_that_cannot_boot_leaves_the_old_serving(start_master: Star
     master.running.wait_line("keeping the old one")
 
 
-def test_a_new_master_that_is_killed_leaves_the_old_serving(start_master: StartMaster, tmp_path: Path) -> None:
+def test_new_master_that_is_killed_leaves_the_old_one_serving(start_master: StartMaster, tmp_path: Path) -> None:
     master = start_master(1)
     (old,) = master.workers(1)
     (tmp_path / "boot").write_text(
@@ -107,7 +109,7 @@ def test_a_new_master_that_is_killed_leaves_the_old_serving(start_master: StartM
     master.running.wait_line("Master is gone")
 
 
-def test_a_second_upgrade_waits_for_the_end_of_the_first(start_master: StartMaster, wait_for_end: Ended) -> None:
+def test_upgrade_is_refused_while_another_is_in_progress(start_master: StartMaster, wait_for_end: Ended) -> None:
     master = start_master(1)
     master.workers(1)
     new_master = upgrade(master)
@@ -122,7 +124,7 @@ def test_a_second_upgrade_waits_for_the_end_of_the_first(start_master: StartMast
     assert wait_for_end(new_master)
 
 
-def test_an_upgraded_master_can_be_upgraded(start_master: StartMaster, wait_for_end: Ended) -> None:
+def test_upgraded_master_can_be_upgraded(start_master: StartMaster, wait_for_end: Ended) -> None:
     master = start_master(1)
     master.workers(1)
     second = upgrade(master)
@@ -138,7 +140,7 @@ def test_an_upgraded_master_can_be_upgraded(start_master: StartMaster, wait_for_
     assert wait_for_end(third)
 
 
-def test_the_new_master_takes_over_from_one_that_was_killed(start_master: StartMaster, wait_for_end: Ended) -> None:
+def test_new_master_takes_over_from_one_that_was_killed(start_master: StartMaster, wait_for_end: Ended) -> None:
     master = start_master(1)
     (old,) = master.workers(1)
     new_master = upgrade(master)
@@ -150,7 +152,7 @@ def test_the_new_master_takes_over_from_one_that_was_killed(start_master: StartM
     assert wait_for_end(new_master)
 
 
-def test_winch_lets_the_new_one_serve_alone_and_hup_brings_the_workers_back(
+def test_winch_drains_the_old_masters_workers_and_hup_starts_them_again(
     start_master: StartMaster, wait_for_end: Ended
 ) -> None:
     master = start_master(2)
@@ -168,7 +170,7 @@ def test_winch_lets_the_new_one_serve_alone_and_hup_brings_the_workers_back(
     assert int(master.answer("pid")) in master.workers(6)[4:]
 
 
-def test_a_resting_master_serves_again_when_the_new_one_ends(start_master: StartMaster, wait_for_end: Ended) -> None:
+def test_master_on_standby_serves_again_when_the_new_one_exits(start_master: StartMaster, wait_for_end: Ended) -> None:
     master = start_master(2)
     old = master.workers(2)
     new_master = upgrade(master)
@@ -183,7 +185,7 @@ def test_a_resting_master_serves_again_when_the_new_one_ends(start_master: Start
 
 
 @pytest.mark.parametrize("number", [signal.SIGWINCH, signal.SIGTTIN])
-def test_winch_alone_does_nothing(start_master: StartMaster, number: signal.Signals) -> None:
+def test_winch_without_an_upgrade_does_nothing(start_master: StartMaster, number: signal.Signals) -> None:
     master = start_master(1)
     (worker,) = master.workers(1)
     master.running.send_signal(signal.SIGWINCH)
@@ -197,13 +199,13 @@ def test_winch_alone_does_nothing(start_master: StartMaster, number: signal.Sign
     "text",
     ["", "x", "[]", "{}", '{"pid": 1, "reports": 99999, "listeners": {}}'],
 )
-def test_a_variable_that_says_nothing_sensible_is_nobody(text: str) -> None:
+def test_invalid_variable_means_no_predecessor(text: str) -> None:
     environ = {VARIABLE: text}
     assert Predecessor.from_environ(environ) is None
     assert environ == {}
 
 
-def test_a_variable_of_somebody_elses_parent_is_nobody() -> None:
+def test_variable_that_names_another_process_means_no_predecessor() -> None:
     reading_end, writing_end = os.pipe()
     try:
         environ = {VARIABLE: f'{{"pid": 1, "reports": {writing_end}, "listeners": {{}}}}'}

@@ -17,7 +17,7 @@ def _unfrozen() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("is_built_without_gil", [False, True])
-def test_what_is_inherited_is_frozen_once_where_it_costs_less(
+def test_inherited_objects_are_frozen_once_where_it_costs_less(
     monkeypatch: pytest.MonkeyPatch, is_built_without_gil: bool
 ) -> None:
     monkeypatch.setattr(gc_freeze, "IS_BUILT_WITHOUT_GIL", is_built_without_gil)
@@ -29,7 +29,7 @@ def test_what_is_inherited_is_frozen_once_where_it_costs_less(
     assert (in_the_master > 0, in_the_worker > 0) == (is_built_without_gil, not is_built_without_gil)
 
 
-def test_no_thread_is_left_in_front_of_the_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_freezing_leaves_no_thread_before_the_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gc_freeze, "IS_BUILT_WITHOUT_GIL", True)
     before = threading.enumerate()
     gc_freeze.freeze_in_master()

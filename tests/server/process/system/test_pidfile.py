@@ -33,12 +33,12 @@ def test_file_of_a_running_process_is_refused_with_its_pid(tmp_path: Path) -> No
     pid_file.remove()
 
 
-def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+def test_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"--pid=.*cannot be written: No such file or directory"):
         PidFile(str(tmp_path / "missing" / "server.pid"))
 
 
-def test_another_servers_file_of_the_same_name_is_left(tmp_path: Path) -> None:
+def test_file_that_another_server_put_in_its_place_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "server.pid"
     pid_file = PidFile(str(path))
     path.unlink()
@@ -47,7 +47,7 @@ def test_another_servers_file_of_the_same_name_is_left(tmp_path: Path) -> None:
     assert path.read_text() == "another\n"
 
 
-def test_the_lock_ends_with_its_owner_though_a_child_lives(tmp_path: Path) -> None:
+def test_lock_ends_with_its_owner_even_if_a_child_lives(tmp_path: Path) -> None:
     path = str(tmp_path / "server.pid")
     pid_file = PidFile(path)
     reading_end, writing_end = os.pipe()

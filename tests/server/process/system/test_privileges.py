@@ -1,4 +1,4 @@
-"""Users and groups: found by what the operator wrote, and become in a forked process."""
+"""Users and groups: found by name or number, and changed to in a forked process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def in_child(action: Callable[[], None]) -> int:
 
 @pytest.fixture
 def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let what is found be found as by root; nothing is become."""
+    """Find identities as root would; they are not applied."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
 
@@ -48,13 +48,13 @@ def test_no_user_and_no_group_change_nothing() -> None:
 
 @pytest.mark.usefixtures("as_root")
 @pytest.mark.parametrize("user", ["nobody", str(NOBODY.pw_uid)])
-def test_a_user_comes_with_the_primary_group_and_its_other_groups(user: str) -> None:
+def test_user_has_the_primary_group_and_the_supplementary_groups(user: str) -> None:
     groups = tuple(os.getgrouplist("nobody", NOBODY.pw_gid))
     assert find_identity(user, "") == Identity(NOBODY.pw_uid, NOBODY.pw_gid, groups)
 
 
 @pytest.mark.usefixtures("as_root")
-def test_a_group_goes_over_the_users_primary_one() -> None:
+def test_group_takes_precedence_over_the_users_primary_one() -> None:
     daemon = grp.getgrnam("daemon").gr_gid
     assert find_identity("nobody", "daemon").group == daemon
     assert find_identity("nobody", str(daemon)).group == daemon
@@ -62,7 +62,7 @@ def test_a_group_goes_over_the_users_primary_one() -> None:
 
 
 @pytest.mark.usefixtures("as_root")
-def test_a_number_that_is_no_users_needs_a_group() -> None:
+def test_number_without_a_user_needs_a_group() -> None:
     assert find_identity("54321", "54322") == Identity(54321, 54322, (54322,))
     with pytest.raises(ConfigError, match="--user='54321': no user has this number, so its group is unknown"):
         find_identity("54321", "")
@@ -84,18 +84,18 @@ def test_unknown_user_is_reported_in_one_line(user: str, group: str, line: str) 
     assert str(caught.value).startswith(line)
 
 
-def test_only_root_may_become_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_root_may_change_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("getuid", "geteuid", "getgid", "getegid"):
         monkeypatch.setattr(os, name, lambda: 54321)
     with pytest.raises(ConfigError, match="--user='nobody': only root can"):
         find_identity("nobody", "")
     with pytest.raises(ConfigError, match="--group='daemon': only root can"):
         find_identity("", "daemon")
-    assert find_identity("54321", "54321") == Identity(54321, 54321, None)  # who one is already
+    assert find_identity("54321", "54321") == Identity(54321, 54321, None)  # the current user and group
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
-def test_a_process_becomes_it_for_good() -> None:
+def test_process_changes_irrevocably() -> None:
     someone = find_identity("nobody", "")
 
     def child() -> None:
@@ -120,7 +120,7 @@ def test_failure_to_change_the_user_is_reported() -> None:
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can give files away")
-def test_a_file_that_is_made_is_its_own(tmp_path: Path) -> None:
+def test_created_file_belongs_to_the_identity(tmp_path: Path) -> None:
     path = tmp_path / "log"
     find_identity("nobody", "").create_file(str(path))
     status = path.stat()
@@ -130,7 +130,7 @@ def test_a_file_that_is_made_is_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can give files away")
 @pytest.mark.parametrize("kind", ["file", "link", "dangling link"])
-def test_a_file_that_is_there_is_not_given_away(tmp_path: Path, kind: str) -> None:
+def test_existing_file_keeps_its_owner(tmp_path: Path, kind: str) -> None:
     path, precious = tmp_path / "log", tmp_path / "precious"
     if kind == "file":
         path.touch()
@@ -144,12 +144,12 @@ def test_a_file_that_is_there_is_not_given_away(tmp_path: Path, kind: str) -> No
     assert not precious.exists() or precious.stat().st_uid == 0
 
 
-def test_without_an_identity_no_file_is_made(tmp_path: Path) -> None:
+def test_empty_identity_creates_no_file(tmp_path: Path) -> None:
     Identity().create_file(str(tmp_path / "log"))
     assert not (tmp_path / "log").exists()
     Identity().chown_socket(str(tmp_path / "socket"))
 
 
-def test_a_socket_that_is_gone_cannot_be_given(tmp_path: Path) -> None:
+def test_owner_of_a_missing_socket_cannot_change(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot change the socket's owner: No such file"):
         Identity(1, 1).chown_socket(str(tmp_path / "socket"))

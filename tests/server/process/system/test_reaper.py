@@ -1,4 +1,4 @@
-"""Children of nobody's, in a process that the kernel gives them to as it does to the first one of a container."""
+"""Orphans, in a process that the kernel makes their parent, as it does with process 1 of a container."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ assert os.waitpid(living, 0) == (living, 9)
 """
 
 
-def test_orphans_that_have_ended_are_collected_and_nobody_else() -> None:
+def test_only_orphans_that_have_exited_are_reaped() -> None:
     subprocess.run([sys.executable, "-c", PROGRAM], check=True, timeout=30)

@@ -1,4 +1,4 @@
-"""What the service manager hears, on a real datagram socket."""
+"""Notifications to the service manager, over a real datagram socket."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Manager:
         self.socket.settimeout(20)
         self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
 
-    def hear(self) -> dict[str, str]:
+    def receive(self) -> dict[str, str]:
         """The next datagram."""
         lines = self.socket.recv(4096).decode().split("\n")
         return dict(line.split("=", 1) for line in lines)
 
     def wait(self, assignment: str) -> dict[str, str]:
-        """The next datagram that says so."""
+        """The next datagram with this assignment."""
         name, value = assignment.split("=", 1)
-        while (heard := self.hear()).get(name) != value:
+        while (received := self.receive()).get(name) != value:
             pass
-        return heard
+        return received
 
 
 @pytest.fixture(params=["path", "abstract name"])
@@ -47,44 +47,44 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
     manager.socket.close()
 
 
-def test_ready_says_who_the_main_process_is(manager: Manager) -> None:
+def test_ready_names_the_main_process(manager: Manager) -> None:
     Notifier(manager.address).ready("Serving")
-    assert manager.hear() == {"READY": "1", "MAINPID": str(os.getpid()), "STATUS": "Serving"}
+    assert manager.receive() == {"READY": "1", "MAINPID": str(os.getpid()), "STATUS": "Serving"}
 
 
-def test_reloading_says_when_on_the_managers_clock(manager: Manager) -> None:
+def test_reloading_has_the_time_of_the_managers_clock(manager: Manager) -> None:
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     Notifier(manager.address).reloading("Reloading")
-    heard = manager.hear()
-    assert heard.keys() == {"RELOADING", "MONOTONIC_USEC", "STATUS"}
-    assert before <= int(heard["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    received = manager.receive()
+    assert received.keys() == {"RELOADING", "MONOTONIC_USEC", "STATUS"}
+    assert before <= int(received["MONOTONIC_USEC"]) <= time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
 
 
-def test_a_status_is_one_line_whatever_it_holds(manager: Manager) -> None:
+def test_status_is_one_line_whatever_it_contains(manager: Manager) -> None:
     Notifier(manager.address).status("one\nREADY=1\r\ntwo \udcff")
-    assert manager.hear() == {"STATUS": "one READY=1 two \\udcff"}
+    assert manager.receive() == {"STATUS": "one READY=1 two \\udcff"}
 
 
-def test_the_environment_is_taken(manager: Manager) -> None:
+def test_variables_are_removed_from_the_environment(manager: Manager) -> None:
     environ = {"NOTIFY_SOCKET": manager.address, "WATCHDOG_USEC": "1500000", "WATCHDOG_PID": str(os.getpid()), "A": "b"}
     notifier = Notifier.from_environ(environ)
     assert environ == {"A": "b"}
     assert notifier.watchdog_seconds == 1.5
     notifier.alive()
-    assert manager.hear() == {"WATCHDOG": "1"}
+    assert manager.receive() == {"WATCHDOG": "1"}
 
 
 @pytest.mark.parametrize(
     "environ",
     [
         {},
-        {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"},  # another process is watched
+        {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"},  # the watchdog is for another process
         {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "soon"},
         {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "-1"},
         {"WATCHDOG_USEC": "1000000"},
     ],
 )
-def test_without_a_watchdog_there_is_no_time(environ: dict[str, str]) -> None:
+def test_no_watchdog_time_without_a_watchdog_for_this_process(environ: dict[str, str]) -> None:
     assert Notifier.from_environ(environ).watchdog_seconds == 0
     assert environ == {}
 
@@ -94,7 +94,7 @@ def test_missing_service_manager_is_no_error(address: str) -> None:
     Notifier.from_environ({"NOTIFY_SOCKET": address}).ready("Serving")
 
 
-def test_a_manager_that_does_not_read_is_not_waited_for(manager: Manager) -> None:
+def test_manager_that_does_not_read_does_not_block(manager: Manager) -> None:
     notifier = Notifier(manager.address)
     for _ in range(2000):  # far past net.unix.max_dgram_qlen
         notifier.status("x")
@@ -104,11 +104,11 @@ def test_a_manager_that_does_not_read_is_not_waited_for(manager: Manager) -> Non
 # A master
 
 
-def test_master_logs_its_life(start_master: StartMaster, manager: Manager) -> None:
+def test_master_notifies_start_reload_and_stop(start_master: StartMaster, manager: Manager) -> None:
     master = start_master(2, NOTIFY_SOCKET=manager.address)
     ready = manager.wait("READY=1")
     assert ready == {"READY": "1", "MAINPID": str(master.running.pid), "STATUS": "Serving with 2 workers"}
-    assert len(master.workers(2)) == 2  # not a moment sooner
+    assert len(master.workers(2)) == 2  # and not earlier
     master.running.send_signal(signal.SIGHUP)
     assert manager.wait("RELOADING=1")["STATUS"] == "Reloading"
     assert manager.wait("READY=1")["STATUS"] == "Serving with 2 workers"
@@ -117,7 +117,9 @@ def test_master_logs_its_life(start_master: StartMaster, manager: Manager) -> No
     assert master.running.wait_exit() == 0
 
 
-def test_a_reload_that_fails_is_over_and_says_why(start_master: StartMaster, manager: Manager, tmp_path: Path) -> None:
+def test_failed_reload_is_notified_as_over_with_its_reason(
+    start_master: StartMaster, manager: Manager, tmp_path: Path
+) -> None:
     master = start_master(1, NOTIFY_SOCKET=manager.address)
     manager.wait("READY=1")
     (tmp_path / "boot").write_text("1 / 0")
@@ -126,7 +128,9 @@ def test_a_reload_that_fails_is_over_and_says_why(start_master: StartMaster, man
     assert manager.wait("READY=1")["STATUS"] == "Reload failed: fake='1 / 0': cannot be divided"
 
 
-def test_workers_know_nothing_of_the_manager(start_master: StartMaster, manager: Manager, tmp_path: Path) -> None:
+def test_workers_do_not_inherit_the_managers_variables(
+    start_master: StartMaster, manager: Manager, tmp_path: Path
+) -> None:
     script = "import os; known = [n for n in os.environ if n.startswith(('NOTIFY', 'WATCH'))]"
     script += "; os.write(1, f'known: {known}\\n'.encode())"  # in one piece, whatever else is written
     (tmp_path / "boot").write_text(script)
@@ -134,25 +138,38 @@ def test_workers_know_nothing_of_the_manager(start_master: StartMaster, manager:
     assert master.running.wait_line(r"known: (\[.*\])\n")[1] == "[]"
 
 
-def test_the_watchdog_hears_of_a_master_whose_worker_lives(start_master: StartMaster, manager: Manager) -> None:
+def test_watchdog_is_notified_while_a_worker_is_alive(start_master: StartMaster, manager: Manager) -> None:
     start_master(1, watchdog=0.2, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000")
     for _ in range(3):
         manager.wait("WATCHDOG=1")
 
 
-def test_the_watchdog_hears_nothing_while_no_worker_comes_round(start_master: StartMaster, manager: Manager) -> None:
+def test_watchdog_is_notified_while_a_worker_computes(
+    start_master: StartMaster, manager: Manager, tmp_path: Path
+) -> None:
+    master = start_master(1, watchdog=0.2, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000")
+    master.workers(1)
+    with master.ask("spin go") as connection:
+        master.running.wait_line("spinning")
+        for _ in range(8):  # far more than would come after the last heartbeat
+            manager.wait("WATCHDOG=1")
+        (tmp_path / "go").touch()
+        assert master.read(connection).isdigit()
+
+
+def test_watchdog_is_not_notified_while_every_worker_is_stopped(start_master: StartMaster, manager: Manager) -> None:
     master = start_master(1, watchdog=0.2, NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="400000")
     (worker,) = master.workers(1)
     manager.wait("WATCHDOG=1")
     os.kill(worker, signal.SIGSTOP)
     try:
-        # What was on its way may still come; then there is silence for several of the times it comes in.
+        # A notification under way may still come; then there is none for several of the intervals between them.
         silence, deadline = threading.Event(), time.monotonic() + 20
         manager.socket.settimeout(1.0)
         while not silence.is_set():
             assert time.monotonic() < deadline, "the watchdog is still notified"
             try:
-                manager.hear()
+                manager.receive()
             except TimeoutError:
                 silence.set()
     finally:

@@ -24,13 +24,13 @@ def test_signals_are_received_in_their_order(inbox: SignalInbox) -> None:
     assert inbox.receive() == []
 
 
-def test_a_wake_is_readable_and_no_signal(inbox: SignalInbox) -> None:
+def test_wake_makes_the_inbox_readable_without_a_signal(inbox: SignalInbox) -> None:
     inbox.wake()
     assert select.select([inbox], [], [], 0)[0]
     assert inbox.receive() == []
 
 
-def test_closing_gives_the_handlers_back() -> None:
+def test_closing_restores_the_handlers() -> None:
     before = signal.getsignal(signal.SIGUSR1)
     inbox = SignalInbox([signal.SIGUSR1])
     assert signal.getsignal(signal.SIGUSR1) is not before
@@ -38,7 +38,7 @@ def test_closing_gives_the_handlers_back() -> None:
     assert signal.getsignal(signal.SIGUSR1) is before
 
 
-def test_a_hangup_that_the_parent_ignores_is_received_and_ignored_again_afterwards() -> None:
+def test_signal_that_the_parent_ignores_is_received_until_the_inbox_is_closed() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     inbox = SignalInbox([signal.SIGHUP])
     signal.raise_signal(signal.SIGHUP)
@@ -54,7 +54,7 @@ def test_blocked_signals_arrive_afterwards(inbox: SignalInbox) -> None:
     assert inbox.receive() == [signal.SIGUSR1]
 
 
-def test_an_inbox_closed_in_a_child_lets_term_end_the_child_and_int_not() -> None:
+def test_term_ends_a_child_that_closed_the_inbox_and_int_does_not() -> None:
     inbox = SignalInbox([signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
     child = os.fork()
     if not child:
@@ -64,10 +64,10 @@ def test_an_inbox_closed_in_a_child_lets_term_end_the_child_and_int_not() -> Non
         os.kill(os.getpid(), signal.SIGTERM)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
-    assert inbox.receive() == []  # nothing of the child's came to the parent
+    assert inbox.receive() == []  # the child's signals did not reach the parent
     inbox.close()
 
 
-def test_names() -> None:
+def test_names_of_signals() -> None:
     assert name_of(15) == "SIGTERM"
     assert name_of(200) == "signal 200"

@@ -16,19 +16,19 @@ from ropewalk.process.worker.watchdog import (
 )
 
 
-def test_a_request_within_its_time_is_not_overdue() -> None:
+def test_request_within_its_timeout_is_not_overdue() -> None:
     watchdog = Watchdog(10.0, lambda: [(1, "GET /", 100.0)])
     assert watchdog.find_overdue(109.9) == []
 
 
-def test_overdue_request_is_logged_once_with_its_thread() -> None:
+def test_overdue_request_is_found_once_with_its_thread() -> None:
     ident = threading.get_ident()
     watchdog = Watchdog(10.0, lambda: [(ident, "GET /", 100.0)])
     assert watchdog.find_overdue(110.0) == [Overdue(ident, 100.0, threading.current_thread().name, "GET /", 10.0)]
     assert watchdog.find_overdue(120.0) == []
 
 
-def test_the_next_overdue_request_of_the_same_thread_is_reported_too() -> None:
+def test_next_overdue_request_of_the_same_thread_is_found_too() -> None:
     running: list[Running] = [(1, "GET /a", 100.0)]
     watchdog = Watchdog(10.0, lambda: running)
     assert [overdue.description for overdue in watchdog.find_overdue(111.0)] == ["GET /a"]
@@ -37,7 +37,7 @@ def test_the_next_overdue_request_of_the_same_thread_is_reported_too() -> None:
     assert [overdue.description for overdue in watchdog.find_overdue(123.0)] == ["GET /b"]
 
 
-def test_only_what_is_past_the_shortest_time_is_asked_for_its_own() -> None:
+def test_timeout_of_a_request_is_looked_up_only_past_the_shortest_one() -> None:
     asked: list[tuple[int, float]] = []
     own = {1: 10.0, 2: 60.0, 3: inf}
 
@@ -67,11 +67,11 @@ def test_request_that_keeps_its_thread_is_stuck() -> None:
 
 
 @pytest.mark.parametrize(("timeout", "interval"), [(0.1, MIN_INTERVAL), (2.0, 0.5), (3600.0, MAX_INTERVAL)])
-def test_watchdog_interval_suits_the_timeout(timeout: float, interval: float) -> None:
+def test_interval_depends_on_the_timeout(timeout: float, interval: float) -> None:
     assert Watchdog(timeout, list).interval == interval
 
 
-def test_the_stacks_name_every_thread_and_what_it_does() -> None:
+def test_stacks_have_the_name_and_the_frames_of_every_thread() -> None:
     go, there = threading.Event(), threading.Event()
 
     def stand_still() -> None:
