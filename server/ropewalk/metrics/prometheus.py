@@ -82,7 +82,7 @@ def _logs(status: ServerStatus) -> Iterator[Family]:
     yield "log_lost_total", "counter", about, _by("log", totals["log_lost"])
 
 
-_SERVING = ("ready", "outdated", "condemned")
+_SERVING = ("ready", "outdated", "retiring")
 
 
 def _family(short_name: str, kind: str, help: str, samples: Samples) -> Iterator[str]:

@@ -18,7 +18,7 @@ class WorkerState(enum.Enum):
     STALE = "forked before a reload, and has not reported yet"
     READY = "serves"
     OUTDATED = "serves what was current before a reload, until a new worker is ready in its place"
-    CONDEMNED = "serves, until a new worker is ready in its place"
+    RETIRING = "serves, until a new worker is ready in its place"
     DRAINING = "was asked to finish what is in flight and exit"
     CLOSING = "was asked to exit at once"
     KILLED = "did not exit in time, or sent no heartbeat, and was sent SIGKILL"
@@ -58,7 +58,7 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
     WorkerState.READY: frozenset(
         {
             WorkerState.OUTDATED,
-            WorkerState.CONDEMNED,
+            WorkerState.RETIRING,
             WorkerState.DRAINING,
             WorkerState.CLOSING,
             WorkerState.KILLED,
@@ -69,14 +69,14 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
     WorkerState.OUTDATED: frozenset(
         {
             WorkerState.READY,
-            WorkerState.CONDEMNED,
+            WorkerState.RETIRING,
             WorkerState.DRAINING,
             WorkerState.CLOSING,
             WorkerState.KILLED,
             WorkerState.GONE,
         }
     ),
-    WorkerState.CONDEMNED: frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.KILLED, WorkerState.GONE}),
+    WorkerState.RETIRING: frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.KILLED, WorkerState.GONE}),
     WorkerState.DRAINING: frozenset({WorkerState.CLOSING, WorkerState.KILLED, WorkerState.GONE}),
     WorkerState.CLOSING: frozenset({WorkerState.KILLED, WorkerState.GONE}),
     WorkerState.KILLED: frozenset({WorkerState.GONE}),
@@ -98,7 +98,7 @@ MASTER_MOVES: Mapping[MasterState, frozenset[MasterState]] = {
 BOOTING_STATES = frozenset({WorkerState.BOOTING, WorkerState.STALE})
 """A worker in one of these loads the application."""
 
-SERVING_STATES = frozenset({WorkerState.READY, WorkerState.OUTDATED, WorkerState.CONDEMNED})
+SERVING_STATES = frozenset({WorkerState.READY, WorkerState.OUTDATED, WorkerState.RETIRING})
 """A worker in one of these serves requests."""
 
 CURRENT_STATES = frozenset({WorkerState.BOOTING, WorkerState.READY})

@@ -1,7 +1,7 @@
 """The master: a single thread around one `poll`, over signals and the pipes of its workers.
 
 Each turn it handles what has arrived (signals, reports, exits), and then compares the workers that it has with those
-that it should have: if one is missing, it forks one; if more serve than it should have, it drains one, the condemned
+that it should have: if one is missing, it forks one; if more serve than it should have, it drains one, the retiring
 first. Every change of workers comes down to these two: a reload marks all of them outdated, a stuck worker asks to be
 replaced, fewer workers is a lower target. It never runs the application.
 
@@ -215,7 +215,7 @@ class Master:
             case FinalCounters(counters):
                 worker.counters = counters
             case ReplaceMe(reason, is_fault) if worker.state in (WorkerState.READY, WorkerState.OUTDATED):
-                worker.move(WorkerState.CONDEMNED)
+                worker.move(WorkerState.RETIRING)
                 self._stats.events["replaced"] += 1
                 log = self._log.warning if is_fault else self._log.info
                 log("Worker (pid: %d) is being replaced: %s", worker.pid, reason)

@@ -81,5 +81,5 @@ _OUTDATED = {WorkerState.READY: WorkerState.OUTDATED, WorkerState.BOOTING: Worke
 
 _RESTORED = {new: old for old, new in _OUTDATED.items()}
 
-_DRAIN_ORDER = (WorkerState.CONDEMNED, WorkerState.OUTDATED, WorkerState.READY)
+_DRAIN_ORDER = (WorkerState.RETIRING, WorkerState.OUTDATED, WorkerState.READY)
 """Which serving workers are drained first if there are too many; of each state the oldest first."""
