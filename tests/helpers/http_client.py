@@ -20,11 +20,14 @@ class Client:
         self.sock = socket.socket(family)
         self.sock.settimeout(PATIENCE)
         try:
-            self.sock.connect(address)
+            self.connect(address)
         except OSError:
             self.sock.close()
             raise
         self.received = b""
+
+    def connect(self, address: Any) -> None:
+        self.sock.connect(address)
 
     def send(self, octets: bytes) -> None:
         self.sock.sendall(octets)

@@ -33,6 +33,7 @@ from ropewalk.http.response import error_response
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.connection_states import (
+    AWAITING_ROOM,
     BODY,
     CLOSED,
     HANDSHAKE,
@@ -72,6 +73,9 @@ ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close sends a reset, s
 # Content up to this size is copied to its head: cheaper than passing the kernel two parts.
 MAX_JOINED = 16 * 1024
 
+NO_EXTENSION = (inf, 0.0)
+"""A deadline, and until when (monotonic) it is extended, because the peer has taken some of its response since."""
+
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 ContextT = TypeVar("ContextT")
@@ -94,9 +98,11 @@ class Connection(Generic[ContextT, ExchangeT]):
         "_body_since",
         "_content",
         "_discarded_octets",
+        "_extension",
         "_handshake",
         "_interim",
         "_is_input_buffered",
+        "_queued_octets",
         "_response",
         "_write_buffer",
         "config",
@@ -157,6 +163,8 @@ class Connection(Generic[ContextT, ExchangeT]):
         self._interim: bytes = b""  # what the socket did not take of an interim response
         self._write_buffer: WriteBuffer | None = None
         self._discarded_octets = 0
+        self._queued_octets = 0  # what the peer had not taken when it was last seen; also by the sweeping thread
+        self._extension = NO_EXTENSION  # by the sweeping thread alone
 
     @property
     def head(self) -> RequestHead | None:
@@ -184,8 +192,13 @@ class Connection(Generic[ContextT, ExchangeT]):
         self._arm = self.events.arm  # first: the event may wake another thread before the call returns
         self.events.register(fd, events)
 
-    def arm_for_output(self) -> None:
-        """Hand the connection to the epoll until its socket takes more."""
+    def await_room(self) -> None:
+        """Hand the connection to the epoll until its socket takes more; the peer has `send_timeout` to take some."""
+        from ropewalk.net.send_queue import queued_octets  # only for peers that read slowly
+
+        with contextlib.suppress(OSError, ValueError):  # gone, which the event will show
+            self._queued_octets = queued_octets(self.fd)
+        self.deadline = monotonic() + self.config.send_timeout
         self._arm(self.fd, WRITABLE)
 
     # Receiving
@@ -266,8 +279,28 @@ class Connection(Generic[ContextT, ExchangeT]):
 
     def check_deadline(self, now: float) -> None:
         """Cause an event if the deadline has passed. Called by the sweeping thread, which is not the holder."""
-        if self.deadline < now:
+        deadline = self.deadline
+        if deadline < now:
+            if self.state in AWAITING_ROOM:
+                if self._takes_some(deadline, now):
+                    return
+                log.debug("%s took nothing of its response in time", self.peer)
             self.wake(socket.SHUT_RD if self.state in RECEIVING else socket.SHUT_RDWR)
+
+    def _takes_some(self, deadline: float, now: float) -> bool:
+        """Whether the peer has taken some of its response since the last event, and within `send_timeout`."""
+        from ropewalk.net.send_queue import queued_octets
+
+        try:
+            queued = queued_octets(self.fd)
+        except (OSError, ValueError):
+            return False
+        if queued < self._queued_octets:
+            self._queued_octets = queued
+            self._extension = deadline, now + self.config.send_timeout
+            return True
+        extended, until = self._extension
+        return extended == deadline and now <= until
 
     def wake(self, how: int = socket.SHUT_RD) -> None:
         """Cause an event by shutting the socket down: the holder then finds the end of input. From any thread."""
@@ -354,8 +387,7 @@ class Connection(Generic[ContextT, ExchangeT]):
             return
         if self.state is not SENDING:
             self.move(SENDING)
-        self.deadline = monotonic() + self.config.send_timeout
-        self.arm_for_output()
+        self.await_room()
 
     def _response_sent(self) -> None:
         """Go on to the next request, or close."""
@@ -393,13 +425,13 @@ class Connection(Generic[ContextT, ExchangeT]):
     def _continue(self) -> bool:
         """Handle an event in a state other than receiving; True when there may be a request to receive now."""
         if self.state is SENDING:
-            self._send_or_abort()
+            self.send()  # if the sweeping thread has shut the socket down, this fails
         elif self.state is LINGERING:
             self._shut_down_output()
         elif self.state is HANDSHAKE:
             return self._advance_handshake()
         elif self.streamed_response is not None and self.streamed_response.on_event():
-            self._send_or_abort()
+            self.send()
         return False
 
     def _advance_handshake(self) -> bool:
@@ -423,13 +455,6 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.move(IDLE)
         return True
 
-    def _send_or_abort(self) -> None:
-        if monotonic() >= self.deadline:
-            log.debug("%s did not take its response in time", self.peer)
-            self.abort()
-        else:
-            self.send()
-
     # Closing
 
     def _linger(self) -> None:
@@ -443,8 +468,7 @@ class Connection(Generic[ContextT, ExchangeT]):
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except BlockingIOError:  # no room for the close_notify of TLS
-            self.deadline = monotonic() + self.config.send_timeout
-            self.arm_for_output()
+            self.await_room()
             return
         except OSError:
             self.close()

@@ -41,3 +41,6 @@ MOVES: dict[State, frozenset[State]] = {
 
 RECEIVING = frozenset({IDLE, HEAD, BODY})
 """The states in which input is read as requests."""
+
+AWAITING_ROOM = frozenset({STALLED, SENDING})
+"""The states in which a response waits until the socket takes more of it."""

@@ -18,7 +18,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ropewalk.logs.error_log import get_logger
-from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
+from ropewalk.net.connection_config import ConnectionEvents
 from ropewalk.net.connection_states import CLOSED, SENDING, STALLED, STREAMING, State
 from ropewalk.net.write_buffer import WriteBuffer
 
@@ -46,14 +46,13 @@ class StreamingConnection(Protocol):
 
     sock: socket.socket | TlsSocket
     peer: Any
-    config: ConnectionConfig
     events: ConnectionEvents[Any]
     state: State
     deadline: float
     sent_octets: int
 
     def move(self, state: State) -> None: ...
-    def arm_for_output(self) -> None: ...
+    def await_room(self) -> None: ...
     def wake(self, how: int = ...) -> None: ...
     def abort(self) -> None: ...
 
@@ -117,21 +116,16 @@ class StreamedResponse:
             if connection.state is STREAMING:
                 self._flush_if_present()  # what was gathered before the failure
                 connection.abort()
-            elif connection.state is STALLED:  # armed: the thread that gets the event finds a deadline that has passed
+            elif connection.state is STALLED:  # armed: the thread that gets the event cannot send any more
                 connection.move(SENDING)
-                connection.deadline = -inf
                 connection.wake(socket.SHUT_RDWR)
 
     def on_event(self) -> bool:
-        """The socket takes more, or a deadline has passed. Return True when all is written: then the caller sends."""
+        """The socket takes more, or was shut down. Return True when all is written: then the caller sends."""
         connection = self._connection
         with self._lock:
             if connection.state is STALLED:
-                if monotonic() >= connection.deadline:
-                    log.debug("%s did not take its response in time", connection.peer)
-                    connection.abort()
-                else:
-                    self._flush_if_present()
+                self._flush_if_present()  # if the sweeping thread has shut the socket down, this fails
                 self._room.notify_all()
                 return False
             return connection.state is SENDING
@@ -152,10 +146,9 @@ class StreamedResponse:
             raise PeerGoneError("the peer is gone") from error
         connection.sent_octets += sent
         if self.write_buffer.octets:
-            connection.deadline = monotonic() + connection.config.send_timeout
             if connection.state is STREAMING:
                 connection.move(STALLED)
-            connection.arm_for_output()
+            connection.await_room()
         elif connection.state is STALLED:
             connection.deadline = inf
             connection.move(STREAMING)
