@@ -3,13 +3,16 @@
     [2026-11-21 05:00:00 +0000] [4711] [INFO] text
     {"time":"2026-11-21T05:00:00.123+00:00","level":"info","pid":4711,"message":"text"}
 
-A plain message can have several lines, such as a traceback. A JSON message is always one line of ASCII.
+A plain message can have several lines, such as a traceback. Those after the first are indented if they could be taken
+for the beginning of another message: an exception's text may come from a peer. A JSON message is always one line of
+ASCII.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -18,6 +21,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from ropewalk.logs.clock import Clock, iso_time
+from ropewalk.logs.escape import printable
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -46,8 +50,42 @@ def format_plain(message: Message) -> str:
     if message.is_raw:
         return message.text.rstrip("\n") + "\n"
     name = f" (request id {message.request_id})" if message.request_id else ""
-    trace = "" if message.error is None else "".join(traceback.format_exception(message.error))
-    return f"{_clock()} [{os.getpid()}] [{message.level.upper()}] {message.text}{name}\n{trace}"
+    trace = "" if message.error is None else _format_trace(message.error)
+    text = message.text if message.text.isprintable() else _INDENTABLE.sub(INDENT, printable(message.text))
+    return f"{_clock()} [{os.getpid()}] [{message.level.upper()}] {text}{name}\n{trace}"
+
+
+INDENT = "    "
+
+_INDENTABLE = re.compile(r"(?<=\n)(?=\S)")
+"""The beginning of a line that is not indented, after the first line."""
+
+_TRACE_LINES = (
+    r"Traceback \(most recent call last\):$",
+    r"The above exception was the direct cause of the following exception:$",
+    r"During handling of the above exception, another exception occurred:$",
+)
+"""Those of the interpreter that begin at the margin, where log shippers look for them."""
+
+
+def _format_trace(error: BaseException) -> str:
+    """The traceback; lines at the margin are the interpreter's, or begin with the name of an exception."""
+    names = (re.escape(name) + "(?=:|$)" for name in _exception_names(error))
+    indentable = re.compile(rf"^(?!{'|'.join((*_TRACE_LINES, *names))})(?=\S)", re.MULTILINE)
+    return indentable.sub(INDENT, printable("".join(traceback.format_exception(error))))
+
+
+def _exception_names(error: BaseException) -> set[str]:
+    """What the lines of `error`, its causes and its contexts begin with in a traceback."""
+    names, found, remaining = set(), set(), [error]
+    while remaining:
+        each = remaining.pop()
+        if id(each) not in found:
+            found.add(id(each))
+            kind, module = type(each), type(each).__module__
+            names.add(kind.__qualname__ if module in ("__main__", "builtins") else f"{module}.{kind.__qualname__}")
+            remaining += filter(None, (each.__cause__, each.__context__))
+    return names
 
 
 def format_json(message: Message) -> str:

@@ -1,7 +1,7 @@
 """Escaping of text that came from a peer, so that it is safe in a line of a log.
 
-Anything but visible ASCII, and the quote and backslash that lines use themselves, becomes `\\xHH` per byte: no peer can
-end a line, forge one, or send control sequences to the reader's terminal.
+A peer must not end a line, forge one, or send control sequences to the reader's terminal. The access log keeps visible
+ASCII only (`escape`); messages of the error log may have other printable characters, and several lines (`printable`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def is_plain(text: str) -> bool:
 
 
 def escape(text: str) -> str:
-    """`text` with every character escaped that is not plain.
+    """`text` with every character escaped, as `\\xHH` per byte, that is not plain: the quote and backslash too.
 
     Code points to U+00FF are the bytes of a WSGI string (PEP 3333); any other is escaped as its UTF-8.
     """
@@ -31,3 +31,12 @@ def _escaped(match: re.Match[str]) -> str:
     if ord(character) < 0x100:
         return f"\\x{ord(character):02x}"
     return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogatepass"))
+
+
+def printable(text: str) -> str:
+    """`text` with the characters escaped that are not printable, except for line ends and tabs."""
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode() for each in text
+    )

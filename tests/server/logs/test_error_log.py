@@ -68,6 +68,50 @@ def test_a_percent_sign_without_arguments_is_itself(log: ErrorLog, path: Path) -
     assert "100% of them" in path.read_text()
 
 
+FORGED = "\n[2026-11-21 05:00:00 +0000] [1] [INFO] forged\n127.0.0.1 - - forged\r\x1b[31m\x85\u2028\u202e"
+
+
+def raise_chain() -> None:
+    """Exceptions whose texts come from a peer, each raised in a way that tracebacks show differently."""
+    try:
+        try:
+            raise ConfigError("--bind", FORGED, FORGED)
+        except ConfigError as error:
+            error.add_note(FORGED)
+            raise KeyError(FORGED) from error
+    except KeyError:
+        raise ExceptionGroup(FORGED, [ValueError(FORGED)]) from None
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_text_of_an_exception_cannot_forge_a_message(log: ErrorLog, path: Path, is_grouped: bool) -> None:
+    try:
+        if is_grouped:
+            raise_chain()
+        try:
+            raise ConfigError("--bind", FORGED, FORGED)
+        except ConfigError as error:
+            error.add_note(FORGED)
+            raise ValueError(FORGED) from error
+    except Exception:
+        log.exception("while testing %s", FORGED)
+    lines = path.read_text().split("\n")
+    assert re.fullmatch(LINE % os.getpid(), lines[0] + "\n")
+    at_the_margin = [line for line in lines[1:] if line[:1].strip()]
+    if not is_grouped:
+        assert at_the_margin == [
+            "Traceback (most recent call last):",
+            f"ropewalk.errors.ConfigError: --bind={FORGED!r}: ",
+            "The above exception was the direct cause of the following exception:",
+            "Traceback (most recent call last):",
+            "ValueError: ",
+        ]
+    else:
+        assert at_the_margin == []
+    assert all(line.replace("\t", " ").isprintable() for line in lines)
+    assert "    127.0.0.1 - - forged\\r\\x1b[31m\\x85\\u2028\\u202e" in lines
+
+
 def test_text_that_no_encoding_has_is_written(log: ErrorLog, path: Path) -> None:
     log.error("%s", "\udc80")
     assert "\\udc80" in path.read_text()
