@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -65,6 +66,7 @@ class TlsContext:
         }
         if self._by_name:
             self._default.sni_callback = self._select_certificate
+            _silence_undecodable_names()
 
     def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
         """Return `sock` as a TLS socket that has not begun its handshake; `sock` is detached.
@@ -83,6 +85,25 @@ class TlsContext:
         if context is not None:
             tls.context = context
         return None
+
+
+def _silence_undecodable_names() -> None:
+    """Keep a name that is not ASCII, with which any peer fails its handshake, from printing a traceback each time.
+
+    `ssl` decodes it before it calls `sni_callback`, and reports the failure to nobody but the hook of the interpreter.
+    """
+    hook = sys.unraisablehook
+    if getattr(hook, "is_for_sni", False):
+        return
+
+    def report(unraisable: sys.UnraisableHookArgs) -> None:
+        # The name is in the message since Python 3.14.
+        is_of_name = isinstance(unraisable.object, bytes) or "while decoding name" in (unraisable.err_msg or "")
+        if not (is_of_name and isinstance(unraisable.exc_value, UnicodeDecodeError)):
+            hook(unraisable)
+
+    report.is_for_sni = True  # type: ignore[attr-defined]
+    sys.unraisablehook = report
 
 
 def _make_context(config: TlsConfig, certificate: Certificate, setting: str) -> ssl.SSLContext:

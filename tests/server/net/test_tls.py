@@ -607,6 +607,28 @@ class TestNames:
         client.send(GET)
         assert client.read_all().startswith(b"HTTP/1.1 200 ")
 
+    def test_a_name_that_is_not_ascii_prints_nothing(self, tls: TlsTalk, monkeypatch: pytest.MonkeyPatch) -> None:
+        reported: list[object] = []
+        monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: reported.append(unraisable.object))
+        files = tls.certificates.make("blog.example")
+        server = tls.serve(echo, sni_certificate=[f"blog.example={files['certfile']},{files['keyfile']}"])
+        hello = ssl.MemoryBIO()
+        client = tls.certificates.client_context().wrap_bio(ssl.MemoryBIO(), hello, server_hostname="blog.example")
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        peer = tls.connect_plain(server)
+        peer.send(hello.read().replace(b"blog.example", b"bl\xffg.\x1bxample"))
+        assert peer.read_all()[:1] == b"\x15"  # an alert
+        assert reported == []
+        assert tls.connect(server, name="blog.example").sock.version()
+
+        class Failing:
+            def __del__(self) -> None:
+                raise ValueError
+
+        Failing()
+        assert len(reported) == 1  # what else is reported there still is
+
     def test_a_client_that_checks_the_name_is_content(self, tls: TlsTalk, server: ropewalk.Server) -> None:
         assert tls.connect(server, name="www.blog.example").sock.version()
 
