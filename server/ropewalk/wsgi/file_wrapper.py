@@ -62,7 +62,7 @@ def plain_range(filelike: Any) -> PlainRange | None:
     if type(file) is io.BufferedRandom:
         file.flush()
     status = os.fstat(raw.fileno())
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:  # what is in a file of /proc shows only when it is read
         return None
     offset = file.tell()
     return PlainRange(raw.fileno(), offset, max(0, status.st_size - offset))

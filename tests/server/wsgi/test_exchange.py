@@ -348,6 +348,13 @@ class TestFileWrapper:
         assert b"Content-Length: %d\r\n" % size in response
         assert content_of(response) == path.read_bytes()
 
+    @pytest.mark.parametrize("path", ["/proc/self/cmdline", "/sys/devices/system/cpu/online"])
+    def test_a_file_whose_size_says_nothing_is_read(self, talk: Talk, path: str) -> None:
+        content = Path(path).read_bytes()
+        assert len(content) != os.stat(path).st_size
+        response = self.ask(talk, lambda: open(path, "rb"))
+        assert content == (content_of(response) if b"Content-Length:" in response else self.dechunk(response))
+
     def test_file_is_sent_from_its_current_position(self, talk: Talk, path: Path) -> None:
         file = path.open("rb")
         file.read(10)  # the descriptor is further on, by the read-ahead
