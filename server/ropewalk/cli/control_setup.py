@@ -11,6 +11,7 @@ from ropewalk.control.inquiries import ControlHub
 from ropewalk.control.server import ClientConnection, ControlListener
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
+from ropewalk.net.listeners.address import TcpAddress, parse_address
 from ropewalk.net.listeners.open import Listeners, describe, open_listeners
 from ropewalk.process.master.upgrade import successor_path
 
@@ -37,8 +38,10 @@ def open_control(settings: Settings, inherited: Listeners, *, is_successor: bool
 
         admin = inherited.pop(ADMIN + settings.admin_bind, None)
         admin = admin or _listen("--admin-bind", settings.admin_bind, settings.admin_bind)
+        address = parse_address(settings.admin_bind)
+        names = {*settings.admin_hosts, address.host.lower() if isinstance(address, TcpAddress) else ""}
         for listener in admin:
-            hub.add_shared(ControlListener(listener, lambda client: AdminHandler(hub, client)))
+            hub.add_shared(ControlListener(listener, lambda client: AdminHandler(hub, client, names)))
             get_logger().info("Admin at: %s", describe(listener))
         listeners[ADMIN + settings.admin_bind] = admin
     if settings.statsd_host:

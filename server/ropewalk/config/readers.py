@@ -270,6 +270,13 @@ def named_certificate(value: object) -> str:
     raise ValueError("must be NAME=CERTFILE[,KEYFILE], such as example.org=example.pem,example.key")
 
 
+def host_name(value: object) -> str:
+    """A host name in lower case, or `*` for any."""
+    if isinstance(value, str) and (value == "*" or (_HOST_PATTERN.fullmatch(value) and "*" not in value)):
+        return value.lower()
+    raise ValueError("must be a host name without a port, or *")
+
+
 def proxy_address(value: object) -> str:
     """The address of a proxy (IPv4 or IPv6), a network, or `*` for any peer."""
     if isinstance(value, str):

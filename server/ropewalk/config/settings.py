@@ -413,6 +413,19 @@ class Settings(Table):
         needs_restart=True,
         not_embedded=NO_MASTER,
     )
+    admin_hosts: tuple[str, ...] = declare(
+        default=(),
+        read=readers.several(readers.host_name, allowed="must be host names, separated by commas"),
+        section=MONITORING,
+        flags=("--admin-hosts",),
+        metavar="NAME[,NAME]",
+        is_repeatable=True,
+        help="names by which clients reach --admin-bind, besides its own host, addresses and names without a dot "
+        "(*: any); 421 for others, except for health checks",
+        reason="a web site could read the metrics through its visitor's browser, if its name leads there.",
+        needs_restart=True,
+        not_embedded=NO_MASTER,
+    )
     statsd_host: str = declare(
         default="",
         read=readers.statsd_target,

@@ -6,12 +6,14 @@ never runs anything of the application.
 
 from __future__ import annotations
 
+import ipaddress
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Protocol
 
 from ropewalk.control.status_page import PAGE
 from ropewalk.errors import ProtocolError
+from ropewalk.http.forwarded import split_host
 from ropewalk.http.head import HeadLimits, RequestHead, parse_head
 from ropewalk.http.status import reason_phrase
 from ropewalk.metrics.prometheus import CONTENT_TYPE, exposition
@@ -52,9 +54,11 @@ class StatusSource(Protocol):
 class AdminHandler:
     """One client of the admin listener, and its request."""
 
-    def __init__(self, source: StatusSource, client: Client) -> None:
+    def __init__(self, source: StatusSource, client: Client, names: Collection[str] = ()) -> None:
+        """`names`: of this server, in lower case; others with a dot are refused, unless `*` is among them."""
         self._source = source
         self._client = client
+        self._names = names
         self._received = b""
         self._has_responded = False
         self._is_head = False
@@ -87,6 +91,8 @@ class AdminHandler:
             case "/readyz":
                 is_ready = self._source.is_ready()
                 self._respond(200 if is_ready else 503, TEXT, "ready\n" if is_ready else "not ready\n")
+            case _ if not is_own_host(head.fields.get("HTTP_HOST", ""), self._names):
+                self._respond(421, TEXT, "unknown host name; --admin-hosts names those of this listener\n")
             case "/metrics":
                 self._source.status(lambda status: self._respond(200, CONTENT_TYPE, exposition(status)))
             case "/status.json":
@@ -105,3 +111,19 @@ class AdminHandler:
             f"{fields}Connection: close\r\n\r\n"
         )
         self._client.send(head.encode("latin-1") + (b"" if self._is_head else octets), is_last=True)
+
+
+def is_own_host(host: str, names: Collection[str]) -> bool:
+    """Whether a browser that sends this Host was not led here by a name of somebody else's (DNS rebinding).
+
+    Nobody can register an address, a name without a dot (localhost, a container's) or one below localhost (RFC 6761
+    section 6.3). `host` matches `grammar.HOST`, or is "" for an HTTP/1.0 client that sent none, as no browser does.
+    """
+    name = split_host(host)[0].lower().rstrip(".")
+    if "." not in name or name.startswith("[") or name.endswith(".localhost") or name in names or "*" in names:
+        return True
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return False
+    return True

@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,20 @@ def test_metrics_page_and_json_of_the_admin_listener(
     assert "ropewalk_ready 1\n" in server.admin("/metrics")[1]
     assert server.admin("/")[1].startswith("<!doctype html>")
     assert json.loads(server.admin("/status.json")[1])["pid"] == server.running.pid
+
+
+def test_admin_listener_answers_only_to_names_of_its_own(serve: Callable[..., Server]) -> None:
+    server = serve("--admin-bind", "127.0.0.1:0", "--admin-hosts", "Metrics.example")
+    port = int(server.running.wait_line(ADMIN)[1])
+
+    def status_code(host: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", "/status.json", headers={"Host": host})
+        with closing(connection):
+            return connection.getresponse().status
+
+    assert status_code(f"127.0.0.1:{port}") == status_code("metrics.example") == 200
+    assert status_code("attacker.example") == 421  # whose name leads here: DNS rebinding
 
 
 def test_module_with_the_name_of_a_command_can_be_served(start: Callable[..., Any], tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ BAD = {
     "limit_waiting": "0",
     "control_socket": "a\0",
     "admin_bind": "127.0.0.1:99999",
+    "admin_hosts": "shop.example:9000",
     "statsd_host": "localhost:x",
     "statsd_prefix": "a:b",
     "dogstatsd_tags": "a b",

@@ -91,6 +91,40 @@ def test_status_code_of_other_requests(request_octets: bytes, status_code: int) 
     assert ask(request_octets)[0] == status_code
 
 
+def ask_host(host: str, path: str = "/status.json", names: tuple[str, ...] = ()) -> int:
+    client = RecordingClient()
+    AdminHandler(FakeSource(), client, names).receive(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    return int(client.octets.split(b" ")[1])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.0.0.1:9000", "10.1.2.3:80", "[::1]:9000", "[::ffff:10.1.2.3]", "[fe80::1]"),
+        *("localhost", "LOCALHOST:9000", "localhost.", "web:9000", "shop.localhost:9000"),
+    ],
+)
+def test_host_that_no_web_site_can_have_is_served(host: str) -> None:
+    assert ask_host(host) == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["attacker.example", "attacker.example:9000", "127.0.0.1.attacker.example", "127.0.0", "localhost.example", "a.b."],
+)
+def test_host_that_may_be_of_a_web_site_is_refused(host: str) -> None:
+    for path in ("/", "/metrics", "/status.json", "/nothing"):
+        assert ask_host(host, path) == 421
+    assert ask_host(host, "/livez") == ask_host(host, "/readyz") == 200  # which say nothing that is worth it
+
+
+def test_host_that_the_settings_name_is_served() -> None:
+    names = ("metrics.example",)
+    assert ask_host("metrics.example:9000", names=names) == ask_host("Metrics.Example.", names=names) == 200
+    assert ask_host("www.metrics.example", names=names) == 421
+    assert ask_host("www.metrics.example", names=("*",)) == 200
+
+
 def test_request_head_without_an_end_is_refused() -> None:
     client = RecordingClient()
     AdminHandler(FakeSource(), client).receive(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 4000)
