@@ -17,6 +17,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ropewalk.errors import ApplicationError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection_config import ConnectionEvents
 from ropewalk.net.connection_states import CLOSED, SENDING, STALLED, STREAMING, State
@@ -32,6 +33,8 @@ HIGH_WATER = 64 * 1024 * 1024
 
 # A block written within this many seconds after the last one was sent may be gathered; the other thread comes as often.
 GATHER_TIME = 0.001
+
+WRITE_TOO_LATE = "write() was called after the end of the response"
 
 # Octets gathered at most: two packets of a loopback, a fraction of any socket's buffer.
 MAX_GATHERED = 32 * 1024
@@ -60,12 +63,13 @@ class StreamingConnection(Protocol):
 class StreamedResponse:
     """One streamed response of `connection`, which is RUNNING when this is made and STREAMING then."""
 
-    __slots__ = ("_connection", "_is_gathering", "_lock", "_room", "_sent_at", "write_buffer")
+    __slots__ = ("_connection", "_is_ended", "_is_gathering", "_lock", "_room", "_sent_at", "write_buffer")
 
     def __init__(self, connection: StreamingConnection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
+        self._is_ended = False  # from here on the connection belongs to the next request
         self._is_gathering = False  # the other thread will call `send_gathered`
         self._sent_at = 0.0  # monotonic
         self.write_buffer = WriteBuffer()
@@ -73,10 +77,13 @@ class StreamedResponse:
     def write(self, content: bytes) -> None:
         """Send, gather or buffer `content`, by the application's thread; waits while over `HIGH_WATER` is buffered.
 
-        Raises `PeerGoneError` when nobody reads the response any more, `OSError` when it cannot be buffered.
+        Raises `PeerGoneError` when nobody reads the response any more, `OSError` when it cannot be buffered, and
+        `ApplicationError` after the end of the response.
         """
         connection = self._connection
         with self._lock:
+            if self._is_ended:
+                raise ApplicationError(WRITE_TOO_LATE)
             if connection.state is CLOSED:
                 raise PeerGoneError("the peer is gone")
             self.write_buffer.append(content)
@@ -89,14 +96,14 @@ class StreamedResponse:
                     # fast path of `_flush` for each block; test_blocks_are_sent_in_order_by_either_thread
                     self._is_gathering = True
                     connection.events.call_soon(self.send_gathered)
-            while connection.state is STALLED and self.write_buffer.octets > HIGH_WATER:
+            while connection.state is STALLED and self.write_buffer.octets > HIGH_WATER and not self._is_ended:
                 self._room.wait()
 
     def send_gathered(self) -> None:
         """Send what was gathered. By the thread that comes every few milliseconds."""
         with self._lock:
             self._is_gathering = False
-            if self._connection.state is STREAMING:
+            if self._connection.state is STREAMING and not self._is_ended:
                 self._flush_if_present()
 
     def end(self) -> bool:
@@ -107,18 +114,24 @@ class StreamedResponse:
                 raise PeerGoneError("the peer is gone")
             is_holder = connection.state is STREAMING
             connection.move(SENDING)
+            self._set_ended()
             return is_holder
 
     def abort(self) -> None:
         """The application failed midway: end the response so that nobody takes it for a complete one."""
         connection = self._connection
         with self._lock:
+            self._set_ended()
             if connection.state is STREAMING:
                 self._flush_if_present()  # what was gathered before the failure
                 connection.abort()
             elif connection.state is STALLED:  # armed: the thread that gets the event cannot send any more
                 connection.move(SENDING)
                 connection.wake(socket.SHUT_RDWR)
+
+    def _set_ended(self) -> None:
+        self._is_ended = True
+        self._room.notify_all()  # another thread of the application that still writes
 
     def on_event(self) -> bool:
         """The socket takes more, or was shut down. Return True when all is written: then the caller sends."""

@@ -19,7 +19,7 @@ from ropewalk.http.head import HTTP_11, RequestHead
 from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_response, response_framing
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
-from ropewalk.net.streamed_response import PeerGoneError, StreamedResponse
+from ropewalk.net.streamed_response import WRITE_TOO_LATE, PeerGoneError, StreamedResponse
 from ropewalk.wsgi.async_exc import raise_in_thread
 from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
@@ -47,8 +47,10 @@ class _PreemptedError(Exception):
 class Exchange:
     """The response to one request, while the application produces it.
 
-    Used by one thread, except for `respond_instead`. Which of the two responds is decided by `_claim`, a list of one
-    item: to pop it is atomic, and only the thread that has popped it may touch the connection.
+    Used by one thread, except for `respond_instead`, and for `write`, which an application may pass to another thread.
+    Which of them begins the response is decided by `_claim`, a list of one item: to pop it is atomic, and only the
+    thread that has popped it may touch the connection. After the response nobody can: the connection is another
+    exchange's by then.
     """
 
     __slots__ = (
@@ -58,6 +60,7 @@ class Exchange:
         "_framing",
         "_interrupted",
         "_is_claimed",
+        "_is_preempted",
         "_remaining",
         "_request",
         "_stream",
@@ -84,7 +87,8 @@ class Exchange:
         self.request_id = ""  # set by the caller, if the server assigns ids
         self.queue_seconds: float | None = None  # since the proxy passed the request on; set by the caller, if known
         self._claim = [None]
-        self._is_claimed = False  # by this thread
+        self._is_claimed = False  # by the application
+        self._is_preempted = False  # claimed by `respond_instead`
         self._interrupted: threading.Event | None = None  # set when `respond_instead` will raise nothing any more
         self._connection = connection
         self._request = request
@@ -118,6 +122,9 @@ class Exchange:
                     self._close_iterable(iterable)
         except (_PreemptedError, RequestTimeoutError):
             self._absorb_interruption()
+            if not self._is_preempted:  # another thread of the application began a response at the same moment
+                self._log_error("two threads of the application responded at once")
+                self._connection.abort()
             return False
         finally:
             environ.pop("wsgi.early_hints", None)  # breaks a cycle, which would live until the next collection
@@ -136,8 +143,10 @@ class Exchange:
         try:
             self._claim.pop()
         except IndexError:
+            self._interrupted.set()
             return False
         try:
+            self._is_preempted = True
             self._connection.on_sent = None
             self._connection.refuse(ProtocolError(status_code, detail))
             raise_in_thread(self.thread, RequestTimeoutError)
@@ -146,12 +155,12 @@ class Exchange:
         return True
 
     def _take_claim(self) -> None:
-        if not self._is_claimed:
-            try:
-                self._claim.pop()
-            except IndexError:
-                raise _PreemptedError from None
-            self._is_claimed = True
+        """Called once, to begin the response."""
+        try:
+            self._claim.pop()
+        except IndexError:
+            raise _PreemptedError from None
+        self._is_claimed = True
 
     def _absorb_interruption(self) -> None:
         """Wait for an exception that is on its way, so that it cannot be raised outside the exchange."""
@@ -180,28 +189,42 @@ class Exchange:
         """`wsgi.early_hints`, as in gunicorn: send the fields in a 103 (Early Hints) response now (RFC 8297).
 
         Does nothing once the response has begun, or for an HTTP/1.0 client, which does not know interim responses.
+        Raises `ApplicationError` in a thread other than the application's, which might be responding at that moment.
         """
         octets = early_hints(headers)
-        if self._stream is None and self._request.version >= HTTP_11:
-            is_claim_temporary = not self._is_claimed
+        if get_ident() != self.thread:
+            raise ApplicationError("wsgi.early_hints was called by another thread than the application's")
+        if not self._is_claimed and not self.ended and self._request.version >= HTTP_11:
             self._take_claim()
             self._connection.send_interim(octets)
-            if is_claim_temporary:
-                self._is_claimed = False
-                self._claim.append(None)
+            self._is_claimed = False
+            self._claim.append(None)
 
     def write(self, content: bytes) -> None:
-        """PEP 3333's `write`: send `content` now, before what the iterable yields."""
+        """PEP 3333's `write`: send `content` now, before what the iterable yields.
+
+        Any thread, while the application runs; raises `ApplicationError` after the end of the response.
+        """
         if type(content) is not bytes:
             raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
         stream = self._stream
         if stream is None:
-            head = self._begin(None)
+            head = self._begin_stream()
             stream = self._stream = self._connection.stream_response()
             stream.write(head + self._encode(content))
         elif content:
             self.progress = monotonic()
             stream.write(self._encode(content))
+
+    def _begin_stream(self) -> bytes:
+        if self.ended or self._is_claimed:
+            raise ApplicationError(WRITE_TOO_LATE)
+        try:
+            return self._begin(None)
+        except _PreemptedError:
+            if get_ident() != self.thread:
+                raise ApplicationError(WRITE_TOO_LATE) from None
+            raise
 
     def _encode(self, content: bytes) -> bytes:
         """Frame `content`; what exceeds Content-Length is dropped."""
@@ -356,7 +379,8 @@ class Exchange:
         if self._stream is not None:
             self._stream.abort()
             return False
-        self._take_claim()
+        if not self._is_claimed:
+            self._take_claim()
         connection = self._connection
         connection.keeps_alive = False
         connection.set_response(

@@ -172,3 +172,18 @@ def test_a_response_that_outlives_its_server_is_closed(
     is_stopped.set()
     wait_for(lambda: server.stats().connections == 0, "the end of the connection")
     assert client.read_all().startswith(b"HTTP/1.1 200 OK")
+
+
+def test_a_thread_that_waits_for_room_is_released_by_the_end(monkeypatch: pytest.MonkeyPatch, wait_for: Any) -> None:
+    monkeypatch.setattr("ropewalk.net.streamed_response.HIGH_WATER", 0)
+    surroundings = Surroundings()
+    connection = surroundings.connection(ScriptedSocket(KEEP, [None, None]))
+    assert connection.receive()
+    response = connection.stream_response()
+    writer = threading.Thread(target=response.write, args=(b"more than the peer takes",))
+    writer.start()
+    wait_for(lambda: connection.state is State.STALLED, "the writer")
+    response.end()
+    writer.join(PATIENCE)
+    assert not writer.is_alive()
+    connection.close()

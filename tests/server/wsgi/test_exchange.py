@@ -13,6 +13,8 @@ from wsgiref.validate import validator
 
 import pytest
 
+from ropewalk.errors import ApplicationError
+from ropewalk.net.connection import Connection
 from tests.helpers.embedded import Talk, answering
 from tests.helpers.http_client import GET
 
@@ -226,6 +228,132 @@ class TestWrite:
             return []
 
         assert talk.ask(application).startswith(b"HTTP/1.1 500")
+
+    def test_another_thread_may_write_while_the_application_runs(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            write = start_response("200 OK", [("Content-Length", "9")])
+            for part in (b"one", b"two"):
+                thread = threading.Thread(target=write, args=(part,))
+                thread.start()
+                thread.join()
+            return [b"six"]
+
+        assert content_of(talk.ask(application)) == b"onetwosix"
+
+    @pytest.mark.parametrize("is_next_streamed", [False, True])
+    @pytest.mark.parametrize("how", ["write", "list", "generator", "fails", "fails midway"])
+    @pytest.mark.parametrize("calls_from", ["another thread", "the same thread"])
+    def test_what_an_application_keeps_does_not_reach_the_next_response(
+        self, talk: Talk, how: str, is_next_streamed: bool, calls_from: str
+    ) -> None:
+        kept: list[Any] = []
+        raised: list[BaseException] = []
+
+        def call_kept() -> None:
+            write, hint = kept
+            for call in (lambda: write(b"STALE"), lambda: hint([("Link", "<stale>")])):
+                try:
+                    call()
+                except ApplicationError as error:
+                    raised.append(error)
+
+        def application(environ: Any, start_response: Any) -> Any:
+            write = start_response("200 OK", [])
+            if not kept:
+                kept.extend([write, environ["wsgi.early_hints"]])
+                if how in ("write", "fails midway"):
+                    write(b"first")
+                if how.startswith("fails"):
+                    raise ValueError
+                return (part for part in [b"one", b"two"]) if how == "generator" else [b"list"]
+            if is_next_streamed:
+                write(b"second ")
+            if calls_from == "the same thread":
+                call_kept()
+            else:
+                thread = threading.Thread(target=call_kept)
+                thread.start()
+                thread.join()
+            return [b"response"]
+
+        client = talk.connect(talk.serve(application, threads=1))
+        client.send(request(close=False))
+        if how in ("list", "fails"):
+            client.read_response()
+        elif how == "fails midway":
+            client.read_all()
+        else:
+            client.read_until(b"0\r\n\r\n")
+        if how.startswith("fails"):
+            client = talk.connect(talk.serve(application, threads=1))
+        client.send(request())
+        response = client.read_all()
+        assert response.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert response.endswith(b"8\r\nresponse\r\n0\r\n\r\n" if is_next_streamed else b"\r\n\r\nresponse")
+        assert b"STALE" not in response
+        assert b"stale" not in response
+        assert str(raised[0]) == "write() was called after the end of the response"
+
+    def test_write_kept_from_a_request_that_timed_out_is_refused(self, talk: Talk, wait_for: Any) -> None:
+        is_inside, go_on = threading.Event(), threading.Event()
+        kept: list[Any] = []
+
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            write = start_response("200 OK", [])
+            if not kept:
+                kept.append(write)
+                is_inside.set()
+                assert go_on.wait(20)
+            with pytest.raises(ApplicationError, match="after the end of the response"):
+                kept[0](b"STALE")
+            return [b"second"]
+
+        server = talk.serve_as_worker(application, threads=1)
+        client = talk.connect(server)
+        client.send(GET)
+        assert is_inside.wait(20)
+        [(thread, _, since)] = server.service.running()
+        assert server.service.interrupt(thread, since)
+        assert client.read_all().startswith(b"HTTP/1.1 504")
+        go_on.set()
+        wait_for(lambda: not server.service.running(), "the end of the run")
+        second = talk.connect(server)
+        second.send(GET)
+        assert second.read_all().endswith(b"second")
+
+    def test_two_threads_that_respond_at_once_end_the_connection(self, talk: Talk, monkeypatch: Any) -> None:
+        """No octet of either may be taken for a part of another response."""
+        begun, responded = threading.Event(), threading.Event()
+        stream_response = Connection.stream_response
+        failures: list[BaseException] = []
+
+        def slowly(self: Any) -> Any:
+            begun.set()
+            assert responded.wait(20)
+            return stream_response(self)
+
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            write = start_response("200 OK", [])
+
+            def write_and_record() -> None:
+                try:
+                    write(b"other thread")
+                except RuntimeError as error:
+                    failures.append(error)
+
+            threads.append(threading.Thread(target=write_and_record))
+            threads[0].start()
+            assert begun.wait(20)
+            return [b"application"]
+
+        threads: list[threading.Thread] = []
+        monkeypatch.setattr(Connection, "stream_response", slowly)
+        client = talk.connect(talk.serve(application))
+        client.send(request(close=False))
+        assert client.read_all() in (b"", b"RESET")
+        responded.set()
+        threads[0].join()
+        assert failures
 
     def test_each_part_is_sent_before_the_next_is_asked_for(self, talk: Talk) -> None:
         go_on = threading.Event()
