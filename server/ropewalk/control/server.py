@@ -29,7 +29,7 @@ MAX_QUEUED_OCTETS = 32 * 1024 * 1024
 READ_OCTETS = 16384
 
 IDLE_SECONDS = 30.0
-"""A connection on which nothing was sent or received for so long is closed; `ropewalk top` sends every second."""
+"""A connection on which nothing was sent or received for this long is closed; `ropewalk top` sends every second."""
 
 PAUSE_SECONDS = 1.0
 """Without accepting, when there are no descriptors left."""

@@ -27,9 +27,9 @@ class ProcessOptions(NamedTuple):
     watchdog: float = 0.0
     """The service manager's, within which it expects a sign that the server is alive; 0 for none."""
     heartbeat_timeout: float = 0.0
-    """A worker that serves and sends no heartbeat for so long is killed; 0 for never."""
+    """A worker that serves and sends no heartbeat for this long is killed; 0 for never."""
     slow_boot: float = 30.0
-    """A worker that loads the application for so long is logged: unusual, but no error by itself."""
+    """A worker that loads the application for this long is logged: unusual, but no error by itself."""
     hooks: Hooks = Hooks()
     """The operator's own code."""
     recycling: RecyclingLimits = RecyclingLimits()

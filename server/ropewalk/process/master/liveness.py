@@ -18,7 +18,7 @@ from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system.sd_notify import Notifier
 
 STALL_CHECK_HEARTBEATS = 2
-"""The master wakes at least once in so many heartbeats; usually one arrives before."""
+"""The master wakes at least once in this many heartbeats; usually one arrives before."""
 
 
 class Liveness:

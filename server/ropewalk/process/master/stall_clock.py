@@ -18,7 +18,7 @@ class StallClock:
         self._due = now
 
     def before_wait(self, now: float, seconds: float | None) -> None:
-        """The master is about to wait for events, for so long at most (None: until one comes)."""
+        """The master is about to wait for events, for at most this long (None: until one comes)."""
         self._detect_stall(now)
         self._due = now + seconds if seconds is not None else float("inf")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import Counters
 
 KILL_MARGIN_SECONDS = 2.0
-"""A worker that is asked to exit gets so much past its own deadline, to write its logs and exit."""
+"""A worker that is asked to exit gets this much more time than its own deadline, to write its logs and exit."""
 
 
 class WorkerHandle:

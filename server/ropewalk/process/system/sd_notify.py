@@ -25,7 +25,7 @@ class Notifier:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._is_muted = False
         self.watchdog_seconds = watchdog_seconds
-        """The manager restarts a service that sends no `alive` for so long; 0.0 for never."""
+        """The manager restarts a service that sends no `alive` for this long; 0.0 for never."""
 
     def mute(self) -> None:
         """Send nothing until `unmute`: another master notifies the manager."""
