@@ -221,7 +221,7 @@ def preload(settings: Settings) -> WSGIApplication:
 
 
 def _fail(line: str, status: int, *, is_logged: bool = False) -> int:
-    """Print why the start failed, or log it if the log writes JSON to standard error; `is_logged`: to a log file too."""
+    """Print why the start failed, or log it if the log is JSON on standard error; `is_logged`: in a log file too."""
     log = get_logger()
     is_json_alone = log.is_json and log.is_standard_error
     if is_json_alone or (is_logged and not log.is_standard_error):
