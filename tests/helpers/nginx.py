@@ -1,0 +1,117 @@
+"""The kit's nginx as a process of this machine, in front of a server: no container needed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ropewalk
+from tests.helpers.paths import REPOSITORY
+
+BROTLI = Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so")  # a package of its own
+NOBODY = 65534  # nginx is started as this user, if the tests run as root
+PATIENCE = 30.0  # seconds; only a fault runs into it
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def lay_out(directory: Path, port: int) -> None:
+    """The files of nginx's image, for a machine that has no /kit, and where /tmp/nginx may be another's.
+
+    Only the places of files and ports change, and how long nginx waits for a client.
+    """
+    changes = {
+        "/kit/": f"{directory}/kit/",
+        "/tmp/nginx": f"{directory}/nginx",
+        "/srv/": f"{directory}/srv/",
+        "/dev/stdout": f"{directory}/access.log",
+        "/dev/stderr": f"{directory}/error.log",
+        "listen [::]:8080 ${LISTEN_DEFAULT};": "",
+        "listen 8080": f"listen 127.0.0.1:{port}",
+        "listen 127.0.0.1:8081": f"listen 127.0.0.1:{free_port()}",
+        "client_header_timeout 10s": "client_header_timeout 300ms",
+        "client_body_timeout 15s": "client_body_timeout 300ms",
+        "keepalive_timeout ${CLIENT_KEEP_ALIVE}s": "keepalive_timeout 300ms",
+    }
+    kit = directory / "kit"
+    shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
+    (kit / "bin").mkdir()
+    shared = [f"deploy/app/{name}" for name in ("kit.sh", "probe", "times", "variables")]
+    for name in (*shared, "nginx/entrypoint", "nginx/watch-upstream"):
+        shutil.copy(REPOSITORY / name, kit / "bin")
+    made: set[str] = set()
+    for path in [path for path in kit.rglob("*") if path.is_file()]:
+        text = path.read_text()
+        for old, new in changes.items():
+            made |= {old} if old in text else set()
+            text = text.replace(old, new)
+        if path.suffix in (".conf", ".template") and not BROTLI.exists():
+            text = re.sub(r"^\s*(load_module|brotli)[^;]*;", "", text, flags=re.M)
+        path.write_text(text)
+    assert made == changes.keys()
+
+
+@contextlib.contextmanager
+def running_nginx(server: ropewalk.Server, directory: Path, **variables: str) -> Iterator[int]:
+    """nginx in front of `server`; yields its port. At the end it has finished, and its log is whole."""
+    port = free_port()
+    lay_out(directory, port)
+    user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+        for path in (directory, *directory.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    is_unix = isinstance(server.address, str)
+    environment = {
+        "PATH": f"{os.environ['PATH']}:/usr/sbin",
+        "APP_HOST": "127.0.0.1",
+        "APP_PORT": str(9 if is_unix else server.address[1]),
+        "NGINX_WORKERS": "1",
+        "RATE_LIMIT": "0",
+        "CONNECTION_LIMIT": "0",
+        "HTTPS": "off",  # what is sent is octets of HTTP/1.1
+        **variables,
+    }
+    checked = subprocess.run(
+        ["bash", directory / "kit/bin/entrypoint", "check"],
+        env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False, **user,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    if is_unix:
+        (directory / "nginx/upstream.conf").write_text(f"server unix:{server.address};\n")
+    command = ["nginx", "-c", str(directory / "nginx/nginx.conf"), "-g", "daemon off;"]
+    with (directory / "output").open("wb") as output:
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            command, env=environment, stdout=output, stderr=output, **user
+        )
+    try:
+        wait_until_listening(port, process)
+        yield port
+        process.send_signal(signal.SIGQUIT)
+        assert process.wait(PATIENCE) == 0, (directory / "output").read_text()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(1000):
+        assert process.poll() is None
+        with contextlib.suppress(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+    raise AssertionError("nginx does not listen")
