@@ -206,7 +206,7 @@ class Exchange:
         Any thread, while the application runs; raises `ApplicationError` after the end of the response.
         """
         if type(content) is not bytes:
-            raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
+            content = _plain_bytes(content)
         stream = self._stream
         if stream is None:
             head = self._begin_stream()
@@ -277,7 +277,8 @@ class Exchange:
         """The content is complete: send the response whole."""
         for part in parts:
             if type(part) is not bytes:
-                raise ApplicationError(f"content must be bytes, not {type(part).__name__}")
+                parts = [_plain_bytes(each) for each in parts]
+                break
         content = parts[0] if len(parts) == 1 else b"".join(parts)
         if self._stream is not None:
             self.write(content)
@@ -313,7 +314,7 @@ class Exchange:
         is_generator = type(iterable) is GeneratorType
         for content in iterable:
             if type(content) is not bytes:
-                raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
+                content = _plain_bytes(content)
             if not content:
                 continue
             # fast path of streaming; test_an_iterable_that_is_not_streamed_sends_what_a_generator_streams
@@ -402,3 +403,10 @@ class Exchange:
 
     def _description(self) -> str:
         return f"{self._request.method} {self._request.request_target[:200]!r}"
+
+
+def _plain_bytes(content: object) -> bytes:
+    """`content`, which may be of a class of bytes, as frameworks mark what they have encoded."""
+    if not isinstance(content, bytes):
+        raise ApplicationError(f"content must be bytes, not {type(content).__name__}")
+    return bytes(memoryview(content))  # what it holds, whatever its methods say

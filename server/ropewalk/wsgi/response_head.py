@@ -48,7 +48,7 @@ _SPECIAL_NAMES = {
 # Field lines and names that have been checked: an application repeats most of them.
 MAX_CACHED = 1024
 MAX_CACHED_VALUE = 128
-_line_cache: dict[tuple[str, str], str] = {}
+_line_cache: dict[tuple[str, str], tuple[str, tuple[str, str]]] = {}  # the line, and the header as plain str
 _name_cache: dict[str, int] = {}  # by name, as the application spells it
 
 
@@ -98,22 +98,25 @@ def check_response_head(status: str, headers: list[tuple[str, str]]) -> Response
         cached = _head_cache.heads.get(key)
     except TypeError:  # not hashable, so not all tuples of str: the check finds which
         cached = None
-    return _check(status, headers, key) if cached is None else cached
+    return _check(status, headers) if cached is None else cached
 
 
-def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...]) -> ResponseHead:
+def _check(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
     status, status_code = _check_status(status)
     content_length: int | None = None
     special: dict[int, str] = {}
     lines: list[str] = []
     is_cacheable = True
-    for header in headers:
+    plain: list[tuple[str, str]] = []
+    for given in headers:
         try:
-            line = _line_cache.get(header)
+            cached = _line_cache.get(given)
         except TypeError:  # as above
-            line = None
-        if line is None:
-            line, length = _check_header(header, special)
+            cached = None
+        if cached is not None:
+            line, header = cached
+        else:
+            line, header, length = _check_header(given, special)
             if length is None:
                 is_cacheable = is_cacheable and header in _line_cache
             elif content_length is not None:
@@ -121,6 +124,7 @@ def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...])
             else:
                 content_length = length
         lines.append(line)
+        plain.append(header)
     if status_code == 204 and content_length is not None:
         lines = _without_content_length(lines)  # not allowed (RFC 9110 section 8.6), but frameworks set it everywhere
     elif status_code == 205:
@@ -129,7 +133,7 @@ def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...])
     head = ResponseHead(
         status=status,
         status_code=status_code,
-        headers=list(headers),
+        headers=plain,
         encoded=(status_line(status) + "".join(lines)).encode("latin-1"),
         content_length=content_length,
         has_date=DATE in special,
@@ -138,7 +142,7 @@ def _check(status: str, headers: list[tuple[str, str]], key: tuple[object, ...])
         plain_length=content_length if allows_content and not special else None,
     )
     if is_cacheable:
-        _cache(_head_cache.heads, key, head)
+        _cache(_head_cache.heads, (status, *plain), head)
     return head
 
 
@@ -164,34 +168,39 @@ def _check_status_text(status: str) -> tuple[str, int]:
 def _check_status(status: object) -> tuple[str, int]:
     if not isinstance(status, str):
         raise ApplicationError(f"the status must be a str, not {type(status).__name__}")
-    return _check_status_text(status)
+    return _check_status_text(str.__str__(status))
 
 
-def _check_header(header: object, special: dict[int, str]) -> tuple[str, int | None]:
-    """Return the field line, and the value if it is Content-Length; record a Date or Server field in `special`."""
-    if not isinstance(header, tuple) or len(header) != 2:
-        raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}")
-    name, value = header
-    if not isinstance(name, str) or not isinstance(value, str):  # or of a class of str, as frameworks mark text
-        raise ApplicationError(f"a response header must be a tuple of two str, not {header!r}")
+def _check_header(given: object, special: dict[int, str]) -> tuple[str, tuple[str, str], int | None]:
+    """Return the field line, the header as plain str, and the value if it is Content-Length.
+
+    Records a Date or Server field in `special`. What was given may be of classes of tuple and str, such as a named
+    tuple, a StrEnum or marked text: what counts is the text that they hold, not what their methods return.
+    """
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise ApplicationError(f"a response header must be a tuple of two str, not {given!r}")
+    name, value = given
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise ApplicationError(f"a response header must be a tuple of two str, not {given!r}")
+    name, value = header = str.__str__(name), str.__str__(value)  # a plain str is returned itself
     kind = _name_cache.get(name)
     if kind is None:
         kind = _check_name(name)
     if kind == CONTENT_LENGTH and grammar.CONTENT_LENGTH.fullmatch(value):
-        return "".join((name, ": ", value, "\r\n")), int(value)
+        return "".join((name, ": ", value, "\r\n")), header, int(value)
     if not grammar.FIELD_VALUE.fullmatch(value):
         raise ApplicationError(f"bad value of response header {name!r}: {value!r}")
     line = "".join((name, ": ", value, "\r\n"))
     if kind == PLAIN:
         if len(value) <= MAX_CACHED_VALUE:
-            _cache(_line_cache, header, line)
+            _cache(_line_cache, header, (line, header))
     elif kind == HOP_BY_HOP:
         raise ApplicationError(f"hop-by-hop header {name!r}: only the server may set it (PEP 3333)")
     elif kind == CONTENT_LENGTH:
         raise ApplicationError(f"bad Content-Length {value!r}")
     elif kind != NOT_CACHED:
         special[kind] = value
-    return line, None
+    return line, header, None
 
 
 def _check_name(name: str) -> int:

@@ -212,6 +212,45 @@ class TestLength:
         assert response.count(b"HTTP/1.1") == 1
 
 
+class Marked(bytes):
+    """Bytes of a class of its own, as frameworks mark what is safe in a template."""
+
+    def __bytes__(self) -> bytes:
+        return b"wrong"
+
+    def __getitem__(self, index: Any) -> Any:
+        return b"wrong"
+
+
+class TestContentOfAClassOfBytes:
+    @pytest.mark.parametrize(
+        "make",
+        [
+            lambda: [Marked(b"one"), b"two"],
+            lambda: [Marked(b"onetwo")],
+            lambda: (b"one", Marked(b"two")),
+            lambda: iter([Marked(b"one"), Marked(), Marked(b"two")]),
+            lambda: (part for part in [Marked(b"one"), Marked(b"two")]),
+        ],
+    )
+    @pytest.mark.parametrize("length", [[], [("Content-Length", "6")]])
+    def test_it_is_sent_as_it_is(self, talk: Talk, make: Any, length: list[Any]) -> None:
+        response = content_of(talk.ask(answering(make, headers=length), request(version="1.0")))
+        assert response == b"onetwo"
+
+    def test_write_takes_it(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            start_response("200 OK", [])(Marked(b"one"))
+            return [Marked(b"two")]
+
+        assert content_of(talk.ask(application, request(version="1.0"))) == b"onetwo"
+
+    @pytest.mark.parametrize("content", [bytearray(b"a"), memoryview(b"a"), "a", None, 1])
+    def test_what_is_no_class_of_bytes_is_a_500(self, talk: Talk, content: Any) -> None:
+        for make in (lambda: [content], lambda: iter([content])):
+            assert talk.ask(answering(make)).startswith(b"HTTP/1.1 500")
+
+
 class TestWrite:
     def test_content_goes_out_in_front_of_the_iterables(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> list[bytes]:
