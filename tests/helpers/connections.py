@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
 from ropewalk.net.connection import Connection
@@ -24,6 +25,7 @@ class Surroundings:
         self.armed: list[int] = []  # the events of each call
         self.closed: list[bool] = []  # whether a response was cut
         self.refused: list[int] = []  # status codes
+        self.disconnected: list[str] = []  # why a handshake was refused
         self.events: ConnectionEvents[Any] = ConnectionEvents(
             register=self._arm,
             arm=self._arm,
@@ -32,13 +34,14 @@ class Surroundings:
             call_soon=self.soon.append,
             on_closed=lambda connection, is_cut: self.closed.append(is_cut),
             on_refused=self._refuse,
+            on_disconnected=lambda peer, reason: self.disconnected.append(reason),
         )
 
     def _arm(self, fd: int, events: int) -> None:
         self.armed.append(events)
 
-    def _refuse(self, connection: Any, status_code: int) -> str:
-        self.refused.append(status_code)
+    def _refuse(self, connection: Any, error: ProtocolError) -> str:
+        self.refused.append(error.status_code)
         return ""
 
     def connection(self, sock: Any, handshake: Any = None, **timeouts: float) -> Connection[Any, Any]:

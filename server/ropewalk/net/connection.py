@@ -314,10 +314,9 @@ class Connection(Generic[ContextT, ExchangeT]):
 
         `extra` holds further field lines, each with its CRLF.
         """
-        log.debug("refused %s: %s", self.peer, error)
         self.keeps_alive = False
         self.is_refused = True
-        fields = self.events.on_refused(self, error.status_code)
+        fields = self.events.on_refused(self, error)
         method = "HEAD" if self.request_reader.is_head_method else "GET"
         self.set_response(error_response(error.status_code, method, extra=fields + extra))
         self.move(SENDING)
@@ -445,7 +444,11 @@ class Connection(Generic[ContextT, ExchangeT]):
         except BlockingIOError:
             self._arm(self.fd, WRITABLE if handshake.wants_output else READABLE)
             return False
-        except (OSError, ProtocolError) as error:
+        except ProtocolError as error:
+            self.events.on_disconnected(self.peer, error.detail)
+            self.close()
+            return False
+        except OSError as error:
             log.debug("the handshake with %s failed: %s", self.peer, error)
             self.close()
             return False

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sized
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
 
@@ -57,7 +58,7 @@ class ConnectionEvents(Generic[ConnectionT]):
     are called without a function of ours in between.
     """
 
-    __slots__ = ("arm", "call_soon", "on_closed", "on_refused", "queue", "ready", "register")
+    __slots__ = ("arm", "call_soon", "on_closed", "on_disconnected", "on_refused", "queue", "ready", "register")
 
     def __init__(
         self,
@@ -68,7 +69,8 @@ class ConnectionEvents(Generic[ConnectionT]):
         ready: Sized,  # the queue of connections to receive from
         call_soon: Callable[[Callable[[], None]], None],  # have another thread call it within a few milliseconds
         on_closed: Callable[[ConnectionT, bool], None],  # the connection is closed; True if a response was cut
-        on_refused: Callable[[ConnectionT, int], str],  # an error response with this status: returns its field lines
+        on_refused: Callable[[ConnectionT, ProtocolError], str],  # an error response: returns its field lines
+        on_disconnected: Callable[[Any, str], None],  # a peer, as `accept` has it, and why its handshake was refused
     ) -> None:
         self.register = register
         self.arm = arm
@@ -77,3 +79,4 @@ class ConnectionEvents(Generic[ConnectionT]):
         self.call_soon = call_soon
         self.on_closed = on_closed
         self.on_refused = on_refused
+        self.on_disconnected = on_disconnected

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import IO
 
 from ropewalk.errors import ProtocolError
+from ropewalk.http import grammar
 from ropewalk.http.chunked import ChunkedDecoder, ChunkLimits
 from ropewalk.http.head import CHUNKED, END_OF_HEAD, HeadLimits, HeadScanner, RequestHead, parse_head
 from ropewalk.logs.error_log import get_logger
@@ -97,6 +98,13 @@ class RequestReader:
     def is_head_method(self) -> bool:
         """Whether the request under way, even one that is refused, has the method HEAD."""
         return self.head.method == "HEAD" if self.head is not None else self.buffer.startswith(b"HEAD ")
+
+    def valid_request_line(self) -> str:
+        """The request line of a head that was refused for what comes after it; "" if it is not valid, or not whole."""
+        line, line_feed, _ = bytes(self.buffer).partition(b"\n")
+        text = (line + line_feed).decode("latin-1")
+        is_valid = self.head is None and len(text) - 2 <= self._head_limits.request_line
+        return text[:-2] if is_valid and grammar.REQUEST_LINE.fullmatch(text) else ""
 
     def feed_buffered(self) -> bool:
         """As `feed`, with what was received after the last request."""

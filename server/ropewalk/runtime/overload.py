@@ -16,6 +16,13 @@ from ropewalk.wsgi.exchange import Exchange, WsgiConnection
 
 RETRY_AFTER = 1  # seconds, as an overloaded server has room again as soon as one request is done
 
+WHY = {
+    "connections": "more connections than --limit-connections",
+    "waiting": "more requests wait than --limit-waiting",
+    "queue-timeout": "waited longer than --queue-timeout",
+}
+"""For the log, by the reason that is counted."""
+
 
 class LoadShedder:
     """Used by all threads of the pool, each for the connection that it holds."""
@@ -31,7 +38,7 @@ class LoadShedder:
         if connection.state is State.HANDSHAKE:
             connection.close()
             return
-        connection.refuse(ProtocolError(503, "overloaded"), extra=f"Retry-After: {RETRY_AFTER}\r\n")
+        connection.refuse(ProtocolError(503, f"overloaded: {WHY[reason]}"), extra=f"Retry-After: {RETRY_AFTER}\r\n")
 
     def overflow(self, item: Item) -> None:
         """Shed a request that may not wait, or may not wait any longer."""

@@ -97,7 +97,6 @@ class Service:
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
         self._max_connections = settings.limit_connections
         self._shedder = LoadShedder(self._metrics, settings.queue_timeout)
-        self._refusals = Refusals(self._metrics, self._default_fields, self._request_ids, self._access_logger)
         is_timed = bool(settings.queue_timeout) or access_log is not None
         self._connection = TimedConnection if is_timed else Connection
         self._exchange = Exchange if hooks is None else hooks.exchange
@@ -109,6 +108,9 @@ class Service:
             max_waiting=settings.limit_waiting,
             parallelism=partial(parallel_threads, settings.workers),
             is_overdue=self._shedder.is_overdue if settings.queue_timeout else None,
+        )
+        self._refusals = Refusals(
+            self._metrics, self._default_fields, self._request_ids, self._access_logger, self._pool.call_later
         )
         self._in_flight = InFlight(self._pool, RequestTimeouts(settings.timeout, settings.timeout_for))
         self._proxy_protocol = settings.proxy_protocol
@@ -142,6 +144,7 @@ class Service:
             call_soon=self._pool.call_soon,
             on_closed=self._on_closed if self._shared_counts is None else self._on_closed_and_publish,
             on_refused=self._refusals.on_refused,
+            on_disconnected=self._refusals.on_disconnected,
         )
 
     # Start and end
@@ -184,6 +187,7 @@ class Service:
         for connection in self._connections():
             if connection not in busy:
                 connection.close()
+        self._refusals.report()
         if self._statsd is not None:
             self._statsd.stop()
 
@@ -218,7 +222,7 @@ class Service:
         handshake: Handshake[ConnectionEnviron] | None = None
         if self._has_handshake:
             if not self._may_connect(peer):
-                log.debug("%s may not send a header of the PROXY protocol", peer)
+                self._refusals.on_disconnected(peer, "not in --proxy-allow-from")
                 sock.close()
                 return
             from ropewalk.net.handshake import Handshake  # imports ssl, which plain HTTP does without

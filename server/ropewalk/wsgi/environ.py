@@ -121,14 +121,20 @@ class ConnectionEnviron:
             raise ProtocolError(421, "an https target on a connection without TLS")  # RFC 9110 section 7.4
         return environ
 
-    def partial(self, head: RequestHead | None) -> Environ:
-        """An environ for the log, of a request that is refused: without a head, only what is known of the peer."""
+    def partial(self, head: RequestHead | None, request_line: str) -> Environ:
+        """An environ for the log, of a request that is refused: without a head, what is known of the peer.
+
+        `request_line` is that of a head that is not valid otherwise, or "".
+        """
         environ = {name: value for name, value in self.base.items() if name not in REQUEST_KEYS}
         if head is not None:
             environ.update(head.fields)
             environ["REQUEST_METHOD"], environ["PATH_INFO"] = head.method, head.path
             environ["QUERY_STRING"], environ["RAW_URI"] = head.query, head.request_target
             environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.version >= HTTP_11 else "HTTP/1.0"
+        elif request_line:
+            environ["REQUEST_METHOD"], environ["RAW_URI"], environ["SERVER_PROTOCOL"] = request_line.split(" ")
+            environ["PATH_INFO"], _, environ["QUERY_STRING"] = environ["RAW_URI"].partition("?")
         return environ
 
     def _prepare(self, fields: Mapping[str, str]) -> Environ:
