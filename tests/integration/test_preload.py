@@ -86,7 +86,7 @@ def test_a_reload_keeps_the_code_and_says_so_and_an_upgrade_loads_it_again(
     before = get(running)
     write(tmp_path, "two")
     running.send_signal(signal.SIGHUP)
-    running.wait_line("--preload: the code of the application stays as it is; USR2 loads it again")
+    running.wait_line("--preload: a reload keeps the code of the application; USR2 loads it again")
     running.wait_line("Reloaded: 1 worker")
     assert wait_for_end(int(before[1]))
     assert get(running)[2] == "one"

@@ -44,7 +44,7 @@ from ropewalk.runtime.worker_spec import (
     WorkerSpec,
     check_paths,
     create_logs,
-    import_what_is_asked_for,
+    import_optional_modules,
     make_application,
     make_hooks,
     make_tls_context,
@@ -162,7 +162,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], upgrade: Upgrade) -> None:
     tls = make_tls_context(settings, hooks)
     warn(loaded)
     log.info("Starting %s %s", PROGRAM, __version__)
-    import_what_is_asked_for(settings)
+    import_optional_modules(settings)
     if hooks is not None:
         hooks.starting()
     with ExitStack() as on_exit:

@@ -1,7 +1,6 @@
-"""What a worker runs: the application with a service around it, made of the settings, which a reload reads again.
+"""What a worker runs: the application in a service, as the settings say, which a reload reads again.
 
-The master holds it and knows of it what `process.worker.worker.Program` says; `boot` and what it calls run in the
-worker.
+The master holds it, as a `process.worker.worker.Program`. `boot` and `close` run in the worker.
 """
 
 from __future__ import annotations
@@ -43,13 +42,13 @@ HEARTBEAT_GRACE = 5.0
 
 
 class WorkerSpec:
-    """What runs in a worker."""
+    """Makes the service of a worker, and knows what the master shares with its workers."""
 
     access_log: AccessLog | None = None
-    """Made after the fork, since it has a thread."""
+    """Opened after the fork, since it has a thread."""
 
     shared_counts: SharedCounts | None = None
-    """The master's, in which the workers see what connections each has."""
+    """Made by the master: the connections of each worker, which all workers can read."""
 
     def __init__(
         self,
@@ -64,7 +63,7 @@ class WorkerSpec:
         sockets: Listeners,
         preloaded: WSGIApplication | None,
     ) -> None:
-        """`tls` is the master's: it may read a key that the workers may not, and they share the keys of tickets."""
+        """`tls` is made by the master, which can read keys that workers may not read; they share its ticket keys."""
         self.settings = settings
         self.load = load
         self.listeners = listeners
@@ -74,12 +73,12 @@ class WorkerSpec:
         self.tls = tls
         self.hooks = hooks
         self.sockets = sockets
-        """All of the master's, by what they are for."""
+        """All listening sockets of the master, by their purpose."""
         self.preloaded = preloaded
         """The application, if the master has loaded it."""
 
     def options(self) -> ProcessOptions:
-        """What the process layer is to know."""
+        """The settings of the process layer."""
         settings = self.settings
         limits = RequestTimeouts(settings.timeout, settings.timeout_for)
         return ProcessOptions(
@@ -94,7 +93,7 @@ class WorkerSpec:
         )
 
     def boot(self) -> Service:
-        """Load the application and put a service around it. Raises ConfigError."""
+        """Load the application and make a service of it. Raises ConfigError."""
         settings = self.settings
         if self.pid_file is not None:
             self.pid_file.close_in_child()
@@ -119,11 +118,11 @@ class WorkerSpec:
         )
 
     def reload(self) -> tuple[WorkerSpec, ProcessOptions]:
-        """The same with the settings read again; what lasts is named if it was changed. Raises ConfigError."""
+        """Read the settings again and make a spec of them; log changes that need a restart. Raises ConfigError."""
         loaded = self.load()
         warn(loaded)
         if self.preloaded is not None:
-            get_logger().warning("--preload: the code of the application stays as it is; USR2 loads it again")
+            get_logger().warning("--preload: a reload keeps the code of the application; USR2 loads it again")
         lasting = {
             setting.name: getattr(self.settings, setting.name)
             for setting in all_settings()
@@ -150,13 +149,13 @@ class WorkerSpec:
         )
         create_logs(program.settings, self.identity)
         check_paths(program.settings, self.identity)
-        import_what_is_asked_for(settings)
+        import_optional_modules(settings)
         program.tls = make_tls_context(settings, program.hooks)
         program.shared_counts = self.shared_counts
         return program, program.options()
 
     def reopen_logs(self) -> None:
-        """Open the logs again by their names. Raises ConfigError."""
+        """Open the log files again by their names. Raises ConfigError."""
         create_logs(self.settings, self.identity)
         get_logger().reopen()
         if self.access_log is not None:
@@ -198,10 +197,10 @@ class WorkerSpec:
             self.access_log.close()
 
 
-def import_what_is_asked_for(settings: Settings) -> None:
-    """Load, in the master, what a worker is to have by its settings and a plain one does without.
+def import_optional_modules(settings: Settings) -> None:
+    """Import, in the master, the modules that the workers need with these settings only.
 
-    So the workers share it, and one whose user may not read the interpreter's libraries has it too.
+    The workers then share their memory, and have them even if their user may not read the interpreter's libraries.
     """
     if settings.access_log:
         import ropewalk.runtime.access_logging
@@ -212,37 +211,35 @@ def import_what_is_asked_for(settings: Settings) -> None:
 
 
 def create_logs(settings: Settings, identity: Identity) -> None:
-    """Make the log files the workers' who append to them."""
+    """Create the log files that are missing, for the user of the workers, which append to them."""
     for path in (settings.error_log, settings.access_log):
         if path not in ("", "-"):
             identity.create_file(path)
 
 
 def make_hooks(loaded: Loaded, settings: Settings, before: ConfiguredHooks | None = None) -> ConfiguredHooks | None:
-    """The hooks of the file, if it has any, or had any before it was read again."""
+    """The hooks of the configuration file; None if it has none, and had none before it was read again."""
     if before is not None:
         return before.renewed(loaded.hooks, settings)
     if not loaded.hooks:
         return None
-    from ropewalk.gunicorn_hooks.lifecycle import (
-        ConfiguredHooks,  # the objects that gunicorn gives to hooks, and few use
-    )
+    from ropewalk.gunicorn_hooks.lifecycle import ConfiguredHooks  # few servers have hooks
 
     return ConfiguredHooks(loaded.hooks, settings)
 
 
 def make_tls_context(settings: Settings, hooks: ConfiguredHooks | None) -> TlsContext | None:
-    """The context of TLS, which a hook may have changed. Raises ConfigError."""
+    """The TLS context, which a hook may change; None without certificates. Raises ConfigError."""
     return tls_context(settings, None if hooks is None else hooks.make_ssl_context)
 
 
 def make_application(settings: Settings, preloaded: WSGIApplication | None = None) -> WSGIApplication:
-    """The application that the settings name, with the static files in front. Raises ConfigError."""
+    """The application of the settings, with static files in front. Raises ConfigError."""
     return with_static_files(preloaded or load_application(settings.wsgi_app), settings)
 
 
 def check_paths(settings: Settings, identity: Identity) -> None:
-    """Raise, before any worker is forked, the ConfigError that each of them would raise."""
+    """Raise the ConfigError that each worker would raise, before any is forked."""
     for _ in static_mounts(settings):
         pass
     if settings.access_log not in ("", "-"):

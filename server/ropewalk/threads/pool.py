@@ -419,7 +419,7 @@ class Pool:
             if self._is_stopping or active <= 1:
                 return
             if active <= self.controller.limit and not self._poller.locked():
-                return  # nobody polls
+                return  # no other thread polls
             self._parked.append(thread)
         thread.parking.acquire()
         self._send_batch()  # unparked because another thread is stuck: the responses of its batch must not wait
