@@ -24,7 +24,7 @@ from ropewalk.wsgi.async_exc import raise_in_thread
 from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 from ropewalk.wsgi.request_id import KEY, valid_request_id
-from ropewalk.wsgi.response_head import DefaultFields, ResponseHead, check_response_head, early_hints
+from ropewalk.wsgi.response_head import DefaultFields, ResponseHead, check_response_head, early_hints, newly_dropped
 
 log = get_logger()
 
@@ -191,12 +191,13 @@ class Exchange:
         Does nothing once the response has begun, or for an HTTP/1.0 client, which does not know interim responses.
         Raises `ApplicationError` in a thread other than the application's, which might be responding at that moment.
         """
-        octets = early_hints(headers)
+        octets, dropped = early_hints(headers)
         if get_ident() != self.thread:
             raise ApplicationError("wsgi.early_hints was called by another thread than the application's")
         if not self._is_claimed and not self.ended and self._request.version >= HTTP_11:
             self._take_claim()
             self._connection.send_interim(octets)
+            self._report_dropped(dropped)
             self._is_claimed = False
             self._claim.append(None)
 
@@ -246,6 +247,8 @@ class Exchange:
         if head is None:
             raise ApplicationError("start_response was not called before the first content")
         self._take_claim()
+        if head.dropped:
+            self._report_dropped(head.dropped)
         connection, request = self._connection, self._request
         if head.has_date or head.has_server:
             fields = self._default_fields.without(date=head.has_date, server=head.has_server)
@@ -400,6 +403,16 @@ class Exchange:
 
     def _log_error(self, what: str, error: BaseException | None = None) -> None:
         log.error("%s: %s", self._description(), what, exc_info=error or False, request_id=self.logged_request_id)
+
+    def _report_dropped(self, names: tuple[str, ...]) -> None:
+        for name in newly_dropped(names):
+            log.warning(
+                "%s: the application's response header %r is not sent: it belongs to the connection, and so to the "
+                "server (PEP 3333). Logged once for each name.",
+                self._description(),
+                name,
+                request_id=self.logged_request_id,
+            )
 
     def _description(self) -> str:
         return f"{self._request.method} {self._request.request_target[:200]!r}"

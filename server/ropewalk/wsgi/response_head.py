@@ -20,24 +20,26 @@ from ropewalk.wsgi.request_id import FIELD
 K = TypeVar("K")
 T = TypeVar("T")
 
-PLAIN, CONTENT_LENGTH, DATE, SERVER, HOP_BY_HOP, NOT_CACHED = range(6)
+PLAIN, CONTENT_LENGTH, DATE, SERVER, DROPPED, REFUSED, NOT_CACHED = range(7)
 
 # Hop-by-hop (RFC 9110 section 7.6.1, RFC 2616 section 13.5.1): they belong to the connection, and so to the server.
+# Dropped: those without which the response means the same; many examples of server-sent events set them, and gunicorn
+# drops them too. Refused: what changes how the content is read.
 # Not cached: values that are secret or different each time, which would only evict the others.
 _SPECIAL_NAMES = {
     "content-length": CONTENT_LENGTH,
     "date": DATE,
     "server": SERVER,
-    "connection": HOP_BY_HOP,
-    "keep-alive": HOP_BY_HOP,
-    "proxy-authenticate": HOP_BY_HOP,
-    "proxy-authorization": HOP_BY_HOP,
-    "proxy-connection": HOP_BY_HOP,
-    "te": HOP_BY_HOP,
-    "trailer": HOP_BY_HOP,
-    "trailers": HOP_BY_HOP,
-    "transfer-encoding": HOP_BY_HOP,
-    "upgrade": HOP_BY_HOP,
+    "connection": DROPPED,
+    "keep-alive": DROPPED,
+    "proxy-authenticate": DROPPED,
+    "proxy-authorization": DROPPED,
+    "proxy-connection": DROPPED,
+    "te": DROPPED,
+    "trailer": DROPPED,
+    "trailers": DROPPED,
+    "transfer-encoding": REFUSED,
+    "upgrade": REFUSED,
     "set-cookie": NOT_CACHED,
     "etag": NOT_CACHED,
     "last-modified": NOT_CACHED,
@@ -51,10 +53,13 @@ MAX_CACHED_VALUE = 128
 _line_cache: dict[tuple[str, str], tuple[str, tuple[str, str]]] = {}  # the line, and the header as plain str
 _name_cache: dict[str, int] = {}  # by name, as the application spells it
 
+_reported: set[str] = set()  # names of headers that were dropped, in lower case: no more than are in the table above
+
 
 class ResponseHead(NamedTuple):
     """A checked status and header list. `encoded` is the status line and the field lines, each with its CRLF.
 
+    `dropped` are the names of headers that are not sent.
     `plain_length` is the length of the content if everything else depends on the request alone: there is a
     Content-Length, the status allows content, and Date and Server are left to the server. None otherwise.
     """
@@ -68,6 +73,7 @@ class ResponseHead(NamedTuple):
     has_server: bool
     allows_content: bool
     plain_length: int | None
+    dropped: tuple[str, ...] = ()
 
 
 class _HeadCache:
@@ -107,6 +113,7 @@ def _check(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
     special: dict[int, str] = {}
     lines: list[str] = []
     is_cacheable = True
+    dropped: list[str] = []
     plain: list[tuple[str, str]] = []
     for given in headers:
         try:
@@ -117,6 +124,10 @@ def _check(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
             line, header = cached
         else:
             line, header, length = _check_header(given, special)
+            if not line:
+                dropped.append(header[0])
+                is_cacheable = False
+                continue
             if length is None:
                 is_cacheable = is_cacheable and header in _line_cache
             elif content_length is not None:
@@ -139,7 +150,8 @@ def _check(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
         has_date=DATE in special,
         has_server=SERVER in special,
         allows_content=allows_content,
-        plain_length=content_length if allows_content and not special else None,
+        plain_length=content_length if allows_content and not special and not dropped else None,
+        dropped=tuple(dropped),
     )
     if is_cacheable:
         _cache(_head_cache.heads, (status, *plain), head)
@@ -150,12 +162,15 @@ def _without_content_length(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.lower().startswith("content-length:")]
 
 
-def early_hints(headers: list[tuple[str, str]]) -> bytes:
-    """Return a 103 response (RFC 8297) with these fields. Raises `ApplicationError` as `check_response_head` does."""
+def early_hints(headers: list[tuple[str, str]]) -> tuple[bytes, tuple[str, ...]]:
+    """Return a 103 response (RFC 8297) with these fields, and the names of headers that it leaves out.
+
+    Raises `ApplicationError` as `check_response_head` does.
+    """
     checked = check_response_head("200 OK", headers)
     if checked.content_length is not None:
         raise ApplicationError("an interim response has no content and no Content-Length")
-    return b"HTTP/1.1 103 Early Hints\r\n" + checked.encoded.partition(b"\r\n")[2] + b"\r\n"
+    return b"HTTP/1.1 103 Early Hints\r\n" + checked.encoded.partition(b"\r\n")[2] + b"\r\n", checked.dropped
 
 
 @lru_cache(maxsize=256)
@@ -172,7 +187,7 @@ def _check_status(status: object) -> tuple[str, int]:
 
 
 def _check_header(given: object, special: dict[int, str]) -> tuple[str, tuple[str, str], int | None]:
-    """Return the field line, the header as plain str, and the value if it is Content-Length.
+    """Return the field line ("" to drop it), the header as plain str, and the value if it is Content-Length.
 
     Records a Date or Server field in `special`. What was given may be of classes of tuple and str, such as a named
     tuple, a StrEnum or marked text: what counts is the text that they hold, not what their methods return.
@@ -194,13 +209,25 @@ def _check_header(given: object, special: dict[int, str]) -> tuple[str, tuple[st
     if kind == PLAIN:
         if len(value) <= MAX_CACHED_VALUE:
             _cache(_line_cache, header, (line, header))
-    elif kind == HOP_BY_HOP:
+    elif kind == DROPPED:
+        return "", header, None
+    elif kind == REFUSED:
         raise ApplicationError(f"hop-by-hop header {name!r}: only the server may set it (PEP 3333)")
     elif kind == CONTENT_LENGTH:
         raise ApplicationError(f"bad Content-Length {value!r}")
     elif kind != NOT_CACHED:
         special[kind] = value
     return line, header, None
+
+
+def newly_dropped(names: tuple[str, ...]) -> list[str]:
+    """Those of the names that are dropped for the first time in this process, for the log."""
+    new = []
+    for name in names:
+        if name.lower() not in _reported:
+            _reported.add(name.lower())
+            new.append(name)
+    return new
 
 
 def _check_name(name: str) -> int:

@@ -15,6 +15,7 @@ import pytest
 
 from ropewalk.errors import ApplicationError
 from ropewalk.net.connection import Connection
+from ropewalk.wsgi import response_head
 from tests.helpers.embedded import Talk, answering
 from tests.helpers.http_client import GET
 
@@ -110,8 +111,8 @@ class TestStartResponse:
             ("200 OK", [("Content-Length", "+1")]),
             ("200 OK", [("Content-Length", "1"), ("content-length", "1")]),
             ("200 OK", [("Content-Length", "")]),
-            ("200 OK", [("Connection", "close")]),
             ("200 OK", [("Transfer-Encoding", "chunked")]),
+            ("200 OK", [("upgrade", "websocket")]),
             ("200 OK", [("X-A", "a\r\nX-B: b")]),
             ("200 OK", [("X-A", "a\nb")]),
             ("200 OK", [("X-A", "a\0b")]),
@@ -210,6 +211,65 @@ class TestLength:
         response = client.read_all()
         assert response.endswith(b"RESET")
         assert response.count(b"HTTP/1.1") == 1
+
+
+class TestHopByHopHeaders:
+    HARMLESS = (
+        ("Connection", "close"),
+        ("connection", "keep-alive"),
+        ("Keep-Alive", "timeout=5"),
+        ("Proxy-Connection", "close"),
+        ("Proxy-Authenticate", "Basic"),
+        ("Proxy-Authorization", "Basic abc"),
+        ("TE", "trailers"),
+        ("Trailer", "Expires"),
+        ("Trailers", "Expires"),
+    )
+
+    @pytest.fixture(autouse=True)
+    def nothing_reported(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(response_head, "_reported", set())
+
+    @pytest.mark.parametrize("header", HARMLESS)
+    @pytest.mark.parametrize("others", [[], [("Content-Length", "2")], [("X-A", "b"), ("Date", "now")]])
+    def test_a_harmless_one_is_dropped(self, talk: Talk, header: Any, others: list[Any]) -> None:
+        client = talk.connect(talk.serve(answering(headers=[*others, header, ("X-B", "c")])))
+        for _ in range(3):
+            client.send(request(close=False))
+            head, content = client.read_response()
+            assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert f"\r\n{header[0]}:".lower().encode() not in head.lower()
+            assert head.endswith(b"X-B: c\r\n\r\n") or b"X-B: c\r\n" in head
+            assert content == b"ok"
+
+    def test_it_is_dropped_from_hints_too(self, talk: Talk) -> None:
+        def application(environ: Any, start_response: Any) -> list[bytes]:
+            environ["wsgi.early_hints"]([("Link", "<a>"), ("Connection", "close")])
+            start_response("200 OK", [])
+            return []
+
+        response = talk.ask(application)
+        assert response.startswith(b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+    def test_each_name_is_reported_once(self, talk: Talk, capfd: Any) -> None:
+        names = ["Connection", "Keep-Alive", "connection"]
+
+        def application(environ: Any, start_response: Any) -> Any:
+            start_response("200 OK", [("Content-Type", "text/event-stream"), *((name, "x") for name in names)])
+            yield b"data: 1\n\n"
+
+        server = talk.serve(application)
+        for _ in range(2):
+            client = talk.connect(server)
+            client.send(GET)
+            assert client.read_all().startswith(b"HTTP/1.1 200")
+        lines = [line for line in capfd.readouterr().err.splitlines() if "[WARNING]" in line]
+        assert len(lines) == 2
+        assert "GET '/': the application's response header 'Connection' is not sent" in lines[0]
+        assert "'Keep-Alive' is not sent" in lines[1]
+
+    def test_a_malformed_one_is_still_an_error(self, talk: Talk) -> None:
+        assert talk.ask(answering(headers=[("Connection", "close\r\nX: y")])).startswith(b"HTTP/1.1 500")
 
 
 class Marked(bytes):
@@ -738,9 +798,7 @@ class TestEarlyHints:
     def test_http_1_0_gets_none(self, talk: Talk) -> None:
         assert talk.ask(self.hinting([self.LINK]), request(version="1.0")).startswith(b"HTTP/1.1 200")
 
-    @pytest.mark.parametrize(
-        "header", [("Link", "a\r\nX: y"), ("Content-Length", "1"), ("Connection", "close"), "Link"]
-    )
+    @pytest.mark.parametrize("header", [("Link", "a\r\nX: y"), ("Content-Length", "1"), ("Upgrade", "h2c"), "Link"])
     def test_what_is_malformed_is_a_500(self, talk: Talk, header: Any) -> None:
         assert talk.ask(self.hinting([header])).startswith(b"HTTP/1.1 500")
 
