@@ -1,4 +1,4 @@
-"""Responses for testing what lies between a client and the application. DIAGNOSTICS=0 removes them."""
+"""Responses for testing what lies between a client and the application. They exist with DIAGNOSTICS=1."""
 
 import hashlib
 import math

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
@@ -87,11 +88,13 @@ def _csv_lines(delay: float) -> Iterator[str]:
 
 @require_safe
 def log_csv(request: HttpRequest) -> HttpResponseBase:
-    """The whole log, streamed line by line; `?delay=` is the pause before each line, in seconds."""
+    """The whole log, streamed line by line; with DIAGNOSTICS=1, `?delay=` is the pause before each line, in seconds."""
     try:
         delay = float(request.GET.get("delay") or 0)
     except ValueError:
         delay = math.nan
+    if delay and not settings.DIAGNOSTICS:
+        return JsonResponse({"error": "delay needs DIAGNOSTICS=1"}, status=400)
     if not 0 <= delay <= MAX_ROW_DELAY:
         return JsonResponse({"error": f"delay must be from 0 to {MAX_ROW_DELAY:g} seconds"}, status=400)
     headers = {"Content-Disposition": 'attachment; filename="harbour-log.csv"'}

@@ -21,8 +21,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 _BUILDING = sys.argv[1:2] == ["collectstatic"]
 
 DEBUG = environment.flag("DEBUG")
-# Pages for testing a deployment (diagnostics/). Turn them off where strangers must not occupy a thread for 30 s.
-DIAGNOSTICS = environment.flag("DIAGNOSTICS", True)
+# Pages for testing a deployment (diagnostics/), and the delay of /log.csv. With them a stranger can occupy threads.
+DIAGNOSTICS = environment.flag("DIAGNOSTICS")
 
 DATA_DIR = environment.directory("DATA_DIR", BASE_DIR / "data")
 STATIC_ROOT = environment.directory("STATIC_ROOT", DATA_DIR / "static")

@@ -1,7 +1,9 @@
 """What nginx makes of requests that a browser would not send, with a real nginx of this machine and no container."""
 
 import contextlib
+import re
 import socket
+import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -39,15 +41,16 @@ class Recorder:
 
 
 class Site:
-    """nginx with the kit's configuration, and what the application behind it has seen."""
+    """nginx with the kit's configuration, and what its application has seen."""
 
     def __init__(self, port, recorder, directory):
         self.port, self._recorder, self.directory = port, recorder, directory
 
-    def send(self, raw):
+    def send(self, raw, source="127.0.0.1"):
         """All that nginx returns for these octets, until it ends the connection."""
         received = b""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+        address = "127.0.0.1", self.port
+        with socket.create_connection(address, timeout=PATIENCE, source_address=(source, 0)) as connection:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(raw)
             with contextlib.suppress(ConnectionResetError):
@@ -55,10 +58,15 @@ class Site:
                     received += data
         return received
 
-    def get(self, *fields, target="/", version="1.1"):
+    def probe(self, *arguments):
+        """Whether a request by the kit's own probe succeeds."""
+        command = ["bash", self.directory / "kit/bin/probe", "127.0.0.1", *arguments]
+        return subprocess.run(command, check=False, timeout=PATIENCE).returncode == 0
+
+    def get(self, *fields, target="/", version="1.1", source="127.0.0.1"):
         """The status, None if there is no response, and the environs that the application saw."""
         head = "".join(f"{field}\r\n" for field in (*fields, "Connection: close"))
-        received = self.send(f"GET {target} HTTP/{version}\r\n{head}\r\n".encode())
+        received = self.send(f"GET {target} HTTP/{version}\r\n{head}\r\n".encode(), source)
         return int(received.split()[1]) if received else None, self._recorder.take()
 
 
@@ -157,3 +165,70 @@ def test_http_1_0_needs_no_host(named, unnamed):
     assert unnamed.get(version="1.0")[0] == 200
     # nginx cannot know which of its names is meant
     assert named.get(version="1.0") == (None, [])
+
+
+# --- What a stranger claims
+
+
+def test_request_id_of_a_stranger_is_replaced(unnamed):
+    _, [environ] = unnamed.get("Host: a", "X-Request-ID: 0123456789abcdef")
+    assert re.fullmatch("[0-9a-f]{32}", environ["HTTP_X_REQUEST_ID"])
+
+
+def test_request_id_of_a_trusted_proxy_is_kept_if_it_can_be_one():
+    with running_site(TRUSTED_PROXIES="127.0.0.0/8") as site:
+        _, [environ] = site.get("Host: a", "X-Request-ID: 0123456789abcdef")
+        assert environ["HTTP_X_REQUEST_ID"] == "0123456789abcdef"
+        _, [environ] = site.get("Host: a", 'X-Request-ID: 01234567"89')
+        assert re.fullmatch("[0-9a-f]{32}", environ["HTTP_X_REQUEST_ID"])
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Upgrade: h2c",
+        "HTTP2-Settings: AAMAAABkAAQAAP__",
+        "Keep-Alive: timeout=5",
+        "TE: trailers",
+        "Trailer: X-Checksum",
+        "Proxy-Connection: keep-alive",
+        "Proxy-Authorization: Basic YTpi",
+    ],
+)
+def test_field_for_this_connection_alone_is_not_passed_on(unnamed, field):
+    status, [environ] = unnamed.get("Host: a", field)
+    name = "HTTP_" + field.partition(":")[0].upper().replace("-", "_")
+    assert (status, environ.get(name), environ.get("HTTP_CONNECTION")) == (200, None, None)
+
+
+# --- Static files
+
+
+def test_file_with_a_dot_in_front_is_not_public(unnamed):
+    assets = unnamed.directory / "srv/assets"
+    (assets / ".vite").mkdir(parents=True)
+    for name in (".published.json", ".site.css.new", ".vite/manifest.json", "site.css", "a.b.css"):
+        (assets / name).write_text(name)
+    for path in (
+        ".published.json",
+        "%2epublished.json",
+        ".site.css.new",
+        ".vite/manifest.json",
+        "x/../.published.json",
+    ):
+        assert unnamed.get("Host: a", target=f"/static/{path}") == (404, []), path
+    for path in ("site.css", "a.b.css"):
+        assert unnamed.get("Host: a", target=f"/static/{path}") == (200, []), path
+
+
+# --- Limits
+
+
+def test_health_path_is_limited_for_a_stranger_and_the_kit_s_own_probe_is_not():
+    with running_site(RATE_LIMIT="1") as site:
+        statuses = [site.get("Host: a", target="/healthz", source="127.0.0.2")[0] for _ in range(8)]
+        assert statuses[0] == 200
+        assert statuses[-1] == 429
+        assert all(site.probe(str(site.port)) for _ in range(8))
+        # but that address has no more of other paths than anybody else
+        assert [site.get("Host: a")[0] for _ in range(8)][-1] == 429

@@ -22,6 +22,7 @@ _variables |= {
     "DATA_DIR": str(DATA),
     "MAX_UPLOAD_SIZE": "200k",
     "LOG_LEVEL": "CRITICAL",
+    "DIAGNOSTICS": "1",
 }
 with mock.patch.dict(os.environ, _variables, clear=True):
     django.setup()

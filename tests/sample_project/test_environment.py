@@ -149,6 +149,24 @@ def test_a_deployment_over_https_passes_the_deployment_check(tmp_path):
     assert ended.returncode == 0, ended.stderr
 
 
+LOOK = """
+from django.test import Client
+client = Client(raise_request_exception=False)
+paths = ("log.csv", "log.csv?delay=0", "log.csv?delay=0.01", "api/echo", "slow?seconds=0", "stream", "raise", "cookies")
+print(*(client.get("/" + path, HTTP_HOST="localhost").status_code for path in paths))
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "statuses"),
+    [({}, "200 200 400 404 404 404 404 404"), ({"DIAGNOSTICS": "1"}, "200 200 200 200 200 200 500 200")],
+)
+def test_what_occupies_threads_is_there_only_if_it_is_asked_for(tmp_path, variables, statuses):
+    variables = {"DEBUG": "1", "LOG_LEVEL": "CRITICAL"} | variables
+    ended = manage(tmp_path, "shell", "--verbosity", "0", "--command", LOOK, **variables)
+    assert ended.stdout == f"{statuses}\n", ended.stderr
+
+
 def test_no_migration_is_missing(tmp_path):
     ended = manage(tmp_path, "makemigrations", "--check", "--dry-run")
     assert ended.returncode == 0, ended.stdout

@@ -69,7 +69,7 @@ def running_process(backend: str, prepared: Path, directory: Path) -> Iterator[A
     shutil.copytree(prepared, data)
     port = free_port()
     command = [*COMMANDS[backend], f"--bind=127.0.0.1:{port}", "sample_project.wsgi:application"]
-    environment = clean_environment(DATA_DIR=str(data), SECRET_KEY=SECRET_KEY, LOG_LEVEL="CRITICAL")
+    environment = clean_environment(DATA_DIR=str(data), SECRET_KEY=SECRET_KEY, LOG_LEVEL="CRITICAL", DIAGNOSTICS="1")
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=SAMPLE_PROJECT, env=environment, stdout=output, stderr=output, start_new_session=True

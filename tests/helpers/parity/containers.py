@@ -15,7 +15,7 @@ from tests.helpers.parity.raw_http import Address
 
 @contextlib.contextmanager
 def running_containers(backend: str, images: Mapping[str, str], prepared: Path) -> Iterator[Address]:
-    variables = {"BACKEND": backend, "SECRET_KEY": SECRET_KEY, "LOG_LEVEL": "CRITICAL"}
+    variables = {"BACKEND": backend, "SECRET_KEY": SECRET_KEY, "LOG_LEVEL": "CRITICAL", "DIAGNOSTICS": "1"}
     with compose_project(images, "sample", **variables, WEB_CONCURRENCY="1", RATE_LIMIT="0") as stack:
         unpack = ("--entrypoint", "tar", "release", "-x", "-C", "/", "--no-overwrite-dir")
         stack.compose("run", "--rm", "--no-deps", "-T", *unpack, input=_packed(prepared))
