@@ -17,7 +17,7 @@ class EmbeddedSettings(TypedDict, total=False):
     """Set an environment variable before the application is imported."""
 
     static: str | Sequence[str]
-    """Serve the files of a directory under a path prefix, without the application."""
+    """Serve the files of a directory under a path prefix; what is not a file there goes to the application."""
 
     bind: str | Sequence[str]
     """Where to listen: HOST:PORT, [V6]:PORT, unix:PATH or fd://N. Default: 127.0.0.1:8000."""

@@ -89,7 +89,7 @@ class Settings(Table):
         flags=("--static",),
         metavar="PREFIX=DIR",
         is_repeatable=True,
-        help="serve the files of a directory under a path prefix, without the application",
+        help="serve the files of a directory under a path prefix; what is not a file there goes to the application",
         reason="a web server in front does this better, but the server can do without one.",
     )
     config: str = declare(

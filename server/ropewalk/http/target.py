@@ -25,8 +25,8 @@ def parse_target(method: str, request_target: str) -> Target:
     if request_target == "*":
         if method != "OPTIONS":
             raise ProtocolError(400, "asterisk-form without OPTIONS")
-        return "*", "", None, False
-    return _absolute(method, request_target)
+        return "/", "", None, False  # section 3.2.4: the server as a whole; every path of CGI and WSGI has a slash
+    return _absolute(request_target)
 
 
 def decode_path(path: str) -> str:
@@ -38,12 +38,9 @@ def decode_path(path: str) -> str:
     return b"".join([first, *octets]).decode("latin-1")
 
 
-def _absolute(method: str, request_target: str) -> Target:
+def _absolute(request_target: str) -> Target:
     match = grammar.ABSOLUTE_FORM.fullmatch(request_target)
     if match is None or not grammar.HOST.fullmatch(match[2]):
         raise ProtocolError(400, "request target of no known form")
     path, query = match[3], match[4] or ""
-    is_https = match[1].lower() == "https"
-    if not path and method == "OPTIONS" and match[4] is None:
-        return "*", "", match[2], is_https  # RFC 9112 section 3.2.4: OPTIONS of the server as a whole
-    return decode_path(path or "/"), query, match[2], is_https
+    return decode_path(path or "/"), query, match[2], match[1].lower() == "https"

@@ -30,8 +30,8 @@ def target(path: str, query: str, authority: str | None = None, is_https: bool =
         ("GET", "HtTpS://h:1/%20", target("/ ", "", "h:1", True)),
         ("GET", "http://[::1]/", target("/", "", "[::1]")),
         ("GET", "http://h/@", target("/@", "", "h")),
-        ("OPTIONS", "*", target("*", "")),
-        ("OPTIONS", "http://h", target("*", "", "h")),
+        ("OPTIONS", "*", target("/", "")),
+        ("OPTIONS", "http://h", target("/", "", "h")),
         ("OPTIONS", "http://h/", target("/", "", "h")),
         ("OPTIONS", "http://h?", target("/", "", "h")),
     ],
@@ -85,12 +85,12 @@ def test_a_path_without_percent_signs_is_itself(path: str):
 
 
 def check_read_or_refused(method: str, request_target: str) -> None:
-    """Whatever is read has a path that begins with a slash, or is the asterisk."""
+    """Whatever is read has a path that begins with a slash."""
     try:
         path, _, authority, _ = parse_target(method, request_target)
     except ProtocolError:
         return
-    assert path.startswith("/") or (path == "*" and method == "OPTIONS")
+    assert path.startswith("/")
     assert authority is None or grammar.HOST.fullmatch(authority)
 
 

@@ -751,8 +751,10 @@ POST = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: text/p
         request(version="1.0"),
         POST + b"Content-Length: 9\r\n\r\nline\nfour",
         POST + b"Transfer-Encoding: chunked\r\n\r\n6\r\nline\nf\r\n3\r\nour\r\n0\r\n\r\n",
+        GET.replace(b"GET /", b"OPTIONS *"),
+        GET.replace(b"GET /", b"OPTIONS http://x"),
     ],
-    ids=["get", "head", "1.0", "length", "chunked"],
+    ids=["get", "head", "1.0", "length", "chunked", "asterisk", "absolute without a path"],
 )
 def test_the_validator_of_the_standard_library_agrees(talk: Talk, application: Any, ask: bytes, capfd: Any) -> None:
     response = talk.ask(validator(application), ask)
