@@ -103,6 +103,18 @@ def test_a_reload_serves_the_new_code_and_finishes_what_is_in_flight(
     assert server.read(waiting).split()[1] == "one"
 
 
+def test_a_reload_serves_the_new_code_of_what_the_configuration_file_imports(
+    serve: Serve, tmp_path: Path, wait_for: Callable[..., None]
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "conf.py").write_text("import shop\nraw_env = ['GREETING=hello-' + shop.VERSION]\n")
+    server = serve("-c", "etc/conf.py")
+    assert server.get("/").split()[1:] == ["one", "hello-one"]
+    write(tmp_path, "two")
+    server.reload()
+    wait_for(lambda: server.get("/").split()[1:] == ["two", "hello-two"], "an answer of the new code")
+
+
 def test_a_server_that_was_started_with_hangups_ignored_reloads(
     start: Callable[..., Any], tmp_path: Path
 ) -> None:  # as by nohup

@@ -1,16 +1,17 @@
 """Configuration files: `.toml`, whose keys are the names of options, and `.py`, with gunicorn's names.
 
 A `.toml` file contains only settings, so an unknown key is an error. A `.py` file is a program with names of its own,
-so these only cause a warning, unless one looks like a misspelled setting.
+so these only cause a warning. It may import modules of the project (`config.file_imports`).
 """
 
 from __future__ import annotations
 
 import os
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ropewalk.config.file_imports import importable
 from ropewalk.config.hook_signatures import ARGUMENTS, Hook, check_hook
 from ropewalk.config.settings import all_settings
 from ropewalk.config.table import Setting
@@ -29,8 +30,8 @@ class FileValues(NamedTuple):
     """Functions, by gunicorn's names for them."""
 
 
-def read_file(path: str) -> FileValues:
-    """The settings in the file at `path`. Raises ConfigError."""
+def read_file(path: str, directories: Sequence[str] = ()) -> FileValues:
+    """The settings in the file at `path`, which may import modules of `directories`. Raises ConfigError."""
     suffix = os.path.splitext(path)[1]
     if suffix not in (".toml", ".py"):
         raise ConfigError("--config", path, "must be a .toml or a .py file")
@@ -39,7 +40,7 @@ def read_file(path: str) -> FileValues:
             content = file.read()
     except OSError as error:
         raise ConfigError("--config", path, f"cannot be read: {error.strerror}") from error
-    return _read_toml(path, content) if suffix == ".toml" else _read_python(path, content)
+    return _read_toml(path, content) if suffix == ".toml" else _read_python(path, content, directories)
 
 
 def _read_toml(path: str, content: bytes) -> FileValues:
@@ -64,8 +65,8 @@ def _read_toml(path: str, content: bytes) -> FileValues:
     return FileValues(values)
 
 
-def _read_python(path: str, content: bytes) -> FileValues:
-    namespace = _run(path, content)
+def _read_python(path: str, content: bytes, directories: Sequence[str]) -> FileValues:
+    namespace = _run(path, content, directories)
     known: dict[str, Setting] = {}
     for setting in _settings_of_files():
         known[setting.name] = known[setting.python_key] = setting
@@ -87,29 +88,33 @@ def _read_python(path: str, content: bytes) -> FileValues:
 def _warnings(
     path: str, others: Mapping[str, object], known: Mapping[str, Setting], values: Mapping[str, object]
 ) -> Iterator[str]:
-    """Warnings about names that have no effect. Raises ConfigError for one that looks like a misspelled setting.
+    """Warnings about names that have no effect, with a hint for one that looks like a misspelled setting.
 
     A name that contains that of a setting in the same file is not one: `timeout` was computed from `timeout_str`.
     """
-    from ropewalk.config.gunicorn_unsupported import UNSUPPORTED  # only for a file with unknown names
+    from ropewalk.config.gunicorn_unsupported import UNSUPPORTED, is_default  # only for a file with unknown names
 
     unknown = []
     for name in sorted(others):
         if name in UNSUPPORTED:
-            yield f"{path}: {name} has no effect: {UNSUPPORTED[name]}"
-        elif not _is_definition(others[name]):
+            if not is_default(name, others[name]):
+                yield f"{path}: {name} has no effect: {UNSUPPORTED[name]}"
+        elif not _is_definition(others[name]) and name.islower():
             is_derived = any(key in name for key in known if known[key].name in values)
-            if not is_derived and nearest(name, known, cutoff=MISSPELLED):
-                raise _unknown_key(path, name, list(known), cutoff=MISSPELLED)
-            unknown.append(name)
+            near = "" if is_derived else nearest(name, known, cutoff=MISSPELLED)
+            if near:
+                yield f"{path}: {name} is not a setting; did you mean {near}?"
+            else:
+                unknown.append(name)
     if unknown:
         yield f"{path}: not settings: {', '.join(unknown)}"
 
 
-def _run(path: str, content: bytes) -> dict[str, Any]:
+def _run(path: str, content: bytes, directories: Sequence[str]) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "__config__", "__file__": os.path.realpath(path)}
     try:
-        exec(compile(content, path, "exec"), namespace)
+        with importable([*directories, os.path.dirname(namespace["__file__"])]):
+            exec(compile(content, path, "exec"), namespace)
     except (Exception, SystemExit) as error:
         line = error.lineno if isinstance(error, SyntaxError) else _line_of(error, path)
         place = f" in line {line}" if line else ""
@@ -133,6 +138,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _is_definition(value: object) -> bool:
+    """Whether it is a function, a class or a module, which no setting is."""
     return callable(value) or isinstance(value, types.ModuleType)
 
 

@@ -25,7 +25,9 @@ file named by `--config`, and that over the default.
   counts as not set, unless empty text is a value of the setting.
 - **A `.toml` file** has the names of options as its keys, with dashes or underscores: `keep-alive = 75`.
 - **A `.py` file** is executed, and its variables are read by gunicorn's names. A `gunicorn.conf.py` works as it is,
-  with its [hooks](hooks.md); a warning names what has no effect.
+  with its [hooks](hooks.md); a warning names what has no effect, and what looks like a misspelled setting. It may
+  import modules of the project: `--pythonpath`, `--chdir` or the current directory, and the file's own are searched. A
+  reload imports them again.
 
 An invalid value ends the start with exit status 2 and one line: the setting, the value, where it came from, and what is
 allowed. `ropewalk --print-config` prints every effective value with its origin. `ropewalk --check-config

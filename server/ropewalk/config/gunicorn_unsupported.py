@@ -88,6 +88,54 @@ UNSUPPORTED: dict[str, str] = {
 }
 """By the name in a file: what to use instead, or why it is not needed."""
 
+_DEFAULTS: dict[str, object] = {
+    "asgi_disconnect_grace_period": 3,
+    "asgi_lifespan": "auto",
+    "asgi_loop": "auto",
+    "control_socket_mode": 0o600,
+    "default_proc_name": "gunicorn",
+    "dirty_graceful_timeout": 30,
+    "dirty_threads": 1,
+    "dirty_timeout": 300,
+    "forwarder_headers": "SCRIPT_NAME,PATH_INFO",
+    "header_map": "drop",
+    "http2_cleartext": "off",
+    "http2_initial_window_size": 65535,
+    "http2_max_concurrent_streams": 100,
+    "http2_max_frame_size": 16384,
+    "http2_max_header_list_size": 65536,
+    "http_parser": "auto",
+    "http_protocols": "h1",
+    "logger_class": "gunicorn.glogging.Logger",
+    "protocol": "http",
+    "reload_engine": "auto",
+    "secure_scheme_headers": {
+        "X-FORWARDED-PROTOCOL": "ssl",
+        "X-FORWARDED-PROTO": "https",
+        "X-FORWARDED-SSL": "on",
+    },
+    "sendfile": None,
+    "ssl_version": 2,
+    "suppress_ragged_eofs": True,
+    "syslog_addr": "udp://localhost:514",
+    "syslog_facility": "user",
+    "uwsgi_allow_ips": "127.0.0.1,::1",
+    "websocket_max_message_size": 16 * 1024 * 1024,
+    "worker_class": "sync",
+    "worker_connections": 1000,
+}
+"""gunicorn's defaults, a list as text with commas, where they are not empty, zero or False."""
+
+
+def is_default(name: str, value: object) -> bool:
+    """Whether gunicorn does the same without this value of its setting `name`, so that nothing is lost with it."""
+    if value is None:
+        return True
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    return value == _DEFAULTS[name] if name in _DEFAULTS else not value
+
+
 FLAGS: dict[str, str] = {"--" + name.replace("_", "-"): name for name in UNSUPPORTED} | {
     "-D": "daemon",
     "-R": "enable_stdio_inheritance",

@@ -73,11 +73,19 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Loade
             from ropewalk.config.files import read_file  # not needed without a file
 
             path = values["config"]
-            file = read_file(path)
+            file = read_file(path, _project_directories(flags, environ))
     warnings = tuple(_unused(environ, path))
     if file is None:
         return Loaded(Settings(**values), sources, warnings, {})
     return Loaded(Settings(**values), sources, file.warnings + warnings, file.hooks)
+
+
+def _project_directories(flags: Mapping[str, Any], environ: Mapping[str, str]) -> list[str]:
+    """Where the application will be imported from, as far as options and variables say."""
+    by_name = {setting.name: setting for setting in all_settings()}
+    pythonpath, _ = _look_up(by_name["pythonpath"], flags, environ, {}, "")
+    chdir, _ = _look_up(by_name["chdir"], flags, environ, {}, "")
+    return [os.path.join(chdir, directory) for directory in (*pythonpath, "")]
 
 
 def shown(value: object) -> str:

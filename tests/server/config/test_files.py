@@ -68,6 +68,17 @@ def test_a_name_that_is_like_a_setting_may_stand_beside_it(tmp_path: Path) -> No
     assert loaded.warnings == (f"{path}: not settings: accesslog_var, timeout_str",)
 
 
+def test_a_name_that_looks_like_a_misspelled_setting_is_a_hint_and_no_error(tmp_path: Path) -> None:
+    path = tmp_path / "gunicorn.conf.py"
+    loaded = load(path, "time_out = 30\nTIME_OUT = 40\nworker = 2\nother = 1\n")
+    assert loaded.is_default("timeout")
+    assert loaded.warnings == (
+        f"{path}: time_out is not a setting; did you mean timeout?",
+        f"{path}: worker is not a setting; did you mean workers?",
+        f"{path}: not settings: other",
+    )
+
+
 def test_functions_with_the_names_of_hooks_are_kept(tmp_path: Path) -> None:
     content = "def helper(): pass\ndef on_exit(server): return 7\npost_request = None\nchild_exit = print\n"
     loaded = load(tmp_path / "gunicorn.conf.py", content)
@@ -87,7 +98,6 @@ def test_functions_with_the_names_of_hooks_are_kept(tmp_path: Path) -> None:
             "check-config = true",
             "check-config (from {}): is not supported: it is an option of the command line",
         ),
-        ("a.py", "worker = 2", "worker (from {}): no such setting; did you mean workers?"),
         ("a.py", "def on_exit(): pass", "on_exit (from {}): must take 1 argument: server"),
         ("a.py", "def on_exit(server, more, *, and_more): pass", "on_exit (from {}): must take 1 argument: server"),
         ("a.py", "post_fork = 1", "post_fork='1' (from {}): must be a function of server, worker"),

@@ -64,8 +64,23 @@ def test_every_unsupported_name_is_one_of_gunicorns() -> None:
 @pytest.mark.parametrize("name", sorted(UNSUPPORTED))
 def test_a_name_of_a_file_that_has_no_effect_is_reported_with_what_there_is_instead(tmp_path: Path, name: str) -> None:
     path = tmp_path / "gunicorn.conf.py"
-    path.write_text(f"{name} = None\n")
+    path.write_text(f"{name} = 'another value'\n")
     assert load_settings(["-c", str(path)], {}).warnings == (f"{path}: {name} has no effect: {UNSUPPORTED[name]}",)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in UNSUPPORTED if not callable(THEIRS[name].default)))
+@pytest.mark.parametrize("attribute", ["default", "value"])  # as it is documented, and as gunicorn reads it
+def test_a_name_of_a_file_with_gunicorns_default_is_no_warning(tmp_path: Path, name: str, attribute: str) -> None:
+    path = tmp_path / "gunicorn.conf.py"
+    path.write_text(f"from gunicorn.config import Config as _C\n{name} = _C().settings[{name!r}].{attribute}\n")
+    assert load_settings(["-c", str(path)], {}).warnings == ()
+
+
+@pytest.mark.parametrize("line", ["sendfile = False", "suppress_ragged_eofs = False", "worker_class = 'gthread'"])
+def test_a_name_of_a_file_that_differs_from_gunicorns_default_is_a_warning(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "gunicorn.conf.py"
+    path.write_text(f"{line}\n")
+    assert len(load_settings(["-c", str(path)], {}).warnings) == 1
 
 
 @pytest.mark.parametrize("key", ["worker-class", "worker_class"])
