@@ -492,6 +492,12 @@ class Connection(Generic[ContextT, ExchangeT]):
             log.debug("%s is gone: %s", self.peer, error)
         self.close()
 
+    def release_in_child(self) -> None:
+        """Close the socket in a process that the application forked, without a word to the peer or the epoll."""
+        self.state = CLOSED
+        self.on_sent = None
+        self.sock.close()
+
     def abort(self) -> None:
         """Close at once with a reset: a response that was cut must not look complete."""
         with contextlib.suppress(OSError):  # not TCP, or gone

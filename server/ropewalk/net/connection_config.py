@@ -16,7 +16,7 @@ class ConnectionConfig:
     """Limits in octets and timeouts in seconds, read by every connection at every request.
 
     `allow_keep_alive` is the one value that changes, once: the service sets it to False when it drains, and from then
-    on every response closes its connection.
+    on every response closes its connection. `is_forked_child` becomes True in a process that the application forked.
     """
 
     __slots__ = (
@@ -27,6 +27,7 @@ class ConnectionConfig:
         "head_limits",
         "head_timeout",
         "idle_timeout",
+        "is_forked_child",
         "send_timeout",
     )
 
@@ -49,6 +50,7 @@ class ConnectionConfig:
         self.body_timeout = body_timeout
         self.send_timeout = send_timeout
         self.allow_keep_alive = idle_timeout > 0
+        self.is_forked_child = False
 
 
 class ConnectionEvents(Generic[ConnectionT]):

@@ -16,6 +16,7 @@ from select import EPOLLET, EPOLLIN
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ropewalk import forked
 from ropewalk.config.settings import Settings
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
@@ -163,6 +164,7 @@ class Service:
             from ropewalk.threads.free_threading import share_keys
 
             share_keys()
+        forked.on_fork(self._release_in_child)
         self._pool.start()
         if self._statsd is not None:
             self._statsd.start()
@@ -177,6 +179,7 @@ class Service:
 
     def close(self) -> None:
         """End everything now: close all connections, and end the threads that are not inside the application."""
+        forked.cancel(self._release_in_child)
         self._config.allow_keep_alive = False
         for acceptor in self._acceptors:
             acceptor.close()
@@ -190,6 +193,20 @@ class Service:
         self._refusals.report()
         if self._statsd is not None:
             self._statsd.stop()
+
+    def _release_in_child(self) -> None:
+        """Give up, in a process that the application forked, what the server goes on to use.
+
+        Only close descriptors: whatever else is done to an epoll or a socket is done to the parent's as well.
+        """
+        self._config.is_forked_child = True
+        for acceptor in self._acceptors:
+            acceptor.sock.close()
+        for connection in self._connections():
+            connection.release_in_child()
+        self._pool.release_in_child()
+        if self._shared_counts is not None:
+            self._shared_counts.close()
 
     def served(self) -> int:
         """The number of requests that the application has finished."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from socket import socket
 from typing import TYPE_CHECKING, TextIO, cast
 
+from ropewalk import forked
 from ropewalk.config.load import Loaded
 from ropewalk.config.settings import Settings, all_settings
 from ropewalk.control.commands import CONTROL
@@ -97,6 +99,7 @@ class WorkerSpec:
         settings = self.settings
         if self.pid_file is not None:
             self.pid_file.close_in_child()
+        forked.on_fork(partial(close_listeners, self.listeners))
         self.identity.apply()
         prepare(settings)
         log = get_logger()

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
+from ropewalk.forked import exit_child
 from ropewalk.logs.error_log import get_logger
 from ropewalk.threads.controller import HELD_AFTER, LONG_RUN, RESCUE_INTERVAL, Controller, Sample
 from ropewalk.threads.parallelism import parallel_threads
@@ -106,6 +107,7 @@ class Pool:
         self._parked: list[PoolThread] = []
         self._remaining = threads + 1  # threads that still run, and `stop`; under `_parking_lock`
         self._is_stopping = False
+        self._is_forked_child = False
         self._next_sweep = 0.0
         self._timers: deque[tuple[float, Callable[[], None]]] = deque()  # monotonic: when to call it
         self._watched: set[int] = set()  # descriptors of listeners, which `watch` added
@@ -157,6 +159,19 @@ class Pool:
         if self._control_thread.ident is not None:
             self._control_thread.join()
         self._release()
+
+    def release_in_child(self) -> None:
+        """Give up everything in a process that the application forked: the thread that forked is the only one there.
+
+        If the application lets it come back here, it has nothing left to do, and ends the process.
+        """
+        self._is_forked_child = self._is_stopping = True
+        for queue in (self.ready, self._to_run, self._to_send, self._soon, self._timers):
+            queue.clear()
+        self._parking_lock = threading.Lock()  # another thread may have held it
+        self._thread_stats.close()
+        self.epoll.close()
+        os.close(self._wake_fd)
 
     def watch(self, fd: int, item: Item, events: int) -> None:
         """Have the epoll watch `fd` for `item`, a listener: it lasts as long as the pool and is not a connection."""
@@ -251,6 +266,8 @@ class Pool:
 
     def _leave(self) -> None:
         """End of a thread: responses that are ready now have no thread left to send them."""
+        if self._is_forked_child:
+            exit_child()
         with suppress(IndexError):
             while True:
                 self._to_send.popleft().close()

@@ -14,6 +14,7 @@ from types import GeneratorType, TracebackType
 from typing import Any
 
 from ropewalk.errors import ApplicationError, ProtocolError
+from ropewalk.forked import exit_child
 from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
 from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_response, response_framing
@@ -371,6 +372,8 @@ class Exchange:
         return stream.end()
 
     def _on_error(self, error: BaseException) -> bool:
+        if self._connection.config.is_forked_child:
+            exit_child(error)
         if isinstance(error, (_PreemptedError, RequestTimeoutError)):
             raise error
         if isinstance(error, PeerGoneError):

@@ -22,6 +22,7 @@ from ropewalk.wsgi.response_head import DefaultFields
 class Config:
     def __init__(self, allow_keep_alive: bool) -> None:
         self.allow_keep_alive = allow_keep_alive
+        self.is_forked_child = False
 
 
 class Recorder:

@@ -74,6 +74,18 @@ class SignalInbox:
         self._reader.close()
         self._writer.close()
 
+    def release_in_child(self) -> None:
+        """Undo the inbox in a process that the application forked: signals have their default effect there.
+
+        A handler that the application has installed since stays.
+        """
+        for number in self._old_handlers:
+            if signal.getsignal(number) is _do_nothing:
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        self._reader.close()
+        self._writer.close()
+
     def close(self, *, is_process_exiting: bool = False) -> None:
         """Restore the previous handlers; or leave the signals without effect while the process exits."""
         if not is_process_exiting:

@@ -17,9 +17,11 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from ropewalk import forked
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.process.ipc.channel import start_responder
@@ -125,11 +127,13 @@ def run_worker(
     gc_freeze.freeze_in_worker()
     log, hooks = get_logger(), options.hooks
     signal.signal(signal.SIGUSR1, _log_boot_stack)
+    forked.on_fork(partial(_release_in_child, reports, lifeline, channel))
     try:
         hooks.worker_started()
         service = program.boot()
         hooks.worker_booted()
         inbox = SignalInbox(WORKER_SIGNALS)
+        forked.on_fork(inbox.release_in_child)
         service.start()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         send_report(reports, BootFailed(*explain(error)))
@@ -150,6 +154,17 @@ def run_worker(
     inbox.close(is_process_exiting=True)
     log.info("Worker exiting (pid: %d)", os.getpid())
     return 0
+
+
+def _release_in_child(reports: int, lifeline: int, channel: socket.socket | None) -> None:
+    """Give up, in a process that the application forked, what belongs to the worker."""
+    for number in WORKER_SIGNALS:
+        if signal.getsignal(number) in (signal.SIG_IGN, _log_boot_stack):  # as they are while a worker boots
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    os.close(reports)
+    os.close(lifeline)
+    if channel is not None:
+        os.close(channel.detach())  # its `close` would wait for that of the file which the responder reads
 
 
 class _ServingWorker:

@@ -1,0 +1,189 @@
+"""Processes that an application forks: each request gets one response, and signals and sockets stay the server's."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.helpers.processes import wait_end, wait_until
+
+APPLICATION = """\
+import multiprocessing, os, signal, sys, threading, time
+
+if os.path.exists("fork-at-import"):
+    if not os.fork():
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+        os._exit(0)
+
+def child(end):
+    os.write(2, b"child %d\\n" % os.getpid())
+    if end == "wait":
+        while True:
+            time.sleep(0.01)
+
+def application(environ, start_response):
+    end = environ["PATH_INFO"][1:]
+    if end == "multiprocessing":
+        process = multiprocessing.get_context("fork").Process(target=child, args=("wait",))
+        process.start()
+    elif end and not os.fork():
+        if end == "double" and os.fork():
+            os._exit(0)
+        child(end)
+        if end == "exit":
+            sys.exit(7)
+        if end == "raise":
+            raise RuntimeError("in the child")
+        if end == "thread":
+            threading.Thread(target=time.sleep, args=(0.01,)).start()
+    start_response("200 OK", [("Content-Length", "6")])
+    return [b"%6d" % os.getpid()]
+"""
+
+COMMAND = (sys.executable, "-m", "ropewalk", "--threads", "4")
+LISTENING = r"Listening at: http://127\.0\.0\.1:(\d+) "
+
+Start = Callable[..., Any]
+
+
+def connect(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+
+def get(connection: http.client.HTTPConnection, path: str) -> int:
+    """The process that responds."""
+    connection.request("GET", path)
+    return int(connection.getresponse().read())
+
+
+@pytest.fixture
+def serve(start: Start, tmp_path: Path) -> Callable[..., tuple[Any, int]]:
+    def serve(*arguments: str) -> tuple[Any, int]:
+        (tmp_path / "shop.py").write_text(APPLICATION)
+        running = start(*COMMAND, "-b", "127.0.0.1:0", *arguments, "shop")
+        running.wait_line("Ready: 1 worker")
+        return running, int(running.wait_line(LISTENING)[1])
+
+    return serve
+
+
+@pytest.mark.parametrize("end", ["exit", "raise", "return", "thread", "double"])
+def test_a_child_that_comes_back_from_the_application_ends(serve: Callable[..., tuple[Any, int]], end: str) -> None:
+    running, port = serve()
+    connection = connect(port)
+    worker = get(connection, "/")
+    for number in range(1, 4):
+        assert get(connection, f"/{end}") == worker
+        child = int(running.wait_lines(r"child (\d+)", number)[-1][1])
+        assert wait_end(child)
+        assert get(connection, "/") == worker  # what the child had sent would be read here
+    connection.close()
+    assert ("in the child" in running.output) == (end == "raise")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0
+
+
+@pytest.mark.parametrize("end", ["wait", "multiprocessing"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_a_child_is_the_childs(
+    serve: Callable[..., tuple[Any, int]], end: str, number: signal.Signals
+) -> None:
+    running, port = serve()
+    connection = connect(port)
+    worker = get(connection, "/")
+    assert get(connection, f"/{end}") == worker
+    child = int(running.wait_line(r"child (\d+)")[1])
+    os.kill(child, number)
+    assert wait_end(child)
+    assert get(connection, "/") == worker
+    assert "Worker exiting" not in running.output
+    connection.close()
+
+
+def server_sockets(pid: int) -> list[str]:
+    """The sockets of a process, and its epolls and pipes: what a server has and its child must not."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue
+        if int(entry.name) > 2 and target.startswith(("socket:", "anon_inode:[event", "pipe:")):
+            found.append(target)
+    return found
+
+
+def test_a_child_keeps_no_descriptor_of_the_server(serve: Callable[..., tuple[Any, int]]) -> None:
+    running, port = serve()
+    connection = connect(port)
+    get(connection, "/wait")
+    child = int(running.wait_line(r"child (\d+)")[1])
+    assert server_sockets(child) == []
+    os.kill(child, signal.SIGKILL)
+    connection.close()
+
+
+def test_a_connection_ends_although_a_child_lives(serve: Callable[..., tuple[Any, int]]) -> None:
+    running, port = serve()
+    connection = connect(port)
+    get(connection, "/wait")
+    child = int(running.wait_line(r"child (\d+)")[1])
+    connection.request("GET", "/", headers={"Connection": "close"})
+    response = connection.getresponse()
+    response.read()
+    assert connection.sock is None  # the client has read the end
+    os.kill(child, signal.SIGKILL)
+
+
+def test_a_port_is_free_although_a_child_that_was_forked_at_import_lives(
+    serve: Callable[..., tuple[Any, int]], tmp_path: Path
+) -> None:
+    (tmp_path / "fork-at-import").touch()
+    running, port = serve()
+    running.send_signal(signal.SIGTERM)
+    assert running.process.wait(20) == 0
+    with pytest.raises(ConnectionRefusedError):
+        get(connect(port), "/")
+    (tmp_path / "go").touch()
+
+
+def test_an_embedded_server_gives_its_sockets_up_in_a_child(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(
+        """\
+import os, socket, sys, time, urllib.request
+import ropewalk
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [b"ok"]
+
+with ropewalk.Server(application, bind="127.0.0.1:0") as server:
+    urllib.request.urlopen(server.url).read()
+    child = os.fork()
+    if not child:
+        with ropewalk.Server(application, bind="127.0.0.1:0") as own:  # a child may serve, too
+            assert urllib.request.urlopen(own.url).read() == b"ok"
+        print("child served", flush=True)
+        time.sleep(60)
+        os._exit(0)
+    assert urllib.request.urlopen(server.url).read() == b"ok"
+    address = server.address
+try:
+    socket.create_connection(address)
+except ConnectionRefusedError:
+    print("refused", child, flush=True)
+"""
+    )
+    running = start(sys.executable, str(tmp_path / "program.py"))
+    running.wait_line("child served")
+    child = int(running.wait_line(r"refused (\d+)")[1])
+    os.kill(child, signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{child}/exe").exists(), "the end of the child")
