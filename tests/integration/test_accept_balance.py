@@ -39,6 +39,7 @@ class Several:
         (folder / "whose.py").write_text(APPLICATION)
         bind = f"unix:{folder}/socket" if kind == "unix" else "127.0.0.1:0"
         command = [sys.executable, "-m", "ropewalk", "whose:application", "--bind", bind, "--workers", str(workers)]
+        command += ["--request-head-timeout", "60"]  # on a busy machine the last client waits longer for its turn
         self.running = start(*command)
         self.workers = workers
         self.address: Any = f"{folder}/socket"
