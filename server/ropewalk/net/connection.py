@@ -49,7 +49,7 @@ from ropewalk.net.connection_states import (
 )
 from ropewalk.net.request_reader import RequestReader
 from ropewalk.net.streamed_response import StreamedResponse
-from ropewalk.net.write_buffer import WriteBuffer
+from ropewalk.net.write_buffer import FileTruncatedError, WriteBuffer
 
 if TYPE_CHECKING:  # only a server that listens with TLS or the PROXY protocol loads these, and OpenSSL with them
     from ropewalk.net.handshake import Handshake
@@ -68,7 +68,7 @@ RECEIVE_OCTETS = 64 * 1024  # one recv: many times a usual head, and few calls f
 MAX_LINGER_OCTETS = 1024 * 1024  # read and discarded after a last response, so that the peer can read it
 LINGER_TIMEOUT = 2.0  # seconds for the same; nginx waits 5 s a read, up to 30 s
 MIN_BODY_RATE = 240  # octets a second over a whole body, past the first `body_timeout`; Apache's default is 500
-ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close sends a reset, so that no peer takes a cut for the end
+ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close sends a reset
 
 # Content up to this size is copied to its head: cheaper than passing the kernel two parts.
 MAX_JOINED = 16 * 1024
@@ -111,6 +111,8 @@ class Connection(Generic[ContextT, ExchangeT]):
         "events",
         "exchange",
         "fd",
+        "is_close_delimited",
+        "is_cut",
         "is_refused",
         "keeps_alive",
         "on_sent",
@@ -147,6 +149,8 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.deadline = monotonic() + config.head_timeout
         self.keeps_alive = True
         self.is_refused = False
+        self.is_close_delimited = False  # only the end of the connection shows the end of the response
+        self.is_cut = False  # the response ends before its content does
         self.requests = 0
         self.received_octets = 0  # over the connection's life
         self.sent_octets = 0
@@ -347,6 +351,13 @@ class Connection(Generic[ContextT, ExchangeT]):
         buffer.append(self._interim + head)
         buffer.append_file(fd, offset, count)
 
+    def cut_response(self) -> None:
+        """Let the response end with what was sent, or is still to be sent: its framing shows that it is incomplete."""
+        self.is_cut = True
+        self.keeps_alive = False
+        if not isinstance(self.sock, socket.socket):
+            self.sock.skip_close_notify()
+
     def stream_response(self) -> StreamedResponse:
         """Begin a response that is sent while the application produces it."""
         self.streamed_response = StreamedResponse(self)
@@ -380,6 +391,11 @@ class Connection(Generic[ContextT, ExchangeT]):
             if not buffer.octets:
                 self._response_sent()
                 return
+        except FileTruncatedError as error:  # cannot be close-delimited: it was announced with its size
+            log.error("a response to %s is cut: %s", self.peer, error)
+            self.cut_response()
+            self._response_sent()
+            return
         except OSError as error:
             log.debug("sending to %s failed: %s", self.peer, error)
             self.abort()
@@ -393,7 +409,7 @@ class Connection(Generic[ContextT, ExchangeT]):
         on_sent = self.on_sent
         if on_sent is not None:
             self.on_sent = None
-            on_sent(self, True)
+            on_sent(self, not self.is_cut)
         self._response = self._content = self._interim = b""
         self.exchange = None
         if self._write_buffer is not None:
@@ -499,18 +515,32 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.sock.close()
 
     def abort(self) -> None:
-        """Close at once with a reset: a response that was cut must not look complete."""
-        with contextlib.suppress(OSError):  # not TCP, or gone
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+        """Close at once with a reset: the peer does not take its response, and what it was sent is dropped."""
+        self._prepare_reset()
         self.close()
 
+    def _prepare_reset(self) -> None:
+        with contextlib.suppress(OSError):  # not TCP, or gone
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+
+    def end(self) -> None:
+        """Have the connection closed at once, without harm to its holder. From any thread, when the server ends."""
+        if self.is_close_delimited:  # shut down, it would look complete
+            if self.streamed_response is not None:
+                self.streamed_response.reset()
+        else:
+            self.wake(socket.SHUT_RDWR)
+
     def close(self) -> None:
-        """Close at once and release everything."""
+        """Close at once and release everything; with a reset if a response that is cut would look complete."""
         if self.state is CLOSED:
             return
+        is_incomplete = self.exchange is not None and not self.is_refused
+        if is_incomplete and self.is_close_delimited:
+            self._prepare_reset()
         self.move(CLOSED)
         self.deadline = inf
-        self.events.on_closed(self, self.exchange is not None and not self.is_refused)
+        self.events.on_closed(self, is_incomplete or self.is_cut)
         self._arm = self.events.arm  # leaves no reference cycle to collect
         self.sock.close()
         if self._write_buffer is not None:

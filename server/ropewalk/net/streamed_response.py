@@ -53,10 +53,11 @@ class StreamingConnection(Protocol):
     state: State
     deadline: float
     sent_octets: int
+    is_close_delimited: bool
 
     def move(self, state: State) -> None: ...
     def await_room(self) -> None: ...
-    def wake(self, how: int = ...) -> None: ...
+    def cut_response(self) -> None: ...
     def abort(self) -> None: ...
 
 
@@ -117,17 +118,33 @@ class StreamedResponse:
             self._set_ended()
             return is_holder
 
-    def abort(self) -> None:
-        """The application failed midway: end the response so that nobody takes it for a complete one."""
+    def cut(self) -> bool:
+        """The application failed midway: end the response so that nobody takes it for a complete one.
+
+        What was written is sent if its framing shows that it is incomplete; otherwise the connection is reset. Return
+        True when the caller holds the connection and has to send the rest.
+        """
         connection = self._connection
         with self._lock:
             self._set_ended()
-            if connection.state is STREAMING:
-                self._flush_if_present()  # what was gathered before the failure
+            if connection.state is CLOSED:
+                return False
+            if connection.is_close_delimited:
+                if connection.state is STREAMING:
+                    self._flush_if_present()  # what was gathered before the failure
                 connection.abort()
-            elif connection.state is STALLED:  # armed: the thread that gets the event cannot send any more
-                connection.move(SENDING)
-                connection.wake(socket.SHUT_RDWR)
+                return False
+            connection.cut_response()
+            is_holder = connection.state is STREAMING
+            connection.move(SENDING)
+            return is_holder
+
+    def reset(self) -> None:
+        """Reset the connection unless the response is complete. From any thread."""
+        with self._lock:
+            if self._connection.state in (STREAMING, STALLED):
+                self._connection.abort()
+                self._room.notify_all()
 
     def _set_ended(self) -> None:
         self._is_ended = True

@@ -178,11 +178,11 @@ class TlsSocket:
     Used by the connection's holder alone; only `shutdown` in the ways that send the peer nothing is for any thread.
     """
 
-    __slots__ = ("_is_close_notify_sent", "_tls")
+    __slots__ = ("_is_close_notify_due", "_tls")
 
     def __init__(self, tls: ssl.SSLSocket) -> None:
         self._tls = tls
-        self._is_close_notify_sent = False
+        self._is_close_notify_due = True
 
     def fileno(self) -> int:
         return self._tls.fileno()
@@ -190,10 +190,10 @@ class TlsSocket:
     def recv(self, count: int) -> bytes:
         """As `socket.recv`. An end without close_notify is an end as well: heads and lengths show what is whole.
 
-        After our own close_notify this returns the encrypted octets: they are only discarded, and OpenSSL would take a
+        After the end of our output this returns the encrypted octets: they are only discarded, and OpenSSL would take a
         record of content there for an error.
         """
-        if self._is_close_notify_sent:
+        if not self._is_close_notify_due:
             return socket.socket.recv(self._tls, count)
         try:
             return self._tls.recv(count)
@@ -237,8 +237,12 @@ class TlsSocket:
             self._send_close_notify()
         socket.socket.shutdown(self._tls, how)
 
+    def skip_close_notify(self) -> None:
+        """Let the output end without close_notify: what was sent is not complete. Call after the last `recv`."""
+        self._is_close_notify_due = False
+
     def _send_close_notify(self) -> None:
-        if self._is_close_notify_sent:
+        if not self._is_close_notify_due:
             return
         try:
             self._tls.unwrap()
@@ -246,7 +250,7 @@ class TlsSocket:
             raise BlockingIOError from None
         except (OSError, ValueError):
             pass  # SSLWantReadError: the peer's own is not waited for. Any other: the peer is gone.
-        self._is_close_notify_sent = True
+        self._is_close_notify_due = False
 
     def setsockopt(self, level: int, name: int, value: bytes) -> None:
         self._tls.setsockopt(level, name, value)

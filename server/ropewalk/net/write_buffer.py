@@ -24,6 +24,10 @@ MAX_SENDFILE = MAX_FLUSH
 MAX_PARTS = 64
 
 
+class FileTruncatedError(OSError):
+    """A file became shorter while it was sent."""
+
+
 class FileRange:
     """`count` octets of the open file `fd` from `offset`; the write buffer closes `fd` once they are sent."""
 
@@ -84,7 +88,7 @@ class WriteBuffer:
     def flush(self, sock: socket.socket | TlsSocket) -> int:
         """Send what the socket takes now, about `MAX_FLUSH` at most; return the number of octets sent.
 
-        Raises `OSError` when the peer is gone, or when a file has become shorter than its range.
+        Raises `OSError` when the peer is gone, `FileTruncatedError` when a file has become shorter than its range.
         """
         sent = 0
         try:
@@ -121,7 +125,7 @@ class WriteBuffer:
         count = min(part.count, MAX_SENDFILE)
         sent = _send_file(sock, part.fd, part.offset, count)
         if not sent and count:
-            raise OSError(f"a file became {part.count} octets shorter while it was sent")
+            raise FileTruncatedError(f"a file became {part.count} octets shorter while it was sent")
         part.offset += sent
         part.count -= sent
         self.octets -= sent

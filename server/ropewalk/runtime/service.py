@@ -184,7 +184,7 @@ class Service:
         for acceptor in self._acceptors:
             acceptor.close()
         for connection in self._connections():
-            connection.wake(socket.SHUT_RDWR)
+            connection.end()
         self._pool.stop()
         busy = [item for _, item, _ in self._pool.running()]
         for connection in self._connections():

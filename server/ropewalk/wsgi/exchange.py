@@ -265,6 +265,7 @@ class Exchange:
             fields += b"Transfer-Encoding: chunked\r\n"
         elif framing is BY_CLOSE:
             connection.keeps_alive = False
+            connection.is_close_delimited = True
         if not connection.keeps_alive or not connection.config.allow_keep_alive:
             connection.keeps_alive = False
             fields += b"Connection: close\r\n"
@@ -384,8 +385,7 @@ class Exchange:
         else:
             self._log_error(f"the application raised {type(error).__name__}", error)
         if self._stream is not None:
-            self._stream.abort()
-            return False
+            return self._stream.cut()
         if not self._is_claimed:
             self._take_claim()
         connection = self._connection

@@ -183,9 +183,7 @@ class TestStartResponse:
                 start_response("500 No", [], sys.exc_info())
 
         response = talk.ask(application)
-        assert response.endswith(b"RESET")
-        assert b"4\r\npart\r\n" in response
-        assert b"0\r\n\r\n" not in response
+        assert response.endswith(b"\r\n\r\n4\r\npart\r\n")
 
 
 class TestLength:
@@ -209,7 +207,7 @@ class TestLength:
         client = talk.connect(talk.serve(answering(lambda: iter([b"1", b"2"]), headers=[("Content-Length", "3")])))
         client.send(request(close=False) * 2)
         response = client.read_all()
-        assert response.endswith(b"RESET")
+        assert response.endswith(b"\r\n\r\n12")
         assert response.count(b"HTTP/1.1") == 1
 
 
@@ -543,8 +541,7 @@ class TestFailure:
 
     def test_the_response_of_an_iterator_that_fails_midway_is_aborted(self, talk: Talk) -> None:
         response = talk.ask(answering(lambda: Closing([b"part", ValueError()], [])))
-        assert response.endswith(b"RESET")
-        assert b"0\r\n\r\n" not in response
+        assert response.endswith(b"\r\n\r\n4\r\npart\r\n")
 
     def test_what_went_wrong_stays_out_of_the_response(self, talk: Talk) -> None:
         def application(environ: Any, start_response: Any) -> list[bytes]:

@@ -33,7 +33,7 @@ class Recorder:
         self.config = Config(allow_keep_alive)
         self.sent_octets = 0
         self.sent = b""
-        self.is_aborted = False
+        self.is_cut = False
 
     def set_response(self, head: bytes, content: bytes = b"") -> None:
         self.sent = head + content
@@ -51,8 +51,9 @@ class Recorder:
     def end(self) -> bool:
         return True
 
-    def abort(self) -> None:
-        self.is_aborted = True
+    def cut(self) -> bool:
+        self.is_cut = True
+        return True
 
 
 class Ask(NamedTuple):
@@ -79,7 +80,7 @@ class Ask(NamedTuple):
             return iterable
 
         exchange.run(application)
-        return recorder.sent, recorder.is_aborted, recorder.keeps_alive, exchange.content_from
+        return recorder.sent, recorder.is_cut, recorder.keeps_alive, exchange.content_from
 
 
 def asks(*lengths: int) -> st.SearchStrategy[Ask]:
