@@ -15,12 +15,19 @@ FIELD_CHAR = r"\t -~\x80-\xff"
 
 TOKEN = re.compile(rf"[{TCHAR}]++")
 
-# The target is any visible ASCII but "#": RFC 3986 forbids some of these (|, ^, {, }), yet browsers send them
-# in queries, and they split nothing. A fragment never belongs in a request.
-REQUEST_LINE = re.compile(rf'([{TCHAR}]++) ([!"$-~]++) HTTP/([0-9])\.([0-9])\r\n')
+# RFC 9112 section 3.2 and RFC 3986 sections 3.3 and 3.4: pchar and "/" in a path, the same and "?" in a query. Browsers
+# leave more characters bare, by the percent-encode sets of the URL Standard: "[", "]" and "|" in a path, and these and
+# "\", "^", "`", "{" and "}" in a query. They split nothing, and nginx passes them on. No browser sends a bare '"', "<"
+# or ">", or a fragment.
+_PATH_CHAR = r"!$-;=@-\[\]_a-z|~"
+_QUERY_CHAR = r"!$-;=?-~"
+
+REQUEST_LINE = re.compile(rf"([{TCHAR}]++) ([{_PATH_CHAR}]++(?:\?[{_QUERY_CHAR}]*+)?+) HTTP/([0-9])\.([0-9])\r\n")
 
 # What most heads are: a target in origin-form, its path and query apart, HTTP/1, and the field lines, unparsed.
-PLAIN_HEAD = re.compile(rf'([{TCHAR}]++) ((/[!"$->@-~]*+)(?:\?([!"$-~]*+))?+) HTTP/1\.([0-9])\r\n(.*+)', re.DOTALL)
+PLAIN_HEAD = re.compile(
+    rf"([{TCHAR}]++) ((/[{_PATH_CHAR}]*+)(?:\?([{_QUERY_CHAR}]*+))?+) HTTP/1\.([0-9])\r\n(.*+)", re.DOTALL
+)
 
 # One field line, anchored to the start of its line: as many matches as there are line feeds means that every
 # line is a field. RFC 9112 section 5: no space before the colon, no continuation line (obs-fold), no bare CR or LF.

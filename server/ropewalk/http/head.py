@@ -258,7 +258,7 @@ class HeadScanner:
         return 0
 
     def _check_line(self, line: str) -> None:
-        self._check_length(len(line) - 2)
+        self._check_length(len(line) - 2, line)
         self._check_total(self._position + 2)  # the empty line follows
         if self._fields < 0:
             _check_request_line(line)
@@ -268,10 +268,15 @@ class HeadScanner:
         if self._fields > self._limits.fields:
             raise ProtocolError(431, f"more than {self._limits.fields} fields")
 
-    def _check_length(self, length: int) -> None:
+    def _check_length(self, length: int, line: str | bytes | bytearray) -> None:
         if self._fields < 0:
-            if length > self._limits.request_line:
-                raise ProtocolError(414, f"request line over {self._limits.request_line} octets")
+            limit = self._limits.request_line
+            if length > limit:
+                # RFC 9112 section 3: 501 for a method longer than any that is implemented, 414 for such a target.
+                start = line[: limit + 1]
+                if grammar.TOKEN.fullmatch(start if isinstance(start, str) else start.decode("latin-1")):
+                    raise ProtocolError(501, f"method over {limit} octets")
+                raise ProtocolError(414, f"request line over {limit} octets")
         elif length > self._limits.field_line:
             raise ProtocolError(431, f"field over {self._limits.field_line} octets")
 
@@ -280,7 +285,7 @@ class HeadScanner:
             raise ProtocolError(431, f"head over {self._limits.head} octets")
 
     def _check_incomplete(self, data: bytes | bytearray) -> None:
-        self._check_length(len(data) - self._position - 1)  # the last octet may be the CR of the line's end
+        self._check_length(len(data) - self._position - 1, data)  # the last octet may be the CR of the line's end
         self._check_total(len(data))
 
 

@@ -30,9 +30,21 @@ def test_a_method_is_a_token():
     assert {octet for octet in OCTETS if grammar.REQUEST_LINE.fullmatch(f"{octet} / HTTP/1.1\r\n")} == TCHARS
 
 
-def test_a_target_is_visible_ascii_without_a_fragment():
-    allowed = {octet for octet in OCTETS if grammar.REQUEST_LINE.fullmatch(f"GET /{octet} HTTP/1.1\r\n")}
-    assert allowed == {chr(octet) for octet in range(0x21, 0x7F)} - {"#"}
+PCHARS = {*string.ascii_letters, *string.digits, *"-._~", *"!$&'()*+,;=", *":@", "%"}
+"""RFC 3986 section 3.3, and the sign that begins a percent-encoded octet."""
+
+
+def test_a_target_has_the_characters_of_rfc_3986_and_those_that_browsers_leave_bare():
+    """The URL Standard's path and query percent-encode sets; a browser sends a backslash in a path as a slash."""
+    for pattern, start in (
+        (grammar.REQUEST_LINE, "/"),
+        (grammar.REQUEST_LINE, "http://h/"),
+        (grammar.PLAIN_HEAD, "/"),
+    ):
+        path = {octet for octet in OCTETS if pattern.match(f"GET {start}{octet} HTTP/1.1\r\nHost: h\r\n")}
+        query = {octet for octet in OCTETS if pattern.match(f"GET {start}?{octet} HTTP/1.1\r\nHost: h\r\n")}
+        assert path == PCHARS | set("/[]|") | {"?"}  # which begins the query
+        assert query == PCHARS | set("/?[]|\\^`{}")
 
 
 def test_a_version_is_one_ascii_digit_each():
