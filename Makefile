@@ -75,6 +75,11 @@ faults: $(STAMP) ## Count the requests that servers drop under injected faults (
 	@cd compare
 	$(abspath $(BIN))/python -m faults $(if $(QUICK),--quick) $(FAULTS)
 
+.PHONY: soak
+soak: $(STAMP) ## Run the server for ten minutes under load, hostile clients, reloads and kills (MINUTES=10).
+	@cd compare
+	$(abspath $(BIN))/python -m faults.soak --minutes $(or $(MINUTES),10)
+
 .PHONY: profile
 profile: ## Measure the cost of a request: system calls, time, memory, functions; write docs/benchmarks/profile.md.
 	@compare/bench/run bench.profile

@@ -1,6 +1,7 @@
 """The application of the scenarios: it records each request in the journal and responds with the request's token.
 
 /work     takes `ms` milliseconds and responds with `size` bytes if the request's content is right
+/stream   responds in ten pieces of `size` bytes, over `ms` milliseconds
 /hungry   takes memory, `mb` MiB or all there is, and holds it for `ms` milliseconds
 /stuck    never returns, and ignores exceptions raised in its thread
 /gil      never returns and holds the GIL, like a catastrophic regular expression
@@ -12,7 +13,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -27,6 +28,9 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     # One write in append mode: complete, whatever happens to the process afterwards.
     os.write(JOURNAL, f"{token} {os.getpid()}\n".encode())
     seconds = int(query.get("ms", "0")) / 1000
+    if environ["PATH_INFO"] == "/stream":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return stream(int(query["size"]), seconds)
     if environ["PATH_INFO"] == "/hungry":
         hold_memory(int(query.get("mb", "0")), seconds)
     elif environ["PATH_INFO"] == "/stuck":
@@ -41,6 +45,12 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
         response = b"the content of another request"
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(response)))])
     return [response]
+
+
+def stream(size: int, seconds: float) -> Iterator[bytes]:
+    for _ in range(10):
+        yield b"." * size
+        time.sleep(seconds / 10)
 
 
 def hold_memory(mebibytes: int, seconds: float) -> None:
