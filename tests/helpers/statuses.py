@@ -11,6 +11,7 @@ def server_status(counters: Counters | None = None) -> ServerStatus:
     counted = counters or no_counters()
     gauges: Gauges = {
         "in_flight": 1,
+        "streaming": 1,
         "waiting": 0,
         "threads": {"active": 2, "parked": 15, "limit": 3},
         "connections": {"idle": 2},

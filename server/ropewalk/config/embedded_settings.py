@@ -31,6 +31,9 @@ class EmbeddedSettings(TypedDict, total=False):
     threads: int
     """Maximum number of threads per worker; how many run at once adapts to the application. Default: 16."""
 
+    stream_threads: int
+    """Threads per worker, beyond threads, for responses that stream: server-sent events and the like. Default: 0."""
+
     timeout: float
     """Seconds a request may run before it is answered with 504 (0: no limit). Default: 30."""
 

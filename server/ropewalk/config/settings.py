@@ -155,6 +155,15 @@ class Settings(Table):
         help="maximum number of threads per worker; how many run at once adapts to the application",
         is_common=True,
     )
+    stream_threads: int = declare(
+        default=0,
+        read=readers.integer(0, 4096),
+        section=PROCESSES,
+        flags=("--stream-threads",),
+        metavar="N",
+        help="threads per worker, beyond --threads, for responses that stream: server-sent events and the like",
+        reason="a stream occupies a thread for as long as it is open.",
+    )
     preload: bool = declare(
         default=False,
         read=readers.switch,

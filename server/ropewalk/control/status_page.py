@@ -193,6 +193,7 @@ function show(s) {
     card("requests per second", rate(perSecond)),
     card("responses", count(responses), JSON.stringify(t.responses)),
     card("in flight", String(g.in_flight)),
+    ...(g.streaming ? [card("of them streams", String(g.streaming))] : []),
     card("waiting for a thread", String(g.waiting)),
     card("p50 response time", time(quantile(b, .5))),
     card("p99 response time", time(quantile(b, .99))),

@@ -176,6 +176,7 @@ def add_gauges(gauges: Iterable[Gauges]) -> Gauges:
     """Their sum, name by name."""
     none: Gauges = {
         "in_flight": 0,
+        "streaming": 0,
         "waiting": 0,
         "threads": {"active": 0, "parked": 0, "limit": 0},
         "connections": {},

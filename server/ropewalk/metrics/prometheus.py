@@ -55,6 +55,8 @@ def _load(status: ServerStatus) -> Iterator[Family]:
     threads = gauges["threads"]
     states = {"active": threads["active"], "parked": threads["parked"], "limit": threads["limit"]}
     yield "requests_in_flight", "gauge", "Requests inside the application.", _one(gauges["in_flight"])
+    about = "Requests inside the application whose responses stream: each occupies a thread."
+    yield "requests_streaming", "gauge", about, _one(gauges["streaming"])
     yield "requests_waiting", "gauge", "Complete requests that wait for a thread.", _one(gauges["waiting"])
     yield "threads", "gauge", "Threads: active, parked, and the limit of active ones.", _by("state", states)
     yield "connections", "gauge", "Connections by state.", _by("state", gauges["connections"])

@@ -52,7 +52,7 @@ class Threads(TypedDict):
     active: int
     parked: int
     limit: int
-    """How many may be active at present."""
+    """How many may be active at present; those for streams (--stream-threads) do not count."""
 
 
 class Gauges(TypedDict):
@@ -60,6 +60,8 @@ class Gauges(TypedDict):
 
     in_flight: int
     """Requests inside the application."""
+    streaming: int
+    """Those of them whose responses stream."""
     waiting: int
     """Complete requests that wait for a thread."""
     threads: Threads

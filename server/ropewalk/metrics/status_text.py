@@ -61,7 +61,7 @@ def _lines(status: ServerStatus, interval: Interval | None) -> Iterator[str]:
         counts.append(_counts("lost log lines", totals["log_lost"]))
     yield ", ".join(counts)
     yield from _durations(totals, interval)
-    yield f"in flight {gauges['in_flight']}, waiting {gauges['waiting']}"
+    yield f"in flight {gauges['in_flight']} (streams {gauges['streaming']}), waiting {gauges['waiting']}"
     yield f"workers wanted {status['target']}; " + _listed(status["events"])
     yield ""
     yield from _worker_table(status, interval)
@@ -87,7 +87,7 @@ def _within(histogram: Histogram) -> str:
 
 def _worker_table(status: ServerStatus, interval: Interval | None) -> Iterator[str]:
     yield (
-        "    process  state      age       memory  per second  in flight  waiting  connections  "
+        "    process  state      age       memory  per second  in flight  streams  waiting  connections  "
         "threads (active, limit, all)"
     )
     for worker in status["workers"]:
@@ -104,7 +104,7 @@ def _worker_line(worker: WorkerStatus, interval: Interval | None) -> str:
     rate = None if interval is None else interval.rate(worker["pid"])
     return (
         f"{start}  {'-' if rate is None else format(rate, '.1f'):>10}  {gauges['in_flight']:>9}  "
-        f"{gauges['waiting']:>7}  {sum(gauges['connections'].values()):>11}  "
+        f"{gauges['streaming']:>7}  {gauges['waiting']:>7}  {sum(gauges['connections'].values()):>11}  "
         f"{threads['active']}, {threads['limit']}, {threads['active'] + threads['parked']}"
     )
 

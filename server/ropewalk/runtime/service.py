@@ -34,6 +34,7 @@ from ropewalk.runtime.in_flight import InFlight, RunningRequest
 from ropewalk.runtime.overload import LoadShedder
 from ropewalk.runtime.refusals import Refusals
 from ropewalk.runtime.status import Stats, take_snapshot, take_stats
+from ropewalk.runtime.streams import Streams
 from ropewalk.threads.parallelism import parallel_threads
 from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.environ import (
@@ -109,6 +110,8 @@ class Service:
             max_waiting=settings.limit_waiting,
             parallelism=partial(parallel_threads, settings.workers),
             is_overdue=self._shedder.is_overdue if settings.queue_timeout else None,
+            stream_threads=settings.stream_threads,
+            streams=Streams(settings.threads, settings.stream_threads),
         )
         self._refusals = Refusals(
             self._metrics, self._default_fields, self._request_ids, self._access_logger, self._pool.call_later

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ropewalk.logs.error_log import get_logger
 from ropewalk.metrics.counters import Metrics
 from ropewalk.runtime.in_flight import RunningRequest
+from ropewalk.runtime.streams import streaming_since
 from ropewalk.threads.pool import Pool
 from ropewalk.wsgi.exchange import WsgiConnection
 
@@ -28,6 +29,8 @@ class Stats(NamedTuple):
     """Requests that have been received and wait for a thread."""
     active_threads: int
     """Threads that are not parked; one of them may be waiting for sockets."""
+    streams: int
+    """Threads that are occupied by a response that streams."""
     finished: int
     """Requests that the application has finished."""
     responses: Mapping[str, int]
@@ -45,11 +48,16 @@ def take_stats(pool: Pool, metrics: Metrics) -> Stats:
         in_flight=sum(1 for _ in pool.running()),
         waiting=pool.waiting,
         active_threads=len(pool.threads) - pool.parked,
+        streams=_streams(pool),
         finished=pool.finished,
         responses=counters["responses"],
         refused=counters["refused"],
         shed=counters["shed"],
     )
+
+
+def _streams(pool: Pool) -> int:
+    return sum(1 for _, item, _ in pool.running() if streaming_since(item))
 
 
 def take_snapshot(
@@ -68,6 +76,7 @@ def take_snapshot(
         },
         "gauges": {
             "in_flight": sum(1 for _ in pool.running()),
+            "streaming": _streams(pool),
             "waiting": pool.waiting,
             "threads": {
                 "active": len(pool.threads) - pool.parked,

@@ -5,10 +5,14 @@ from. When there is none of them and no other thread polls, it waits in the epol
 received, then run, then sent) because kernel and application evict each other from the caches. What a thread cannot
 get to because its application blocks is in a shared queue, where the next thread finds it.
 
+A thread may be occupied by one response for hours, while it streams. Up to `stream_threads` of these are moved out of
+the count: the thread's slot goes back to the pool, and another thread takes its place.
+
 Who touches what: the three deques, `_slots` and `items` by single operations only, which are atomic with and without
-the GIL; `_parked` and `_remaining` under `_parking_lock`; `_poller` is a lock that the polling thread holds, and its
-holder alone touches `_next_sweep`. A `PoolThread`'s fields are written by that thread and read by all. What is only a
-hint (`_unpolled`, the length of `_parked`, `controller.limit`) may be slightly out of date.
+the GIL; `_parked`, `_moved` and `_remaining` under `_parking_lock`; the controller's thread alone adds to `threads`; a
+slot belongs to the thread that has popped it, from `_slots` or from a `PoolThread`. `_poller` is a lock that the
+polling thread holds, and its holder alone touches `_next_sweep`. A `PoolThread`'s fields are written by that thread and
+read by all. What is only a hint (`_unpolled`, the length of `_parked`, `controller.limit`) may be slightly out of date.
 
 Longer than most modules here: the life of a thread, parking, and the controller's thread are in one place because each
 relies on the order in which the others check and park. The decisions, without threads, are in `controller`.
@@ -40,6 +44,8 @@ MAX_UNPOLLED = 4  # batches received from the queue between two polls
 MAX_EVENTS = 256  # taken from the epoll at once
 STOP_INTERVAL = 0.1  # seconds between checks whether a thread that is to end has entered the application instead
 SWEEP_INTERVAL = 1.0  # seconds between checks of all deadlines, which are all 2 s or longer
+STREAMS_INTERVAL = 0.25  # seconds between checks for streams; short compared to the second after which they are moved
+STREAMS_INTERVAL_NEEDED = 0.02  # the same while requests wait for a thread: 16 threads open 800 streams a second
 
 
 class Item(Protocol):
@@ -58,22 +64,39 @@ class Item(Protocol):
         """Close it after an internal error."""
 
 
+class Streams(Protocol):
+    """Says which items stream."""
+
+    def is_streaming(self, item: Item, is_thread_needed: bool) -> bool:
+        """Whether a running item streams, and will for longer: its thread should not count any more.
+
+        `is_thread_needed`: others wait for a thread.
+        """
+
+    def on_all_streaming(self) -> None:
+        """All threads are occupied by streams, and none of them can be moved out of the count."""
+
+
 class PoolThread:
     """One thread of the pool, and what other threads may read of it."""
 
-    __slots__ = ("finished", "item", "parking", "since", "thread")
+    __slots__ = ("finished", "item", "parking", "since", "slot", "thread")
 
     thread: threading.Thread  # set by the pool before any other thread sees this
 
     def __init__(self, parking: Parking) -> None:
         self.parking = parking  # released to unpark the thread
+        self.slot: list[None] = []  # while it runs something, unless it was moved out of the count
         self.item: Item | None = None  # what it is running
         self.since = 0.0  # monotonic: when it began to run that
         self.finished = 0  # items
 
 
 class Pool:
-    """At most `threads` requests run at once; one more thread serves the sockets while all of those are busy."""
+    """At most `threads` requests run at once, and `stream_threads` streams beside them.
+
+    One more thread serves the sockets while all of those are busy.
+    """
 
     def __init__(
         self,
@@ -84,6 +107,8 @@ class Pool:
         max_waiting: int,
         parallelism: Callable[[], int] = parallel_threads,
         is_overdue: Callable[[Item], bool] | None = None,
+        stream_threads: int = 0,
+        streams: Streams | None = None,
         name: str = "ropewalk",
     ) -> None:
         """`run` runs an item and returns whether `send` is to be called; `overflow` gets an item that may not wait.
@@ -101,7 +126,12 @@ class Pool:
         self._max_waiting = max_waiting
         self._to_run: deque[Item] = deque()
         self._to_send: deque[Item] = deque()
+        self._count = threads
         self._slots: deque[None] = deque([None] * threads)
+        self._streams = streams
+        self._stream_threads = stream_threads
+        self._moved = 0  # threads out of the count; under `_parking_lock`
+        self._streams_checked_at = 0.0  # monotonic; used by the controller's thread
         self._poller = threading.Lock()
         self._parking_lock = threading.Lock()
         self._parked: list[PoolThread] = []
@@ -120,13 +150,17 @@ class Pool:
         self.controller = Controller(floor, threads + 1, self._thread_stats)
         self._is_controller_asleep = False
         self._controller_parking = make_parking(spins=floor > 1)  # released to wake the controller
-        self.threads = [PoolThread(make_parking(spins=floor > 1)) for _ in range(threads + 1)]
-        for number, pool_thread in enumerate(self.threads):
-            is_parked = number >= floor
-            pool_thread.thread = threading.Thread(
-                target=self._work, args=(pool_thread, is_parked), name=f"{name}-{number}", daemon=True
-            )
+        self._name = name
+        self.threads: list[PoolThread] = []
+        for number in range(threads + 1):
+            self.threads.append(self._make_thread(is_parked=number >= floor))
         self._control_thread = threading.Thread(target=self._control, name=f"{name}-controller", daemon=True)
+
+    def _make_thread(self, *, is_parked: bool) -> PoolThread:
+        pool_thread = PoolThread(make_parking(spins=self.controller.floor > 1))
+        name = f"{self._name}-{len(self.threads)}"
+        pool_thread.thread = threading.Thread(target=self._work, args=(pool_thread, is_parked), name=name, daemon=True)
+        return pool_thread
 
     def start(self) -> None:
         """Start the threads; all but the first few are parked until there is work for them."""
@@ -144,11 +178,11 @@ class Pool:
         """
         if self.epoll.closed:
             return
-        started = [each for each in self.threads if each.thread.ident is not None]
         with self._parking_lock:
+            self._is_stopping = True  # from here on no thread is added
+            started = [each for each in self.threads if each.thread.ident is not None]
             self._remaining = self._remaining + 1 if started else 1  # `stop` uses the descriptors too
             parked, self._parked = self._parked, []
-            self._is_stopping = True
         self.nudge()
         self._wake_controller()
         for pool_thread in parked:
@@ -234,6 +268,11 @@ class Pool:
         """The number of parked threads."""
         return len(self._parked)
 
+    @property
+    def moved(self) -> int:
+        """The number of threads that are occupied by streams and out of the count."""
+        return self._moved
+
     # A thread's life
 
     def _work(self, thread: PoolThread, is_parked: bool) -> None:
@@ -303,8 +342,9 @@ class Pool:
     def _run_batch(self, thread: PoolThread) -> None:
         """Run up to a batch of items; a single one while threads are active because others block."""
         to_run, to_send, run, controller = self._to_run, self._to_send, self._run, self.controller
+        slot = thread.slot
         try:
-            self._slots.pop()
+            slot.append(self._slots.pop())
         except IndexError:
             return
         if self._is_controller_asleep:  # after the `pop`: the controller does the two in the opposite order
@@ -314,7 +354,7 @@ class Pool:
         long_run = 0.0 if controller.is_computing else LONG_RUN
         try:
             for _ in range(BATCH if controller.limit <= controller.floor else 1):
-                if now - began > long_run and to_send:
+                if now - began > long_run and (to_send or not slot):
                     break
                 item = to_run.popleft()
                 thread.since = now
@@ -330,7 +370,11 @@ class Pool:
             pass  # there are no more, or another thread took the last one
         finally:
             thread.item = None
-            self._slots.append(None)
+            try:
+                self._slots.append(slot.pop())
+            except IndexError:  # it was moved out of the count
+                with self._parking_lock:
+                    self._moved -= 1
 
     def _receive_batch(self) -> None:
         ready, to_run = self.ready, self._to_run
@@ -418,7 +462,7 @@ class Pool:
         return bool(self._to_send or self.ready or (self._to_run and self._slots))
 
     def _has_excess(self) -> bool:
-        return len(self.threads) - len(self._parked) > self.controller.limit
+        return len(self.threads) - len(self._parked) - self._moved > self.controller.limit
 
     def _balance(self, thread: PoolThread) -> None:
         """After each step while more than one thread may be active: park if too many are, else unpark one."""
@@ -432,7 +476,7 @@ class Pool:
     def _park(self, thread: PoolThread) -> None:
         """Wait until unparked, unless this thread is needed."""
         with self._parking_lock:
-            active = len(self.threads) - len(self._parked)
+            active = len(self.threads) - len(self._parked) - self._moved
             if self._is_stopping or active <= 1:
                 return
             if active <= self.controller.limit and not self._poller.locked():
@@ -443,7 +487,7 @@ class Pool:
 
     def _unpark_another(self) -> None:
         with self._parking_lock:
-            if not self._parked or len(self.threads) - len(self._parked) >= self.controller.limit:
+            if not self._parked or len(self.threads) - len(self._parked) - self._moved >= self.controller.limit:
                 return
             pool_thread = self._parked.pop()
         pool_thread.parking.release()
@@ -464,12 +508,14 @@ class Pool:
                 self._sleep_until_work()
                 continue
             now = time.monotonic()
+            if self._streams is not None and now >= self._streams_checked_at:
+                self._check_streams(self._streams, now)
             sample = Sample(
                 wall=now,
                 finished=self.finished,
                 is_polled=is_polled,
                 has_work=has_work,
-                inside=len(self.threads) - 1 - len(self._slots),
+                inside=self._count - len(self._slots),
                 is_held=self._has_runnable_work() and self._is_held(now - HELD_AFTER),
             )
             finished = controller.finished
@@ -487,12 +533,65 @@ class Pool:
 
     def _is_held(self, moment: float) -> bool:
         """Whether all active threads but the polling one have been inside the application since before `moment`."""
-        began = [each.since for each in self.threads if each.item is not None]
-        active = len(self.threads) - len(self._parked) - self._poller.locked()
+        began = [each.since for each in self.threads if each.item is not None and each.slot]
+        active = len(self.threads) - len(self._parked) - self._moved - self._poller.locked()
         return len(began) >= max(active, 1) and max(began) < moment
 
     def _has_work(self) -> bool:
-        return bool(self.ready or self._to_run or self._to_send or len(self._slots) < len(self.threads) - 1)
+        return bool(self.ready or self._to_run or self._to_send or len(self._slots) < self._count)
+
+    def _check_streams(self, streams: Streams, now: float) -> None:
+        """Move threads that are occupied by streams out of the count, while there is room for them."""
+        is_needed = bool(self._to_run) and not self._slots
+        self._streams_checked_at = now + (STREAMS_INTERVAL_NEEDED if is_needed else STREAMS_INTERVAL)
+        occupied = []
+        for pool_thread in list(self.threads):
+            item = pool_thread.item
+            if item is not None and pool_thread.slot and streams.is_streaming(item, is_needed):
+                occupied.append(pool_thread)
+        for pool_thread in occupied:
+            if not self._move_out(pool_thread):
+                break
+        else:
+            return
+        if sum(bool(each.slot) for each in occupied) == self._count:
+            streams.on_all_streaming()
+
+    def _move_out(self, pool_thread: PoolThread) -> bool:
+        """Take the thread out of the count; return whether there is room for one more."""
+        if self._moved >= self._stream_threads:
+            return False
+        # One thread takes its place, and then there is still one more than may run at once.
+        if len(self.threads) < self._count + self._moved + 2 and not self._add_thread():
+            return False
+        with self._parking_lock:
+            try:
+                slot = pool_thread.slot.pop()
+            except IndexError:
+                return True  # the stream has ended
+            self._moved += 1
+        self._slots.append(slot)
+        self._unpark_another()
+        if self._to_run and self._poller.locked():
+            self.nudge()
+        return True
+
+    def _add_thread(self) -> bool:
+        pool_thread = self._make_thread(is_parked=True)
+        with self._parking_lock:
+            if self._is_stopping:
+                return False
+            try:
+                pool_thread.thread.start()
+            except RuntimeError as error:  # past a limit of the system
+                log.warning("Cannot start a thread for streams (%s); no more than %d", error, self._moved)
+                self._stream_threads = self._moved
+                return False
+            self._remaining += 1
+            self._parked.append(pool_thread)
+            self.threads.append(pool_thread)
+        self._thread_stats.add(pool_thread.thread.native_id or 0)
+        return True
 
     def _wake_controller(self) -> None:
         self._is_controller_asleep = False

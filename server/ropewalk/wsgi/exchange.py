@@ -73,6 +73,7 @@ class Exchange:
         "progress",
         "queue_seconds",
         "request_id",
+        "streaming_since",
         "thread",
     )
 
@@ -84,6 +85,7 @@ class Exchange:
         self.content_from = connection.sent_octets  # of the connection's, at which the content of the response begins
         self.thread = get_ident()
         self.began = self.ended = 0.0  # monotonic: when the application was called and returned; set by the caller
+        self.streaming_since = 0.0  # monotonic: when the response began to be streamed
         self.progress = 0.0  # monotonic: when content was last streamed
         self.request_id = ""  # set by the caller, if the server assigns ids
         self.queue_seconds: float | None = None  # since the proxy passed the request on; set by the caller, if known
@@ -212,6 +214,7 @@ class Exchange:
         stream = self._stream
         if stream is None:
             head = self._begin_stream()
+            self.streaming_since = monotonic()
             stream = self._stream = self._connection.stream_response()
             stream.write(head + self._encode(content))
         elif content:

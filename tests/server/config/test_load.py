@@ -24,6 +24,7 @@ BAD = {
     "workers": "0",
     "preload": "perhaps",
     "threads": "many",
+    "stream_threads": "-1",
     "max_requests": "-1",
     "max_requests_jitter": "some",
     "max_rss": "1M",

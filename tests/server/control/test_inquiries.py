@@ -85,7 +85,8 @@ def counters(requests: int) -> Counters:
 
 
 def snapshot(requests: int) -> dict[str, Any]:
-    gauges = {"in_flight": requests, "waiting": 0, "threads": {"active": 1, "parked": 0, "limit": 1}, "connections": {}}
+    threads = {"active": 1, "parked": 0, "limit": 1}
+    gauges = {"in_flight": requests, "streaming": 0, "waiting": 0, "threads": threads, "connections": {}}
     return {"counters": counters(requests), "gauges": gauges, "running": []}
 
 

@@ -117,12 +117,14 @@ def test_counters_add_up_name_by_name() -> None:
 def test_gauges_add_up_name_by_name() -> None:
     one: Gauges = {
         "in_flight": 1,
+        "streaming": 1,
         "waiting": 2,
         "threads": {"active": 1, "parked": 2, "limit": 3},
         "connections": {"idle": 1},
     }
     assert add_gauges([one, one | {"connections": {"idle": 1, "running": 1}}]) == {
         "in_flight": 2,
+        "streaming": 2,
         "waiting": 4,
         "threads": {"active": 2, "parked": 4, "limit": 6},
         "connections": {"idle": 2, "running": 1},

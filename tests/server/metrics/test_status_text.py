@@ -35,7 +35,7 @@ def test_of_an_interval_are_its_rates_and_its_durations_alone() -> None:
     assert "5.0 responses/s, 5 k/s\n" in text
     assert "response time in 2.0 s: 50% within 0.977 ms, 90% within 0.977 ms, 99% within 0.977 ms\n" in text
     [line] = [line for line in text.splitlines() if line.split()[:1] == ["8"]]
-    assert line.split() == ["8", "ready", "90.0", "s", "2.0", "M", "5.0", "1", "0", "2", "2,", "3,", "17"]
+    assert line.split() == ["8", "ready", "90.0", "s", "2.0", "M", "5.0", "1", "1", "0", "2", "2,", "3,", "17"]
 
 
 def test_an_interval_without_responses_says_so() -> None:

@@ -55,7 +55,7 @@ class Echo:
 class Harness:
     """A pool and the items in it."""
 
-    def __init__(self, threads: int, max_waiting: int = 1000, parallelism: int = 1) -> None:
+    def __init__(self, threads: int, max_waiting: int = 1000, parallelism: int = 1, **arguments: Any) -> None:
         self.overflowed: list[Item] = []
         self.overdue: set[Item] = set()
         self.parallelism = parallelism
@@ -66,6 +66,7 @@ class Harness:
             max_waiting=max_waiting,
             parallelism=lambda: self.parallelism,
             is_overdue=self.overdue.__contains__,
+            **arguments,
         )
         self.items: list[Echo] = []
         self.go_on = threading.Event()
@@ -105,7 +106,7 @@ class Harness:
 def harness() -> Iterator[Callable[..., Harness]]:
     with contextlib.ExitStack() as stack:
 
-        def make(threads: int, **arguments: int) -> Harness:
+        def make(threads: int, **arguments: Any) -> Harness:
             made = Harness(threads, **arguments)
             stack.callback(made.close)
             made.pool.start()
@@ -323,3 +324,122 @@ def _wait(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         pause.wait(0.005)
+
+
+class FakeStreams:
+    """What an item is: a stream, if it is in `streaming`."""
+
+    def __init__(self) -> None:
+        self.streaming: set[Item] = set()
+        self.all_streaming = threading.Event()
+
+    def is_streaming(self, item: Item, is_thread_needed: bool) -> bool:
+        return item in self.streaming
+
+    def on_all_streaming(self) -> None:
+        self.all_streaming.set()
+
+
+def test_streams_move_out_of_the_count_and_back(harness: Callable[..., Harness]) -> None:
+    streams = FakeStreams()
+    made = harness(2, stream_threads=3, streams=streams)
+    items = [made.item(made.block) for _ in range(5)]
+    free = made.item()
+    for number, item in enumerate(items, 1):
+        item.there.send(b"b")
+        assert made.inside.acquire(timeout=PATIENCE)
+        if number <= 3:
+            streams.streaming.add(item)
+            _wait(lambda number=number: made.pool.moved == number)
+            assert free.ask() == b"x"
+    # Three are moved, and two count: there is no room for more.
+    free.there.send(b"x")
+    _wait(lambda: made.pool.waiting == 1)
+    assert made.most_inside == 5
+    assert not streams.all_streaming.is_set()
+    streams.streaming.update(items)
+    assert streams.all_streaming.wait(PATIENCE)
+    assert made.pool.moved == 3
+    made.go_on.set()
+    assert [item.there.recv(1) for item in items] == [b"b"] * 5
+    assert free.there.recv(1) == b"x"
+    _wait(lambda: made.pool.moved == 0)
+    assert len(made.pool.threads) == 2 + 1 + 3
+
+
+def test_the_count_holds_after_streams_have_come_and_gone(harness: Callable[..., Harness]) -> None:
+    streams = FakeStreams()
+    made = harness(2, stream_threads=2, streams=streams)
+    for _ in range(3):
+        items = [made.item(made.block) for _ in range(2)]
+        streams.streaming.update(items)
+        for item in items:
+            item.there.send(b"b")
+            assert made.inside.acquire(timeout=PATIENCE)
+        _wait(lambda: made.pool.moved == 2)
+        made.go_on.set()
+        assert [item.there.recv(1) for item in items] == [b"b"] * 2
+        _wait(lambda: made.pool.moved == 0)
+        made.go_on.clear()
+    made.most_inside = 0
+    items = [made.item(made.block) for _ in range(6)]
+    for item in items:
+        item.there.send(b"b")
+    for _ in range(2):
+        assert made.inside.acquire(timeout=PATIENCE)
+    _wait(lambda: made.pool.waiting == 4)
+    made.go_on.set()
+    assert [item.there.recv(1) for item in items] == [b"b"] * 6
+    assert made.most_inside == 2
+    assert len(made.pool.threads) == 2 + 1 + 2  # the threads are used again
+
+
+def test_all_threads_streaming_is_reported_without_threads_for_streams(harness: Callable[..., Harness]) -> None:
+    streams = FakeStreams()
+    made = harness(2, streams=streams)
+    items = [made.item(made.block) for _ in range(2)]
+    streams.streaming.add(items[0])
+    for item in items:
+        item.there.send(b"b")
+        assert made.inside.acquire(timeout=PATIENCE)
+    assert not streams.all_streaming.is_set()
+    streams.streaming.add(items[1])
+    assert streams.all_streaming.wait(PATIENCE)
+
+
+def test_a_thread_that_cannot_be_started_leaves_the_stream_where_it_is(
+    harness: Callable[..., Harness], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    streams = FakeStreams()
+    made = harness(1, stream_threads=5, streams=streams)
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    stream = made.item(made.block)
+    streams.streaming.add(stream)
+    stream.there.send(b"b")
+    assert streams.all_streaming.wait(PATIENCE)
+    monkeypatch.undo()
+    assert made.pool.moved == 0
+    assert len(made.pool.threads) == 2
+    assert "Cannot start a thread for streams (can't start new thread); no more than 0" in capfd.readouterr().err
+    made.go_on.set()
+    assert stream.there.recv(1) == b"b"
+
+
+def test_stop_ends_the_threads_that_were_added(harness: Callable[..., Harness]) -> None:
+    streams = FakeStreams()
+    made = harness(1, stream_threads=2, streams=streams)
+    for _ in range(2):
+        stream = made.item(made.block)
+        streams.streaming.add(stream)
+        stream.there.send(b"b")
+        assert made.inside.acquire(timeout=PATIENCE)
+    _wait(lambda: made.pool.moved == 2)
+    made.go_on.set()
+    for item in made.items:
+        assert item.there.recv(1) == b"b"
+    made.pool.stop()
+    assert len(made.pool.threads) == 4
+    assert not any(each.thread.is_alive() for each in made.pool.threads)
