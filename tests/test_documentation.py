@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from ropewalk.config.table import PREFIX
 from ropewalk.logs.access_json import json_line
 from ropewalk.logs.access_record import AccessRecord
 from ropewalk.metrics.prometheus import exposition
+from tests.helpers.embedded import Talk
 from tests.helpers.paths import REPOSITORY
 from tests.helpers.statuses import server_status
 
@@ -208,3 +210,24 @@ def test_the_line_of_the_access_log_on_the_operations_page_has_the_servers_keys(
     environ = dict.fromkeys([*described, "HTTP_USER_AGENT"], "a")
     record = AccessRecord(environ, "200 OK", [], 1, 1.0, True, 0.0, 0.0, 0.0, 0.0, 1, "1")
     assert list(json.loads(re.sub(r"\n +", "", shown[1]))) == list(json.loads(json_line(record)))
+
+
+def test_keys_of_the_environ_are_on_their_page(talk: Talk) -> None:
+    """All that PEP 3333 does not name, in a request that has every key which does not depend on a setting."""
+    required = re.compile(
+        "REQUEST_METHOD|SCRIPT_NAME|PATH_INFO|QUERY_STRING|CONTENT_TYPE|CONTENT_LENGTH|SERVER_NAME|SERVER_PORT|"
+        r"SERVER_PROTOCOL|SERVER_SOFTWARE|HTTP_\w+|"
+        r"wsgi\.(?:version|url_scheme|input|errors|multithread|multiprocess|run_once)"
+    )
+    seen: list[set[str]] = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        seen.append(set(environ))
+        start_response("200 OK", [])
+        return []
+
+    talk.ask(application, request_id="environ")
+    rows = read("docs/environ.md").split("| --- |")[1].split("\n\n")[0]
+    documented = {code for row in rows.splitlines() for code in CODE.findall(row.partition(" | ")[0])}
+    others = {name for name in seen[0] if not required.fullmatch(name)}
+    assert others == {name for name in documented if not name.startswith(("HTTPS", "SSL_"))}

@@ -27,6 +27,7 @@ from ropewalk.metrics.counters import Metrics
 from ropewalk.net.acceptor import LISTENING, Acceptor, WakeListener
 from ropewalk.net.connection import Connection, OnSent
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
+from ropewalk.net.disconnection import is_disconnected
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.runtime.draining import Drained, drain
 from ropewalk.runtime.factories import statsd_reporter, tls_context
@@ -38,6 +39,7 @@ from ropewalk.runtime.streams import Streams
 from ropewalk.threads.parallelism import parallel_threads
 from ropewalk.threads.pool import Item, Pool
 from ropewalk.wsgi.environ import (
+    CLIENT_DISCONNECTED,
     ConnectionEnviron,
     Environ,
     TrustedPeers,
@@ -253,6 +255,7 @@ class Service:
             )
         else:
             context = connection_environ(listener, peer, self._trusted)
+            context.base[CLIENT_DISCONNECTED] = partial(is_disconnected, sock)
         connection: WsgiConnection = self._connection(sock, peer, self._config, self._events, context, handshake)
         self._pool.add_connection(connection.fd, connection)
         if self._pool.connections > self._max_connections:
@@ -268,6 +271,7 @@ class Service:
     ) -> ConnectionEnviron:
         context = connection_environ(listener, peer, self._trusted, handshake.proxy_header)
         context.base.update(handshake.variables)
+        context.base[CLIENT_DISCONNECTED] = partial(is_disconnected, handshake.sock)
         if handshake.variables:
             context.base["wsgi.url_scheme"] = "https"
         return context

@@ -38,6 +38,9 @@ REQUEST_KEYS: Mapping[str, Any] = dict.fromkeys(
     ["REQUEST_METHOD", "PATH_INFO", "QUERY_STRING", "RAW_URI", "REQUEST_URI", "SERVER_PROTOCOL", "wsgi.input"]
 )
 
+CLIENT_DISCONNECTED = "ropewalk.client_disconnected"
+"""A callable that returns whether the client has gone away; waitress has one under its own name."""
+
 IPV4_MAPPED = "::ffff:"  # prefix of an IPv4 peer on a socket for both families (RFC 4291 section 2.5.5.2)
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
