@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import socket
 import sys
@@ -70,6 +71,21 @@ def test_under_load_each_request_is_answered_or_refused(start: Callable[..., Any
     assert running.wait_exit() == 0
     assert set(outcomes) == {"ok", "refused"}
     assert outcomes.count("refused") == len(clients)
+
+
+@pytest.mark.parametrize("delay", [(), ("--drain-delay", "0.5")])
+def test_term_to_the_process_group_is_no_error(
+    start: Callable[..., Any], tmp_path: Path, delay: tuple[str, ...]
+) -> None:
+    """As supervisors, shells and `timeout` send it: the workers get it too, and drain by themselves."""
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    running = start(*COMMAND, *delay, "-b", "127.0.0.1:0", "shop")
+    running.wait_line("Ready: 2 workers")
+    os.killpg(running.pid, signal.SIGTERM)
+    assert running.wait_exit() == 0
+    assert "[ERROR]" not in running.output
+    assert "[WARNING]" not in running.output
+    assert running.output.count("Booting worker") == 2 or delay  # which is time to serve: others take their places
 
 
 def test_while_the_last_request_is_finished_others_are_refused(start: Callable[..., Any], tmp_path: Path) -> None:

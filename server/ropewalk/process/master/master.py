@@ -232,7 +232,9 @@ class Master:
             self._workers.remove(worker)
             self._options.hooks.worker_exited(worker.pid)
             self._control.worker_exited(worker)
-            if last_state not in EXITING_STATES:
+            # TERM to the whole process group reaches the workers too, and they drain and exit by themselves.
+            was_stopped = self._state is MasterState.STOPPING and status == 0
+            if last_state not in EXITING_STATES and not was_stopped:
                 self._handle_death(worker, last_state, describe_exit(status))
         if self._is_init:
             reap_orphans({worker.pid for worker in self._workers})
@@ -274,6 +276,8 @@ class Master:
         """Whether a worker is to be forked, now or after the back-off."""
         if self._state not in FORKING_STATES or (self._boot_failure and not self._has_served):
             return False
+        if self._refuses_new_connections:
+            return False  # it would have nothing to serve when it has booted
         return self._workers.needs_worker(self._target)
 
     def _fork(self) -> bool:
