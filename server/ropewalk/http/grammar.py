@@ -65,5 +65,6 @@ _CHUNK_EXTENSION = rf"[\t ]*+;[\t ]*+[{TCHAR}]++(?:[\t ]*+=[\t ]*+(?:[{TCHAR}]++
 CHUNK_LINE = re.compile(rf"([0-9A-Fa-f]{{1,16}})((?:{_CHUNK_EXTENSION})*+)\r\n".encode("latin-1"))
 CHUNK_LINE_START = re.compile(rb"[0-9A-Fa-f]{1,16}(?:[\t ]*+(?:;[\t -~\x80-\xff]*+)?)?\r?")
 
-# RFC 9110 section 15: a final status code, and a reason phrase that may be empty (RFC 9112 section 4).
-STATUS = re.compile(rf"[2-5][0-9][0-9](?: [{FIELD_CHAR}]*+)?")
+# RFC 9110 section 15: a final status code, and a reason phrase that may be empty (RFC 9112 section 4). 600 to
+# 999 are not valid, but in use between programs that agree on them; to clients they mean an error, as 5xx do.
+STATUS = re.compile(rf"[2-9][0-9][0-9](?: [{FIELD_CHAR}]*+)?")

@@ -24,6 +24,9 @@ BOUNDS = (*(str(2.0**exponent) for exponent in range(LOWEST_BOUND, HIGHEST_BOUND
 
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
+HUNDREDS = 10
+"""Statuses from 600 on count as 5xx, as which clients take them (RFC 9110 section 15)."""
+
 EXPONENT_OFFSET = 20
 """Added to a binary exponent, so that the index of a microsecond's bucket (2 ** -19) is not negative."""
 
@@ -43,7 +46,7 @@ class _ThreadCounters:
     __slots__ = ("aborted", "queued", "queued_seconds", "received", "refused", "responses", "seconds", "sent", "shed")
 
     def __init__(self) -> None:
-        self.responses = [0] * (6 * BUCKETS)  # by class of status and bucket of duration
+        self.responses = [0] * (HUNDREDS * BUCKETS)  # by first digit of the status and bucket of duration
         self.seconds = 0.0
         self.queued = [0] * BUCKETS
         self.queued_seconds = 0.0
@@ -105,7 +108,7 @@ class Metrics:
         counter must not go back: until the sum has caught up, the last one is repeated.
         """
         threads = list(self._by_thread.values())
-        responses = _columns((each.responses for each in threads), 6 * BUCKETS)
+        responses = _columns((each.responses for each in threads), HUNDREDS * BUCKETS)
         by_class = [responses[start : start + BUCKETS] for start in range(0, len(responses), BUCKETS)]
         self._last_sent = max(self._last_sent, sum(each.sent for each in threads) + sum(open_bytes))
         refused: Counter[str] = Counter()
@@ -114,7 +117,10 @@ class Metrics:
             refused.update({str(code): count for code, count in each.refused.copy().items()})
             shed.update(each.shed.copy())
         return {
-            "responses": {name: sum(by_class[int(name[0])]) for name in STATUS_CLASSES},
+            "responses": {
+                **{name: sum(by_class[int(name[0])]) for name in STATUS_CLASSES},
+                "5xx": sum(sum(row) for row in by_class[5:]),
+            },
             "duration": _histogram(_columns(by_class, BUCKETS), sum(each.seconds for each in threads)),
             "queue": _histogram(
                 _columns((each.queued for each in threads), BUCKETS), sum(each.queued_seconds for each in threads)

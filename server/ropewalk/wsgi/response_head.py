@@ -176,7 +176,7 @@ def early_hints(headers: list[tuple[str, str]]) -> tuple[bytes, tuple[str, ...]]
 @lru_cache(maxsize=256)
 def _check_status_text(status: str) -> tuple[str, int]:
     if not grammar.STATUS.fullmatch(status):
-        raise ApplicationError(f"bad status {status!r}: must be a number from 200 to 599, a space and a reason")
+        raise ApplicationError(f"bad status {status!r}: must be a number from 200 to 999, a space and a reason")
     return status, int(status[:3])
 
 

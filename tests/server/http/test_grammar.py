@@ -140,13 +140,13 @@ def test_what_is_no_ip_literal(address: str):
     assert not grammar.HOST.fullmatch(f"[{address}]")
 
 
-@pytest.mark.parametrize("status", ["200 OK", "200", "200 ", "599 \xff", "404 Not\tFound"])
+@pytest.mark.parametrize("status", ["200 OK", "200", "200 ", "599 \xff", "404 Not\tFound", "600 X", "999"])
 def test_a_status(status: str):
     assert grammar.STATUS.fullmatch(status)
 
 
 @pytest.mark.parametrize(
-    "status", ["", "20 OK", "100 Continue", "600 X", "2000 OK", "200OK", "200 O\rK", "200 O\nK", "200 \0"]
+    "status", ["", "20 OK", "100 Continue", "1000 X", "2000 OK", "200OK", "200 O\rK", "200 O\nK", "200 \0"]
 )
 def test_what_is_no_final_status(status: str):
     assert not grammar.STATUS.fullmatch(status)

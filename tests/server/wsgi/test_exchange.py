@@ -102,7 +102,8 @@ class TestStartResponse:
             ("200", None),
             ("OK", None),
             ("99 Low", None),
-            ("600 High", None),
+            ("1000 High", None),
+            ("0200 Low", None),
             ("100 Continue", None),
             ("200 OK\r\nX: y", None),
             (200, None),
@@ -137,6 +138,14 @@ class TestStartResponse:
             return [b"ok"]
 
         assert talk.ask(application).startswith(b"HTTP/1.1 " + expected)
+
+    @pytest.mark.parametrize("status", ["599 Network", "600 Own", "999 Denied"])
+    def test_a_status_past_those_of_the_rfc_is_passed_on_and_counted(self, talk: Talk, status: str) -> None:
+        server = talk.serve(answering(status=status))
+        client = talk.connect(server)
+        client.send(GET)
+        assert client.read_all().startswith(f"HTTP/1.1 {status}\r\n".encode())
+        assert server.stats().responses["5xx"] == 1
 
     def test_missing_start_response_is_a_500(self, talk: Talk) -> None:
         assert talk.ask(lambda environ, start_response: [b"x"]).startswith(b"HTTP/1.1 500")
