@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ropewalk.config.settings import Settings, make_settings, refuse_not_embedded
+from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.logs.wsgi_errors import WsgiErrors
 from ropewalk.net.listeners.open import close_listeners, describe, open_listeners, refuse_new_connections
@@ -26,6 +27,7 @@ from ropewalk.runtime.factories import tls_context, with_static_files
 from ropewalk.runtime.service import Service
 from ropewalk.runtime.status import Stats
 from ropewalk.runtime.watchdog_thread import watchdog_thread
+from ropewalk.wsgi.loader import check_application
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -55,9 +57,10 @@ class Server:
         `errors` is the `wsgi.errors` of every environ: by default standard error, or the error log if one of its
         settings is given. That log and the variables of `env` belong to the process; `stop` restores both.
 
-        Raises ConfigError for a value that is not allowed, a setting that has no effect in an embedded server, and an
-        address that cannot be bound; TypeError for an unknown setting.
+        Raises ConfigError for a value that is not allowed, a setting that has no effect in an embedded server, an
+        address that cannot be bound, and what is not a WSGI application; TypeError for an unknown setting.
         """
+        _check_application(application)
         self.settings = make_settings(**settings)
         refuse_not_embedded(self.settings)
         tls = tls_context(self.settings)
@@ -150,8 +153,14 @@ class Server:
 def serve(application: WSGIApplication, *, errors: TextIO | None = None, **settings: Unpack[EmbeddedSettings]) -> None:
     """Serve `application` from this process until SIGTERM or SIGINT (Ctrl-C), then finish what is in flight.
 
-    Takes the arguments of `Server`. Must be called in the main thread, where signals arrive.
+    Takes the arguments of `Server`. Must be called in the main thread, where signals arrive; raises RuntimeError in
+    another one.
     """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError(
+            "ropewalk.serve waits for signals, which arrive in the main thread only; in another thread use "
+            "ropewalk.Server: `with Server(application, ...):`"
+        )
     server = Server(application, errors=errors, **settings)
     inbox = SignalInbox(_STOP_SIGNALS)  # not an Event: that would miss a signal just before it is waited for
     log = get_logger()
@@ -166,6 +175,13 @@ def serve(application: WSGIApplication, *, errors: TextIO | None = None, **setti
 
 
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+def _check_application(application: object) -> None:
+    if isinstance(application, str):
+        reason = "must be the application itself, not its name; the command takes a name: ropewalk MODULE:CALLABLE"
+        raise ConfigError("application", application, reason)
+    check_application("application", None, "it", application)
 
 
 def _configure_log(settings: Settings, opened: ExitStack) -> None:

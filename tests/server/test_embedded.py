@@ -401,3 +401,38 @@ def test_serve_ends_at_a_signal(start: Callable[..., Any], tmp_path: Path) -> No
         connection.close()
         running.send_signal(number)
         assert running.wait_exit() == 0
+
+
+async def asynchronous(scope: Any, receive: Any, send: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("application", "message"),
+    [
+        ("shop.wsgi:app", "application='shop.wsgi:app': must be the application itself, not its name"),
+        (None, "application: it is None, which is not callable"),
+        (b"app", "application: it is of type bytes, which is not callable"),
+        (asynchronous, "application: it is an ASGI application"),
+        (lambda: None, "application: it does not take (environ, start_response)"),
+    ],
+)
+def test_what_is_no_application_is_refused_at_the_start(application: Any, message: str) -> None:
+    for start in (ropewalk.Server, ropewalk.serve):
+        with pytest.raises(ConfigError) as caught:
+            start(application, bind="127.0.0.1:0")
+        assert str(caught.value).startswith(message)
+
+
+def test_serve_in_a_thread_leads_to_server() -> None:
+    raised: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            ropewalk.serve(answering(), bind="127.0.0.1:0")
+        except RuntimeError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    thread.join()
+    assert "in another thread use ropewalk.Server" in str(raised[0])

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "logs", "http", "net", "wsgi", "threads", "metrics", "process", "config", "control"),
         *("forked", "gunicorn_hooks"),
     },
-    "embedded": {"logs", "net", "process", "config", "runtime"},
+    "embedded": {"errors", "logs", "net", "wsgi", "process", "config", "runtime"},
     "cli": {
         *("_version", "errors", "logs", "net", "wsgi", "threads", "metrics", "process", "config", "control"),
         "runtime",

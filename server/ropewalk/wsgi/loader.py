@@ -17,7 +17,7 @@ from ropewalk.errors import ConfigError, nearest
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-__all__ = ["load_application"]
+__all__ = ["check_application", "load_application"]
 
 SETTING: Final = "MODULE:CALLABLE"
 
@@ -47,7 +47,7 @@ def load_application(spec: str) -> WSGIApplication:
         name, application = _find_default(spec, module)
     else:
         name, application = expression, _evaluate(spec, module, target)
-    _check_application(spec, name, application)
+    check_application(SETTING, spec, name, application)
     return cast("WSGIApplication", application)
 
 
@@ -125,11 +125,19 @@ def _users_fault(spec: str, doing: str, error: BaseException, frames: TracebackT
     text = " ".join(traceback.format_exception_only(type(error), error)[-1].split())
     where = ""
     if frames is not None and not isinstance(error, SyntaxError):
-        last = traceback.extract_tb(frames)[-1]
+        stack = traceback.extract_tb(frames)
+        last = next((frame for frame in reversed(stack) if not _is_library(frame.filename)), stack[-1])
         where = f" ({last.filename}, line {last.lineno})"
     elif isinstance(error, SyntaxError):
         where = f" ({error.filename}, line {error.lineno})"
     return ConfigError(SETTING, spec, f"{doing} raised {text}{where}")
+
+
+def _is_library(filename: str) -> bool:
+    """Whether a file belongs to the standard library or was installed: users look for the fault in their own files."""
+    if filename.startswith(("<frozen ", f"{os.path.dirname(os.__file__)}{os.sep}")):
+        return True
+    return not {"site-packages", "dist-packages"}.isdisjoint(filename.split(os.sep))
 
 
 def _find_default(spec: str, module: ModuleType) -> tuple[str, object]:
@@ -171,16 +179,17 @@ def _get(spec: str, module: ModuleType, path: list[str]) -> object:
     return found
 
 
-def _check_application(spec: str, name: str, application: object) -> None:
+def check_application(setting: str, value: str | None, name: str, application: object) -> None:
+    """Raise the ConfigError, about the value of a setting, that says why what it names is no WSGI application."""
     if not callable(application):
         verb = "returned" if name.endswith(")") else "is"
-        raise ConfigError(SETTING, spec, f"{name} {verb} {_kind(application)}, which is not callable")
+        raise ConfigError(setting, value, f"{name} {verb} {_kind(application)}, which is not callable")
     if _takes_two(application):
         return
     import inspect  # only for what is not plain: it is large
 
     if inspect.iscoroutinefunction(application) or inspect.iscoroutinefunction(type(application).__call__):
-        raise ConfigError(SETTING, spec, f"{name} is an ASGI application; a WSGI application is needed")
+        raise ConfigError(setting, value, f"{name} is an ASGI application; a WSGI application is needed")
     try:
         signature = inspect.signature(application, follow_wrapped=False)
     except (ValueError, TypeError):  # written in C, without a signature
@@ -189,7 +198,7 @@ def _check_application(spec: str, name: str, application: object) -> None:
         signature.bind({}, None)
     except TypeError:
         hint = "" if name.endswith(")") else f"; if it makes the application, write {name}()"
-        raise ConfigError(SETTING, spec, f"{name} does not take (environ, start_response){hint}") from None
+        raise ConfigError(setting, value, f"{name} does not take (environ, start_response){hint}") from None
 
 
 def _takes_two(application: Any) -> bool:

@@ -225,3 +225,23 @@ def test_what_the_factory_raises_is_reported(make_module: MakeModule) -> None:
 def test_interrupt_of_the_operator_passes(make_module: MakeModule) -> None:
     with pytest.raises(KeyboardInterrupt):
         load_application(make_module("raise KeyboardInterrupt"))
+
+
+@pytest.mark.parametrize(
+    ("text", "raised"),
+    [
+        ("import os\n\nos.environ['NOT_SET_AT_ALL']\n", "KeyError: 'NOT_SET_AT_ALL'"),
+        ("import json\n\njson.loads('{')\n", "JSONDecodeError"),
+        ("import trustme\n\ntrustme.CA().issue_cert()\n", "ValueError"),
+    ],
+    ids=["in a frozen module", "in the standard library", "in a library"],
+)
+def test_a_fault_that_shows_elsewhere_is_located_in_the_users_file(
+    make_module: MakeModule, text: str, raised: str
+) -> None:
+    module = make_module(text)
+    error = refusal(module)
+    assert raised in str(error)
+    assert str(error).endswith(f"{module}.py, line 3)")
+    assert error.__cause__ is not None
+    assert len(traceback.extract_tb(error.__cause__.__traceback__)) > 1  # the log has all of it

@@ -72,7 +72,23 @@ def parse_address(text: str) -> Address:
         return _parse_unix(text.removeprefix("unix:").removeprefix("//"))
     if text.startswith("fd://"):
         return _parse_inherited(text.removeprefix("fd://"))
+    scheme, separator, rest = text.partition("://")
+    if separator and scheme.lower() in ("http", "https"):
+        raise ValueError(_without_scheme(scheme.lower(), rest))
     return _parse_tcp(text.removeprefix("tcp://"))
+
+
+def _without_scheme(scheme: str, rest: str) -> str:
+    """What to write in place of a URL."""
+    address = rest.partition("/")[0]
+    if address and not re.search(r":[0-9]+\Z", address):
+        address += ":443" if scheme == "https" else ":80"
+    try:
+        _parse_tcp(address)
+    except ValueError:
+        address = FORMS
+    tls = "; for TLS add --certfile" if scheme == "https" else ""
+    return f"an address, not a URL: write {address}{tls}"
 
 
 def _parse_unix(path: str) -> UnixAddress:
