@@ -89,7 +89,9 @@ def test_requests_are_counted_under_gunicorns_names(talk: Talk, receiver: Receiv
     client.read_all()
     receiver.receive_until(lambda: receiver.counters["gunicorn.requests"] == 6)
     receiver.receive_until(lambda: len(receiver.durations) == 5)
+    receiver.receive_until(lambda: receiver.counters["gunicorn.log.warning"] == 1)  # of the refused request
     assert receiver.counters == {
+        "gunicorn.log.warning": 1,
         "gunicorn.requests": 6,
         "gunicorn.request.status.201": 5,
         "gunicorn.request.status.400": 1,
