@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults.injections import deployments, resources, workers
+from faults.injections import deployments, resources, streams, workers
 from faults.run.limits import missing_for_cgroups, missing_for_forks
 from faults.run.load import Clients
 from faults.run.outcomes import Outcome
@@ -163,6 +163,14 @@ SCENARIOS = [
         "request completes.",
         resources.move_clock,
         start=Start(has_movable_clock=True),
+    ),
+    Scenario(
+        "streams",
+        "More streams than threads",
+        f"{streams.STREAMS} responses stream for {streams.MILLISECONDS // 1000} seconds, with 12 threads. Ropewalk has "
+        "`--stream-threads 40`; gunicorn has no such setting. Every stream and every other request completes.",
+        streams.open_streams,
+        start=Start(stream_threads=streams.STREAMS),
     ),
     Scenario(
         "stuck",

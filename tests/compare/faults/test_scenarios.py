@@ -25,6 +25,7 @@ TESTED = (
     "memory",
     "suspend",
     "fork",
+    "streams",
 )
 
 
