@@ -24,6 +24,17 @@ class ProtocolError(Exception):
         return f"{self.status_code}: {self.detail}"
 
 
+class OverloadError(ProtocolError):
+    """A request that has nothing wrong with it, but cannot be served now: 503 with Retry-After.
+
+    `reason` is the name under which it is counted.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(503, f"overloaded: {detail}")
+        self.reason = reason
+
+
 class ApplicationError(Exception):
     """The application violated PEP 3333; the message says how."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkedDecoder, ChunkLimits
 from ropewalk.http.head import END_OF_HEAD, HeadLimits, HeadScanner, RequestHead, parse_head
+from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.request_reader import RequestReader
 
 # Small, so that the fuzzer meets them.
@@ -90,7 +91,7 @@ def fuzz_chunked(data: bytes) -> None:
 
 
 def received(pieces: Iterable[bytes]) -> Found:
-    reader = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
+    reader = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY, BodyBudget(0))
     found: Found = []
     try:
         for piece in pieces:

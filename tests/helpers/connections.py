@@ -10,6 +10,7 @@ from typing import Any
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
+from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 
@@ -48,7 +49,11 @@ class Surroundings:
         """A connection on `sock`, which has only to look like a socket."""
         times = dict.fromkeys(("head_timeout", "idle_timeout", "body_timeout", "send_timeout"), TIMEOUT) | timeouts
         config = ConnectionConfig(
-            head_limits=HeadLimits(), chunk_limits=ChunkLimits(content=0), body_memory=1024, **times
+            head_limits=HeadLimits(),
+            chunk_limits=ChunkLimits(content=0),
+            body_memory=1024,
+            body_budget=BodyBudget(0),
+            **times,
         )
         return Connection(sock, None, config, self.events, None, handshake)
 

@@ -10,6 +10,7 @@ import pytest
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits, RequestHead
+from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.request_reader import RequestReader
 from tests.helpers.wire.corpus import Case, Reached, load_corpus
 
@@ -27,7 +28,7 @@ MANY_OCTETS = 1500
 
 def receive(pieces: Iterable[bytes]) -> tuple[list[Found], bool]:
     """What comes of the pieces: a head with its content or a status code each, and whether the connection closes."""
-    reader = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY)
+    reader = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY, BodyBudget(0))
     found: list[Found] = []
     try:
         for piece in pieces:

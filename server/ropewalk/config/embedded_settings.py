@@ -75,7 +75,12 @@ class EmbeddedSettings(TypedDict, total=False):
     """Maximum size of a request head, request line and fields together; 431 above. Default: 64k."""
 
     limit_request_body: int | str
-    """Maximum size of a request body; 413 above (0: no limit). Default: 1G."""
+    """Maximum size of a request body; 413 above (0: no limit). Default: 100M."""
+
+    limit_request_bodies: int | str
+    """Maximum size of all request bodies that a worker holds in memory and temporary files; 503 with Retry-After above,
+    except for bodies up to 16 KiB (0: no limit; otherwise at least limit_request_body). Default: 1G.
+    """
 
     body_memory: int | str
     """Maximum size of a request body that is kept in memory; a larger one goes to a temporary file. Default: 512k."""

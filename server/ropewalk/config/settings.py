@@ -366,12 +366,23 @@ class Settings(Table):
         reason="the memory that a connection may take before it has asked for anything.",
     )
     limit_request_body: int = declare(
-        default=1 * GIB,
+        default=100 * MIB,
         read=readers.size(1, 1024 * GIB, zero="no limit"),
         section=LIMITS,
         flags=("--limit-request-body",),
         metavar="SIZE",
         help="maximum size of a request body; 413 above (0: no limit)",
+        reason="what few projects exceed, and a tenth of --limit-request-bodies; nginx's default is 1 MiB.",
+    )
+    limit_request_bodies: int = declare(
+        default=1 * GIB,
+        read=readers.size(MIB, 1024 * GIB, zero="no limit"),
+        section=LIMITS,
+        flags=("--limit-request-bodies",),
+        metavar="SIZE",
+        help="maximum size of all request bodies that a worker holds in memory and temporary files; 503 with "
+        "Retry-After above, except for bodies up to 16 KiB (0: no limit; otherwise at least --limit-request-body)",
+        reason="what all clients together may take of the disk, or of the memory if /tmp is a tmpfs.",
     )
     body_memory: int = declare(
         default=512 * KIB,

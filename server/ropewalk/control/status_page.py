@@ -199,6 +199,7 @@ function show(s) {
     card("p99 response time", time(quantile(b, .99))),
     ...(sum(q) ? [card("p99 queue time", time(quantile(q, .99)))] : []),
     card("sent per second", size(octets)),
+    ...(sum(g.buffered_bytes) ? [card("buffered", size(sum(g.buffered_bytes)), JSON.stringify(g.buffered_bytes))] : []),
     card("errors (5xx)", count(errors), undefined, isMore(t.responses, first.responses, "5xx")),
     card("refused", count(sum(t.refused)), JSON.stringify(t.refused)),
     card("overload (503)", count(over), JSON.stringify(t.shed), isMore(t.refused, first.refused, "503")),

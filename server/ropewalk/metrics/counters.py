@@ -186,6 +186,7 @@ def add_gauges(gauges: Iterable[Gauges]) -> Gauges:
         "waiting": 0,
         "threads": {"active": 0, "parked": 0, "limit": 0},
         "connections": {},
+        "buffered_bytes": {},
     }
     return cast("Gauges", _sum([none, *gauges]))
 

@@ -60,6 +60,8 @@ def _load(status: ServerStatus) -> Iterator[Family]:
     yield "requests_waiting", "gauge", "Complete requests that wait for a thread.", _one(gauges["waiting"])
     yield "threads", "gauge", "Threads: active, parked, and the limit of active ones.", _by("state", states)
     yield "connections", "gauge", "Connections by state.", _by("state", gauges["connections"])
+    about = "What clients have made the workers keep: bodies of requests, received and not yet answered."
+    yield "buffered_bytes", "gauge", about, _by("what", gauges["buffered_bytes"])
 
 
 def _workers(status: ServerStatus) -> Iterator[Family]:

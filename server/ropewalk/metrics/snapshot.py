@@ -67,6 +67,8 @@ class Gauges(TypedDict):
     threads: Threads
     connections: dict[str, int]
     """By state."""
+    buffered_bytes: dict[str, int]
+    """What clients have made the worker keep, by what it is."""
 
 
 class RunningRequest(TypedDict):

@@ -62,6 +62,8 @@ def _lines(status: ServerStatus, interval: Interval | None) -> Iterator[str]:
     yield ", ".join(counts)
     yield from _durations(totals, interval)
     yield f"in flight {gauges['in_flight']} (streams {gauges['streaming']}), waiting {gauges['waiting']}"
+    if buffered := {name: shown_size(size) for name, size in gauges["buffered_bytes"].items() if size}:
+        yield f"buffered: {_listed(buffered)}"
     yield f"workers wanted {status['target']}; " + _listed(status["events"])
     yield ""
     yield from _worker_table(status, interval)
@@ -132,7 +134,7 @@ def _counts(name: str, table: Mapping[str, int]) -> str:
     return f"{name} {sum(counted.values())}" + (f" ({_listed(counted)})" if counted else "")
 
 
-def _listed(table: Mapping[str, int]) -> str:
+def _listed(table: Mapping[str, object]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {count}" for key, count in table.items())
 
 

@@ -9,20 +9,31 @@ from __future__ import annotations
 from io import BytesIO
 from typing import IO
 
+from ropewalk.net.body_budget import UNCOUNTED_OCTETS, BodyBudget
+
 
 class BodySpool:
     """Gathers content; `octets` counts what it holds."""
 
-    __slots__ = ("_file", "_max_memory", "octets")
+    __slots__ = ("_budget", "_file", "_max_memory", "counted_octets", "octets")
 
-    def __init__(self, max_memory: int) -> None:
+    def __init__(self, max_memory: int, budget: BodyBudget) -> None:
+        self._budget = budget
+        self.counted_octets = 0  # of the budget
         self._max_memory = max_memory
         self._file: IO[bytes] = BytesIO()
         self.octets = 0
 
     def write(self, content: bytes | memoryview) -> None:
-        """Append `content`. Raises `OSError` when the temporary file cannot take it (a full disk)."""
-        self.octets += len(content)
+        """Append `content`.
+
+        Raises `OSError` when the temporary file cannot take it (a full disk), `OverloadError` when the budget cannot.
+        """
+        octets = self.octets + len(content)
+        counted = octets - UNCOUNTED_OCTETS
+        if counted > self.counted_octets:
+            self._budget.take(self, counted)
+        self.octets = octets
         if self.octets > self._max_memory and type(self._file) is BytesIO:
             self._move_to_file(self._file)
         self._file.write(content)
@@ -46,3 +57,4 @@ class BodySpool:
     def close(self) -> None:
         """Drop the content."""
         self._file.close()
+        self._budget.release(self)

@@ -67,7 +67,7 @@ ARMED_AT_LEAST = 8
 RECEIVE_OCTETS = 64 * 1024  # one recv: many times a usual head, and few calls for an upload
 MAX_LINGER_OCTETS = 1024 * 1024  # read and discarded after a last response, so that the peer can read it
 LINGER_TIMEOUT = 2.0  # seconds for the same; nginx waits 5 s a read, up to 30 s
-MIN_BODY_RATE = 240  # octets a second over a whole body, past the first `body_timeout`; Apache's default is 500
+MIN_BODY_RATE = 240  # octets of content a second, in each `body_timeout`; Apache's default is 500
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close sends a reset
 
 # Content up to this size is copied to its head: cheaper than passing the kernel two parts.
@@ -95,7 +95,6 @@ class Connection(Generic[ContextT, ExchangeT]):
     __slots__ = (
         "_arm",
         "_arms_left",
-        "_body_since",
         "_content",
         "_discarded_octets",
         "_extension",
@@ -103,6 +102,8 @@ class Connection(Generic[ContextT, ExchangeT]):
         "_interim",
         "_is_input_buffered",
         "_queued_octets",
+        "_rate_octets",
+        "_rate_since",
         "_response",
         "_write_buffer",
         "config",
@@ -156,11 +157,14 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.sent_octets = 0
         self.on_sent: OnSent | None = None  # called once, when the response of `exchange` is sent or cut
         self.streamed_response: StreamedResponse | None = None
-        self.request_reader = RequestReader(config.head_limits, config.chunk_limits, config.body_memory)
+        self.request_reader = RequestReader(
+            config.head_limits, config.chunk_limits, config.body_memory, config.body_budget
+        )
         self._handshake = handshake
         self._arm: Callable[[int, int], None] = self._first_arm
         self._arms_left = 0  # responses after which it is armed, even while others are queued
-        self._body_since = 0.0  # monotonic
+        self._rate_since = 0.0  # monotonic: the period in which the rate of the content is measured
+        self._rate_octets = 0  # of the content, when it began
         self._is_input_buffered = False  # queued for what is in the reader's buffer, not for an event
         self._response: bytes = b""  # the head, with the content where that is short
         self._content: bytes = b""  # the content, where it is long
@@ -256,18 +260,26 @@ class Connection(Generic[ContextT, ExchangeT]):
         elif state is not IDLE and now >= self.deadline:
             raise ProtocolError(408, f"the {state.value} took too long")
         if state is BODY:
-            late = now - self._body_since - self.config.body_timeout
-            if late > 0 and self.request_reader.body_octets < late * MIN_BODY_RATE:
-                raise ProtocolError(408, f"content slower than {MIN_BODY_RATE} octets a second")
+            self._check_body_rate(now)
             self.deadline = now + self.config.body_timeout
         self._arm(self.fd, READABLE)
+
+    def _check_body_rate(self, now: float) -> None:
+        """Refuse content that arrives too slowly, in each period of its own: a fast beginning earns no slow rest."""
+        seconds = now - self._rate_since
+        if seconds < self.config.body_timeout:
+            return
+        octets = self.request_reader.body_octets
+        if octets - self._rate_octets < seconds * MIN_BODY_RATE:
+            raise ProtocolError(408, f"content slower than {MIN_BODY_RATE} octets a second")
+        self._rate_since, self._rate_octets = now, octets
 
     def _begin_part(self, state: State, now: float) -> None:
         self.move(state)
         if state is HEAD:
             self.deadline = now + self.config.head_timeout
             return
-        self._body_since = now
+        self._rate_since, self._rate_octets = now, 0
         head = self.request_reader.head
         if head is not None and head.expects_continue and not self.request_reader.body_octets:
             self.send_interim(CONTINUE)
@@ -313,16 +325,13 @@ class Connection(Generic[ContextT, ExchangeT]):
 
     # Responding
 
-    def refuse(self, error: ProtocolError, extra: str = "") -> None:
-        """Send an error response, and read nothing on this connection as a request again.
-
-        `extra` holds further field lines, each with its CRLF.
-        """
+    def refuse(self, error: ProtocolError) -> None:
+        """Send an error response, and read nothing on this connection as a request again."""
         self.keeps_alive = False
         self.is_refused = True
         fields = self.events.on_refused(self, error)
         method = "HEAD" if self.request_reader.is_head_method else "GET"
-        self.set_response(error_response(error.status_code, method, extra=fields + extra))
+        self.set_response(error_response(error.status_code, method, extra=fields))
         self.move(SENDING)
         self.send()
 
@@ -550,5 +559,11 @@ class Connection(Generic[ContextT, ExchangeT]):
             self.on_sent = None
             on_sent(self, False)
         self.exchange = None
-        if self.streamed_response is None:  # otherwise the application may still be reading the request's content
-            self.request_reader.reset()
+        stream = self.streamed_response
+        if stream is None or stream.is_run_over:  # otherwise the application may still be reading the request's content
+            self.release_request()
+
+    def release_request(self) -> None:
+        """Release what a closed connection holds of its request."""
+        self.streamed_response = None
+        self.request_reader.reset()

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
+from ropewalk.net.body_budget import BodyBudget
 
 ConnectionT = TypeVar("ConnectionT")
 
@@ -21,6 +22,7 @@ class ConnectionConfig:
 
     __slots__ = (
         "allow_keep_alive",
+        "body_budget",
         "body_memory",
         "body_timeout",
         "chunk_limits",
@@ -37,6 +39,7 @@ class ConnectionConfig:
         head_limits: HeadLimits,
         chunk_limits: ChunkLimits,
         body_memory: int,  # octets of a request's content kept in memory; the rest goes to a temporary file
+        body_budget: BodyBudget,  # for the content of all requests
         head_timeout: float,  # for the handshake, for a connection's first octet, and for a head from its first octet
         idle_timeout: float,  # for the next request of a connection; 0: every response closes its connection
         body_timeout: float,  # between two octets of content
@@ -45,6 +48,7 @@ class ConnectionConfig:
         self.head_limits = head_limits
         self.chunk_limits = chunk_limits
         self.body_memory = body_memory
+        self.body_budget = body_budget
         self.head_timeout = head_timeout
         self.idle_timeout = idle_timeout
         self.body_timeout = body_timeout

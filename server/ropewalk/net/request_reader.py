@@ -13,6 +13,7 @@ from ropewalk.http import grammar
 from ropewalk.http.chunked import ChunkedDecoder, ChunkLimits
 from ropewalk.http.head import CHUNKED, END_OF_HEAD, HeadLimits, HeadScanner, RequestHead, parse_head
 from ropewalk.logs.error_log import get_logger
+from ropewalk.net.body_budget import UNCOUNTED_OCTETS, BodyBudget
 from ropewalk.net.body_spool import BodySpool
 from ropewalk.net.connection_states import BODY, HEAD, IDLE, RUNNING
 
@@ -27,6 +28,7 @@ class RequestReader:
     """
 
     __slots__ = (
+        "_body_budget",
         "_body_memory",
         "_chunk_limits",
         "_decoder",
@@ -42,7 +44,9 @@ class RequestReader:
         "state",
     )
 
-    def __init__(self, head_limits: HeadLimits, chunk_limits: ChunkLimits, body_memory: int) -> None:
+    def __init__(
+        self, head_limits: HeadLimits, chunk_limits: ChunkLimits, body_memory: int, body_budget: BodyBudget
+    ) -> None:
         self.state = IDLE
         self.head: RequestHead | None = None
         self.body: IO[bytes] | None = None
@@ -50,6 +54,7 @@ class RequestReader:
         self._head_limits = head_limits
         self._chunk_limits = chunk_limits
         self._body_memory = body_memory
+        self._body_budget = body_budget
         self._previous_head: RequestHead | None = None  # if the next one may repeat its fields
         self._scanner: HeadScanner | None = None
         self._spool: BodySpool | None = None
@@ -141,7 +146,8 @@ class RequestReader:
             return True
         if 0 < self._chunk_limits.content < length:
             raise ProtocolError(413, f"content of {length} octets")
-        self._spool = BodySpool(self._body_memory)
+        self._body_budget.check(length - UNCOUNTED_OCTETS)
+        self._spool = BodySpool(self._body_memory, self._body_budget)
         if length == CHUNKED:
             self._decoder = ChunkedDecoder(self._chunk_limits, self._head_limits)
         else:

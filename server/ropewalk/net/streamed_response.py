@@ -54,17 +54,28 @@ class StreamingConnection(Protocol):
     deadline: float
     sent_octets: int
     is_close_delimited: bool
+    streamed_response: StreamedResponse | None
 
     def move(self, state: State) -> None: ...
     def await_room(self) -> None: ...
     def cut_response(self) -> None: ...
     def abort(self) -> None: ...
+    def release_request(self) -> None: ...
 
 
 class StreamedResponse:
     """One streamed response of `connection`, which is RUNNING when this is made and STREAMING then."""
 
-    __slots__ = ("_connection", "_is_ended", "_is_gathering", "_lock", "_room", "_sent_at", "write_buffer")
+    __slots__ = (
+        "_connection",
+        "_is_ended",
+        "_is_gathering",
+        "_lock",
+        "_room",
+        "_sent_at",
+        "is_run_over",
+        "write_buffer",
+    )
 
     def __init__(self, connection: StreamingConnection) -> None:
         self._connection = connection
@@ -73,6 +84,7 @@ class StreamedResponse:
         self._is_ended = False  # from here on the connection belongs to the next request
         self._is_gathering = False  # the other thread will call `send_gathered`
         self._sent_at = 0.0  # monotonic
+        self.is_run_over = False
         self.write_buffer = WriteBuffer()
 
     def write(self, content: bytes) -> None:
@@ -145,6 +157,14 @@ class StreamedResponse:
             if self._connection.state in (STREAMING, STALLED):
                 self._connection.abort()
                 self._room.notify_all()
+
+    def end_run(self) -> None:
+        """The application has returned: from here on it does not read the content of its request."""
+        self.is_run_over = True
+        # After the line above: a connection that is closed now finds it True, or is found closed here.
+        connection = self._connection
+        if connection.state is CLOSED and connection.streamed_response is self:
+            connection.release_request()
 
     def _set_ended(self) -> None:
         self._is_ended = True

@@ -6,15 +6,13 @@ import time
 from math import inf
 from time import monotonic
 
-from ropewalk.errors import ProtocolError
+from ropewalk.errors import OverloadError
 from ropewalk.metrics.counters import Metrics, queue_seconds
 from ropewalk.net.connection_states import State
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.threads.pool import Item
 from ropewalk.wsgi.environ import ConnectionEnviron
 from ropewalk.wsgi.exchange import Exchange, WsgiConnection
-
-RETRY_AFTER = 1  # seconds, as an overloaded server has room again as soon as one request is done
 
 WHY = {
     "connections": "more connections than --limit-connections",
@@ -34,11 +32,11 @@ class LoadShedder:
 
     def shed(self, connection: WsgiConnection, reason: str) -> None:
         """Refuse to serve the connection, with a 503 if a response can be read yet."""
-        self._metrics.shed(reason)
         if connection.state is State.HANDSHAKE:
+            self._metrics.shed(reason)
             connection.close()
             return
-        connection.refuse(ProtocolError(503, f"overloaded: {WHY[reason]}"), extra=f"Retry-After: {RETRY_AFTER}\r\n")
+        connection.refuse(OverloadError(reason, WHY[reason]))
 
     def overflow(self, item: Item) -> None:
         """Shed a request that may not wait, or may not wait any longer."""

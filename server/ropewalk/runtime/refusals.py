@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ropewalk.errors import ProtocolError
+from ropewalk.errors import OverloadError, ProtocolError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.metrics.counters import Metrics
 from ropewalk.wsgi.environ import Environ
@@ -28,6 +28,9 @@ SECONDS = 60.0
 
 SHOWN_CHARACTERS = 200
 """Of a request line, or of a list of addresses."""
+
+RETRY_AFTER = 1
+"""Seconds: an overloaded server has room again as soon as one request is done."""
 
 GATEWAY_TIMEOUT = 504
 """Its reason is logged with the stacks of all threads (`process.worker.watchdog`)."""
@@ -59,6 +62,12 @@ class Refusals:
     def on_refused(self, connection: WsgiConnection, error: ProtocolError) -> str:
         """Count and log a response of the server itself, for this reason; return its field lines."""
         self._metrics.refused(error.status_code)
+        if isinstance(error, OverloadError):
+            self._metrics.shed(error.reason)
+            return f"{self._log(connection, error)}Retry-After: {RETRY_AFTER}\r\n"
+        return self._log(connection, error)
+
+    def _log(self, connection: WsgiConnection, error: ProtocolError) -> str:
         is_shown = error.status_code != GATEWAY_TIMEOUT and self._is_shown(str(error.status_code))
         if not is_shown and self._access_logger is None and self._request_ids is None:
             return self._default_fields.for_error_response("")

@@ -25,6 +25,7 @@ from ropewalk.http.head import HeadLimits
 from ropewalk.logs.error_log import get_logger
 from ropewalk.metrics.counters import Metrics
 from ropewalk.net.acceptor import LISTENING, Acceptor, WakeListener
+from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.connection import Connection, OnSent
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.disconnection import is_disconnected
@@ -338,10 +339,12 @@ class Service:
     def snapshot(self) -> WorkerSnapshot:
         """What the service has counted and how busy it is. Any thread."""
         lost = self._access_logger.lost if self._access_logger is not None else 0
-        return take_snapshot(self._pool, self._metrics, self._connections, self.running(), lost)
+        buffered = {"request_bodies": self._config.body_budget.octets}
+        return take_snapshot(self._pool, self._metrics, self._connections, self.running(), lost, buffered)
 
 
 def _connection_config(settings: Settings) -> ConnectionConfig:
+    bodies = settings.limit_request_bodies
     return ConnectionConfig(
         head_limits=HeadLimits(
             request_line=settings.limit_request_line,
@@ -351,6 +354,7 @@ def _connection_config(settings: Settings) -> ConnectionConfig:
         ),
         chunk_limits=ChunkLimits(content=settings.limit_request_body),
         body_memory=settings.body_memory,
+        body_budget=BodyBudget(bodies and max(bodies, settings.limit_request_body)),
         head_timeout=settings.request_head_timeout,
         idle_timeout=settings.keep_alive,
         body_timeout=settings.request_body_timeout,

@@ -66,6 +66,7 @@ def take_snapshot(
     connections: Callable[[], Iterator[WsgiConnection]],
     running: Iterable[RunningRequest],
     lost_access_lines: int,
+    buffered_bytes: dict[str, int],
 ) -> WorkerSnapshot:
     now, log = time.monotonic(), get_logger()
     return {
@@ -83,6 +84,7 @@ def take_snapshot(
                 "parked": pool.parked,
                 "limit": pool.controller.limit,
             },
+            "buffered_bytes": buffered_bytes,
             "connections": dict(Counter(connection.state.value for connection in connections())),
         },
         "running": [

@@ -130,6 +130,8 @@ class Exchange:
                 self._connection.abort()
             return False
         finally:
+            if self._stream is not None:
+                self._stream.end_run()
             environ.pop("wsgi.early_hints", None)  # breaks a cycle, which would live until the next collection
 
     @property

@@ -46,6 +46,7 @@ BAD = {
     "limit_request_field_size": "63",
     "limit_request_head": "1",
     "limit_request_body": "-1",
+    "limit_request_bodies": "1k",
     "body_memory": "2T",
     "limit_connections": "0",
     "limit_waiting": "0",

@@ -85,8 +85,14 @@ def counters(requests: int) -> Counters:
 
 
 def snapshot(requests: int) -> dict[str, Any]:
-    threads = {"active": 1, "parked": 0, "limit": 1}
-    gauges = {"in_flight": requests, "streaming": 0, "waiting": 0, "threads": threads, "connections": {}}
+    gauges = {
+        "in_flight": requests,
+        "streaming": 0,
+        "waiting": 0,
+        "threads": {"active": 1, "parked": 0, "limit": 1},
+        "connections": {},
+        "buffered_bytes": {},
+    }
     return {"counters": counters(requests), "gauges": gauges, "running": []}
 
 

@@ -4,12 +4,13 @@ from io import BytesIO
 
 import pytest
 
+from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.body_spool import BodySpool
 
 
 @pytest.mark.parametrize("max_memory", [0, 5, 1000])
 def test_spool_returns_what_was_written(max_memory: int) -> None:
-    spool = BodySpool(max_memory)
+    spool = BodySpool(max_memory, BodyBudget(0))
     for part in (b"one\n", memoryview(b"two\n"), b"three"):
         spool.write(part)
     reader = spool.reader()
@@ -20,7 +21,7 @@ def test_spool_returns_what_was_written(max_memory: int) -> None:
 
 @pytest.mark.parametrize(("octets", "is_memory"), [(10, True), (11, False)])
 def test_past_the_limit_it_is_a_file(octets: int, is_memory: bool) -> None:
-    spool = BodySpool(10)
+    spool = BodySpool(10, BodyBudget(0))
     spool.write(b"x" * octets)
     reader = spool.reader()
     assert isinstance(reader, BytesIO) is is_memory
@@ -29,7 +30,7 @@ def test_past_the_limit_it_is_a_file(octets: int, is_memory: bool) -> None:
 
 
 def test_closing_it_closes_the_reader() -> None:
-    spool = BodySpool(0)
+    spool = BodySpool(0, BodyBudget(0))
     spool.write(b"x")
     reader = spool.reader()
     spool.close()

@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
+from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.connection_states import State
 from ropewalk.net.request_reader import RequestReader
 
@@ -24,7 +25,7 @@ SMALL = HeadLimits(request_line=60, field_line=60, fields=6, head=200)
 
 
 def make_reader(content: int = 0, body_memory: int = 64) -> RequestReader:
-    return RequestReader(SMALL, ChunkLimits(content=content, line=40, extensions=60), body_memory)
+    return RequestReader(SMALL, ChunkLimits(content=content, line=40, extensions=60), body_memory, BodyBudget(0))
 
 
 def receive(pieces: Iterable[bytes]) -> list[Any]:

@@ -51,6 +51,8 @@ class Recorder:
     def end(self) -> bool:
         return True
 
+    def end_run(self) -> None: ...
+
     def cut(self) -> bool:
         self.is_cut = True
         return True
