@@ -17,7 +17,7 @@ from tests.helpers.wire.corpus import Case, Reached, load_corpus
 CASES = load_corpus()
 
 HEAD_LIMITS = HeadLimits()
-CHUNK_LIMITS = ChunkLimits(content=1024**3)
+CHUNK_LIMITS = ChunkLimits(content=100 * 1024**2)  # the default of --limit-request-body
 BODY_MEMORY = 512 * 1024
 
 Found = tuple[RequestHead, bytes] | int
