@@ -21,6 +21,7 @@ from ropewalk.logs.wsgi_errors import WsgiErrors
 from ropewalk.net.listeners.open import close_listeners, describe, open_listeners, refuse_new_connections
 from ropewalk.net.listeners.unix import DEFAULT_MODE
 from ropewalk.process.system.signals import SignalInbox
+from ropewalk.process.worker.watchdog import interrupt_all
 from ropewalk.runtime.draining import Drained
 from ropewalk.runtime.environment import ProcessEnvironment
 from ropewalk.runtime.factories import tls_context, with_static_files
@@ -134,7 +135,10 @@ class Server:
         refuse_new_connections(self._listeners)
         with self._opened:
             try:
-                return self._service.drain(time.monotonic() + seconds)
+                drained = self._service.drain(time.monotonic() + seconds)
+                if drained.aborted:
+                    interrupt_all(self._service.running(), self._service.interrupt)
+                return drained
             finally:
                 if self._watchdog is not None:
                     self._watchdog.stop()

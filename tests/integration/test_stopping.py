@@ -106,3 +106,48 @@ def test_while_the_last_request_is_finished_others_are_refused(start: Callable[.
     assert waiting.getresponse().read() == b"ok"
     waiting.close()
     assert running.wait_exit() == 0
+
+
+HUNG = """\
+import os, threading
+
+forever = threading.Event()
+
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/hang":
+        os.write(2, b"hanging\\n")
+        forever.wait(600)
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (("--timeout", "0.5", "--graceful-timeout", "60"), "a timeout that comes first"),
+        (("--timeout", "0", "--graceful-timeout", "0.5"), "the end of the grace period"),
+    ],
+)
+def test_a_hung_request_gets_504_while_its_worker_drains(
+    start: Callable[..., Any], tmp_path: Path, number: signal.Signals, settings: tuple[str, ...], reason: str
+) -> None:
+    (tmp_path / "shop.py").write_text(HUNG)
+    command = (sys.executable, "-W", "error", "-m", "ropewalk", "-w", "1", "-b", "127.0.0.1:0", *settings)
+    running = start(*command, "shop")
+    port = int(running.wait_line(LISTENING)[1])
+    running.wait_line("Ready: 1 worker")
+    hung = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    hung.request("GET", "/hang")
+    running.wait_line("hanging")
+    running.send_signal(number)
+    assert hung.getresponse().status == 504, reason
+    hung.close()
+    running.wait_line(r"Worker timeout \(pid: \d+\): GET '/hang' has run for")
+    running.wait_line("forever.wait")  # of the stacks
+    running.wait_line("Worker exiting")
+    if number == signal.SIGHUP:
+        assert get(port) == b"ok"
+        running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0

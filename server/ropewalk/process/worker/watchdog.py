@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -95,6 +96,12 @@ def interrupt_overdue(overdue: Sequence[Overdue], interrupt: Callable[[int, floa
         get_logger().text("Stacks of all threads:\n" + format_stacks())
     for request in overdue:
         interrupt(request.ident, request.started)
+
+
+def interrupt_all(running: Sequence[Running], interrupt: Callable[[int, float], object]) -> None:
+    """The same with everything that runs: at the end of the grace period there is no more time for it."""
+    now = time.monotonic()
+    interrupt_overdue([Overdue(i, began, _name_of(i), what, now - began) for i, what, began in running], interrupt)
 
 
 def format_stacks() -> str:

@@ -30,7 +30,7 @@ from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system import gc_freeze
 from ropewalk.process.system.signals import WORKER_SIGNALS, SignalInbox
 from ropewalk.process.worker.recycling import CHECK_SECONDS, LimitTooLowError, Recycler
-from ropewalk.process.worker.watchdog import Running, Watchdog, format_stacks, interrupt_overdue
+from ropewalk.process.worker.watchdog import Running, Watchdog, format_stacks, interrupt_all, interrupt_overdue
 
 if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import WorkerSnapshot
@@ -222,7 +222,11 @@ class _ServingWorker:
             self._send_heartbeat()
 
     def _drain(self) -> None:
-        """Finish what is in flight, unless INT or QUIT comes first. The service drains in a thread meanwhile."""
+        """Finish what is in flight, unless INT or QUIT comes first. The service drains in a thread meanwhile.
+
+        Requests still time out; those that remain at the end of the grace period are answered with 504 as well.
+        """
+        self._asked_for_replacement = True  # the worker is being replaced, or is not needed
         drained: list[Drained] = []
         deadline = time.monotonic() + self._options.graceful_timeout
 
@@ -236,10 +240,13 @@ class _ServingWorker:
         thread.start()
         poll = select.poll()
         poll.register(self._inbox, select.POLLIN)
+        interval = min(1.0, self._watchdog.interval if self._watchdog else 1.0)
         signals: frozenset[int] = frozenset()
         while thread.is_alive() and not signals & _QUICK:
-            poll.poll(1000)
+            poll.poll(interval * 1000)
             signals = self._receive_signals()
+            if not drained:
+                self._check_timeouts()
         if signals & _QUICK:
             self._options.hooks.worker_interrupted()
         for counts in drained:
@@ -255,6 +262,7 @@ class _ServingWorker:
                     self._options.graceful_timeout,
                     counts.aborted,
                 )
+                interrupt_all(self._service.running(), self._service.interrupt)
         self._service.close()
 
     def _receive_signals(self) -> frozenset[int]:
