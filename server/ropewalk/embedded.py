@@ -22,7 +22,7 @@ from ropewalk.net.listeners.open import close_listeners, describe, open_listener
 from ropewalk.net.listeners.unix import DEFAULT_MODE
 from ropewalk.process.system.signals import SignalInbox
 from ropewalk.process.worker.watchdog import interrupt_all
-from ropewalk.runtime.draining import Drained
+from ropewalk.runtime.draining import IDLE_GRACE, Drained
 from ropewalk.runtime.environment import ProcessEnvironment
 from ropewalk.runtime.factories import tls_context, with_static_files
 from ropewalk.runtime.service import Service
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from ropewalk.logs.access_log import AccessLog
 
 ERROR_LOG_SETTINGS = frozenset({"error_log", "error_log_format", "log_level"})
+
+EMBEDDED_IDLE_GRACE = 0.02
+"""Seconds in which an idle connection may still send a request when the server stops. Shorter than a worker's grace:
+clients of an embedded server are the program's own, and a test suite stops hundreds of servers."""
 
 
 class Server:
@@ -89,6 +93,7 @@ class Server:
         self._addresses = [listener.getsockname() for listener in self._listeners]
         scheme = "https" if tls is not None else "http"
         self._urls = [describe(listener, scheme=scheme) for listener in self._listeners]
+        self._idle_grace = EMBEDDED_IDLE_GRACE
         self._lock = threading.Lock()
         self._is_stopped = False  # under _lock
 
@@ -135,7 +140,7 @@ class Server:
         refuse_new_connections(self._listeners)
         with self._opened:
             try:
-                drained = self._service.drain(time.monotonic() + seconds)
+                drained = self._service.drain(time.monotonic() + seconds, self._idle_grace)
                 if drained.aborted:
                     interrupt_all(self._service.running(), self._service.interrupt)
                 return drained
@@ -166,6 +171,7 @@ def serve(application: WSGIApplication, *, errors: TextIO | None = None, **setti
             "ropewalk.Server: `with Server(application, ...):`"
         )
     server = Server(application, errors=errors, **settings)
+    server._idle_grace = IDLE_GRACE  # it may be behind a proxy, which keeps connections
     inbox = SignalInbox(_STOP_SIGNALS)  # not an Event: that would miss a signal just before it is waited for
     log = get_logger()
     try:

@@ -33,12 +33,13 @@ def drain(
     acceptors: Iterable[Acceptor],
     connections: Callable[[], Iterator[WsgiConnection]],
     deadline: float,
+    idle_grace: float = IDLE_GRACE,
 ) -> Drained:
     """Accept no more, finish what is in flight until `deadline` (monotonic seconds); blocks.
 
     Connections in the backlog are accepted before the listening sockets are closed. Every response closes its
-    connection, and an idle connection is closed after a short silence. One that is in use, as that of a proxy, so
-    learns it from the response to its next request, and does not send that to a closed socket.
+    connection, and an idle connection is closed after a silence of `idle_grace` seconds. One that is in use, as that of
+    a proxy, so learns it from the response to its next request, and does not send that to a closed socket.
     """
     finished_before = pool.finished
     for acceptor in acceptors:
@@ -46,17 +47,19 @@ def drain(
     config.allow_keep_alive = False
     pool.nudge()
     began = time.monotonic()
-    while _close_idle(pool, config, connections(), began) and time.monotonic() < deadline:
+    while _close_idle(pool, config, connections(), began, idle_grace) and time.monotonic() < deadline:
         time.sleep(DRAIN_INTERVAL)
     aborted = sum(connection.state not in WITHOUT_REQUEST for connection in connections())
     return Drained(pool.finished - finished_before, aborted)
 
 
-def _close_idle(pool: Pool, config: ConnectionConfig, connections: Iterator[WsgiConnection], began: float) -> bool:
+def _close_idle(
+    pool: Pool, config: ConnectionConfig, connections: Iterator[WsgiConnection], began: float, idle_grace: float
+) -> bool:
     """Close the connections that wait for a request; return whether any connection is left."""
     now = time.monotonic()
-    is_grace_over = now >= began + IDLE_GRACE
-    latest_deadline = now + config.idle_timeout - IDLE_GRACE  # of a connection that has been idle for `IDLE_GRACE`
+    is_grace_over = now >= began + idle_grace
+    latest_deadline = now + config.idle_timeout - idle_grace  # of a connection that has been idle for that long
     is_any_left = False
     pool.refuse_overdue()
     for connection in connections:

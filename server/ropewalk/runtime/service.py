@@ -30,7 +30,7 @@ from ropewalk.net.connection import Connection, OnSent
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.disconnection import is_disconnected
 from ropewalk.net.timed_connection import TimedConnection
-from ropewalk.runtime.draining import Drained, drain
+from ropewalk.runtime.draining import IDLE_GRACE, Drained, drain
 from ropewalk.runtime.factories import statsd_reporter, tls_context
 from ropewalk.runtime.in_flight import InFlight, RunningRequest
 from ropewalk.runtime.overload import LoadShedder
@@ -179,9 +179,12 @@ class Service:
         """Keep serving, but have every response close its connection from now on."""
         self._config.allow_keep_alive = False
 
-    def drain(self, deadline: float) -> Drained:
-        """Accept no more, and finish what is in flight until `deadline` (monotonic seconds); blocks."""
-        return drain(self._pool, self._config, self._acceptors, self._connections, deadline)
+    def drain(self, deadline: float, idle_grace: float = IDLE_GRACE) -> Drained:
+        """Accept no more, and finish what is in flight until `deadline` (monotonic seconds); blocks.
+
+        A connection is closed once it has been idle for `idle_grace` seconds.
+        """
+        return drain(self._pool, self._config, self._acceptors, self._connections, deadline, idle_grace)
 
     def close(self) -> None:
         """End everything now: close all connections, and end the threads that are not inside the application."""
