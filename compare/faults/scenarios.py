@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults.injections import deployments, resources, streams, workers
+from faults.injections import deployments, resources, slow_clients, streams, workers
 from faults.run.limits import missing_for_cgroups, missing_for_forks
 from faults.run.load import Clients
 from faults.run.outcomes import Outcome
@@ -179,5 +179,47 @@ SCENARIOS = [
         workers.block_threads,
         start=Start(timeout=2),
         allowed_for_probes=ERROR_RESPONSE,
+    ),
+    Scenario(
+        "stuck-reload",
+        "Hung requests during a reload",
+        "Two requests block their threads forever, with `--timeout 2`, and SIGHUP. They get a 504 from the worker that "
+        "drains; all others complete.",
+        workers.hang_while_reloading,
+        start=Start(timeout=2),
+        allowed_for_probes=ERROR_RESPONSE,
+    ),
+    Scenario(
+        "interrupted-logging",
+        "Requests interrupted while they log",
+        "Requests write to `wsgi.errors` for four seconds, with `--timeout 2`; a server may interrupt them with a 504. "
+        "Later requests log a hundred lines each: all complete, and every line is in the log.",
+        workers.interrupt_logging,
+        start=Start(timeout=2),
+        allowed_for_probes=ERROR_RESPONSE,
+    ),
+    Scenario(
+        "fork-exit",
+        "Application forks",
+        "Requests fork a child that ends with `sys.exit`. The child exits and serves nothing; every request completes "
+        "once.",
+        workers.exit_in_fork,
+    ),
+    Scenario(
+        "idle-connections",
+        "Idle connections at the limit",
+        f"64 descriptors per process, and {slow_clients.IDLE} clients that keep their connections after a response. "
+        "Visitors on new connections are served meanwhile.",
+        slow_clients.hold_idle_connections,
+        start=Start(descriptors=64),
+        clients=Clients(keep_alive=0),
+    ),
+    Scenario(
+        "slow-streams",
+        "Slow reader and quiet stream",
+        "One worker has a stream that is read slowly and one that is silent for four seconds, with `--timeout 2`. The "
+        "worker is not replaced; the streams go on and all other requests complete.",
+        slow_clients.read_streams_slowly,
+        start=Start(timeout=2),
     ),
 ]

@@ -8,8 +8,8 @@ import threading
 import time
 
 from faults.run.client import Request
-from faults.run.outcomes import WorkerDeath
-from faults.run.processes import client_ports, is_alive, wait_for
+from faults.run.outcomes import End, WorkerDeath
+from faults.run.processes import client_ports, is_alive, of_session, wait_for
 from faults.run.scenario import ScenarioRun
 
 
@@ -78,3 +78,46 @@ def hold_gil(run: ScenarioRun) -> None:
     run.deaths.append(WorkerDeath(worker, ports, began))
     probe.join()
     run.pause(1.5)
+
+
+def exit_in_fork(run: ScenarioRun) -> None:
+    """Send requests whose application forks a child that ends with `sys.exit`."""
+    for _ in run.times(10):
+        run.probe(Request("/fork"))
+    wanted = {run.server.master, *run.server.workers()}
+    left = wait_for(lambda: set(of_session(run.server.master)) <= wanted, 2)
+    run.expect(left, "a child that the application forked did not exit")
+    run.pause(2)
+
+
+def hang_while_reloading(run: ScenarioRun) -> None:
+    """Send two requests that never return, and SIGHUP. Needs a timeout of two seconds."""
+    run.pause(0.5)
+    before = set(run.server.workers())
+    probes = [threading.Thread(target=run.probe, args=(Request("/stuck"),)) for _ in range(2)]
+    seen = len(run.server.journal())
+    for thread in probes:
+        thread.start()
+    wait_for(lambda: len(run.server.journal()) > seen)
+    run.pause(0.5)
+    run.server.signal(signal.SIGHUP)
+    for thread in probes:
+        thread.join()
+    run.expect(wait_for(lambda: not before & set(run.server.workers())), "workers from before the reload still serve")
+    run.pause(1)
+
+
+def interrupt_logging(run: ScenarioRun) -> None:
+    """Interrupt requests that log all the time; then log from others. Needs a timeout of two seconds."""
+    for _ in run.times(3):
+        threads = [threading.Thread(target=run.probe, args=(Request("/logs", milliseconds=4000),)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    later = [run.probe(Request("/logs")) for _ in range(6)]
+    bad = sum(attempt.end is not End.COMPLETE or not attempt.is_right for attempt in later)
+    run.expect(not bad, f"{bad} of {len(later)} later requests that log failed")
+    log = run.server.log()
+    lost = sum(f"{attempt.token} {number}." not in log for attempt in later for number in range(100))
+    run.expect(not lost, f"{lost} later lines are not in the log")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 
@@ -57,11 +58,21 @@ def new_token(name: str) -> str:
 class Client:
     """Used by one thread. With `keeps_alive` it reuses its connection for as long as the server allows."""
 
-    def __init__(self, address: tuple[str, int], name: str, *, keeps_alive: bool, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        name: str,
+        *,
+        keeps_alive: bool,
+        timeout: float = TIMEOUT,
+        receive_buffer: int = 0,  # bytes that the kernel keeps of a response; 0: as many as it likes
+    ) -> None:
         self._address = address
         self._name = name
         self._keeps_alive = keeps_alive
         self._timeout = timeout
+        self._receive_buffer = receive_buffer
+        self._received = b""  # of the response, by `sip`
         self._sock: socket.socket | None = None
         self._is_first = True
         self.closed_between = 0  # times that the server closed the connection before a request was sent
@@ -80,6 +91,7 @@ class Client:
         """Send all of the request; if that fails, return the attempt, which is over."""
         self._token, self._request, self._is_probe = new_token(self._name), request, is_probe
         self._began = time.monotonic()
+        self._received = b""
         try:
             sock = self._connected()
         except OSError:
@@ -94,9 +106,21 @@ class Client:
             return self._failed(End.RESET)
         return None
 
+    @property
+    def token(self) -> str:
+        """Of the last request."""
+        return self._token
+
+    def sip(self, size: int) -> int:
+        """Take at most that much of what has come of the response; return how much `receive` has of it by now."""
+        assert self._sock is not None
+        with suppress(OSError):  # nothing is there, or `receive` reports it
+            self._received += self._sock.recv(size, socket.MSG_DONTWAIT)
+        return len(self._received)
+
     def receive(self) -> Attempt:
         """Wait for the response to what was sent, or for what comes in its place."""
-        sock, received = self._sock, b""
+        sock, received = self._sock, self._received
         assert sock is not None
         deadline = time.monotonic() + self._timeout
         while True:
@@ -132,10 +156,22 @@ class Client:
         self._is_first = self._sock is None
         if self._sock is None:
             self._port = 0
-            self._sock = socket.create_connection(self._address, self._timeout)
+            self._sock = self._connect()
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock.settimeout(self._timeout)
         return self._sock
+
+    def _connect(self) -> socket.socket:
+        sock = socket.socket()
+        try:
+            if self._receive_buffer:  # before it connects: it limits the window from the beginning
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer)
+            sock.settimeout(self._timeout)
+            sock.connect(self._address)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def is_closed_by_peer(self) -> bool:
         """Whether the server closed the connection. Unrequested bytes are left for `receive`, which reports them."""

@@ -166,11 +166,11 @@ class ServerProcess:
             client.close()
         return attempt.pid if attempt.end is End.COMPLETE and attempt.is_right else 0
 
-    def client_of(self, worker: int, name: str) -> Client | None:
+    def client_of(self, worker: int, name: str, *, receive_buffer: int = 0) -> Client | None:
         """A client with a keep-alive connection that this worker holds, or None if none can be had."""
         deadline = time.monotonic() + 3
         while time.monotonic() < deadline:
-            client = Client(self.address, name, keeps_alive=True)
+            client = Client(self.address, name, keeps_alive=True, receive_buffer=receive_buffer)
             if client.request(Request()).pid == worker:
                 return client
             client.close()

@@ -11,6 +11,7 @@ import pytest
 
 from faults.run.client import Client, Request
 from faults.run.outcomes import End
+from faults.run.processes import wait_for
 
 Scripted = Callable[..., tuple[str, int]]
 EMPTY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -106,3 +107,13 @@ def test_a_connection_that_the_response_closes_is_not_used_again(scripted: Scrip
     assert [client.request(Request()).is_first for _ in range(2)] == [True, True]
     client.close()
     assert client.closed_between == 0
+
+
+def test_what_a_client_sipped_is_part_of_its_response(scripted: Scripted) -> None:
+    client = Client(scripted([b"HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"]), "client", keeps_alive=True)
+    assert client.send(Request()) is None
+    assert wait_for(lambda: client.sip(10) == 10)
+    attempt = client.receive()
+    client.close()
+    assert (attempt.end, attempt.status) == (End.COMPLETE, 503)
+    assert attempt.received_bytes == 44

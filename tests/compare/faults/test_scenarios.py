@@ -26,6 +26,10 @@ TESTED = (
     "suspend",
     "fork",
     "streams",
+    "stuck-reload",
+    "interrupted-logging",
+    "fork-exit",
+    "slow-streams",
 )
 
 
