@@ -7,6 +7,7 @@ nobody ever writes, then reads as closed.
 
 from __future__ import annotations
 
+import atexit
 import os
 import select
 import signal
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 
 BOOT_FAILED_STATUS = 3
 """gunicorn's exit status for a worker that could not load its application."""
+
+THREAD_GRACE = 0.5
+"""Seconds for which a worker that exits waits for threads of the application."""
+
+EXIT_FUNCTIONS_TIMEOUT = 1.0
+"""Seconds for exit functions if such threads go on. With the grace, less than the time after which the master kills."""
 
 _QUICK: frozenset[int] = frozenset({signal.SIGINT, signal.SIGQUIT})
 _STOPPING: frozenset[int] = _QUICK | {signal.SIGTERM}
@@ -329,14 +336,24 @@ def reopen_logs(program: Program) -> None:
 
 
 def exit_process(status: int) -> NoReturn:
-    """End this worker's process.
+    """End this worker's process by the interpreter's shutdown, so that what libraries registered with `atexit` runs.
 
-    Through the interpreter's shutdown if only daemon threads are left, so that `atexit` handlers of libraries run; at
-    once if the shutdown would wait for a thread of the application.
+    The shutdown first waits for threads of the application: an idle `ThreadPoolExecutor` ends at once. If a thread goes
+    on, the exit functions run without waiting for it, and the process ends.
     """
-    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
-    if all(thread.daemon for thread in others):
-        raise SystemExit(status)
+    has_begun = threading.Event()
+    atexit.register(has_begun.set)  # the last one registered is the first to run
+    threading.Thread(target=_exit_soon, args=(status, has_begun), name="ropewalk-exit", daemon=True).start()
+    raise SystemExit(status)
+
+
+def _exit_soon(status: int, has_begun: threading.Event) -> None:
+    time.sleep(THREAD_GRACE)
+    if has_begun.is_set():
+        return  # the functions run in the main thread; the master ends a worker whose functions take too long
+    functions = threading.Thread(target=atexit._run_exitfuncs, name="ropewalk-exit-functions", daemon=True)
+    functions.start()
+    functions.join(EXIT_FUNCTIONS_TIMEOUT)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # nobody reads it, its disk is full, it is closed
             stream.flush()

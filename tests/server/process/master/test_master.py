@@ -199,13 +199,39 @@ def test_stuck_worker_keeps_serving_while_its_replacement_cannot_boot(
         assert master.answer("pid") == str(stuck)
 
 
-def test_atexit_of_the_application_runs_in_a_worker(start_master: StartMaster, tmp_path: Path) -> None:
-    (tmp_path / "boot").write_text("import atexit; atexit.register(print, 'said at exit', flush=True)")
+EXIT_FUNCTION = "import atexit; atexit.register(print, 'said at exit', flush=True)\n"
+
+
+@pytest.mark.parametrize(
+    "threads",
+    [
+        "",
+        "from concurrent.futures import ThreadPoolExecutor; ThreadPoolExecutor(1).submit(int).result()",
+        "import threading; threading.Thread(target=threading.Event().wait).start()",
+        "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()",
+    ],
+    ids=["no threads", "idle executor", "stuck thread", "daemon thread"],
+)
+def test_atexit_of_the_application_runs_in_a_worker(start_master: StartMaster, tmp_path: Path, threads: str) -> None:
+    (tmp_path / "boot").write_text(EXIT_FUNCTION + threads)
     master = start_master()
     master.workers(1)
     master.running.send_signal(signal.SIGTERM)
     assert master.running.wait_exit() == 0
     assert master.running.output.count("said at exit") == 1
+    assert "killing it" not in master.running.output
+
+
+def test_exit_function_that_hangs_while_a_thread_is_stuck_is_left(start_master: StartMaster, tmp_path: Path) -> None:
+    (tmp_path / "boot").write_text(
+        "import atexit, threading; atexit.register(threading.Event().wait)\n"
+        "threading.Thread(target=threading.Event().wait).start()"
+    )
+    master = start_master()
+    master.workers(1)
+    master.running.send_signal(signal.SIGTERM)
+    assert master.running.wait_exit() == 0
+    assert "killing it" not in master.running.output
 
 
 def test_thread_of_the_application_does_not_keep_a_worker_from_exiting(
