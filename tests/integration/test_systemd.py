@@ -104,6 +104,12 @@ def test_a_bind_from_a_variable_counts_as_said(activate: Activate) -> None:
     running.wait_line("passed by systemd, is not used")
 
 
+def test_sockets_of_systemd_go_over_port(activate: Activate) -> None:
+    running = activate("tcp", "web", PORT="1")
+    running.wait_line(r"\[WARNING\] PORT has no effect: systemd passes the listening sockets")
+    running.wait_line(rf"Listening at: http://127\.0\.0\.1:{port(running, 3)} \(\d+\), passed by systemd as web\n")
+
+
 def test_a_descriptor_that_is_no_listener_ends_the_start(activate: Activate, tmp_path: Path) -> None:
     running = activate("datagram", "web")
     assert running.wait_exit() == 2

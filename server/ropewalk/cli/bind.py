@@ -20,16 +20,18 @@ from ropewalk.net.listeners.unix import DEFAULT_MODE
 
 
 def listen(loaded: Loaded, inherited: Listeners) -> Listeners:
-    """The listening sockets: those of `--bind` if it is given, or else systemd's if there are any. Raises ConfigError.
+    """The listening sockets: those of `--bind` if it is given, or else systemd's, or else of PORT. Raises ConfigError.
 
     Those that `inherited` has, from an old master, are removed from there and not opened again.
     """
     settings, log, pid = loaded.settings, get_logger(), os.getpid()
     passed, names = inherited_descriptors(os.environ, pid), inherited_names(os.environ, pid)
+    is_from_port = loaded.is_platform_default("bind")
+    is_unset = loaded.is_default("bind") or is_from_port
     try:
-        if passed and loaded.is_default("bind"):
+        if passed and is_unset:
             opened = {SYSTEMD: inherited_listeners(os.environ)}
-        elif SYSTEMD in inherited and loaded.is_default("bind"):
+        elif SYSTEMD in inherited and is_unset:
             opened = {SYSTEMD: inherited.pop(SYSTEMD)}
         else:
             opened = open_by_bind(settings.bind, inherited, backlog=settings.backlog, unix_mode=_unix_mode(settings))
@@ -40,10 +42,13 @@ def listen(loaded: Loaded, inherited: Listeners) -> Listeners:
     finally:
         for variable in VARIABLES:
             os.environ.pop(variable, None)
+    is_passed = SYSTEMD in opened
+    if is_passed and is_from_port:
+        log.warning("PORT has no effect: systemd passes the listening sockets")
     listeners = [listener for each in opened.values() for listener in each]
     for listener in listeners:
         name = names.get(listener.fileno(), "")
-        origin = f", passed by systemd as {name}" if name else ""
+        origin = f", passed by systemd as {name}" if name else ", from PORT" if is_from_port and not is_passed else ""
         where = describe(listener, scheme="https" if settings.certfile else "http")
         log.info("Listening at: %s (%d)%s", where, pid, origin)
     for descriptor in set(passed) - {listener.fileno() for listener in listeners}:

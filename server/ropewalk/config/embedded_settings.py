@@ -20,7 +20,9 @@ class EmbeddedSettings(TypedDict, total=False):
     """Serve the files of a directory under a path prefix; what is not a file there goes to the application."""
 
     bind: str | Sequence[str]
-    """Where to listen: HOST:PORT, [V6]:PORT, unix:PATH or fd://N. Default: 127.0.0.1:8000."""
+    """Where to listen: HOST:PORT, [V6]:PORT, unix:PATH or fd://N; if it is set nowhere, a platform's variable PORT
+    means 0.0.0.0:PORT. Default: 127.0.0.1:8000.
+    """
 
     backlog: int
     """Connections that the kernel queues until they are accepted (at most net.core.somaxconn). Default: 2048."""

@@ -22,7 +22,8 @@ file named by `--config`, and that over the default.
 
 - **Options** have gunicorn's names wherever gunicorn has an option of the same meaning.
 - **Environment variables** are named after the option: `--keep-alive` is `ROPEWALK_KEEP_ALIVE`. An empty variable
-  counts as not set, unless empty text is a value of the setting.
+  counts as not set, unless empty text is a value of the setting. `PORT`, which hosting platforms set, only replaces the
+  default of `--bind`: a file takes precedence over it, and so do sockets that systemd passes.
 - **A `.toml` file** has the names of options as its keys, with dashes or underscores: `keep-alive = 75`.
 - **A `.py` file** is executed, and its variables are read by gunicorn's names. A `gunicorn.conf.py` works as it is,
   with its [hooks](hooks.md); a warning names what has no effect, and what looks like a misspelled setting. It may
@@ -69,7 +70,7 @@ def _cells(setting: Setting) -> Iterator[str]:
     if declaration.reason:
         meaning += f" Why: {declaration.reason}"
     yield _escape(meaning)
-    yield " ".join(map(_code, setting.variables))
+    yield " ".join(map(_code, setting.documented_variables))
     yield _code(setting.key) if setting.is_in_files else ""
     yield _code(setting.python_key) if setting.is_in_files else ""
     yield "" if declaration.is_flag_only else "no" if declaration.needs_restart else "yes"

@@ -44,6 +44,11 @@ class Loaded(NamedTuple):
         """Whether the setting `name` was not set anywhere."""
         return self.sources[name] == DEFAULT
 
+    def is_platform_default(self, name: str) -> bool:
+        """Whether a platform's variable, such as PORT, replaced the default of the setting `name`."""
+        variables = [setting.declaration.default_variable for setting in all_settings() if setting.name == name]
+        return self.sources[name] in filter(None, variables)
+
     def lines(self) -> Iterator[str]:
         """Every effective value and its origin. The values of `env`, which may be secret, are left out."""
         width = max(len(setting.key) for setting in all_settings())
@@ -118,6 +123,9 @@ def _look_up(
             return setting.read(text, setting.flag, variable), variable
     if setting.name in file:
         return setting.read(file[setting.name], setting.flag, path), path
+    variable = setting.declaration.default_variable
+    if variable and environ.get(variable):
+        return setting.read_default_variable(environ[variable]), variable
     return setting.default, DEFAULT
 
 

@@ -199,6 +199,17 @@ def address(value: object) -> str:
     return value
 
 
+_PORT = integer(1, 65535)
+
+
+def platform_port(value: object) -> tuple[str, ...]:
+    """The number of a port, as hosting platforms pass it in the variable PORT: it is open to all IPv4 interfaces."""
+    try:
+        return (f"0.0.0.0:{_PORT(value)}",)
+    except ValueError as error:
+        raise ValueError(f"{error}, or set --bind, which takes precedence") from None
+
+
 def optional_address(value: object) -> str:
     """An address to listen at, or empty text for none."""
     return "" if value in (None, "") else address(value)

@@ -110,7 +110,10 @@ class Settings(Table):
         flags=("-b", "--bind"),
         metavar="ADDRESS",
         is_repeatable=True,
-        help="where to listen: HOST:PORT, [V6]:PORT, unix:PATH or fd://N",
+        default_variable="PORT",
+        read_default=readers.platform_port,
+        help="where to listen: HOST:PORT, [V6]:PORT, unix:PATH or fd://N; if it is set nowhere, a platform's variable "
+        "PORT means 0.0.0.0:PORT",
         reason="only this machine can connect until you say otherwise.",
         is_common=True,
         needs_restart=True,

@@ -31,6 +31,10 @@ class Declaration(NamedTuple):
     """The key in a `.py` file, if gunicorn's name differs from the field's."""
     other_variables: tuple[str, ...] = ()
     """Variables that are read after `ROPEWALK_…`, because other servers and platforms use them."""
+    default_variable: str = ""
+    """A platform's variable that replaces the default: everything else, files included, takes precedence over it."""
+    read_default: Reader | None = None
+    """How `default_variable` is read."""
     reason: str = ""
     """Why the default is what it is, for the documentation."""
     is_common: bool = False
@@ -76,6 +80,11 @@ class Setting(NamedTuple):
         return (PREFIX + self.key.replace("-", "_").upper(), *self.declaration.other_variables)
 
     @property
+    def documented_variables(self) -> tuple[str, ...]:
+        """`variables`, and the one that replaces the default."""
+        return (*self.variables, *filter(None, [self.declaration.default_variable]))
+
+    @property
     def is_switch(self) -> bool:
         return not self.declaration.metavar
 
@@ -90,6 +99,14 @@ class Setting(NamedTuple):
             return self.declaration.read(value)
         except ValueError as error:
             raise ConfigError(name, value, str(error), source) from None
+
+    def read_default_variable(self, text: str) -> Any:
+        """The setting's value, from the text of `default_variable`. Raises ConfigError."""
+        assert self.declaration.read_default is not None
+        try:
+            return self.declaration.read_default(text)
+        except ValueError as error:
+            raise ConfigError(self.declaration.default_variable, text, str(error)) from None
 
 
 def declare(*, default: T, **declaration: Any) -> T:

@@ -20,5 +20,5 @@ def test_every_option_and_variable_is_on_the_page_and_in_the_help() -> None:
         for flag in setting.declaration.flags:
             assert flag in page
             assert flag in help_text
-        for variable in setting.variables:
+        for variable in setting.documented_variables:
             assert f"`{variable}`" in page

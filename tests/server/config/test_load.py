@@ -148,6 +148,37 @@ def test_our_variable_goes_over_the_platforms() -> None:
     )
 
 
+@pytest.mark.parametrize("port", ["1", "8080", " 65535 "])
+def test_port_of_a_platform_replaces_the_default_of_bind(port: str) -> None:
+    loaded = load_settings([], {"PORT": port})
+    assert (loaded.settings.bind, loaded.sources["bind"]) == ((f"0.0.0.0:{port.strip()}",), "PORT")
+    assert loaded.is_platform_default("bind")
+    assert not loaded.is_default("bind")
+
+
+@pytest.mark.parametrize("said", ["option", "variable", "file"])
+def test_everything_else_goes_over_port_even_if_port_is_bad(tmp_path: Path, said: str) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text("bind = '127.0.0.1:1'\n" if said == "file" else "")
+    arguments = ["-c", str(path), *(["-b", "127.0.0.1:1"] if said == "option" else [])]
+    environ = {"PORT": "no port"} | ({"ROPEWALK_BIND": "127.0.0.1:1"} if said == "variable" else {})
+    loaded = load_settings(arguments, environ)
+    assert loaded.settings.bind == ("127.0.0.1:1",)
+    assert not loaded.is_platform_default("bind")
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "tcp://10.0.0.1:80", "127.0.0.1:80"])
+def test_a_bad_port_is_reported_with_its_name(port: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings([], {"PORT": port})
+    allowed = "must be an integer from 1 to 65535, or set --bind, which takes precedence"
+    assert str(caught.value) == f"PORT={port!r}: {allowed}"
+
+
+def test_an_empty_port_is_not_set() -> None:
+    assert load_settings([], {"PORT": ""}).is_default("bind")
+
+
 def test_an_empty_variable_is_not_set_unless_empty_means_something() -> None:
     settings = load_settings([], {"ROPEWALK_WORKERS": "", "ROPEWALK_BIND": "", "ROPEWALK_SERVER_HEADER": ""}).settings
     assert (settings.workers, settings.bind, settings.server_header) == (1, ("127.0.0.1:8000",), "")
