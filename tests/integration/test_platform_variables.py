@@ -60,3 +60,28 @@ def test_a_bad_port_is_one_line_and_status_2(launch: Callable[..., Any]) -> None
     assert running.wait_exit() == 2
     assert running.output.startswith("ropewalk: PORT='8000/tcp': must be an integer from 1 to 65535")
     assert running.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env"), [(("-e", "SCRIPT_NAME=/shop"), {}), ((), {"SCRIPT_NAME": "/shop"})], ids=["-e", "variable"]
+)
+def test_script_name_of_the_environment_is_split_off(
+    launch: Callable[..., Any], arguments: tuple[str, ...], env: dict[str, str]
+) -> None:
+    running = launch("-b", "127.0.0.1:0", "--access-logfile", "-", "--access-logformat", "<%(r)s>", *arguments, **env)
+    port = int(running.wait_line(r"Listening at: http://127\.0\.0\.1:(\d+) ")[1])
+    running.wait_line("Ready: 1 worker")
+    assert get(port, "/shop/a%20b?q") == (200, "/shop|/a b|/shop/a%20b?q")
+    running.wait_line(r"<GET /shop/a%20b\?q HTTP/1\.1>")
+    assert get(port, "/shopping") == (404, "404 Not Found\n")
+    running.wait_line(
+        r"\[WARNING\] Refused GET '/shopping' from 127\.0\.0\.1 with 404: "
+        r"the path does not begin with '/shop' \(--script-name\)"
+    )
+
+
+def test_a_bad_script_name_is_one_line_and_status_2(launch: Callable[..., Any]) -> None:
+    running = launch(SCRIPT_NAME="/shop/")
+    assert running.wait_exit() == 2
+    assert running.output.startswith("ropewalk: --script-name='/shop/' (from SCRIPT_NAME): must begin with / and not ")
+    assert running.output.count("\n") == 1

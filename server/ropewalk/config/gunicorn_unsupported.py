@@ -67,7 +67,7 @@ UNSUPPORTED: dict[str, str] = {
     "reload_engine": "send HUP or run `ropewalk reload`",
     "reload_extra_files": "send HUP or run `ropewalk reload`",
     "reuse_port": "all workers share the listening sockets, so that no connection waits for a busy worker",
-    "root_path": "let the proxy send X-Forwarded-Prefix, and add it to --forwarded-fields",
+    "root_path": "it is for ASGI; a WSGI application's path is --script-name, or X-Forwarded-Prefix from the proxy",
     "secure_scheme_headers": "a trusted proxy sends the scheme in X-Forwarded-Proto or Forwarded: --forwarded-fields",
     "sendfile": "wsgi.file_wrapper uses it whenever possible",
     "spew": "`ropewalk stacks` shows what every thread is doing",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ropewalk.config.flags import parse_flags
@@ -73,7 +73,8 @@ def load_settings(arguments: Sequence[str], environ: Mapping[str, str]) -> Loade
     # The file's own setting is first: every other one may be in the file.
     for setting in sorted(all_settings(), key=lambda setting: setting.name != "config"):
         in_file = {} if file is None else file.values
-        values[setting.name], sources[setting.name] = _look_up(setting, flags, environ, in_file, path)
+        variables = _with_assigned(environ, setting, values["env"]) if setting.declaration.is_set_by_env else environ
+        values[setting.name], sources[setting.name] = _look_up(setting, flags, variables, in_file, path)
         if setting.name == "config" and values["config"]:
             from ropewalk.config.files import read_file  # not needed without a file
 
@@ -91,6 +92,13 @@ def _project_directories(flags: Mapping[str, Any], environ: Mapping[str, str]) -
     pythonpath, _ = _look_up(by_name["pythonpath"], flags, environ, {}, "")
     chdir, _ = _look_up(by_name["chdir"], flags, environ, {}, "")
     return [os.path.join(chdir, directory) for directory in (*pythonpath, "")]
+
+
+def _with_assigned(environ: Mapping[str, str], setting: Setting, assignments: Iterable[str]) -> Mapping[str, str]:
+    """The variables, with those of the setting's `other_variables` that `--env` assigns."""
+    assigned = dict(assignment.split("=", 1) for assignment in assignments)
+    variables = setting.declaration.other_variables
+    return {**environ, **{name: assigned[name] for name in variables if name in assigned}}
 
 
 def shown(value: object) -> str:

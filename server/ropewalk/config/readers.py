@@ -258,6 +258,21 @@ def mount(value: object) -> str:
     raise ValueError("must be PREFIX=DIR with a PREFIX that starts with /, such as /static/=staticfiles")
 
 
+_SCRIPT_NAME = re.compile(r"(?:/(?!\.{1,2}(?:/|\Z))[^/%?#\\]+)+")
+
+
+def script_name(value: object) -> str:
+    """The path of an application, not percent-encoded; `/`, or empty text, for none.
+
+    It has no empty, `.` or `..` segments: a redirect to a path that begins with `//` would lead to another site.
+    """
+    if isinstance(value, str) and value in ("", "/"):
+        return ""
+    if isinstance(value, str) and value.isprintable() and _SCRIPT_NAME.fullmatch(value):
+        return value
+    raise ValueError("must begin with / and not end with one, such as /shop, and not be percent-encoded")
+
+
 _TIME = seconds(0.1, DAY, zero="no limit")
 
 

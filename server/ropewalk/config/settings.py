@@ -82,6 +82,17 @@ class Settings(Table):
         is_repeatable=True,
         help="set an environment variable before the application is imported",
     )
+    script_name: str = declare(
+        default="",
+        read=readers.script_name,
+        section=APPLICATION,
+        flags=("--script-name",),
+        metavar="PATH",
+        other_variables=("SCRIPT_NAME",),
+        is_set_by_env=True,
+        help="path under which the application is published, if requests have it in front of the application's own "
+        "paths: it becomes the SCRIPT_NAME, and other paths are a 404",
+    )
     static: tuple[str, ...] = declare(
         default=(),
         read=readers.several(readers.mount, allowed="must be PREFIX=DIR"),

@@ -31,6 +31,8 @@ class Declaration(NamedTuple):
     """The key in a `.py` file, if gunicorn's name differs from the field's."""
     other_variables: tuple[str, ...] = ()
     """Variables that are read after `ROPEWALK_…`, because other servers and platforms use them."""
+    is_set_by_env: bool = False
+    """Whether `--env` sets `other_variables`, too, as in gunicorn."""
     default_variable: str = ""
     """A platform's variable that replaces the default: everything else, files included, takes precedence over it."""
     read_default: Reader | None = None

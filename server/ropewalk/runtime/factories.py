@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ropewalk.config.settings import Settings
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
+from ropewalk.wsgi.environ import ConnectionEnviron, MakeEnviron
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -34,6 +36,15 @@ def static_mounts(settings: Settings) -> Iterator[tuple[str, str]]:
         if not os.path.isdir(directory):
             raise ConfigError("--static", mount, f"{os.path.abspath(directory)} is not a directory")
         yield prefix, directory
+
+
+def make_environ(settings: Settings) -> MakeEnviron:
+    """What makes the environ of a connection."""
+    if not settings.script_name:
+        return ConnectionEnviron
+    from ropewalk.wsgi.script_name import MountedEnviron
+
+    return partial(MountedEnviron, script_name=settings.script_name)
 
 
 def statsd_reporter(settings: Settings) -> Reporter | None:

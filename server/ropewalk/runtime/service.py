@@ -31,7 +31,7 @@ from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.disconnection import is_disconnected
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.runtime.draining import IDLE_GRACE, Drained, drain
-from ropewalk.runtime.factories import statsd_reporter, tls_context
+from ropewalk.runtime.factories import make_environ, statsd_reporter, tls_context
 from ropewalk.runtime.in_flight import InFlight, RunningRequest
 from ropewalk.runtime.overload import LoadShedder
 from ropewalk.runtime.refusals import Refusals
@@ -100,6 +100,7 @@ class Service:
             self._on_sent = self._access_logger.sent
         self._default_fields = DefaultFields(settings.server_header, sends_request_id=settings.request_id == "response")
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
+        self._make_environ = make_environ(settings)
         self._max_connections = settings.limit_connections
         self._shedder = LoadShedder(self._metrics, settings.queue_timeout)
         is_timed = bool(settings.queue_timeout) or access_log is not None
@@ -258,7 +259,7 @@ class Service:
                 sock, proxy_protocol=self._proxy_protocol, tls_context=self._tls, make_context=make_context
             )
         else:
-            context = connection_environ(listener, peer, self._trusted)
+            context = connection_environ(listener, peer, self._trusted, None, self._make_environ)
             context.base[CLIENT_DISCONNECTED] = partial(is_disconnected, sock)
         connection: WsgiConnection = self._connection(sock, peer, self._config, self._events, context, handshake)
         self._pool.add_connection(connection.fd, connection)
@@ -273,7 +274,7 @@ class Service:
     def _context_after_handshake(
         self, listener: Environ, peer: Any, handshake: Handshake[ConnectionEnviron]
     ) -> ConnectionEnviron:
-        context = connection_environ(listener, peer, self._trusted, handshake.proxy_header)
+        context = connection_environ(listener, peer, self._trusted, handshake.proxy_header, self._make_environ)
         context.base.update(handshake.variables)
         context.base[CLIENT_DISCONNECTED] = partial(is_disconnected, handshake.sock)
         if handshake.variables:

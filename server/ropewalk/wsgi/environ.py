@@ -7,7 +7,7 @@ fields that a client repeats in each request, and for a request.
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any, TextIO
 
@@ -159,8 +159,15 @@ class ConnectionEnviron:
         return environ
 
 
+MakeEnviron = Callable[[Environ, TrustedPeers | None], ConnectionEnviron]
+
+
 def connection_environ(
-    listener: Environ, peer: Any, trusted: TrustedPeers, header: ProxyHeader | None = None
+    listener: Environ,
+    peer: Any,
+    trusted: TrustedPeers,
+    header: ProxyHeader | None = None,
+    make: MakeEnviron = ConnectionEnviron,
 ) -> ConnectionEnviron:
     """Add what is known of the peer to the environ of its listening socket.
 
@@ -178,10 +185,10 @@ def connection_environ(
     if header is not None and header.is_tls:
         environ["wsgi.url_scheme"] = "https"
     if header is None or header.source is None or header.destination is None:
-        return ConnectionEnviron(environ, trusted if trusted.trusts_peer(address) else None)
+        return make(environ, trusted if trusted.trusts_peer(address) else None)
     environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = header.source.host, str(header.source.port)
     environ["SERVER_NAME"], environ["SERVER_PORT"] = header.destination.host, str(header.destination.port)
-    return ConnectionEnviron(environ, trusted if trusted.trusts_source(header.source.host) else None)
+    return make(environ, trusted if trusted.trusts_source(header.source.host) else None)
 
 
 def _apply(environ: Environ, origin: Origin) -> None:

@@ -16,6 +16,7 @@ BAD = {
     "chdir": "a\0",
     "pythonpath": "a\0",
     "env": "=x",
+    "script_name": "shop",
     "static": "static",
     "config": "settings.ini",
     "bind": "127.0.0.1:99999",
@@ -177,6 +178,38 @@ def test_a_bad_port_is_reported_with_its_name(port: str) -> None:
 
 def test_an_empty_port_is_not_set() -> None:
     assert load_settings([], {"PORT": ""}).is_default("bind")
+
+
+ENV = ["-e", "SCRIPT_NAME=/env"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "file", "expected"),
+    [
+        ([], {}, "", ("", "default")),
+        ([], {"SCRIPT_NAME": "/variable"}, "", ("/variable", "SCRIPT_NAME")),
+        (ENV, {}, "", ("/env", "SCRIPT_NAME")),
+        (["-e", "SCRIPT_NAME=/first", *ENV], {"SCRIPT_NAME": "/variable"}, "", ("/env", "SCRIPT_NAME")),
+        ([], {"SCRIPT_NAME": "/variable"}, "env = ['SCRIPT_NAME=/env']", ("/env", "SCRIPT_NAME")),
+        (ENV, {"ROPEWALK_SCRIPT_NAME": "/ours"}, "", ("/ours", "ROPEWALK_SCRIPT_NAME")),
+        (ENV, {}, "script-name = '/file'", ("/env", "SCRIPT_NAME")),
+        (["--script-name", "/option", *ENV], {"SCRIPT_NAME": "/variable"}, "", ("/option", "--script-name")),
+        (["-e", "SCRIPT_NAME="], {"SCRIPT_NAME": "/variable"}, "", ("", "SCRIPT_NAME")),
+    ],
+)
+def test_script_name_is_also_read_from_env_as_gunicorn_does(
+    tmp_path: Path, arguments: list[str], environ: dict[str, str], file: str, expected: tuple[str, str]
+) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(file)
+    loaded = load_settings([*(["-c", str(path)] if file else []), *arguments], environ)
+    source = loaded.sources["script_name"]
+    assert (loaded.settings.script_name, source) == expected
+
+
+def test_other_variables_of_env_are_the_applications_alone() -> None:
+    loaded = load_settings(["-e", "WEB_CONCURRENCY=7", "-e", "PORT=7"], {})
+    assert (loaded.settings.workers, loaded.settings.bind) == (1, ("127.0.0.1:8000",))
 
 
 def test_an_empty_variable_is_not_set_unless_empty_means_something() -> None:

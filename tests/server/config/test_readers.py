@@ -32,6 +32,8 @@ TAKEN: list[tuple[Reader, object, object]] = [
     (readers.account("user"), 33, "33"),
     (readers.account("user"), "", ""),
     (readers.account("user"), None, ""),
+    *((readers.script_name, text, text) for text in ("", "/shop", "/shop/eu", "/a b", "/café", "/.well", "/...")),
+    (readers.script_name, "/", ""),
     (readers.text(), "", ""),
     (readers.path(), Path("/run/x"), "/run/x"),
     (readers.choice(["info", "debug"]), "INFO", "info"),
@@ -64,6 +66,8 @@ TAKEN: list[tuple[Reader, object, object]] = [
 ]
 
 REFUSED: list[tuple[Reader, object]] = [
+    *((readers.script_name, bad) for bad in ("shop", "/shop/", "//", "//shop", "/a//b", "/..", "/a/../b", "/.", None)),
+    *((readers.script_name, bad) for bad in ("/a%20b", "/a?b", "/a#b", "/a\\b", "/a\nb", "/\udce9", ["/a"], 1)),
     *((readers.integer(1, 10), bad) for bad in ("0", "11", "", "-1", "+1", "1.0", "1_0", "٣", 0, 11, 1.0, True, None)),
     *((readers.seconds(0.1, 60), bad) for bad in ("0", "0.09", "60.1", "", "-1", "1e1", "nan", "inf", "٣")),
     *((readers.seconds(0.1, 60), bad) for bad in (0, 0.05, 61, float("nan"), float("inf"), True, None, [1])),
