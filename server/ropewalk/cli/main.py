@@ -13,7 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, chdir
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from ropewalk._version import __version__
@@ -35,11 +35,12 @@ from ropewalk.net.listeners.open import (
 from ropewalk.net.listeners.unix import UnixListener
 from ropewalk.process.master.master import BootError, Master
 from ropewalk.process.master.upgrade import Predecessor, StartCommand, Upgrade, successor_path
+from ropewalk.process.system.directory import Directory, start_directory
 from ropewalk.process.system.pidfile import PidFile
 from ropewalk.process.system.privileges import find_identity
 from ropewalk.process.system.sd_notify import Notifier
 from ropewalk.process.worker.worker import explain
-from ropewalk.runtime.environment import prepare
+from ropewalk.runtime.environment import prepare, use_path_of
 from ropewalk.runtime.worker_spec import (
     WorkerSpec,
     check_paths,
@@ -76,10 +77,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if loaded.settings.print_config:
             _print_out("".join(f"{line}\n" for line in loaded.lines()))
             return 0
-        enter_application(loaded.settings)
+        directory = enter_application(loaded.settings, upgrade.command.directory)
         if loaded.settings.check_config:
             return check(loaded)
-        serve(loaded, load, upgrade)
+        serve(loaded, load, directory, upgrade)
     except ConfigError as error:
         upgrade.report_failure(str(error))
         return _fail(str(error), USAGE_STATUS)
@@ -99,34 +100,32 @@ def _print_out(text: str) -> None:
 def _start_command() -> StartCommand:
     """How this process was started."""
     try:
-        return StartCommand(os.getcwd(), dict(os.environ))
+        directory = start_directory(os.environ)
+        command = StartCommand.of_this_process(directory, dict(os.environ))
+        use_path_of(directory)
     except OSError as error:
         raise ConfigError("the current directory", None, f"{error.strerror}".lower()) from None
+    return command
 
 
 def _make_load(arguments: Sequence[str], start: StartCommand) -> Callable[[], Loaded]:
     """A function that reads the settings, now and at each reload: in the directory and environment of the start."""
 
     def load() -> Loaded:
-        try:
-            with chdir(start.directory):
-                return load_settings(arguments, start.environ)
-        except OSError as error:
-            raise ConfigError("the start directory", start.directory, f"{error.strerror}".lower()) from None
+        with start.directory.entered():
+            return load_settings(arguments, start.environ)
 
     return load
 
 
-def enter_application(settings: Settings) -> None:
-    """Set the directory, the search path and the environment variables of the application."""
-    if settings.chdir:
-        try:
-            os.chdir(settings.chdir)
-        except OSError as error:
-            raise ConfigError("--chdir", settings.chdir, f"{error.strerror}".lower()) from None
+def enter_application(settings: Settings, start: Directory) -> Directory:
+    """Set the directory, the search path and the environment variables of the application; returns the directory."""
+    directory = start.joined("--chdir", settings.chdir)
+    directory.enter()
     prepare(settings)
     if not settings.wsgi_app:
         raise ConfigError(POSITIONAL, None, f"is missing; try: {PROGRAM} project.wsgi:application")
+    return directory
 
 
 def check(loaded: Loaded) -> int:
@@ -145,7 +144,7 @@ def check(loaded: Loaded) -> int:
     return 0
 
 
-def serve(loaded: Loaded, load: Callable[[], Loaded], upgrade: Upgrade) -> None:
+def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgrade: Upgrade) -> None:
     """Be the master until asked to stop. Raises ConfigError, BootError; in a worker SystemExit."""
     settings, log = loaded.settings, get_logger()
     identity = find_identity(settings.user, settings.group)
@@ -186,7 +185,9 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], upgrade: Upgrade) -> None:
         preloaded = preload(settings) if settings.preload else None
         log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
         watchdog, sockets = notifier.watchdog_seconds, {**opened, **control_listeners}
-        program = WorkerSpec(settings, load, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded)
+        program = WorkerSpec(
+            settings, load, directory, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded
+        )
         shared_counts = program.shared_counts = open_shared_counts()
         if shared_counts is not None:
             on_exit.callback(shared_counts.close)

@@ -74,6 +74,21 @@ class ErrorLog:
         self._path = "" if target in ("-", "") else os.path.abspath(target)
         self.reopen()
 
+    def relocate(self, target: str) -> None:
+        """Open `target`, a relative path, in the current directory if that is another one than before.
+
+        Raises ConfigError if the file cannot be opened; the log then stays where it is.
+        """
+        before, path = self._path, "" if target in ("-", "") else os.path.abspath(target)
+        if path == before:
+            return
+        self._path = path
+        try:
+            self.reopen()
+        except ConfigError:
+            self._path = before
+            raise
+
     def reopen(self) -> None:
         """Open the file by its name again, after it was moved away."""
         new = open_log("--error-logfile", self._path, self._owners) if self._path else STANDARD_ERROR

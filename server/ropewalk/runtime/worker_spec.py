@@ -22,6 +22,7 @@ from ropewalk.net.listeners.open import Listeners, close_listeners, disown_liste
 from ropewalk.net.listeners.unix import UnixListener
 from ropewalk.process.lifecycle import Hooks
 from ropewalk.process.options import ProcessOptions
+from ropewalk.process.system.directory import Directory, is_removed
 from ropewalk.process.system.pidfile import PidFile
 from ropewalk.process.system.privileges import Identity
 from ropewalk.process.worker.recycling import RecyclingLimits
@@ -56,6 +57,7 @@ class WorkerSpec:
         self,
         settings: Settings,
         load: Callable[[], Loaded],
+        directory: Directory,
         listeners: Sequence[socket],
         pid_file: PidFile | None,
         identity: Identity,
@@ -68,6 +70,8 @@ class WorkerSpec:
         """`tls` is made by the master, which can read keys that workers may not read; they share its ticket keys."""
         self.settings = settings
         self.load = load
+        self.directory = directory
+        """That of the application."""
         self.listeners = listeners
         self.pid_file = pid_file
         self.identity = identity
@@ -100,6 +104,7 @@ class WorkerSpec:
         if self.pid_file is not None:
             self.pid_file.close_in_child()
         forked.on_fork(partial(close_listeners, self.listeners))
+        self._enter_directory()
         self.identity.apply()
         prepare(settings)
         log = get_logger()
@@ -137,10 +142,12 @@ class WorkerSpec:
         if self.preloaded is not None:
             lasting["wsgi_app"] = self.settings.wsgi_app
         settings = loaded.settings.changed(**lasting)
+        self._enter_directory()
         hooks = make_hooks(loaded, settings, self.hooks)
         program = WorkerSpec(
             settings,
             self.load,
+            self.directory,
             self.listeners,
             self.pid_file,
             self.identity,
@@ -151,11 +158,21 @@ class WorkerSpec:
             preloaded=self.preloaded,
         )
         create_logs(program.settings, self.identity)
+        get_logger().relocate(settings.error_log)
         check_paths(program.settings, self.identity)
         import_optional_modules(settings)
         program.tls = make_tls_context(settings, program.hooks)
         program.shared_counts = self.shared_counts
         return program, program.options()
+
+    def _enter_directory(self) -> None:
+        """Enter the application's directory by its path, which may lead to a new release. Raises ConfigError.
+
+        An application that the master has loaded stays in the directory that it was loaded from: what it imports later
+        must be of the same release.
+        """
+        if self.preloaded is None or is_removed():
+            self.directory.enter()
 
     def reopen_logs(self) -> None:
         """Open the log files again by their names. Raises ConfigError."""

@@ -23,6 +23,7 @@ from ropewalk.metrics.snapshot import WorkerSnapshot
 from ropewalk.process.master.master import BootError, Master
 from ropewalk.process.master.upgrade import Predecessor, StartCommand, Upgrade
 from ropewalk.process.options import ProcessOptions
+from ropewalk.process.system.directory import start_directory
 from ropewalk.process.system.sd_notify import Notifier
 
 really_fork = os.fork
@@ -169,13 +170,14 @@ def options(workers: str) -> ProcessOptions:
 
 def main() -> int:
     os.fork = fork
-    directory, predecessor = os.getcwd(), Predecessor.from_environ(os.environ)
+    predecessor = Predecessor.from_environ(os.environ)
+    command = StartCommand.of_this_process(start_directory(os.environ), dict(os.environ))
     if predecessor is not None:
         listener = socket.socket(fileno=predecessor.listeners["fake"][0])
         listener.set_inheritable(False)
     else:
         listener = socket.create_server(("127.0.0.1", 0))
-    upgrade = Upgrade(StartCommand(directory, dict(os.environ)), predecessor)
+    upgrade = Upgrade(command, predecessor)
     print_line(f"port {listener.getsockname()[1]}")
     get_logger().configure("-", "debug")
     try:

@@ -235,3 +235,33 @@ def test_standard_error_is_the_default(capfd: pytest.CaptureFixture[str]) -> Non
     log.configure("-", "info")
     log.info("here")
     assert capfd.readouterr().err.endswith("here\n")
+
+
+def test_a_relative_path_can_move_to_another_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = ErrorLog()
+    for version in ("one", "two"):
+        (tmp_path / version).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    log.configure("log", "info")
+    try:
+        log.relocate("log")
+        log.info("first")
+        monkeypatch.chdir(tmp_path / "two")
+        log.relocate("log")
+        log.info("second")
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ConfigError):
+            log.relocate("gone/log")
+        log.reopen()
+        log.info("third")
+    finally:
+        log.configure("-", "info")
+    assert (tmp_path / "one" / "log").read_text().split()[-1:] == ["first"]
+    assert [line.split()[-1] for line in (tmp_path / "two" / "log").read_text().splitlines()] == ["second", "third"]
+
+
+def test_standard_error_stays_where_it_is() -> None:
+    log = ErrorLog()
+    log.configure("-", "info")
+    log.relocate("-")
+    assert log.is_standard_error

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
-from ropewalk.runtime.environment import ProcessEnvironment
+from ropewalk.process.system.directory import Directory
+from ropewalk.runtime.environment import ProcessEnvironment, use_path_of
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +47,21 @@ def test_what_the_application_removed_is_not_missed() -> None:
     environment.restore()
     assert sys.path == ["/one", "/two", "/three"]
     assert "ROPEWALK_TEST_B" not in os.environ
+
+
+def test_a_directory_is_in_the_search_path_once_although_a_link_leads_there(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "link").symlink_to("one")
+    sys.path[:] = ["", str(tmp_path / "link"), "/two"]
+    environment = ProcessEnvironment()
+    environment.apply([str(tmp_path / "one")], [])
+    assert sys.path == [str(tmp_path / "one"), "", "/two"]
+    environment.restore()
+    assert sys.path == ["", "/two", str(tmp_path / "link")]
+
+
+def test_the_search_path_names_the_start_directory_by_its_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    sys.path[:] = ["", str(tmp_path), f"{tmp_path}/src", "/two"]
+    use_path_of(Directory("/srv/current", "the start directory", "/srv/current"))
+    assert sys.path == ["", "/srv/current", "/srv/current/src", "/two"]

@@ -16,13 +16,14 @@ import select
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import chdir
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.process.ipc.reports import BootFailed, Ready, Report, ReportReader, send_report
 from ropewalk.process.master.api import Refused
+from ropewalk.process.system.directory import Directory
 from ropewalk.process.system.signals import describe_exit
 
 if TYPE_CHECKING:
@@ -38,8 +39,25 @@ SUFFIX = ".2"
 class StartCommand(NamedTuple):
     """How this server was started, so that it can be started again."""
 
-    directory: str
+    directory: Directory
     environ: Mapping[str, str]
+    arguments: tuple[str, ...]
+    """The interpreter and what follows it."""
+
+    @classmethod
+    def of_this_process(cls, directory: Directory, environ: Mapping[str, str]) -> StartCommand:
+        """The command by which this process was started, in `directory`. Raises OSError."""
+        resolved = os.getcwd()
+        script = directory.rebase(sys.argv[0], resolved)
+        return cls(
+            directory,
+            environ,
+            (
+                # Not as it was typed: from this path the interpreter finds its virtual environment.
+                directory.rebase(sys.executable, resolved),
+                *(script if argument == sys.argv[0] else argument for argument in sys.orig_argv[1:]),
+            ),
+        )
 
 
 class Predecessor:
@@ -90,16 +108,15 @@ class Successor:
 
     @classmethod
     def start(cls, command: StartCommand, listeners: Mapping[str, Sequence[int]]) -> Successor:
-        """Run the command of the start again, with these descriptors open. Raises OSError."""
+        """Run the command of the start again, with these descriptors open. Raises OSError, ConfigError."""
         reading_end, writing_end = os.pipe()
         try:
             content = {"pid": os.getpid(), "reports": writing_end, "listeners": listeners}
             inherited = [writing_end, *(descriptor for each in listeners.values() for descriptor in each)]
-            with chdir(command.directory):
+            with command.directory.entered():
                 pid = os.posix_spawn(
-                    sys.executable,
-                    # Not as it was typed: from this path the interpreter finds its virtual environment.
-                    [sys.executable, *sys.orig_argv[1:]],
+                    command.arguments[0],
+                    command.arguments,
                     {**command.environ, VARIABLE: json.dumps(content)},
                     file_actions=[(os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in inherited],
                     setsigmask=[],
@@ -187,6 +204,9 @@ class Upgrade:
             self.successor = Successor.start(self.command, self.listeners)
         except OSError as error:
             self._last_failure = f"starting a new master failed: {error.strerror}"
+            raise Refused(self._last_failure) from None
+        except ConfigError as error:
+            self._last_failure = f"starting a new master failed: {error}"
             raise Refused(self._last_failure) from None
         self._started = time.monotonic()
         self._log.info("Upgrading: new master with pid: %d", self.successor.pid)
