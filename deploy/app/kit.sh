@@ -115,6 +115,19 @@ kit_secret() {
   unset "$file"
 }
 
+# kit_allowed_hosts: exports ALLOWED_HOSTS; without a value, it has the local names and those of SERVER_NAME.
+kit_allowed_hosts() {
+  [[ -z ${ALLOWED_HOSTS:-} ]] || return 0
+  kit_variables ALLOWED_HOSTS
+  local name names
+  read -ra names <<<"${SERVER_NAME:-}"
+  for name in "${names[@]}"; do
+    # no name at all, and patterns, which Django does not have
+    [[ $name != _ && $name != '~'* && $name != *'.*' ]] || continue
+    ALLOWED_HOSTS+=,${name/#'*.'/.}
+  done
+}
+
 # kit_health_host: prints the Host of a health check: the first name in ALLOWED_HOSTS that has no wildcard.
 kit_health_host() {
   local name names

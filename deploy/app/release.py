@@ -42,6 +42,20 @@ def lock(path: Path) -> int:
             time.sleep(0.2)
 
 
+def claim(path: Path, project: str) -> None:
+    """Records in the data volume which project it belongs to. Ends the release if it is another's."""
+    name = Path(project).name
+    owner = path.read_text().strip() if path.exists() else ""
+    if owner and owner != name:
+        say(
+            f"the volume of {path.parent} holds the data of {owner!r}, and this image is of {name!r}: set"
+            f" COMPOSE_PROJECT_NAME in .env to another name (or PROJECT_ID={owner}, if it is the same project)"
+        )
+        sys.exit(2)
+    if name and not owner:
+        path.write_text(f"{name}\n")
+
+
 def publish(source: Path, target: Path) -> None:
     """Adds the files of `source` to `target`. Files of older releases stay there for KEEP_DAYS."""
     record_path = target / RECORD
@@ -109,8 +123,10 @@ def check() -> int:
 
 def main() -> int:
     data, static, assets = (os.environ.get(name) for name in ("DATA_DIR", "STATIC_ROOT", "ASSETS_DIR"))
-    held = lock(Path(data or "/data", ".release.lock"))
+    folder = Path(data or "/data")
+    held = lock(folder / ".release.lock")
     try:
+        claim(folder / ".project", os.environ.get("PROJECT_ID", ""))
         if static and assets and Path(static).is_dir():
             publish(Path(static), Path(assets))
         return migrate() or check()

@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from kit import backends, processes, times
+from kit import backends, clashes, env_files, identity, processes, times
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
 
@@ -21,11 +21,8 @@ COMPOSE_NEEDED = (2, 24)
 ENGINE_WITH_CONTEXTS = 23
 """The first engine with more than one build context."""
 
-VARIABLES = (
-    *("PROJECT_DIR", "BACKEND", "REQUEST_TIMEOUT", "DRAIN_DELAY", "STOP_GRACE_PERIOD", "HTTPS"),
-    *("COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR"),
-)
-"""The variables that this command needs; compose reads the others itself."""
+PROJECT_OUTSIDE = "deploy/compose/project.yml"
+"""The file that is added for a project outside of the checkout."""
 
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "node_modules", "__pycache__", ".env*")
 
@@ -46,33 +43,34 @@ def check_docker(environment: Mapping[str, str]) -> None:
         raise KitError(f"the Docker engine does not respond ({question})") from None
 
 
-def read_variables(names: Iterable[str], environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
-    """Those variables that are set in the environment or in .env, as compose itself reads them."""
-    wanted = {"image": "none", "environment": dict.fromkeys(names)}
-    model = {"name": "variables", "services": {"variables": wanted}}
-    command = ["docker", "compose", "--project-directory", str(root), "--file", "-", "config", "--format", "json"]
-    try:
-        output = _output(command, environment, given=json.dumps(model))
-    except subprocess.CalledProcessError as error:
-        raise KitError(f".env: {_last_line(error.stderr)}") from None
-    found: dict[str, str | None] = json.loads(output)["services"]["variables"]["environment"]
-    # compose doubles each $ in its output, which is a compose file again
-    return {name: value.replace("$$", "$") for name, value in found.items() if value is not None}
-
-
-def prepare(environment: Mapping[str, str]) -> dict[str, str]:
+def prepare(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
     """The environment for `docker compose`. Raises KitError, for a wrong value, before anything changes."""
     check_docker(environment)
-    values = read_variables(VARIABLES, environment)
+    values = env_files.read_kit(environment, root)
+    env_files.read_project(values, root)
     backends.chosen(values)
     prepared = dict(environment) | {"STOP_GRACE_PERIOD": times.stop_grace_period(values)}
     if values.get("PROJECT_DIR"):
-        project = find_project(values["PROJECT_DIR"])
-        if project.is_relative_to(ROOT):
-            prepared["PROJECT_DIR"] = f"./{project.relative_to(ROOT)}"
+        project = find_project(values["PROJECT_DIR"], root)
+        prepared |= identity.of_project(project, values, root)
+        if project.is_relative_to(root):
+            prepared["PROJECT_DIR"] = f"./{project.relative_to(root)}"
         else:
-            prepared |= _project_outside(project, values, environment)
+            prepared |= _project_outside(project, values, environment, root)
     return prepared
+
+
+def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> None:
+    """Raises KitError if `up` would meet another project's containers or ports, or if compose refuses its files."""
+    try:
+        model = json.loads(_output(["docker", "compose", "config", "--format", "json"], prepared))
+    except subprocess.CalledProcessError as error:
+        raise KitError((error.stderr.strip().splitlines() or ["docker compose config failed"])[-1]) from None
+    endpoint = prepared.get("DOCKER_HOST") or _output(
+        ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], prepared
+    )
+    containers = clashes.read_list(_output(["docker", *clashes.LIST], prepared))
+    clashes.check(model, containers, root, is_local=endpoint.startswith("unix:"))
 
 
 def find_project(given: str, root: Path = ROOT) -> Path:
@@ -86,14 +84,18 @@ def files(values: Mapping[str, str], *more: str, root: Path = ROOT) -> str:
     """COMPOSE_FILE with the files that compose reads by default, which setting it would turn off, and more."""
     separator = values.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
     usual = ("docker-compose.yml", "docker-compose.override.yml")
-    given = values.get("COMPOSE_FILE") or separator.join(name for name in usual if (root / name).exists())
-    return separator.join((given, *more))
+    given = (values.get("COMPOSE_FILE") or separator.join(name for name in usual if (root / name).exists())).split(
+        separator
+    )
+    return separator.join((*given, *(name for name in more if name not in given)))
 
 
-def _project_outside(project: Path, values: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+def _project_outside(
+    project: Path, values: Mapping[str, str], environment: Mapping[str, str], root: Path
+) -> dict[str, str]:
     version = _output(["docker", "version", "--format", "{{.Server.Version}}"], environment)
     if int(re.match(r"\d*", version)[0] or ENGINE_WITH_CONTEXTS) >= ENGINE_WITH_CONTEXTS:  # type: ignore[index]
-        return {"PROJECT_DIR": str(project), "COMPOSE_FILE": files(values, "deploy/compose/project.yml")}
+        return {"PROJECT_DIR": str(project), "COMPOSE_FILE": files(values, PROJECT_OUTSIDE, root=root)}
     copy = RUN / "project"
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(project, copy, symlinks=True, ignore=NOT_COPIED)
@@ -115,13 +117,7 @@ def published_port(port: int, environment: Mapping[str, str]) -> str:
     return output.rpartition(":")[2]
 
 
-def _output(command: Sequence[str], environment: Mapping[str, str], *, given: str = "") -> str:
-    """The standard output, stripped. Raises CalledProcessError or FileNotFoundError."""
-    done = subprocess.run(
-        command, env=environment, cwd=ROOT, input=given, capture_output=True, text=True, check=True, timeout=60
-    )
-    return done.stdout.strip()
-
-
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[-1]
+def _output(command: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The standard output without the last newline. Raises CalledProcessError or FileNotFoundError."""
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    return done.stdout.rstrip("\n")

@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 from typing import NoReturn
 
-from kit import compose
+from kit import compose, env_files
 from kit.console import step
 from kit.variables import read
 
 
 def up(environment: Mapping[str, str]) -> int:
     prepared = compose.prepare(environment)
+    compose.check_clashes(prepared)
     status = compose.call(["up", "--build", "--wait", "--detach"], prepared)
     if status == 0:
         addresses = [f"http://localhost:{compose.published_port(8080, prepared)}"]
-        if read("HTTPS", compose.read_variables(["HTTPS"], environment)) == "1":
+        if read("HTTPS", env_files.read_kit(environment)) == "1":
             addresses.append(f"https://localhost:{compose.published_port(8443, prepared)}")
         step(f"Serving {' and '.join(addresses)}  (make logs, make down)")
     return status

@@ -68,8 +68,26 @@ def test_variables_of_the_sample_project_reach_it(compose_file, repository):
     assert len(variables) >= 15
     # folders: the image has them
     variables -= {"DATA_DIR", "STATIC_ROOT", "MEDIA_ROOT"}
+    passed = passed_on(repository)
     for name in ("app", "release"):
-        assert variables <= compose_file["services"][name]["environment"].keys()
+        assert compose_file["services"][name]["env_file"][0] == "deploy/compose/passed.env"
+        assert variables <= passed | compose_file["services"][name]["environment"].keys()
+
+
+def passed_on(repository):
+    lines = (repository / "deploy/compose/passed.env").read_text().splitlines()
+    return {line for line in lines if line and not line.startswith("#")}
+
+
+def test_variable_of_the_project_s_own_file_is_not_replaced_by_one_of_the_kit(compose_file, repository):
+    """Under `environment` a name takes precedence over the same name in .env.project, even without a value."""
+    own = {"PROJECT_ID", "REQUEST_TIMEOUT", "DRAIN_DELAY", "STOP_GRACE_PERIOD", "MAX_BODY_SIZE"}
+    more = {"app": {"FORWARDED_ALLOW_IPS"}, "release": {"ASSETS_DIR"}}
+    for name, names in more.items():
+        service = compose_file["services"][name]
+        assert service["environment"].keys() == own | names
+        assert service["env_file"][-1] == {"path": ".env.project", "required": False}
+    assert not own & passed_on(repository)
 
 
 def size(text):
@@ -142,10 +160,8 @@ def test_images_start_from_the_same_base(repository):
 
 def compose_variables(repository):
     text = "".join((repository / path).read_text() for path in ("docker-compose.yml", "deploy/compose/project.yml"))
-    environment = yaml.safe_load((repository / "docker-compose.yml").read_text())["services"]["app"]["environment"]
-    passed_on = {name for name, value in environment.items() if value is None}
     # a build argument without a value has the Dockerfile's default
-    return set(re.findall(r"\$\{([A-Z_]+)", text)) | passed_on | {"BASE_IMAGE"}
+    return set(re.findall(r"\$\{([A-Z_]+)", text)) | passed_on(repository) | {"BASE_IMAGE"}
 
 
 def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repository):
@@ -157,7 +173,7 @@ def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repo
 
 
 def compose_defaults(repository):
-    return dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", (repository / "docker-compose.yml").read_text()))
+    return dict(re.findall(r"\$\{([A-Z_]+):-([^}$]+)\}", (repository / "docker-compose.yml").read_text()))
 
 
 def test_env_example_shows_the_defaults(repository):

@@ -191,3 +191,18 @@ def test_secret_that_is_no_secret_is_refused_in_one_line(bash, variables, said):
 def test_health_checks_ask_for_a_name_that_is_allowed(bash, tmp_path, allowed, expected):
     done = bash("kit_health_host", ALLOWED_HOSTS=allowed)
     assert done.stdout.strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "localhost,127.0.0.1,[::1]"),
+        ({"SERVER_NAME": "_"}, "localhost,127.0.0.1,[::1]"),
+        ({"SERVER_NAME": "shop.example *.shop.example"}, "localhost,127.0.0.1,[::1],shop.example,.shop.example"),
+        ({"SERVER_NAME": "~^www shop.*"}, "localhost,127.0.0.1,[::1]"),
+        ({"SERVER_NAME": "shop.example", "ALLOWED_HOSTS": "a,b"}, "a,b"),
+    ],
+)
+def test_allowed_hosts_are_the_local_names_and_those_of_the_site(bash, variables, expected):
+    done = bash('kit_allowed_hosts; bash -c \'printf %s "$ALLOWED_HOSTS"\'', **variables)
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")

@@ -83,3 +83,20 @@ def test_migration_that_fails_fails_the_release(repository, tmp_path):
     command = [sys.executable, str(repository / "deploy/app/release.py")]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, check=False, timeout=30)
     assert done.returncode == 1
+
+
+def test_data_volume_belongs_to_the_project_that_used_it_first(tmp_path, capsys):
+    marker = tmp_path / ".project"
+    for given in ("./sample_project", "/srv/sample_project", "sample_project"):
+        release.claim(marker, given)
+    assert marker.read_text() == "sample_project\n"
+    with pytest.raises(SystemExit) as ended:
+        release.claim(marker, "../shop")
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "holds the data of 'sample_project', and this image is of 'shop': set COMPOSE_PROJECT_NAME in .env" in said
+
+
+def test_container_that_does_not_know_its_project_claims_nothing(tmp_path):
+    release.claim(tmp_path / ".project", "")
+    assert not (tmp_path / ".project").exists()

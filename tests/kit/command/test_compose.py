@@ -1,36 +1,31 @@
-"""deploy/kit/compose.py: with a small fake of `docker` that records its calls, and with the real compose."""
+"""deploy/kit/compose.py: with a small fake of `docker`."""
 
 import json
 import os
-import re
 
 import pytest
 
-from kit import compose
+from kit import clashes, compose
 from kit.errors import KitError
 from kit.paths import ROOT
 
 
 @pytest.fixture
 def docker(tmp_path):
-    """docker(answers): the environment in which `docker` prints, by the words it is called with, these texts."""
+    """docker(commands, **values): an environment with these values, and a `docker` that prints what `commands` say."""
 
-    def fake(**answers):
+    def fake(commands=(), **values):
         known = {
             "compose version --short": "2.26.1-4",
             "info": "",
             "version --format {{.Server.Version}}": "26.1.5",
-        } | answers.pop("commands", {})
-        values = json.dumps({"services": {"variables": {"environment": answers.pop("values", {})}}})
-        assert not answers
+        } | dict(commands)
         cases = "".join(f"'{words}') printf %s '{said}' ;;\n" for words, said in known.items() if said is not None)
         script = tmp_path / "bin/docker"
         script.parent.mkdir(exist_ok=True)
-        script.write_text(
-            f"#!/bin/sh\ncase \"$*\" in\n{cases}*config*) cat >/dev/null; printf %s '{values}' ;;\n*) exit 1 ;;\nesac\n"
-        )
+        script.write_text(f'#!/bin/sh\ncase "$*" in\n{cases}*) exit 1 ;;\nesac\n')
         script.chmod(0o755)
-        return {"PATH": f"{script.parent}:{os.environ['PATH']}"}
+        return {"PATH": f"{script.parent}:{os.environ['PATH']}", "COMPOSE_ENV_FILES": "/dev/null", **values}
 
     return fake
 
@@ -57,7 +52,7 @@ def test_engine_that_does_not_respond_is_reported(docker):
 
 
 def test_stop_grace_period_follows_from_the_request_timeout(docker):
-    prepared = compose.prepare(docker(values={"REQUEST_TIMEOUT": "60"}))
+    prepared = compose.prepare(docker(REQUEST_TIMEOUT="60"))
     assert prepared["STOP_GRACE_PERIOD"] == "75s"
     assert "COMPOSE_FILE" not in prepared
     assert "PROJECT_DIR" not in prepared
@@ -73,16 +68,16 @@ def test_stop_grace_period_follows_from_the_request_timeout(docker):
     ],
 )
 def test_bad_value_is_refused_before_anything_is_touched(docker, values, said):
-    assert refusal(docker(values=values)) == said
+    assert refusal(docker(**values)) == said
 
 
 @pytest.mark.parametrize("given", ["tests/kit/plain_project", f"{ROOT}/tests/kit/plain_project"])
 def test_project_inside_is_named_from_the_checkout(docker, given):
-    assert compose.prepare(docker(values={"PROJECT_DIR": given}))["PROJECT_DIR"] == "./tests/kit/plain_project"
+    assert compose.prepare(docker(PROJECT_DIR=given))["PROJECT_DIR"] == "./tests/kit/plain_project"
 
 
 def test_project_outside_is_a_build_context_of_its_own(docker, tmp_path):
-    prepared = compose.prepare(docker(values={"PROJECT_DIR": str(tmp_path)}))
+    prepared = compose.prepare(docker(PROJECT_DIR=str(tmp_path)))
     assert prepared["PROJECT_DIR"] == str(tmp_path)
     assert prepared["COMPOSE_FILE"] == "docker-compose.yml:deploy/compose/project.yml"
 
@@ -94,9 +89,8 @@ def test_project_outside_is_copied_for_an_engine_without_such_contexts(docker, t
     for name in ("wsgi.py", ".env", ".env.local", ".git/config"):
         (project / name).write_text(name)
     try:
-        environment = docker(
-            commands={"version --format {{.Server.Version}}": "20.10.24+dfsg1"}, values={"PROJECT_DIR": str(project)}
-        )
+        commands = {"version --format {{.Server.Version}}": "20.10.24+dfsg1"}
+        environment = docker(commands, PROJECT_DIR=str(project))
         for _ in range(2):  # the second replaces the first
             prepared = compose.prepare(environment)
         assert prepared["PROJECT_DIR"] == "./.run/test-compose/project"
@@ -122,41 +116,36 @@ def test_files_that_compose_would_read_anyway_are_kept(tmp_path, values, present
     assert compose.files(values, "more.yml", root=tmp_path) == expected
 
 
-# --- The real compose, which needs no engine to read a file
-
-READ = [
-    ("PROJECT_DIR=../shop", "../shop"),
-    ("PROJECT_DIR='../my shop'  # where", "../my shop"),
-    ('export PROJECT_DIR="../shop"', "../shop"),
-    ("PROJECT_DIR=../a\nPROJECT_DIR=../shop # the later one", "../shop"),
-    ("PROJECT_DIR=../shop\r\nBACKEND=gunicorn\r", "../shop"),
-    ("PROJECT_DIR='../a$b'", "../a$b"),
-    ("PROJECT_DIR=$PLACE/shop", "/srv/shop"),
-    ("#PROJECT_DIR=../shop", None),
-    ("MY_PROJECT_DIR=../shop", None),
-    ("PROJECT_DIR=", ""),
-]
+def test_project_has_a_compose_project_of_its_own(docker, tmp_path):
+    project = tmp_path / "My Shop"
+    project.mkdir()
+    prepared = compose.prepare(docker(PROJECT_DIR=str(project)))
+    assert prepared["COMPOSE_PROJECT_NAME"] == "my-shop"
+    assert prepared["PROJECT_ID"] == "My Shop"
 
 
-@pytest.mark.docker
-@pytest.mark.parametrize(("line", "value"), READ)
-def test_value_in_dotenv_is_read_by_compose_itself(tmp_path, line, value):
-    (tmp_path / ".env").write_bytes(line.encode() + b"\n")
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PLACE": "/srv"}
-    found = compose.read_variables(["PROJECT_DIR"], environment, root=tmp_path)
-    assert found.get("PROJECT_DIR") == value
+def test_file_for_a_project_outside_is_added_once(docker, tmp_path):
+    given = "docker-compose.yml:deploy/compose/project.yml"
+    assert compose.prepare(docker(PROJECT_DIR=str(tmp_path), COMPOSE_FILE=given))["COMPOSE_FILE"] == given
 
 
-@pytest.mark.docker
-def test_environment_takes_precedence_over_dotenv(tmp_path):
-    (tmp_path / ".env").write_text("BACKEND=gunicorn\n")
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "BACKEND": "ropewalk"}
-    assert compose.read_variables(["BACKEND", "HTTPS"], environment, root=tmp_path) == {"BACKEND": "ropewalk"}
+def model(*ports, name="shop"):
+    published = [{"target": 8080, "host_ip": "127.0.0.1", "published": str(port)} for port in ports]
+    return json.dumps({"name": name, "services": {"nginx": {"ports": published}}})
 
 
-@pytest.mark.docker
-def test_dotenv_that_cannot_be_read_is_reported_in_one_line(tmp_path):
-    (tmp_path / ".env").write_text("BACKEND='gunicorn\n")
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    with pytest.raises(KitError, match=re.compile(r"\A\.env: .+\Z")):
-        compose.read_variables(["BACKEND"], environment, root=tmp_path)
+def test_another_folder_s_project_of_the_same_name_is_refused(docker):
+    environment = docker(
+        {
+            "compose config --format json": model(),
+            "context inspect --format {{.Endpoints.docker.Host}}": "unix:///run/docker.sock",
+            " ".join(clashes.LIST): "shop\t/srv/other\t",
+        }
+    )
+    with pytest.raises(KitError, match="'shop' belongs to /srv/other"):
+        compose.check_clashes(environment)
+
+
+def test_compose_file_that_compose_refuses_is_reported_in_one_line(docker):
+    with pytest.raises(KitError, match="docker compose config failed"):
+        compose.check_clashes(docker({"compose config --format json": None}))

@@ -1,0 +1,64 @@
+"""deploy/kit/clashes.py: names and ports that another project has already."""
+
+import socket
+
+import pytest
+
+from kit.clashes import Container, check, is_in_use, read_list
+from kit.errors import KitError
+
+
+def model(name="shop", **ports):
+    targets = {"HTTP_PORT": 8080, "HTTPS_PORT": 8443, "OTHER": 9000}
+    published = [
+        {"target": targets[variable], "host_ip": "127.0.0.1", "published": str(port)}
+        for variable, port in ports.items()
+    ]
+    return {"name": name, "services": {"nginx": {"ports": published}}}
+
+
+@pytest.fixture
+def listening():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_own_containers_are_no_clash(tmp_path, listening):
+    containers = [Container("shop", str(tmp_path), f"127.0.0.1:{listening}->8080/tcp")]
+    check(model(HTTP_PORT=listening), containers, tmp_path)
+
+
+def test_same_name_in_another_folder_is_a_clash(tmp_path):
+    with pytest.raises(KitError, match=r"belongs to /srv/other: set COMPOSE_PROJECT_NAME in \.env"):
+        check(model(), [Container("blog", "/srv/blog", ""), Container("shop", "/srv/other", "")], tmp_path)
+
+
+def test_port_of_another_project_is_a_clash(tmp_path):
+    containers = [Container("blog", "/srv/blog", "0.0.0.0:8080->8080/tcp, [::]:8080->8080/tcp")]
+    with pytest.raises(KitError, match=r"^HTTP_PORT=8080: in use by blog: set HTTP_PORT in \.env to another port$"):
+        check(model(HTTP_PORT=8080), containers, tmp_path, is_local=False)
+    check(model(HTTP_PORT=80), containers, tmp_path, is_local=False)
+
+
+def test_port_of_another_program_is_a_clash(tmp_path, listening):
+    with pytest.raises(KitError, match=f"^HTTPS_PORT={listening}: in use by another program"):
+        check(model(HTTPS_PORT=listening), [], tmp_path)
+    check(model(HTTPS_PORT=listening), [], tmp_path, is_local=False)
+
+
+def test_port_0_is_any_port(tmp_path):
+    check(model(HTTP_PORT=0, HTTPS_PORT=0), [Container("blog", "/srv/blog", "127.0.0.1:0->8080/tcp")], tmp_path)
+
+
+def test_free_port_is_free(listening):
+    assert is_in_use("127.0.0.1", listening)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    assert not is_in_use("127.0.0.1", free)
+
+
+def test_list_of_containers_is_read():
+    assert read_list("shop\t/srv/shop\t127.0.0.1:8080->8080/tcp\n\t\t\n") == [
+        Container("shop", "/srv/shop", "127.0.0.1:8080->8080/tcp"),
+        Container("", "", ""),
+    ]
