@@ -204,5 +204,5 @@ def test_health_checks_ask_for_a_name_that_is_allowed(bash, tmp_path, allowed, e
     ],
 )
 def test_allowed_hosts_are_the_local_names_and_those_of_the_site(bash, variables, expected):
-    done = bash('kit_allowed_hosts; bash -c \'printf %s "$ALLOWED_HOSTS"\'', **variables)
+    done = bash("kit_allowed_hosts; bash -c 'printf %s \"$ALLOWED_HOSTS\"'", **variables)
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Asks a project about itself: imports it, and prints what it found as JSON.
+
+Runs with the interpreter in which the project's packages are installed, in the folder of manage.py or of the
+application: while the image is built, and for `make run`. WSGI_APP and DJANGO_SETTINGS_MODULE name what to import; a
+project with Django's manage.py is asked through it.
+
+Settings may insist on variables that exist only where the site runs. This process gives each of them a dummy value: it
+starts project_answer.py, sees which variable the project missed, and starts it again with that one. Dummy values live
+as long as that process; the answer names them under `missing`.
+
+Exit status 0 and the answer, a JSON object (project_answer.Answer), on standard output; 1 and one line on standard
+error if the project cannot be imported for another reason.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from project_answer import Answer
+
+MOST_DUMMIES = 60  # attempts; projects with more variables without a default than this are rare
+TIMEOUT = 60  # seconds for one import: a project that connects somewhere while it is imported may hang
+MARK = "\n\x1eanswer:"  # the project may print lines of its own
+
+
+def ask(folder: Path) -> "Answer":
+    """The answer of the project in this folder. Raises RuntimeError with the reason in one line."""
+    dummies: dict[str, int] = {}
+    error = ""
+    for _ in range(MOST_DUMMIES):
+        answer = _ask_child(folder, dummies)
+        error = answer.get("error", "")
+        if not error:
+            answer["missing"] = sorted(dummies)
+            return answer
+        missed = [name for name in answer["missing"] if name not in dummies]
+        if _is_about_a_dummy(error, dummies) and _try_next(dummies):
+            continue
+        if missed:
+            dummies[missed[0]] = 0
+        elif not _try_next(dummies):
+            break
+    raise RuntimeError(error)
+
+
+def _ask_child(folder: Path, dummies: dict[str, int]) -> "Answer":
+    values = {name: candidates(name)[at] for name, at in dummies.items()}
+    command = [sys.executable, str(Path(__file__).with_name("project_answer.py"))]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, **values},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"importing it did not end within {TIMEOUT} s", "missing": []}
+    marked = done.stdout.rpartition(MARK)[2]
+    try:
+        answer: Answer = json.loads(marked)
+    except ValueError:
+        return {"error": f"importing it ended the interpreter (exit status {done.returncode})", "missing": []}
+    return answer
+
+
+def _is_about_a_dummy(error: str, dummies: dict[str, int]) -> bool:
+    """Whether the error quotes the dummy value of the variable that was missed last."""
+    return any(repr(candidates(name)[at]) in error for name, at in list(dummies.items())[-1:])
+
+
+def _try_next(dummies: dict[str, int]) -> bool:
+    """Another dummy value for the variable that was missed last."""
+    for name in reversed(dummies):
+        if dummies[name] + 1 < len(candidates(name)):
+            dummies[name] += 1
+            return True
+        break
+    return False
+
+
+def candidates(name: str) -> tuple[str, ...]:
+    """Dummy values for a variable, the likely one first."""
+    word = "dummy-value-for-the-build-00000000000000000="  # 44 characters, like many keys; also base64
+    number, url = "1", "http://localhost"
+    upper = name.upper()
+    if "DATABASE" in upper and upper.endswith(("URL", "URI")):
+        return ("sqlite:///:memory:", word)
+    if "REDIS" in upper or "BROKER" in upper or "CACHE" in upper:
+        return ("redis://localhost:6379/0", word, number)
+    if upper.endswith(("URL", "URI", "ENDPOINT", "DSN")):
+        return (url, word)
+    if re.search(
+        r"(PORT|TIMEOUT|SIZE|COUNT|LIMIT|DAYS|HOURS|SECONDS|WORKERS|DEBUG|ENABLED?|_ID)$", upper
+    ) or upper.startswith(("USE_", "IS_", "ENABLE_")):
+        return (number, word)
+    if "EMAIL" in upper:
+        return ("dummy@localhost", word)
+    return (word, number, url, "{}")
+
+
+def main() -> int:
+    try:
+        answer = ask(Path.cwd())
+    except RuntimeError as error:
+        sys.stderr.write(f"the project cannot be imported: {error}\n")
+        return 1
+    if answer["missing"]:
+        names = ", ".join(answer["missing"])
+        sys.stderr.write(f"dummy values for this step alone, since the project insists on them: {names}\n")
+    print(json.dumps(answer))  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""deploy/app/ask_project.py: what a project says about itself, without the variables that it has where it runs."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import ask_project
+
+MANAGE = """
+import os, sys
+def main():
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")
+    from django.core.management import execute_from_command_line
+    execute_from_command_line(sys.argv)
+if __name__ == "__main__":
+    main()
+"""
+SETTINGS = """
+import os
+from pathlib import Path
+BASE_DIR = Path(__file__).resolve().parent.parent
+SECRET_KEY = os.environ["SECRET_KEY"]
+INSTALLED_APPS = ["django.contrib.staticfiles"]
+STATIC_URL = "assets/"
+MEDIA_URL, MEDIA_ROOT = "uploads/", BASE_DIR / "uploads"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": BASE_DIR / "db.sqlite3"}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    """project(**files): the answer of a project with these files, of which the name has __ for / and no .py."""
+
+    def ask(expected=0, variables=(), **files):
+        for name, text in files.items():
+            path = tmp_path / f"{name.replace('__', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **dict(variables)}
+        command = [sys.executable, ask_project.__file__]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == expected, done.stderr
+        return json.loads(done.stdout) if expected == 0 else done.stderr
+
+    return ask
+
+
+def test_django_project_says_where_its_files_are(project, tmp_path):
+    answer = project(manage=MANAGE, shop__settings=SETTINGS)
+    assert answer["framework"] == "django"
+    assert answer["settings"] == "shop.settings"
+    assert (answer["static_url"], answer["collects"]) == ("/assets/", True)
+    assert (answer["media_url"], answer["media_root"]) == ("/uploads/", f"{tmp_path}/uploads")
+    assert answer["databases"] == [{"engine": "sqlite3", "file": f"{tmp_path}/db.sqlite3"}]
+    assert answer["writes"] == [f"{tmp_path}/db.sqlite3", f"{tmp_path}/uploads"]
+    assert answer["missing"] == ["SECRET_KEY"]
+    assert not answer["logs_errors"]
+
+
+def test_database_elsewhere_is_named_with_its_host(project):
+    database = """
+DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "HOST": "db", "PORT": 5432}}
+"""
+    answer = project(manage=MANAGE, shop__settings=SETTINGS + database)
+    assert answer["databases"] == [{"engine": "postgresql", "host": "db", "port": "5432"}]
+
+
+def test_value_that_is_there_is_no_dummy(project):
+    answer = project(manage=MANAGE, shop__settings=SETTINGS, variables={"SECRET_KEY": "django-insecure-x"})
+    assert answer["missing"] == []
+    assert answer["insecure_key"]
+
+
+HANDLED = [
+    "X = os.environ['X']",
+    "X = int(os.environ['X'])",
+    "X = int(os.getenv('X'))",
+    "X = os.environ.get('X').split(',')",
+    "X = {'a': 1}[os.environ.get('X') or 'b'] if not os.environ.get('X') else 1",
+    "if not os.environ.get('X'): raise RuntimeError('X must be set')",
+    "if 'X' not in os.environ: raise SystemExit('set X')",
+    "assert os.environ.get('X')",
+    "import json; X = json.loads(os.environ['X'])['a'] if os.environ['X'] != '{}' else {}",
+]
+
+
+@pytest.mark.parametrize("line", HANDLED)
+def test_variable_that_the_project_insists_on_has_a_dummy_value(project, line):
+    answer = project(app=f"import os\n{line}\ndef application(e, s): pass\n", variables={"WSGI_APP": "app"})
+    assert answer["missing"] == ["X"]
+
+
+def test_several_variables_are_found_one_after_another(project):
+    lines = "".join(f"V{number} = int(os.environ['NAME_{number}'])\n" for number in range(4))
+    answer = project(
+        app=f"import os\n{lines}application = lambda e, s: []\n", variables={"WSGI_APP": "app:application"}
+    )
+    assert answer["missing"] == [f"NAME_{number}" for number in range(4)]
+
+
+def test_variable_that_only_libraries_look_up_is_none_of_the_project_s(project):
+    said = project(
+        expected=1,
+        app="import subprocess, os\nos.path.expanduser('~')\nraise ValueError('broken')\n",
+        variables={"WSGI_APP": "app"},
+    )
+    assert "ValueError: broken" in said
+
+
+def test_fault_of_the_project_is_one_line_with_its_place(project):
+    said = project(expected=1, manage=MANAGE, shop__settings=SETTINGS + "\nimport nowhere\n")
+    assert said.count("\n") == 1
+    assert "ModuleNotFoundError: No module named 'nowhere' (shop/settings.py, line 11)" in said
+
+
+def test_project_that_ends_the_interpreter_is_reported(project):
+    said = project(expected=1, app="import os; os._exit(7)", variables={"WSGI_APP": "app"})
+    assert said == "the project cannot be imported: importing it ended the interpreter (exit status 7)\n"
+
+
+def test_files_that_are_written_while_it_is_imported_are_found(project, tmp_path):
+    lines = "os.makedirs('var/log'); open('var/log/a.log', 'a'); open('/dev/null', 'w'); open('app.py')"
+    answer = project(
+        app=f"import os, sqlite3\n{lines}\nsqlite3.connect('data.db')\napplication = lambda e, s: []\n",
+        variables={"WSGI_APP": "app:application"},
+    )
+    names = ("data.db", "var", "var/log", "var/log/a.log")
+    assert answer["writes"] == [str(tmp_path / name) for name in names]
+
+
+def test_lines_that_the_project_prints_are_not_the_answer(project):
+    answer = project(
+        app='print(\'{"framework": "mine"}\')\napplication = lambda e, s: []\n',
+        variables={"WSGI_APP": "app:application"},
+    )
+    assert answer["framework"] == ""
+
+
+def test_import_that_does_not_end_is_ended(tmp_path, monkeypatch):
+    (tmp_path / "app.py").write_text("import threading\nthreading.Event().wait()\n")
+    monkeypatch.setattr(ask_project, "TIMEOUT", 2)
+    monkeypatch.setenv("WSGI_APP", "app")
+    with pytest.raises(RuntimeError, match="importing it did not end within 2 s"):
+        ask_project.ask(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "logs"),
+    [
+        ("{'version': 1, 'handlers': {'c': {'class': 'logging.StreamHandler'}}, 'root': {'handlers': ['c']}}", True),
+        ("{'version': 1, 'handlers': {'n': {'class': 'logging.NullHandler'}}, 'root': {'handlers': ['n']}}", False),
+        ("{}", False),
+    ],
+)
+def test_whether_errors_reach_the_console(project, line, logs):
+    answer = project(manage=MANAGE, shop__settings=f"{SETTINGS}\nLOGGING = {line}\n")
+    assert answer["logs_errors"] is logs
