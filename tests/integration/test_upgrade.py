@@ -290,3 +290,62 @@ def test_sockets_of_systemd_are_handed_on_and_it_hears_of_the_new_main_process(s
         message = manager.recv(65536).decode().splitlines()
         assert message[0] == f"MAINPID={new}"  # nothing of the new one before
         wait_message("READY=1", f"MAINPID={new}")
+
+
+def slow(project: Path, version: str) -> None:
+    """Code that takes a while to load."""
+    write(project, version)
+    with (project / "shop.py").open("a") as file:
+        file.write("import time\ntime.sleep(1)\n")
+
+
+def test_no_request_is_lost_if_term_follows_usr2_at_once(serve: Serve, tmp_path: Path, wait_for_end: Ended) -> None:
+    server = serve("-w", "2", "-b", "127.0.0.1:0")
+    old = server.running.pid
+    slow(tmp_path, "two")
+    with server.load() as faults:
+        os.kill(old, signal.SIGUSR2)
+        os.kill(old, signal.SIGTERM)
+        new = int(server.running.wait_line(r"The new master \(pid: (\d+)\) is ready")[1])
+        assert wait_for_end(old)
+        assert server.get() == [str(new), "two"]
+    assert not faults
+    server.masters = [new]
+
+
+def test_an_old_master_that_ends_at_once_leaves_its_sockets_and_files_to_the_new_one(
+    serve: Serve, tmp_path: Path, wait_for_end: Ended, wait_for: Any
+) -> None:
+    server = serve("-b", "127.0.0.1:0", "-b", "unix:shop.sock", "-p", "shop.pid", "--control-socket", "control")
+    old = server.running.pid
+    slow(tmp_path, "two")
+    os.kill(old, signal.SIGUSR2)
+    new = int(server.running.wait_line(r"Upgrading: new master with pid: (\d+)")[1])
+    os.kill(old, signal.SIGQUIT)
+    assert wait_for_end(old)
+    server.masters = [new]
+    assert server.get() == [str(new), "two"]  # at the same address
+    wait_for(lambda: files(tmp_path) == ["control", "shop.pid", "shop.sock"], "the taking over")
+    assert (tmp_path / "shop.pid").read_text() == f"{new}\n"
+
+
+def test_systemd_hears_of_the_new_main_process_after_usr2_and_term(
+    serve: Serve, tmp_path: Path, wait_for_end: Ended
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.settimeout(20)
+        manager.bind(str(tmp_path / "notify"))
+        server = serve("-b", "127.0.0.1:0", NOTIFY_SOCKET=str(tmp_path / "notify"))
+        old = server.running.pid
+        slow(tmp_path, "two")
+        os.kill(old, signal.SIGUSR2)
+        os.kill(old, signal.SIGTERM)
+        new = int(server.running.wait_line(r"The new master \(pid: (\d+)\) is ready")[1])
+        assert wait_for_end(old)
+        server.masters = [new]
+        messages: list[str] = []
+        while not any(f"MAINPID={new}" in message and "READY=1" in message for message in messages):
+            messages.append(manager.recv(65536).decode())
+    assert not any("STOPPING=1" in message for message in messages)
+    waiting = next(number for number, text in enumerate(messages) if "Stopping once the new master" in text)
+    assert any(f"MAINPID={new}" in message and "READY=1" not in message for message in messages[waiting:])

@@ -30,6 +30,9 @@ class ProcessOptions(NamedTuple):
     """A worker that serves and sends no heartbeat for this long is killed; 0 for never."""
     slow_boot: float = 30.0
     """A worker that loads the application for this long is logged: unusual, but no error by itself."""
+    handover: float = 60.0
+    """For a new master to be ready, if the old one is asked to stop before: more than most applications load for, and
+    less than the 90 s after which systemd kills a service by default."""
     hooks: Hooks = Hooks()
     """The operator's own code."""
     recycling: RecyclingLimits = RecyclingLimits()

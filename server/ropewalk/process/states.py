@@ -30,6 +30,7 @@ class MasterState(enum.Enum):
 
     SERVING = "keeps the number of workers that was asked for"
     RELOADING = "replaces its workers, one after another"
+    HANDING_OVER = "was asked to stop, and keeps serving until the new master is ready"
     STOPPING = "was asked to stop, and keeps serving until those who send requests have noticed"
     DRAINING = "waits until its workers have finished"
     CLOSING = "waits until its workers have exited"
@@ -85,11 +86,24 @@ WORKER_MOVES: Mapping[WorkerState, frozenset[WorkerState]] = {
 
 MASTER_MOVES: Mapping[MasterState, frozenset[MasterState]] = {
     MasterState.SERVING: frozenset(
-        {MasterState.RELOADING, MasterState.STOPPING, MasterState.DRAINING, MasterState.CLOSING}
+        {
+            MasterState.RELOADING,
+            MasterState.HANDING_OVER,
+            MasterState.STOPPING,
+            MasterState.DRAINING,
+            MasterState.CLOSING,
+        }
     ),
     MasterState.RELOADING: frozenset(
-        {MasterState.SERVING, MasterState.STOPPING, MasterState.DRAINING, MasterState.CLOSING}
+        {
+            MasterState.SERVING,
+            MasterState.HANDING_OVER,
+            MasterState.STOPPING,
+            MasterState.DRAINING,
+            MasterState.CLOSING,
+        }
     ),
+    MasterState.HANDING_OVER: frozenset({MasterState.STOPPING, MasterState.DRAINING, MasterState.CLOSING}),
     MasterState.STOPPING: frozenset({MasterState.DRAINING, MasterState.CLOSING}),
     MasterState.DRAINING: frozenset({MasterState.CLOSING}),
     MasterState.CLOSING: frozenset(),
@@ -107,11 +121,17 @@ CURRENT_STATES = frozenset({WorkerState.BOOTING, WorkerState.READY})
 EXITING_STATES = frozenset({WorkerState.DRAINING, WorkerState.CLOSING, WorkerState.KILLED})
 """A worker in one of these is expected to exit."""
 
-FORKING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING, MasterState.STOPPING})
+FORKING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING, MasterState.HANDING_OVER, MasterState.STOPPING})
 """A master in one of these forks and drains workers to keep their number."""
 
 RUNNING_STATES = frozenset({MasterState.SERVING, MasterState.RELOADING})
 """A master in one of these was not asked to stop, and accepts commands."""
+
+READY_STATES = RUNNING_STATES | {MasterState.HANDING_OVER}
+"""To those who send requests, a master in one of these is ready: if it stops, the new one serves in its place."""
+
+STOPPING_STATES = frozenset({MasterState.HANDING_OVER, MasterState.STOPPING})
+"""A master in one of these was asked to stop, but still serves."""
 
 State = TypeVar("State", WorkerState, MasterState)
 

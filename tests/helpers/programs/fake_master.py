@@ -165,7 +165,10 @@ class FakeProgram:
 def options(workers: str) -> ProcessOptions:
     timeout, graceful_timeout, watchdog, drain_delay, heartbeat_timeout = map(float, sys.argv[2:7])
     slow_boot = float(os.environ.get("SLOW_BOOT", "30"))
-    return ProcessOptions(int(workers), timeout, graceful_timeout, drain_delay, watchdog, heartbeat_timeout, slow_boot)
+    handover = float(os.environ.get("HANDOVER", "60"))
+    return ProcessOptions(
+        int(workers), timeout, graceful_timeout, drain_delay, watchdog, heartbeat_timeout, slow_boot, handover
+    )
 
 
 def main() -> int:

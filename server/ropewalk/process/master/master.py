@@ -36,6 +36,7 @@ from ropewalk.process.states import (
     FORKING_STATES,
     MASTER_MOVES,
     RUNNING_STATES,
+    STOPPING_STATES,
     MasterState,
     WorkerState,
     move,
@@ -96,7 +97,7 @@ class Master:
         self._reported: tuple[MasterState, int, int] | None = None
         """The state, the ready workers and the target, when their number was last reported."""
         self._stop_deadline: float | None = None
-        """Monotonic; the end of the drain delay, and then of the time for handshakes."""
+        """Monotonic; the end of the time for a new master, of the drain delay, and then of the time for handshakes."""
         self._refuses_new_connections = False
         self._is_init = is_init()
         self._has_served = False
@@ -165,7 +166,8 @@ class Master:
         return max(0.0, min(deadlines) - now) if deadlines else None
 
     def _handle_signals(self) -> None:
-        for number in self._inbox.receive():
+        # Of signals that arrive together, the kernel lets TERM come before USR2, which would then be refused.
+        for number in sorted(self._inbox.receive(), key=lambda number: number != signal.SIGUSR2):
             if number == signal.SIGCHLD or (number == signal.SIGWINCH and not self._upgrade.successor_pid):
                 continue  # a terminal sends WINCH whenever its size changes
             self._log.info("Handling signal: %s", name_of(number).removeprefix("SIG").lower())
@@ -233,7 +235,7 @@ class Master:
             self._options.hooks.worker_exited(worker.pid)
             self._control.worker_exited(worker)
             # TERM to the whole process group reaches the workers too, and they drain and exit by themselves.
-            was_stopped = self._state is MasterState.STOPPING and status == 0
+            was_stopped = self._state in STOPPING_STATES and status == 0
             if last_state not in EXITING_STATES and not was_stopped:
                 self._handle_death(worker, last_state, describe_exit(status))
         if self._is_init:
@@ -337,8 +339,35 @@ class Master:
 
     def _stop(self) -> None:
         """Keep serving for the drain delay, not ready any more, so that those who send requests notice; then drain."""
-        if self._state not in RUNNING_STATES:
-            return
+        if self._state is MasterState.HANDING_OVER:
+            self._stop_without_successor("asked to stop again")
+        elif self._state in RUNNING_STATES and self._upgrade.is_in_progress:
+            self._await_successor()
+        elif self._state in RUNNING_STATES:
+            self._begin_stop()
+
+    def _await_successor(self) -> None:
+        """Keep serving until the new master does: to end before would leave nobody to serve."""
+        self._state = move(MASTER_MOVES, self._state, MasterState.HANDING_OVER)
+        seconds = self._options.handover
+        self._stop_deadline = time.monotonic() + seconds
+        self._notifier.status("Stopping once the new master is ready")
+        self._log.info(
+            "Stopping once the new master (pid: %d) is ready, or after %g s; TERM again stops at once",
+            self._upgrade.successor_pid,
+            seconds,
+        )
+
+    def _stop_without_successor(self, why: str) -> None:
+        self._log.warning(
+            "Stopping before the new master (pid: %d) is ready: %s; new connections wait for it",
+            self._upgrade.successor_pid,
+            why,
+        )
+        self._begin_stop()
+
+    def _begin_stop(self) -> None:
+        self._stop_deadline = None
         delay = self._options.drain_delay
         self._state = move(MASTER_MOVES, self._state, MasterState.STOPPING)
         if not delay or self._upgrade.is_shared:  # another master goes on serving at the same addresses
@@ -352,7 +381,9 @@ class Master:
 
     def _check_stop_deadline(self) -> None:
         if self._stop_deadline is not None and time.monotonic() >= self._stop_deadline:
-            if self._refuses_new_connections:
+            if self._state is MasterState.HANDING_OVER:
+                self._stop_without_successor(f"it was not within {self._options.handover:g} s")
+            elif self._refuses_new_connections:
                 self._drain_all()
             else:
                 self._refuse_connections()
@@ -380,6 +411,11 @@ class Master:
     def _close_all(self) -> None:
         if self._state is MasterState.CLOSING:
             return
+        if self._upgrade.is_in_progress:
+            self._log.warning(
+                "Stopping before the new master (pid: %d) is ready; new connections wait for it",
+                self._upgrade.successor_pid,
+            )
         self._state = move(MASTER_MOVES, self._state, MasterState.CLOSING)
         self._stop_deadline = None
         self._notify_stopping("Stopping")
@@ -465,13 +501,18 @@ class Master:
             raise
 
     def _check_upgrade(self) -> None:
-        for event in self._upgrade.check():
+        for event in self._upgrade.check(is_stopping=self._state not in RUNNING_STATES):
             match event:
                 case UpgradeEvent.SUCCESSOR_READY:
                     self._control.set_standby(True)
+                    if self._state is MasterState.HANDING_OVER:
+                        self._begin_stop()
                 case UpgradeEvent.SUCCESSOR_EXITED:
                     self._control.set_standby(False)
                     self._leave_standby()
+                    if self._state is MasterState.HANDING_OVER:
+                        self._log.error("Stopping as asked, although no new master serves")
+                        self._begin_stop()
                 case UpgradeEvent.PREDECESSOR_EXITED:
                     self._program.take_over_files()
                     self._notifier.unmute()
@@ -483,6 +524,8 @@ class Master:
             self._target_before_standby = self._target
             self._set_target(0)
             self._log.info("Draining the workers while the new master serves; send HUP to start them again")
+        elif not self._upgrade.is_successor_ready:
+            self._log.warning("WINCH has no effect: the new master is not ready yet")
 
     def _leave_standby(self) -> None:
         if not self._target:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ropewalk.process.master.workers import Workers
-from ropewalk.process.states import RUNNING_STATES, MasterState
+from ropewalk.process.states import READY_STATES, MasterState
 from ropewalk.process.worker.recycling import resident_bytes
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class MasterStats:
         return {
             "pid": os.getpid(),
             "state": state.name.lower(),
-            "ready": self.has_been_ready and bool(workers.serving()) and state in RUNNING_STATES,
+            "ready": self.has_been_ready and bool(workers.serving()) and state in READY_STATES,
             "uptime": round(now - self._started, 3),
             "resident": resident_bytes(),
             "target": target,

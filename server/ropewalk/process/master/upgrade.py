@@ -79,11 +79,17 @@ class Predecessor:
             predecessor = cls(content["pid"], content["reports"], content["listeners"])
         except (ValueError, TypeError, KeyError, OSError):
             return None
-        return predecessor if predecessor.is_alive else None
+        return predecessor if predecessor.is_alive or predecessor.has_exited() else None
 
     @property
     def is_alive(self) -> bool:
         return os.getppid() == self.pid
+
+    def has_exited(self) -> bool:
+        """Whether nobody reads the reports any more: it may be gone before this process has begun."""
+        poll = select.poll()
+        poll.register(self._reports, 0)
+        return any(events & select.POLLERR for _, events in poll.poll(0))
 
     def fileno(self) -> int:
         """Polls as POLLERR once it is gone."""
@@ -182,6 +188,11 @@ class Upgrade:
         return self.successor is not None and self.successor.is_ready and self.successor.is_alive
 
     @property
+    def is_in_progress(self) -> bool:
+        """Whether a new master was started that does not serve yet."""
+        return self.successor is not None and not self.successor.is_ready and self.successor.is_alive
+
+    @property
     def successor_pid(self) -> int:
         """The process id of the new master; 0 if there is none."""
         return self.successor.pid if self.successor is not None else 0
@@ -218,27 +229,29 @@ class Upgrade:
         if self.predecessor is not None:
             yield self.predecessor.fileno(), 0  # POLLERR is always reported
 
-    def check(self) -> Iterator[UpgradeEvent]:
-        """What has happened since the last call."""
+    def check(self, *, is_stopping: bool = False) -> Iterator[UpgradeEvent]:
+        """What has happened since the last call. `is_stopping`: this master was asked to stop."""
         if self.successor is not None:
-            yield from self._check_successor(self.successor)
+            yield from self._check_successor(self.successor, is_stopping)
         if self.predecessor is not None and not self.predecessor.is_alive:
             self._log.info("The old master (pid: %d) has exited; this one has taken over", self.predecessor.pid)
             self.predecessor.close()
             self.predecessor = None
             yield UpgradeEvent.PREDECESSOR_EXITED
 
-    def _check_successor(self, successor: Successor) -> Iterator[UpgradeEvent]:
+    def _check_successor(self, successor: Successor, is_stopping: bool) -> Iterator[UpgradeEvent]:
         was_ready = successor.is_ready
         successor.read_reports()
         if successor.is_ready and not was_ready:
             self._last_failure = ""
             self._log.info(
-                "The new master (pid: %d) is ready after %.1f s: send TERM to this one (pid: %d) to complete the "
-                "upgrade, or to the new one to cancel it",
+                "The new master (pid: %d) is ready after %.1f s%s",
                 successor.pid,
                 time.monotonic() - self._started,
-                os.getpid(),
+                ""
+                if is_stopping
+                else f": send TERM to this one (pid: {os.getpid()}) to complete the upgrade, or to the new one to "
+                "cancel it",
             )
             yield UpgradeEvent.SUCCESSOR_READY
         status = successor.reap()
@@ -248,10 +261,13 @@ class Upgrade:
         successor.reports.close()
         self.successor = None
         if successor.is_ready:
-            self._log.warning("The new master (pid: %d) %s; keeping the old one", successor.pid, describe_exit(status))
+            keeping = "" if is_stopping else "; keeping the old one"
+            self._log.warning("The new master (pid: %d) %s%s", successor.pid, describe_exit(status), keeping)
         else:
             self._last_failure = successor.failure or f"the new master {describe_exit(status)}"
-            self._log.error("Upgrade failed; keeping the old master: %s", self._last_failure)
+            self._log.error(
+                "Upgrade failed%s: %s", "" if is_stopping else "; keeping the old master", self._last_failure
+            )
         yield UpgradeEvent.SUCCESSOR_EXITED
 
     def report_ready(self) -> None:

@@ -213,3 +213,149 @@ def test_variable_that_names_another_process_means_no_predecessor() -> None:
     finally:
         os.close(reading_end)
         os.close(writing_end)
+
+
+WAIT_TO_BOOT = """
+import os, time
+while not os.path.exists("go"):
+    time.sleep(0.01)
+"""
+
+
+def upgrade_slowly(master: Any, directory: Path) -> int:
+    """Send USR2; the new master, whose worker boots until there is a file `go`."""
+    master.workers(1)
+    (directory / "boot").write_text(WAIT_TO_BOOT)
+    master.running.send_signal(signal.SIGUSR2)
+    return int(master.running.wait_line(r"Upgrading: new master with pid: (\d+)")[1])
+
+
+def test_term_during_an_upgrade_waits_for_the_new_master(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Ended
+) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    new_master = upgrade_slowly(master, tmp_path)
+    master.running.send_signal(signal.SIGTERM)
+    master.running.wait_line(rf"Stopping once the new master \(pid: {new_master}\) is ready, or after 60 s")
+    assert master.answer("pid") == str(old)
+    for number, refused in ((signal.SIGHUP, "reload"), (signal.SIGUSR2, "upgrade")):
+        master.running.send_signal(number)
+        master.running.wait_line(f"Cannot {refused}: the server is stopping")
+    (tmp_path / "go").touch()
+    master.running.wait_line(rf"The new master \(pid: {new_master}\) is ready after [\d.]+ s\n")
+    assert wait_for_end(master.running.pid)
+    assert master.answer("pid") == str(master.workers(2)[1])
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+    assert not master.has_traceback()
+
+
+def test_a_worker_that_dies_while_the_master_waits_is_replaced(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Ended
+) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    (tmp_path / "boot").write_text(WAIT_TO_BOOT)
+    new_master = upgrade_slowly(master, tmp_path)
+    master.running.send_signal(signal.SIGTERM)
+    master.running.wait_line("Stopping once the new master")
+    (tmp_path / "boot").unlink()
+    os.kill(old, signal.SIGKILL)
+    assert master.answer("pid") == str(master.workers(2)[1])
+    (tmp_path / "go").touch()
+    assert wait_for_end(master.running.pid)
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+
+
+def test_a_new_master_that_fails_ends_the_old_one_that_was_to_stop(start_master: StartMaster, tmp_path: Path) -> None:
+    master = start_master(1)
+    upgrade_slowly(master, tmp_path)
+    master.running.send_signal(signal.SIGTERM)
+    master.running.wait_line("Stopping once the new master")
+    (tmp_path / "boot").write_text("1 / 0")  # for the worker that takes the place of the one that is killed
+    os.kill(int(master.running.wait_lines(r"Booting worker with pid: (\d+)", 2)[1][1]), signal.SIGKILL)
+    master.running.wait_line("Upgrade failed: ")
+    master.running.wait_line("Stopping as asked, although no new master serves")
+    assert master.running.wait_exit() == 0
+
+
+@pytest.mark.parametrize("is_asked_again", [True, False])
+def test_the_wait_for_the_new_master_ends(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Ended, is_asked_again: bool
+) -> None:
+    master = start_master(1, HANDOVER="60" if is_asked_again else "0.1")
+    new_master = upgrade_slowly(master, tmp_path)
+    master.running.send_signal(signal.SIGTERM)
+    if is_asked_again:
+        master.running.wait_line("Stopping once the new master")
+        master.running.send_signal(signal.SIGTERM)
+    why = "asked to stop again" if is_asked_again else "it was not within 0.1 s"
+    master.running.wait_line(rf"Stopping before the new master \(pid: {new_master}\) is ready: {why}")
+    assert wait_for_end(master.running.pid)
+    with master.ask("pid") as connection:  # waits in the socket that the new one has
+        (tmp_path / "go").touch()
+        assert master.read(connection) == str(master.workers(2)[1])
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGKILL])
+def test_a_new_master_serves_although_the_old_one_ends_at_once(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Ended, number: signal.Signals
+) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    (tmp_path / "boot").write_text(WAIT_TO_BOOT)
+    master.running.send_signal(signal.SIGSTOP)  # so that both arrive together
+    master.running.send_signal(signal.SIGUSR2)
+    if number == signal.SIGKILL:
+        master.running.send_signal(signal.SIGCONT)
+        master.running.wait_line("Upgrading: new master")
+    master.running.send_signal(number)
+    master.running.send_signal(signal.SIGCONT)
+    new_master = int(master.running.wait_line(r"Upgrading: new master with pid: (\d+)")[1])
+    assert wait_for_end(master.running.pid)
+    assert wait_for_end(old)
+    with master.ask("pid") as connection:
+        (tmp_path / "go").touch()
+        assert master.read(connection) == str(master.workers(2)[1])
+    master.running.wait_line(f"files taken over by {new_master}")
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+
+
+def test_term_to_the_process_group_during_an_upgrade_ends_both(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Ended
+) -> None:
+    master = start_master(1)
+    new_master = upgrade_slowly(master, tmp_path)
+    os.killpg(master.running.pid, signal.SIGTERM)
+    assert master.running.wait_exit() == 0
+    assert wait_for_end(new_master)
+    assert not master.has_traceback()
+
+
+def test_winch_before_the_new_master_is_ready_says_that_it_has_no_effect(
+    start_master: StartMaster, tmp_path: Path, wait_for_end: Ended
+) -> None:
+    master = start_master(1)
+    (old,) = master.workers(1)
+    new_master = upgrade_slowly(master, tmp_path)
+    master.running.send_signal(signal.SIGWINCH)
+    master.running.wait_line("WINCH has no effect: the new master is not ready yet")
+    assert master.answer("pid") == str(old)
+    os.kill(new_master, signal.SIGTERM)
+    assert wait_for_end(new_master)
+
+
+def test_a_predecessor_that_has_exited_already_leaves_its_listeners() -> None:
+    reading_end, writing_end = os.pipe()
+    os.close(reading_end)
+    predecessor = Predecessor.from_environ(
+        {VARIABLE: f'{{"pid": 1, "reports": {writing_end}, "listeners": {{"fake": [3]}}}}'}
+    )
+    assert predecessor is not None
+    assert predecessor.listeners == {"fake": [3]}
+    predecessor.close()
