@@ -3,19 +3,22 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kit import compose, local, stack, times, virtual_environment
+from kit import compose, env_files, local, stack, times, virtual_environment
 from kit.errors import KitError
+from kit.project import facts, report
 
 
 class Command(NamedTuple):
     call: Callable[[argparse.Namespace], int]
     help: str
     argument: str = ""
-    """The name of its one argument, if it has one."""
+    """The name of its one argument, if it has one; in brackets if it may be left out."""
+    options: Mapping[str, str] = {}
+    """Its options and their help. One whose help starts with a name in capitals takes a value."""
 
 
 def run_compose(options: argparse.Namespace) -> int:
@@ -24,6 +27,18 @@ def run_compose(options: argparse.Namespace) -> int:
 
 def create_environment(options: argparse.Namespace) -> int:
     virtual_environment.create(Path(options.argument))
+    return 0
+
+
+def print_project(options: argparse.Namespace) -> int:
+    """The project that .env names, or another folder, to which .env does not apply."""
+    environment = env_files.read_kit(os.environ)
+    environment |= env_files.read_project(environment) | dict(os.environ)
+    folder = compose.find_project(environment.get("PROJECT_DIR") or "sample_project")
+    if options.argument:
+        folder, environment = compose.find_project(options.argument, Path.cwd()), dict(os.environ)
+    project = facts.look(folder, environment)
+    print(report.as_json(project) if options.json else "\n".join(report.lines(project)))  # noqa: T201
     return 0
 
 
@@ -37,6 +52,12 @@ COMMANDS = {
     "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
     "logs": Command(lambda _: stack.logs(os.environ), "follow the containers' logs"),
     "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker"),
+    "look": Command(
+        print_project,
+        "print what the kit finds in a project's folder, without running anything of it",
+        "[FOLDER]",
+        {"--json": "print it as JSON"},
+    ),
     "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY"),
     "compose": Command(run_compose, "run docker compose, with any arguments, as `up` does"),
     "venv": Command(create_environment, "create a virtual environment in a folder, unless there is one", "FOLDER"),
@@ -49,10 +70,20 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     for name, command in COMMANDS.items():
         subparser = commands.add_parser(name, help=command.help, description=command.help)
         if command.argument:
-            subparser.add_argument("argument", metavar=command.argument)
+            subparser.add_argument("argument", metavar=command.argument.strip("[]"), nargs=occurs(command.argument))
+        for option, text in command.options.items():
+            value, _, rest = text.partition(" ")
+            if value.isupper():
+                subparser.add_argument(option, metavar=value, help=rest)
+            else:
+                subparser.add_argument(option, action="store_true", help=text)
     if arguments[:1] == ["compose"]:  # the rest is not this parser's
         return argparse.Namespace(command="compose", arguments=arguments[1:])
     return parser.parse_args(arguments)
+
+
+def occurs(argument: str) -> str | None:
+    return "?" if argument.startswith("[") else None
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """deploy/kit as a program: from any folder, with any Python."""
 
 import ast
+import json
 import subprocess
 import sys
 
@@ -51,3 +52,18 @@ def test_python_that_is_too_old_is_named_with_its_version(repository):
 
 def test_what_refuses_an_old_python_can_be_read_by_it(repository):
     ast.parse((repository / "deploy/kit/__main__.py").read_text(), feature_version=(3, 4))
+
+
+def test_look_prints_what_it_finds_in_another_folder(repository, tmp_path):
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    done = kit(repository, "look", ".", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "application   app:app (app.py:2)\n" in done.stdout
+    assert json.loads(kit(repository, "look", str(tmp_path), "--json").stdout)["application"]["value"] == "app:app"
+
+
+def test_look_without_an_application_ends_with_the_line_to_add(repository, tmp_path):
+    done = kit(repository, "look", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("look: no WSGI application was found")
+    assert done.stderr.endswith("\nWSGI_APP=package.module:callable\n")

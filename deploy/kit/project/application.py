@@ -1,0 +1,330 @@
+"""Which WSGI application a project has, in the form that WSGI_APP has.
+
+The first of these that says something decides: the variable WSGI_APP, the web process of the Procfile, FLASK_APP (in
+the environment, .flaskenv or .env), WSGI_APPLICATION of the settings that manage.py names, and then the modules:
+wsgi.py before app.py, main.py and the like, before packages, before other modules. Within a module, `application`
+comes before `app`, before other names, before factories. Equal ones are an error that lists them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kit.errors import KitError
+from kit.project import django, modules, procfile
+from kit.project.django import Django
+from kit.project.modules import Offer
+from kit.project.reading import modules as python_files
+from kit.project.reading import read_text, relative
+
+VARIABLE = "WSGI_APP"
+FLASK = "FLASK_APP"
+
+DEPTH = 3
+"""Modules are looked for in so many folders within each other."""
+
+USUAL = ("app", "application", "main", "server", "run", "autoapp", "passenger_wsgi", "web", "api", "index")
+"""Names of the module that has the application, if it is in the project's own folder or in its package."""
+
+MAX_IMPORTS = 4
+"""So many imports of an application from another module are followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    value: str
+    """`module:name`, or `module:factory()`."""
+    origin: str
+    root: Path
+    """The folder that has to be on the path, and in which the server is started."""
+    settings: django.Settings | None = None
+    """Django's: which module holds, and what says so."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    path: Path
+    module: str
+    root: Path
+    offer: Offer
+
+    @property
+    def value(self) -> str:
+        return f"{self.module}:{self.offer.expression}"
+
+    def origin(self, folder: Path) -> str:
+        return f"{relative(self.path, folder)}:{self.offer.line}"
+
+
+@dataclass(slots=True)
+class _Search:
+    folder: Path
+    environment: Mapping[str, str]
+    django: Django | None
+    notes: list[str] = field(default_factory=list)
+
+
+def find(folder: Path, environment: Mapping[str, str], found_django: Django | None) -> Application:
+    """Raises KitError with what was found, what is missing, and the line to put into .env."""
+    search = _Search(folder, environment, found_django)
+    found = (
+        _given(search) or _from_procfile(search) or _from_flask(search) or _from_django(search) or _from_modules(search)
+    )
+    return _with_settings(found, search)
+
+
+def _given(search: _Search) -> Application | None:
+    value = search.environment.get(VARIABLE)
+    if not value:
+        return None
+    return Application(value, f"the variable {VARIABLE}", _root_of(search, value.partition(":")[0].strip()))
+
+
+def _root_of(search: _Search, module: str) -> Path:
+    """The folder from which the module can be imported; the project's own if none is known."""
+    places = [search.folder, *([search.django.root] if search.django else []), search.folder / "src"]
+    first = next((place for place in places if django.find_module(place, module)), None)
+    if first is not None:
+        return first
+    found = (root_and_module(path, search.folder) for path in python_files(search.folder, DEPTH))
+    return next((root for root, name in found if name == module), places[-2])
+
+
+def root_and_module(path: Path, folder: Path) -> tuple[Path, str]:
+    """The folder that must be on the path, and the module's name: packages are folders with an `__init__.py`."""
+    root = path.parent
+    while root != folder and (root / "__init__.py").is_file():
+        root = root.parent
+    if root.parent == folder and root != folder and _imports_itself(path, root.name):
+        root = folder
+    parts = path.relative_to(root).with_suffix("").parts
+    return root, ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+def _imports_itself(path: Path, name: str) -> bool:
+    """Whether a module in a folder without `__init__.py` imports it as a package, which it then is."""
+    return any(module.partition(".")[0] == name for module in modules.read(path).imports)
+
+
+def _from_procfile(search: _Search) -> Application | None:
+    web = procfile.web(search.folder)
+    if web is None or not web.application:
+        return None
+    root = (search.folder / web.folder).resolve()
+    if not root.is_dir() or not root.is_relative_to(search.folder.resolve()):
+        return None
+    root = search.folder / root.relative_to(search.folder.resolve())
+    module, _, expression = web.application.partition(":")
+    path = django.find_module(root, module)
+    if path is None:
+        search.notes.append(f"Procfile:{web.line} names {web.application}, but there is no module {module}: not used")
+        return None
+    if not expression:
+        offers = [offer for offer in _resolved(path, root, search.folder) if not offer.problem]
+        expression = offers[0].expression if offers else "application"
+    settings = web.environment.get(django.VARIABLE)
+    origin = f"Procfile:{web.line}"
+    return Application(f"{module}:{expression}", origin, root, django.Settings(settings, origin) if settings else None)
+
+
+def _from_flask(search: _Search) -> Application | None:
+    value, origin = _flask_app(search)
+    if not value:
+        return None
+    target, _, expression = value.partition(":")
+    # as Flask itself takes it: a path, or a module
+    path = (search.folder / f"{target.removesuffix('.py')}.py").resolve()
+    if ("/" in target or target.endswith(".py")) and path.is_file() and path.is_relative_to(search.folder.resolve()):
+        root, module = root_and_module(search.folder / path.relative_to(search.folder.resolve()), search.folder)
+    else:
+        module = target.replace("/", ".").strip(".")
+        root = _root_of(search, module)
+    file = django.find_module(root, module)
+    if file is None:
+        search.notes.append(f"{origin} names {value}, but there is no module {module}: not used")
+        return None
+    if not expression:
+        return _usable(
+            [Candidate(file, module, root, offer) for offer in _resolved(file, root, search.folder)], search, origin
+        )
+    if expression.isidentifier():
+        offers = [offer for offer in modules.read(file).offers if offer.name == expression]
+        expression = offers[0].expression if offers and offers[0].is_factory else expression
+    return Application(f"{module}:{expression}", origin, root)
+
+
+def _flask_app(search: _Search) -> tuple[str, str]:
+    if value := search.environment.get(FLASK):
+        return value, f"the variable {FLASK}"
+    for name in (".flaskenv", ".env"):
+        path = search.folder / name
+        if path.is_file():
+            for number, line in enumerate(read_text(path).splitlines(), 1):
+                if found := re.fullmatch(rf"(?:export\s+)?{FLASK}\s*=\s*(['\"]?)(.*?)\1\s*", line.strip()):
+                    return found[2], f"{name}:{number}"
+    return "", ""
+
+
+def _from_django(search: _Search) -> Application | None:
+    found = search.django
+    if found is None or found.settings is None:
+        return None
+    declared = django.wsgi_application(found.root, found.settings.module)
+    if declared is None:
+        return None
+    value, path, line = declared
+    origin = f"WSGI_APPLICATION in {relative(path, search.folder)}:{line}"
+    if django.find_module(found.root, value.partition(":")[0]) is None:
+        search.notes.append(f"{origin} is {value}, but there is no such module: not used")
+        return None
+    return Application(value, origin, found.root)
+
+
+def _from_modules(search: _Search) -> Application:
+    found = list(_candidates(search))
+    usable = [candidate for candidate in found if not candidate.offer.problem]
+    if not usable:
+        raise KitError(_nothing_found(found, search))
+    best = min(_level(candidate, search) for candidate in usable)
+    equal = _distinct([one for one in usable if _level(one, search) == best], search)
+    if len(equal) > 1:
+        listed = ", ".join(f"{one.value} ({one.origin(search.folder)})" for one in equal)
+        raise KitError(
+            f"several applications were found, and nothing says which one to serve: {listed}. Put one of them into"
+            f" .env:\n{_line(equal[0].value)}"
+        )
+    return Application(equal[0].value, equal[0].origin(search.folder), equal[0].root)
+
+
+def _usable(found: list[Candidate], search: _Search, origin: str) -> Application:
+    usable = [candidate for candidate in found if not candidate.offer.problem]
+    if not usable:
+        raise KitError(_nothing_found(found, search))
+    return Application(usable[0].value, origin, usable[0].root)
+
+
+def _nothing_found(found: Iterable[Candidate], search: _Search) -> str:
+    problems = [f"{one.origin(search.folder)}: {one.offer.problem}" for one in found]
+    if problems:
+        first = next(iter(found))
+        call = re.search(r"as in (\w+\(.*\))", first.offer.problem)
+        line = f". Put it into .env:\n{_line(f'{first.module}:{call[1]}')}" if call else ""
+        return f"no application can be served as it is: {'; '.join(problems)}{line}"
+    return (
+        "no WSGI application was found: no web process in a Procfile, no FLASK_APP, no manage.py of Django's, no module"
+        " with `application`, `app` or `create_app`. Name it in .env:\nWSGI_APP=package.module:callable"
+    )
+
+
+def _line(value: str) -> str:
+    return (
+        f"{VARIABLE}={value}"
+        if re.fullmatch(r"[\w.:]+(\(\))?", value)
+        else f"{VARIABLE}='{value}'".replace("'...'", '"..."')
+    )
+
+
+def _candidates(search: _Search) -> Iterator[Candidate]:
+    """The best offer of each module."""
+    for path in python_files(search.folder, DEPTH):
+        if path.name in ("setup.py", "manage.py", "asgi.py", "celery.py", "gunicorn.conf.py"):
+            continue
+        root, module = root_and_module(path, search.folder)
+        for offer in _resolved(path, root, search.folder)[:1]:
+            yield Candidate(path, module, root, offer)
+
+
+def _resolved(path: Path, root: Path, folder: Path, depth: int = 0) -> list[Offer]:
+    """The offers of a module, imported ones with what is known of them where they are defined."""
+    found = []
+    for offer in modules.read(path).offers:
+        target = _imported_from(offer, path, root) if offer.imported and depth < MAX_IMPORTS else None
+        if target is None:
+            found.append(offer)
+            continue
+        inner = [
+            one
+            for one in _resolved(target, root, folder, depth + 1)
+            if offer.imported and one.name == offer.imported[1]
+        ]
+        if inner:
+            found.append(
+                replace(
+                    offer,
+                    is_factory=inner[0].is_factory,
+                    is_certain=inner[0].is_certain,
+                    arguments=inner[0].arguments,
+                    problem=offer.problem or inner[0].problem,
+                )
+            )
+    return sorted(found, key=modules.rank)
+
+
+def _imported_from(offer: Offer, path: Path, root: Path) -> Path | None:
+    if offer.imported is None:
+        return None
+    module, name = offer.imported
+    level = len(module) - len(module.lstrip("."))
+    if level:
+        base = path.parent
+        for _ in range(level - 1):
+            base = base.parent
+        dotted = module.lstrip(".")
+        target = django.find_module(base, dotted) if dotted else base / "__init__.py"
+        return target if target and target.is_file() and target != path else None
+    return django.find_module(root, module) or django.find_module(root, f"{module}.{name}")
+
+
+def _level(candidate: Candidate, search: _Search) -> tuple[bool, int, int]:
+    """What decides between candidates: certainty, the module's name and place, its depth."""
+    parts = candidate.module.split(".")
+    is_package = candidate.path.name == "__init__.py"
+    if parts[-1] == "wsgi":
+        level = 0
+    elif len(parts) == 1 and not is_package:
+        level = 1 if parts[0] in USUAL else 4
+    elif is_package:
+        level = 2
+    else:
+        level = 3 if parts[-1] in USUAL else 5
+    depth = len(candidate.path.relative_to(search.folder).parts)
+    return not candidate.offer.is_certain, level, depth - is_package
+
+
+def _distinct(candidates: list[Candidate], search: _Search) -> list[Candidate]:
+    """Without those whose application is another candidate's, imported."""
+    paths = {candidate.path for candidate in candidates}
+    return [one for one in candidates if _imported_from(one.offer, one.path, one.root) not in paths]
+
+
+def _with_settings(found: Application, search: _Search) -> Application:
+    """The settings module that holds for server and manage.py alike, and what to say about it."""
+    notes = list(search.notes)
+    managed = search.django.settings if search.django else None
+    settings = _settings_that_hold(found, search, managed)
+    if settings and managed and managed.module != settings.module:
+        notes.append(
+            f"{django.VARIABLE}={settings.module}, from {settings.origin}, holds for everything; {managed.origin} names"
+            f" {managed.module}"
+        )
+    if settings and (better := django.production_variant(found.root, settings.module)):
+        notes.append(
+            f"{settings.module} is for development; {django.VARIABLE}={better} in .env.project selects the settings for"
+            " production"
+        )
+    return replace(found, settings=settings, notes=tuple(notes))
+
+
+def _settings_that_hold(found: Application, search: _Search, managed: django.Settings | None) -> django.Settings | None:
+    """The environment's, the Procfile's, the WSGI module's, manage.py's: as it is when the server starts."""
+    if given := search.environment.get(django.VARIABLE):
+        return django.Settings(given, f"the variable {django.VARIABLE}")
+    if found.settings:
+        return found.settings
+    path = django.find_module(found.root, found.value.partition(":")[0])
+    for module, line in django.settings_modules(path) if path else ():
+        if path and django.find_module(found.root, module):
+            return django.Settings(module, f"{relative(path, search.folder)}:{line}")
+    return managed

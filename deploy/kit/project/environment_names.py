@@ -1,0 +1,207 @@
+"""The variables that a project reads from its environment, by its syntax trees.
+
+Understood are os.environ and os.getenv, django-environ and environs, python-decouple, dj-database-url, settings of
+pydantic, and functions of the project's own that pass a parameter on to os.environ.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.project.modules import imported_names
+from kit.project.reading import parse_module, relative
+
+CONVERTERS = frozenset(
+    (
+        *("str", "bytes", "bool", "int", "float", "json", "list", "tuple", "dict", "url", "path", "db", "db_url"),
+        *("dj_db_url", "cache", "cache_url", "email", "email_url", "search_url", "decimal", "date", "datetime", "enum"),
+        *("log_level", "timedelta", "unicode", "get_value", "channels", "channels_url", "time", "uuid"),
+    )
+)
+"""Methods of an `Env` of django-environ or environs that read a variable."""
+
+IMPLIED = {
+    "db": "DATABASE_URL",
+    "db_url": "DATABASE_URL",
+    "cache": "CACHE_URL",
+    "cache_url": "CACHE_URL",
+    "email": "EMAIL_URL",
+    "email_url": "EMAIL_URL",
+}
+"""The variable that a method reads if it is given no name."""
+
+MAX_NAME = 80
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentName:
+    name: str
+    origin: str
+    is_required: bool
+    """Whether reading it raises when it is not set: it has no default."""
+
+
+Functions = dict[str, tuple[int, bool]]
+"""Functions that read the variable which a parameter names: its place, and whether the variable must be set."""
+
+ROUNDS = 3
+"""Functions that call each other are followed so far."""
+
+
+def find(files: Iterable[Path], folder: Path) -> tuple[EnvironmentName, ...]:
+    """Each name once, sorted: with the first place that insists on it, or the first place if none does."""
+    found: dict[str, EnvironmentName] = {}
+    trees = [(path, tree) for path in files if (tree := parse_module(path))]
+    functions: Functions = {}
+    parsed = [(path, _Module(tree, functions)) for path, tree in trees]
+    for _ in range(ROUNDS):
+        for _, module in parsed:
+            functions.update(module.own_functions())
+    for path, module in parsed:
+        for name, line, is_required in module.names():
+            if not name.isidentifier() or len(name) > MAX_NAME:
+                continue
+            if name not in found or (is_required and not found[name].is_required):
+                found[name] = EnvironmentName(name, f"{relative(path, folder)}:{line}", is_required)
+    return tuple(found[name] for name in sorted(found))
+
+
+class _Module:
+    def __init__(self, tree: ast.Module, functions: Functions) -> None:
+        self._tree = tree
+        self._functions = functions
+        """Of all modules of the project, by their names alone."""
+        self._imports = imported_names([node for node in ast.walk(tree) if isinstance(node, ast.stmt)])
+        self._readers = dict(self._assigned_readers())
+        self._defined = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+    def names(self) -> Iterator[tuple[str, int, bool]]:
+        """Name, line, and whether it has to be set."""
+        given_defaults = self._scheme_defaults()
+        for node in ast.walk(self._tree):
+            for name, is_required in self._read_by(node):
+                yield name, getattr(node, "lineno", 0), is_required and name not in given_defaults
+        yield from self._pydantic()
+
+    def _assigned_readers(self) -> Iterator[tuple[str, str]]:
+        """Names of the module that are readers: `env = environ.Env()`, `config = AutoConfig()`."""
+        for node in ast.walk(self._tree):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                called = self._dotted(node.value.func)
+                kind = {"Env": "env", "FileAwareEnv": "env", "AutoConfig": "config"}.get(called.rpartition(".")[2])
+                for target in node.targets:
+                    if kind and isinstance(target, ast.Name):
+                        yield target.id, kind
+        for name, (module, original) in self._imports.items():
+            if (module, original) == ("decouple", "config"):
+                yield name, "config"
+            elif (module, original) == ("environs", "env"):
+                yield name, "env"
+
+    def _scheme_defaults(self) -> set[str]:
+        """Names with a default in `environ.Env(DEBUG=(bool, False))`."""
+        return {
+            keyword.arg
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.Call) and self._dotted(node.func).rpartition(".")[2] == "Env"
+            for keyword in node.keywords
+            if keyword.arg and isinstance(keyword.value, ast.Tuple) and len(keyword.value.elts) == 2
+        }
+
+    def own_functions(self) -> Iterator[tuple[str, tuple[int, bool]]]:
+        for node in ast.walk(self._tree):
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            parameters = [one.arg for one in node.args.args]
+            for part in ast.walk(node):
+                name, is_required = self._environ_read(part)
+                if name is None and isinstance(part, ast.Call):
+                    name, is_required = self._own_read(part)
+                if isinstance(name, ast.Name) and name.id in parameters:
+                    yield node.name, (parameters.index(name.id), is_required and not node.args.defaults)
+
+    def _own_read(self, node: ast.Call) -> tuple[ast.expr | None, bool]:
+        """What a call of a function of the project reads: `environment.text("NAME")`, `get_env("NAME", "default")`."""
+        match node.func:
+            case ast.Name(id=name) if name in self._defined or name in self._imports:
+                pass
+            case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner in self._imports:
+                pass
+            case _:
+                return None, False
+        place, is_required = self._functions.get(name, (len(node.args), False))
+        if place >= len(node.args):
+            return None, False
+        return node.args[place], is_required and len(node.args) == place + 1 and not node.keywords
+
+    def _read_by(self, node: ast.AST) -> Iterator[tuple[str, bool]]:
+        name, is_required = self._environ_read(node)
+        if isinstance(name, ast.Constant) and isinstance(name.value, str):
+            yield name.value, is_required
+        elif isinstance(node, ast.Call):
+            yield from self._call(node)
+
+    def _environ_read(self, node: ast.AST) -> tuple[ast.expr | None, bool]:
+        """The expression that names the variable of os.environ, and whether it must be set."""
+        match node:
+            case ast.Subscript(value=owner, slice=name, ctx=ast.Load()) if self._dotted(owner) == "os.environ":
+                return name, True
+            case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[name, *_]) if (
+                self._dotted(owner) == "os.environ"
+            ):
+                return name, False
+            case ast.Call(func=function, args=[name, *_]) if self._dotted(function) == "os.getenv":
+                return name, False
+        return None, False
+
+    def _call(self, node: ast.Call) -> Iterator[tuple[str, bool]]:
+        first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+        keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+        has_default = "default" in keywords or len(node.args) > 1
+        match node.func:
+            case ast.Name(id=name) if name in self._readers and isinstance(first, str):
+                yield first, not has_default
+            case ast.Attribute(value=ast.Name(id=owner), attr=method) if self._readers.get(owner) == "env":
+                if method in CONVERTERS and isinstance(first, str):
+                    yield first, not has_default
+                elif method in IMPLIED and first is None:
+                    yield IMPLIED[method], not has_default
+            case function if self._dotted(function) == "dj_database_url.config":
+                given = keywords.get("env")
+                yield str(given.value) if isinstance(given, ast.Constant) else "DATABASE_URL", False
+            case _:
+                variable, is_required = self._own_read(node)
+                if isinstance(variable, ast.Constant) and isinstance(variable.value, str) and variable.value.isupper():
+                    yield variable.value, is_required
+
+    def _dotted(self, node: ast.expr) -> str:
+        if isinstance(node, ast.Attribute):
+            return f"{self._dotted(node.value)}.{node.attr}"
+        if isinstance(node, ast.Name):
+            module, name = self._imports.get(node.id, ("", node.id))
+            return ".".join(filter(None, (module, name)))
+        return ""
+
+    def _pydantic(self) -> Iterator[tuple[str, int, bool]]:
+        """Fields of a class that inherits from BaseSettings."""
+        for node in ast.walk(self._tree):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            if not any(self._dotted(base).rpartition(".")[2] == "BaseSettings" for base in node.bases):
+                continue
+            prefix = _prefix(node)
+            for field in node.body:
+                match field:
+                    case ast.AnnAssign(target=ast.Name(id=name)) if name != "model_config":
+                        yield f"{prefix}{name}".upper(), field.lineno, field.value is None
+
+
+def _prefix(node: ast.ClassDef) -> str:
+    for part in ast.walk(node):
+        match part:
+            case ast.keyword(arg="env_prefix", value=ast.Constant(value=str(text))):
+                return text
+            case ast.Assign(targets=[ast.Name(id="env_prefix")], value=ast.Constant(value=str(text))):
+                return text
+    return ""

@@ -1,0 +1,64 @@
+"""What is known about a project by looking at its folder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.project import application, django, environment_names, manifests, node, procfile, python_version
+from kit.project import system_packages as packages
+from kit.project.application import Application
+from kit.project.django import Django
+from kit.project.environment_names import EnvironmentName
+from kit.project.installation import Installation
+from kit.project.node import NodeBuild
+from kit.project.procfile import Process
+from kit.project.python_version import PythonVersion
+from kit.project.reading import modules, relative
+from kit.project.system_packages import SystemPackages
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    folder: Path
+    dependencies: Installation
+    python: PythonVersion
+    application: Application
+    django: Django | None
+    processes: tuple[Process, ...]
+    """Of the Procfile: the web process is served, the others may be wanted under supervisord."""
+    environment_names: tuple[EnvironmentName, ...]
+    system_packages: SystemPackages
+    """Libraries that the dependencies need at run time and that no wheel brings along."""
+    node: tuple[NodeBuild, ...]
+
+    @property
+    def root(self) -> str:
+        """The folder in which commands run, relative to the project."""
+        return relative(self.application.root, self.folder)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The folders for PYTHONPATH, relative to the project."""
+        places = [self.root, relative(self.django.root, self.folder) if self.django else "."]
+        if (self.folder / "src").is_dir():
+            places.append("src")
+        return tuple(dict.fromkeys((*places, ".")))
+
+
+def look(folder: Path, environment: Mapping[str, str]) -> Project:
+    """Reads the folder and runs nothing of it. Raises KitError for what is wrong, missing or ambiguous: what was found,
+    and the line to add."""
+    found_django = django.find(folder, environment)
+    served = application.find(folder, environment, found_django)
+    dependencies = manifests.find(folder, environment)
+    return Project(
+        folder=folder,
+        dependencies=dependencies,
+        python=python_version.find(folder),
+        application=served,
+        django=found_django,
+        processes=tuple(procfile.processes(folder)),
+        environment_names=environment_names.find(modules(folder, application.DEPTH), folder),
+        system_packages=packages.needed_at_run_time(dependencies.requirements),
+        node=node.find(folder),
+    )

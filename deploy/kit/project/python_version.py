@@ -1,0 +1,137 @@
+"""Which Python a project needs. `requires-python` is a condition; the other files are wishes, which are reported.
+
+The specifiers are those of PEP 440, for release versions: an interpreter has no other.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kit.errors import KitError
+from kit.project import poetry
+from kit.project.reading import read_text, read_toml
+
+Version = tuple[int, ...]
+
+_CLAUSE = re.compile(r"\s*(~=|===|==|!=|<=|>=|<|>)\s*v?(\d+(?:\.\d+)*)(\.\*)?[a-z0-9.+-]*\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A specifier that the interpreter must satisfy: any one of the alternatives."""
+
+    alternatives: tuple[str, ...]
+    origin: str
+    text: str
+    """As it is in the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class PythonVersion:
+    conditions: tuple[Condition, ...] = ()
+    wishes: tuple[tuple[str, str], ...] = ()
+    """Version (`3.12` or `3.12.4`) and the file that names it."""
+
+    def check(self, version: Version, offered: str) -> list[str]:
+        """What to say about wishes that are not met. Raises KitError if a condition is not.
+
+        `offered` is where the interpreter comes from: "the image's", or a path.
+        """
+        shown = ".".join(map(str, version))
+        for condition in self.conditions:
+            if not any(allows(one, version) for one in condition.alternatives):
+                raise KitError(
+                    f"{condition.origin} wants Python {condition.text}, but {offered} is {shown}. Use another one"
+                    " (make run: PYTHON=python3.X; images: BASE_IMAGE=..., docs/deployment.md), or relax that line"
+                )
+        return [
+            f"{origin} names Python {wish}; {offered} is {shown}"
+            for wish, origin in self.wishes
+            if version[:2] != _numbers(wish)[:2]
+        ]
+
+
+def allows(specifier: str, version: Version) -> bool:
+    """Whether a PEP 440 specifier (`>=3.10,<4`) allows the version of an interpreter. Raises KitError."""
+    return all(_clause_allows(clause, version) for clause in specifier.split(",") if clause.strip())
+
+
+def _clause_allows(clause: str, version: Version) -> bool:
+    found = _CLAUSE.fullmatch(clause)
+    if found is None:
+        raise KitError(f"{clause.strip()!r} is not a version specifier, such as >=3.11")
+    operator, wanted, is_prefix = found[1], _numbers(found[2]), bool(found[3])
+    if is_prefix or operator == "~=":
+        length = len(wanted) if is_prefix else len(wanted) - 1
+        is_same = _padded(version, length)[:length] == wanted[:length]
+        if operator == "~=":
+            return is_same and _compare(version, wanted) >= 0
+        return is_same == (operator != "!=")
+    order = _compare(version, wanted)
+    return {
+        "==": order == 0,
+        "===": order == 0,
+        "!=": order != 0,
+        "<=": order <= 0,
+        ">=": order >= 0,
+        "<": order < 0,
+        ">": order > 0,
+    }[operator]
+
+
+def _compare(version: Version, wanted: Version) -> int:
+    length = max(len(version), len(wanted))
+    first, second = _padded(version, length), _padded(wanted, length)
+    return (first > second) - (first < second)
+
+
+def _padded(version: Version, length: int) -> Version:
+    return version + (0,) * (length - len(version))
+
+
+def _numbers(text: str) -> Version:
+    return tuple(int(number) for number in text.split("."))
+
+
+def find(folder: Path) -> PythonVersion:
+    """What the files of the folder say."""
+    return PythonVersion(tuple(_conditions(folder)), tuple(_wishes(folder)))
+
+
+def _conditions(folder: Path) -> Iterable[Condition]:
+    path = folder / "pyproject.toml"
+    if not path.is_file():
+        return
+    table = read_toml(path)
+    text = table.get("project", {}).get("requires-python")
+    if text:
+        yield Condition((str(text),), "pyproject.toml", str(text))
+        return
+    wanted: Any = table.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python")
+    if isinstance(wanted, dict):
+        wanted = wanted.get("version")
+    if wanted:
+        yield Condition(tuple(poetry.specifiers(str(wanted))), "pyproject.toml", str(wanted))
+
+
+def _wishes(folder: Path) -> Iterable[tuple[str, str]]:
+    for name, pattern in (
+        (".python-version", r"(?:cpython-)?"),
+        ("runtime.txt", r"python-"),
+        (".tool-versions", r"python +"),
+    ):
+        path = folder / name
+        if not path.is_file():
+            continue
+        for line in read_text(path).splitlines():
+            if found := re.fullmatch(rf"{pattern}(\d+\.\d+(?:\.\d+)?)\s*", line.strip()):
+                yield found[1], name
+                break
+    path = folder / "Pipfile"
+    if path.is_file():
+        wanted = read_toml(path).get("requires", {})
+        version = wanted.get("python_full_version") or wanted.get("python_version")
+        if version and re.fullmatch(r"\d+\.\d+(\.\d+)?", str(version)):
+            yield str(version), "Pipfile"

@@ -1,0 +1,91 @@
+"""What was found in a project, as a short table and as JSON."""
+
+import json
+from collections.abc import Iterator
+
+from kit.project.facts import Project
+from kit.project.reading import relative
+
+WIDTH = 14
+"""Of the first column."""
+
+
+def lines(project: Project) -> Iterator[str]:
+    """One line for each fact: what it is, its value, where it was found."""
+    for name, value in rows(project):
+        yield f"{name:<{WIDTH}}{value}"
+
+
+def rows(project: Project) -> Iterator[tuple[str, str]]:
+    dependencies = project.dependencies
+    yield "dependencies", dependencies.file or "none: no file lists any"
+    for unused in dependencies.unused:
+        yield "", f"not used: {unused.file} ({unused.reason})"
+    for local in dependencies.local:
+        yield "", f"installed from the project: {local.path}"
+    for note in dependencies.notes:
+        yield "", note
+    for condition in project.python.conditions:
+        yield "Python", f"{condition.text} ({condition.origin})"
+    for wish, origin in project.python.wishes:
+        yield "Python", f"{wish} ({origin})"
+    yield "application", f"{project.application.value} ({project.application.origin})"
+    if project.root != ".":
+        yield "", f"runs in {project.root}"
+    if project.django:
+        yield "Django", relative(project.django.manage, project.folder)
+    if settings := project.application.settings:
+        yield "settings", f"{settings.module} ({settings.origin})"
+    for note in project.application.notes:
+        yield "", note
+    for process in project.processes:
+        if process.name != "web":
+            yield "process", f"{process.name}: {process.command} (Procfile:{process.line})"
+    for build in project.node:
+        yield "assets", f"{build.folder}/package.json: npm run build ({build.command})".removeprefix("./")
+    if project.system_packages:
+        yield "packages", project.system_packages.lines().replace("\n", "; ")
+    for variable in project.environment_names:
+        if variable.is_required:
+            yield "variable", f"{variable.name}: has no default ({variable.origin})"
+    optional = [variable.name for variable in project.environment_names if not variable.is_required]
+    if optional:
+        yield "variables", f"{', '.join(optional)}: have a default, or may be unset"
+
+
+def as_json(project: Project) -> str:
+    """The same facts, for programs."""
+    settings = project.application.settings
+    dependencies = project.dependencies
+    return json.dumps(
+        {
+            "dependencies": {
+                "file": dependencies.file,
+                "files": dependencies.files,
+                "unused": [{"file": one.file, "reason": one.reason} for one in dependencies.unused],
+                "local": [one.path for one in dependencies.local],
+                "notes": dependencies.notes,
+            },
+            "python": {
+                "conditions": [{"text": one.text, "origin": one.origin} for one in project.python.conditions],
+                "wishes": [{"version": version, "origin": origin} for version, origin in project.python.wishes],
+            },
+            "application": {
+                "value": project.application.value,
+                "origin": project.application.origin,
+                "notes": project.application.notes,
+            },
+            "root": project.root,
+            "paths": project.paths,
+            "manage": relative(project.django.manage, project.folder) if project.django else None,
+            "settings": {"module": settings.module, "origin": settings.origin} if settings else None,
+            "processes": [{"name": one.name, "command": one.command} for one in project.processes],
+            "node": [{"folder": one.folder, "command": one.command, "lock": one.lock} for one in project.node],
+            "runtime_packages": project.system_packages.runtime,
+            "environment": [
+                {"name": one.name, "origin": one.origin, "required": one.is_required}
+                for one in project.environment_names
+            ],
+        },
+        indent=2,
+    )

@@ -1,0 +1,111 @@
+"""Debian packages that distributions need to be built and to run, and how a failed build shows that one is missing."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kit.project.names import name_of, normalize
+
+COMPILER = ("gcc", "python3-dev")
+"""What every extension in C needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPackages:
+    build: tuple[str, ...] = ()
+    runtime: tuple[str, ...] = ()
+
+    def __or__(self, other: "SystemPackages") -> "SystemPackages":
+        return SystemPackages(
+            tuple(dict.fromkeys((*self.build, *other.build))), tuple(dict.fromkeys((*self.runtime, *other.runtime)))
+        )
+
+    def __bool__(self) -> bool:
+        return bool(self.build or self.runtime)
+
+    def lines(self) -> str:
+        """The lines to put into .env."""
+        listed = (("BUILD_PACKAGES", self.build), ("RUNTIME_PACKAGES", self.runtime))
+        return "\n".join(f'{name}="{" ".join(packages)}"' for name, packages in listed if packages)
+
+
+def _extension(build: str = "", runtime: str = "") -> SystemPackages:
+    return SystemPackages((*COMPILER, *build.split()), tuple(runtime.split()))
+
+
+_MYSQL = _extension("pkg-config libmariadb-dev", "libmariadb3")
+_LDAP = _extension("libldap-dev libsasl2-dev", "libldap2 libsasl2-2")
+_XML = _extension("libxml2-dev libxslt1-dev", "libxml2 libxslt1.1")
+_IMAGES = _extension("libjpeg-dev zlib1g-dev libfreetype-dev", "libjpeg62-turbo zlib1g libfreetype6")
+
+DISTRIBUTIONS = {
+    "psycopg2": _extension("libpq-dev", "libpq5"),
+    "psycopg-c": _extension("libpq-dev", "libpq5"),
+    "psycopg": SystemPackages(runtime=("libpq5",)),
+    "mysqlclient": _MYSQL,
+    "lxml": _XML,
+    "pillow": _IMAGES,
+    "uwsgi": _extension(),
+    "python-ldap": _LDAP,
+    "cffi": _extension("libffi-dev", "libffi8"),
+    "cryptography": _extension("libssl-dev libffi-dev pkg-config cargo", "libssl3t64"),
+    "pycairo": _extension("pkg-config libcairo2-dev", "libcairo2"),
+    "xmlsec": _extension("pkg-config libxml2-dev libxmlsec1-dev", "libxmlsec1t64-openssl"),
+    "pygraphviz": _extension("pkg-config libgraphviz-dev", "graphviz"),
+    "pycurl": _extension("libcurl4-openssl-dev libssl-dev", "libcurl4t64"),
+    "pyodbc": _extension("g++ unixodbc-dev", "libodbc2"),
+    "cx-oracle": _extension(),
+    "gevent": _extension("libffi-dev make"),
+    "greenlet": _extension("g++"),
+    "uvloop": _extension("make"),
+    "numpy": _extension("g++"),
+    "weasyprint": SystemPackages(runtime=("libpango-1.0-0", "libpangoft2-1.0-0", "libharfbuzz-subset0")),
+    "python-magic": SystemPackages(runtime=("libmagic1t64",)),
+    "cairosvg": SystemPackages(runtime=("libcairo2",)),
+    "gdal": _extension("g++ libgdal-dev", "libgdal36"),
+}
+"""By normalized name. Most have wheels, and need the packages only where there is none for this Python or machine."""
+
+MESSAGES = {
+    r"pg_config(?: executable)? (?:not found|is required)|libpq-fe\.h": DISTRIBUTIONS["psycopg2"],
+    r"mysql_config|mysql\.h|Can not find valid pkg-config name|Specify MYSQLCLIENT_CFLAGS": _MYSQL,
+    r"libxml2? and libxslt development|xmlversion\.h|xslt-config": _XML,
+    r"headers or library files could not be found for (?:jpeg|zlib)|jpeglib\.h": _IMAGES,
+    r"\blber\.h|\bldap\.h|\bsasl\.h": _LDAP,
+    r"\bffi\.h": DISTRIBUTIONS["cffi"],
+    r"openssl/\w+\.h|Could not find directory of OpenSSL": _extension("libssl-dev pkg-config"),
+    r"\bPython\.h": _extension(),
+    r"'[^']*(?:gcc|cc|clang)' failed: No such file|unable to execute '[^']*cc'": _extension(),
+    r"you need a C compiler|Unknown compiler|No CMAKE_C_COMPILER|[Cc]ompiler (?:cc|gcc) cannot": _extension(),
+    r"'[^']*(?:g\+\+|c\+\+)' failed: No such file|cc1plus": _extension("g++"),
+    r"Rust toolchain|[Rr]ust compiler|cargo, the Rust package manager, is not installed": _extension("cargo"),
+    r"pkg-config(?:: not found| could not be found)|Did not find pkg-config": _extension("pkg-config"),
+    r"cmake(?:: not found|: No such file)|CMake must be installed": _extension("g++ cmake make"),
+    r"[Gg]it executable not found|No such file or directory: 'git'": SystemPackages(("git",)),
+}
+"""Regular expressions for what builds print, and what was missing."""
+
+_FAILED = re.compile(r"Failed to (?:build|download and build) `?([A-Za-z0-9][\w.-]*?)(?:==[^`\s]*)?[`\s]")
+
+
+def diagnose(output: str) -> tuple[str, SystemPackages]:
+    """The distribution that could not be built, and the packages that it lacks; both are empty if that is not it."""
+    found = _FAILED.search(output)
+    name = normalize(found[1]) if found else ""
+    missing = SystemPackages()
+    for pattern, packages in MESSAGES.items():
+        if re.search(pattern, output):
+            missing |= packages
+    if missing and name in DISTRIBUTIONS:
+        missing = DISTRIBUTIONS[name] | missing
+    return name, missing
+
+
+def needed_at_run_time(requirements: Iterable[str]) -> SystemPackages:
+    """The libraries of distributions that no wheel brings along, such as libpq for psycopg without [binary]."""
+    needed, lines = SystemPackages(), list(requirements)
+    for line in lines:
+        packages = DISTRIBUTIONS.get(name_of(line), SystemPackages())
+        if not packages.build and not re.match(r"[\w.-]+\s*\[[^]]*\b(?:binary|c)\b", line):
+            needed |= packages
+    return needed

@@ -1,0 +1,50 @@
+"""deploy/kit/project/system_packages.py: with what uv and the builds print."""
+
+import pytest
+
+from kit.project import system_packages
+
+FAILED = "  × Failed to build `{name}`\n  ├─▶ The build backend returned an error\n  ╰─▶ Call to `build_wheel` failed\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        (
+            "psycopg2==2.9.10",
+            "Error: pg_config executable not found.",
+            'BUILD_PACKAGES="gcc python3-dev libpq-dev"\nRUNTIME_PACKAGES="libpq5"',
+        ),
+        (
+            "mysqlclient==2.2.7",
+            "Exception: Can not find valid pkg-config name.",
+            'BUILD_PACKAGES="gcc python3-dev pkg-config libmariadb-dev"\nRUNTIME_PACKAGES="libmariadb3"',
+        ),
+        ("ours==1", "error: command 'gcc' failed: No such file or directory", 'BUILD_PACKAGES="gcc python3-dev"'),
+        ("uwsgi==2.0.28", "Exception: you need a C compiler to build uWSGI", 'BUILD_PACKAGES="gcc python3-dev"'),
+        ("ours==1", "ours.c:1:10: fatal error: Python.h: No such file", 'BUILD_PACKAGES="gcc python3-dev"'),
+        (
+            "python-ldap==3.4",
+            "Modules/common.h:15:10: fatal error: lber.h: No such file or directory",
+            'BUILD_PACKAGES="gcc python3-dev libldap-dev libsasl2-dev"\nRUNTIME_PACKAGES="libldap2 libsasl2-2"',
+        ),
+    ],
+)
+def test_lack_of_packages_is_recognized(name, text, lines):
+    found, missing = system_packages.diagnose(FAILED.format(name=name) + text)
+    assert found == name.partition("==")[0]
+    assert missing.lines() == lines
+
+
+def test_other_failure_is_not():
+    name, missing = system_packages.diagnose(FAILED.format(name="ours==1") + "SyntaxError: invalid syntax")
+    assert (name, bool(missing)) == ("ours", False)
+
+
+def test_git_that_is_missing_is_recognized():
+    assert system_packages.diagnose("error: Git executable not found.")[1].build == ("git",)
+
+
+def test_library_that_no_wheel_brings_along():
+    assert system_packages.needed_at_run_time(["psycopg>=3", "flask"]).runtime == ("libpq5",)
+    assert not system_packages.needed_at_run_time(["psycopg[binary]>=3", "psycopg2==2.9"])
