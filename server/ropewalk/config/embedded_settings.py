@@ -93,7 +93,9 @@ class EmbeddedSettings(TypedDict, total=False):
     """Maximum size of a request body that is kept in memory; a larger one goes to a temporary file. Default: 512k."""
 
     limit_connections: int
-    """Maximum number of connections per worker; 503 above. Default: 16384."""
+    """Maximum number of connections per worker; above, the one that is idle longest is closed, or if none is idle the
+    new one gets 503. Default: 16384.
+    """
 
     limit_waiting: int
     """Maximum number of complete requests that wait for a thread of a worker; 503 with Retry-After above. Default:

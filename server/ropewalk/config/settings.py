@@ -412,7 +412,8 @@ class Settings(Table):
         section=LIMITS,
         flags=("--limit-connections",),
         metavar="N",
-        help="maximum number of connections per worker; 503 above",
+        help="maximum number of connections per worker; above, the one that is idle longest is closed, or if none is "
+        "idle the new one gets 503",
     )
     limit_waiting: int = declare(
         default=1024,

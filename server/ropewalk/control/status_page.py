@@ -203,6 +203,7 @@ function show(s) {
     card("errors (5xx)", count(errors), undefined, isMore(t.responses, first.responses, "5xx")),
     card("refused", count(sum(t.refused)), JSON.stringify(t.refused)),
     card("overload (503)", count(over), JSON.stringify(t.shed), isMore(t.refused, first.refused, "503")),
+    ...(sum(t.closed_idle) ? [card("closed idle", count(sum(t.closed_idle)), JSON.stringify(t.closed_idle))] : []),
     card("workers died", String(s.events.died), JSON.stringify(s.events)),
     ...(lost ? [card("log lines lost", count(lost), JSON.stringify(t.log_lost), true)] : []),
   );

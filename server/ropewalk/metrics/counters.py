@@ -43,7 +43,18 @@ MAX_QUEUED_SECONDS = 3600.0
 class _ThreadCounters:
     """Written by one thread."""
 
-    __slots__ = ("aborted", "queued", "queued_seconds", "received", "refused", "responses", "seconds", "sent", "shed")
+    __slots__ = (
+        "aborted",
+        "closed_idle",
+        "queued",
+        "queued_seconds",
+        "received",
+        "refused",
+        "responses",
+        "seconds",
+        "sent",
+        "shed",
+    )
 
     def __init__(self) -> None:
         self.responses = [0] * (HUNDREDS * BUCKETS)  # by first digit of the status and bucket of duration
@@ -55,6 +66,7 @@ class _ThreadCounters:
         self.aborted = 0
         self.refused: dict[int, int] = {}
         self.shed: dict[str, int] = {}
+        self.closed_idle: dict[str, int] = {}
 
 
 class Metrics:
@@ -101,6 +113,11 @@ class Metrics:
         shed = self._own().shed
         shed[reason] = shed.get(reason, 0) + 1
 
+    def closed_idle(self, reason: str) -> None:
+        """An idle connection was closed to let a new one in."""
+        closed = self._own().closed_idle
+        closed[reason] = closed.get(reason, 0) + 1
+
     def counters(self, open_bytes: Iterable[int] = ()) -> RequestCounters:
         """Everything counted so far; `open_bytes` is what was sent on each connection that is still open.
 
@@ -113,9 +130,11 @@ class Metrics:
         self._last_sent = max(self._last_sent, sum(each.sent for each in threads) + sum(open_bytes))
         refused: Counter[str] = Counter()
         shed: Counter[str] = Counter()
+        closed_idle: Counter[str] = Counter()
         for each in threads:
             refused.update({str(code): count for code, count in each.refused.copy().items()})
             shed.update(each.shed.copy())
+            closed_idle.update(each.closed_idle.copy())
         return {
             "responses": {
                 **{name: sum(by_class[int(name[0])]) for name in STATUS_CLASSES},
@@ -130,6 +149,7 @@ class Metrics:
             "aborted": sum(each.aborted for each in threads),
             "refused": dict(refused),
             "shed": dict(shed),
+            "closed_idle": dict(closed_idle),
         }
 
     def _own(self) -> _ThreadCounters:
@@ -163,6 +183,7 @@ def no_counters() -> Counters:
         "aborted": 0,
         "refused": {},
         "shed": {},
+        "closed_idle": {},
         "log_messages": {},
         "log_lost": {},
     }

@@ -40,6 +40,8 @@ def _requests(status: ServerStatus) -> Iterator[Family]:
     yield "refused_total", "counter", about, _by("status", totals["refused"])
     about = "Refused because of overload: too many connections, too many waiting requests, or one that waited too long."
     yield "shed_total", "counter", about, _by("reason", totals["shed"])
+    about = "Idle connections closed to let new ones in, because descriptors or --limit-connections ran out."
+    yield "closed_idle_total", "counter", about, _by("reason", totals["closed_idle"])
     about = "From the start of the application to the end of its response."
     yield "request_duration_seconds", "histogram", about, _histogram(totals["duration"])
     about = "From a trusted proxy's X-Request-Start to the start of the application."

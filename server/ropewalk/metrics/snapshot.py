@@ -37,6 +37,8 @@ class RequestCounters(TypedDict):
     """Responses of the server itself, by status code."""
     shed: dict[str, int]
     """Requests and connections refused because of overload, by reason."""
+    closed_idle: dict[str, int]
+    """Idle connections closed to let new ones in, by what had run out."""
 
 
 class Counters(RequestCounters):

@@ -57,6 +57,8 @@ def _lines(status: ServerStatus, interval: Interval | None) -> Iterator[str]:
     counts = [_counts("responses", totals["responses"]), _counts("refused", totals["refused"])]
     if totals["aborted"]:
         counts.append(f"aborted {totals['aborted']}")
+    if totals["closed_idle"]:
+        counts.append(_counts("closed idle connections", totals["closed_idle"]))
     if any(totals["log_lost"].values()):
         counts.append(_counts("lost log lines", totals["log_lost"]))
     yield ", ".join(counts)

@@ -6,9 +6,9 @@ later it looks again, and no longer defers to those that did not look. To be abl
 socket edge-triggered: the kernel reports each new connection once, and the worker it is reported to has to accept
 everything that waits, or to look again.
 
-When no file descriptor is free, every accept would fail at once. So the acceptor pauses, and connections stay in the
-backlog, where the other workers find them, until a connection of this worker is closed, which frees one, or for a
-second.
+When no file descriptor is free, every accept would fail at once. So the acceptor asks for an idle connection to be
+closed and pauses, and connections stay in the backlog, where the other workers find them, until a connection of this
+worker is closed, which frees one, or for a second.
 """
 
 from __future__ import annotations
@@ -49,10 +49,12 @@ class Acceptor:
         has_connections: Callable[[], bool],
         paused: set[Acceptor],
         call_later: Callable[[float, Callable[[], None]], None],
+        make_room: Callable[[], bool],
     ) -> None:
         """`on_accepted(sock, peer, acceptor)` takes each new connection, which does not block.
 
-        `call_later(seconds, callback)` has the polling thread call `callback`.
+        `call_later(seconds, callback)` has the polling thread call `callback`. `make_room()` has a connection closed
+        that is idle, if there is one, because no descriptor is free.
 
         While it pauses, the acceptor is in `paused`; call `resume` whenever a connection is closed then.
         """
@@ -63,6 +65,7 @@ class Acceptor:
         self._has_connections = has_connections
         self._paused = paused
         self._call_later = call_later
+        self._make_room = make_room
         self.slot: WorkerSlot | None = None  # set before the socket is watched, where there may be other workers
         self._poll = select.poll()
         self._poll.register(self.fd, select.POLLIN)
@@ -194,20 +197,28 @@ class Acceptor:
 
     def _handle_failure(self, error: OSError) -> None:
         now = monotonic()
-        if now >= self._log_after:  # each connection that is closed may lead here again
-            self._log_after = now + PAUSE
-            log.error("cannot accept: %s", error.strerror)
         if error.errno not in _NO_DESCRIPTOR:
+            self._report(error, now)
             self._retry_in(PAUSE)
             return
+        if not self._poll.poll(0):
+            return  # without a free descriptor, `accept` fails even if nothing waits
         self._unwatch()
         self._resume_at = now + PAUSE
         self._paused.add(self)
-        # After the addition: a last connection that is closed now finds this in `paused`, or is found closed here.
+        # After the addition: a connection that is closed now finds this in `paused`, or is found closed here.
+        if self._make_room():
+            return
+        self._report(error, now)
         if not self._has_connections():
             # No connection will be closed, and no deadline checked; and only the backlog waits for this thread.
             time.sleep(LONE_PAUSE)
             self.resume()
+
+    def _report(self, error: OSError, now: float) -> None:
+        if now >= self._log_after:  # each connection that is closed may lead here again
+            self._log_after = now + PAUSE
+            log.error("cannot accept: %s", error.strerror)
 
     def _unwatch(self) -> None:
         with contextlib.suppress(OSError, ValueError):

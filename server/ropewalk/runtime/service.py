@@ -29,7 +29,9 @@ from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.connection import Connection, OnSent
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.disconnection import is_disconnected
+from ropewalk.net.idle_closer import CONNECTIONS, DESCRIPTORS, IdleCloser, scarce_from
 from ropewalk.net.timed_connection import TimedConnection
+from ropewalk.runtime.descriptors import max_descriptors
 from ropewalk.runtime.draining import IDLE_GRACE, Drained, drain
 from ropewalk.runtime.factories import make_environ, statsd_reporter, tls_context
 from ropewalk.runtime.in_flight import InFlight, RunningRequest
@@ -128,6 +130,8 @@ class Service:
         self._slot: WorkerSlot | None = None
         self._config = _connection_config(settings)
         self._events = self._connection_events()
+        self._idle_closer = IdleCloser(self._connections, self._config.idle_timeout, self._metrics.closed_idle)
+        self._scarce_from = scarce_from(max_descriptors())
         self._paused: set[Acceptor] = set()  # because no descriptor is free; changed by atomic calls of any thread
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
@@ -138,6 +142,7 @@ class Service:
                 self._has_connections,
                 self._paused,
                 self._pool.call_later,
+                partial(self._idle_closer.make_room, DESCRIPTORS),
             )
             self._acceptors[acceptor] = listener_environ(
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
@@ -263,10 +268,15 @@ class Service:
             context.base[CLIENT_DISCONNECTED] = partial(is_disconnected, sock)
         connection: WsgiConnection = self._connection(sock, peer, self._config, self._events, context, handshake)
         self._pool.add_connection(connection.fd, connection)
-        if self._pool.connections > self._max_connections:
+        if connection.fd >= self._scarce_from:
+            self._idle_closer.make_room(DESCRIPTORS)
+        if self._is_one_too_many() and not self._idle_closer.make_room(CONNECTIONS):
             self._shedder.shed(connection, "connections")
         else:
             self._pool.queue(connection)
+
+    def _is_one_too_many(self) -> bool:
+        return self._pool.connections - len(self._idle_closer.closing) > self._max_connections
 
     def _may_connect(self, peer: Any) -> bool:
         return self._proxy_protocol == "off" or self._proxies.trusts_peer(peer[0] if isinstance(peer, tuple) else "")
@@ -285,6 +295,8 @@ class Service:
         self._metrics.closed(connection.sent_octets, is_aborted)
         # If making a TLS socket of it failed, the descriptor is closed, and may be another connection's by now.
         self._pool.remove_connection(connection.fd, connection)
+        if self._idle_closer.closing:
+            self._idle_closer.closing.discard(connection)
         if self._paused:
             for acceptor in list(self._paused):
                 acceptor.resume()

@@ -26,6 +26,7 @@ from ropewalk.process.system.directory import Directory, is_removed
 from ropewalk.process.system.pidfile import PidFile
 from ropewalk.process.system.privileges import Identity
 from ropewalk.process.worker.recycling import RecyclingLimits
+from ropewalk.runtime.descriptors import raise_limit
 from ropewalk.runtime.environment import prepare
 from ropewalk.runtime.factories import static_mounts, tls_context, with_static_files
 from ropewalk.runtime.service import Service
@@ -109,6 +110,7 @@ class WorkerSpec:
         prepare(settings)
         log = get_logger()
         log.reset_counts()
+        raise_limit(settings.limit_connections)
         if settings.access_log:
             from ropewalk.logs.access_log import AccessLog
 

@@ -29,6 +29,7 @@ TESTED = (
     "stuck-reload",
     "interrupted-logging",
     "fork-exit",
+    "idle-connections",
     "slow-streams",
 )
 

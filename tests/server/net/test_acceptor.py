@@ -27,6 +27,7 @@ class Listening:
         self.accepted: list[socket.socket] = []
         self.clients: list[socket.socket] = []
         self.has_connections = True
+        self.has_idle = False  # connections that can be closed to make room
         self.calls: list[tuple[float, Callable[[], None]]] = []
         self.paused: set[Acceptor] = set()
         self.acceptor = Acceptor(
@@ -36,6 +37,7 @@ class Listening:
             lambda: self.has_connections,
             self.paused,
             lambda seconds, call: self.calls.append((seconds, call)),
+            lambda: self.has_idle,
         )
         self.epoll.register(self.listener.fileno(), LISTENING)
 
@@ -140,6 +142,24 @@ def test_without_a_free_descriptor_it_pauses_and_logs_it(
     assert listening.epoll.poll(0) == []  # otherwise the kernel would report it again and again
     assert listening.paused == {listening.acceptor}
     assert "cannot accept: Too many open files" in capfd.readouterr().err
+
+
+def test_room_that_an_idle_connection_makes_is_no_error(
+    listening: Listening, capfd: pytest.CaptureFixture[str]
+) -> None:
+    listening.has_idle, listening.has_connections = True, False  # closed already
+    pause(listening)
+    assert listening.paused == {listening.acceptor}
+    assert "cannot accept" not in capfd.readouterr().err
+
+
+def test_without_a_free_descriptor_nothing_happens_if_nothing_waits(listening: Listening) -> None:
+    real, listening.acceptor.sock = listening.acceptor.sock, Exhausted(listening.listener)  # type: ignore[assignment]
+    listening.acceptor.receive()
+    listening.acceptor.sock = real
+    assert not listening.paused
+    listening.connect(1)
+    assert listening.epoll.poll(20)
 
 
 def test_a_pause_ends_after_a_second(listening: Listening) -> None:
