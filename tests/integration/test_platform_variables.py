@@ -76,7 +76,7 @@ def test_script_name_of_the_environment_is_split_off(
     assert get(port, "/shopping") == (404, "404 Not Found\n")
     running.wait_line(
         r"\[WARNING\] Refused GET '/shopping' from 127\.0\.0\.1 with 404: "
-        r"the path does not begin with '/shop' \(--script-name\)"
+        r"the path does not begin with '/shop' \(SCRIPT_NAME\)"
     )
 
 

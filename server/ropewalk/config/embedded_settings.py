@@ -154,6 +154,16 @@ class EmbeddedSettings(TypedDict, total=False):
     x-forwarded-host, x-forwarded-port, x-forwarded-prefix, forwarded. Default: x-forwarded-for,x-forwarded-proto.
     """
 
+    forwarder_headers: str | Sequence[str]
+    """Fields with an underscore in their names that these proxies set: REMOTE_USER reaches the application as
+    HTTP_REMOTE_USER, and SCRIPT_NAME replaces script_name.
+    """
+
+    header_map: Literal["drop", "refuse", "dangerous"]
+    """Other fields with an underscore in their names: drop, refuse (400) or dangerous, which passes them on as if they
+    had hyphens. Default: drop.
+    """
+
     proxy_protocol: Literal["off", "auto", "v1", "v2"]
     """Expect a PROXY protocol header on every connection: off, auto, v1, v2. Default: off."""
 

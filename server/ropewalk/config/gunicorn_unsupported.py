@@ -39,9 +39,6 @@ UNSUPPORTED: dict[str, str] = {
     "do_handshake_on_connect": "a handshake never occupies a thread",
     "enable_backlog_metric": "if the proxy sends X-Request-Start, ropewalk_queue_seconds includes the backlog",
     "enable_stdio_inheritance": "the application's standard output and error are not redirected",
-    "forwarder_headers": "a field with an underscore in its name never reaches the application; --forwarded-fields "
-    "names the fields of proxies",
-    "header_map": "a field with an underscore in its name never reaches the application",
     "http2_cleartext": _HTTP2,
     "http2_initial_window_size": _HTTP2,
     "http2_max_concurrent_streams": _HTTP2,
@@ -97,8 +94,6 @@ _DEFAULTS: dict[str, object] = {
     "dirty_graceful_timeout": 30,
     "dirty_threads": 1,
     "dirty_timeout": 300,
-    "forwarder_headers": "SCRIPT_NAME,PATH_INFO",
-    "header_map": "drop",
     "http2_cleartext": "off",
     "http2_initial_window_size": 65535,
     "http2_max_concurrent_streams": 100,

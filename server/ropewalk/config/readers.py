@@ -29,6 +29,7 @@ _MODE = re.compile(r"(?=0)(?:0o)?([0-7]{1,4})", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kKmMgG]?)(?:i?[bB])?", re.ASCII)
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _FIELD_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_UNDERSCORE_NAME = re.compile(r"(?=.*_)[A-Za-z0-9_]{1,80}", re.ASCII)
 _HOST_PATTERN = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?", re.ASCII)
 _UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB}
 
@@ -332,6 +333,22 @@ def forwarded_fields(value: object) -> tuple[str, ...]:
     if "forwarded" in names and _REPLACED_BY_FORWARDED.intersection(names):
         raise ValueError("must be forwarded, or x-forwarded-for, -proto and -host, but not both")
     return names
+
+
+RESERVED_NAMES = frozenset(
+    {"CONTENT_LENGTH", "CONTENT_TYPE", "TRANSFER_ENCODING", "X_REAL_IP", "X_REQUEST_ID", "X_REQUEST_START"}
+)
+"""As in `http.underscores`."""
+
+
+def underscore_name(value: object) -> str:
+    """The name of a field with an underscore, in capitals; not one whose name with hyphens the server evaluates."""
+    if not isinstance(value, str) or not _UNDERSCORE_NAME.fullmatch(value):
+        raise ValueError("must be letters, digits and underscores, such as SCRIPT_NAME")
+    name = value.upper()
+    if name in RESERVED_NAMES or name.startswith("X_FORWARDED_"):
+        raise ValueError("is a name that the server itself evaluates, with hyphens: see --forwarded-fields")
+    return name
 
 
 PROXY_PROTOCOLS = ("off", "auto", "v1", "v2")

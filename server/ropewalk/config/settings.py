@@ -577,6 +577,26 @@ class Settings(Table):
         + ", ".join(readers.FORWARDED_FIELDS),
         reason="a field that the proxy does not set comes from the client.",
     )
+    forwarder_headers: tuple[str, ...] = declare(
+        default=(),
+        read=readers.several(readers.underscore_name, allowed="must be field names, separated by commas"),
+        section=PROXIES,
+        flags=("--forwarder-headers",),
+        metavar="NAME[,NAME]",
+        help="fields with an underscore in their names that these proxies set: REMOTE_USER reaches the application as "
+        "HTTP_REMOTE_USER, and SCRIPT_NAME replaces --script-name",
+        reason="nginx drops such fields of clients, but other proxies pass them on.",
+    )
+    header_map: Literal["drop", "refuse", "dangerous"] = declare(
+        default="drop",
+        read=readers.choice(("drop", "refuse", "dangerous")),
+        section=PROXIES,
+        flags=("--header-map",),
+        metavar="MODE",
+        help="other fields with an underscore in their names: drop, refuse (400) or dangerous, which passes them on as "
+        "if they had hyphens",
+        reason="such a field would pass a proxy that removes only the one with hyphens.",
+    )
     proxy_protocol: Literal["off", "auto", "v1", "v2"] = declare(
         default="off",
         read=readers.proxy_protocol,

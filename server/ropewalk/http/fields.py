@@ -7,6 +7,7 @@ the environ needs them, so that no field is renamed twice.
 from __future__ import annotations
 
 from ropewalk.errors import ProtocolError
+from ropewalk.http.underscores import DROP_ALL, DROPPED, UnderscoreNames
 
 # RFC 9110 section 5.3 joins repeated fields with a comma, but these are not lists: if one is repeated, two readers
 # could each use another of them.
@@ -19,13 +20,9 @@ COOKIE = "HTTP_COOKIE"
 MAX_CACHED_NAMES = 1024
 _names: dict[str, str] = {}
 
-# A field whose name contains "_" would get the key of the one with "-", and would pass a proxy that removes only the
-# latter; it is dropped, as nginx drops it.
-DROPPED = ""
-
 
 def meta_variable(field_name: str) -> str:
-    """Return the meta-variable name of a field (RFC 3875 section 4.1), or `DROPPED`."""
+    """Return the meta-variable name of a field (RFC 3875 section 4.1), or `DROPPED` for one with an underscore."""
     key = _names.get(field_name)
     if key is None:
         key = _make_meta_variable(field_name)
@@ -41,10 +38,11 @@ def _make_meta_variable(field_name: str) -> str:
     return key if key in ("CONTENT_LENGTH", "CONTENT_TYPE") else "HTTP_" + key
 
 
-def field_table(found: list[tuple[str, str]]) -> dict[str, str]:
+def field_table(found: list[tuple[str, str]], underscores: UnderscoreNames = DROP_ALL) -> dict[str, str]:
     """Join `(field_name, field_value)` pairs into one table keyed by meta-variable (RFC 9110 section 5.3).
 
-    Raises `ProtocolError` 400 when a field that is not a list is repeated.
+    `underscores` says what becomes of names with one. Raises `ProtocolError` 400 when a field that is not a list is
+    repeated, and for what `underscores` refuses.
     """
     # fast path of `_joined_table`; test_a_table_equals_the_joined_one holds them equal
     names = _names
@@ -53,20 +51,20 @@ def field_table(found: list[tuple[str, str]]) -> dict[str, str]:
     except KeyError:  # a spelling that is not cached
         table = {}
     if len(table) != len(found) or DROPPED in table:
-        table = _joined_table(found)
+        table = _joined_table(found, underscores)
     return table
 
 
-def _joined_table(found: list[tuple[str, str]]) -> dict[str, str]:
+def _joined_table(found: list[tuple[str, str]], underscores: UnderscoreNames) -> dict[str, str]:
     table: dict[str, str] = {}
     for field_name, field_value in found:
-        key = meta_variable(field_name)
+        key = meta_variable(field_name) or underscores.key(field_name)
         if key not in table:
             table[key] = field_value
         elif key != DROPPED:
             table[key] = _joined(key, table[key], field_value)
     table.pop(DROPPED, None)
-    return table
+    return underscores.separated(table)
 
 
 def _joined(key: str, earlier: str, later: str) -> str:

@@ -170,7 +170,7 @@ class ForwardedReader:
             scheme = _scheme(self._last(fields, PROTO))
             host = _host(self._last(fields, HOST))
         port, prefix = self._last(fields, PORT), self._last(fields, PREFIX)
-        return Origin(client, scheme, host, _checked_port(port) if port else "", _script_name(prefix))
+        return Origin(client, scheme, host, _checked_port(port) if port else "", read_prefix(prefix))
 
     def _last(self, fields: Mapping[str, str], name: str) -> str:
         """The last member of a list, which the nearest proxy wrote; "" if there is none, or it is not trusted.
@@ -180,7 +180,7 @@ class ForwardedReader:
         value = fields.get(name)
         if not value or name not in self._trusted:
             return ""
-        return value.rpartition(",")[2].strip(BLANKS)
+        return last_member(value)
 
     def _walk(self, value: str) -> Node | None:
         """The client in a list of addresses: from the right, the first that is not trusted, else the leftmost."""
@@ -256,6 +256,11 @@ def parse_forwarded(value: str) -> list[dict[str, str]]:
         position = match.end()
 
 
+def last_member(value: str) -> str:
+    """The last member of a list, which the nearest proxy wrote."""
+    return value.rpartition(",")[2].strip(BLANKS)
+
+
 def split_host(host: str) -> tuple[str, str]:
     """Split a Host that matches `grammar.HOST` into name (an IPv6 address in its brackets) and port, "" for none."""
     match = _HOST_PORT.fullmatch(host)
@@ -297,7 +302,8 @@ def _checked_port(text: str) -> str:
     return str(int(text))
 
 
-def _script_name(text: str) -> str:
+def read_prefix(text: str) -> str:
+    """The decoded path that a proxy sent as the SCRIPT_NAME, "" for none or "/". Raises `ProtocolError` 400."""
     if not text or text == "/":
         return ""
     path = decode_path(text) if _SCRIPT_NAME.fullmatch(text) else "/"

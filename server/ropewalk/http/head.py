@@ -13,6 +13,7 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
 from ropewalk.http.fields import field_table, list_members
 from ropewalk.http.target import parse_target
+from ropewalk.http.underscores import DROP_ALL, UnderscoreNames
 
 HTTP_10 = 10
 HTTP_11 = 11
@@ -26,9 +27,12 @@ MAX_KEPT = 1024
 
 
 class HeadLimits:
-    """Limits above which a head is refused, in octets and fields; a line counts without its CRLF. Immutable."""
+    """Limits above which a head is refused, in octets and fields; a line counts without its CRLF. Immutable.
 
-    __slots__ = ("field_line", "fields", "head", "request_line", "shortest")
+    `underscores` says what becomes of field names with an underscore.
+    """
+
+    __slots__ = ("field_line", "fields", "head", "request_line", "shortest", "underscores")
 
     def __init__(
         self,
@@ -36,11 +40,13 @@ class HeadLimits:
         field_line: int = 8190,  # the same
         fields: int = 100,  # what Apache and gunicorn allow
         head: int = 64 * 1024,  # eight full lines; nginx's large_client_header_buffers default is 4 x 8 KiB
+        underscores: UnderscoreNames = DROP_ALL,
     ) -> None:
         self.request_line = request_line
         self.field_line = field_line
         self.fields = fields
         self.head = head
+        self.underscores = underscores
         self.shortest = min(request_line, field_line, head)  # a head no longer than this exceeds no limit but `fields`
 
 
@@ -158,7 +164,7 @@ def _parse_fields(text: str, field_text: str, limits: HeadLimits) -> dict[str, s
         raise _refusal(text, limits)
     if " \r\n" in field_text or "\t\r\n" in field_text:
         found = [(name, value.rstrip(" \t")) for name, value in found]
-    return field_table(found)
+    return field_table(found, limits.underscores)
 
 
 @lru_cache(maxsize=256)  # a server has few names

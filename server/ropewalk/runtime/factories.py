@@ -40,11 +40,16 @@ def static_mounts(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def make_environ(settings: Settings) -> MakeEnviron:
     """What makes the environ of a connection."""
-    if not settings.script_name:
+    if not (settings.script_name or settings.forwarder_headers):
         return ConnectionEnviron
     from ropewalk.wsgi.script_name import MountedEnviron
 
-    return partial(MountedEnviron, script_name=settings.script_name)
+    return partial(
+        MountedEnviron,
+        script_name=settings.script_name,
+        of_proxy=frozenset(settings.forwarder_headers),
+        header_map=settings.header_map,
+    )
 
 
 def statsd_reporter(settings: Settings) -> Reporter | None:

@@ -22,6 +22,7 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.forwarded import TrustedNetworks
 from ropewalk.http.head import HeadLimits
+from ropewalk.http.underscores import UnderscoreNames
 from ropewalk.logs.error_log import get_logger
 from ropewalk.metrics.counters import Metrics
 from ropewalk.net.acceptor import LISTENING, Acceptor, WakeListener
@@ -41,6 +42,7 @@ from ropewalk.runtime.status import Stats, take_snapshot, take_stats
 from ropewalk.runtime.streams import Streams
 from ropewalk.threads.parallelism import parallel_threads
 from ropewalk.threads.pool import Item, Pool
+from ropewalk.wsgi.dropped_fields import DroppedFields
 from ropewalk.wsgi.environ import (
     CLIENT_DISCONNECTED,
     ConnectionEnviron,
@@ -101,7 +103,8 @@ class Service:
             self._access_logger = AccessLogger(access_log)
             self._on_sent = self._access_logger.sent
         self._default_fields = DefaultFields(settings.server_header, sends_request_id=settings.request_id == "response")
-        self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields)
+        dropped = DroppedFields()
+        self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields, dropped)
         self._make_environ = make_environ(settings)
         self._max_connections = settings.limit_connections
         self._shedder = LoadShedder(self._metrics, settings.queue_timeout)
@@ -128,7 +131,7 @@ class Service:
         self._has_handshake = self._tls is not None or self._proxy_protocol != "off"
         self._shared_counts = shared_counts
         self._slot: WorkerSlot | None = None
-        self._config = _connection_config(settings)
+        self._config = _connection_config(settings, dropped)
         self._events = self._connection_events()
         self._idle_closer = IdleCloser(self._connections, self._config.idle_timeout, self._metrics.closed_idle)
         self._scarce_from = scarce_from(max_descriptors())
@@ -359,7 +362,7 @@ class Service:
         return take_snapshot(self._pool, self._metrics, self._connections, self.running(), lost, buffered)
 
 
-def _connection_config(settings: Settings) -> ConnectionConfig:
+def _connection_config(settings: Settings, dropped: DroppedFields) -> ConnectionConfig:
     bodies = settings.limit_request_bodies
     return ConnectionConfig(
         head_limits=HeadLimits(
@@ -367,6 +370,7 @@ def _connection_config(settings: Settings) -> ConnectionConfig:
             field_line=settings.limit_request_field_size,
             fields=settings.limit_request_fields,
             head=settings.limit_request_head,
+            underscores=UnderscoreNames(settings.header_map, settings.forwarder_headers, dropped.report_underscore),
         ),
         chunk_limits=ChunkLimits(content=settings.limit_request_body),
         body_memory=settings.body_memory,

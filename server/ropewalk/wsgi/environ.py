@@ -24,12 +24,16 @@ from ropewalk.http.forwarded import (
     split_host,
 )
 from ropewalk.http.head import CHUNKED, HTTP_11, RequestHead
+from ropewalk.wsgi.dropped_fields import DroppedFields
 from ropewalk.wsgi.file_wrapper import FileWrapper
 
 if TYPE_CHECKING:
     from ropewalk.http.proxy_protocol import ProxyHeader
 
 Environ = dict[str, Any]
+
+Fields = Mapping[str, str]
+"""The fields of a request, by meta-variable."""
 
 SERVER_SOFTWARE = f"ropewalk/{__version__}"
 
@@ -72,16 +76,19 @@ class TrustedPeers:
     """The proxies in front, and which of their fields are trusted.
 
     `allowed` are addresses and networks, or `*` for all; the peer of a Unix socket is always trusted. `fields` are the
-    names of the fields that these proxies set (`ropewalk.http.forwarded.KNOWN`).
+    names of the fields that these proxies set (`ropewalk.http.forwarded.KNOWN`). `dropped` reports the others.
     """
 
-    def __init__(self, allowed: Sequence[str], fields: Sequence[str] = DEFAULT_FIELDS) -> None:
+    def __init__(
+        self, allowed: Sequence[str], fields: Sequence[str] = DEFAULT_FIELDS, dropped: DroppedFields | None = None
+    ) -> None:
         networks = TrustedNetworks(allowed)
         reader = ForwardedReader(networks, fields)
         self.trusts_peer = networks.trusts_peer
         self.trusts_source = networks.trusts_source
         self.read = reader.read
         self.ignored = reader.dropped
+        self.dropped = dropped or DroppedFields()
 
 
 class ConnectionEnviron:
@@ -95,7 +102,7 @@ class ConnectionEnviron:
     def __init__(self, base: Environ, trusted: TrustedPeers | None) -> None:
         self.base = base
         self.trusted = trusted
-        self._fields: Mapping[str, str] | None = None  # of the last request, if the next one may share them
+        self._fields: Fields | None = None  # of the last request, if the next one may share them
         self._prepared: Environ | None = None  # `base` and `_fields`, once those have come twice
 
     def request(self, head: RequestHead, body: IO[bytes] | None) -> Environ:
@@ -140,11 +147,11 @@ class ConnectionEnviron:
             environ["PATH_INFO"], _, environ["QUERY_STRING"] = environ["RAW_URI"].partition("?")
         return environ
 
-    def _prepare(self, fields: Mapping[str, str]) -> Environ:
+    def _prepare(self, fields: Fields) -> Environ:
         prepared = self._prepared = self._make(fields)
         return prepared
 
-    def _make(self, fields: Mapping[str, str]) -> Environ:
+    def _make(self, fields: Fields) -> Environ:
         environ = self.base.copy()
         environ.update(fields)
         trusted = self.trusted
@@ -152,7 +159,8 @@ class ConnectionEnviron:
             if has_known(fields):
                 _apply(environ, trusted.read(fields))
                 for name in trusted.ignored:
-                    environ.pop(name, None)
+                    if environ.pop(name, None) is not None and name in trusted.dropped.unreported:
+                        trusted.dropped.report_forwarded(name)
         elif has_forwarded(fields):
             for name in forwarded_names(fields):
                 del environ[name]

@@ -66,6 +66,8 @@ BAD = {
     "server_header": "a\nb",
     "forwarded_allow_ips": "localhost",
     "forwarded_fields": "x-real-ip",
+    "forwarder_headers": "REMOTE-USER",
+    "header_map": "keep",
     "proxy_protocol": "v3",
     "proxy_allow_from": "10.0.0.0/33",
     "certfile": "a\0",

@@ -34,6 +34,7 @@ TAKEN: list[tuple[Reader, object, object]] = [
     (readers.account("user"), None, ""),
     *((readers.script_name, text, text) for text in ("", "/shop", "/shop/eu", "/a b", "/café", "/.well", "/...")),
     (readers.script_name, "/", ""),
+    (readers.underscore_name, "remote_User", "REMOTE_USER"),
     (readers.text(), "", ""),
     (readers.path(), Path("/run/x"), "/run/x"),
     (readers.choice(["info", "debug"]), "INFO", "info"),
@@ -66,6 +67,8 @@ TAKEN: list[tuple[Reader, object, object]] = [
 ]
 
 REFUSED: list[tuple[Reader, object]] = [
+    *((readers.underscore_name, bad) for bad in ("*", "", "USER", "REMOTE-USER", "A_B ", "X_FORWARDED_FOR", "É_A", 1)),
+    *((readers.underscore_name, name) for name in sorted(readers.RESERVED_NAMES)),
     *((readers.script_name, bad) for bad in ("shop", "/shop/", "//", "//shop", "/a//b", "/..", "/a/../b", "/.", None)),
     *((readers.script_name, bad) for bad in ("/a%20b", "/a?b", "/a#b", "/a\\b", "/a\nb", "/\udce9", ["/a"], 1)),
     *((readers.integer(1, 10), bad) for bad in ("0", "11", "", "-1", "+1", "1.0", "1_0", "٣", 0, 11, 1.0, True, None)),

@@ -71,7 +71,7 @@ def test_path_that_is_not_below_it_is_a_404(base: Environ, target: str) -> None:
         mounted(base, "/shop").request(head(target), None)
     assert (caught.value.status_code, str(caught.value)) == (
         404,
-        "404: the path does not begin with '/shop' (--script-name)",
+        "404: the path does not begin with '/shop' (SCRIPT_NAME)",
     )
 
 
