@@ -53,7 +53,7 @@ def compute_until(event: threading.Event) -> None:
 
 
 def interrupt(server: WorkerService) -> bool:
-    [(thread, _, since)] = server.service.running()
+    [(thread, _, since, _)] = server.service.running()
     return server.service.interrupt(thread, since)
 
 
@@ -92,31 +92,13 @@ def test_request_that_runs_on_after_its_504_is_still_listed(talk: Talk, wait_for
         client = talk.connect(server)
         client.send(GET.replace(b"GET /", b"GET " + target.encode()))
         assert application.is_inside.wait(20)
-        [(thread, before, since)] = [one for one in server.service.running() if "504" not in one[1]]
+        [(thread, before, since, _)] = [one for one in server.service.running() if "504" not in one[1]]
         assert server.service.interrupt(thread, since)
         assert b" 504 " in client.read_all()
-        assert (thread, f"{before}, answered with 504", since) in server.service.running()
-    assert sorted(name[:8] for _, name, _ in server.service.running()) == ["GET '/a'", "GET '/b'"]
+        assert (thread, f"{before}, answered with 504", since, False) in server.service.running()
+    assert sorted(name[:8] for _, name, _, _ in server.service.running()) == ["GET '/a'", "GET '/b'"]
     application.go_on.set()
     wait_for(lambda: not server.service.running(), "the end of the runs")
-
-
-def test_a_response_that_was_begun_is_left_alone(talk: Talk) -> None:
-    go_on = threading.Event()
-
-    def application(environ: Any, start_response: Any) -> Any:
-        start_response("200 OK", [])
-        yield b"begun"
-        assert go_on.wait(20)
-        yield b"ended"
-
-    server = talk.serve_as_worker(application)
-    client = talk.connect(server)
-    client.send(GET)
-    client.read_until(b"begun\r\n")
-    assert not interrupt(server)
-    go_on.set()
-    assert b"ended" in client.read_all()
 
 
 def test_early_hints_do_not_stand_in_the_way(talk: Talk) -> None:
@@ -137,7 +119,7 @@ def test_a_request_that_is_over_is_not_timed_out(talk: Talk) -> None:
     client = talk.connect(server)
     client.send(GET)
     assert application.is_inside.wait(20)
-    [(thread, _, since)] = server.service.running()
+    [(thread, _, since, _)] = server.service.running()
     application.go_on.set()
     assert client.read_all().endswith(b"too late")
     assert not server.service.interrupt(thread, since)
@@ -160,7 +142,7 @@ def test_the_moment_between_the_two_is_never_lost(talk: Talk) -> None:
         client = talk.connect(server)
         client.send(GET)
         assert inside.wait(20)
-        for thread, _, since in server.service.running():
+        for thread, _, since, _ in server.service.running():
             server.service.interrupt(thread, since)
         response = client.read_all()
         assert response.count(b"HTTP/1.1") == 1

@@ -160,11 +160,11 @@ class TestTimeout:
         client = talk.connect(talk.serve(stubborn, timeout=0.1, error_log=log))
         client.send(GET)
         assert client.read_all().startswith(b"HTTP/1.1 504 ")
-        wait_for(lambda: "a request past its timeout does not release its thread" in log.read_text(), "the report")
+        wait_for(lambda: "a request that timed out does not release its thread" in log.read_text(), "the report")
         go_on.set()
 
     def test_without_one_there_is_no_thread_for_it(self, talk: Talk) -> None:
-        talk.serve(answering(), timeout=0)
+        talk.serve(answering(), timeout=0, stream_timeout=0)
         assert "ropewalk-watchdog" not in {thread.name for thread in threading.enumerate()}
 
 

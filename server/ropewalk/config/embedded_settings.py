@@ -42,10 +42,15 @@ class EmbeddedSettings(TypedDict, total=False):
     """Threads per worker, beyond threads, for responses that stream: server-sent events and the like. Default: 0."""
 
     timeout: float
-    """Seconds a request may run before it is answered with 504 (0: no limit). Default: 30."""
+    """Seconds a request may run before its response begins; 504 after that (0: no limit). Default: 30."""
 
     timeout_for: str | Sequence[str]
     """A different timeout for paths with this prefix; the longest matching prefix wins (0: no limit)."""
+
+    stream_timeout: float
+    """Seconds the application may produce nothing for a response that has begun, before that response is ended (0: no
+    limit); a longer timeout_for of its path counts instead. Default: 300.
+    """
 
     queue_timeout: float
     """Seconds a request may wait for the application, here and since a trusted proxy's X-Request-Start, before it is

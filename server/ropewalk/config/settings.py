@@ -266,7 +266,7 @@ class Settings(Table):
         section=TIMEOUTS,
         flags=("-t", "--timeout"),
         metavar="SECONDS",
-        help="seconds a request may run before it is answered with 504 (0: no limit)",
+        help="seconds a request may run before its response begins; 504 after that (0: no limit)",
         is_common=True,
     )
     timeout_for: tuple[str, ...] = declare(
@@ -278,6 +278,16 @@ class Settings(Table):
         is_repeatable=True,
         help="a different --timeout for paths with this prefix; the longest matching prefix wins (0: no limit)",
         reason="one slow export should not give every request as much time.",
+    )
+    stream_timeout: float = declare(
+        default=300.0,
+        read=readers.seconds(0.1, DAY, zero="no limit"),
+        section=TIMEOUTS,
+        flags=("--stream-timeout",),
+        metavar="SECONDS",
+        help="seconds the application may produce nothing for a response that has begun, before that response is ended "
+        "(0: no limit); a longer --timeout-for of its path counts instead",
+        reason="an application with a heartbeat each minute may miss four; most proxies wait for less.",
     )
     queue_timeout: float = declare(
         default=0.0,

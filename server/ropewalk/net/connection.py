@@ -118,6 +118,7 @@ class Connection(Generic[ContextT, ExchangeT]):
         "keeps_alive",
         "on_sent",
         "peer",
+        "producing",
         "received_octets",
         "request_reader",
         "requests",
@@ -157,6 +158,9 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.sent_octets = 0
         self.on_sent: OnSent | None = None  # called once, when the response of `exchange` is sent or cut
         self.streamed_response: StreamedResponse | None = None
+        # Whose response is or was streamed, and whose application has not returned: it may do so long after the
+        # response is sent, or the connection closed. Each is added and removed by the application's thread.
+        self.producing: list[ExchangeT] = []
         self.request_reader = RequestReader(
             config.head_limits, config.chunk_limits, config.body_memory, config.body_budget
         )

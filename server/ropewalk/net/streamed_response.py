@@ -74,6 +74,7 @@ class StreamedResponse:
         "_room",
         "_sent_at",
         "is_run_over",
+        "peer_awaited_until",
         "write_buffer",
     )
 
@@ -85,6 +86,7 @@ class StreamedResponse:
         self._is_gathering = False  # the other thread will call `send_gathered`
         self._sent_at = 0.0  # monotonic
         self.is_run_over = False
+        self.peer_awaited_until = 0.0  # monotonic: when `write` last waited for the peer; inf while it does
         self.write_buffer = WriteBuffer()
 
     def write(self, content: bytes) -> None:
@@ -109,8 +111,17 @@ class StreamedResponse:
                     # fast path of `_flush` for each block; test_blocks_are_sent_in_order_by_either_thread
                     self._is_gathering = True
                     connection.events.call_soon(self.send_gathered)
+            if connection.state is STALLED and self.write_buffer.octets > HIGH_WATER:
+                self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        connection = self._connection
+        self.peer_awaited_until = inf
+        try:
             while connection.state is STALLED and self.write_buffer.octets > HIGH_WATER and not self._is_ended:
                 self._room.wait()
+        finally:
+            self.peer_awaited_until = monotonic()
 
     def send_gathered(self) -> None:
         """Send what was gathered. By the thread that comes every few milliseconds."""

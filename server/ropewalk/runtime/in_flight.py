@@ -5,16 +5,33 @@ Called from outside the pool, while its threads continue. What is returned was t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from math import inf
+from time import monotonic
+from typing import NamedTuple
 
 from ropewalk.net.connection import Connection
+from ropewalk.process.worker.watchdog import Running
 from ropewalk.threads.pool import Pool
 from ropewalk.wsgi.exchange import Exchange, WsgiConnection
 from ropewalk.wsgi.timeouts import RequestTimeouts
 
-RunningRequest = tuple[int, str, float]
-"""Thread ident, description, and since when (monotonic seconds). For a streamed response: since it last progressed."""
+
+class _Request(NamedTuple):
+    """One request that runs."""
+
+    thread: int
+    began: float
+    connection: WsgiConnection
+    exchange: Exchange | None
+    """None for moments at its beginning, and after its response, unless that was streamed."""
+    quiet_since: float
+
+    @property
+    def since(self) -> float:
+        """Since when it runs; of a streamed response: since when it has been quiet, inf while it waits for the peer."""
+        return max(self.began, self.quiet_since)
 
 
 class InFlight:
@@ -23,54 +40,78 @@ class InFlight:
     def __init__(self, pool: Pool, limits: RequestTimeouts) -> None:
         self._pool = pool
         self._limits = limits
-        self._timed_out: dict[tuple[int, float], str] = {}
-        """Descriptions of requests that still run after their 504: by thread and since when. Written by `interrupt`."""
+        self._lock = threading.Lock()
+        """Held by `interrupt`: one thread at a time."""
+        self._ended: dict[tuple[int, float], str] = {}
+        """Descriptions of requests that still run after the end of their responses: by thread and since when."""
 
-    def rows(self) -> list[RunningRequest]:
-        """All requests that are running."""
-        timed_out = self._timed_out  # their connections no longer have the head
+    def rows(self) -> list[Running]:
+        """All requests that are running. One whose thread waits for the peer is listed as if it had just begun."""
+        ended = self._ended  # their connections no longer have the head
         return [
-            (thread, timed_out.get((thread, since)) or _describe(connection), since)
-            for thread, connection, since in self._connections()
+            Running(
+                each.thread,
+                ended.get((each.thread, each.began)) or _describe(each.connection, each.exchange),
+                monotonic() if each.since == inf else each.since,
+                bool(each.quiet_since),
+            )
+            for each in self._requests()
         ]
 
-    def _connections(self) -> Iterator[tuple[int, WsgiConnection, float]]:
-        for pool_thread, item, since in self._pool.running():
+    def _requests(self) -> Iterator[_Request]:
+        for pool_thread, item, began in self._pool.running():
             if isinstance(item, Connection):
-                exchange: Exchange | None = item.exchange
-                progress = exchange.progress if exchange is not None else 0.0
-                yield pool_thread.thread.ident or 0, item, max(since, progress)
+                thread = pool_thread.thread.ident or 0
+                exchange = _exchange_of(thread, item)
+                yield _Request(thread, began, item, exchange, 0.0 if exchange is None else exchange.quiet_since)
 
     def timeout_of(self, thread: int, since: float) -> float:
         """Seconds that the request which `thread` has run since then may take; inf if it has ended."""
-        for ident, connection, started in self._connections():
-            head = connection.head
-            if ident == thread and started == since and head is not None:
-                return self._limits.of(head.path)
+        for each in self._requests():
+            if each.thread == thread and each.since == since and each.exchange is not None:
+                path = each.exchange.path
+                return self._limits.of_stream(path) if each.quiet_since else self._limits.of(path)
         return inf
 
     def interrupt(self, thread: int, since: float) -> bool:
-        """Respond with 504 to the request that `thread` has run since then, and raise in it; False if too late."""
-        for pool_thread, item, started in self._pool.running():
-            if pool_thread.thread.ident == thread and started == since and isinstance(item, Connection):
-                exchange: Exchange | None = item.exchange
-                # The thread may have continued: check that the exchange is its own, and that it still runs the same.
-                if exchange is not None and exchange.thread == thread and pool_thread.since == since:
-                    description = _describe(item)
-                    is_interrupted = exchange.respond_instead(504, "the application took too long")
-                    if is_interrupted:
-                        self._remember(thread, since, f"{description}, answered with 504")
-                    return is_interrupted
+        """End the response to the request that `thread` has run since then, and raise in it; False if too late.
+
+        A response that has not begun is a 504. One that is streamed ends incomplete, unless it has made progress.
+        """
+        with self._lock:
+            for each in self._requests():
+                if each.thread == thread and each.since == since:
+                    return self._interrupt(each)
         return False
 
-    def _remember(self, thread: int, since: float, description: str) -> None:
-        running = {(pool_thread.thread.ident, started) for pool_thread, _, started in self._pool.running()}
-        kept = {key: value for key, value in self._timed_out.items() if key in running}
-        self._timed_out = {**kept, (thread, since): description}
+    def _interrupt(self, request: _Request) -> bool:
+        # The thread may have continued: check that it still runs the same.
+        exchange = request.exchange
+        if exchange is None or (request.thread, request.began) not in self._keys():
+            return False
+        description = _describe(request.connection, exchange)
+        if not exchange.interrupt(504, "the application took too long"):
+            return False
+        how = "answered with 504" if not exchange.has_begun else "interrupted after its response began"
+        ended = {key: value for key, value in self._ended.items() if key in self._keys()}
+        self._ended = {**ended, (request.thread, request.began): f"{description}, {how}"}
+        return True
+
+    def _keys(self) -> set[tuple[int, float]]:
+        return {(pool_thread.thread.ident or 0, began) for pool_thread, _, began in self._pool.running()}
 
 
-def _describe(item: WsgiConnection) -> str:
-    head, exchange = item.head, item.exchange
-    name = exchange.logged_request_id if exchange is not None else ""
-    request = f"{head.method} {head.request_target[:200]!r}" if head is not None else "a request"
-    return f"{request} (request id {name})" if name else request
+def _exchange_of(thread: int, connection: WsgiConnection) -> Exchange | None:
+    """The exchange that this thread runs: another thread may be running the connection's next one."""
+    exchange = connection.exchange
+    if exchange is not None and exchange.thread == thread:
+        return exchange
+    return next((each for each in tuple(connection.producing) if each.thread == thread), None)
+
+
+def _describe(connection: WsgiConnection, exchange: Exchange | None) -> str:
+    if exchange is not None:
+        name = exchange.logged_request_id
+        return f"{exchange.description()} (request id {name})" if name else exchange.description()
+    head = connection.head
+    return f"{head.method} {head.request_target[:200]!r}" if head is not None else "a request"

@@ -32,10 +32,11 @@ from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.disconnection import is_disconnected
 from ropewalk.net.idle_closer import CONNECTIONS, DESCRIPTORS, IdleCloser, scarce_from
 from ropewalk.net.timed_connection import TimedConnection
+from ropewalk.process.worker.watchdog import Running
 from ropewalk.runtime.descriptors import max_descriptors
 from ropewalk.runtime.draining import IDLE_GRACE, Drained, drain
 from ropewalk.runtime.factories import make_environ, statsd_reporter, tls_context
-from ropewalk.runtime.in_flight import InFlight, RunningRequest
+from ropewalk.runtime.in_flight import InFlight
 from ropewalk.runtime.overload import LoadShedder
 from ropewalk.runtime.refusals import Refusals
 from ropewalk.runtime.status import Stats, take_snapshot, take_stats
@@ -125,7 +126,9 @@ class Service:
         self._refusals = Refusals(
             self._metrics, self._default_fields, self._request_ids, self._access_logger, self._pool.call_later
         )
-        self._in_flight = InFlight(self._pool, RequestTimeouts(settings.timeout, settings.timeout_for))
+        self._in_flight = InFlight(
+            self._pool, RequestTimeouts(settings.timeout, settings.timeout_for, settings.stream_timeout)
+        )
         self._proxy_protocol = settings.proxy_protocol
         self._proxies = TrustedNetworks(settings.proxy_allow_from)
         self._has_handshake = self._tls is not None or self._proxy_protocol != "off"
@@ -230,7 +233,7 @@ class Service:
         """The number of requests that the application has finished."""
         return self._pool.finished
 
-    def running(self) -> list[RunningRequest]:
+    def running(self) -> list[Running]:
         """The requests that are running."""
         return self._in_flight.rows()
 
@@ -238,11 +241,15 @@ class Service:
         """Seconds that the request which `thread` has run since then may take; inf if it has ended."""
         return self._in_flight.timeout_of(thread, since)
 
-    def interrupt(self, thread: int, since: float) -> bool:
-        """Respond with 504 to the request that `thread` has run since then, and raise an exception in the thread.
+    def capacity(self) -> int:
+        """How many requests can run at once: ordinary ones, and streams beside them."""
+        return self._pool.capacity
 
-        Called from outside the pool, with values from `running`. Returns False if it was too late: a response that has
-        begun is not interrupted.
+    def interrupt(self, thread: int, since: float) -> bool:
+        """End the response to the request that `thread` has run since then, and raise an exception in the thread.
+
+        A response that has not begun is a 504; one that is streamed ends incomplete. Called from outside the pool, with
+        values from `running`. Returns False if that is not possible at the moment, or too late.
         """
         return self._in_flight.interrupt(thread, since)
 

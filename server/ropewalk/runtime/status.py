@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ropewalk.logs.error_log import get_logger
 from ropewalk.metrics.counters import Metrics
-from ropewalk.runtime.in_flight import RunningRequest
+from ropewalk.process.worker.watchdog import Running
 from ropewalk.runtime.streams import streaming_since
 from ropewalk.threads.pool import Pool
 from ropewalk.wsgi.exchange import WsgiConnection
@@ -64,7 +64,7 @@ def take_snapshot(
     pool: Pool,
     metrics: Metrics,
     connections: Callable[[], Iterator[WsgiConnection]],
-    running: Iterable[RunningRequest],
+    running: Iterable[Running],
     lost_access_lines: int,
     buffered_bytes: dict[str, int],
 ) -> WorkerSnapshot:
@@ -88,7 +88,7 @@ def take_snapshot(
             "connections": dict(Counter(connection.state.value for connection in connections())),
         },
         "running": [
-            {"thread": thread, "request": request, "seconds": round(now - since, 3)}
-            for thread, request, since in running
+            {"thread": each.ident, "request": each.description, "seconds": round(max(0.0, now - each.since), 3)}
+            for each in running
         ],
     }

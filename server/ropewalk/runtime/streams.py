@@ -55,10 +55,18 @@ class Streams:
 
 def streaming_since(item: Item) -> float:
     """When the response of a running item began to stream (monotonic); 0.0 if it does not."""
-    exchange: Exchange | None = item.exchange if isinstance(item, Connection) else None
+    exchange = _exchange(item)
     return 0.0 if exchange is None else exchange.streaming_since
 
 
 def _progress(item: Item) -> float:
-    exchange: Exchange | None = item.exchange if isinstance(item, Connection) else None
+    exchange = _exchange(item)
     return 0.0 if exchange is None else exchange.progress
+
+
+def _exchange(item: Item) -> Exchange | None:
+    """What the item runs; also after the connection was closed, while the application goes on to stream."""
+    if not isinstance(item, Connection):
+        return None
+    exchange: Exchange | None = item.exchange
+    return exchange if exchange is not None else next(iter(tuple(item.producing)), None)

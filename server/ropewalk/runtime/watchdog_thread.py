@@ -7,24 +7,24 @@ import time
 
 from ropewalk.config.settings import Settings
 from ropewalk.logs.error_log import get_logger
-from ropewalk.process.worker.watchdog import Watchdog, interrupt_overdue
+from ropewalk.process.worker.watchdog import Watchdog
 from ropewalk.runtime.service import Service
 from ropewalk.wsgi.timeouts import RequestTimeouts
 
 
 def watchdog_thread(service: Service, settings: Settings) -> WatchdogThread | None:
     """A watchdog for the timeouts in the settings; None if there are none."""
-    timeout = RequestTimeouts(settings.timeout, settings.timeout_for).shortest
+    timeout = RequestTimeouts(settings.timeout, settings.timeout_for, settings.stream_timeout).shortest
     return WatchdogThread(service, timeout) if timeout else None
 
 
 class WatchdogThread:
-    """Finds requests that exceed their timeouts, has them answered with 504, and interrupts them."""
+    """Finds requests that exceed their timeouts, has their responses ended, and interrupts them."""
 
     def __init__(self, service: Service, timeout: float) -> None:
         """`timeout` is the shortest that any request has."""
         self._service = service
-        self._watchdog = Watchdog(timeout, service.running, service.timeout_of)
+        self._watchdog = Watchdog(timeout, service.running, service.timeout_of, service.capacity)
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ropewalk-watchdog", daemon=True)
 
@@ -41,8 +41,8 @@ class WatchdogThread:
         was_stuck = False
         while not self._is_stopping.wait(self._watchdog.interval):
             now = time.monotonic()
-            interrupt_overdue(self._watchdog.find_overdue(now), self._service.interrupt)
-            is_stuck = self._watchdog.is_stuck(now)
-            if is_stuck and not was_stuck:
-                get_logger().error("a request past its timeout does not release its thread")
-            was_stuck = is_stuck
+            self._watchdog.interrupt_overdue(now, self._service.interrupt)
+            stuck_reason = self._watchdog.stuck_reason(now)
+            if stuck_reason and not was_stuck:
+                get_logger().error("%s", stuck_reason)
+            was_stuck = bool(stuck_reason)

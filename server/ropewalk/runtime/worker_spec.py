@@ -87,7 +87,7 @@ class WorkerSpec:
     def options(self) -> ProcessOptions:
         """The settings of the process layer."""
         settings = self.settings
-        limits = RequestTimeouts(settings.timeout, settings.timeout_for)
+        limits = RequestTimeouts(settings.timeout, settings.timeout_for, settings.stream_timeout)
         return ProcessOptions(
             workers=settings.workers,
             timeout=limits.shortest,

@@ -269,6 +269,11 @@ class Pool:
         return len(self._parked)
 
     @property
+    def capacity(self) -> int:
+        """How many items can run at once: ordinary ones, and streams beside them."""
+        return self._count + self._stream_threads
+
+    @property
     def moved(self) -> int:
         """The number of threads that are occupied by streams and out of the count."""
         return self._moved

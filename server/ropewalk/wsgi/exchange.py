@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from enum import Enum
 from threading import get_ident
 from time import monotonic
 from types import GeneratorType, TracebackType
@@ -38,20 +39,35 @@ ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None,
 
 
 class RequestTimeoutError(Exception):
-    """Raised in the thread of the application when its request exceeds the timeout. The client has a 504 by then."""
+    """Raised in the thread of the application when its request exceeds a timeout.
+
+    By then the client has a 504, or what was sent of a streamed response, which ends there.
+    """
 
 
 class _PreemptedError(Exception):
     """Another thread has responded in the meantime: nothing of this response may be sent."""
 
 
+class Phase(Enum):
+    """What an exchange can be interrupted in."""
+
+    BEFORE_RESPONSE = "before the response"
+    STREAMING = "the application produces a response that is streamed"
+    CLOSING = "the iterable is closed, and nothing is left to send, or another thread sends it"
+    CLOSING_UNSENT = "the iterable is closed before the response is sent"
+
+
+BEFORE_RESPONSE, STREAMING, CLOSING, CLOSING_UNSENT = Phase
+
+
 class Exchange:
     """The response to one request, while the application produces it.
 
-    Used by one thread, except for `respond_instead`, and for `write`, which an application may pass to another thread.
-    Which of them begins the response is decided by `_claim`, a list of one item: to pop it is atomic, and only the
-    thread that has popped it may touch the connection. After the response nobody can: the connection is another
-    exchange's by then.
+    Used by one thread, except for `interrupt`, and for `write`, which an application may pass to another thread. Which
+    of them decides how the response begins or ends is settled by `_claim`, a list of one phase: to pop it is atomic,
+    and only the thread that has popped it may touch the connection. Between two phases the list is empty. After the
+    response nobody can: the connection is another exchange's by then.
     """
 
     __slots__ = (
@@ -89,10 +105,10 @@ class Exchange:
         self.progress = 0.0  # monotonic: when content was last streamed
         self.request_id = ""  # set by the caller, if the server assigns ids
         self.queue_seconds: float | None = None  # since the proxy passed the request on; set by the caller, if known
-        self._claim = [None]
-        self._is_claimed = False  # by the application
-        self._is_preempted = False  # claimed by `respond_instead`
-        self._interrupted: threading.Event | None = None  # set when `respond_instead` will raise nothing any more
+        self._claim = [BEFORE_RESPONSE]
+        self._is_claimed = False  # by the application, which has begun its response
+        self._is_preempted = False  # claimed by `interrupt`
+        self._interrupted: threading.Event | None = None  # set when `interrupt` will raise nothing any more
         self._connection = connection
         self._request = request
         self._default_fields = default_fields
@@ -108,6 +124,7 @@ class Exchange:
         environ = self.environ
         environ["wsgi.early_hints"] = self.send_early_hints
         iterable: Any = None
+        has_response = False
         try:
             try:
                 parts = application(environ, self.start_response)
@@ -115,22 +132,25 @@ class Exchange:
                 if kind is list or kind is tuple:  # which have no close()
                     return self._respond_with_parts(parts)
                 iterable = parts
-                if kind is FileWrapper and self._stream is None and self._respond_with_file(iterable):
-                    return True
-                return self._respond_with_iterable(iterable)
+                has_response = (
+                    kind is FileWrapper and self._stream is None and self._respond_with_file(iterable)
+                ) or self._respond_with_iterable(iterable)
             except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of the pool
-                return self._on_error(error)
+                has_response = self._on_error(error)
             finally:
                 if iterable is not None:
-                    self._close_iterable(iterable)
+                    self._close_iterable(iterable, CLOSING_UNSENT if has_response else CLOSING)
+            return has_response
         except (_PreemptedError, RequestTimeoutError):
             self._absorb_interruption()
             if not self._is_preempted:  # another thread of the application began a response at the same moment
                 self._log_error("two threads of the application responded at once")
+                self._claim.clear()
                 self._connection.abort()
             return False
         finally:
             if self._stream is not None:
+                self._connection.producing.remove(self)
                 self._stream.end_run()
             environ.pop("wsgi.early_hints", None)  # breaks a cycle, which would live until the next collection
 
@@ -139,33 +159,69 @@ class Exchange:
         """The id for the error log: the proxy's if the server assigns none; "" without one."""
         return self.request_id or valid_request_id(self._request.fields.get(KEY))
 
-    def respond_instead(self, status_code: int, detail: str) -> bool:
-        """Respond in place of the application, and raise `RequestTimeoutError` in its thread. From any other thread.
+    @property
+    def path(self) -> str:
+        """The path of the request, decoded."""
+        return self._request.path
 
-        Returns False and does nothing if the response of the application has begun.
+    @property
+    def has_begun(self) -> bool:
+        """Whether the application has begun its response."""
+        return self._is_claimed
+
+    @property
+    def quiet_since(self) -> float:
+        """Monotonic: since when the application has produced nothing for its streamed response.
+
+        inf while it waits for the client to take what it has produced; 0.0 if the response is not streamed.
+        """
+        stream = self._stream
+        return 0.0 if stream is None else max(self.streaming_since, self.progress, stream.peer_awaited_until)
+
+    def interrupt(self, status_code: int, detail: str) -> bool:
+        """End the response in place of the application, and raise `RequestTimeoutError` in its thread.
+
+        A response that has not begun is an error response, one that is streamed ends incomplete, and one that is
+        complete is sent. From one other thread at a time. Returns False and does nothing at a moment between two
+        phases, and after the end.
         """
         self._interrupted = threading.Event()
         try:
-            self._claim.pop()
+            phase = self._claim.pop()
         except IndexError:
             self._interrupted.set()
             return False
         try:
             self._is_preempted = True
-            self._connection.on_sent = None
-            self._connection.refuse(ProtocolError(status_code, detail))
+            self._end_instead(phase, ProtocolError(status_code, detail))
             raise_in_thread(self.thread, RequestTimeoutError)
         finally:
             self._interrupted.set()
         return True
 
+    def _end_instead(self, phase: Phase, error: ProtocolError) -> None:
+        connection, stream = self._connection, self._stream
+        if phase is BEFORE_RESPONSE:
+            connection.on_sent = None
+            connection.refuse(error)
+        elif phase is CLOSING_UNSENT or (phase is STREAMING and stream is not None and stream.cut()):
+            connection.send()
+
     def _take_claim(self) -> None:
         """Called once, to begin the response."""
+        try:
+            if self._claim.pop() is not BEFORE_RESPONSE:
+                raise _PreemptedError
+        except IndexError:
+            raise _PreemptedError from None
+        self._is_claimed = True
+
+    def _end_phase(self) -> None:
+        """From here on the exchange cannot be interrupted; raises `_PreemptedError` if it was."""
         try:
             self._claim.pop()
         except IndexError:
             raise _PreemptedError from None
-        self._is_claimed = True
 
     def _absorb_interruption(self) -> None:
         """Wait for an exception that is on its way, so that it cannot be raised outside the exchange."""
@@ -204,7 +260,7 @@ class Exchange:
             self._connection.send_interim(octets)
             self._report_dropped(dropped)
             self._is_claimed = False
-            self._claim.append(None)
+            self._claim.append(BEFORE_RESPONSE)
 
     def write(self, content: bytes) -> None:
         """PEP 3333's `write`: send `content` now, before what the iterable yields.
@@ -218,10 +274,12 @@ class Exchange:
             head = self._begin_stream()
             self.streaming_since = monotonic()
             stream = self._stream = self._connection.stream_response()
+            self._connection.producing.append(self)
+            self._claim.append(STREAMING)
             stream.write(head + self._encode(content))
         elif content:
-            self.progress = monotonic()
             stream.write(self._encode(content))
+            self.progress = monotonic()
 
     def _begin_stream(self) -> bytes:
         if self.ended or self._is_claimed:
@@ -375,16 +433,21 @@ class Exchange:
             raise ApplicationError(f"the content is {self._remaining} bytes shorter than its Content-Length")
         if self._framing is BY_CHUNKS:
             stream.write(LAST_CHUNK)
-        return stream.end()
+        self._end_phase()
+        try:
+            return stream.end()
+        except PeerGoneError as error:
+            return self._on_peer_gone(error)
 
     def _on_error(self, error: BaseException) -> bool:
         if self._connection.config.is_forked_child:
             exit_child(error)
         if isinstance(error, (_PreemptedError, RequestTimeoutError)):
             raise error
+        if self._stream is not None:
+            self._end_phase()
         if isinstance(error, PeerGoneError):
-            log.debug("%s: the client disconnected before the response was complete", self._description())
-            return False
+            return self._on_peer_gone(error)
         if isinstance(error, ApplicationError):
             self._log_error(str(error))
         else:
@@ -401,28 +464,38 @@ class Exchange:
         self.head = ResponseHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True
 
-    def _close_iterable(self, iterable: Any) -> None:
+    def _on_peer_gone(self, error: PeerGoneError) -> bool:
+        log.debug("%s: the client disconnected before the response was complete: %s", self.description(), error)
+        return False
+
+    def _close_iterable(self, iterable: Any, phase: Phase) -> None:
+        """Raises `_PreemptedError` if `interrupt` has sent the response, or what it had to, meanwhile."""
+        self._claim.append(phase)
         try:
             close = getattr(iterable, "close", None)
             if close is not None:
                 close()
         except BaseException as error:  # noqa: BLE001 - the response is decided; this can only be logged
             self._log_error(f"close() of the iterable raised {type(error).__name__}", error)
+        try:
+            self._claim.pop()  # as `_end_phase`, without a call
+        except IndexError:
+            raise _PreemptedError from None
 
     def _log_error(self, what: str, error: BaseException | None = None) -> None:
-        log.error("%s: %s", self._description(), what, exc_info=error or False, request_id=self.logged_request_id)
+        log.error("%s: %s", self.description(), what, exc_info=error or False, request_id=self.logged_request_id)
 
     def _report_dropped(self, names: tuple[str, ...]) -> None:
         for name in newly_dropped(names):
             log.warning(
                 "%s: the application's response header %r is not sent: it belongs to the connection, and so to the "
                 "server (PEP 3333). Logged once for each name.",
-                self._description(),
+                self.description(),
                 name,
                 request_id=self.logged_request_id,
             )
 
-    def _description(self) -> str:
+    def description(self) -> str:
         return f"{self._request.method} {self._request.request_target[:200]!r}"
 
 

@@ -25,6 +25,7 @@ from ropewalk.process.master.upgrade import Predecessor, StartCommand, Upgrade
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system.directory import start_directory
 from ropewalk.process.system.sd_notify import Notifier
+from ropewalk.process.worker.watchdog import Running
 
 really_fork = os.fork
 
@@ -90,12 +91,15 @@ class FakeService:
             self.count += 1
             self.lock.notify_all()
 
-    def running(self) -> list[tuple[int, str, float]]:
+    def running(self) -> list[Running]:
         with self.lock:
-            return [(ident, text, since) for ident, (text, since) in self.in_flight.items()]
+            return [Running(ident, text, since) for ident, (text, since) in self.in_flight.items()]
 
     def timeout_of(self, thread: int, since: float) -> float:
         return float(sys.argv[2])
+
+    def capacity(self) -> int:
+        return 1000
 
     def interrupt(self, thread: int, since: float) -> bool:
         return False

@@ -35,6 +35,7 @@ BAD = {
     "umask": "22",
     "timeout": "-1",
     "timeout_for": "/reports",
+    "stream_timeout": "0.01",
     "queue_timeout": "0.001",
     "graceful_timeout": "soon",
     "drain_delay": "-1",

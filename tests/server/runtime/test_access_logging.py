@@ -137,7 +137,7 @@ def test_a_request_that_was_given_up_on_shows_how_long_it_ran(
     client = talk.connect(server)
     client.send(GET)
     seconds = Passing(server, wait_for).while_connections("running")
-    [(thread, _, since)] = server.service.running()
+    [(thread, _, since, _)] = server.service.running()
     assert server.service.interrupt(thread, since)
     client.read_all()
     go_on.set()

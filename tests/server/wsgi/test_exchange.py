@@ -418,7 +418,7 @@ class TestWrite:
         client = talk.connect(server)
         client.send(GET)
         assert is_inside.wait(20)
-        [(thread, _, since)] = server.service.running()
+        [(thread, _, since, _)] = server.service.running()
         assert server.service.interrupt(thread, since)
         assert client.read_all().startswith(b"HTTP/1.1 504")
         go_on.set()

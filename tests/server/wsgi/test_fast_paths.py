@@ -34,6 +34,7 @@ class Recorder:
         self.sent_octets = 0
         self.sent = b""
         self.is_cut = False
+        self.producing: list[Any] = []
 
     def set_response(self, head: bytes, content: bytes = b"") -> None:
         self.sent = head + content

@@ -206,7 +206,7 @@ def test_response_in_the_place_of_a_slow_application_has_the_id(talk: Talk) -> N
     client = talk.connect(server)
     client.send(b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n")
     assert is_inside.wait(20)
-    [(thread, description, since)] = server.service.running()
+    [(thread, description, since, _)] = server.service.running()
     assert description == "GET '/a' (request id theirs)"
     assert server.service.interrupt(thread, since)
     response = client.read_all()

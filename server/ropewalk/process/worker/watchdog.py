@@ -1,4 +1,9 @@
-"""Requests that run past their timeout: which they are, and the stack of every thread.
+"""Requests that run past their timeout, and streams that are quiet for longer than theirs: which they are, and the
+stack of every thread.
+
+A request whose response does not begin is a reason to replace the worker if its thread cannot be interrupted. A stream
+is none: the client has its response, and the other requests of the worker need not suffer. Its thread is lost until the
+call returns that it is in; only when all threads are, nothing can be served any more, and the worker is replaced.
 
 Runs in the worker's main thread, which has nothing else to do, or in a thread of an embedded server.
 """
@@ -11,12 +16,25 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from math import inf
 from typing import NamedTuple
 
 from ropewalk.logs.error_log import get_logger
 
-Running = tuple[int, str, float]
-"""A thread's ident, a description of what it runs, and since when (monotonic)."""
+
+class Running(NamedTuple):
+    """What a thread runs."""
+
+    ident: int
+    description: str
+    since: float
+    """Monotonic; of a streamed response: since when it has been quiet."""
+    is_streaming: bool = False
+    """Its response has begun to be streamed."""
+
+
+Interrupt = Callable[[int, float], object]
+"""Called with the ident and start of what runs; returns whether that was interrupted."""
 
 MIN_INTERVAL = 0.05
 MAX_INTERVAL = 1.0
@@ -27,13 +45,14 @@ RELEASE_SECONDS = 2.0
 
 
 class Overdue(NamedTuple):
-    """A request that ran past its timeout. `ident` and `started` are those of `Running`."""
+    """A request that ran past its timeout. `ident` and `started` are those of `Running`, as is `is_streaming`."""
 
     ident: int
     started: float
     thread: str
     description: str
     seconds: float
+    is_streaming: bool = False
 
 
 class Watchdog:
@@ -44,16 +63,21 @@ class Watchdog:
         timeout: float,
         running: Callable[[], Sequence[Running]],
         timeout_of: Callable[[int, float], float] | None = None,
+        capacity: Callable[[], float] = lambda: inf,
     ) -> None:
         """`timeout` is the shortest of all requests; `timeout_of(ident, started)` is that of one request, in seconds.
 
         It is called only for what has run past `timeout`, and returns `inf` for no limit, or if it has finished.
+        `capacity` returns how many requests can run at once.
         """
         self._timeout = timeout
         self._running = running
         self._timeout_of = timeout_of
-        self._found: dict[tuple[int, float], float] = {}
-        """Overdue requests that still run, and when each was found."""
+        self._capacity = capacity
+        self._found: dict[tuple[int, float], tuple[float, bool]] = {}
+        """Overdue requests that still run: when each was found, and whether it is a stream."""
+        self._to_interrupt: set[tuple[int, float]] = set()
+        """Those of them that could not be interrupted yet."""
 
     @property
     def interval(self) -> float:
@@ -63,13 +87,27 @@ class Watchdog:
     def find_overdue(self, now: float) -> list[Overdue]:
         """The requests that have become overdue since the last call."""
         running = self._running()
-        still = {(ident, started) for ident, _, started in running}
-        self._found = {key: since for key, since in self._found.items() if key in still}
+        still = {(each.ident, each.since) for each in running}
+        self._found = {key: found for key, found in self._found.items() if key in still}
         overdue = []
-        for ident, description, started in running:
-            if (ident, started) not in self._found and self._is_overdue(ident, started, now - started):
-                self._found[ident, started] = now
-                overdue.append(Overdue(ident, started, _name_of(ident), description, now - started))
+        for each in running:
+            key = each.ident, each.since
+            if key not in self._found and self._is_overdue(*key, now - each.since):
+                self._found[key] = now, each.is_streaming
+                overdue.append(_overdue(each, now))
+        return overdue
+
+    def interrupt_overdue(self, now: float, interrupt: Interrupt) -> list[Overdue]:
+        """Log and interrupt the requests that have become overdue since the last call, and return them.
+
+        One that cannot be interrupted at this moment, since its response just begins or ends, has its turn in the next
+        call, if it still runs then.
+        """
+        overdue = self.find_overdue(now)
+        log_overdue(overdue)
+        self._to_interrupt = {key for key in self._to_interrupt if key in self._found}
+        self._to_interrupt.update((each.ident, each.started) for each in overdue)
+        self._to_interrupt -= {key for key in self._to_interrupt if interrupt(*key)}
         return overdue
 
     def _is_overdue(self, ident: int, started: float, seconds: float) -> bool:
@@ -77,31 +115,48 @@ class Watchdog:
             return False
         return self._timeout_of is None or seconds >= self._timeout_of(ident, started)
 
-    def is_stuck(self, now: float) -> bool:
-        """Whether a request still holds its thread `RELEASE_SECONDS` after it was found, as of the last check."""
-        return any(now - since >= RELEASE_SECONDS for since in self._found.values())
+    def stuck_reason(self, now: float) -> str:
+        """Why the worker has to be replaced, as of the last check; "" if it does not.
+
+        A request still holds its thread `RELEASE_SECONDS` after it was found, or all threads are held by streams.
+        """
+        held = [is_stream for since, is_stream in self._found.values() if now - since >= RELEASE_SECONDS]
+        if not all(held):
+            return "a request that timed out does not release its thread"
+        if held and len(held) >= self._capacity():
+            return "streams that timed out do not release their threads, and no other thread is left"
+        return ""
 
 
-def interrupt_overdue(overdue: Sequence[Overdue], interrupt: Callable[[int, float], object]) -> None:
-    """Log these requests and the stacks of all threads, then call `interrupt` with the ident and start of each."""
-    for request in overdue:
+def log_overdue(overdue: Sequence[Overdue]) -> None:
+    """A line for each of them, and the stacks of all threads if a response has not begun."""
+    pid, requests = os.getpid(), [each for each in overdue if not each.is_streaming]
+    for each in requests:
         get_logger().critical(
-            "Worker timeout (pid: %d): %s has run for %.1f s in %s",
-            os.getpid(),
-            request.description,
-            request.seconds,
-            request.thread,
+            "Worker timeout (pid: %d): %s has run for %.1f s in %s", pid, each.description, each.seconds, each.thread
         )
-    if overdue:
+    if requests:
         get_logger().text("Stacks of all threads:\n" + format_stacks())
-    for request in overdue:
-        interrupt(request.ident, request.started)
+    for each in overdue:
+        if each.is_streaming:
+            get_logger().warning(
+                "Stream timeout (pid: %d): %s has produced nothing for %.1f s in %s; its response ends incomplete",
+                pid,
+                each.description,
+                each.seconds,
+                each.thread,
+            )
 
 
-def interrupt_all(running: Sequence[Running], interrupt: Callable[[int, float], object]) -> None:
-    """The same with everything that runs: at the end of the grace period there is no more time for it."""
+def interrupt_all(running: Sequence[Running], interrupt: Interrupt) -> None:
+    """Interrupt everything that runs: at the end of the grace period there is no more time for it.
+
+    Streams are not logged one by one: that they go on until then is not unusual.
+    """
     now = time.monotonic()
-    interrupt_overdue([Overdue(i, began, _name_of(i), what, now - began) for i, what, began in running], interrupt)
+    log_overdue([_overdue(each, now) for each in running if not each.is_streaming])
+    for each in running:
+        interrupt(each.ident, each.since)
 
 
 def format_stacks() -> str:
@@ -110,6 +165,11 @@ def format_stacks() -> str:
     for ident, frame in sorted(sys._current_frames().items()):
         parts.append(f"Thread {_name_of(ident)} ({ident}):\n" + "".join(traceback.format_stack(frame)))
     return "".join(parts)
+
+
+def _overdue(each: Running, now: float) -> Overdue:
+    ident, description, since, is_streaming = each
+    return Overdue(ident, since, _name_of(ident), description, now - since, is_streaming)
 
 
 def _name_of(ident: int) -> str:

@@ -31,7 +31,7 @@ from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system import gc_freeze
 from ropewalk.process.system.signals import WORKER_SIGNALS, SignalInbox
 from ropewalk.process.worker.recycling import CHECK_SECONDS, LimitTooLowError, Recycler
-from ropewalk.process.worker.watchdog import Running, Watchdog, format_stacks, interrupt_all, interrupt_overdue
+from ropewalk.process.worker.watchdog import Running, Watchdog, format_stacks, interrupt_all
 
 if TYPE_CHECKING:
     from ropewalk.metrics.snapshot import WorkerSnapshot
@@ -83,8 +83,11 @@ class Service(Protocol):
     def timeout_of(self, thread: int, since: float) -> float:
         """Seconds that the request which `thread` has run since then may take; inf if it has ended."""
 
+    def capacity(self) -> int:
+        """How many requests can run at once."""
+
     def interrupt(self, thread: int, since: float) -> bool:
-        """Respond in place of that request and raise an exception in its thread; False if it was too late."""
+        """End the response of that request and raise an exception in its thread; False if that is not possible now."""
 
     def snapshot(self) -> WorkerSnapshot:
         """What the service has counted and how busy it is."""
@@ -290,19 +293,20 @@ class _ServingWorker:
     def _make_watchdog(self) -> Watchdog | None:
         if not self._options.timeout:
             return None
-        return Watchdog(self._options.timeout, self._service.running, self._service.timeout_of)
+        service = self._service
+        return Watchdog(self._options.timeout, service.running, service.timeout_of, service.capacity)
 
     def _check_timeouts(self) -> None:
-        """Log and interrupt overdue requests; ask for a replacement if one does not release its thread."""
+        """Log and interrupt overdue requests; ask for a replacement if that does not help."""
         if self._watchdog is None:
             return
         now = time.monotonic()
-        overdue = self._watchdog.find_overdue(now)
-        if overdue:
-            interrupt_overdue(overdue, self._service.interrupt)
+        overdue = self._watchdog.interrupt_overdue(now, self._service.interrupt)
+        if not all(each.is_streaming for each in overdue):
             self._options.hooks.request_timed_out()
-        if self._watchdog.is_stuck(now):
-            self._ask_for_replacement("a request that timed out does not release its thread", is_fault=True)
+        reason = self._watchdog.stuck_reason(now)
+        if reason:
+            self._ask_for_replacement(reason, is_fault=True)
 
     def _check_recycling(self) -> None:
         if self._recycler is None or self._asked_for_replacement:

@@ -17,22 +17,22 @@ from ropewalk.process.worker.watchdog import (
 
 
 def test_request_within_its_timeout_is_not_overdue() -> None:
-    watchdog = Watchdog(10.0, lambda: [(1, "GET /", 100.0)])
+    watchdog = Watchdog(10.0, lambda: [Running(1, "GET /", 100.0)])
     assert watchdog.find_overdue(109.9) == []
 
 
 def test_overdue_request_is_found_once_with_its_thread() -> None:
     ident = threading.get_ident()
-    watchdog = Watchdog(10.0, lambda: [(ident, "GET /", 100.0)])
+    watchdog = Watchdog(10.0, lambda: [Running(ident, "GET /", 100.0)])
     assert watchdog.find_overdue(110.0) == [Overdue(ident, 100.0, threading.current_thread().name, "GET /", 10.0)]
     assert watchdog.find_overdue(120.0) == []
 
 
 def test_next_overdue_request_of_the_same_thread_is_found_too() -> None:
-    running: list[Running] = [(1, "GET /a", 100.0)]
+    running: list[Running] = [Running(1, "GET /a", 100.0)]
     watchdog = Watchdog(10.0, lambda: running)
     assert [overdue.description for overdue in watchdog.find_overdue(111.0)] == ["GET /a"]
-    running[:] = [(1, "GET /b", 112.0)]
+    running[:] = [Running(1, "GET /b", 112.0)]
     assert watchdog.find_overdue(113.0) == []
     assert [overdue.description for overdue in watchdog.find_overdue(123.0)] == ["GET /b"]
 
@@ -45,7 +45,11 @@ def test_timeout_of_a_request_is_looked_up_only_past_the_shortest_one() -> None:
         asked.append((ident, started))
         return own[ident]
 
-    watchdog = Watchdog(10.0, lambda: [(1, "a", 100.0), (2, "b", 100.0), (3, "c", 100.0), (1, "d", 105.0)], timeout_of)
+    watchdog = Watchdog(
+        10.0,
+        lambda: [Running(1, "a", 100.0), Running(2, "b", 100.0), Running(3, "c", 100.0), Running(1, "d", 105.0)],
+        timeout_of,
+    )
     assert watchdog.find_overdue(109.0) == []
     assert asked == []
     assert [overdue.description for overdue in watchdog.find_overdue(110.0)] == ["a"]
@@ -55,15 +59,46 @@ def test_timeout_of_a_request_is_looked_up_only_past_the_shortest_one() -> None:
 
 
 def test_request_that_keeps_its_thread_is_stuck() -> None:
-    running: list[Running] = [(1, "GET /a", 100.0)]
+    running: list[Running] = [Running(1, "GET /a", 100.0)]
     watchdog = Watchdog(10.0, lambda: running)
     watchdog.find_overdue(110.0)
-    assert not watchdog.is_stuck(110.0)
+    assert not watchdog.stuck_reason(110.0)
     watchdog.find_overdue(110.0 + RELEASE_SECONDS)
-    assert watchdog.is_stuck(110.0 + RELEASE_SECONDS)
+    assert "a request that timed out" in watchdog.stuck_reason(110.0 + RELEASE_SECONDS)
     running.clear()
     watchdog.find_overdue(120.0)
-    assert not watchdog.is_stuck(120.0)
+    assert not watchdog.stuck_reason(120.0)
+
+
+def test_streams_that_keep_their_threads_are_stuck_only_when_no_thread_is_left() -> None:
+    running = [Running(thread, "GET /events", 100.0, is_streaming=True) for thread in range(4)]
+    watchdog = Watchdog(10.0, lambda: running, capacity=lambda: 4)
+    late = 110.0 + RELEASE_SECONDS
+    watchdog.find_overdue(110.0)
+    assert not watchdog.stuck_reason(late - 0.1)
+    assert "no other thread is left" in watchdog.stuck_reason(late)
+    del running[0]
+    watchdog.find_overdue(late)
+    assert not watchdog.stuck_reason(late)
+
+
+def test_one_that_cannot_be_interrupted_yet_is_tried_again_and_reported_once(capfd: pytest.CaptureFixture[str]) -> None:
+    running = [Running(1, "GET /a", 100.0), Running(2, "GET /events", 100.0, is_streaming=True)]
+    watchdog = Watchdog(10.0, lambda: running)
+    tried: list[int] = []
+
+    def interrupt(ident: int, started: float) -> bool:
+        tried.append(ident)
+        return ident == 2 or tried.count(1) == 3
+
+    assert [each.ident for each in watchdog.interrupt_overdue(110.0, interrupt)] == [1, 2]
+    for seconds in range(3):
+        assert watchdog.interrupt_overdue(111.0 + seconds, interrupt) == []
+    assert sorted(tried) == [1, 1, 1, 2]
+    logged = capfd.readouterr().err
+    assert logged.count("Worker timeout") == logged.count("\nStacks of all threads:\n") == 1
+    assert logged.count("Stream timeout") == 1
+    assert "GET /events has produced nothing for 10.0 s" in logged
 
 
 @pytest.mark.parametrize(("timeout", "interval"), [(0.1, MIN_INTERVAL), (2.0, 0.5), (3600.0, MAX_INTERVAL)])
