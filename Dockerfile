@@ -21,7 +21,12 @@ ARG RUNTIME_PACKAGES=""
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         ca-certificates python3 tzdata ${RUNTIME_PACKAGES} \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
+# Nothing in the image runs with more rights than its user, who has a name (getpass and database drivers ask for one) and
+# a home that can be written to.
+RUN find / -xdev -perm /6000 -exec chmod a-s {} + \
+    && { getent passwd 10001 \
+        || { echo 'ropewalk:x:10001:' >>/etc/group && echo 'ropewalk:x:10001:10001::/tmp:/usr/sbin/nologin' >>/etc/passwd; }; }
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -38,7 +43,7 @@ ARG BUILD_PACKAGES=""
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         python3-venv ${BUILD_PACKAGES} \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
 ENV PIP_NO_INPUT=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
 # Every package is checked against its hash. The build backend of the server's wheel is not part of the final image.
@@ -73,13 +78,15 @@ COPY deploy/app /kit/bin
 COPY deploy/backends /kit/backends
 # The first place in which supervisorctl looks: a file of the project's with this name does no harm.
 COPY deploy/supervisor/supervisord.conf /opt/venv/etc/supervisord.conf
+# COPY keeps the modes of the checkout, which its umask may have made root's alone.
+RUN chmod -R u=rwX,go=rX /kit /opt/venv/etc
 
 # ---- static: the project's static files, collected and compressed.
 FROM base AS static
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends brotli \
-    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
 COPY --from=runtime /opt/venv /opt/venv
 COPY deploy/app/collect deploy/app/collectstatic.py /kit/bin/
 COPY --from=project / /app
@@ -88,6 +95,10 @@ RUN install -d /srv/static && /kit/bin/collect
 
 # ---- app: the image that ships.
 FROM runtime AS app
+ARG BASE_IMAGE
+LABEL org.opencontainers.image.title="Web application on Ropewalk" \
+    org.opencontainers.image.description="A WSGI project with the servers that can run it" \
+    org.opencontainers.image.base.name="${BASE_IMAGE}"
 COPY --from=project / /app
 COPY --from=static /srv/static /srv/static
 RUN python -m compileall -q /app || true

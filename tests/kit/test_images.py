@@ -1,25 +1,152 @@
 """What is in the images, and how little a running container may do."""
 
 import json
+import os
+import secrets
+import shutil
+import subprocess
 
 import pytest
 
+from tests.helpers.containers import clean_environment
+from tests.helpers.machine import BASE_IMAGE
+
 pytestmark = pytest.mark.docker
 
+SHIPPED = ["sample", "nginx", "acme"]
 
-@pytest.mark.parametrize("image", ["sample", "nginx"])
-def test_image_runs_as_a_numeric_user_that_is_not_root(images, execute, image):
-    user = execute("docker", "image", "inspect", "--format", "{{.Config.User}}", images[image]).stdout.strip()
+VOLUMES = {
+    "sample": ["/data", "/srv/assets", "/srv/media"],
+    "nginx": ["/srv/assets", "/srv/media", "/srv/self-signed", "/srv/tls"],
+    "acme": ["/srv/acme", "/srv/tls"],
+}
+"""The folders that belong to the user of the container, so that the volumes there do."""
+
+SHARED = ["/run/lock", "/tmp", "/var/tmp"]
+"""Debian's folders that every user may write to; each protects a user's files from the others."""
+
+
+@pytest.fixture(scope="module")
+def shipped(images, acme_images):
+    return {**images, "acme": acme_images["acme"]}
+
+
+@pytest.fixture(scope="module")
+def find(shipped):
+    """find(image, *expression, user=...): the paths that find prints about an image."""
+
+    def run(image, *expression, user="0", starts=("/",)):
+        command = ["docker", "run", "--rm", "--user", user, "--entrypoint", "find", shipped[image], *starts, "-xdev"]
+        # a user that is not root may not look into all folders
+        done = subprocess.run([*command, *expression], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0 or user != "0", done.stderr
+        return sorted(set(done.stdout.splitlines()) - {"/.dockerenv"})
+
+    return run
+
+
+@pytest.mark.parametrize("image", SHIPPED)
+def test_no_file_gives_more_rights_than_its_user_has(find, image):
+    assert find(image, "-perm", "/6000") == []
+
+
+@pytest.mark.parametrize("image", SHIPPED)
+def test_no_file_can_be_written_by_everybody(find, image):
+    assert find(image, "-perm", "-2", "!", "-type", "l") == SHARED
+    assert find(image, "-perm", "-2", "!", "-type", "l", "!", "-perm", "-1000") == []
+
+
+@pytest.mark.parametrize("image", SHIPPED)
+def test_user_owns_and_can_write_the_volumes_alone(find, image):
+    writable = ["(", "-writable", "-o", "-user", "10001", "-o", "-group", "10001", ")", "!", "-type", "l"]
+    assert find(image, *writable, user="10001:10001") == sorted(SHARED + VOLUMES[image])
+    assert find(image, "-user", "10001", "-o", "-group", "10001") == VOLUMES[image]
+
+
+@pytest.mark.parametrize("image", SHIPPED)
+def test_no_cache_of_an_installer_is_left(find, image):
+    assert find(image, "-name", "*.whl", "-o", "-path", "*/.cache/*", "-o", "-name", "*pkgcache.bin") == []
+    assert find(image, "-type", "f", "-size", "+0", starts=("/var/lib/apt/lists", "/var/cache/apt")) == []
+
+
+@pytest.mark.parametrize("image", SHIPPED)
+def test_user_has_a_name_and_a_home_that_can_be_written_to(shipped, execute, image):
+    script = 'set -e; id -un; echo "$HOME"; : >"$HOME/probe"'
+    hardened = ["--read-only", "--tmpfs", "/tmp:size=1m,mode=1777,noexec,nosuid,nodev"]
+    done = execute("docker", "run", "--rm", *hardened, "--entrypoint", "bash", shipped[image], "-c", script)
+    assert done.stdout.split() == ["ropewalk", "/tmp"]
+
+
+def test_python_finds_the_name_of_the_user(images, execute):
+    script = "import getpass, pathlib; print(getpass.getuser(), pathlib.Path.home())"
+    done = execute("docker", "run", "--rm", images["plain"], "python", "-c", script)
+    assert done.stdout == "ropewalk /tmp\n"
+
+
+@pytest.mark.parametrize("image", SHIPPED)
+def test_image_has_labels(shipped, execute, image):
+    labels = json.loads(
+        execute("docker", "image", "inspect", "--format", "{{json .Config.Labels}}", shipped[image]).stdout
+    )
+    assert labels["org.opencontainers.image.base.name"] == BASE_IMAGE
+    assert "Ropewalk" in labels["org.opencontainers.image.title"]
+    assert labels["org.opencontainers.image.description"]
+
+
+@pytest.fixture
+def checkout(repository, tmp_path):
+    """checkout(umask): a copy of this checkout, with the modes that git gives its files at this umask."""
+
+    def copy(umask):
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=True)
+        target = tmp_path / "checkout"
+        before = os.umask(umask)
+        try:
+            for name in filter(None, listed.stdout.split("\0")):
+                if (repository / name).is_file():
+                    (target / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(repository / name, target / name)
+                    (target / name).chmod((0o777 if os.access(repository / name, os.X_OK) else 0o666) & ~umask)
+        finally:
+            os.umask(before)
+        return target
+
+    return copy
+
+
+@pytest.mark.parametrize("umask", [0o027, 0o077], ids=oct)
+def test_images_of_a_checkout_that_only_its_owner_can_read_run(checkout, execute, umask):
+    folder = checkout(umask)
+    assert (folder / "deploy/app/kit.sh").stat().st_mode & 0o007 == 0
+    tag = f"ropewalk-test-umask:{secrets.token_hex(4)}"
+    tags = {"Dockerfile": f"{tag}-app", "nginx/Dockerfile": f"{tag}-nginx"}
+    arguments = [f"--build-arg=BASE_IMAGE={BASE_IMAGE}", "--build-arg=PROJECT_DIR=tests/kit/plain_project"]
+    try:
+        for dockerfile, name in tags.items():
+            command = ["docker", "build", "--quiet", "--file", str(folder / dockerfile), "--tag", name, *arguments]
+            execute(*command, str(folder), timeout=600, env=clean_environment())
+        run = ["docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp"]
+        execute(*run, tags["nginx/Dockerfile"], "check")
+        execute(*run, "--env", "WSGI_APP=wsgi:application", "--volume", "/data", tags["Dockerfile"], "release")
+        execute(*run, tags["Dockerfile"], "cat", "/opt/venv/etc/supervisord.conf", "/app/wsgi.py")
+    finally:
+        execute("docker", "image", "rm", "--force", *tags.values(), check=False)
+
+
+@pytest.mark.parametrize("image", SHIPPED)
+def test_image_runs_as_a_numeric_user_that_is_not_root(shipped, execute, image):
+    user = execute("docker", "image", "inspect", "--format", "{{.Config.User}}", shipped[image]).stdout.strip()
     assert user == "10001:10001"
-    ran = execute("docker", "run", "--rm", "--entrypoint", "id", images[image], "-u").stdout.strip()
+    ran = execute("docker", "run", "--rm", "--entrypoint", "id", shipped[image], "-u").stdout.strip()
     assert ran == "10001"
 
 
-@pytest.mark.parametrize("image", ["sample", "nginx"])
-def test_image_has_no_compiler_and_no_installer(images, execute, image):
+@pytest.mark.parametrize("image", SHIPPED)
+def test_image_has_no_compiler_and_no_installer(shipped, execute, image):
     tools = "gcc g++ cc c++ clang make pip pip3 cargo rustc ld"
     look = f"for tool in {tools}; do command -v $tool; done; true"
-    found = execute("docker", "run", "--rm", "--entrypoint", "sh", images[image], "-c", look).stdout.split()
+    found = execute("docker", "run", "--rm", "--entrypoint", "sh", shipped[image], "-c", look).stdout.split()
     assert found == []
 
 
