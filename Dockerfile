@@ -35,6 +35,13 @@ ENV PATH=/opt/venv/bin:$PATH \
     MEDIA_ROOT=/srv/media \
     STATIC_ROOT=/srv/static
 
+# ---- source: the project's files without those that do not belong in an image (deploy/app/project_files.py).
+FROM base AS source
+# Files that the rules would leave out, and the image needs: --build-arg IMAGE_INCLUDE="data/*.sqlite3"
+ARG IMAGE_INCLUDE=""
+COPY deploy/app/copy_project.py deploy/app/dockerignore.py deploy/app/project_files.py /kit/
+RUN --mount=type=bind,from=project,target=/project python3 /kit/copy_project.py /project /app
+
 # ---- python-build: installs all Python packages into /opt/venv, the only part of this stage that ships.
 FROM base AS python-build
 # Debian packages that are needed to build the project's requirements: --build-arg BUILD_PACKAGES="gcc python3-dev"
@@ -60,7 +67,7 @@ RUN for locked in /build/backends/*/requirements.txt; do \
     done
 # The pattern allows a project without requirements.txt. If the file has a hash, as a locked one does, pip requires one
 # for every package.
-COPY --from=project /requirements.tx[t] /build/project/
+COPY --from=source /app/requirements.tx[t] /build/project/
 RUN if [ -f /build/project/requirements.txt ]; then \
         /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --requirement /build/project/requirements.txt; \
     fi
@@ -89,7 +96,7 @@ RUN apt-get update -qq \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
 COPY --from=runtime /opt/venv /opt/venv
 COPY deploy/app/collect deploy/app/collectstatic.py /kit/bin/
-COPY --from=project / /app
+COPY --from=source /app /app
 WORKDIR /app
 RUN install -d /srv/static && /kit/bin/collect
 
@@ -99,7 +106,7 @@ ARG BASE_IMAGE
 LABEL org.opencontainers.image.title="Web application on Ropewalk" \
     org.opencontainers.image.description="A WSGI project with the servers that can run it" \
     org.opencontainers.image.base.name="${BASE_IMAGE}"
-COPY --from=project / /app
+COPY --from=source /app /app
 COPY --from=static /srv/static /srv/static
 RUN python -m compileall -q /app || true
 WORKDIR /app

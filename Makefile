@@ -20,7 +20,7 @@ DOCKERFILES = $(shell find . -name Dockerfile -not -path './.*')
 .PHONY: help
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do
-	  printf '  \033[1m%-7s\033[0m %s\n' "$$name" "$$text"
+	  printf '  \033[1m%-8s\033[0m %s\n' "$$name" "$$text"
 	done
 
 .PHONY: run
@@ -38,6 +38,10 @@ down: ## Stop what `make up` started. The data stays; `docker compose down -v` r
 .PHONY: logs
 logs: ## Follow the containers' logs.
 	@exec $(KIT) logs
+
+.PHONY: left-out
+left-out: ## List the project's files that its image will not get: secrets, databases, caches (IMAGE_INCLUDE=...).
+	@exec $(KIT) left-out
 
 .PHONY: times
 times: ## Print all timeouts that are computed from REQUEST_TIMEOUT (REQUEST_TIMEOUT=60).

@@ -13,6 +13,8 @@ if sys.version_info < (3, 11):  # noqa: UP036
 
 # Python puts the folder that it runs on the path; the package's modules must be found through the package alone.
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# for the rules about a project's files, which the images' builds use too
+sys.path.append(os.path.join(sys.path[0], "app"))
 
 from kit.cli import main  # noqa: E402
 

@@ -51,6 +51,7 @@ COMMANDS = {
     "up": Command(lambda _: stack.up(os.environ), "build the images, start the kit in Docker and wait until it serves"),
     "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
     "logs": Command(lambda _: stack.logs(os.environ), "follow the containers' logs"),
+    "left-out": Command(lambda _: stack.left_out(os.environ), "list the project's files that its image will not get"),
     "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker"),
     "look": Command(
         print_project,

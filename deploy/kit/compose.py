@@ -11,20 +11,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from kit import backends, clashes, env_files, identity, processes, times
+from kit import backends, clashes, env_files, identity, image_files, processes, times
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
 
 COMPOSE_NEEDED = (2, 24)
 """The first version with `required` in `env_file`, which docker-compose.yml uses."""
 
+DEFAULT_PROJECT = "sample_project"
+
 ENGINE_WITH_CONTEXTS = 23
 """The first engine with more than one build context."""
 
 PROJECT_OUTSIDE = "deploy/compose/project.yml"
 """The file that is added for a project outside of the checkout."""
-
-NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "node_modules", "__pycache__", ".env*")
 
 
 def check_docker(environment: Mapping[str, str]) -> None:
@@ -50,8 +50,9 @@ def prepare(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]
     env_files.read_project(values, root)
     backends.chosen(values)
     prepared = dict(environment) | {"STOP_GRACE_PERIOD": times.stop_grace_period(values)}
+    project = find_project(values["PROJECT_DIR"], root) if values.get("PROJECT_DIR") else root / DEFAULT_PROJECT
+    image_files.select(project, values.get("IMAGE_INCLUDE", ""))
     if values.get("PROJECT_DIR"):
-        project = find_project(values["PROJECT_DIR"], root)
         prepared |= identity.of_project(project, values, root)
         if project.is_relative_to(root):
             prepared["PROJECT_DIR"] = f"./{project.relative_to(root)}"
@@ -71,6 +72,13 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> None:
     )
     containers = clashes.read_list(_output(["docker", *clashes.LIST], prepared))
     clashes.check(model, containers, root, is_local=endpoint.startswith("unix:"))
+
+
+def left_out(environment: Mapping[str, str], root: Path = ROOT) -> list[str]:
+    """What the image will not get of the project: a line for each reason. Raises KitError."""
+    values = env_files.read_kit(environment, root)
+    project = find_project(values.get("PROJECT_DIR") or DEFAULT_PROJECT, root)
+    return image_files.left_out(image_files.select(project, values.get("IMAGE_INCLUDE", "")))
 
 
 def find_project(given: str, root: Path = ROOT) -> Path:
@@ -98,7 +106,7 @@ def _project_outside(
         return {"PROJECT_DIR": str(project), "COMPOSE_FILE": files(values, PROJECT_OUTSIDE, root=root)}
     copy = RUN / "project"
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(project, copy, symlinks=True, ignore=NOT_COPIED)
+    image_files.copy(image_files.select(project, values.get("IMAGE_INCLUDE", "")), copy)
     return {"PROJECT_DIR": f"./{copy.relative_to(ROOT)}"}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from kit import processes, times, virtual_environment
-from kit.compose import find_project
+from kit.compose import DEFAULT_PROJECT, find_project
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import APP, ROOT, RUN
@@ -42,7 +42,7 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
         "--timeout": limits["REQUEST_TIMEOUT"],
         "--graceful-timeout": limits["GRACEFUL_TIMEOUT"],
     }
-    project = find_project(environment.get("PROJECT_DIR") or "sample_project")
+    project = find_project(environment.get("PROJECT_DIR") or DEFAULT_PROJECT)
     # Each project has its own folders: two projects may use the same name for their database.
     data = environment.get("DATA_DIR") or str(RUN / "data" / project.name)
     path = os.pathsep.join(filter(None, (str(project), environment.get("PYTHONPATH"))))

@@ -11,6 +11,8 @@ from kit.variables import read
 def up(environment: Mapping[str, str]) -> int:
     prepared = compose.prepare(environment)
     compose.check_clashes(prepared)
+    # The build prints it too, but not if its steps are cached, and on a terminal only for a moment.
+    show_left_out(environment)
     status = compose.call(["up", "--build", "--wait", "--detach"], prepared)
     if status == 0:
         addresses = [f"http://localhost:{compose.published_port(8080, prepared)}"]
@@ -18,6 +20,17 @@ def up(environment: Mapping[str, str]) -> int:
             addresses.append(f"https://localhost:{compose.published_port(8443, prepared)}")
         step(f"Serving {' and '.join(addresses)}  (make logs, make down)")
     return status
+
+
+def left_out(environment: Mapping[str, str]) -> int:
+    compose.check_docker(environment)
+    show_left_out(environment)
+    return 0
+
+
+def show_left_out(environment: Mapping[str, str]) -> None:
+    for line in compose.left_out(environment):
+        step(f"Not in the image: {line}")
 
 
 def down(environment: Mapping[str, str]) -> NoReturn:

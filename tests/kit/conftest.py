@@ -115,14 +115,14 @@ def plain_container(container: Callable[..., str]) -> Callable[..., str]:
 
 
 @pytest.fixture
-def image_of(images: Mapping[str, str]) -> Iterator[Callable[[Path], str]]:
-    """image_of(folder): the application image of a project, built by the kit's own command."""
+def image_of(images: Mapping[str, str]) -> Iterator[Callable[..., str]]:
+    """image_of(folder, VARIABLE=value): the application image of a project, built by the kit's own command."""
     built: list[str] = []
 
-    def build_project(folder: Path) -> str:
+    def build_project(folder: Path, **variables: str) -> str:
         image = f"ropewalk-test-own:{secrets.token_hex(4)}"
         built.append(image)
-        environment = {**clean_environment(), "APP_IMAGE": image, "PROJECT_DIR": str(folder)}
+        environment = {**clean_environment(), "APP_IMAGE": image, "PROJECT_DIR": str(folder), **variables}
         command = [sys.executable, "-I", str(REPOSITORY / "deploy/kit"), "compose", "build", "app"]
         run(*command, env=environment, timeout=600)
         return image

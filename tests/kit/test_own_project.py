@@ -1,5 +1,6 @@
 """A user's own project: outside this checkout, with or without Django, with the kit unedited."""
 
+import secrets
 import shutil
 
 import pytest
@@ -18,6 +19,47 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 from django.core.management import execute_from_command_line
 execute_from_command_line(sys.argv)
 """
+
+
+DEVELOPMENT = {
+    "wsgi.py": "",
+    "zones.sqlite3": "SQLite format 3\0",
+    "templates/page.html": "",
+    ".dockerignore": "notes\n!.env\n",
+    "notes/plan.md": "",
+    ".git/config": "",
+    ".env": "SECRET_KEY=x",
+    ".env.example": "",
+    "venv/pyvenv.cfg": "",
+    "db.sqlite3": "SQLite format 3\0",
+    "lookup": "SQLite format 3\0",
+    "node_modules/a.js": "",
+    "keys/site.pem": "-----BEGIN PRIVATE KEY-----",
+    "__pycache__/wsgi.cpython-311.pyc": "",
+}
+
+
+@pytest.fixture(params=["outside", "inside"])
+def development_project(repository, tmp_path, request):
+    """A folder as it is on a developer's machine, outside of this checkout or inside of it."""
+    folder = tmp_path / "shop"
+    if request.param == "inside":
+        folder = repository / "tests/kit" / f"shop-{secrets.token_hex(4)}"
+    try:
+        for name, content in DEVELOPMENT.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(content)
+        (folder / "passwords").symlink_to("/etc/passwd")
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_image_gets_no_secret_database_or_cache_of_a_project(image_of, execute, development_project):
+    image = image_of(development_project, IMAGE_INCLUDE="zones.*")
+    found = execute("docker", "run", "--rm", image, "find", "/app", "!", "-type", "d", "!", "-name", "*.pyc").stdout
+    shipped = (".dockerignore", ".env.example", "templates/page.html", "wsgi.py", "zones.sqlite3")
+    assert sorted(found.split()) == [f"/app/{name}" for name in shipped]
 
 
 def test_project_without_manage_py_and_without_requirements(image_of, execute, repository, tmp_path):

@@ -65,6 +65,10 @@ def test_stop_grace_period_follows_from_the_request_timeout(docker):
         ({"PROJECT_DIR": "nowhere"}, "PROJECT_DIR='nowhere': must be an existing folder"),
         ({"PROJECT_DIR": "Makefile"}, "PROJECT_DIR='Makefile': must be an existing folder"),
         ({"REQUEST_TIMEOUT": "30s"}, "REQUEST_TIMEOUT='30s': must be an integer from 1 to 3600"),
+        (
+            {"IMAGE_INCLUDE": "*"},
+            "IMAGE_INCLUDE='*': must be files or folders of the project, separated by spaces, such as data/*.sqlite3",
+        ),
     ],
 )
 def test_bad_value_is_refused_before_anything_is_touched(docker, values, said):
@@ -86,19 +90,33 @@ def test_project_outside_is_copied_for_an_engine_without_such_contexts(docker, t
     monkeypatch.setattr(compose, "RUN", ROOT / ".run/test-compose")
     project = tmp_path / "shop"
     (project / ".git").mkdir(parents=True)
-    for name in ("wsgi.py", ".env", ".env.local", ".git/config"):
+    for name in ("wsgi.py", ".env", ".env.local", ".git/config", "db.sqlite3"):
         (project / name).write_text(name)
+    values = {"PROJECT_DIR": str(project), "IMAGE_INCLUDE": "*.sqlite3"}
     try:
         commands = {"version --format {{.Server.Version}}": "20.10.24+dfsg1"}
-        environment = docker(commands, PROJECT_DIR=str(project))
+        environment = docker(commands, **values)
         for _ in range(2):  # the second replaces the first
             prepared = compose.prepare(environment)
         assert prepared["PROJECT_DIR"] == "./.run/test-compose/project"
         assert "COMPOSE_FILE" not in prepared
         copied = ROOT / prepared["PROJECT_DIR"]
-        assert [str(path.relative_to(copied)) for path in copied.rglob("*")] == ["wsgi.py"]
+        assert sorted(str(path.relative_to(copied)) for path in copied.rglob("*")) == ["db.sqlite3", "wsgi.py"]
     finally:
         compose.shutil.rmtree(ROOT / ".run/test-compose", ignore_errors=True)
+
+
+def test_what_the_image_will_not_get_is_listed_by_rule(docker, tmp_path):
+    for name in ("wsgi.py", ".env", "db.sqlite3", "zones.sqlite3"):
+        (tmp_path / name).touch()
+    values = {"PROJECT_DIR": str(tmp_path), "IMAGE_INCLUDE": "zones.*"}
+    assert compose.left_out(docker(**values)) == ["databases: db.sqlite3", "environment files: .env"]
+
+
+def test_dockerignore_with_an_error_is_reported_before_the_build(docker, tmp_path):
+    (tmp_path / ".dockerignore").write_text("[a\n")
+    said = refusal(docker(PROJECT_DIR=str(tmp_path)))
+    assert said == ".dockerignore of the project: '[a': has a [ that is not the start of characters such as [a-z]"
 
 
 @pytest.mark.parametrize(
