@@ -60,12 +60,13 @@ test: $(STAMP) ## Run the tests that this machine can run, and report the others
 	@$(BIN)/python -m pytest $(PYTEST) $(if $(COVERAGE),--cov --cov-report=term --cov-report=html)
 
 .PHONY: lint
-lint: $(STAMP) ## Check style, types, spelling, shell scripts, Dockerfiles and workflows.
+lint: $(STAMP) ## Check style, types, spelling, shell scripts, Dockerfiles, workflows and nginx's configuration.
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	DATA_DIR=.mypy_cache/sample_project $(BIN)/mypy  # its plugin loads the sample project's settings
 	$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS)
 	$(BIN)/hadolint $(DOCKERFILES)
+	$(BIN)/python -m tests.helpers.nginx_lint
 	$(BIN)/codespell
 	$(BIN)/zizmor --offline --strict-collection --quiet --no-progress .github
 
