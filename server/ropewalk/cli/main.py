@@ -44,6 +44,7 @@ from ropewalk.runtime.environment import prepare, use_path_of
 from ropewalk.runtime.worker_spec import (
     WorkerSpec,
     check_paths,
+    connect_loggers,
     create_logs,
     import_optional_modules,
     make_application,
@@ -133,6 +134,7 @@ def check(loaded: Loaded) -> int:
     warn(loaded)
     check_paths(loaded.settings, find_identity(loaded.settings.user, loaded.settings.group))
     hooks = make_hooks(loaded, loaded.settings)
+    connect_loggers(loaded.settings)
     make_tls_context(loaded.settings, hooks)
     try:
         make_application(loaded.settings)
@@ -162,6 +164,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
     warn(loaded)
     log.info("Starting %s %s", PROGRAM, __version__)
     import_optional_modules(settings)
+    connect_loggers(settings)
     if hooks is not None:
         hooks.starting()
     with ExitStack() as on_exit:

@@ -52,3 +52,8 @@ def json_line(record: AccessRecord) -> str:
     aborted = "" if record.is_complete else '"aborted":true,'
     parts.append(f',"seconds":{record.seconds:.6f},{aborted}"pid":{os.getpid()}}}')
     return "".join(parts)
+
+
+def json_message(text: str) -> str:
+    """The line of a message that is not about a request of the server's."""
+    return f'{{"time":"{iso_time(time.time())}","message":{quoted(text)},"pid":{os.getpid()}}}'

@@ -14,9 +14,10 @@ import threading
 from collections import deque
 from contextlib import suppress
 
-from ropewalk.logs.access_format import compile_format
+from ropewalk.logs.access_format import JSON, compile_format
 from ropewalk.logs.access_record import AccessRecord
 from ropewalk.logs.error_log import get_logger, open_log
+from ropewalk.logs.escape import printable
 from ropewalk.logs.sink import Sink
 
 STANDARD_OUTPUT = 1
@@ -37,6 +38,7 @@ class AccessLog:
     def __init__(self, target: str, format: str) -> None:
         """Raises ConfigError if the file cannot be opened, ValueError for a bad format."""
         self._line = compile_format(format)
+        self._is_json = format == JSON
         self._path = "" if target == "-" else os.path.abspath(target)
         self._buffer: deque[str] = deque()
         """Any thread appends, the holder of `_writing` removes; both are atomic on a deque."""
@@ -69,10 +71,7 @@ class AccessLog:
             get_logger().exception("cannot format a line of the access log")
             return
         if not self._is_notified:
-            self._is_notified = True
-            self._has_lines.set()
-            if self._flusher is None:
-                self._start_flusher()
+            self._notify()
         if len(buffer) < LINES_PER_WRITE:
             return
         sink = self._sink
@@ -81,6 +80,28 @@ class AccessLog:
                 self._write_out()
             finally:
                 self._writing.release()
+
+    def text(self, text: str) -> None:
+        """Take a message of the application's own, as one line. Never raises, never waits."""
+        if len(self._buffer) >= MAX_BUFFERED_LINES:
+            self._lose(1)
+            return
+        if self._is_json:
+            from ropewalk.logs.access_json import json_message  # loaded with the format
+
+            line = json_message(text)
+        else:
+            line = printable(text).replace("\n", "\\n")
+        self._buffer.append(line)
+        if not self._is_notified:
+            self._notify()
+
+    def _notify(self) -> None:
+        """Have the log's thread write the buffer soon."""
+        self._is_notified = True
+        self._has_lines.set()
+        if self._flusher is None:
+            self._start_flusher()
 
     def flush(self) -> None:
         """Write everything that is buffered."""

@@ -137,6 +137,10 @@ class ErrorLog:
         if lines.strip() or not self.is_json:
             self._put(Message("error", lines, is_raw=True))
 
+    def record(self, level: str, text: str, exc_info: Exc = False) -> None:
+        """Write a message of the application's own logging, which has decided about its level. It does not count."""
+        self._put(Message(level, text, find_error(exc_info)))
+
     # Counters
 
     def counts(self) -> dict[str, int]:

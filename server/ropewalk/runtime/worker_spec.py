@@ -6,6 +6,7 @@ The master holds it, as a `process.worker.worker.Program`. `boot` and `close` ru
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from socket import socket
@@ -115,8 +116,11 @@ class WorkerSpec:
             from ropewalk.logs.access_log import AccessLog
 
             self.access_log = AccessLog(settings.access_log, settings.access_log_format)
+        connect_loggers(settings, self.access_log)
+        application = make_application(settings, self.preloaded)
+        connect_named_loggers(settings, self.access_log)
         return Service(
-            make_application(settings, self.preloaded),
+            application,
             self.listeners,
             settings,
             access_log=self.access_log,
@@ -258,6 +262,24 @@ def make_tls_context(settings: Settings, hooks: ConfiguredHooks | None) -> TlsCo
 def make_application(settings: Settings, preloaded: WSGIApplication | None = None) -> WSGIApplication:
     """The application of the settings, with static files in front. Raises ConfigError."""
     return with_static_files(preloaded or load_application(settings.wsgi_app), settings)
+
+
+def connect_loggers(settings: Settings, access_log: AccessLog | None = None) -> None:
+    """With a configuration file in Python, connect gunicorn's loggers before its hooks and the application run."""
+    if settings.config.endswith(".py"):
+        from ropewalk.gunicorn_hooks.loggers import connect  # imports logging, which the server does without
+
+        connect(settings.log_level, access_log)
+
+
+def connect_named_loggers(settings: Settings, access_log: AccessLog | None) -> None:
+    """Connect those of gunicorn's loggers that the application uses, and warn about what has no effect on them."""
+    if "logging" in sys.modules:
+        from ropewalk.gunicorn_hooks.loggers import connect_named, without_effect
+
+        connect_named(settings.log_level, access_log)
+        for what in without_effect():
+            get_logger().warning("%s of the logger gunicorn.access have no effect on the lines of requests", what)
 
 
 def check_paths(settings: Settings, identity: Identity) -> None:
