@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kit import compose, env_files, local, stack, times, virtual_environment
+from kit.console import step
 from kit.errors import KitError
-from kit.project import facts, report
+from kit.project import facts, install, manifests, report
 
 
 class Command(NamedTuple):
@@ -42,6 +43,27 @@ def print_project(options: argparse.Namespace) -> int:
     return 0
 
 
+def install_project(options: argparse.Namespace) -> int:
+    """For the image's build: each step is a layer."""
+    if not options.project:
+        raise KitError("--project DIR is missing")
+    folder = compose.find_project(options.project, Path.cwd())
+    installation = manifests.find(folder, os.environ)
+    if options.copy_to:
+        install.copy_files(installation, folder, Path(options.copy_to))
+        return 0
+    if not options.python or not Path(options.python).exists():
+        raise KitError(f"--python {options.python}: must be the interpreter of a virtual environment")
+    uv = install.Uv(install.find_uv(options.uv), Path(options.python).absolute(), os.environ)
+    for text in () if options.only == "project" else installation.notes:
+        step(text)
+    if options.only in (None, "dependencies"):
+        install.install_dependencies(installation, folder, uv)
+    if options.only in (None, "project"):
+        install.install_project(installation, folder, uv)
+    return 0
+
+
 def print_times(options: argparse.Namespace) -> int:
     print("".join(f"{name}={seconds}\n" for name, seconds in times.chain(os.environ).items()), end="")  # noqa: T201
     return 0
@@ -58,6 +80,17 @@ COMMANDS = {
         "print what the kit finds in a project's folder, without running anything of it",
         "[FOLDER]",
         {"--json": "print it as JSON"},
+    ),
+    "install": Command(
+        install_project,
+        "install what a project needs into a virtual environment",
+        options={
+            "--project": "DIR the project",
+            "--python": "PATH the interpreter of the virtual environment",
+            "--uv": "PATH uv, if it is not in PATH",
+            "--only": "STEP dependencies, or project: what has to be installed from the project's own folders",
+            "--copy-to": "DIR install nothing: copy the files that the dependencies are read from",
+        },
     ),
     "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY"),
     "compose": Command(run_compose, "run docker compose, with any arguments, as `up` does"),

@@ -32,9 +32,9 @@ class Pin:
     url: str = ""
     """Where it comes from if that is no index: `git+https://...@commit`, or an archive."""
 
-    def requirement(self, *, hashes: bool = True) -> str:
+    def requirement(self, *, hashes: bool = True, marker: bool = True) -> str:
         text = f"{self.name} @ {self.url}" if self.url else f"{self.name}=={self.version}"
-        text += f" ; {self.marker}" if self.marker else ""
+        text += f" ; {self.marker}" if self.marker and marker else ""
         return "".join((text, *(f" \\\n    --hash={value}" for value in self.hashes if hashes)))
 
 
@@ -89,11 +89,14 @@ class Installation:
     local: tuple[Local, ...] = ()
     unused: tuple[Unused, ...] = ()
     notes: tuple[str, ...] = ()
+    is_complete: bool = False
+    """Whether the requirements are the whole list, with the dependencies of each."""
 
     @property
     def is_hashed(self) -> bool:
-        """Whether a requirement has a hash; then every one must have one, as pip has it."""
-        return any("--hash=" in line for line in self.requirements)
+        """Whether a requirement has a hash; then every one must have one, as pip has it. No hash exists for git's."""
+        lines = self.requirements
+        return any("--hash=" in line for line in lines) and not any(" @ git+" in line for line in lines)
 
     @property
     def has_packages(self) -> bool:

@@ -7,6 +7,7 @@ another one.
 
 import ast
 import configparser
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 
 from kit.errors import KitError
 from kit.project import locks, poetry, requirements_files
-from kit.project.installation import PROJECT_ROOT, Installation, Local, Reader, Unused
+from kit.project.installation import PROJECT_ROOT, Installation, Local, Pin, Reader, Unused
+from kit.project.names import name_of
 from kit.project.reading import folders, parse_module, read_text, read_toml, relative
 
 REQUIREMENTS_FILES = (
@@ -91,11 +93,19 @@ def _read(folder: Path, file: Path) -> Installation:
     if base != folder and (base.name.startswith("requirements") or not _is_root(base)):
         base = folder
     installation = _reader(file)(base, file)
+    settings = [name for name in _settings_of_uv(base) if name not in installation.files]
+    installation = replace(installation, files=(*installation.files, *settings))
     prefix = relative(base, folder)
     if prefix == ".":
         return replace(installation, file=relative(file, folder))
     below = tuple(f"{prefix}/{name}" for name in installation.files)
     return replace(installation, file=relative(file, folder), base=prefix, files=below)
+
+
+def _settings_of_uv(base: Path) -> list[str]:
+    """Files in which uv finds indexes and other settings of its own."""
+    has_table = "uv" in read_pyproject(base).get("tool", {})
+    return [*_files(base, ["uv.toml"]), *(["pyproject.toml"] if has_table else [])]
 
 
 def _is_root(folder: Path) -> bool:
@@ -151,17 +161,26 @@ def _pylock(base: Path, file: Path) -> Installation:
 
 
 def _poetry_lock(base: Path, file: Path) -> Installation:
-    table = read_pyproject(base)
-    return replace(
-        _listed(base, table),
-        files=_files(base, ["poetry.lock", "pyproject.toml"]),
-        pins=locks.read_poetry(file),
-    )
+    return _locked(base, file, locks.read_poetry(file))
 
 
 def _pdm_lock(base: Path, file: Path) -> Installation:
-    table = read_pyproject(base)
-    return replace(_listed(base, table), files=_files(base, ["pdm.lock", "pyproject.toml"]), pins=locks.read_pdm(file))
+    return _locked(base, file, locks.read_pdm(file))
+
+
+def _locked(base: Path, file: Path, pins: tuple[Pin, ...]) -> Installation:
+    """What pyproject.toml lists, in the versions of the lock; from the lock's commit, where it is a repository."""
+    listed = _listed(base, read_pyproject(base))
+    urls = {pin.name: pin.url for pin in pins if pin.url}
+    requirements = tuple(_from_url(line, urls.get(name_of(line), "")) for line in listed.requirements)
+    return replace(listed, files=_files(base, [file.name, "pyproject.toml"]), requirements=requirements, pins=pins)
+
+
+def _from_url(line: str, url: str) -> str:
+    if not url:
+        return line
+    requirement, semicolon, marker = line.partition(" ;")
+    return f"{re.split('[<>=!~ @]', requirement, maxsplit=1)[0]} @ {url}{semicolon}{marker}"
 
 
 def _pipfile_lock(base: Path, file: Path) -> Installation:
@@ -178,6 +197,7 @@ def _pipfile_lock(base: Path, file: Path) -> Installation:
         requirements=tuple(rest),
         options=tuple(options),
         local=tuple(folders_),
+        is_complete=True,
     )
 
 

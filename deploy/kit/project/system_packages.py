@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from kit.project.names import name_of, normalize
 
+VARIABLES = ("BUILD_PACKAGES", "RUNTIME_PACKAGES")
+
 COMPILER = ("gcc", "python3-dev")
 """What every extension in C needs."""
 
@@ -25,7 +27,7 @@ class SystemPackages:
 
     def lines(self) -> str:
         """The lines to put into .env."""
-        listed = (("BUILD_PACKAGES", self.build), ("RUNTIME_PACKAGES", self.runtime))
+        listed = zip(VARIABLES, (self.build, self.runtime), strict=True)
         return "\n".join(f'{name}="{" ".join(packages)}"' for name, packages in listed if packages)
 
 

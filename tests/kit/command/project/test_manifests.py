@@ -119,7 +119,8 @@ def test_pipfile_lock_is_the_list(project):
     folder = project({"Pipfile": "[packages]\nclick = '*'\n"})
     shutil.copy(LOCKS / "Pipfile.lock", folder)
     found = find(folder)
-    assert (found.file, len(found.requirements), found.is_hashed) == ("Pipfile.lock", 3, True)
+    assert (found.file, len(found.requirements), found.is_complete) == ("Pipfile.lock", 3, True)
+    assert not found.is_hashed  # one of them is a repository
     assert (found.files, found.unused) == (("Pipfile.lock", "Pipfile"), ())
 
 
@@ -195,3 +196,10 @@ def test_files_for_uv(project, tmp_path):
     requirements, constraints = find(folder).write(tmp_path)
     assert requirements.read_text() == "--no-binary x\nflask\n"
     assert constraints.read_text() == "werkzeug<4\n"
+
+
+def test_settings_of_uv_are_read_with_the_dependencies(project):
+    folder = project({"requirements.txt": "flask\n", "uv.toml": "", "pyproject.toml": "[tool.uv]\n"})
+    assert find(folder).files == ("requirements.txt", "uv.toml", "pyproject.toml")
+    (folder / "pyproject.toml").write_text("[tool.ruff]\n")
+    assert find(folder).files == ("requirements.txt", "uv.toml")

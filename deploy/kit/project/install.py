@@ -1,0 +1,230 @@
+"""Installs what a project needs into a virtual environment, with uv: for `make run`, and in the image's build.
+
+Two steps, because the image has a layer for each: the dependencies, for which only a few files of the project are
+needed, and then what the project itself has to be installed for.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit.console import step
+from kit.errors import KitError
+from kit.project import system_packages
+from kit.project.installation import Installation, Local, Pin, Reader
+from kit.project.names import name_of
+from kit.project.system_packages import SystemPackages
+
+FROM_PIP = {
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "UV_INDEX",
+    "PIP_FIND_LINKS": "UV_FIND_LINKS",
+    "PIP_CERT": "SSL_CERT_FILE",
+}
+"""pip's variables, and what uv calls them: a machine that is set up for pip works with uv too."""
+
+NOT_PASSED_ON = (
+    *("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PYTHON", "UV_PROJECT", "UV_WORKING_DIRECTORY"),
+    *("UV_TARGET", "UV_PREFIX", "UV_SYSTEM_PYTHON", "UV_CONSTRAINT", "UV_FROZEN", "UV_LOCKED"),
+)
+"""Variables that would have uv install something else, or elsewhere."""
+
+_PACKAGE_LINE = re.compile(r" [+~-] ")
+"""uv lists each package that it installs. These lines are left out."""
+
+
+COMPILE = ("pip", "compile", "--quiet", "--no-header", "--no-annotate")
+
+
+class UvError(Exception):
+    """uv has failed, and has printed why."""
+
+    def __init__(self, output: str) -> None:
+        super().__init__(output)
+        self.output = output
+
+
+@dataclass(frozen=True, slots=True)
+class Uv:
+    """uv, and the virtual environment that it installs into."""
+
+    program: Path
+    python: Path
+    environment: Mapping[str, str]
+    is_image: bool = True
+    """Whether this is an image's build, where packages of Debian come from variables."""
+
+    def run(self, arguments: Sequence[str | Path], folder: Path) -> str:
+        """Returns the standard output; prints errors while they arrive. Raises UvError."""
+        with tempfile.TemporaryFile("w+") as output:
+            process = subprocess.Popen(
+                [self.program, *arguments],
+                cwd=folder,
+                env=uv_environment(self.environment, self.python),
+                stdout=output,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+            )
+            with process:
+                assert process.stderr
+                errors = [_show(line) for line in process.stderr]
+            if process.returncode:
+                raise UvError("".join(errors))
+            output.seek(0)
+            return output.read()
+
+    def pip_install(self, arguments: Sequence[str | Path], folder: Path) -> None:
+        self.run(["pip", "install", "--python", self.python, *arguments], folder)
+
+
+def _show(line: str) -> str:
+    if not _PACKAGE_LINE.match(line):
+        sys.stderr.write(line)
+    return line
+
+
+def uv_environment(environment: Mapping[str, str], python: Path) -> dict[str, str]:
+    """uv never downloads an interpreter, and installs into that environment alone."""
+    kept = {name: value for name, value in environment.items() if name not in NOT_PASSED_ON}
+    for name, uvs in FROM_PIP.items():
+        if environment.get(name):
+            kept.setdefault(uvs, environment[name])
+    return kept | {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(python.parent.parent)}
+
+
+def find_uv(given: str | None) -> Path:
+    program = shutil.which(given or "uv")
+    if program is None:
+        raise KitError(f"--uv {given}: there is no such program" if given else "uv is not installed; pass --uv PATH")
+    return Path(program)
+
+
+def install_dependencies(installation: Installation, project: Path, uv: Uv) -> None:
+    """What the project's files list, but nothing that is a folder of the project. Raises KitError."""
+    if not installation.has_packages:
+        return
+    step(f"Installing what {installation.file} lists")
+    try:
+        _install_dependencies(installation, project / installation.base, project / installation.file, uv)
+    except UvError as error:
+        raise _explained(error, installation.file, uv) from None
+
+
+def _install_dependencies(installation: Installation, folder: Path, file: Path, uv: Uv) -> None:
+    if installation.reader is Reader.UV_LOCK:
+        uv.run([*_sync(uv), "--no-install-project", "--no-install-workspace", "--no-install-local"], folder)
+        return
+    if installation.reader is Reader.PYLOCK:
+        uv.pip_install(["--requirements", file], folder)
+        return
+    with tempfile.TemporaryDirectory() as written:
+        requirements, limits = _written(installation, Path(written))
+        if installation.pins:
+            text = uv.run([*COMPILE, "--python", uv.python, *limits, *installation.arguments, requirements], folder)
+            pins = chosen_pins(text, installation)
+            requirements.write_text("".join(f"{line}\n" for line in _pinned(pins, installation)), encoding="utf-8")
+            limits = ["--no-deps", *(["--require-hashes"] if all(pin.hashes for pin in pins) else [])]
+        else:
+            limits += ["--no-deps"] if installation.is_complete else []
+            limits += ["--require-hashes"] if installation.is_hashed else []
+        uv.pip_install([*installation.arguments, *limits, "--requirements", requirements], folder)
+
+
+def _written(installation: Installation, folder: Path) -> tuple[Path, list[str | Path]]:
+    """The requirements, and the option that names the constraints if there are any."""
+    requirements, constraints = installation.write(folder)
+    return requirements, ["--constraints", constraints] if constraints.stat().st_size else []
+
+
+def _sync(uv: Uv) -> list[str | Path]:
+    return ["sync", "--frozen", "--no-dev", "--inexact", "--python", uv.python]
+
+
+def _pinned(pins: Iterable[Pin], installation: Installation) -> list[str]:
+    return [*installation.options, *(pin.requirement(marker=False) for pin in pins)]
+
+
+def chosen_pins(resolved: str, installation: Installation) -> list[Pin]:
+    """The pins of the lock for what uv has resolved, a requirement a line. Raises KitError if the lock lacks one."""
+    by_name: dict[str, dict[str, Pin]] = {}
+    for one in installation.pins:
+        by_name.setdefault(one.name, {})[one.version] = one
+    chosen = []
+    for line in resolved.splitlines():
+        name = name_of(line)
+        if not name or line.startswith("-"):
+            continue
+        versions = by_name.get(name, {})
+        found = re.search(r"==([^\s;\\]+)", line)
+        by_url = next((other for other in versions.values() if other.url), None)
+        pin = versions.get(found[1]) if found else by_url
+        if pin is None:
+            raise KitError(
+                f"{installation.file} is out of date: pyproject.toml needs {line.strip()}, which it does not have. Run"
+                f" `{Path(installation.file).stem} lock` in the project, or set REQUIREMENTS in .env to another file"
+            )
+        chosen.append(pin)
+    return chosen
+
+
+def install_project(installation: Installation, project: Path, uv: Uv) -> None:
+    """The folders of the project that are distributions, the project itself among them. Raises KitError."""
+    folder = project / installation.base
+    for local in installation.local:
+        step(f"Installing {'the project itself' if local.path == '.' else local.path} from its folder")
+        try:
+            if installation.reader is Reader.UV_LOCK:
+                uv.run(_sync(uv), folder)
+            else:
+                _install_local(local, installation, folder, uv)
+        except UvError as error:
+            if local.is_required:
+                raise _explained(error, local.path, uv) from None
+            step("The project itself cannot be installed (see above). Its folder is on PYTHONPATH instead")
+
+
+def _install_local(local: Local, installation: Installation, folder: Path, uv: Uv) -> None:
+    with tempfile.TemporaryDirectory() as written:
+        _, limits = _written(installation, Path(written))
+        arguments = [*limits, *installation.arguments]
+        if installation.options:
+            options = Path(written) / "options.txt"
+            options.write_text("".join(f"{line}\n" for line in installation.options), encoding="utf-8")
+            arguments += ["--requirements", options]
+        if not local.has_dependencies:
+            arguments.append("--no-deps")
+        uv.pip_install([*arguments, *(["--editable"] if local.is_editable else []), local.requirement], folder)
+
+
+def _explained(error: UvError, file: str, uv: Uv) -> KitError:
+    """One paragraph that ends with the lines to add, if it is known what is missing."""
+    name, missing = system_packages.diagnose(error.output)
+    if not missing:
+        return KitError(f"{name or f'what {file} lists'} could not be installed; uv has printed the reason above")
+    given = SystemPackages(*(tuple(uv.environment.get(name, "").split()) for name in system_packages.VARIABLES))
+    what = f"{name} has to be built, and" if name else f"for what {file} lists,"
+    here = "" if uv.is_image else f"here, apt-get install {' '.join(missing.build)}; for the images, "
+    return KitError(f"{what} packages of Debian are missing: {here}put into .env:\n{(given | missing).lines()}")
+
+
+def copy_files(installation: Installation, project: Path, target: Path) -> None:
+    """Copies what install_dependencies reads to the same places in an empty folder, for a layer of an image."""
+    for name in installation.files:
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(project / name, destination)
+
+
+def fingerprint_files(installation: Installation, project: Path) -> list[Path]:
+    """Every file that decides what is installed: when one changes, the installation is out of date."""
+    names = [*installation.files]
+    for local in installation.local:
+        names += [f"{installation.base}/{local.path}/{name}" for name in ("pyproject.toml", "setup.py", "setup.cfg")]
+    paths = dict.fromkeys((project / name).resolve() for name in names)
+    return [path for path in paths if path.is_file()]
