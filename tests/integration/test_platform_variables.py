@@ -85,3 +85,14 @@ def test_a_bad_script_name_is_one_line_and_status_2(launch: Callable[..., Any]) 
     assert running.wait_exit() == 2
     assert running.output.startswith("ropewalk: --script-name='/shop/' (from SCRIPT_NAME): must begin with / and not ")
     assert running.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("where", ["shop.py", "gunicorn.conf.py"])
+def test_script_name_that_is_set_too_late_is_a_warning(launch: Callable[..., Any], tmp_path: Path, where: str) -> None:
+    (tmp_path / "gunicorn.conf.py").touch()
+    with (tmp_path / where).open("a") as file:
+        file.write("import os\nos.environ['SCRIPT_NAME'] = '/late'\n")
+    running = launch("-b", "127.0.0.1:0", "-c", "gunicorn.conf.py")
+    running.wait_line(
+        r"\[WARNING\] SCRIPT_NAME='/late', set by the configuration file or the application, has no effect"
+    )

@@ -19,6 +19,9 @@ DEFAULT = "default"
 
 GUNICORN_FILE = "gunicorn.conf.py"
 
+GUNICORN_TRUE = ("y", "1", "yes", "true")
+"""What the variable SENDFILE can be without switching sendfile off; gunicorn has no other switches as variables."""
+
 MISSPELLED = 0.9
 """difflib's ratio at which an unknown `ROPEWALK_…` variable counts as misspelled. Others are ignored: platforms create
 such names themselves (`ROPEWALK_SERVICE_HOST`, for a service called ropewalk)."""
@@ -150,6 +153,10 @@ def _unused(environ: Mapping[str, str], path: str) -> Iterator[str]:
     """Warnings about what the operator may expect to be read."""
     if environ.get("GUNICORN_CMD_ARGS"):
         yield "GUNICORN_CMD_ARGS has no effect: each option has a variable, such as ROPEWALK_KEEP_ALIVE"
+    if environ.get("SENDFILE", "yes").lower() not in GUNICORN_TRUE:
+        from ropewalk.config.gunicorn_unsupported import UNSUPPORTED  # only for such a variable
+
+        yield f"SENDFILE={environ['SENDFILE']} has no effect: {UNSUPPORTED['sendfile']}"
     if not path and os.path.isfile(GUNICORN_FILE):
         yield f"{GUNICORN_FILE} has no effect: gunicorn reads it by default, but Ropewalk only with --config"
     yield from _misspelled(environ)

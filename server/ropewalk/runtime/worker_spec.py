@@ -119,6 +119,7 @@ class WorkerSpec:
         connect_loggers(settings, self.access_log)
         application = make_application(settings, self.preloaded)
         connect_named_loggers(settings, self.access_log)
+        warn_of_late_script_name(settings)
         return Service(
             application,
             self.listeners,
@@ -280,6 +281,15 @@ def connect_named_loggers(settings: Settings, access_log: AccessLog | None) -> N
         connect_named(settings.log_level, access_log)
         for what in without_effect():
             get_logger().warning("%s of the logger gunicorn.access have no effect on the lines of requests", what)
+
+
+def warn_of_late_script_name(settings: Settings) -> None:
+    """Warn if the configuration file or the application has set SCRIPT_NAME, which gunicorn reads at each request."""
+    value = os.environ.get("SCRIPT_NAME")
+    if value and not settings.script_name and value != "/":
+        get_logger().warning(
+            "SCRIPT_NAME=%r, set by the configuration file or the application, has no effect: use --script-name", value
+        )
 
 
 def check_paths(settings: Settings, identity: Identity) -> None:

@@ -109,6 +109,18 @@ def test_unsupported_option_is_reported_with_what_to_use_instead(flag: str) -> N
         assert line.isprintable()
 
 
+@pytest.mark.parametrize("value", ["no", "0", "False", "off"])
+def test_sendfile_switched_off_by_a_variable_is_reported_as_ignored(value: str) -> None:
+    assert load_settings([], {"SENDFILE": value}).warnings == (
+        f"SENDFILE={value} has no effect: {UNSUPPORTED['sendfile']}",
+    )
+
+
+@pytest.mark.parametrize("environ", [{}, {"SENDFILE": "1"}, {"SENDFILE": "Yes"}])
+def test_sendfile_that_is_on_is_no_warning(environ: dict[str, str]) -> None:
+    assert load_settings([], environ).warnings == ()
+
+
 def test_implicit_gunicorn_file_is_reported_as_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_settings([], {"GUNICORN_CMD_ARGS": ""}).warnings == ()
