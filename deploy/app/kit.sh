@@ -33,7 +33,7 @@ kit_check() {
       fi
       printf -v "$1" %d "$((10#$value))"
       ;;
-    size) [[ $value =~ ^[0-9]{1,12}[kKmMgG]?$ ]] || kit_fail "$1=${value@Q}: must be a size such as 80m" ;;
+    size) [[ $value =~ ^([0-9]{1,12}|[0-9]{1,9}[kKmMgG])$ ]] || kit_fail "$1=${value@Q}: must be a size such as 80m" ;;
     switch)
       case ${value,,} in
         1 | true | yes | on) printf -v "$1" 1 ;;
@@ -42,6 +42,52 @@ kit_check() {
       esac
       ;;
   esac
+}
+
+# kit_octets SIZE: prints a size such as 80m in octets.
+kit_octets() {
+  local number=$((10#${1%[kKmMgG]}))
+  case ${1,,} in
+    *k) ((number <<= 10)) || true ;;
+    *m) ((number <<= 20)) || true ;;
+    *g) ((number <<= 30)) || true ;;
+  esac
+  printf '%d\n' "$number"
+}
+
+# kit_room FOLDER: prints the size of the file system that holds the folder, in octets.
+kit_room() {
+  local blocks size
+  read -r blocks size < <(stat -f -c '%b %S' "$1")
+  printf '%d\n' "$((blocks * size))"
+}
+
+# kit_body_sizes FOLDER: exports MAX_BODY_SIZE and UPLOAD_SIZE in octets, UPLOAD_SIZE as the larger of the two. A body that
+# the folder, in which bodies are gathered, could never hold ends the script here, not each such request with an error.
+kit_body_sizes() {
+  local name octets room
+  kit_variables MAX_BODY_SIZE UPLOAD_SIZE
+  room=$(kit_room "$1")
+  for name in MAX_BODY_SIZE UPLOAD_SIZE; do
+    octets=$(kit_octets "${!name}")
+    ((octets > 0 && octets <= room)) ||
+      kit_fail "$name=${!name@Q}: must be from 1 to $((room >> 20))m, the size of $1 (BODY_ROOM in docker-compose.yml)"
+    printf -v "$name" %d "$octets"
+  done
+  ((UPLOAD_SIZE >= MAX_BODY_SIZE)) || UPLOAD_SIZE=$MAX_BODY_SIZE
+}
+
+# kit_memory [CGROUP_ROOT]: prints the container's memory limit in octets; 0: none.
+kit_memory() {
+  local root=${1:-/sys/fs/cgroup} limit=0
+  if [[ -r $root/memory.max ]]; then
+    read -r limit <"$root/memory.max"
+  elif [[ -r $root/memory/memory.limit_in_bytes ]]; then
+    read -r limit <"$root/memory/memory.limit_in_bytes"
+  fi
+  # cgroup 1 has no word for "none": the largest multiple of a page
+  [[ $limit =~ ^[0-9]{1,16}$ ]] || limit=0
+  printf '%d\n' "$limit"
 }
 
 # kit_times: exports the chain of times, from the file `times`.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from kit.errors import KitError
 from kit.paths import APP
 
-SIZE = re.compile(r"[0-9]{1,12}[kKmMgG]?")
+SIZE = re.compile(r"[0-9]{1,12}|[0-9]{1,9}[kKmMgG]")
 SWITCH = {
     **dict.fromkeys(("1", "true", "yes", "on"), "1"),
     **dict.fromkeys(("0", "false", "no", "off"), "0"),

@@ -19,6 +19,14 @@ from tests.helpers.paths import REPOSITORY
 PLAIN_PROJECT = {"PROJECT_DIR": "./tests/kit/plain_project", "WSGI_APP": "wsgi:application"}
 
 
+def rooms(*folders: str, size: str = "128m") -> tuple[str, ...]:
+    """Options of `docker run` that mount a tmpfs, as docker-compose.yml does."""
+    return tuple(f"--tmpfs={folder}:size={size},mode=1777,noexec,nosuid,nodev" for folder in folders)
+
+
+NGINX_ROOMS = rooms("/tmp", "/srv/bodies", "/srv/responses")
+
+
 def run(
     *command: str,
     check: bool = True,

@@ -27,7 +27,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def lay_out(directory: Path, port: int) -> None:
+def lay_out(directory: Path, port: int, body_timeout: str) -> None:
     """The files of nginx's image, for a machine that has no /kit, and where /tmp/nginx may be another's.
 
     Only the places of files and ports change, and how long nginx waits for a client.
@@ -39,15 +39,18 @@ def lay_out(directory: Path, port: int) -> None:
         "/dev/stdout": f"{directory}/access.log",
         "/dev/stderr": f"{directory}/error.log",
         "listen [::]:8080 ${LISTEN_DEFAULT};": "",
+        "listen [::]:8080 default_server;": "",
         "listen 8080": f"listen 127.0.0.1:{port}",
         "listen 127.0.0.1:8081": f"listen 127.0.0.1:{free_port()}",
         "client_header_timeout 10s": "client_header_timeout 300ms",
-        "client_body_timeout 15s": "client_body_timeout 300ms",
+        "client_body_timeout 15s": f"client_body_timeout {body_timeout}",
         "keepalive_timeout ${CLIENT_KEEP_ALIVE}s": "keepalive_timeout 300ms",
     }
     kit = directory / "kit"
     shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
     (kit / "bin").mkdir()
+    for room in ("bodies", "responses"):
+        (directory / "srv" / room).mkdir(parents=True)
     shared = [f"deploy/app/{name}" for name in ("kit.sh", "probe", "times", "variables")]
     for name in (*shared, "nginx/entrypoint", "nginx/watch-upstream"):
         shutil.copy(REPOSITORY / name, kit / "bin")
@@ -64,10 +67,12 @@ def lay_out(directory: Path, port: int) -> None:
 
 
 @contextlib.contextmanager
-def running_nginx(server: ropewalk.Server, directory: Path, **variables: str) -> Iterator[int]:
+def running_nginx(
+    server: ropewalk.Server, directory: Path, *, body_timeout: str = "300ms", **variables: str
+) -> Iterator[int]:
     """nginx in front of `server`; yields its port. At the end it has finished, and its log is whole."""
     port = free_port()
-    lay_out(directory, port)
+    lay_out(directory, port, body_timeout)
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
         user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -81,6 +86,8 @@ def running_nginx(server: ropewalk.Server, directory: Path, **variables: str) ->
         "NGINX_WORKERS": "1",
         "RATE_LIMIT": "0",
         "CONNECTION_LIMIT": "0",
+        "BODY_LIMIT": "0",
+        "UPLOAD_LIMIT": "0",
         "HTTPS": "off",  # what is sent is octets of HTTP/1.1
         **variables,
     }
@@ -94,7 +101,7 @@ def running_nginx(server: ropewalk.Server, directory: Path, **variables: str) ->
     command = ["nginx", "-c", str(directory / "nginx/nginx.conf"), "-g", "daemon off;"]
     with (directory / "output").open("wb") as output:
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, **user
+            command, env=environment, stdout=output, stderr=output, start_new_session=True, **user
         )
     try:
         wait_until_listening(port, process)
@@ -102,7 +109,9 @@ def running_nginx(server: ropewalk.Server, directory: Path, **variables: str) ->
         process.send_signal(signal.SIGQUIT)
         assert process.wait(PATIENCE) == 0, (directory / "output").read_text()
     finally:
-        process.kill()
+        # its workers too, which outlive it: they are a group that nobody else is in
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

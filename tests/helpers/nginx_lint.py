@@ -65,13 +65,20 @@ def render(folder: Path, variables: Mapping[str, str]) -> Path:
     (kit / "bin").mkdir()
     for script in ("nginx/entrypoint", "deploy/app/kit.sh", "deploy/app/times", "deploy/app/variables"):
         shutil.copy(REPOSITORY / script, kit / "bin")
-    places = {"/kit/": f"{kit}/", "/tmp/nginx": f"{folder}/nginx", "/etc/nginx/mime.types": f"{folder}/mime.types"}
+    places = {
+        "/kit/": f"{kit}/",
+        "/tmp/nginx": f"{folder}/nginx",
+        "/srv/": f"{folder}/srv/",
+        "/etc/nginx/mime.types": f"{folder}/mime.types",
+    }
     for path in filter(Path.is_file, kit.rglob("*")):
         text = path.read_text()
         for old, new in places.items():
             text = text.replace(old, new)
         path.write_text(text)
     (folder / "mime.types").touch()
+    for room in ("bodies", "responses"):
+        (folder / "srv" / room).mkdir(parents=True)
     if not shutil.which("envsubst"):
         (kit / "bin/envsubst").write_text(ENVSUBST)
         (kit / "bin/envsubst").chmod(0o755)

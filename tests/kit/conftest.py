@@ -14,11 +14,13 @@ import pytest
 import yaml
 
 from tests.helpers.containers import (
+    NGINX_ROOMS,
     PLAIN_PROJECT,
     Stack,
     clean_environment,
     compose_project,
     image_builder,
+    rooms,
     run,
     wait_until,
 )
@@ -97,7 +99,7 @@ def container(images: Mapping[str, str]) -> Iterator[Callable[..., str]]:
     def start(image: str, *arguments: str, options: tuple[str, ...] = ()) -> str:
         name = f"ropewalk-test-{secrets.token_hex(4)}"
         started.append(name)
-        hardened = ["--read-only", "--tmpfs", "/tmp:size=64m,mode=1777,noexec,nosuid,nodev", "--cap-drop", "ALL"]
+        hardened = ["--read-only", *(NGINX_ROOMS if image == "nginx" else rooms("/tmp")), "--cap-drop", "ALL"]
         run("docker", "run", "--detach", "--name", name, *hardened, *options, images.get(image, image), *arguments)
         return name
 

@@ -81,7 +81,7 @@ def passed_on(repository):
 
 def test_variable_of_the_project_s_own_file_is_not_replaced_by_one_of_the_kit(compose_file, repository):
     """Under `environment` a name takes precedence over the same name in .env.project, even without a value."""
-    own = {"PROJECT_ID", "REQUEST_TIMEOUT", "DRAIN_DELAY", "STOP_GRACE_PERIOD", "MAX_BODY_SIZE"}
+    own = {"PROJECT_ID", "REQUEST_TIMEOUT", "DRAIN_DELAY", "STOP_GRACE_PERIOD", "MAX_BODY_SIZE", "UPLOAD_SIZE"}
     more = {"app": {"FORWARDED_ALLOW_IPS"}, "release": {"ASSETS_DIR"}}
     for name, names in more.items():
         service = compose_file["services"][name]
@@ -99,8 +99,36 @@ def test_an_upload_that_the_project_takes_passes_the_proxy_and_the_server(compos
     upload = re.search(r'environment\.size\("MAX_UPLOAD_SIZE", "(\w+)"\)', settings)[1]
     for name in ("nginx", "app"):
         assert compose_file["services"][name]["environment"]["MAX_BODY_SIZE"] == "${MAX_BODY_SIZE:-}"
+        assert compose_file["services"][name]["environment"]["UPLOAD_SIZE"] == "${UPLOAD_SIZE:-}"
     # the form around it is small, and never more than this
-    assert size(upload) + size("1m") < size(declared()["MAX_BODY_SIZE"].default)
+    assert size(upload) + size("1m") < size(declared()["UPLOAD_SIZE"].default)
+    form = re.search(r'environment\.size\("DATA_UPLOAD_MAX_MEMORY_SIZE", "(\w+)"\)', settings)[1]
+    assert size(form) + size("512k") < size(declared()["MAX_BODY_SIZE"].default)
+
+
+def rooms(service):
+    """Where the service has a tmpfs, and the octets that fit into it by default."""
+    mounts = (mount.partition(":")[::2] for mount in service["tmpfs"])
+    return {path: size(re.search(r"size=(?:\$\{\w+:-)?(\w+)", options)[1]) for path, options in mounts}
+
+
+def test_what_a_client_can_fill_is_not_what_nginx_needs_and_fits_into_its_memory(compose_file, repository):
+    nginx = compose_file["services"]["nginx"]
+    sizes = rooms(nginx)
+    assert sizes.keys() == {"/tmp", "/srv/bodies", "/srv/responses"}
+    memory = size(re.search(r":-(\w+)", nginx["mem_limit"])[1])
+    # the least that nginx/entrypoint accepts
+    own = re.search(r"nginx_memory=\$\(\((\d+) << 20\)\)", (repository / "nginx/entrypoint").read_text())[1]
+    assert sum(sizes.values()) + size(f"{own}m") <= memory
+    # one client has a half of it, and one upload more fits beside its three quarters
+    assert sizes["/srv/bodies"] >= 4 * size(declared()["UPLOAD_SIZE"].default)
+
+
+def test_application_has_room_for_what_nginx_passes_on(compose_file):
+    services = compose_file["services"]
+    for name in ("app", "release"):
+        assert rooms(services[name])["/tmp"] == rooms(services["nginx"])["/srv/bodies"]
+        assert rooms(services[name])["/tmp"] < size(re.search(r":-(\w+)", services[name]["mem_limit"])[1])
 
 
 def test_forwarded_fields_that_the_server_believes_are_written_by_nginx_and_all_others_cleared(repository):
@@ -207,8 +235,9 @@ def test_project_outside_the_checkout_is_a_build_context_of_its_own(repository):
     assert re.search(r"^FROM scratch AS project$", (repository / "Dockerfile").read_text(), re.M)
 
 
-def test_unprivileged_nginx_writes_only_below_tmp(repository):
+def test_unprivileged_nginx_writes_only_to_its_tmpfs(compose_file, repository):
     template = (repository / "nginx/nginx.conf.template").read_text()
     paths = re.findall(r"^\s*(?:pid|\w+_temp_path) (\S+);", template, re.M)
     assert len(paths) == 6
-    assert all(path.startswith("/tmp/") for path in paths)
+    mounts = tuple(mount.partition(":")[0] for mount in compose_file["services"]["nginx"]["tmpfs"])
+    assert all(path.startswith(mounts) for path in paths)

@@ -16,6 +16,8 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from tests.helpers.containers import NGINX_ROOMS
+
 pytestmark = pytest.mark.docker
 
 NAME = "shop.example"
@@ -130,7 +132,7 @@ def refused_start(execute, images, folder, **variables):
     """The one line with which nginx does not start."""
     options = [f"--env={name}={value}" for name, value in variables.items()]
     mount = () if folder is None else ("--volume", f"{folder}:/srv/tls:ro", "--env", "TLS_DIR=./certs")
-    command = ["docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp", *mount, *options, images["nginx"]]
+    command = ["docker", "run", "--rm", "--read-only", *NGINX_ROOMS, *mount, *options, images["nginx"]]
     done = execute(*command, check=False)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

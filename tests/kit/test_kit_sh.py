@@ -29,8 +29,8 @@ def bash(repository):
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({}, "16 80m 1"),
-        ({"THREADS": "", "MAX_BODY_SIZE": "", "HTTPS": ""}, "16 80m 1"),
+        ({}, "16 3m 1"),
+        ({"THREADS": "", "MAX_BODY_SIZE": "", "HTTPS": ""}, "16 3m 1"),
         ({"THREADS": "008", "MAX_BODY_SIZE": "1G", "HTTPS": "Off"}, "8 1G 0"),
         ({"THREADS": "1", "MAX_BODY_SIZE": "0", "HTTPS": "no"}, "1 0 0"),
         ({"THREADS": "1024", "MAX_BODY_SIZE": "512k", "HTTPS": "yes"}, "1024 512k 1"),
@@ -56,6 +56,9 @@ def test_variable_without_a_default_stays_blank(bash):
         ("HTTPS_PORT", "-1", "must be an integer from 0 to 65535"),
         ("MAX_BODY_SIZE", "lots", "must be a size such as 80m"),
         ("MAX_BODY_SIZE", "80 m", "must be a size such as 80m"),
+        ("UPLOAD_SIZE", "1000000000g", "must be a size such as 80m"),
+        ("UPLOAD_SIZE", "-1", "must be a size such as 80m"),
+        ("CONNECTION_LIMIT", "65536", "must be an integer from 0 to 65535"),
         ("HTTPS", "maybe", "must be 1 or 0 (or true, yes, on; false, no, off)"),
     ],
 )
@@ -70,6 +73,78 @@ def test_value_that_is_not_allowed_is_refused_in_one_line(bash, name, value, sai
 @pytest.mark.parametrize("name", variables.declared())
 def test_images_and_the_host_s_command_have_the_same_defaults(bash, name):
     assert bash(f'kit_variables {name}; printf %s "${name}"').stdout == variables.read(name, {})
+
+
+@pytest.mark.parametrize(
+    ("size", "octets"),
+    [
+        ("0", 0),
+        ("010", 10),
+        ("3k", 3 << 10),
+        ("80m", 80 << 20),
+        ("2G", 2 << 30),
+        ("0M", 0),
+        ("999999999999", 999999999999),
+        ("999999999g", 999999999 << 30),
+    ],
+)
+def test_size_in_octets(bash, size, octets):
+    assert bash(f"kit_octets {size}").stdout == f"{octets}\n"
+
+
+ROOM = "kit_room() { echo $((64 << 20)); }; kit_body_sizes /room; echo $MAX_BODY_SIZE $UPLOAD_SIZE"
+
+
+@pytest.mark.parametrize(
+    ("variables", "sizes"),
+    [
+        ({"UPLOAD_SIZE": "64m"}, f"{3 << 20} {64 << 20}"),
+        ({"MAX_BODY_SIZE": "1", "UPLOAD_SIZE": "2k"}, "1 2048"),
+        # uploads are never less than what every path takes
+        ({"MAX_BODY_SIZE": "64m", "UPLOAD_SIZE": "8m"}, f"{64 << 20} {64 << 20}"),
+    ],
+)
+def test_body_that_fits_into_its_folder_is_allowed(bash, variables, sizes):
+    done = bash(ROOM, **variables)
+    assert (done.stdout, done.stderr) == (f"{sizes}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({}, "UPLOAD_SIZE='80m'"),
+        ({"UPLOAD_SIZE": "67108865"}, "UPLOAD_SIZE='67108865'"),
+        ({"UPLOAD_SIZE": "0"}, "UPLOAD_SIZE='0'"),
+        ({"MAX_BODY_SIZE": "65m", "UPLOAD_SIZE": "1m"}, "MAX_BODY_SIZE='65m'"),
+        ({"MAX_BODY_SIZE": "0k", "UPLOAD_SIZE": "1m"}, "MAX_BODY_SIZE='0k'"),
+    ],
+)
+def test_body_that_could_never_be_gathered_is_refused_in_one_line(bash, variables, named):
+    done = bash(ROOM, **variables)
+    said = "must be from 1 to 64m, the size of /room (BODY_ROOM in docker-compose.yml)"
+    assert (done.returncode, done.stderr) == (2, f"kit: {named}: {said}\n")
+
+
+def test_room_is_that_of_the_file_system(bash, tmp_path):
+    size = os.statvfs(tmp_path)
+    assert int(bash(f"kit_room {tmp_path}").stdout) == size.f_blocks * size.f_frsize
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("memory.max", "536870912\n", 536870912),
+        ("memory.max", "max\n", 0),
+        ("memory/memory.limit_in_bytes", "536870912\n", 536870912),
+        ("memory/memory.limit_in_bytes", "9223372036854771712\n", 0),
+        ("nothing", "", 0),
+    ],
+)
+def test_memory_limit_is_the_cgroup_s(bash, tmp_path, name, content, expected):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(content)
+    assert int(bash(f"kit_memory {tmp_path}").stdout) == expected
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+from tests.helpers.containers import rooms
+
 pytestmark = pytest.mark.docker
 
 
@@ -102,7 +104,7 @@ def test_every_response_has_the_security_headers_once(plain):
 
 
 def test_body_over_the_limit_is_refused_with_the_kits_page(new_stack):
-    stack = new_stack("plain", BACKEND="gunicorn", MAX_BODY_SIZE="1m")
+    stack = new_stack("plain", BACKEND="gunicorn", MAX_BODY_SIZE="1m", UPLOAD_SIZE="1m")
     stack.up()
     assert stack.request("/upload", method="POST", content=b"x" * (1 << 20)).content == b"1048576"
     answer = stack.request("/upload", method="POST", content=b"x" * ((1 << 20) + 1))
@@ -220,21 +222,53 @@ RENDERINGS = [
         "HSTS_SECONDS": "1",
         "SERVER_NAME": "a.example 10.1.2.3 .b.example c.*",
     },
-    {"REQUEST_TIMEOUT": "3600", "STATIC_URL": "/assets/v1/", "HEALTH_PATH": "/", "MAX_BODY_SIZE": "1g"},
+    {"REQUEST_TIMEOUT": "3600", "STATIC_URL": "/assets/v1/", "HEALTH_PATH": "/", "UPLOAD_SIZE": "150m"},
+    {"UPLOAD_PATHS": "/a/ /a /a/b.c /assets /~x@y+z/_-", "STATIC_URL": "/assets/v1/", "BODY_LIMIT": "0"},
+    {"CONNECTION_LIMIT": "65535", "BODY_LIMIT": "65535", "UPLOAD_LIMIT": "65535", "MAX_BODY_SIZE": "1"},
 ]
+ROOMS = rooms("/tmp", "/srv/bodies", "/srv/responses", size="600m")
 
 
 @pytest.mark.parametrize("variables", RENDERINGS)
 def test_rendered_configuration_passes_nginx_s_own_test(images, execute, variables):
     options = [option for name, value in variables.items() for option in ("--env", f"{name}={value}")]
-    command = ["docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp", *options, images["nginx"], "check"]
+    command = ["docker", "run", "--rm", "--read-only", *ROOMS, *options, images["nginx"], "check"]
     assert execute(*command).stderr == ""
 
 
-def test_output_that_cannot_be_written_stops_the_start(images, execute):
-    done = execute("docker", "run", "--rm", "--read-only", images["nginx"], check=False)
-    assert done.returncode == 2
-    assert done.stderr.strip().endswith("is not writable: mount a tmpfs at /tmp")
+@pytest.mark.parametrize(
+    ("mounted", "said"),
+    [
+        (("/srv/bodies", "/srv/responses"), "/tmp/nginx is not writable: mount a tmpfs at /tmp"),
+        (("/tmp", "/srv/responses"), "/srv/bodies is not writable: mount a tmpfs there"),
+        (("/tmp", "/srv/bodies"), "/srv/responses is not writable: mount a tmpfs there"),
+    ],
+)
+def test_output_that_cannot_be_written_stops_the_start(images, execute, mounted, said):
+    done = execute("docker", "run", "--rm", "--read-only", *rooms(*mounted), images["nginx"], check=False)
+    assert (done.returncode, done.stderr) == (2, f"nginx/entrypoint: {said}\n")
+
+
+def test_body_larger_than_the_room_and_a_room_larger_than_the_memory_stop_the_start(images, execute):
+    sizes = {"/tmp": "16m", "/srv/bodies": "64m", "/srv/responses": "32m"}
+    mounts = [mount for folder, size in sizes.items() for mount in rooms(folder, size=size)]
+    run = ("docker", "run", "--rm", "--read-only", *mounts)
+    done = execute(*run, images["nginx"], check=False)
+    said = "UPLOAD_SIZE='80m': must be from 1 to 64m, the size of /srv/bodies (BODY_ROOM in docker-compose.yml)"
+    assert (done.returncode, done.stderr) == (2, f"nginx/entrypoint: {said}\n")
+    small = ("--env", "UPLOAD_SIZE=16m")
+    assert execute(*run, *small, "--memory", "240m", images["nginx"], "check").stderr == ""
+    done = execute(*run, *small, "--memory", "239m", images["nginx"], "check", check=False)
+    said = "NGINX_MEMORY: the container has 239m: must be at least 240m, of which 112m are for /tmp, /srv/bodies and "
+    assert (done.returncode, done.stderr) == (2, f"nginx/entrypoint: {said}/srv/responses\n")
+
+
+def test_body_larger_than_the_application_s_room_stops_the_start(images, execute):
+    run = ("docker", "run", "--rm", "--read-only", *rooms("/tmp", size="64m"), images["plain"])
+    for command in ("server", "supervisor", "release"):
+        done = execute(*run, command, check=False)
+        said = "UPLOAD_SIZE='80m': must be from 1 to 64m, the size of /tmp (BODY_ROOM in docker-compose.yml)"
+        assert (done.returncode, done.stderr) == (2, f"entrypoint: {said}\n")
 
 
 @pytest.mark.parametrize(
@@ -243,6 +277,17 @@ def test_output_that_cannot_be_written_stops_the_start(images, execute):
         ("SERVER_NAME", "a; return 200"),
         ("STATIC_URL", "static"),
         ("MAX_BODY_SIZE", "lots"),
+        ("MAX_BODY_SIZE", "700m"),
+        ("UPLOAD_PATHS", "papers"),
+        ("UPLOAD_PATHS", "/"),
+        ("UPLOAD_PATHS", "/a; return 200"),
+        ("UPLOAD_PATHS", "/a /b/../c"),
+        ("UPLOAD_PATHS", "/a//b"),
+        ("UPLOAD_PATHS", "/static"),
+        ("UPLOAD_PATHS", "/static/up"),
+        ("UPLOAD_PATHS", "/_media/"),
+        ("UPLOAD_LIMIT", "many"),
+        ("BODY_LIMIT", "65536"),
         ("TRUSTED_PROXIES", "10.0.0.1; x"),
         ("REQUEST_TIMEOUT", "30s"),
         ("RATE_LIMIT", "-1"),
@@ -253,7 +298,7 @@ def test_output_that_cannot_be_written_stops_the_start(images, execute):
     ],
 )
 def test_value_that_is_not_allowed_stops_the_start_and_is_named(images, execute, name, value):
-    command = ["docker", "run", "--rm", "--read-only", "--tmpfs", "/tmp", "--env", f"{name}={value}", images["nginx"]]
+    command = ["docker", "run", "--rm", "--read-only", *ROOMS, "--env", f"{name}={value}", images["nginx"]]
     done = execute(*command, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"nginx/entrypoint: {name}='{value}': ")

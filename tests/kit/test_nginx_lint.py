@@ -13,7 +13,7 @@ from tests.helpers import nginx_lint
 def path_without_envsubst(tmp_path, monkeypatch):
     programs = tmp_path / "bin"
     programs.mkdir()
-    for program in ("bash", "cat", "cp", "mkdir", "nproc", "rm"):
+    for program in ("bash", "cat", "cp", "mkdir", "nproc", "rm", "stat"):
         (programs / program).symlink_to(shutil.which(program))
     monkeypatch.setenv("PATH", str(programs))
 

@@ -1,7 +1,9 @@
 """What nginx makes of requests that a browser would not send, with a real nginx of this machine and no container."""
 
 import contextlib
+import json
 import re
+import select
 import socket
 import subprocess
 import tempfile
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import ropewalk
+from tests.helpers.containers import wait_until
 from tests.helpers.nginx import PATIENCE, running_nginx
 
 pytestmark = pytest.mark.nginx
@@ -46,6 +49,9 @@ class Site:
     def __init__(self, port, recorder, directory):
         self.port, self._recorder, self.directory = port, recorder, directory
 
+    def take(self):
+        return self._recorder.take()
+
     def send(self, raw, source="127.0.0.1"):
         """All that nginx returns for these octets, until it ends the connection."""
         received = b""
@@ -57,6 +63,10 @@ class Site:
                 while data := connection.recv(65536):
                     received += data
         return received
+
+    def logged(self):
+        """nginx's log, of the requests that have ended."""
+        return [json.loads(line) for line in (self.directory / "access.log").read_text().splitlines()]
 
     def probe(self, *arguments):
         """Whether a request by the kit's own probe succeeds."""
@@ -232,3 +242,162 @@ def test_health_path_is_limited_for_a_stranger_and_the_kit_s_own_probe_is_not():
         assert all(site.probe(str(site.port)) for _ in range(8))
         # but that address has no more of other paths than anybody else
         assert [site.get("Host: a")[0] for _ in range(8)][-1] == 429
+
+
+def test_addresses_of_one_ipv6_network_share_a_limit():
+    with running_site(RATE_LIMIT="1", TRUSTED_PROXIES="127.0.0.0/8") as site:
+
+        def statuses(*clients):
+            return [site.get("Host: a", f"X-Forwarded-For: {client}")[0] for client in clients]
+
+        assert statuses(*(f"2001:db8::{number:x}:1" for number in range(8)))[-1] == 429
+        assert statuses(*(f"2001:db8:0:{number:x}::1" for number in range(1, 8))) == [200] * 7
+        assert statuses(*(f"192.0.2.{number}" for number in range(1, 8))) == [200] * 7
+
+
+# --- Bodies
+
+
+def post(path, size, *fields):
+    head = [f"POST {path} HTTP/1.1", "Host: a", "Connection: close", f"Content-Length: {size}", *fields]
+    return "\r\n".join((*head, "", "")).encode() + b"x" * size
+
+
+@pytest.fixture(scope="module")
+def uploads():
+    with running_site(MAX_BODY_SIZE="1000", UPLOAD_SIZE="2000", UPLOAD_PATHS="/up /a/b/ /up/ /a/b/c.d") as site:
+        yield site
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [
+        ("/", 1000),
+        ("/u", 1000),
+        ("/up", 2000),
+        ("/up/", 2000),
+        ("/up?x=/y", 2000),
+        ("/up/x/y", 2000),
+        ("//up", 2000),
+        ("/x/../up", 2000),
+        ("/%75p", 2000),
+        ("/upper", 1000),
+        ("/up.html", 1000),
+        ("/UP", 1000),
+        ("/up/../x", 1000),
+        ("/x/up", 1000),
+        ("/?/up", 1000),
+        ("/a", 1000),
+        ("/a/b", 2000),
+        ("/a/b/c", 2000),
+        ("/a/b/c.d/e", 2000),
+        ("/a/bc", 1000),
+        # not a file, so that the application gets them
+        ("/static/up", 1000),
+        ("/.well-known/acme-challenge/up", 1000),
+    ],
+)
+def test_body_may_be_as_large_as_its_path_allows(uploads, path, most):
+    assert uploads.send(post(path, most)).startswith(b"HTTP/1.1 200 ")
+    refused = uploads.send(post(path, most + 1))
+    assert refused.startswith(b"HTTP/1.1 413 ")
+    assert b"larger than this site accepts" in refused
+    chunk = b"%x\r\n" % most + b"x" * most + b"\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+    assert uploads.send(head + chunk + b"0\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+    assert uploads.send(head + chunk + b"1\r\nx\r\n0\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+    # nginx has not redirected any of them
+    assert {seen["REQUEST_URI"] for seen in uploads.take()} == {path}
+
+
+UNFINISHED = {
+    "with a length": "Content-Length: 1000",
+    "in chunks": "Transfer-Encoding: chunked",
+    "with an expectation": "Content-Length: 1000\r\nExpect: 100-continue",
+}
+
+
+@contextlib.contextmanager
+def unfinished(site, count, *, source="127.0.0.2", method="POST", path="/", fields="Content-Length: 1000"):
+    """Requests whose bodies do not end; yields their connections."""
+    with contextlib.ExitStack() as connections:
+        opened = []
+        for _ in range(count):
+            made = socket.create_connection(("127.0.0.1", site.port), PATIENCE, source_address=(source, 0))
+            opened.append(connections.enter_context(made))
+            made.sendall(f"{method} {path} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n".encode())
+        yield opened
+
+
+def wait_for_refusals(opened, count):
+    """Until so many of the connections have a 429: the others are counted by then."""
+    received = dict.fromkeys(opened, b"")
+
+    def refused():
+        for connection in select.select(opened, [], [], 0)[0]:
+            with contextlib.suppress(ConnectionResetError):
+                received[connection] += connection.recv(65536)
+        return [content for content in received.values() if b"HTTP/1.1 429 " in content]
+
+    wait_until(lambda: len(refused()) >= count, f"{count} requests are refused")
+
+
+LIMITED = {"BODY_LIMIT": "3", "UPLOAD_LIMIT": "2", "UPLOAD_PATHS": "/up", "body_timeout": "30s"}
+
+
+@pytest.mark.parametrize("fields", UNFINISHED.values(), ids=UNFINISHED)
+@pytest.mark.parametrize(
+    ("method", "path", "most"),
+    [("POST", "/", 3), ("GET", "/", 3), ("POST", "/static/no-file", 3), ("POST", "/up", 2), ("PUT", "/up/x", 2)],
+)
+def test_one_client_has_only_so_many_bodies_at_a_time(fields, method, path, most):
+    sent = {"method": method, "path": path, "fields": fields}
+    with running_site(**LIMITED) as site, unfinished(site, most + 4, **sent) as opened:
+        wait_for_refusals(opened, 4)
+        refused = site.send(post(path, 10), source="127.0.0.2")
+        assert refused.startswith(b"HTTP/1.1 429 ")
+        assert b"Too many requests" in refused
+        # the others', and what has no body, is served
+        assert site.send(post(path, 10)).startswith(b"HTTP/1.1 200 ")
+        for each in ("GET", "DELETE", "OPTIONS"):
+            raw = f"{each} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode()
+            assert site.send(raw, source="127.0.0.2").startswith(b"HTTP/1.1 200 ")
+        assert site.send(post(path, 0), source="127.0.0.2").startswith(b"HTTP/1.1 200 ")
+
+
+def test_uploads_and_other_bodies_have_limits_of_their_own():
+    with running_site(**LIMITED) as site, unfinished(site, 3, path="/up") as opened:
+        wait_for_refusals(opened, 1)
+        assert site.send(post("/", 10), source="127.0.0.2").startswith(b"HTTP/1.1 200 ")
+
+
+def test_limits_of_bodies_can_be_switched_off():
+    with running_site(body_timeout="30s", UPLOAD_PATHS="/up") as site, unfinished(site, 60) as opened:
+        with unfinished(site, 60, path="/up"):
+            for path in ("/", "/up"):
+                assert site.send(post(path, 10), source="127.0.0.2").startswith(b"HTTP/1.1 200 ")
+        for connection in opened:
+            connection.sendall(b"x" * 1000)
+        for connection in opened:
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_body_that_has_ended_is_counted_no_longer():
+    with running_site(**LIMITED) as site, unfinished(site, 4) as opened:
+        wait_for_refusals(opened, 1)
+        for connection in opened:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the one that was refused
+                connection.sendall(b"x" * 1000)
+                connection.recv(1000)
+        assert site.send(post("/", 10), source="127.0.0.2").startswith(b"HTTP/1.1 200 ")
+
+
+def test_log_says_why_the_clients_of_an_unknown_proxy_share_a_limit():
+    for trusted, expected in (("", "the peer sends X-Forwarded-For, but is not in TRUSTED_PROXIES"), ("127.0.0.2", "")):
+        with running_site(RATE_LIMIT="1", TRUSTED_PROXIES=trusted) as site:
+            for _ in range(4):
+                site.get("Host: a", "X-Forwarded-For: 192.0.2.1", source="127.0.0.2")
+            wait_until(lambda site=site: len(site.logged()) == 4, "all are logged")
+            lines = site.logged()
+        assert {line["hint"] for line in lines if line["status"] == 429} == {expected}
+        assert {line["hint"] for line in lines if line["status"] != 429} == {""}

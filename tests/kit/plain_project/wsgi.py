@@ -37,6 +37,11 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
         # without a Content-Type: nginx then goes by the name
         headers = [("X-Accel-Redirect", f"/_media/{query['name'][0]}")]
         content = b""
+    elif path == "/download":
+        size = int(query["size"][0])
+        start_response("200 OK", [*headers, ("Content-Length", str(size))])
+        block = b"x" * min(size, 65536)
+        return (block[: size - start] for start in range(0, size, len(block)))
     elif path == "/upload":
         content = str(len(environ["wsgi.input"].read())).encode()
     else:
