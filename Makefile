@@ -76,7 +76,7 @@ bench: ## Compare Ropewalk with other servers (30 minutes; QUICK=1: 3 minutes; B
 	@compare/bench/run bench $(if $(QUICK),--quick) $(BENCH)
 
 .PHONY: faults
-faults: $(STAMP) ## Count the requests that servers drop under injected faults (9 minutes; QUICK=1: 3 minutes).
+faults: $(STAMP) ## Count the requests that servers drop under injected faults (10 minutes; QUICK=1: 3 minutes).
 	@cd compare
 	$(abspath $(BIN))/python -m faults $(if $(QUICK),--quick) $(FAULTS)
 

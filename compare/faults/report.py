@@ -124,7 +124,7 @@ def setup_region() -> str:
     start, clients = Start(), Clients()
     return (
         f"Each server runs {start.workers} workers of {start.threads} threads (gunicorn with gthread) with "
-        f"`--timeout {start.timeout}` unless a scenario says otherwise, `--graceful-timeout {GRACEFUL_TIMEOUT}`, "
+        f"`--timeout {start.timeout}` and `--graceful-timeout {GRACEFUL_TIMEOUT}` unless a scenario says otherwise, "
         f"`--keep-alive {KEEP_ALIVE}` and an access log. {clients.keep_alive} clients keep their connections and "
         f"{clients.new_connection} open one for each request."
     )

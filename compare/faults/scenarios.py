@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faults.injections import deployments, resources, slow_clients, streams, workers
+from faults.injections import deployments, resources, slow_clients, streams, uploads, workers
 from faults.run.limits import missing_for_cgroups, missing_for_forks
 from faults.run.load import Clients
 from faults.run.outcomes import Outcome
@@ -170,7 +170,7 @@ SCENARIOS = [
         f"{streams.STREAMS} responses stream for {streams.MILLISECONDS // 1000} seconds, with 12 threads. Ropewalk has "
         "`--stream-threads 40`; gunicorn has no such setting. Every stream and every other request completes.",
         streams.open_streams,
-        start=Start(stream_threads=streams.STREAMS),
+        start=Start(own_options=("--stream-threads", str(streams.STREAMS))),
     ),
     Scenario(
         "stuck",
@@ -217,9 +217,21 @@ SCENARIOS = [
     Scenario(
         "slow-streams",
         "Slow reader and quiet stream",
-        "One worker has a stream that is read slowly and one that is silent for four seconds, with `--timeout 2`. The "
-        "worker is not replaced; the streams go on and all other requests complete.",
+        f"One worker has a stream of {slow_clients.STREAM // slow_clients.MIB} MiB that is read slowly, one that is "
+        f"silent for {slow_clients.QUIET_SECONDS} seconds, and {slow_clients.NEIGHBOURS} that send something each "
+        "second, with `--timeout 2` and `--graceful-timeout 2`. The worker is not replaced; all streams and all other "
+        "requests complete.",
         slow_clients.read_streams_slowly,
-        start=Start(timeout=2),
+        start=Start(threads=8, timeout=2, graceful_timeout=2),
+    ),
+    Scenario(
+        "unfinished-bodies",
+        "Unfinished request bodies",
+        f"{uploads.UPLOADS} clients announce a body of {uploads.BODY // uploads.MIB} MiB, send "
+        f"{uploads.BEGINNING // uploads.MIB} MiB of it at once, and then a little at a time. Ropewalk has "
+        f"`--limit-request-bodies {uploads.LIMIT // uploads.MIB}MiB`; gunicorn has no such setting. All other requests "
+        "complete meanwhile, and the workers hold no more of the bodies than that, in memory and temporary files.",
+        uploads.leave_bodies_unfinished,
+        start=Start(own_options=uploads.OPTIONS),
     ),
 ]

@@ -11,16 +11,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
-from faults.run.client import TIMEOUT, Client, Request, new_token
+from faults.injections.streams import LAST_CHUNK
+from faults.run.client import TIMEOUT, Request, new_token
 from faults.run.processes import is_alive, wait_for
 from faults.run.scenario import ScenarioRun
 
 MIB = 1024 * 1024
 VISITORS = 10
 IDLE = 300  # connections: more than three workers of 64 descriptors can hold
-STREAM = 10 * MIB
-SIP = 16 * 1024
-QUIET_SECONDS = 4  # between two pieces of a stream: twice the `--timeout` of two seconds
+PIECES = 10  # of each stream
+STREAM = 120 * MIB  # more than a server buffers, so that its thread has to wait for the client
+SIP = 64 * 1024
+SIP_SECONDS = 0.05
+QUIET_SECONDS = 9  # between two pieces: time for a worker to be replaced, and for its neighbours to be cut
+NEIGHBOURS = 2
 
 
 def visit(run: ScenarioRun) -> None:
@@ -47,46 +51,76 @@ def hold_idle_connections(run: ScenarioRun) -> None:
 def read_streams_slowly(run: ScenarioRun) -> None:
     """On one worker, read a stream slowly and leave another one quiet, for longer than `--timeout`.
 
-    The worker's other requests go on: it is not replaced.
+    The worker's other requests go on, which the grace period would end if it was replaced.
     """
     run.pause(0.5)
     worker = run.server.workers()[0]
-    slow, quiet = (run.server.client_of(worker, name, receive_buffer=65536) for name in ("slow", "quiet"))
-    if slow is None or quiet is None:
-        run.failures.append("no connection to the worker")
+    names = ("slow", "quiet", *("neighbour",) * NEIGHBOURS)
+    found = [run.server.client_of(worker, name, receive_buffer=65536) for name in names]
+    clients = [client for client in found if client is not None]
+    requests = [
+        Request("/stream", size=STREAM // PIECES),
+        Request("/pieces", milliseconds=1000 * QUIET_SECONDS * PIECES, size=1000),
+        *[Request("/pieces", milliseconds=1000 * PIECES, size=1000)] * NEIGHBOURS,
+    ]
+    if len(clients) < len(requests) or any(
+        client.send(request, is_probe=True) for client, request in zip(clients, requests, strict=True)
+    ):
+        run.failures.append("the streams could not be opened")
         return
-    pieces = [Request("/pieces", size=STREAM), Request("/pieces", milliseconds=10_000 * QUIET_SECONDS, size=1000)]
-    for client, request in zip((slow, quiet), pieces, strict=True):
-        failed = client.send(request, is_probe=True)
-        run.expect(failed is None, "a request for a stream could not be sent")
-        if failed is not None:
-            return
-    came = wait_for(lambda: quiet.sip(SIP))
-    run.expect(came, "the quiet stream did not begin")
+    slow, quiet, *neighbours = clients
+    run.expect(wait_for(lambda: quiet.sip(SIP)), "the quiet stream did not begin")
     began = quiet.sip(SIP)
-    with _sipping([slow]):
+    with _reading_slowly(slow.detach()) as slow_reader:
         run.expect(wait_for(lambda: quiet.sip(SIP) > began), "the quiet stream ended in its silence")
         visit(run)
+        run.probes += [neighbour.receive() for neighbour in neighbours]
+    run.expect(slow_reader.is_whole(), "the stream that is read slowly was cut")
     run.expect(is_alive(worker), "the worker was replaced because of a stream")
-    run.probes.append(slow.receive())
-    slow.close()
-    quiet.close()
+    for client in (quiet, *neighbours):
+        client.close()
+
+
+class _SlowReader:
+    """Takes a little of a response again and again, and forgets it: the end is all that matters."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._end = b""
+        self._is_over = False
+
+    def take(self, size: int) -> bool:
+        """Take at most that much; return whether there may be more."""
+        try:
+            data = self._sock.recv(size)
+        except OSError:
+            data = b""
+        self._end = (self._end + data)[-len(LAST_CHUNK) :]
+        self._is_over = not data or self._end == LAST_CHUNK
+        return not self._is_over
+
+    def is_whole(self) -> bool:
+        """Take the rest, as fast as it comes; return whether the response is complete."""
+        with self._sock:
+            self._sock.settimeout(TIMEOUT)
+            while not self._is_over and self.take(MIB):
+                pass
+        return self._end == LAST_CHUNK
 
 
 @contextmanager
-def _sipping(readers: list[Client]) -> Iterator[None]:
-    """Have all these clients take a little of their responses, again and again."""
-    is_over = threading.Event()
+def _reading_slowly(sock: socket.socket) -> Iterator[_SlowReader]:
+    """Have a thread read from the socket for as long as the context lasts."""
+    reader, is_over = _SlowReader(sock), threading.Event()
 
-    def sip() -> None:
-        while not is_over.wait(0.1):
-            for reader in readers:
-                reader.sip(SIP)
+    def read() -> None:
+        while not is_over.wait(SIP_SECONDS) and reader.take(SIP):
+            pass
 
-    thread = threading.Thread(target=sip, name="sipping")
+    thread = threading.Thread(target=read, name="reading-slowly")
     thread.start()
     try:
-        yield
+        yield reader
     finally:
         is_over.set()
         thread.join()

@@ -118,6 +118,12 @@ class Client:
             self._received += self._sock.recv(size, socket.MSG_DONTWAIT)
         return len(self._received)
 
+    def detach(self) -> socket.socket:
+        """Hand the connection over, with the response to what was sent: the client does not use it any more."""
+        sock, self._sock = self._sock, None
+        assert sock is not None
+        return sock
+
     def receive(self) -> Attempt:
         """Wait for the response to what was sent, or for what comes in its place."""
         sock, received = self._sock, self._received

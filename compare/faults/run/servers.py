@@ -25,12 +25,13 @@ class Start:
     workers: int = 3
     threads: int = 4
     timeout: int = 30  # seconds
+    graceful_timeout: int = GRACEFUL_TIMEOUT
     access_log: str = "access.log"  # in the folder of the run; `-` is standard output
     error_log: str = "error.log"
     descriptors: int = 0  # limit per process; 0: that of this process
     is_nobody: bool = False  # run as an unprivileged user, so that RLIMIT_NPROC applies
     has_movable_clock: bool = False
-    stream_threads: int = 0  # where the server has such a setting
+    own_options: tuple[str, ...] = ()  # that Ropewalk alone has
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,15 @@ class Server:
     command: tuple[str, ...]
     version: Callable[[], str]
     environ: Mapping[str, str] = field(default_factory=dict)
-    has_stream_threads: bool = False
+    has_own_options: bool = False
 
     def command_for(self, start: Start) -> list[str]:
         words = [*self.command, "--bind", "127.0.0.1:0", "--workers", str(start.workers)]
         words += ["--threads", str(start.threads), "--timeout", str(start.timeout), "--pid", "server.pid"]
-        words += ["--graceful-timeout", str(GRACEFUL_TIMEOUT), "--keep-alive", str(KEEP_ALIVE)]
+        words += ["--graceful-timeout", str(start.graceful_timeout), "--keep-alive", str(KEEP_ALIVE)]
         words += ["--access-logfile", start.access_log, "--error-logfile", start.error_log]
-        if start.stream_threads and self.has_stream_threads:
-            words += ["--stream-threads", str(start.stream_threads)]
+        if self.has_own_options:
+            words += start.own_options
         return [*words, "target:application"]
 
 
@@ -58,7 +59,7 @@ ROPEWALK = Server(
     command=(sys.executable, "-m", "ropewalk"),
     version=lambda: source_version(SERVER),
     environ={"PYTHONPATH": str(SERVER)},
-    has_stream_threads=True,
+    has_own_options=True,
 )
 GUNICORN = Server(
     name="gunicorn",

@@ -31,6 +31,7 @@ TESTED = (
     "fork-exit",
     "idle-connections",
     "slow-streams",
+    "unfinished-bodies",
 )
 
 
