@@ -1,37 +1,54 @@
 """`make run`: the project in a virtual environment, served by ropewalk alone, without Docker and nginx.
 
-A step is skipped if its result exists and its input has not changed.
+Each project has its own folder in .run/projects, with its environment and its data. A step is skipped if its result
+exists and its input has not changed.
 """
 
 import hashlib
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from kit import processes, times, virtual_environment
-from kit.compose import DEFAULT_PROJECT, find_project
+from kit.compose import find_project
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import APP, ROOT, RUN
+from kit.project import facts, install
+from kit.project.facts import Project
+from kit.project.install import Uv
 from kit.variables import read, read_integer
 
-VENV = RUN / "venv"
-STAMP = RUN / "installed"
+TOOLS = RUN / "tools"
+"""A virtual environment with uv, for all projects."""
+
 KIT_REQUIREMENTS = ROOT / "deploy/requirements.txt"
 
 
 class Plan(NamedTuple):
     """What to run: the variables, checked."""
 
-    project: Path
+    project: Project
+    home: Path
+    """The folder of all that is created here for this project."""
     port: int
     options: tuple[str, ...]
     """Of the server."""
-    application: str
     environment: Mapping[str, str]
     """Of the project's own commands, and of the server."""
+
+    @property
+    def venv(self) -> Path:
+        return self.home / "venv"
+
+    @property
+    def folder(self) -> Path:
+        """Where the project's commands and the server run."""
+        return self.project.folder / self.project.root
 
 
 def make_plan(environment: Mapping[str, str]) -> Plan:
@@ -42,70 +59,97 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
         "--timeout": limits["REQUEST_TIMEOUT"],
         "--graceful-timeout": limits["GRACEFUL_TIMEOUT"],
     }
-    project = find_project(environment.get("PROJECT_DIR") or DEFAULT_PROJECT)
-    # Each project has its own folders: two projects may use the same name for their database.
-    data = environment.get("DATA_DIR") or str(RUN / "data" / project.name)
-    path = os.pathsep.join(filter(None, (str(project), environment.get("PYTHONPATH"))))
+    project = facts.look(find_project(environment.get("PROJECT_DIR") or "sample_project"), environment)
+    home = home_of(project.folder)
+    data = environment.get("DATA_DIR") or str(home / "data")
+    paths = [str(project.folder / path) for path in project.paths]
+    settings = project.application.settings
     return Plan(
         project,
+        home,
         port,
         tuple(str(word) for option in options.items() for word in option),
-        read("WSGI_APP", environment),
         {
+            **({"DJANGO_SETTINGS_MODULE": settings.module} if settings else {}),
             **environment,
-            "PATH": f"{VENV / 'bin'}{os.pathsep}{environment.get('PATH', os.defpath)}",
-            "PYTHONPATH": path,
+            "PATH": f"{home / 'venv/bin'}{os.pathsep}{environment.get('PATH', os.defpath)}",
+            "PYTHONPATH": os.pathsep.join(filter(None, (*paths, environment.get("PYTHONPATH")))),
             "BACKEND": "ropewalk",
             "DATA_DIR": data,
             "MEDIA_ROOT": environment.get("MEDIA_ROOT") or f"{data}/media",
-            "STATIC_ROOT": environment.get("STATIC_ROOT") or str(RUN / "static" / project.name),
+            "STATIC_ROOT": environment.get("STATIC_ROOT") or str(home / "static"),
         },
     )
 
 
+def home_of(project: Path) -> Path:
+    """Two projects may have the same name; neither sees the other's packages or data."""
+    return RUN / "projects" / f"{project.name}-{hashlib.sha256(os.fsencode(project)).hexdigest()[:8]}"
+
+
 def run(environment: Mapping[str, str]) -> NoReturn:
     plan = make_plan(environment)
-    virtual_environment.create(VENV)
-    install(plan)
+    application = plan.project.application
+    step(f"The application is {application.value} ({application.origin})")
+    for note in (*plan.project.python.check(sys.version_info[:3], sys.executable), *application.notes):
+        step(note)
+    prepare_environment(plan)
     for name in ("DATA_DIR", "MEDIA_ROOT", "STATIC_ROOT"):
         make_folder(name, plan.environment[name])
-    static = prepare_django(plan) if (plan.project / "manage.py").is_file() else ()
+    static = prepare_django(plan) if serves_django(plan) else ()
     step(f"Serving http://127.0.0.1:{plan.port}  (Ctrl-C stops it)")
-    # Paths in WSGI_APP, manage.py and settings are relative to the project.
-    os.chdir(plan.project)
-    command = ["ropewalk", "--bind", f"127.0.0.1:{plan.port}", *plan.options, *static, plan.application]
+    # Paths in WSGI_APP, manage.py and settings are relative to this folder.
+    os.chdir(plan.folder)
+    command = ["ropewalk", "--bind", f"127.0.0.1:{plan.port}", *plan.options, *static, application.value]
     processes.replace(command, plan.environment)
 
 
-def install(plan: Plan) -> None:
-    """The kit's locked requirements, the project's own, and the server from this checkout."""
-    own = plan.project / "requirements.txt"
-    sources = [KIT_REQUIREMENTS, ROOT / "server/pyproject.toml", *([own] if own.exists() else [])]
-    stamp = fingerprint(sources)
-    if STAMP.exists() and STAMP.read_text() == stamp:
-        step(f"The locked requirements are installed already ({VENV})")
+def prepare_environment(plan: Plan) -> None:
+    """The project's packages and the server, in an environment of its own: all again if anything has changed."""
+    stamp, python = plan.venv / "installed", plan.venv / "bin/python"
+    dependencies = plan.project.dependencies
+    files = install.fingerprint_files(dependencies, plan.project.folder)
+    wanted = f"{dependencies.file}\n{fingerprint([KIT_REQUIREMENTS, ROOT / 'server/pyproject.toml', *files])}"
+    if virtual_environment.works(plan.venv, with_pip=False) and stamp.exists() and stamp.read_text() == wanted:
+        step(f"The requirements are installed already ({plan.venv})")
         return
-    step(f"Installing the locked requirements into {VENV}")
-    pip("--require-hashes", "--requirement", KIT_REQUIREMENTS)
-    if own.exists():
-        pip(*hash_option(own), "--requirement", own)
+    uv = Uv(prepare_tools(), python, plan.environment, is_image=False)
+    shutil.rmtree(plan.venv, ignore_errors=True)  # what is no longer listed is not kept
+    virtual_environment.create(plan.venv, with_pip=False)
+    for text in (*(f"{one.file} is not used: {one.reason}" for one in dependencies.unused), *dependencies.notes):
+        step(text)
+    install.install_dependencies(dependencies, plan.project.folder, uv)
+    install.install_project(dependencies, plan.project.folder, uv)
     step("Installing the server from server/ (a link: edits there take effect at the next start)")
-    pip("--no-deps", "--no-build-isolation", "--editable", ROOT / "server")
-    STAMP.write_text(stamp)
+    install.install_server(ROOT / "server", KIT_REQUIREMENTS, uv)
+    stamp.write_text(wanted)
+
+
+def prepare_tools() -> Path:
+    """uv, in the version and with the hash that deploy/requirements.txt has."""
+    stamp, wanted = TOOLS / "installed", fingerprint([KIT_REQUIREMENTS])
+    virtual_environment.create(TOOLS)
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        step(f"Installing uv into {TOOLS}")
+        pip = (TOOLS / "bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
+        processes.require([*pip, "--require-hashes", "--requirement", KIT_REQUIREMENTS], os.environ)
+        stamp.write_text(wanted)
+    return TOOLS / "bin/uv"
 
 
 def fingerprint(paths: Iterable[Path]) -> str:
     return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path}\n" for path in paths)
 
 
-def hash_option(requirements: Path) -> list[str]:
-    """pip checks a locked list against its hashes; a list without hashes is the project's choice."""
-    return ["--require-hashes"] if "--hash=" in requirements.read_text() else []
-
-
-def pip(*arguments: str | Path) -> None:
-    command = [VENV / "bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install", *arguments]
-    processes.require(command, os.environ)
+def serves_django(plan: Plan) -> bool:
+    """Whether manage.py can be used: it is Django's, and Django is installed."""
+    if plan.project.django is None:
+        return False
+    command = (plan.venv / "bin/python", "-c", "import django")
+    done = subprocess.run(command, env=plan.environment, cwd=plan.folder, capture_output=True, check=False)
+    if done.returncode:
+        step("manage.py is Django's, but Django is not installed: no migrations, no static files")
+    return done.returncode == 0
 
 
 def make_folder(name: str, path: str) -> None:
@@ -117,15 +161,17 @@ def make_folder(name: str, path: str) -> None:
 
 def prepare_django(plan: Plan) -> tuple[str, ...]:
     """Migrates, and collects the static files; returns the server's options that serve them."""
-    manage = [str(VENV / "bin/python"), "manage.py"]
+    assert plan.project.django
+    manage = [str(plan.venv / "bin/python"), plan.project.django.manage.name]
+    folder = plan.project.django.root
     step(f"Migrating the database (in {plan.environment['DATA_DIR']})")
-    processes.require([*manage, "migrate", "--noinput", "--verbosity", "0"], plan.environment, folder=plan.project)
+    processes.require([*manage, "migrate", "--noinput", "--verbosity", "0"], plan.environment, folder=folder)
     step(f"Collecting the static files (into {plan.environment['STATIC_ROOT']})")
     script = (APP / "collectstatic.py").read_text(encoding="utf-8")
     done = subprocess.run(
         [*manage, "shell", "--verbosity", "0", "--command", script],
         env=plan.environment,
-        cwd=plan.project,
+        cwd=folder,
         stdout=subprocess.PIPE,
         text=True,
         check=False,

@@ -10,29 +10,39 @@ from pathlib import Path
 from kit.console import step
 from kit.errors import KitError
 
+IDENTITY = "import os, sys; print(sys.version, os.path.realpath(sys._base_executable))"
+"""Prints which interpreter an environment is made of: two may have the same version."""
 
-def create(folder: Path) -> None:
-    """Creates a virtual environment, unless there is one that works."""
-    if works(folder):
+
+def create(folder: Path, *, with_pip: bool = True) -> None:
+    """Creates a virtual environment, unless there is one that works and is made of this interpreter."""
+    if works(folder, with_pip=with_pip):
         return
-    if not can_create():
+    if with_pip and not can_create():
         raise KitError(
             f"{sys.executable} cannot create virtual environments: ensurepip is not installed"
             " (on Debian and Ubuntu: apt-get install python3-venv)"
         )
     step(f"Creating the virtual environment {folder} (Python {platform.python_version()})")
     shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    options = [] if with_pip else ["--without-pip"]
+    subprocess.run([sys.executable, "-m", "venv", *options, folder], check=True)
 
 
-def works(folder: Path) -> bool:
-    """Whether it has pip and an interpreter that starts: its Python may have been uninstalled."""
-    if not (folder / "bin/pip").exists():
+def works(folder: Path, *, with_pip: bool = True) -> bool:
+    """Whether it is complete, and made of this interpreter, which may be another one than the last time."""
+    if with_pip and not (folder / "bin/pip").exists():
         return False
+    return identity(folder / "bin/python") == identity(Path(sys.executable))
+
+
+def identity(python: Path) -> str:
+    """Version and path of the interpreter that an environment uses; "" if it does not start, or was removed."""
     try:
-        return subprocess.run([folder / "bin/python", "-c", ""], capture_output=True, check=False).returncode == 0
+        done = subprocess.run([python, "-I", "-c", IDENTITY], capture_output=True, text=True, check=False)
     except OSError:
-        return False
+        return ""
+    return done.stdout if done.returncode == 0 else ""
 
 
 def can_create() -> bool:

@@ -34,8 +34,8 @@ NOT_PASSED_ON = (
 )
 """Variables that would have uv install something else, or elsewhere."""
 
-_PACKAGE_LINE = re.compile(r" [+~-] ")
-"""uv lists each package that it installs. These lines are left out."""
+_LEFT_OUT = re.compile(r" [+~-] |Using Python ")
+"""uv lists each package that it installs, and says each time into which environment. These lines are left out."""
 
 
 COMPILE = ("pip", "compile", "--quiet", "--no-header", "--no-annotate")
@@ -84,7 +84,7 @@ class Uv:
 
 
 def _show(line: str) -> str:
-    if not _PACKAGE_LINE.match(line):
+    if not _LEFT_OUT.match(line):
         sys.stderr.write(line)
     return line
 
@@ -95,6 +95,8 @@ def uv_environment(environment: Mapping[str, str], python: Path) -> dict[str, st
     for name, uvs in FROM_PIP.items():
         if environment.get(name):
             kept.setdefault(uvs, environment[name])
+    # the machine's certificates, as pip trusts them, and not uv's own list
+    kept.setdefault("UV_SYSTEM_CERTS", "true")
     return kept | {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(python.parent.parent)}
 
 
@@ -202,15 +204,27 @@ def _install_local(local: Local, installation: Installation, folder: Path, uv: U
         uv.pip_install([*arguments, *(["--editable"] if local.is_editable else []), local.requirement], folder)
 
 
+def install_server(folder: Path, locked: Path, uv: Uv) -> None:
+    """The server, editable. What builds it has to be the locked version, with its hash."""
+    try:
+        # uv warns that --require-build-hashes is new, unless it is asked for by that name as well
+        new = ("--require-build-hashes", "--preview-features", "build-dependency-hashes")
+        uv.pip_install(["--no-deps", "--no-config", "--build-constraints", locked, *new, "--editable", folder], folder)
+    except UvError as error:
+        raise _explained(error, str(folder), uv) from None
+
+
 def _explained(error: UvError, file: str, uv: Uv) -> KitError:
     """One paragraph that ends with the lines to add, if it is known what is missing."""
     name, missing = system_packages.diagnose(error.output)
     if not missing:
         return KitError(f"{name or f'what {file} lists'} could not be installed; uv has printed the reason above")
     given = SystemPackages(*(tuple(uv.environment.get(name, "").split()) for name in system_packages.VARIABLES))
-    what = f"{name} has to be built, and" if name else f"for what {file} lists,"
+    what = name or f"what {file} lists"
     here = "" if uv.is_image else f"here, apt-get install {' '.join(missing.build)}; for the images, "
-    return KitError(f"{what} packages of Debian are missing: {here}put into .env:\n{(given | missing).lines()}")
+    return KitError(
+        f"{what} cannot be built, packages of Debian are missing: {here}put into .env:\n{(given | missing).lines()}"
+    )
 
 
 def copy_files(installation: Installation, project: Path, target: Path) -> None:

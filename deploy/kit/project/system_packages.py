@@ -78,9 +78,13 @@ MESSAGES = {
     r"openssl/\w+\.h|Could not find directory of OpenSSL": _extension("libssl-dev pkg-config"),
     r"\bPython\.h": _extension(),
     r"'[^']*(?:gcc|cc|clang)' failed: No such file|unable to execute '[^']*cc'": _extension(),
+    r"No such file or directory: '[^']*(?:gcc|cc|clang)'": _extension(),
     r"you need a C compiler|Unknown compiler|No CMAKE_C_COMPILER|[Cc]ompiler (?:cc|gcc) cannot": _extension(),
-    r"'[^']*(?:g\+\+|c\+\+)' failed: No such file|cc1plus": _extension("g++"),
-    r"Rust toolchain|[Rr]ust compiler|cargo, the Rust package manager, is not installed": _extension("cargo"),
+    r"No such file or directory: '[^']*(?:g\+\+|c\+\+)'|cc1plus": _extension("g++"),
+    r"'[^']*(?:g\+\+|c\+\+)' failed: No such file": _extension("g++"),
+    r"Rust toolchain|[Rr]ust compiler|cargo, the Rust package manager, is not installed|puccinialin": _extension(
+        "cargo"
+    ),
     r"pkg-config(?:: not found| could not be found)|Did not find pkg-config": _extension("pkg-config"),
     r"cmake(?:: not found|: No such file)|CMake must be installed": _extension("g++ cmake make"),
     r"[Gg]it executable not found|No such file or directory: 'git'": SystemPackages(("git",)),

@@ -4,25 +4,73 @@ import pytest
 
 from kit import local
 from kit.errors import KitError
-from kit.paths import RUN
+from kit.paths import ROOT, RUN
+
+FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with an application, and a function that adds files to it."""
+    folder = tmp_path / "shop"
+
+    def write(files):
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        return folder
+
+    write({"app.py": FLASK})
+    return write
 
 
 def test_sample_project_with_no_variable_set():
     plan = local.make_plan({"PATH": "/bin"})
-    assert plan.project.name == "sample_project"
-    assert (plan.port, plan.application) == (8080, "sample_project.wsgi:application")
+    assert plan.folder == ROOT / "sample_project"
+    assert (plan.port, plan.project.application.value) == (8080, "sample_project.wsgi:application")
     assert plan.options == ("--threads", "16", "--timeout", "30", "--graceful-timeout", "30")
-    assert plan.environment["DATA_DIR"] == str(RUN / "data/sample_project")
-    assert plan.environment["PATH"] == f"{RUN}/venv/bin:/bin"
+    assert plan.home.parent == RUN / "projects"
+    assert plan.environment["DATA_DIR"] == f"{plan.home}/data"
+    assert plan.environment["PATH"] == f"{plan.home}/venv/bin:/bin"
+    assert plan.environment["DJANGO_SETTINGS_MODULE"] == "sample_project.settings"
 
 
-def test_project_of_one_s_own_has_its_own_folders_and_comes_first_on_the_path(tmp_path):
-    (tmp_path / "shop").mkdir()
-    environment = {"PROJECT_DIR": str(tmp_path / "shop"), "PYTHONPATH": "/more", "MEDIA_ROOT": "/srv/media"}
+def test_project_of_one_s_own_has_its_own_folders_and_comes_first_on_the_path(project):
+    folder = project({})
+    environment = {"PROJECT_DIR": str(folder), "PYTHONPATH": "/more", "MEDIA_ROOT": "/srv/media"}
     plan = local.make_plan(environment)
-    assert plan.environment["PYTHONPATH"] == f"{tmp_path}/shop:/more"
-    assert plan.environment["STATIC_ROOT"] == str(RUN / "static/shop")
+    assert plan.environment["PYTHONPATH"] == f"{folder}:/more"
+    assert plan.environment["STATIC_ROOT"] == f"{plan.home}/static"
     assert plan.environment["MEDIA_ROOT"] == "/srv/media"
+    assert "DJANGO_SETTINGS_MODULE" not in plan.environment
+
+
+def test_projects_of_the_same_name_are_apart(tmp_path):
+    first, second = local.home_of(tmp_path / "a/shop"), local.home_of(tmp_path / "b/shop")
+    assert first != second
+    assert first.name.startswith("shop-")
+    assert local.home_of(tmp_path / "a/shop") == first
+
+
+def test_project_in_a_folder_below_runs_there(project):
+    files = {
+        "src/manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n",
+        "src/shop/settings.py": "WSGI_APPLICATION = 'shop.wsgi.application'\n",
+        "src/shop/wsgi.py": "application = 1\n",
+    }
+    folder = project(files)
+    plan = local.make_plan({"PROJECT_DIR": str(folder)})
+    assert plan.folder == folder / "src"
+    assert plan.environment["PYTHONPATH"] == f"{folder}/src:{folder}"
+    assert plan.environment["DJANGO_SETTINGS_MODULE"] == "shop.settings"
+    given = local.make_plan({"PROJECT_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "shop.live"})
+    assert given.environment["DJANGO_SETTINGS_MODULE"] == "shop.live"
+
+
+def test_variable_names_another_application(project):
+    folder = project({"other.py": FLASK})
+    plan = local.make_plan({"PROJECT_DIR": str(folder), "WSGI_APP": "other:app"})
+    assert plan.project.application.value == "other:app"
 
 
 @pytest.mark.parametrize(
@@ -50,10 +98,56 @@ def test_stamp_changes_with_any_file_that_it_is_made_from(tmp_path):
     assert local.fingerprint([first, second]) != before
 
 
-@pytest.mark.parametrize(("line", "options"), [("django==5.2 --hash=sha256:0", ["--require-hashes"]), ("django", [])])
-def test_requirements_are_held_to_their_hashes_if_they_have_any(tmp_path, line, options):
-    (tmp_path / "requirements.txt").write_text(line)
-    assert local.hash_option(tmp_path / "requirements.txt") == options
+@pytest.fixture
+def installed(project, monkeypatch, tmp_path):
+    """installed(files): what `prepare_environment` installs, in order, for a project with these files."""
+    calls = []
+    monkeypatch.setattr(local, "RUN", tmp_path / "run")
+    monkeypatch.setattr(local, "prepare_tools", lambda: tmp_path / "uv")
+    for name in ("install_dependencies", "install_project", "install_server"):
+        monkeypatch.setattr(local.install, name, lambda *_, name=name: calls.append(name))
+
+    def prepare(files):
+        calls.clear()
+        plan = local.make_plan({"PROJECT_DIR": str(project(files))})
+        local.prepare_environment(plan)
+        return plan, list(calls)
+
+    return prepare
+
+
+ALL = ["install_dependencies", "install_project", "install_server"]
+
+
+def test_packages_are_installed_once_and_again_when_a_file_changes(installed):
+    files = {"requirements.txt": "-r more/base.txt\n", "more/base.txt": "flask\n"}
+    plan, calls = installed(files)
+    assert calls == ALL
+    (plan.venv / "left").touch()
+    assert installed(files)[1] == []
+    assert installed({"app.py": FLASK + "\n"})[1] == []
+    assert (plan.venv / "left").exists()
+    assert installed({"more/base.txt": "flask\nredis\n"})[1] == ALL
+    assert not (plan.venv / "left").exists()  # nothing stays of what was installed before
+    assert installed({"uv.lock": "", "pyproject.toml": "[project]\n"})[1] == ALL
+
+
+def test_packages_are_installed_again_for_another_python(installed, monkeypatch):
+    plan, _ = installed({})
+    (plan.venv / "bin/python").unlink()
+    assert installed({})[1] == ALL
+
+
+def test_django_is_prepared_only_if_it_is_installed(installed, capsys):
+    plan, _ = installed({})
+    assert not local.serves_django(plan)
+    assert "Django" not in capsys.readouterr().out
+    manage = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n"
+    plan, _ = installed({"manage.py": manage})
+    assert not local.serves_django(plan)
+    assert "manage.py is Django's, but Django is not installed" in capsys.readouterr().out
+    plan, _ = installed({"django/__init__.py": ""})
+    assert local.serves_django(plan)
 
 
 def test_folder_that_cannot_be_created_is_refused_in_one_line(tmp_path):

@@ -27,3 +27,25 @@ def test_python_without_ensurepip_is_refused_with_what_to_install(tmp_path, monk
     with pytest.raises(KitError, match="apt-get install python3-venv"):
         virtual_environment.create(tmp_path / "venv")
     assert not (tmp_path / "venv").exists()
+
+
+def test_environment_of_another_interpreter_is_made_again(tmp_path, monkeypatch):
+    folder = tmp_path / "venv"
+    virtual_environment.create(folder, with_pip=False)
+    assert virtual_environment.works(folder, with_pip=False)
+    assert not virtual_environment.works(folder)
+    (folder / "mark").touch()
+    other = tmp_path / "other"
+    other.write_text("#!/bin/sh\necho 'another Python'\n")
+    other.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setattr(virtual_environment.sys, "executable", str(other))
+        assert not virtual_environment.works(folder, with_pip=False)
+    virtual_environment.create(folder, with_pip=False)
+    assert (folder / "mark").exists()
+
+
+def test_python_without_ensurepip_can_make_one_without_pip(tmp_path, monkeypatch):
+    monkeypatch.setattr(virtual_environment, "can_create", lambda: False)
+    virtual_environment.create(tmp_path / "venv", with_pip=False)
+    assert virtual_environment.works(tmp_path / "venv", with_pip=False)

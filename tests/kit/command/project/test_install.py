@@ -14,6 +14,7 @@ from kit.project import install, manifests
 from kit.project.install import Uv
 from kit.project.installation import Installation, Local, Pin
 from tests.helpers.paths import REPOSITORY
+from tests.helpers.wheels import make_wheel
 
 LOCKS = Path(__file__).with_name("locks")
 
@@ -117,7 +118,7 @@ def test_lack_of_a_compiler_ends_with_the_lines_to_add(project, fake):
     with pytest.raises(KitError) as raised:
         install.install_dependencies(manifests.find(folder, {}), folder, uv)
     assert str(raised.value) == (
-        "psycopg2 has to be built, and packages of Debian are missing: put into .env:\n"
+        "psycopg2 cannot be built, packages of Debian are missing: put into .env:\n"
         'BUILD_PACKAGES="make gcc python3-dev libpq-dev"\nRUNTIME_PACKAGES="libpq5"'
     )
 
@@ -190,19 +191,6 @@ def offline(tmp_path):
     return run
 
 
-def wheel(folder, name, version="1.0"):
-    """A wheel with nothing in it but its metadata."""
-    import zipfile
-
-    information = f"{name}-{version}.dist-info"
-    path = folder / f"{name}-{version}-py3-none-any.whl"
-    folder.mkdir(exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr(f"{information}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        archive.writestr(f"{information}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{information}/RECORD", "")
-
-
 @pytest.mark.parametrize(
     "files",
     [
@@ -220,8 +208,8 @@ def wheel(folder, name, version="1.0"):
 )
 def test_real_uv_installs(project, offline, files):
     folder = project(files)
-    wheel(folder / "wheels", "harbour")
-    wheel(folder / "wheels", "other")
+    make_wheel(folder / "wheels", "harbour")
+    make_wheel(folder / "wheels", "other")
     done, names = offline(folder)
     assert done.returncode == 0, done.stderr
     assert names == ["harbour-1.0.dist-info"]

@@ -21,6 +21,16 @@ FAILED = "  × Failed to build `{name}`\n  ├─▶ The build backend returned 
             'BUILD_PACKAGES="gcc python3-dev pkg-config libmariadb-dev"\nRUNTIME_PACKAGES="libmariadb3"',
         ),
         ("ours==1", "error: command 'gcc' failed: No such file or directory", 'BUILD_PACKAGES="gcc python3-dev"'),
+        (
+            "ours==1",
+            "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-gcc'",
+            'BUILD_PACKAGES="gcc python3-dev"',
+        ),
+        (
+            "greenlet==3.2",
+            "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-g++'",
+            'BUILD_PACKAGES="gcc python3-dev g++"',
+        ),
         ("uwsgi==2.0.28", "Exception: you need a C compiler to build uWSGI", 'BUILD_PACKAGES="gcc python3-dev"'),
         ("ours==1", "ours.c:1:10: fatal error: Python.h: No such file", 'BUILD_PACKAGES="gcc python3-dev"'),
         (
