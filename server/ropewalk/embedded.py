@@ -18,6 +18,7 @@ from ropewalk.config.settings import Settings, make_settings, refuse_not_embedde
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.logs.wsgi_errors import WsgiErrors
+from ropewalk.monkey_patches import refuse_monkey_patches
 from ropewalk.net.listeners.open import close_listeners, describe, open_listeners, refuse_new_connections
 from ropewalk.net.listeners.unix import DEFAULT_MODE
 from ropewalk.process.system.signals import SignalInbox
@@ -63,9 +64,11 @@ class Server:
         settings is given. That log and the variables of `env` belong to the process; `stop` restores both.
 
         Raises ConfigError for a value that is not allowed, a setting that has no effect in an embedded server, an
-        address that cannot be bound, and what is not a WSGI application; TypeError for an unknown setting.
+        address that cannot be bound, what is not a WSGI application, and a program that gevent or eventlet has patched;
+        TypeError for an unknown setting.
         """
         _check_application(application)
+        refuse_monkey_patches("this program", None)
         self.settings = make_settings(**settings)
         refuse_not_embedded(self.settings)
         tls = tls_context(self.settings)

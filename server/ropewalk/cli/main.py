@@ -26,6 +26,7 @@ from ropewalk.config.settings import Settings
 from ropewalk.config.table import POSITIONAL
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
+from ropewalk.monkey_patches import refuse_monkey_patches
 from ropewalk.net.accept_balance import open_shared_counts
 from ropewalk.net.listeners.open import (
     adopt_listeners,
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from ropewalk.cli.control_client import run_command  # which imports an HTTP client: a server needs neither
 
             return run_command(given[0], given[1:])
+        refuse_monkey_patches("the Python interpreter", None)
         upgrade.command = _start_command()
         load = _make_load(given, upgrade.command)
         loaded = load()
@@ -167,6 +169,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
     connect_loggers(settings)
     if hooks is not None:
         hooks.starting()
+        refuse_monkey_patches("--config", settings.config)
     with ExitStack() as on_exit:
         inherited = adopt_listeners(predecessor.listeners) if predecessor is not None else {}
         pid_path = successor_path(settings.pid) if settings.pid and predecessor is not None else settings.pid
@@ -207,9 +210,11 @@ def preload(settings: Settings) -> WSGIApplication:
     log, before = get_logger(), threading.active_count()
     try:
         application = load_application(settings.wsgi_app)
+        refuse_monkey_patches(POSITIONAL, settings.wsgi_app)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code may raise anything
         reason, details = explain(error)
-        log.text(details)
+        if details:
+            log.text(details)
         raise BootError(reason) from None
     started = threading.active_count() - before
     if started > 0:

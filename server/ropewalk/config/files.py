@@ -16,6 +16,7 @@ from ropewalk.config.hook_signatures import ARGUMENTS, Hook, check_hook
 from ropewalk.config.settings import all_settings
 from ropewalk.config.table import Setting
 from ropewalk.errors import ConfigError, nearest
+from ropewalk.monkey_patches import refused_monkey_patches
 
 MISSPELLED = 0.8
 """difflib's ratio at which a name in a `.py` file counts as a misspelled setting: `worker` for `workers` is 0.92."""
@@ -113,8 +114,13 @@ def _warnings(
 def _run(path: str, content: bytes, directories: Sequence[str]) -> dict[str, Any]:
     namespace: dict[str, Any] = {"__name__": "__config__", "__file__": os.path.realpath(path)}
     try:
-        with importable([*directories, os.path.dirname(namespace["__file__"])]):
+        with (
+            importable([*directories, os.path.dirname(namespace["__file__"])]),
+            refused_monkey_patches("--config", path),
+        ):
             exec(compile(content, path, "exec"), namespace)
+    except ConfigError:
+        raise
     except (Exception, SystemExit) as error:
         line = error.lineno if isinstance(error, SyntaxError) else _line_of(error, path)
         place = f" in line {line}" if line else ""

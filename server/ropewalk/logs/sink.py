@@ -25,6 +25,9 @@ from contextlib import contextmanager, suppress
 
 PIPE_BUF = select.PIPE_BUF
 
+_Poll = select.poll
+"""Kept: code of the application may patch the module, and the log says that it is refused."""
+
 WRITE_TIMEOUT = 0.1
 """Seconds for a reader to make room, or for another writer to finish: far longer than either takes."""
 
@@ -80,7 +83,7 @@ class Sink:
     def _write_stream(self, octets: bytes) -> int:
         written = 0
         deadline = time.monotonic() + (0.0 if self._is_stalled else WRITE_TIMEOUT)
-        poll = select.poll()
+        poll = _Poll()
         poll.register(self.descriptor, select.POLLOUT)
         try:
             while written < len(octets):

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, TextIO, cast
 from ropewalk import forked
 from ropewalk.config.load import Loaded
 from ropewalk.config.settings import Settings, all_settings
+from ropewalk.config.table import POSITIONAL
 from ropewalk.control.commands import CONTROL
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger, open_log
 from ropewalk.logs.wsgi_errors import WsgiErrors
+from ropewalk.monkey_patches import refuse_monkey_patches
 from ropewalk.net.listeners.open import Listeners, close_listeners, disown_listeners, refuse_new_connections
 from ropewalk.net.listeners.unix import UnixListener
 from ropewalk.process.lifecycle import Hooks
@@ -262,7 +264,9 @@ def make_tls_context(settings: Settings, hooks: ConfiguredHooks | None) -> TlsCo
 
 def make_application(settings: Settings, preloaded: WSGIApplication | None = None) -> WSGIApplication:
     """The application of the settings, with static files in front. Raises ConfigError."""
-    return with_static_files(preloaded or load_application(settings.wsgi_app), settings)
+    application = preloaded or load_application(settings.wsgi_app)
+    refuse_monkey_patches(POSITIONAL, settings.wsgi_app)
+    return with_static_files(application, settings)
 
 
 def connect_loggers(settings: Settings, access_log: AccessLog | None = None) -> None:
