@@ -230,8 +230,8 @@ SCENARIOS = [
         f"{uploads.UPLOADS} clients announce a body of {uploads.BODY // uploads.MIB} MiB, send "
         f"{uploads.BEGINNING // uploads.MIB} MiB of it at once, and then a little at a time. Ropewalk has "
         f"`--limit-request-bodies {uploads.LIMIT // uploads.MIB}MiB`; gunicorn has no such setting. The workers hold "
-        "no more of the bodies than that, in memory and temporary files. Meanwhile a request with a body may be refused "
-        "with an error response; all others complete, also on new connections.",
+        "no more of the bodies than that, in memory and temporary files. Meanwhile a request with a body may be "
+        "refused with an error response; all others complete, also on new connections.",
         uploads.leave_bodies_unfinished,
         start=Start(own_options=uploads.OPTIONS),
         allowed=ERROR_RESPONSE,
