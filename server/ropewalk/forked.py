@@ -21,6 +21,8 @@ from contextlib import suppress
 from threading import get_ident
 from typing import NoReturn
 
+from ropewalk import interruptions
+
 _callbacks: list[Callable[[], None]] = []
 _masks: dict[int, set[int]] = {}
 """By thread that forks: its signal mask before the fork."""
@@ -36,7 +38,7 @@ def on_fork(callback: Callable[[], None]) -> None:
     global _is_installed
     if not _is_installed:
         _is_installed = True
-        os.register_at_fork(before=_before, after_in_parent=_unblock, after_in_child=_in_child)
+        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
     _callbacks.append(callback)
 
 
@@ -68,7 +70,14 @@ def exit_child(error: BaseException | None = None) -> NoReturn:
 def _before() -> None:
     # A signal that came between the fork and the callbacks would be written to the worker's descriptor.
     if _callbacks:
+        interruptions.enter_fork()  # cut short, this would leave the signals blocked
         _masks[get_ident()] = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+
+
+def _in_parent() -> None:
+    if get_ident() in _masks:
+        _unblock()
+        interruptions.leave_fork()
 
 
 def _unblock() -> None:
@@ -78,6 +87,7 @@ def _unblock() -> None:
 
 
 def _in_child() -> None:
+    interruptions.forget_all()
     for callback in reversed(_callbacks):
         with suppress(Exception):
             callback()

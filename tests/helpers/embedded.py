@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import ropewalk
 from ropewalk.config.settings import make_settings
@@ -22,12 +22,12 @@ DEFAULTS: dict[str, Any] = {"bind": "127.0.0.1:0", "threads": 4}
 class WorkerService:
     """What a worker serves with, in threads of this process: a test asks `service` what the worker does."""
 
-    def __init__(self, application: Any, **settings: Any) -> None:
+    def __init__(self, application: Any, errors: TextIO | None = None, **settings: Any) -> None:
         read = make_settings(**settings)
         self._access_log = AccessLog(read.access_log, read.access_log_format) if read.access_log else None
         self._listeners = open_listeners(read.bind, backlog=read.backlog, unix_mode=0)
         self.address = self._listeners[0].getsockname()
-        self.service = Service(application, self._listeners, read, access_log=self._access_log)
+        self.service = Service(application, self._listeners, read, access_log=self._access_log, errors=errors)
         self.service.start()
 
     def stop(self) -> None:
@@ -51,9 +51,9 @@ class Talk:
         server.start()
         return server
 
-    def serve_as_worker(self, application: Any, **settings: Any) -> WorkerService:
+    def serve_as_worker(self, application: Any, errors: TextIO | None = None, **settings: Any) -> WorkerService:
         """The same, for a test that has to ask or do what a worker does."""
-        server = WorkerService(application, **DEFAULTS | settings)
+        server = WorkerService(application, errors, **DEFAULTS | settings)
         self._stack.callback(server.stop)
         return server
 

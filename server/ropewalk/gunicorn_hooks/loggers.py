@@ -19,7 +19,20 @@ ERROR = "gunicorn.error"
 ACCESS = "gunicorn.access"
 
 
-class ErrorHandler(logging.Handler):
+class _LockFreeHandler(logging.Handler):
+    """Takes no lock, which the logs have themselves: an interrupted request could leave this one held.
+
+    Python 3.11 and 3.12 take it before a `try` (`ropewalk.interruptions`).
+    """
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        found = self.filter(record)
+        if found:
+            self.emit(found if isinstance(found, logging.LogRecord) else record)  # a record since Python 3.12
+        return bool(found)
+
+
+class ErrorHandler(_LockFreeHandler):
     """Writes records to the error log: as its own messages, or as lines of a formatter that somebody has set.
 
     A record of any level is written, since its logger has decided that.
@@ -38,7 +51,7 @@ class ErrorHandler(logging.Handler):
             self.handleError(record)
 
 
-class AccessHandler(logging.Handler):
+class AccessHandler(_LockFreeHandler):
     """Writes records to the access log of this process as lines of their own; without one they are lost."""
 
     access_log: AccessLog | None = None

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from contextlib import suppress
 
+from ropewalk.interruptions import uninterrupted
 from ropewalk.logs.access_format import JSON, compile_format
 from ropewalk.logs.access_record import AccessRecord
 from ropewalk.logs.error_log import get_logger, open_log
@@ -92,9 +93,10 @@ class AccessLog:
             line = json_message(text)
         else:
             line = printable(text).replace("\n", "\\n")
-        self._buffer.append(line)
-        if not self._is_notified:
-            self._notify()
+        with uninterrupted:  # in the middle of a request, unlike `write`
+            self._buffer.append(line)
+            if not self._is_notified:
+                self._notify()
 
     def _notify(self) -> None:
         """Have the log's thread write the buffer soon."""

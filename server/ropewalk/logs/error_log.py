@@ -2,7 +2,8 @@
 
 Lines have gunicorn's format or are JSON (`logs.error_format`). The standard library's `logging` is not used: an
 application that configures it (Django does, and disables existing loggers) must not silence the server, and a fork must
-not inherit a held lock. Each message is written at once and whole (`logs.sink`), without a buffer, by any thread.
+not inherit a held lock. Each message is written at once and whole (`logs.sink`), without a buffer, by any thread; a
+thread that the server interrupts meanwhile raises the exception afterwards (`ropewalk.interruptions`).
 Writing never raises: a full disk or a closed pipe loses messages, never requests. Lost messages are counted, and
 reported as soon as the log can be written again.
 
@@ -14,12 +15,12 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 
 from ropewalk.errors import ConfigError
+from ropewalk.interruptions import uninterrupted
 from ropewalk.logs.error_format import FORMATTERS, Exc, ExcInfo, Formatter, Message, find_error, format_plain
-from ropewalk.logs.sink import WRITE_TIMEOUT, Sink
+from ropewalk.logs.sink import Sink
 from ropewalk.trusted_files import open_file
 
 __all__ = ["LEVELS", "ErrorLog", "ExcInfo", "get_logger", "open_log"]
@@ -40,7 +41,7 @@ class ErrorLog:
         self._least = LEVELS["info"]
         self._format: Formatter = format_plain
         self._counting = threading.Lock()
-        """Protects what follows. Taken with a timeout: a fork by the application may leave it locked."""
+        """Protects what follows. Taken while uninterrupted; replaced in a forked child, which may inherit it held."""
         self._counts: Counter[str] = Counter()
         self._lost = 0
         self._unreported = 0
@@ -167,27 +168,29 @@ class ErrorLog:
         except (TypeError, ValueError):
             text = f"{message} {arguments!r}"
         error = find_error(exc_info)
-        self._count(level if error is None else "exception")
-        self._put(Message(level, text, error, request_id))
+        self._put(Message(level, text, error, request_id), level if error is None else "exception")
 
-    def _put(self, message: Message) -> None:
-        if self._unreported and not self._report_lost():
-            self._count_lost(1, 1)
-            return
-        if not self._emit(message):
-            self._count_lost(1, 1)
+    def _put(self, message: Message, counted_as: str = "") -> None:
+        octets = self._encode(message)  # before: the text of an application's exception is made by its own code
+        with uninterrupted:
+            if counted_as:
+                self._count(counted_as)
+            if (self._unreported and not self._report_lost()) or not self._emit(octets):
+                self._count_lost(1, 1)
 
     def _report_lost(self) -> bool:
         """Report the number of lost messages; False if the log still cannot be written."""
         lost = self._take_unreported()
         what = "log message was" if lost == 1 else "log messages were"
-        if lost and not self._emit(Message("warning", f"{lost} {what} lost ({self._fault})")):
+        if lost and not self._emit(self._encode(Message("warning", f"{lost} {what} lost ({self._fault})"))):
             self._count_lost(0, lost)
             return False
         return True
 
-    def _emit(self, message: Message) -> bool:
-        octets = self._format(message).encode("utf-8", "backslashreplace")
+    def _encode(self, message: Message) -> bytes:
+        return self._format(message).encode("utf-8", "backslashreplace")
+
+    def _emit(self, octets: bytes) -> bool:
         sink = self._sink
         is_written = sink.write(octets) == len(octets)
         if not is_written:
@@ -195,27 +198,22 @@ class ErrorLog:
         return is_written
 
     def _count(self, name: str) -> None:
-        with self._counting_lock():
+        with self._counting:
             self._counts[name] += 1
 
     def _count_lost(self, lost: int, unreported: int) -> None:
-        with self._counting_lock():
+        with self._counting:
             self._lost += lost
             self._unreported += unreported
 
     def _take_unreported(self) -> int:
-        with self._counting_lock():
+        with self._counting:
             unreported, self._unreported = self._unreported, 0
         return unreported
 
-    @contextmanager
-    def _counting_lock(self) -> Iterator[None]:
-        is_locked = self._counting.acquire(timeout=WRITE_TIMEOUT)
-        try:
-            yield
-        finally:
-            if is_locked:
-                self._counting.release()
+    def replace_lock(self) -> None:
+        """In a forked child: the parent's other threads may have held it."""
+        self._counting = threading.Lock()
 
 
 def get_logger() -> ErrorLog:
@@ -235,3 +233,4 @@ def open_log(setting: str, path: str, owners: Collection[int] | None = None) -> 
 
 
 _LOG = ErrorLog()
+os.register_at_fork(after_in_child=_LOG.replace_lock)

@@ -4,7 +4,7 @@
 writes whole lines, so the kernel keeps writers apart. A pipe guarantees that only up to `PIPE_BUF` bytes (pipe(7)), and
 a stream socket not at all. For these, every writer first locks the descriptor's inode; the kernel releases that lock if
 the process dies. The lock belongs to the process, so its threads and logs, which may share the inode (`2>&1`, systemd's
-journal), take a lock of this process before it.
+journal), take a lock of this process before it. While they hold the two, they are not interrupted.
 
 *No writer blocks.* A pipe is written while it has room. When its reader has stopped, the first writer waits
 `WRITE_TIMEOUT` seconds and the following ones not at all, until there is room again.
@@ -20,8 +20,9 @@ import select
 import stat
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+
+from ropewalk.interruptions import uninterrupted
 
 PIPE_BUF = select.PIPE_BUF
 
@@ -29,7 +30,7 @@ _Poll = select.poll
 """Kept: code of the application may patch the module, and the log says that it is refused."""
 
 WRITE_TIMEOUT = 0.1
-"""Seconds for a reader to make room, or for another writer to finish: far longer than either takes."""
+"""Seconds for a reader to make room, or for another process to finish: far longer than either takes."""
 
 LOCK_INTERVAL = 0.001
 """Seconds between two attempts to take a lock that another process holds."""
@@ -59,12 +60,12 @@ class Sink:
         """Write whole lines; returns how many of the bytes were written: all of them, unless there is a fault."""
         if not lines:
             return 0
+        with uninterrupted:
+            return self._write(lines)
+
+    def _write(self, lines: bytes) -> int:
         end = b"\n" if self._is_line_open else b""
-        if self._is_shared:
-            with self._locked():
-                written = self._write_stream(end + lines)
-        else:
-            written = self._write_file(end + lines)
+        written = self._write_locked(end + lines) if self._is_shared else self._write_file(end + lines)
         if written:
             is_whole = written == len(end) + len(lines) or (end + lines)[written - 1 : written] == b"\n"
             self._is_line_open = not is_whole
@@ -97,20 +98,15 @@ class Sink:
             self.fault = error.strerror or str(error)
         return written
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Exclude other threads and processes; proceed without that if they take too long."""
-        lock = _LOCKS.get(self._inode) or _LOCKS.setdefault(self._inode, threading.Lock())
-        seconds = 0.0 if self._is_stalled else WRITE_TIMEOUT
-        is_held = lock.acquire(timeout=seconds) if seconds else lock.acquire(blocking=False)
-        try:
-            self._lock_inode(time.monotonic() + seconds)
-            yield
-        finally:
-            if is_held:
+    def _write_locked(self, octets: bytes) -> int:
+        """Exclude other threads, and other processes unless they take too long."""
+        with _LOCKS.get(self._inode) or _LOCKS.setdefault(self._inode, threading.Lock()):
+            self._lock_inode(time.monotonic() + (0.0 if self._is_stalled else WRITE_TIMEOUT))
+            try:
+                return self._write_stream(octets)
+            finally:
                 with suppress(OSError):
                     fcntl.lockf(self.descriptor, fcntl.LOCK_UN)
-                lock.release()
 
     def _lock_inode(self, deadline: float) -> None:
         while True:

@@ -1,6 +1,7 @@
 """The application's `wsgi.errors` (PEP 3333), which writes lines to the error log.
 
-All threads of the pool use it at once. Each collects its own line, so that lines of two requests do not mix.
+All threads of the pool use it at once. Each collects its own line, so that lines of two requests do not mix. A request
+that is interrupted in a call of this stream raises the exception once all lines of the call are written.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import io
 import threading
 
+from ropewalk.interruptions import uninterrupted
 from ropewalk.logs.error_log import ErrorLog
 
 MAX_LINE = 64 * 1024
@@ -31,6 +33,11 @@ class WsgiErrors(io.TextIOBase):
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"wsgi.errors takes text, not {type(text).__name__}")
+        with uninterrupted:
+            self._write(text)
+        return len(text)
+
+    def _write(self, text: str) -> None:
         *lines, rest = (getattr(self._of_thread, "rest", "") + text).split("\n")
         if len(rest) > MAX_LINE:
             lines.append(rest)
@@ -38,11 +45,11 @@ class WsgiErrors(io.TextIOBase):
         self._of_thread.rest = rest
         for line in lines:
             self._log.text(line)
-        return len(text)
 
     def flush(self) -> None:
         """Write the unfinished line of this thread."""
-        rest = getattr(self._of_thread, "rest", "")
-        self._of_thread.rest = ""
-        if rest:
-            self._log.text(rest)
+        with uninterrupted:
+            rest = getattr(self._of_thread, "rest", "")
+            self._of_thread.rest = ""
+            if rest:
+                self._log.text(rest)

@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
+from ropewalk import interruptions
 from ropewalk.forked import exit_child
 from ropewalk.logs.error_log import get_logger
 from ropewalk.threads.controller import HELD_AFTER, LONG_RUN, RESCUE_INTERVAL, Controller, Sample
@@ -281,6 +282,7 @@ class Pool:
     # A thread's life
 
     def _work(self, thread: PoolThread, is_parked: bool) -> None:
+        interruptions.register()
         if is_parked:
             thread.parking.acquire()
         ready, to_run, to_send, slots = self.ready, self._to_run, self._to_send, self._slots
@@ -312,6 +314,7 @@ class Pool:
         """End of a thread: responses that are ready now have no thread left to send them."""
         if self._is_forked_child:
             exit_child()
+        interruptions.unregister()
         with suppress(IndexError):
             while True:
                 self._to_send.popleft().close()

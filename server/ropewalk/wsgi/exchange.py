@@ -8,21 +8,24 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import Enum
 from threading import get_ident
 from time import monotonic
 from types import GeneratorType, TracebackType
 from typing import Any
 
+from ropewalk import interruptions
 from ropewalk.errors import ApplicationError, ProtocolError
 from ropewalk.forked import exit_child
 from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
 from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_response, response_framing
+from ropewalk.interruptions import uninterrupted
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
+from ropewalk.net.connection_states import CLOSED
 from ropewalk.net.streamed_response import WRITE_TOO_LATE, PeerGoneError, StreamedResponse
-from ropewalk.wsgi.async_exc import raise_in_thread
 from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 from ropewalk.wsgi.request_id import KEY, valid_request_id
@@ -61,13 +64,18 @@ class Phase(Enum):
 BEFORE_RESPONSE, STREAMING, CLOSING, CLOSING_UNSENT = Phase
 
 
+NO_CLAIM: list[Phase] = []
+"""In which nobody finds a phase: of an exchange whose application is not called yet."""
+
+
 class Exchange:
     """The response to one request, while the application produces it.
 
     Used by one thread, except for `interrupt`, and for `write`, which an application may pass to another thread. Which
     of them decides how the response begins or ends is settled by `_claim`, a list of one phase: to pop it is atomic,
     and only the thread that has popped it may touch the connection. Between two phases the list is empty. After the
-    response nobody can: the connection is another exchange's by then.
+    response nobody can: the connection is another exchange's by then. What `interrupt` raises (`interruptions`) is
+    raised within `run`: the first phase begins there, and it does not end before it has taken the claim.
     """
 
     __slots__ = (
@@ -105,7 +113,7 @@ class Exchange:
         self.progress = 0.0  # monotonic: when content was last streamed
         self.request_id = ""  # set by the caller, if the server assigns ids
         self.queue_seconds: float | None = None  # since the proxy passed the request on; set by the caller, if known
-        self._claim = [BEFORE_RESPONSE]
+        self._claim = NO_CLAIM
         self._is_claimed = False  # by the application, which has begun its response
         self._is_preempted = False  # claimed by `interrupt`
         self._interrupted: threading.Event | None = None  # set when `interrupt` will raise nothing any more
@@ -127,6 +135,7 @@ class Exchange:
         has_response = False
         try:
             try:
+                self._claim = [BEFORE_RESPONSE]  # inside, so that what is raised from now on ends here
                 parts = application(environ, self.start_response)
                 kind = type(parts)
                 if kind is list or kind is tuple:  # which have no close()
@@ -141,13 +150,12 @@ class Exchange:
                 if iterable is not None:
                     self._close_iterable(iterable, CLOSING_UNSENT if has_response else CLOSING)
             return has_response
-        except (_PreemptedError, RequestTimeoutError):
-            self._absorb_interruption()
-            if not self._is_preempted:  # another thread of the application began a response at the same moment
-                self._log_error("two threads of the application responded at once")
-                self._claim.clear()
-                self._connection.abort()
-            return False
+        except BaseException as error:  # noqa: BLE001 - raised again, unless it ends the run
+            try:  # noqa: SIM105 - what arrives at the entry of a function, as that of `suppress`, must end here
+                self._await_interruption()
+            except RequestTimeoutError:
+                pass
+            return self._on_interrupted(error)
         finally:
             if self._stream is not None:
                 self._connection.producing.remove(self)
@@ -194,7 +202,7 @@ class Exchange:
         try:
             self._is_preempted = True
             self._end_instead(phase, ProtocolError(status_code, detail))
-            raise_in_thread(self.thread, RequestTimeoutError)
+            interruptions.interrupt(self.thread, RequestTimeoutError)
         finally:
             self._interrupted.set()
         return True
@@ -223,15 +231,31 @@ class Exchange:
         except IndexError:
             raise _PreemptedError from None
 
-    def _absorb_interruption(self) -> None:
-        """Wait for an exception that is on its way, so that it cannot be raised outside the exchange."""
-        try:
-            if self._interrupted is not None:
-                self._interrupted.wait()
-            for _ in range(100):  # the interpreter raises it at a backward jump at the latest
-                pass
-        except RequestTimeoutError:
-            pass
+    def _await_interruption(self) -> None:
+        """Let no interruption begin any more, and wait for one that has: it is raised here at the latest."""
+        with suppress(IndexError):
+            self._claim.pop()
+        if self._interrupted is not None:
+            self._interrupted.wait()
+            interruptions.await_arrival()
+
+    def _on_interrupted(self, error: BaseException) -> bool:
+        """End a run that another thread has preempted, or that ended with an internal error."""
+        interruptions.reset()
+        if not isinstance(error, (_PreemptedError, RequestTimeoutError)):
+            raise error
+        if not self._is_preempted:  # another thread of the application began a response at the same moment
+            self._log_error("two threads of the application responded at once")
+            self._connection.abort()
+        self._finish_line()
+        return False
+
+    def _finish_line(self) -> None:
+        """Write what the application began to write to `wsgi.errors`: the next request of this thread begins a line."""
+        context = self._connection.context
+        if context is not None:
+            with suppress(Exception):  # of an embedding program's own stream
+                context.base["wsgi.errors"].flush()
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None) -> Any:
         """PEP 3333's `start_response`; returns `write`."""
@@ -267,6 +291,10 @@ class Exchange:
 
         Any thread, while the application runs; raises `ApplicationError` after the end of the response.
         """
+        with uninterrupted:
+            self._write(content)
+
+    def _write(self, content: bytes) -> None:
         if type(content) is not bytes:
             content = _plain_bytes(content)
         stream = self._stream
@@ -432,7 +460,8 @@ class Exchange:
         if self._remaining:
             raise ApplicationError(f"the content is {self._remaining} bytes shorter than its Content-Length")
         if self._framing is BY_CHUNKS:
-            stream.write(LAST_CHUNK)
+            with uninterrupted:
+                stream.write(LAST_CHUNK)
         self._end_phase()
         try:
             return stream.end()
@@ -442,11 +471,11 @@ class Exchange:
     def _on_error(self, error: BaseException) -> bool:
         if self._connection.config.is_forked_child:
             exit_child(error)
-        if isinstance(error, (_PreemptedError, RequestTimeoutError)):
+        if isinstance(error, _PreemptedError) or (self._is_preempted and isinstance(error, RequestTimeoutError)):
             raise error
         if self._stream is not None:
             self._end_phase()
-        if isinstance(error, PeerGoneError):
+        if isinstance(error, PeerGoneError) and self._connection.state is CLOSED:  # not of another exchange's client
             return self._on_peer_gone(error)
         if isinstance(error, ApplicationError):
             self._log_error(str(error))

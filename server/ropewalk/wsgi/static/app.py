@@ -21,6 +21,7 @@ from ropewalk.errors import ConfigError
 from ropewalk.http.codings import acceptable_codings
 from ropewalk.http.preconditions import Validators, Verdict, evaluate_preconditions, if_range_holds
 from ropewalk.http.ranges import ByteRange, Unsatisfiable, select_range
+from ropewalk.interruptions import uninterrupted
 from ropewalk.wsgi.file_wrapper import FileWrapper
 from ropewalk.wsgi.static.directory import Directory, File
 from ropewalk.wsgi.static.media_types import MediaTypes
@@ -61,9 +62,17 @@ class StaticFiles:
         self._mounts = sorted(found, key=lambda mount: -len(mount[0]))  # /static/admin/ before /static/
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        representation = self._find(environ) if environ["REQUEST_METHOD"] in ("GET", "HEAD") else None
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            with uninterrupted:  # while a descriptor is open that no object closes
+                response = self._serve(environ, start_response)
+            if response is not None:
+                return response
+        return self._application(environ, start_response)
+
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes] | None:
+        representation = self._find(environ)
         if representation is None:
-            return self._application(environ, start_response)
+            return None
         try:
             response = _respond(representation, environ)
             start_response(response.status, response.headers)
