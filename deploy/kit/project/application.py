@@ -27,6 +27,11 @@ DEPTH = 3
 USUAL = ("app", "application", "main", "server", "run", "autoapp", "passenger_wsgi", "web", "api", "index")
 """Names of the module that has the application, if it is in the project's own folder or in its package."""
 
+USUAL_OFFERS = ("application", "app", "create_app", "make_app")
+
+MAX_PROBLEMS = 5
+"""So many applications that cannot be served are listed, the likeliest first."""
+
 MAX_IMPORTS = 4
 """So many imports of an application from another module are followed."""
 
@@ -206,9 +211,10 @@ def _usable(found: list[Candidate], search: _Search, origin: str) -> Application
 
 
 def _nothing_found(found: Iterable[Candidate], search: _Search) -> str:
+    found = sorted(found, key=lambda one: _level(one, search))[:MAX_PROBLEMS]
     problems = [f"{one.origin(search.folder)}: {one.offer.problem}" for one in found]
     if problems:
-        first = next(iter(found))
+        first = found[0]
         call = re.search(r"as in (\w+\(.*\))", first.offer.problem)
         line = f". Put it into .env:\n{_line(f'{first.module}:{call[1]}')}" if call else ""
         return f"no application can be served as it is: {'; '.join(problems)}{line}"
@@ -229,11 +235,22 @@ def _line(value: str) -> str:
 def _candidates(search: _Search) -> Iterator[Candidate]:
     """The best offer of each module."""
     for path in python_files(search.folder, DEPTH):
-        if path.name in ("setup.py", "manage.py", "asgi.py", "celery.py", "gunicorn.conf.py"):
+        if path.name in ("setup.py", "manage.py", "celery.py", "gunicorn.conf.py"):
             continue
         root, module = root_and_module(path, search.folder)
-        for offer in _resolved(path, root, search.folder)[:1]:
-            yield Candidate(path, module, root, offer)
+        found = [Candidate(path, module, root, offer) for offer in _resolved(path, root, search.folder)]
+        yield from [one for one in found if not _is_vague(one) and (one.offer.problem or not _is_asgis(one))][:1]
+
+
+def _is_asgis(candidate: Candidate) -> bool:
+    return "asgi" in candidate.module.split(".")
+
+
+def _is_vague(candidate: Candidate) -> bool:
+    """Whether nothing is known of what is called `app` or `create_app`, and its module has no name that tells more."""
+    if candidate.offer.is_certain or candidate.module.rpartition(".")[2] in ("wsgi", *USUAL):
+        return False
+    return candidate.path.name != "__init__.py" or candidate.offer.name not in USUAL_OFFERS
 
 
 def _resolved(path: Path, root: Path, folder: Path, depth: int = 0) -> list[Offer]:
@@ -242,7 +259,8 @@ def _resolved(path: Path, root: Path, folder: Path, depth: int = 0) -> list[Offe
     for offer in modules.read(path).offers:
         target = _imported_from(offer, path, root) if offer.imported and depth < MAX_IMPORTS else None
         if target is None:
-            found.append(offer)
+            if not (offer.imported and offer.is_factory):  # a factory of a library is what others call
+                found.append(offer)
             continue
         inner = [
             one

@@ -5,12 +5,13 @@ pydantic, and functions of the project's own that pass a parameter on to os.envi
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from kit.project.modules import imported_names
-from kit.project.reading import parse_module, relative
+from kit.project.reading import is_readable, parse_text, read_text, relative
 
 CONVERTERS = frozenset(
     (
@@ -45,6 +46,9 @@ class EnvironmentName:
 Functions = dict[str, tuple[int, bool]]
 """Functions that read the variable which a parameter names: its place, and whether the variable must be set."""
 
+READS = re.compile(r"environ|getenv|decouple|BaseSettings|dj_database_url")
+"""What is in the text of every module that reads a variable by itself."""
+
 ROUNDS = 3
 """Functions that call each other are followed so far."""
 
@@ -52,19 +56,28 @@ ROUNDS = 3
 def find(files: Iterable[Path], folder: Path) -> tuple[EnvironmentName, ...]:
     """Each name once, sorted: with the first place that insists on it, or the first place if none does."""
     found: dict[str, EnvironmentName] = {}
-    trees = [(path, tree) for path in files if (tree := parse_module(path))]
+    texts = {path: read_text(path) for path in files if is_readable(path)}
     functions: Functions = {}
-    parsed = [(path, _Module(tree, functions)) for path, tree in trees]
+    parsed = _parsed(texts, READS, functions)
     for _ in range(ROUNDS):
-        for _, module in parsed:
+        for module in parsed.values():
             functions.update(module.own_functions())
-    for path, module in parsed:
+    if functions:
+        calls = re.compile(rf"\b(?:{'|'.join(map(re.escape, functions))})\(\s*['\"][A-Z]")
+        parsed |= _parsed({path: text for path, text in texts.items() if path not in parsed}, calls, functions)
+    for path, module in sorted(parsed.items()):
         for name, line, is_required in module.names():
             if not name.isidentifier() or len(name) > MAX_NAME:
                 continue
             if name not in found or (is_required and not found[name].is_required):
                 found[name] = EnvironmentName(name, f"{relative(path, folder)}:{line}", is_required)
     return tuple(found[name] for name in sorted(found))
+
+
+def _parsed(texts: Mapping[Path, str], wanted: re.Pattern[str], functions: Functions) -> dict[Path, "_Module"]:
+    """The modules with such a text in them: to parse all those of a large project takes many seconds."""
+    found = {path: parse_text(text) for path, text in texts.items() if wanted.search(text)}
+    return {path: _Module(tree, functions) for path, tree in found.items() if tree}
 
 
 class _Module:
@@ -78,10 +91,10 @@ class _Module:
 
     def names(self) -> Iterator[tuple[str, int, bool]]:
         """Name, line, and whether it has to be set."""
-        given_defaults = self._scheme_defaults()
-        for node in ast.walk(self._tree):
+        has_default = self._scheme_defaults() | self._tested()
+        for node, is_conditional in _nodes(self._tree):
             for name, is_required in self._read_by(node):
-                yield name, getattr(node, "lineno", 0), is_required and name not in given_defaults
+                yield name, getattr(node, "lineno", 0), is_required and not is_conditional and name not in has_default
         yield from self._pydantic()
 
     def _assigned_readers(self) -> Iterator[tuple[str, str]]:
@@ -107,6 +120,17 @@ class _Module:
             if isinstance(node, ast.Call) and self._dotted(node.func).rpartition(".")[2] == "Env"
             for keyword in node.keywords
             if keyword.arg and isinstance(keyword.value, ast.Tuple) and len(keyword.value.elts) == 2
+        }
+
+    def _tested(self) -> set[str]:
+        """Names in `"NAME" in os.environ`: what follows is prepared for their absence."""
+        return {
+            node.left.value
+            for node in ast.walk(self._tree)
+            if isinstance(node, ast.Compare)
+            and isinstance(node.left, ast.Constant)
+            and isinstance(node.left.value, str)
+            and any(self._dotted(one) in ("os.environ", "env") for one in node.comparators)
         }
 
     def own_functions(self) -> Iterator[tuple[str, tuple[int, bool]]]:
@@ -195,6 +219,26 @@ class _Module:
                 match field:
                     case ast.AnnAssign(target=ast.Name(id=name)) if name != "model_config":
                         yield f"{prefix}{name}".upper(), field.lineno, field.value is None
+
+
+def _nodes(node: ast.AST, *, is_conditional: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+    """Every node, and whether it may not be reached when the module is imported."""
+    yield node, is_conditional
+    for name, value in ast.iter_fields(node):
+        match node:
+            case ast.If() | ast.IfExp():
+                below = name != "test"
+            case ast.Try():
+                below = bool(node.handlers)
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda() | ast.For() | ast.While():
+                below = name in ("body", "orelse")
+            case ast.BoolOp():
+                below = True
+            case _:
+                below = False
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST):
+                yield from _nodes(child, is_conditional=is_conditional or below)
 
 
 def _prefix(node: ast.ClassDef) -> str:

@@ -29,6 +29,9 @@ REQUIREMENTS_FILES = (
 
 VARIABLE = "REQUIREMENTS"
 
+MAIN_GROUPS = ("main", "prod", "production", "default", "base")
+DEVELOPMENT_GROUP = re.compile(r"dev|test|lint|doc|typ|format|debug|ci$")
+
 
 def find(folder: Path, environment: Mapping[str, str]) -> Installation:
     """Raises KitError, with file and line, for what cannot be read or decided."""
@@ -226,29 +229,33 @@ def read_pyproject(base: Path) -> dict[str, Any]:
 def _lists_dependencies(table: Mapping[str, Any]) -> bool:
     project = table.get("project", {})
     is_dynamic = "dependencies" in project.get("dynamic", [])
-    return "dependencies" in project or is_dynamic or "dependencies" in table.get("tool", {}).get("poetry", {})
+    is_poetrys = "dependencies" in table.get("tool", {}).get("poetry", {})
+    return "dependencies" in project or is_dynamic or is_poetrys or bool(groups_to_install(table))
 
 
 def _listed(base: Path, table: Mapping[str, Any]) -> Installation:
     """The dependencies that pyproject.toml lists itself."""
     project, tool = table.get("project", {}), table.get("tool", {}).get("poetry", {})
     local = list(_itself(base, table))
-    files = ["pyproject.toml"]
+    files, chosen = ["pyproject.toml"], list[str]()
     if "dependencies" in project:
         requirements = [str(line) for line in project["dependencies"]]
     elif "dependencies" in project.get("dynamic", []):
         requirements, more = _dynamic(base, table)
         files += more
         local = [replace(one, has_dependencies=not requirements, is_required=not requirements) for one in local]
+    elif "dependencies" in tool:
+        requirements = list(poetry.dependencies(tool["dependencies"]))
     else:
-        requirements = list(poetry.dependencies(tool.get("dependencies", {})))
+        chosen = groups_to_install(table)
+        requirements = [line for name in chosen for line in _group(table, name)]
     local += [
         Local(relative(base / path, base), "", editable, has_dependencies=True)
         for path, editable in _poetry_paths(base, tool)
     ]
     names = {path for path, _ in poetry.local_paths(tool.get("dependencies", {}))}
     requirements = [line for line in requirements if line not in _names_of_paths(tool, names)]
-    groups = [*table.get("dependency-groups", {}), *tool.get("group", {})]
+    groups = [name for name in (*table.get("dependency-groups", {}), *tool.get("group", {})) if name not in chosen]
     notes = (f"pyproject.toml: groups that are not installed: {', '.join(groups)}",) if groups else ()
     options = [f"--extra-index-url {source['url']}" for source in tool.get("source", []) if "url" in source]
     return Installation(
@@ -258,6 +265,26 @@ def _listed(base: Path, table: Mapping[str, Any]) -> Installation:
         local=tuple(local),
         notes=notes,
     )
+
+
+def groups_to_install(table: Mapping[str, Any]) -> list[str]:
+    """The dependency groups of a project that lists its dependencies nowhere else (PEP 735)."""
+    groups = table.get("dependency-groups", {})
+    if "dependencies" in table.get("project", {}) or "dependencies" in table.get("tool", {}).get("poetry", {}):
+        return []
+    main = [name for name in groups if name.lower() in MAIN_GROUPS]
+    return main[:1] or [name for name in groups if not DEVELOPMENT_GROUP.search(name.lower())]
+
+
+def _group(table: Mapping[str, Any], name: str, above: tuple[str, ...] = ()) -> list[str]:
+    """The requirements of a group, and of those that it includes."""
+    lines = []
+    for entry in table["dependency-groups"].get(name, []):
+        if isinstance(entry, str):
+            lines.append(entry)
+        elif (included := entry.get("include-group")) and included not in above:
+            lines += _group(table, included, (*above, name))
+    return lines
 
 
 def _poetry_paths(base: Path, tool: Mapping[str, Any]) -> list[tuple[str, bool]]:

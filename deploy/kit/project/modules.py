@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from kit.project.reading import parse_module
+from kit.project.reading import is_readable, parse_text, read_text
 
 APPLICATION_NAMES = ("application", "app")
 """The names that servers look for, in their order."""
 
-FACTORY = re.compile(r"(create|make|build|get)_(\w+_)?(app|application|wsgi)|app_factory|main")
+FACTORY = re.compile(r"(create|make|build|get)_([a-z]+_)?(app|application)|app_factory|main")
 """Names of functions that return an application. `main` is one only with the parameters that Pyramid gives it."""
 
 WSGI = frozenset(
@@ -81,9 +81,14 @@ class ModuleFacts:
     """The modules that it imports, as written."""
 
 
+_OFFERS = re.compile(r"(?i)app\b|application|wsgi|flask|bottle|falcon|create_|make_|build_|get_|global_conf|global_set")
+"""What is in the text of every module that has something to offer."""
+
+
 @cache
 def read(path: Path) -> ModuleFacts:
-    tree = parse_module(path)
+    text = read_text(path) if is_readable(path) else ""
+    tree = parse_text(text) if _OFFERS.search(text) else None
     return ModuleFacts() if tree is None else _Reader(tree).facts()
 
 
@@ -98,7 +103,13 @@ class _Reader:
         }
 
     def facts(self) -> ModuleFacts:
-        offers = {offer.name: offer for statement in self._statements for offer in self._offers(statement)}
+        offers: dict[str, Offer] = {}
+        for statement in self._statements:
+            for offer in self._offers(statement):
+                known = offers.get(offer.name)
+                # `application = wrapped(application)` is what it was before
+                if known is None or offer.is_certain or offer.problem or not (known.is_certain or known.problem):
+                    offers[offer.name] = offer
         line = self._serving_line(offers)
         found = list(offers.values())
         if line:
@@ -146,7 +157,8 @@ class _Reader:
             problem = self._asgi_problem(node)
             if required and not problem:
                 problem = _required_problem(node, required)
-            yield Offer(node.name, node.lineno, is_factory=True, is_certain=self._returns_wsgi(node), problem=problem)
+            is_certain = self._returns_wsgi(node) or bool(self._asgi_problem(node))
+            yield Offer(node.name, node.lineno, is_factory=True, is_certain=is_certain, problem=problem)
 
     def _assignment(self, name: str, value: ast.expr, line: int) -> Iterator[Offer]:
         if not isinstance(value, ast.Call):

@@ -82,18 +82,32 @@ def read_json(path: Path, shown: str = "") -> dict[str, Any]:
     return value
 
 
+def is_readable(path: Path) -> bool:
+    """Whether `read_text` reads it."""
+    try:
+        read_text(path)
+    except KitError:
+        return False
+    return True
+
+
 def parse_module(path: Path) -> ast.Module | None:
     """The module's syntax tree; None if it is not one of this Python's."""
+    return parse_text(read_text(path)) if is_readable(path) else None
+
+
+def parse_text(text: str) -> ast.Module | None:
     try:
-        return ast.parse(read_text(path))
-    except (KitError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
 def is_ignored(folder: Path) -> bool:
     """Whether nothing below this folder is part of what is served."""
     name = folder.name.lower()
-    return name.startswith(".") or name in IGNORED_FOLDERS or (folder / "pyvenv.cfg").exists()
+    is_named = name in IGNORED_FOLDERS or name.startswith(".") or name.endswith(("-tests", "_tests"))
+    return is_named or (folder / "pyvenv.cfg").exists()
 
 
 def folders(folder: Path, depth: int) -> Iterator[Path]:

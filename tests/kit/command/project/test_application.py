@@ -165,6 +165,19 @@ def test_asgi_is_said(project):
         find(project({"main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}))
 
 
+def test_asgi_behind_a_wrapper_and_a_queue_named_app_are_no_applications(project):
+    files = {
+        "manage.py": manage(),
+        "shop/__init__.py": "",
+        "shop/asgi.py": "from django.core.asgi import get_asgi_application\ninner = get_asgi_application()\n"
+        "application = checked(inner)\n",
+        "shop/queue.py": "app = Queue()\n",
+        "shop/tasks.py": "from .queue import app\n",
+    }
+    with pytest.raises(KitError, match=r"as it is: shop/asgi\.py:2: inner is ASGI, which needs an ASGI server"):
+        find(project(files))
+
+
 def test_nothing_is_an_error_with_the_line_to_add(project):
     with pytest.raises(KitError, match="no WSGI application was found") as raised:
         find(project({"README.md": "", "script.py": "print(1)\n"}))

@@ -35,6 +35,13 @@ def names(folder):
             ),
             {"SHOP_KEY": True, "SHOP_PORT": False},
         ),
+        ("import os\nif 'A' in os.environ:\n    pass\nA = os.environ['A']\n", {"A": False}),
+        ("import os\nif DEBUG:\n    A = os.environ['A']\nclass C:\n    B = os.environ['B']\n", {"A": False, "B": True}),
+        ("import os\ntry:\n    A = os.environ['A']\nexcept KeyError:\n    A = 1\n", {"A": False}),
+        (
+            "import os\ndef f():\n    return os.environ['A']\nB = os.environ['B'] or os.environ['C']\n",
+            {"A": False, "B": False, "C": False},
+        ),
         ("name = 'x'\nother = {'A': 1}['A']\nf = lambda n: n\nf('NOT')\n", {}),
     ],
 )

@@ -203,3 +203,16 @@ def test_settings_of_uv_are_read_with_the_dependencies(project):
     assert find(folder).files == ("requirements.txt", "uv.toml", "pyproject.toml")
     (folder / "pyproject.toml").write_text("[tool.ruff]\n")
     assert find(folder).files == ("requirements.txt", "uv.toml")
+
+
+@pytest.mark.parametrize(
+    ("groups", "requirements"),
+    [
+        ('main = ["flask"]\ndev = ["pytest"]\n', ("flask",)),
+        ('web = ["flask", {include-group = "db"}]\ndb = ["redis"]\nlint = ["ruff"]\n', ("flask", "redis", "redis")),
+        ('dev = ["pytest"]\n', ()),
+    ],
+)
+def test_dependency_groups_of_a_project_with_no_other_list(project, groups, requirements):
+    found = find(project({"pyproject.toml": f"[dependency-groups]\n{groups}"}))
+    assert found.requirements == requirements

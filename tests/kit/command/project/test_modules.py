@@ -36,6 +36,11 @@ def best(project, text):
         ),
         ("from flask import Flask\ndef make_app(*, debug=False):\n    return Flask('x')\n", "make_app()", True),
         ("def main(global_config, **settings):\n    return Configurator().make_wsgi_app()\n", "main({})", True),
+        (
+            "from flask import Flask\napp = Flask('x')\napp = Wrapper(app)\n",
+            "app",
+            True,
+        ),
         ("try:\n    from x import app\nexcept ImportError:\n    app = None\n", "app", False),
         ("app = Something()\n", "app", False),
         ("import os\nif os.environ.get('X'):\n    app = Something()\n", "app", False),
@@ -77,6 +82,7 @@ def test_what_is_no_application_is_not(project, text):
             "from flask import Flask\napp = Flask('x')\napp.run()\n",
             'line 3 starts a server when it is imported: put it below `if __name__ == "__main__":`',
         ),
+        ("from quart import Quart\napp = Quart('x')\napp = Wrapper(app)\n", "app is Quart, which needs an ASGI server"),
         ("from fastapi import FastAPI\napp = FastAPI()\n", "app is FastAPI, which needs an ASGI server"),
         (
             "from fastapi import FastAPI\ndef create_app():\n    return FastAPI()\n",
