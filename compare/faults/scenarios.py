@@ -236,4 +236,12 @@ SCENARIOS = [
         start=Start(own_options=uploads.OPTIONS),
         allowed=ERROR_RESPONSE,
     ),
+    Scenario(
+        "slow-readers",
+        "Many slow readers",
+        f"{slow_clients.READERS} clients take a response of {slow_clients.RESPONSE // slow_clients.MIB} MiB slowly. "
+        f"Visitors on new connections are served meanwhile, and the workers grow by at most "
+        f"{slow_clients.MAX_GROWTH // slow_clients.MIB} MiB together.",
+        slow_clients.read_responses_slowly,
+    ),
 ]

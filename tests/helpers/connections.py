@@ -13,6 +13,7 @@ from ropewalk.http.head import HeadLimits
 from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
+from ropewalk.net.response_budget import ResponseBudget
 
 TIMEOUT = 60.0
 
@@ -26,6 +27,7 @@ class Surroundings:
         self.armed: list[int] = []  # the events of each call
         self.closed: list[bool] = []  # whether a response was cut
         self.refused: list[int] = []  # status codes
+        self.response_budget = ResponseBudget(1 << 30, 0)
         self.disconnected: list[str] = []  # why a handshake was refused
         self.events: ConnectionEvents[Any] = ConnectionEvents(
             register=self._arm,
@@ -53,6 +55,7 @@ class Surroundings:
             chunk_limits=ChunkLimits(content=0),
             body_memory=1024,
             body_budget=BodyBudget(0),
+            response_budget=self.response_budget,
             **times,
         )
         return Connection(sock, None, config, self.events, None, handshake)

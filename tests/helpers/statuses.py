@@ -15,6 +15,7 @@ def server_status(counters: Counters | None = None) -> ServerStatus:
         "waiting": 0,
         "threads": {"active": 2, "parked": 15, "limit": 3},
         "connections": {"idle": 2},
+        "waiting_for_clients": 2,
         "buffered_bytes": {"request_bodies": 3 << 20},
     }
     snapshot: WorkerSnapshot = {

@@ -1,4 +1,4 @@
-"""Clients that hold what they opened: idle connections, and streams that they read slowly.
+"""Clients that hold what they opened: idle connections, and responses that they read slowly.
 
 While they hold it, visitors on new connections must be served. The holders let go once each visitor has a response
 or has given up: the order decides, not a time.
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from faults.injections.streams import LAST_CHUNK
-from faults.run.client import TIMEOUT, Request, new_token
-from faults.run.processes import is_alive, wait_for
+from faults.run.client import TIMEOUT, Client, Request, new_token
+from faults.run.processes import is_alive, resident_bytes, wait_for
 from faults.run.scenario import ScenarioRun
 
 MIB = 1024 * 1024
@@ -25,6 +25,12 @@ SIP = 64 * 1024
 SIP_SECONDS = 0.05
 QUIET_SECONDS = 9  # between two pieces: time for a worker to be replaced, and for its neighbours to be cut
 NEIGHBOURS = 2
+READERS = 150
+RESPONSE = 5 * MIB
+MAX_GROWTH = 384 * MIB  # of all workers: half of what the responses are together
+BEGIN_SECONDS = 5.0  # for the application to run for each reader, where the server has threads for them
+WHOLE = 5  # readers that take all of their responses in the end
+READER_SIP = 16 * 1024
 
 
 def visit(run: ScenarioRun) -> None:
@@ -106,6 +112,60 @@ class _SlowReader:
             while not self._is_over and self.take(MIB):
                 pass
         return self._end == LAST_CHUNK
+
+
+def read_responses_slowly(run: ScenarioRun) -> None:
+    """Have many clients take a large response slowly, while others come; then let some of them take the rest."""
+    run.pause(0.5)
+    before = _resident(run)
+    seen = len(run.server.journal())
+    readers = [
+        Client(run.server.address, "reader", keeps_alive=False, receive_buffer=65536) for _ in run.times(READERS)
+    ]
+    with ExitStack() as stack:
+        for reader in readers:
+            stack.callback(reader.close)
+            failed = reader.send(Request(size=RESPONSE), is_probe=True)
+            if failed is not None:
+                run.probes.append(failed)
+                return
+        with _sipping(readers):
+            wait_for(lambda: len(run.server.journal()) >= seen + len(readers), BEGIN_SECONDS)
+            visit(run)
+            run.pause(2)
+            growth = _resident(run) - before
+            run.expect(growth <= MAX_GROWTH, f"the workers grew by {growth // MIB} MiB")
+        for reader in readers[WHOLE:]:
+            reader.close()
+        takers = [threading.Thread(target=lambda one=one: run.probes.append(one.receive())) for one in readers[:WHOLE]]
+        for taker in takers:
+            taker.start()
+        for taker in takers:
+            taker.join()
+
+
+def _resident(run: ScenarioRun) -> int:
+    """Bytes of memory of all workers."""
+    return sum(resident_bytes(worker) for worker in run.server.workers())
+
+
+@contextmanager
+def _sipping(readers: list[Client]) -> Iterator[None]:
+    """Have all these clients take a little of their responses, again and again."""
+    is_over = threading.Event()
+
+    def sip() -> None:
+        while not is_over.wait(0.1):
+            for reader in readers:
+                reader.sip(READER_SIP)
+
+    thread = threading.Thread(target=sip, name="sipping")
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @contextmanager

@@ -114,8 +114,9 @@ class Client:
     def sip(self, size: int) -> int:
         """Take at most that much of what has come of the response; return how much `receive` has of it by now."""
         assert self._sock is not None
+        self._sock.setblocking(False)  # with a timeout, Python waits before it calls the kernel
         with suppress(OSError):  # nothing is there, or `receive` reports it
-            self._received += self._sock.recv(size, socket.MSG_DONTWAIT)
+            self._received += self._sock.recv(size)
         return len(self._received)
 
     def detach(self) -> socket.socket:

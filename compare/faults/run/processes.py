@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,12 @@ def stat(pid: int) -> list[str]:
 
 def is_alive(pid: int) -> bool:
     return stat(pid)[:1] not in ([], ["Z"], ["X"])
+
+
+def resident_bytes(pid: int) -> int:
+    """Bytes of memory of a process; 0 if there is no such process."""
+    fields = stat(pid)
+    return int(fields[21]) * resource.getpagesize() if fields else 0
 
 
 def _all() -> Iterator[tuple[int, list[str]]]:

@@ -97,6 +97,16 @@ class EmbeddedSettings(TypedDict, total=False):
     body_memory: int | str
     """Maximum size of a request body that is kept in memory; a larger one goes to a temporary file. Default: 512k."""
 
+    response_memory: int | str
+    """Maximum size of all responses that a worker keeps in memory for clients that have not taken them yet; the rest
+    goes to temporary files. Default: 64M.
+    """
+
+    limit_buffered_responses: int | str
+    """Maximum size of all responses that a worker keeps, in memory and temporary files, for clients that have not taken
+    them yet; above, a thread with a response over 64 KiB waits for its client (0: no limit). Default: 1G.
+    """
+
     limit_connections: int
     """Maximum number of connections per worker; above, the one that is idle longest is closed, or if none is idle the
     new one gets 503. Default: 16384.

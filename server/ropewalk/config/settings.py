@@ -416,6 +416,26 @@ class Settings(Table):
         metavar="SIZE",
         help="maximum size of a request body that is kept in memory; a larger one goes to a temporary file",
     )
+    response_memory: int = declare(
+        default=64 * MIB,
+        read=readers.size(MIB, 1024 * GIB),
+        section=LIMITS,
+        flags=("--response-memory",),
+        metavar="SIZE",
+        help="maximum size of all responses that a worker keeps in memory for clients that have not taken them yet; "
+        "the rest goes to temporary files",
+        reason="a dozen large responses; an object that many clients wait for counts once.",
+    )
+    limit_buffered_responses: int = declare(
+        default=1 * GIB,
+        read=readers.size(MIB, 1024 * GIB, zero="no limit"),
+        section=LIMITS,
+        flags=("--limit-buffered-responses",),
+        metavar="SIZE",
+        help="maximum size of all responses that a worker keeps, in memory and temporary files, for clients that have "
+        "not taken them yet; above, a thread with a response over 64 KiB waits for its client (0: no limit)",
+        reason="what all clients together may take of the disk, or of the memory if /tmp is a tmpfs.",
+    )
     limit_connections: int = declare(
         default=16384,
         read=readers.integer(1, 1_000_000),

@@ -195,6 +195,7 @@ function show(s) {
     card("in flight", String(g.in_flight)),
     ...(g.streaming ? [card("of them streams", String(g.streaming))] : []),
     card("waiting for a thread", String(g.waiting)),
+    ...(g.waiting_for_clients ? [card("threads waiting for clients", String(g.waiting_for_clients))] : []),
     card("p50 response time", time(quantile(b, .5))),
     card("p99 response time", time(quantile(b, .99))),
     ...(sum(q) ? [card("p99 queue time", time(quantile(q, .99)))] : []),

@@ -207,6 +207,7 @@ def add_gauges(gauges: Iterable[Gauges]) -> Gauges:
         "waiting": 0,
         "threads": {"active": 0, "parked": 0, "limit": 0},
         "connections": {},
+        "waiting_for_clients": 0,
         "buffered_bytes": {},
     }
     return cast("Gauges", _sum([none, *gauges]))

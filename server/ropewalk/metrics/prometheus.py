@@ -62,7 +62,9 @@ def _load(status: ServerStatus) -> Iterator[Family]:
     yield "requests_waiting", "gauge", "Complete requests that wait for a thread.", _one(gauges["waiting"])
     yield "threads", "gauge", "Threads: active, parked, and the limit of active ones.", _by("state", states)
     yield "connections", "gauge", "Connections by state.", _by("state", gauges["connections"])
-    about = "What clients have made the workers keep: bodies of requests, received and not yet answered."
+    about = "Threads that wait until a slow client has taken more of its response."
+    yield "threads_waiting_for_clients", "gauge", about, _one(gauges["waiting_for_clients"])
+    about = "What clients make the workers keep: bodies of requests, and responses that they have not taken yet."
     yield "buffered_bytes", "gauge", about, _by("what", gauges["buffered_bytes"])
 
 

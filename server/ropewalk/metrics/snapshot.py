@@ -69,6 +69,8 @@ class Gauges(TypedDict):
     threads: Threads
     connections: dict[str, int]
     """By state."""
+    waiting_for_clients: int
+    """Threads that wait until a slow client has taken more of its response."""
     buffered_bytes: dict[str, int]
     """What clients have made the worker keep, by what it is."""
 

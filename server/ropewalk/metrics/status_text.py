@@ -63,7 +63,10 @@ def _lines(status: ServerStatus, interval: Interval | None) -> Iterator[str]:
         counts.append(_counts("lost log lines", totals["log_lost"]))
     yield ", ".join(counts)
     yield from _durations(totals, interval)
-    yield f"in flight {gauges['in_flight']} (streams {gauges['streaming']}), waiting {gauges['waiting']}"
+    slow = (
+        f", threads waiting for slow clients {gauges['waiting_for_clients']}" if gauges["waiting_for_clients"] else ""
+    )
+    yield f"in flight {gauges['in_flight']} (streams {gauges['streaming']}), waiting {gauges['waiting']}{slow}"
     if buffered := {name: shown_size(size) for name, size in gauges["buffered_bytes"].items() if size}:
         yield f"buffered: {_listed(buffered)}"
     yield f"workers wanted {status['target']}; " + _listed(status["events"])

@@ -360,7 +360,7 @@ class Connection(Generic[ContextT, ExchangeT]):
 
     def set_file_response(self, head: bytes, fd: int, offset: int, count: int) -> None:
         """Set a response of `head` and `count` octets of the open file `fd`, which the connection closes."""
-        buffer = self._write_buffer = WriteBuffer()
+        buffer = self._write_buffer = WriteBuffer(self.config.response_budget)
         buffer.append(self._interim + head)
         buffer.append_file(fd, offset, count)
 
@@ -373,7 +373,7 @@ class Connection(Generic[ContextT, ExchangeT]):
 
     def stream_response(self) -> StreamedResponse:
         """Begin a response that is sent while the application produces it."""
-        self.streamed_response = StreamedResponse(self)
+        self.streamed_response = StreamedResponse(self, self.config)
         self._write_buffer = self.streamed_response.write_buffer
         self._write_buffer.append(self._interim)
         self.move(STREAMING)
@@ -394,12 +394,10 @@ class Connection(Generic[ContextT, ExchangeT]):
                 if sent == len(response) + len(content):
                     self._response_sent()
                     return
-                buffer = self._write_buffer = WriteBuffer()
-                # In one part: only the first part of a write buffer stays in memory however long it is.
-                if sent < len(response):
-                    buffer.append(memoryview(response + content)[sent:])
-                else:
-                    buffer.append(memoryview(content)[sent - len(response) :])
+                buffer = self._write_buffer = WriteBuffer(self.config.response_budget)
+                buffer.append(memoryview(response)[sent:])
+                buffer.append(memoryview(content)[max(0, sent - len(response)) :])
+                self._response = self._content = b""  # from here on the write buffer decides what stays in memory
             self.sent_octets += buffer.flush(self.sock)
             if not buffer.octets:
                 self._response_sent()
@@ -413,6 +411,7 @@ class Connection(Generic[ContextT, ExchangeT]):
             log.debug("sending to %s failed: %s", self.peer, error)
             self.abort()
             return
+        buffer.settle()
         if self.state is not SENDING:
             self.move(SENDING)
         self.await_room()

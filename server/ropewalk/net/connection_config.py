@@ -9,6 +9,7 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
 from ropewalk.net.body_budget import BodyBudget
+from ropewalk.net.response_budget import ResponseBudget
 
 ConnectionT = TypeVar("ConnectionT")
 
@@ -30,6 +31,7 @@ class ConnectionConfig:
         "head_timeout",
         "idle_timeout",
         "is_forked_child",
+        "response_budget",
         "send_timeout",
     )
 
@@ -40,6 +42,7 @@ class ConnectionConfig:
         chunk_limits: ChunkLimits,
         body_memory: int,  # octets of a request's content kept in memory; the rest goes to a temporary file
         body_budget: BodyBudget,  # for the content of all requests
+        response_budget: ResponseBudget,  # for what all peers have not taken of their responses
         head_timeout: float,  # for the handshake, for a connection's first octet, and for a head from its first octet
         idle_timeout: float,  # for the next request of a connection; 0: every response closes its connection
         body_timeout: float,  # between two octets of content
@@ -49,6 +52,7 @@ class ConnectionConfig:
         self.chunk_limits = chunk_limits
         self.body_memory = body_memory
         self.body_budget = body_budget
+        self.response_budget = response_budget
         self.head_timeout = head_timeout
         self.idle_timeout = idle_timeout
         self.body_timeout = body_timeout

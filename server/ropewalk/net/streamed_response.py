@@ -7,6 +7,10 @@ or STALLED) is guarded by `_lock`.
 PEP 3333, "Buffering and Streaming": a block is passed to the kernel before the application continues, or another thread
 sends it while the application produces the next. The first way costs a system call a block. So blocks that follow one
 another at once go the second way: they are gathered until the other thread comes, or until they are many.
+
+What a slow peer does not take is buffered (`net.write_buffer`), up to a size for the connection and one for all of them
+(`net.response_budget`). Past these the application's thread waits for the peer, for as long as the peer reads at a
+minimum rate.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ropewalk.errors import ApplicationError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.net.connection_config import ConnectionEvents
+from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.connection_states import CLOSED, SENDING, STALLED, STREAMING, State
 from ropewalk.net.write_buffer import WriteBuffer
 
@@ -30,6 +34,15 @@ log = get_logger()
 
 # Octets buffered for a slow peer, most of them on disk, past which the application's thread waits for the peer.
 HIGH_WATER = 64 * 1024 * 1024
+
+# The same while the responses of all connections leave no room: a fraction of what the socket itself buffers.
+SCARCE_HIGH_WATER = 64 * 1024
+
+# Octets a second that a peer has to take while a thread waits for it, in each `send_timeout`: a quarter of what GPRS
+# carries, the slowest connection in use. A peer that takes a byte in a while would occupy the thread for hours.
+MIN_WAITED_RATE = 1024
+
+RECHECK_SECONDS = 1.0  # between checks by a thread that waits whether others have left room
 
 # A block written within this many seconds after the last one was sent may be gathered; the other thread comes as often.
 GATHER_TIME = 0.001
@@ -48,6 +61,7 @@ class StreamingConnection(Protocol):
     """What a streamed response needs of its connection."""
 
     sock: socket.socket | TlsSocket
+    fd: int
     peer: Any
     events: ConnectionEvents[Any]
     state: State
@@ -67,6 +81,8 @@ class StreamedResponse:
     """One streamed response of `connection`, which is RUNNING when this is made and STREAMING then."""
 
     __slots__ = (
+        "_budget",
+        "_config",
         "_connection",
         "_is_ended",
         "_is_gathering",
@@ -78,8 +94,10 @@ class StreamedResponse:
         "write_buffer",
     )
 
-    def __init__(self, connection: StreamingConnection) -> None:
+    def __init__(self, connection: StreamingConnection, config: ConnectionConfig) -> None:
         self._connection = connection
+        self._config = config
+        self._budget = config.response_budget
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
         self._is_ended = False  # from here on the connection belongs to the next request
@@ -87,13 +105,12 @@ class StreamedResponse:
         self._sent_at = 0.0  # monotonic
         self.is_run_over = False
         self.peer_awaited_until = 0.0  # monotonic: when `write` last waited for the peer; inf while it does
-        self.write_buffer = WriteBuffer()
+        self.write_buffer = WriteBuffer(config.response_budget)
 
     def write(self, content: bytes) -> None:
-        """Send, gather or buffer `content`, by the application's thread; waits while over `HIGH_WATER` is buffered.
+        """Send, gather or buffer `content`, by the application's thread; waits for the peer while too much is buffered.
 
-        Raises `PeerGoneError` when nobody reads the response any more, `OSError` when it cannot be buffered, and
-        `ApplicationError` after the end of the response.
+        Raises `PeerGoneError` when nobody reads the response any more, and `ApplicationError` after its end.
         """
         connection = self._connection
         with self._lock:
@@ -111,17 +128,47 @@ class StreamedResponse:
                     # fast path of `_flush` for each block; test_blocks_are_sent_in_order_by_either_thread
                     self._is_gathering = True
                     connection.events.call_soon(self.send_gathered)
-            if connection.state is STALLED and self.write_buffer.octets > HIGH_WATER:
-                self._wait_for_room()
+            if connection.state is STALLED:
+                if self._has_to_wait():
+                    self._wait_for_room()  # with `content` in memory, where the application still has it anyway
+                self.write_buffer.settle()
+
+    def _has_to_wait(self) -> bool:
+        if self._connection.state is not STALLED or self._is_ended:
+            return False
+        octets = self.write_buffer.octets
+        return octets > HIGH_WATER or (octets > SCARCE_HIGH_WATER and not self._budget.has_room())
 
     def _wait_for_room(self) -> None:
-        connection = self._connection
+        """Wait until the peer has taken enough; `_lock` is free meanwhile. Raises `PeerGoneError` if it is too slow."""
+        timeout = self._config.send_timeout
+        since, taken = monotonic(), self._taken_octets()
         self.peer_awaited_until = inf
+        self._budget.begin_wait()
         try:
-            while connection.state is STALLED and self.write_buffer.octets > HIGH_WATER and not self._is_ended:
-                self._room.wait()
+            while self._has_to_wait():
+                self._room.wait(min(RECHECK_SECONDS, timeout))
+                now = monotonic()
+                if now - since < timeout or not self._has_to_wait():
+                    continue
+                now_taken = self._taken_octets()
+                if now_taken - taken < MIN_WAITED_RATE * (now - since):
+                    log.debug("%s takes its response too slowly for a thread to wait", self._connection.peer)
+                    self._abort()
+                    raise PeerGoneError("the peer is too slow")
+                since, taken = now, now_taken
         finally:
+            self._budget.end_wait()
             self.peer_awaited_until = monotonic()
+
+    def _taken_octets(self) -> int:
+        """What the peer itself has taken: the kernel has more, up to megabytes, which is no progress of the peer."""
+        from ropewalk.net.send_queue import queued_octets  # only for peers that read slowly
+
+        try:
+            return self._connection.sent_octets - queued_octets(self._connection.fd)
+        except (OSError, ValueError):
+            return self._connection.sent_octets
 
     def send_gathered(self) -> None:
         """Send what was gathered. By the thread that comes every few milliseconds."""
@@ -166,8 +213,11 @@ class StreamedResponse:
         """Reset the connection unless the response is complete. From any thread."""
         with self._lock:
             if self._connection.state in (STREAMING, STALLED):
-                self._connection.abort()
-                self._room.notify_all()
+                self._abort()
+
+    def _abort(self) -> None:
+        self._connection.abort()
+        self._room.notify_all()  # a thread that waits finds it closed
 
     def end_run(self) -> None:
         """The application has returned: from here on it does not read the content of its request."""

@@ -8,12 +8,16 @@ from __future__ import annotations
 import os
 import socket
 from collections import deque
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+from ropewalk.net.response_budget import MIN_OBJECT, ResponseBudget
 
 if TYPE_CHECKING:
+    from ropewalk.net.spill_file import SpillFile
     from ropewalk.net.tls import TlsSocket
 
-# What waits in memory for a slow peer before the rest goes to a temporary file: one response of the usual size.
+# What waits in memory for a slow peer before the rest goes to a temporary file, unless it is a single object: that is
+# one response of the usual size. The budget of all connections may leave less.
 MAX_MEMORY = 1024 * 1024
 
 # Octets sent at a time: a peer that reads as fast as we send must not occupy a thread for all of a large file.
@@ -31,59 +35,106 @@ class FileTruncatedError(OSError):
 class FileRange:
     """`count` octets of the open file `fd` from `offset`; the write buffer closes `fd` once they are sent."""
 
-    __slots__ = ("count", "fd", "offset")
+    __slots__ = ("count", "fd", "offset", "spill")
 
-    def __init__(self, fd: int, offset: int, count: int) -> None:
+    def __init__(self, fd: int, offset: int, count: int, spill: SpillFile | None = None) -> None:
         self.fd = fd
         self.offset = offset
         self.count = count
+        self.spill = spill  # the temporary file that it is a part of; it has the descriptor then
 
 
 class WriteBuffer:
-    """A queue of octets and file ranges; `octets` counts what remains."""
+    """A queue of octets and file ranges; `octets` counts what remains.
 
-    __slots__ = ("_memory", "_parts", "_spill", "_spill_end", "octets")
+    What is appended is held as it is, and counted nowhere, until `settle` is called: most of it the socket takes before
+    that.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_budget", "_memory", "_new", "_parts", "_small", "_spill", "counted_octets", "octets")
+
+    def __init__(self, budget: ResponseBudget) -> None:
+        self._budget = budget
         self._parts: deque[memoryview | FileRange] = deque()
-        self._memory = 0  # octets of the parts in memory
-        self._spill: IO[bytes] | None = None
-        self._spill_end = 0
+        self._new = 0  # parts at the end that are not settled
+        self._memory = 0  # octets of the objects that the other parts in memory belong to
+        self._small = 0  # those of them below MIN_OBJECT
+        self._spill: SpillFile | None = None  # the one to append to
+        self.counted_octets = 0  # by the budget
         self.octets = 0
 
     def append(self, content: bytes | memoryview) -> None:
-        """Queue `content`. Raises `OSError` when it has to go to a temporary file that cannot take it."""
-        if not content:
-            return
-        self.octets += len(content)
-        if self._memory + len(content) <= MAX_MEMORY or not self._memory:
-            self._memory += len(content)
+        """Queue `content`."""
+        if content:
+            self.octets += len(content)
             self._parts.append(memoryview(content))
-        else:
-            self._append_spilled(content)
-
-    def _append_spilled(self, content: bytes | memoryview) -> None:
-        if self._spill is None:
-            import tempfile  # imports shutil and its codecs: only for the first peer that reads too slowly
-
-            self._spill = tempfile.TemporaryFile(prefix="ropewalk-", buffering=0)  # noqa: SIM115 - closed by `close`
-        fd = self._spill.fileno()
-        start = self._spill_end
-        rest = memoryview(content)
-        while rest:
-            written = os.pwrite(fd, rest, self._spill_end)
-            self._spill_end += written
-            rest = rest[written:]
-        last = self._parts[-1] if self._parts else None
-        if isinstance(last, FileRange) and last.fd == fd and last.offset + last.count == start:
-            last.count += len(content)
-        else:
-            self._parts.append(FileRange(fd, start, len(content)))
+            self._new += 1
 
     def append_file(self, fd: int, offset: int, count: int) -> None:
         """Queue `count` octets of `fd`, which the write buffer owns from here on."""
         self.octets += count
         self._parts.append(FileRange(fd, offset, count))
+        self._new += 1
+
+    def settle(self) -> None:
+        """The peer takes its time: keep of what was appended what there is memory for, and move the rest to a file.
+
+        If no file can take it, it is kept in memory.
+        """
+        new = [self._parts.pop() for _ in range(self._new)]
+        self._new = 0
+        while new:
+            part = new.pop()
+            if isinstance(part, FileRange) or self._hold(part) or not self._move_to_file(part):
+                self._parts.append(part)
+
+    def _hold(self, part: memoryview, *, is_forced: bool = False) -> bool:
+        whole = _whole(part)
+        size = len(whole)
+        if self._memory and self._memory + size > MAX_MEMORY and not is_forced:
+            return False
+        if size >= MIN_OBJECT:
+            is_held = self._budget.hold_object(whole, is_forced=is_forced)
+        else:
+            is_held = self._budget.hold(self, self._small + size, is_forced=is_forced)
+            self._small += size * is_held
+        self._memory += size * is_held
+        return is_held
+
+    def _release(self, part: memoryview) -> None:
+        """A part that was held has been sent, or is dropped."""
+        whole = _whole(part)
+        self._memory -= len(whole)
+        if len(whole) >= MIN_OBJECT:
+            self._budget.release_object(whole)
+        else:
+            self._small -= len(whole)  # the next `hold` passes it on to the budget, or the end of the response does
+
+    def _move_to_file(self, part: memoryview) -> bool:
+        """Write `part` to a temporary file, and queue that; on failure hold it in memory and return False."""
+        spill = self._spill
+        try:
+            if spill is None or spill.is_full:
+                from ropewalk.net.spill_file import SpillFile
+
+                spill = self._spill = SpillFile(self._budget)
+            start = spill.append(part)
+        except OSError as error:
+            self._budget.on_file_failed(error)
+            if spill is not None and not spill.unsent:
+                self._close_spill(spill)
+            return not self._hold(part, is_forced=True)
+        last = self._parts[-1] if self._parts else None
+        if isinstance(last, FileRange) and last.spill is spill and last.offset + last.count == start:
+            last.count += len(part)
+        else:
+            self._parts.append(FileRange(spill.fd, start, len(part), spill))
+        return True
+
+    def _close_spill(self, spill: SpillFile) -> None:
+        spill.close()
+        if self._spill is spill:
+            self._spill = None
 
     def flush(self, sock: socket.socket | TlsSocket) -> int:
         """Send what the socket takes now, about `MAX_FLUSH` at most; return the number of octets sent.
@@ -97,6 +148,8 @@ class WriteBuffer:
                 sent += self._send_file(sock, part) if isinstance(part, FileRange) else self._send_memory(sock)
         except BlockingIOError:
             pass
+        if self.counted_octets and not self.octets:
+            self._budget.hold(self, 0)
         return sent
 
     def _send_memory(self, sock: socket.socket | TlsSocket) -> int:
@@ -111,7 +164,6 @@ class WriteBuffer:
 
     def _drop_sent(self, sent: int) -> None:
         self.octets -= sent
-        self._memory -= sent
         while sent:
             part = self._parts[0]
             assert isinstance(part, memoryview)
@@ -119,7 +171,17 @@ class WriteBuffer:
                 self._parts[0] = part[sent:]
                 return
             sent -= len(part)
-            self._parts.popleft()
+            self._drop_first()
+
+    def _drop_first(self) -> None:
+        part = self._parts.popleft()
+        is_settled = len(self._parts) >= self._new
+        if not is_settled:
+            self._new -= 1
+        if isinstance(part, FileRange):
+            self._close_file(part)
+        elif is_settled:
+            self._release(part)
 
     def _send_file(self, sock: socket.socket | TlsSocket, part: FileRange) -> int:
         count = min(part.count, MAX_SENDFILE)
@@ -129,25 +191,32 @@ class WriteBuffer:
         part.offset += sent
         part.count -= sent
         self.octets -= sent
+        if part.spill is not None:
+            part.spill.unsent -= sent
         if not part.count:
-            self._parts.popleft()
-            self._release(part)
+            self._drop_first()
         return sent
 
-    def _release(self, part: FileRange) -> None:
-        if self._spill is None or part.fd != self._spill.fileno():
+    def _close_file(self, part: FileRange) -> None:
+        if part.spill is None:
             os.close(part.fd)
+        elif not part.spill.unsent:
+            self._close_spill(part.spill)
 
     def close(self) -> None:
         """Drop everything, and close the files that remain."""
+        for part in self._parts:
+            if isinstance(part, FileRange) and part.spill is not None:
+                part.spill.unsent = 0
         while self._parts:
-            part = self._parts.popleft()
-            if isinstance(part, FileRange):
-                self._release(part)
-        self.octets = self._memory = 0
-        if self._spill is not None:
-            self._spill.close()
-            self._spill = None
+            self._drop_first()
+        self.octets = 0
+        self._budget.hold(self, 0)
+
+
+def _whole(part: memoryview) -> bytes:
+    """The object that `part` is of: it lives as long as any part of it."""
+    return cast("bytes", part.obj)
 
 
 def _send_file(sock: socket.socket | TlsSocket, fd: int, offset: int, count: int) -> int:

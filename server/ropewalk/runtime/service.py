@@ -31,6 +31,7 @@ from ropewalk.net.connection import Connection, OnSent
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.disconnection import is_disconnected
 from ropewalk.net.idle_closer import CONNECTIONS, DESCRIPTORS, IdleCloser, scarce_from
+from ropewalk.net.response_budget import ResponseBudget
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.process.worker.watchdog import Running
 from ropewalk.runtime.descriptors import max_descriptors
@@ -365,8 +366,7 @@ class Service:
     def snapshot(self) -> WorkerSnapshot:
         """What the service has counted and how busy it is. Any thread."""
         lost = self._access_logger.lost if self._access_logger is not None else 0
-        buffered = {"request_bodies": self._config.body_budget.octets}
-        return take_snapshot(self._pool, self._metrics, self._connections, self.running(), lost, buffered)
+        return take_snapshot(self._pool, self._metrics, self._connections, self.running(), lost, self._config)
 
 
 def _connection_config(settings: Settings, dropped: DroppedFields) -> ConnectionConfig:
@@ -382,6 +382,7 @@ def _connection_config(settings: Settings, dropped: DroppedFields) -> Connection
         chunk_limits=ChunkLimits(content=settings.limit_request_body),
         body_memory=settings.body_memory,
         body_budget=BodyBudget(bodies and max(bodies, settings.limit_request_body)),
+        response_budget=ResponseBudget(settings.response_memory, settings.limit_buffered_responses),
         head_timeout=settings.request_head_timeout,
         idle_timeout=settings.keep_alive,
         body_timeout=settings.request_body_timeout,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ropewalk.logs.error_log import get_logger
 from ropewalk.metrics.counters import Metrics
+from ropewalk.net.connection_config import ConnectionConfig
 from ropewalk.process.worker.watchdog import Running
 from ropewalk.runtime.streams import streaming_since
 from ropewalk.threads.pool import Pool
@@ -66,9 +67,9 @@ def take_snapshot(
     connections: Callable[[], Iterator[WsgiConnection]],
     running: Iterable[Running],
     lost_access_lines: int,
-    buffered_bytes: dict[str, int],
+    config: ConnectionConfig,
 ) -> WorkerSnapshot:
-    now, log = time.monotonic(), get_logger()
+    now, log, responses = time.monotonic(), get_logger(), config.response_budget
     return {
         "counters": {
             **metrics.counters(connection.sent_octets for connection in connections()),
@@ -84,7 +85,12 @@ def take_snapshot(
                 "parked": pool.parked,
                 "limit": pool.controller.limit,
             },
-            "buffered_bytes": buffered_bytes,
+            "waiting_for_clients": responses.waiting_threads,
+            "buffered_bytes": {
+                "request_bodies": config.body_budget.octets,
+                "responses_in_memory": responses.memory_octets,
+                "responses_in_files": responses.file_octets,
+            },
             "connections": dict(Counter(connection.state.value for connection in connections())),
         },
         "running": [

@@ -36,6 +36,9 @@ log = get_logger()
 # A file up to this size is read and sent with the head, which is cheaper than duplicating its descriptor.
 MAX_READ_FILE = 64 * 1024
 
+# Content up to this size is buffered whatever room there is: with its head, it is what a socket takes at once.
+MAX_UNBUDGETED = 64 * 1024
+
 WsgiConnection = Connection[ConnectionEnviron, "Exchange"]
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
@@ -300,14 +303,17 @@ class Exchange:
         stream = self._stream
         if stream is None:
             head = self._begin_stream()
-            self.streaming_since = monotonic()
-            stream = self._stream = self._connection.stream_response()
-            self._connection.producing.append(self)
-            self._claim.append(STREAMING)
-            stream.write(head + self._encode(content))
+            self._open_stream().write(head + self._encode(content))
         elif content:
             stream.write(self._encode(content))
             self.progress = monotonic()
+
+    def _open_stream(self) -> StreamedResponse:
+        self.streaming_since = monotonic()
+        stream = self._stream = self._connection.stream_response()
+        self._connection.producing.append(self)
+        self._claim.append(STREAMING)
+        return stream
 
     def _begin_stream(self) -> bytes:
         if self.ended or self._is_claimed:
@@ -398,8 +404,18 @@ class Exchange:
             content = self._encode(content)
             if self._remaining:
                 raise ApplicationError(f"the content is {self._remaining} bytes shorter than its Content-Length")
+        if len(content) > MAX_UNBUDGETED and not connection.config.response_budget.has_room(len(content)):
+            return self._respond_as_client_reads(encoded, content)
         connection.set_response(encoded, content)
         return True
+
+    def _respond_as_client_reads(self, encoded: bytes, content: bytes) -> bool:
+        """Slow clients leave no room to buffer more: this thread sends the response, and waits for its client."""
+        with uninterrupted:
+            stream = self._open_stream()
+            stream.write(encoded)
+            stream.write(content)
+        return self._end_stream()
 
     def _respond_with_iterable(self, iterable: Iterable[bytes]) -> bool:
         """PEP 3333, "Buffering and Streaming": what the iterable yields is sent before it is asked for more.

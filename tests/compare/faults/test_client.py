@@ -117,3 +117,10 @@ def test_what_a_client_sipped_is_part_of_its_response(scripted: Scripted) -> Non
     client.close()
     assert (attempt.end, attempt.status) == (End.COMPLETE, 503)
     assert attempt.received_bytes == 44
+
+
+def test_a_sip_does_not_wait(scripted: Scripted) -> None:
+    client = Client(scripted([b""], is_silent=True), "client", keeps_alive=True, timeout=3600)
+    assert client.send(Request()) is None
+    assert client.sip(10) == 0
+    client.close()

@@ -32,6 +32,7 @@ TESTED = (
     "idle-connections",
     "slow-streams",
     "unfinished-bodies",
+    "slow-readers",
 )
 
 

@@ -50,6 +50,8 @@ BAD = {
     "limit_request_body": "-1",
     "limit_request_bodies": "1k",
     "body_memory": "2T",
+    "response_memory": "1k",
+    "limit_buffered_responses": "1k",
     "limit_connections": "0",
     "limit_waiting": "0",
     "control_socket": "a\0",

@@ -91,6 +91,7 @@ def snapshot(requests: int) -> dict[str, Any]:
         "waiting": 0,
         "threads": {"active": 1, "parked": 0, "limit": 1},
         "connections": {},
+        "waiting_for_clients": 0,
         "buffered_bytes": {},
     }
     return {"counters": counters(requests), "gauges": gauges, "running": []}

@@ -121,6 +121,7 @@ def test_gauges_add_up_name_by_name() -> None:
         "waiting": 2,
         "threads": {"active": 1, "parked": 2, "limit": 3},
         "connections": {"idle": 1},
+        "waiting_for_clients": 0,
         "buffered_bytes": {"request_bodies": 5},
     }
     assert add_gauges([one, one | {"connections": {"idle": 1, "running": 1}}]) == {
@@ -129,6 +130,7 @@ def test_gauges_add_up_name_by_name() -> None:
         "waiting": 4,
         "threads": {"active": 2, "parked": 4, "limit": 6},
         "connections": {"idle": 2, "running": 1},
+        "waiting_for_clients": 0,
         "buffered_bytes": {"request_bodies": 10},
     }
     assert add_gauges([])["in_flight"] == 0

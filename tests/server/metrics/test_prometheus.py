@@ -17,6 +17,7 @@ def status() -> ServerStatus:
     counters["responses"]["2xx"] = 3
     counters["refused"]["503"] = 2
     counters["shed"]["queue-timeout"] = 1
+    counters["closed_idle"]["descriptors"] = 5
     counters["duration"]["buckets"] |= {"0.5": 2, "1.0": 1}
     counters["duration"]["seconds"] = 1.25
     counters["aborted"] = 4
@@ -45,6 +46,9 @@ def test_the_samples_are_those_of_the_status() -> None:
         'ropewalk_requests_total{status="2xx"} 3',
         'ropewalk_refused_total{status="503"} 2',
         'ropewalk_shed_total{reason="queue-timeout"} 1',
+        'ropewalk_closed_idle_total{reason="descriptors"} 5',
+        "ropewalk_threads_waiting_for_clients 2",
+        'ropewalk_buffered_bytes{what="request_bodies"} 3145728',
         "ropewalk_responses_aborted_total 4",
         'ropewalk_request_duration_seconds_bucket{le="0.25"} 0',
         'ropewalk_request_duration_seconds_bucket{le="0.5"} 2',

@@ -26,8 +26,16 @@ def test_since_the_start() -> None:
     assert "responses 4 (2xx 4), refused 0\n" in text
     assert "response time since the start: 50% within 0.977 ms, 90% within longer, 99% within longer\n" in text
     assert "buffered: request bodies 3.0 M\n" in text
+    assert ", waiting 0, threads waiting for slow clients 2\n" in text
+    assert "closed idle" not in text
     assert "/s" not in text
     assert "queue time" not in text
+
+
+def test_idle_connections_that_were_closed_are_counted_by_reason() -> None:
+    counters = no_counters()
+    counters["closed_idle"] = {"descriptors": 3, "connections": 1}
+    assert ", closed idle connections 4 (descriptors 3, connections 1)\n" in summary(server_status(counters))
 
 
 def test_of_an_interval_are_its_rates_and_its_durations_alone() -> None:

@@ -55,7 +55,7 @@ def send_response(sock: ScriptedSocket, interim: bytes, head: bytes, content: by
         connection.send_interim(interim)
     connection.set_response(head, content)
     if is_buffered:
-        buffer = connection._write_buffer = WriteBuffer()
+        buffer = connection._write_buffer = WriteBuffer(surroundings.response_budget)
         buffer.append(connection._response + connection._content)
     connection.send()
     while connection.state is State.SENDING:

@@ -26,7 +26,7 @@ KEEP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Idle:
-    """Connections that are idle since the moments that a test says, in seconds of a clock that stands still."""
+    """Connections that are idle since the moments that a test says, in seconds of a clock that does not move."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0

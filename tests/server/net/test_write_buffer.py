@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ropewalk.net.response_budget import MIN_OBJECT, ResponseBudget
+from ropewalk.net.spill_file import MAX_OCTETS, SpillFile
 from ropewalk.net.write_buffer import MAX_FLUSH, MAX_MEMORY, MAX_PARTS, WriteBuffer
 
 
@@ -21,9 +26,34 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @pytest.fixture
 def buffer() -> Iterator[WriteBuffer]:
-    buffer = WriteBuffer()
+    buffer = WriteBuffer(ResponseBudget(1 << 30, 0))
     yield buffer
     buffer.close()
+
+
+class Taking:
+    """A socket that takes so many octets at each call (None: it is full), then everything."""
+
+    def __init__(self, takes: list[int | None]) -> None:
+        self._takes = takes
+        self.taken = b""
+
+    def send(self, octets: bytes | memoryview) -> int:
+        count = self._takes.pop(0) if self._takes else len(octets)
+        if count is None:
+            raise BlockingIOError
+        self.taken += bytes(octets[:count])
+        return min(count, len(octets))
+
+    def sendmsg(self, parts: list[memoryview]) -> int:
+        return self.send(b"".join(parts))
+
+    def send_file(self, sock: object, fd: int, offset: int, count: int) -> int:
+        return self.send(os.pread(fd, count, offset))
+
+
+def no_space(self: SpillFile, content: memoryview) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def send_all(buffer: WriteBuffer, here: socket.socket, there: socket.socket) -> bytes:
@@ -71,8 +101,85 @@ def test_past_the_memory_it_goes_to_a_file_in_order(
     parts = [os.urandom(MAX_MEMORY // 3) for _ in range(12)]
     for part in parts:
         buffer.append(part)
+        buffer.settle()
     assert buffer.octets == sum(map(len, parts))
     assert send_all(buffer, *pair) == b"".join(parts)
+
+
+@given(
+    steps=st.lists(
+        st.integers(1, 300).map(bytes)
+        | st.integers(1, 3 * MIN_OBJECT).map(os.urandom)
+        | st.sampled_from(["settle", "flush", "the same again", "a file"]),
+        max_size=40,
+    ),
+    takes=st.lists(st.none() | st.integers(1, 5 * MIN_OBJECT), max_size=20),
+    max_memory=st.sampled_from([0, MIN_OBJECT, 4 * MIN_OBJECT]),
+    fails=st.booleans(),
+)
+def test_whatever_is_held_in_memory_or_in_files_is_sent_in_order(
+    steps: list[bytes | str], takes: list[int | None], max_memory: int, fails: bool
+) -> None:
+    budget = ResponseBudget(max_memory, 0)
+    buffer = WriteBuffer(budget)
+    sock = Taking(takes)
+    expected = last = b""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ropewalk.net.write_buffer.MAX_MEMORY", 3 * MIN_OBJECT)
+        patch.setattr("ropewalk.net.write_buffer._send_file", sock.send_file)
+        patch.setattr("ropewalk.net.spill_file.MAX_OCTETS", 2 * MIN_OBJECT)
+        patch.setattr(ResponseBudget, "on_file_failed", lambda self, error: None)
+        if fails:
+            patch.setattr(SpillFile, "append", no_space)
+        for step in steps:
+            if step == "settle":
+                buffer.settle()
+            elif step == "flush":
+                buffer.flush(sock)  # type: ignore[arg-type]
+            elif step == "a file":
+                fd = os.memfd_create("file")
+                os.write(fd, b"a file")
+                buffer.append_file(fd, 2, 4)
+                expected += b"file"
+            else:
+                last = last if isinstance(step, str) else step
+                buffer.append(last)
+                expected += last
+        takes.clear()
+        while buffer.octets:
+            buffer.flush(sock)  # type: ignore[arg-type]
+    assert sock.taken == expected
+    assert (budget.memory_octets, budget.file_octets, buffer._memory, buffer._small) == (0, 0, 0, 0)
+    buffer.close()
+
+
+@given(st.lists(st.integers(1, 3 * MIN_OBJECT).map(bytes), max_size=10), st.booleans())
+def test_closing_gives_everything_back(parts: list[bytes], is_settled: bool) -> None:
+    budget = ResponseBudget(2 * MIN_OBJECT, 0)
+    buffer = WriteBuffer(budget)
+    for part in parts:
+        buffer.append(part)
+        if is_settled:
+            buffer.settle()
+    buffer.close()
+    assert (budget.memory_octets, budget.file_octets, buffer._memory, buffer._small) == (0, 0, 0, 0)
+
+
+def test_a_file_of_what_was_sent_is_given_back_before_the_end() -> None:
+    budget = ResponseBudget(0, 0)
+    buffer = WriteBuffer(budget)
+    part = os.urandom(MAX_OCTETS // 2)
+    for _ in range(6):
+        buffer.append(part)
+        buffer.settle()
+    assert budget.file_octets == 6 * len(part)
+    sock = Taking([])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ropewalk.net.write_buffer._send_file", sock.send_file)
+        while buffer.octets > 2 * len(part):
+            buffer.flush(sock)  # type: ignore[arg-type]
+    assert budget.file_octets == 2 * len(part)
+    buffer.close()
 
 
 def test_a_range_of_a_file_between_memory(
@@ -109,7 +216,7 @@ def test_one_flush_is_bounded_however_fast_the_peer_is(buffer: WriteBuffer) -> N
         def send(self, octets: memoryview) -> int:
             return min(self.takes, len(octets))
 
-    buffer.append(b"x" * (3 * MAX_FLUSH))  # the first part always stays in memory
+    buffer.append(b"x" * (3 * MAX_FLUSH))
     swift = Swift(MAX_FLUSH // 4)
     for left in (2, 1, 0):
         assert buffer.flush(swift) == MAX_FLUSH  # type: ignore[arg-type]
