@@ -8,6 +8,7 @@ Source: "docker build", section ".dockerignore file", and Go's path/filepath (Ma
 with a real engine. Knows nothing of files.
 """
 
+import itertools
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,8 @@ class Pattern(NamedTuple):
     text: str
     """Cleaned: without "!", without a slash at either end."""
     is_exception: bool
-    expression: re.Pattern[str]
+    expression: str
+    """A regular expression for the whole path."""
 
 
 class Patterns:
@@ -30,8 +32,13 @@ class Patterns:
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
         """Raises PatternError."""
-        self._patterns = [compile_pattern(text) for text in texts]
+        self._patterns = [parse(text) for text in texts]
         self.has_exceptions = any(pattern.is_exception for pattern in self._patterns)
+        # Neighbours that are all exceptions, or all not, are one expression: their order makes no difference.
+        self._groups = [
+            (is_exception, re.compile("|".join(f"(?:{pattern.expression})" for pattern in group), re.DOTALL))
+            for is_exception, group in itertools.groupby(self._patterns, lambda pattern: pattern.is_exception)
+        ]
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
@@ -39,10 +46,10 @@ class Patterns:
     def matches(self, path: str) -> bool:
         candidates = [path, *parents(path)]
         matched = False
-        for pattern in self._patterns:
-            # only a pattern that would change the result needs a look
-            if pattern.is_exception == matched and any(map(pattern.expression.fullmatch, candidates)):
-                matched = not pattern.is_exception
+        for is_exception, expression in self._groups:
+            # only one that would change the result needs a look
+            if is_exception == matched and any(map(expression.fullmatch, candidates)):
+                matched = not is_exception
         return matched
 
     def may_match_below(self, folder: str) -> bool:
@@ -61,7 +68,7 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.removeprefix("\ufeff").split("\n") if line.strip() and line[0] != "#"]
 
 
-def compile_pattern(text: str) -> Pattern:
+def parse(text: str) -> Pattern:
     is_exception = text.startswith("!")
     pattern = text.removeprefix("!").strip()
     if not pattern:
@@ -69,7 +76,7 @@ def compile_pattern(text: str) -> Pattern:
     # Clean keeps two slashes at the start, as POSIX does; Go does not.
     cleaned = posixpath.normpath(re.sub("^/+", "/", pattern))
     cleaned = cleaned.removeprefix("/") or "/"
-    return Pattern(cleaned, is_exception, re.compile(_expression(cleaned, text), re.DOTALL))
+    return Pattern(cleaned, is_exception, _expression(cleaned, text))
 
 
 def _expression(pattern: str, text: str) -> str:

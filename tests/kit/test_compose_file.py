@@ -241,3 +241,19 @@ def test_unprivileged_nginx_writes_only_to_its_tmpfs(compose_file, repository):
     assert len(paths) == 6
     mounts = tuple(mount.partition(":")[0] for mount in compose_file["services"]["nginx"]["tmpfs"])
     assert all(path.startswith(mounts) for path in paths)
+
+
+def test_every_image_starts_from_the_base_image_alone(repository):
+    """So that BASE_IMAGE with a digest pins all of them."""
+    for name in ("Dockerfile", "nginx/Dockerfile", "deploy/acme/Dockerfile"):
+        dockerfile = (repository / name).read_text()
+        assert re.findall(r"^ARG (BASE_IMAGE=.*)$", dockerfile, re.M) == ["BASE_IMAGE=debian:trixie-slim"]
+        stages = {"scratch", "${BASE_IMAGE}", *re.findall(r"^FROM \S+ AS (\S+)$", dockerfile, re.M)}
+        assert set(re.findall(r"^FROM (\S+)", dockerfile, re.M)) <= stages
+        assert set(re.findall(r"--(?:from|mount=\S*from)=([a-z-]+)", dockerfile)) <= stages
+
+
+def test_base_image_reaches_every_build(compose_file):
+    built = [service for service in compose_file["services"].values() if "build" in service]
+    assert len(built) == 3
+    assert all("BASE_IMAGE" in service["build"]["args"] for service in built)
