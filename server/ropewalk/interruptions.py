@@ -32,7 +32,7 @@ JUMPS = 100
 """Backward jumps, by which an exception has arrived: the interpreter checks at each of them."""
 
 
-class _Thread:
+class InterruptibleThread:
     """One thread that runs the application. It calls all methods itself, except for `interrupt`."""
 
     __slots__ = ("_announced", "_depth", "_holds_permit", "_ident", "_is_over", "_permit", "_sent")
@@ -75,8 +75,15 @@ class _Thread:
 
     def leave(self) -> None:
         """Give the permit back, and raise what was announced meanwhile."""
-        if not self.leave_for_fork() or not self._announced:
+        self._depth -= 1
+        if self._depth or not self._holds_permit:
             return
+        self._holds_permit = False
+        self._permit.append(None)
+        if self._announced:
+            self._raise_announced()
+
+    def _raise_announced(self) -> None:
         try:
             self._permit.pop()
         except IndexError:
@@ -91,14 +98,12 @@ class _Thread:
         except BaseException:  # noqa: BLE001 - Python would drop it, and the rest of the caller with it
             self.enter()  # there is only one
 
-    def leave_for_fork(self) -> bool:
-        """As `leave`, but does not raise; return whether the permit was given back."""
+    def leave_for_fork(self) -> None:
+        """As `leave`, but does not raise."""
         self._depth -= 1
-        if self._depth or not self._holds_permit:
-            return False
-        self._holds_permit = False
-        self._permit.append(None)
-        return True
+        if not self._depth and self._holds_permit:
+            self._holds_permit = False
+            self._permit.append(None)
 
     def reset(self) -> None:
         """Allow another one. The exception has arrived, or there was none."""
@@ -120,7 +125,7 @@ class _Thread:
         self._is_over = True  # it arrived before
 
 
-_threads: dict[int, _Thread] = {}
+_threads: dict[int, InterruptibleThread] = {}
 """By ident; each is added and removed by the thread itself."""
 
 
@@ -144,12 +149,17 @@ uninterrupted = _Uninterrupted()
 
 def register() -> None:
     """The calling thread will run the application."""
-    _threads[get_ident()] = _Thread()
+    _threads[get_ident()] = InterruptibleThread()
 
 
 def unregister() -> None:
     """Undo `register`."""
     _threads.pop(get_ident(), None)
+
+
+def current() -> InterruptibleThread:
+    """The calling thread: between its `enter` and its `leave`, in a `finally`, it is as in `with uninterrupted`."""
+    return _threads.get(get_ident()) or InterruptibleThread()
 
 
 def interrupt(thread: int, kind: type[BaseException]) -> bool:
