@@ -192,10 +192,10 @@ SCENARIOS = [
     Scenario(
         "interrupted-logging",
         "Requests interrupted while they log",
-        "Requests write to `wsgi.errors` for four seconds, with `--timeout 2`; a server may interrupt them with a 504. "
-        "Later requests log a hundred lines each: all complete, and every line is in the log.",
+        "Requests write to `wsgi.errors`, a pipe, for four seconds, with `--timeout 2`; a server may interrupt them "
+        "with a 504. Later requests log a hundred lines each: all complete, and every line is in the log.",
         workers.interrupt_logging,
-        start=Start(timeout=2),
+        start=Start(timeout=2, error_log="-"),
         allowed_for_probes=ERROR_RESPONSE,
     ),
     Scenario(

@@ -20,6 +20,7 @@ import pytest
 from ropewalk.logs import sink
 from ropewalk.logs.error_log import ErrorLog
 from ropewalk.logs.wsgi_errors import WsgiErrors
+from ropewalk.wsgi.exchange import Exchange
 from tests.helpers.embedded import Talk, WorkerService
 from tests.helpers.http_client import Client
 
@@ -149,3 +150,38 @@ def check_lines(lines: list[str], written: dict[str, int]) -> None:
     for name, last in written.items():
         assert numbers[name] == list(range(len(numbers[name])))
         assert len(numbers[name]) - last in (0, 1), name
+
+
+class Streaming:
+    """Streams pieces until it is interrupted: by `write`, or by an iterable."""
+
+    def __init__(self) -> None:
+        self.exchanges: dict[str, Exchange] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        self.exchanges[environ["QUERY_STRING"]] = start_response.__self__
+        if environ["PATH_INFO"] == "/write":
+            while True:
+                write(b"piece")
+        return iter(lambda: b"piece", b"")
+
+
+@pytest.mark.parametrize("path", ["/write", "/iterable"])
+def test_interrupted_streams_hold_no_lock_and_end_visibly(talk: Talk, wait_for: WaitFor, path: str) -> None:
+    application = Streaming()
+    server = talk.serve_as_worker(application, threads=1)
+    for number in range(INTERRUPTIONS // 4):
+        client, name = Client(server.address), str(number)
+        with closing(client.sock):
+            client.send(f"GET {path}?{name} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            client.read_until(b"piece\r\n")
+            for _ in range(number * 7 % 400):
+                pass
+            exchange = application.exchanges[name]
+            wait_for(lambda exchange=exchange: exchange.interrupt(504, "planted"), "a phase to interrupt")  # type: ignore[misc]
+            assert re.fullmatch(rb"(5\r\npiece\r\n)*", client.read_all())
+    wait_for(lambda: not server.service.running(), "the end of the runs")
+    assert server.service.served() == INTERRUPTIONS // 4
+    streams = [exchange._stream for exchange in application.exchanges.values()]
+    assert not any(stream is None or stream._lock.locked() for stream in streams)

@@ -26,6 +26,7 @@ WITH_LOCKS = {
     "net.acceptor": "taken by threads that poll, or in `with uninterrupted` of `Exchange.write`",
     "net.body_budget": "taken outside of the application, or in `with uninterrupted` of `Exchange.write`",
     "net.idle_closer": "taken by threads that poll, or in `with uninterrupted` of `Exchange.write`",
+    "net.response_budget": "taken outside of the application, or in `with uninterrupted` of `Exchange.write`",
     "net.streamed_response": "taken outside of the application, or in `with uninterrupted` of `Exchange.write`",
     "runtime.in_flight": "taken by the thread that interrupts",
     "runtime.refusals": "taken by whichever thread refuses a request, outside of the application",

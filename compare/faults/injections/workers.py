@@ -8,7 +8,7 @@ import threading
 import time
 
 from faults.run.client import Request
-from faults.run.outcomes import End, WorkerDeath
+from faults.run.outcomes import Attempt, End, WorkerDeath
 from faults.run.processes import client_ports, is_alive, of_session, wait_for
 from faults.run.scenario import ScenarioRun
 
@@ -118,6 +118,12 @@ def interrupt_logging(run: ScenarioRun) -> None:
     later = [run.probe(Request("/logs")) for _ in range(6)]
     bad = sum(attempt.end is not End.COMPLETE or not attempt.is_right for attempt in later)
     run.expect(not bad, f"{bad} of {len(later)} later requests that log failed")
-    log = run.server.log()
-    lost = sum(f"{attempt.token} {number}." not in log for attempt in later for number in range(100))
+    wait_for(lambda: not lost_lines(run, later), 2)  # the output is read by a thread
+    lost = lost_lines(run, later)
     run.expect(not lost, f"{lost} later lines are not in the log")
+
+
+def lost_lines(run: ScenarioRun, attempts: list[Attempt]) -> int:
+    """How many of the hundred lines of each of these requests are not in the log."""
+    log = run.server.log()
+    return sum(f"{attempt.token} {number}." not in log for attempt in attempts for number in range(100))
