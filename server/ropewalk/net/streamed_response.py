@@ -131,7 +131,8 @@ class StreamedResponse:
             if connection.state is STALLED:
                 if self._has_to_wait():
                     self._wait_for_room()  # with `content` in memory, where the application still has it anyway
-                self.write_buffer.settle()
+                if connection.state is STALLED:  # otherwise it may have been cut meanwhile, and belong to the sender
+                    self.write_buffer.settle()
 
     def _has_to_wait(self) -> bool:
         if self._connection.state is not STALLED or self._is_ended:

@@ -24,6 +24,10 @@ MAX_MEMORY = 1024 * 1024
 MAX_FLUSH = 1024 * 1024
 MAX_SENDFILE = MAX_FLUSH
 
+# What TLS encrypts at a time (RFC 8446 section 5.1). When the socket is full, OpenSSL keeps the encrypted record, and
+# the next call must begin with the same octets: fewer are an error. So these stay in parts that one call sends.
+MAX_RECORD = 16 * 1024
+
 # sendmsg takes up to IOV_MAX (1024) parts; a few dozen already fill a socket's buffer.
 MAX_PARTS = 64
 
@@ -51,12 +55,13 @@ class WriteBuffer:
     that.
     """
 
-    __slots__ = ("_budget", "_memory", "_new", "_parts", "_small", "_spill", "counted_octets", "octets")
+    __slots__ = ("_budget", "_encrypted", "_memory", "_new", "_parts", "_small", "_spill", "counted_octets", "octets")
 
     def __init__(self, budget: ResponseBudget) -> None:
         self._budget = budget
         self._parts: deque[memoryview | FileRange] = deque()
         self._new = 0  # parts at the end that are not settled
+        self._encrypted = 0  # octets at the beginning that TLS may have encrypted already, at most
         self._memory = 0  # octets of the objects that the other parts in memory belong to
         self._small = 0  # those of them below MIN_OBJECT
         self._spill: SpillFile | None = None  # the one to append to
@@ -83,10 +88,24 @@ class WriteBuffer:
         """
         new = [self._parts.pop() for _ in range(self._new)]
         self._new = 0
+        kept = self._encrypted - self.octets + sum(_size(part) for part in new) if self._encrypted else 0
         while new:
             part = new.pop()
-            if isinstance(part, FileRange) or self._hold(part) or not self._move_to_file(part):
+            if isinstance(part, FileRange) or self._hold(part):
                 self._parts.append(part)
+            else:
+                self._move_rest_to_file(part, kept)
+            kept -= _size(part)
+
+    def _move_rest_to_file(self, part: memoryview, kept: int) -> None:
+        """Keep a copy of the first `kept` octets in memory."""
+        if kept > 0:
+            start = memoryview(bytes(part[:kept]))
+            self._hold(start, is_forced=True)
+            self._parts.append(start)
+            part = part[kept:]
+        if part and not self._move_to_file(part):
+            self._parts.append(part)
 
     def _hold(self, part: memoryview, *, is_forced: bool = False) -> bool:
         whole = _whole(part)
@@ -147,7 +166,8 @@ class WriteBuffer:
                 part = self._parts[0]
                 sent += self._send_file(sock, part) if isinstance(part, FileRange) else self._send_memory(sock)
         except BlockingIOError:
-            pass
+            if not isinstance(sock, socket.socket):
+                self._encrypted = MAX_RECORD
         if self.counted_octets and not self.octets:
             self._budget.hold(self, 0)
         return sent
@@ -212,6 +232,10 @@ class WriteBuffer:
             self._drop_first()
         self.octets = 0
         self._budget.hold(self, 0)
+
+
+def _size(part: memoryview | FileRange) -> int:
+    return part.count if isinstance(part, FileRange) else len(part)
 
 
 def _whole(part: memoryview) -> bytes:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import State
 from ropewalk.net.streamed_response import GATHER_TIME, MAX_GATHERED
+from ropewalk.net.write_buffer import WriteBuffer
 from tests.helpers.connections import ScriptedSocket, Surroundings
 from tests.helpers.embedded import Talk
 from tests.helpers.http_client import GET, PATIENCE
@@ -161,6 +162,8 @@ def test_a_response_that_outlives_its_server_is_closed(
 
 def test_a_thread_that_waits_for_room_is_released_by_the_end(monkeypatch: pytest.MonkeyPatch, wait_for: Any) -> None:
     monkeypatch.setattr("ropewalk.net.streamed_response.HIGH_WATER", 0)
+    settled: list[WriteBuffer] = []
+    monkeypatch.setattr(WriteBuffer, "settle", settled.append)
     surroundings = Surroundings()
     connection = surroundings.connection(ScriptedSocket(KEEP, [None, None]))
     assert connection.receive()
@@ -171,4 +174,5 @@ def test_a_thread_that_waits_for_room_is_released_by_the_end(monkeypatch: pytest
     response.end()
     writer.join(PATIENCE)
     assert not writer.is_alive()
+    assert not settled  # the buffer is the sender's by then
     connection.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ropewalk.net.response_budget import MIN_OBJECT, ResponseBudget
 from ropewalk.net.spill_file import MAX_OCTETS, SpillFile
-from ropewalk.net.write_buffer import MAX_FLUSH, MAX_MEMORY, MAX_PARTS, WriteBuffer
+from ropewalk.net.write_buffer import MAX_FLUSH, MAX_MEMORY, MAX_PARTS, MAX_RECORD, WriteBuffer
 
 
 @pytest.fixture
@@ -32,15 +32,22 @@ def buffer() -> Iterator[WriteBuffer]:
 
 
 class Taking:
-    """A socket that takes so many octets at each call (None: it is full), then everything."""
+    """A socket that takes so many octets at each call (None: it is full), then everything.
+
+    As TLS, it insists after a full socket on the octets that it has encrypted already: a record of them.
+    """
 
     def __init__(self, takes: list[int | None]) -> None:
         self._takes = takes
+        self._encrypted = b""
         self.taken = b""
 
     def send(self, octets: bytes | memoryview) -> int:
+        assert bytes(octets[: len(self._encrypted)]) == self._encrypted
+        self._encrypted = b""
         count = self._takes.pop(0) if self._takes else len(octets)
         if count is None:
+            self._encrypted = bytes(octets[:MAX_RECORD])
             raise BlockingIOError
         self.taken += bytes(octets[:count])
         return min(count, len(octets))
@@ -109,6 +116,7 @@ def test_past_the_memory_it_goes_to_a_file_in_order(
 @given(
     steps=st.lists(
         st.integers(1, 300).map(bytes)
+        | st.integers(1, MAX_RECORD).map(os.urandom)
         | st.integers(1, 3 * MIN_OBJECT).map(os.urandom)
         | st.sampled_from(["settle", "flush", "the same again", "a file"]),
         max_size=40,
@@ -163,6 +171,24 @@ def test_closing_gives_everything_back(parts: list[bytes], is_settled: bool) -> 
             buffer.settle()
     buffer.close()
     assert (budget.memory_octets, budget.file_octets, buffer._memory, buffer._small) == (0, 0, 0, 0)
+
+
+def test_what_tls_has_encrypted_stays_in_one_call() -> None:
+    """OpenSSL refuses a repeated call with fewer octets: a connection whose peer reads slowly would be cut."""
+    buffer = WriteBuffer(ResponseBudget(0, 0))
+    parts = [os.urandom(MAX_RECORD // 2), os.urandom(MAX_RECORD), os.urandom(MIN_OBJECT)]
+    sock = Taking([None])
+    for part in parts:
+        buffer.append(part)
+    assert not buffer.flush(sock)  # type: ignore[arg-type]
+    buffer.settle()
+    assert buffer._budget.file_octets == len(b"".join(parts)) - MAX_RECORD
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ropewalk.net.write_buffer._send_file", sock.send_file)
+        while buffer.octets:
+            buffer.flush(sock)  # type: ignore[arg-type]
+    assert sock.taken == b"".join(parts)
+    buffer.close()
 
 
 def test_a_file_of_what_was_sent_is_given_back_before_the_end() -> None:
