@@ -30,7 +30,6 @@ RUN find / -xdev -perm /6000 -exec chmod a-s {} + \
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONPATH=/app \
     DATA_DIR=/data \
     MEDIA_ROOT=/srv/media \
     STATIC_ROOT=/srv/static
@@ -42,6 +41,17 @@ ARG IMAGE_INCLUDE=""
 COPY deploy/app/copy_project.py deploy/app/dockerignore.py deploy/app/project_files.py /kit/
 RUN --mount=type=bind,from=project,target=/project python3 /kit/copy_project.py /project /app
 
+# ---- look: what the project's files say about it, found by the detector that `make run` and `make adopt` use.
+FROM base AS look
+# What the detector would guess otherwise.
+ARG WSGI_APP="" DJANGO_SETTINGS_MODULE="" REQUIREMENTS=""
+COPY deploy/app /build/deploy/app
+COPY deploy/kit /build/deploy/kit
+COPY --from=source /app /app
+# The files that list the dependencies, on their own: a change of the code leaves the layer of the dependencies as it is.
+RUN install -d /manifests && python3 -I /build/deploy/kit look --json /app >/looked.json \
+    && python3 -I /build/deploy/kit install --project /app --copy-to /manifests
+
 # ---- python-build: installs all Python packages into /opt/venv, the only part of this stage that ships.
 FROM base AS python-build
 # Debian packages that are needed to build the project's requirements: --build-arg BUILD_PACKAGES="gcc python3-dev"
@@ -51,12 +61,13 @@ RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         python3-venv ${BUILD_PACKAGES} \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
+ENV UV_NO_CACHE=1 UV_LINK_MODE=copy
 ENV PIP_NO_INPUT=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
 # Every package is checked against its hash. The build backend of the server's wheel is not part of the final image.
 COPY deploy/requirements.txt /build/kit.txt
 RUN /opt/build/bin/pip wheel --quiet --require-hashes --no-deps --wheel-dir /wheels --requirement /build/kit.txt \
-    && /opt/build/bin/pip install --quiet --no-index --find-links /wheels flit_core \
+    && /opt/build/bin/pip install --quiet --no-index --find-links /wheels flit_core uv \
     && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels supervisor \
     # isolated: a module of the project's cannot take the place of supervisor's
     && sed -i '1s/$/ -I/' /opt/venv/bin/supervisorctl
@@ -65,17 +76,15 @@ RUN for locked in /build/backends/*/requirements.txt; do \
         /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps --requirement "$locked" \
         || exit; \
     done
-# The pattern allows a project without requirements.txt. If the file has a hash, as a locked one does, pip requires one
-# for every package.
-COPY --from=source /app/requirements.tx[t] /build/project/
-RUN if [ -f /build/project/requirements.txt ]; then \
-        /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --requirement /build/project/requirements.txt; \
-    fi
+COPY --from=look /build /build
+COPY --from=look /manifests /build/project
+ARG REQUIREMENTS=""
+RUN python3 -I /build/deploy/kit install --only dependencies --project /build/project \
+        --python /opt/venv/bin/python --uv /opt/build/bin/uv
 # Last, because it changes most often during development, and the layers above stay cached.
 COPY server /build/server
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server \
-    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels ropewalk \
-    && /opt/build/bin/pip --python /opt/venv/bin/python check
+    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels ropewalk
 
 # ---- runtime: the packages, the kit's scripts, and the folders that the container may write to.
 FROM base AS runtime
@@ -85,20 +94,32 @@ COPY deploy/app /kit/bin
 COPY deploy/backends /kit/backends
 # The first place in which supervisorctl looks: a file of the project's with this name does no harm.
 COPY deploy/supervisor/supervisord.conf /opt/venv/etc/supervisord.conf
+RUN site=$(/opt/venv/bin/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+    && ln -s /kit/bin/kit_environment.py "$site/" && echo 'import kit_environment' >"$site/kit_environment.pth"
 # COPY keeps the modes of the checkout, which its umask may have made root's alone.
 RUN chmod -R u=rwX,go=rX /kit /opt/venv/etc
 
-# ---- static: the project's static files, collected and compressed.
-FROM base AS static
+# ---- prepared: the project installed where it is a package, asked about itself, its static files collected and
+# compressed, and links to where it writes.
+FROM python-build AS prepared
 # hadolint ignore=DL3008
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends brotli \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
-COPY --from=runtime /opt/venv /opt/venv
-COPY deploy/app/collect deploy/app/collectstatic.py /kit/bin/
+COPY --from=runtime /kit /kit
 COPY --from=source /app /app
-WORKDIR /app
-RUN install -d /srv/static && /kit/bin/collect
+COPY --from=look /looked.json /looked.json
+# More files and folders of the project that it writes to: --build-arg WRITABLE_PATHS="cache data/list.txt"
+ARG WRITABLE_PATHS=""
+# Variables that the settings insist on, for this stage alone: --build-arg BUILD_ENV="REGION=eu LEVELS='1 2'"
+ARG BUILD_ENV=""
+# Only what this adds to the virtual environment is in a layer of its own.
+RUN touch /marker && python3 -I /build/deploy/kit install --only project --project /app \
+        --python /opt/venv/bin/python --uv /opt/build/bin/uv \
+    && install -d /additions \
+    && find /opt/venv -cnewer /marker ! -type d -exec cp -a --parents -t /additions {} +
+RUN install -d /srv/static \
+    && /opt/venv/bin/python /kit/bin/prepare.py /looked.json /app /srv/static /prepared && /kit/bin/compress /srv/static
 
 # ---- app: the image that ships.
 FROM runtime AS app
@@ -106,8 +127,10 @@ ARG BASE_IMAGE
 LABEL org.opencontainers.image.title="Web application on Ropewalk" \
     org.opencontainers.image.description="A WSGI project with the servers that can run it" \
     org.opencontainers.image.base.name="${BASE_IMAGE}"
-COPY --from=source /app /app
-COPY --from=static /srv/static /srv/static
+COPY --from=prepared /additions /
+COPY --from=prepared /app /app
+COPY --from=prepared /srv/static /srv/static
+COPY --from=prepared /prepared /kit
 RUN python -m compileall -q /app || true
 WORKDIR /app
 # Numeric, so that an orchestrator can verify that it is not root.

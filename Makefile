@@ -31,6 +31,10 @@ run: ## Serve the project on this machine, without Docker, at http://127.0.0.1:8
 up: ## Build and start the kit in Docker, at http://localhost:8080 and https://localhost:8443 (BACKEND=gunicorn ...).
 	@exec $(KIT) up
 
+.PHONY: adopt
+adopt: ## Look at a project, and write .env and .env.project for it: make adopt PROJECT=../shop.
+	@exec $(KIT) adopt $(if $(PROJECT),"$(PROJECT)")
+
 .PHONY: down
 down: ## Stop what `make up` started. The data stays; `docker compose down -v` removes it too.
 	@exec $(KIT) down

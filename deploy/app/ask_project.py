@@ -7,7 +7,7 @@ project with Django's manage.py is asked through it.
 
 Settings may insist on variables that exist only where the site runs. This process gives each of them a dummy value: it
 starts project_answer.py, sees which variable the project missed, and starts it again with that one. Dummy values live
-as long as that process; the answer names them under `missing`.
+as long as that process; the answer has them.
 
 Exit status 0 and the answer, a JSON object (project_answer.Answer), on standard output; 1 and one line on standard
 error if the project cannot be imported for another reason.
@@ -37,7 +37,7 @@ def ask(folder: Path) -> "Answer":
         answer = _ask_child(folder, dummies)
         error = answer.get("error", "")
         if not error:
-            answer["missing"] = sorted(dummies)
+            answer["dummies"] = {name: candidates(name)[at] for name, at in sorted(dummies.items())}
             return answer
         missed = [name for name in answer["missing"] if name not in dummies]
         if _is_about_a_dummy(error, dummies) and _try_next(dummies):
@@ -113,8 +113,7 @@ def main() -> int:
     except RuntimeError as error:
         sys.stderr.write(f"the project cannot be imported: {error}\n")
         return 1
-    if answer["missing"]:
-        names = ", ".join(answer["missing"])
+    if names := ", ".join(answer["dummies"]):
         sys.stderr.write(f"dummy values for this step alone, since the project insists on them: {names}\n")
     print(json.dumps(answer))  # noqa: T201
     return 0

@@ -161,6 +161,33 @@ kit_secret() {
   unset "$file"
 }
 
+# kit_project [FOLDER]: exports what the image knows about its project (prepare.py), unless it is set, and enters its folder.
+kit_project() {
+  local name value
+  while IFS='=' read -r name value; do
+    [[ -n ${!name:-} ]] || export "$name=$value"
+  done <"${1:-/kit}/project.env"
+  cd -- "$PROJECT_FOLDER" || kit_fail "PROJECT_FOLDER=${PROJECT_FOLDER@Q}: cannot be entered"
+}
+
+# kit_places [FOLDER]: creates what the project's links lead to, in the volumes; files of the image that are new there are
+# copied.
+kit_places() {
+  local folder=${1:-/kit} path target parent
+  while IFS=$'\t' read -r path target; do
+    parent=$target
+    [[ $target == */ ]] || parent=${target%/*}
+    if ! mkdir -p -- "$parent" 2>/dev/null || [[ ! -w $parent ]]; then
+      kit_fail "$parent: uid $(id -u) cannot write there (if it was restored from a backup: chown -R 10001:10001 it)"
+    fi
+    if [[ $target == */ ]]; then
+      [[ -n $(ls -A -- "$target") || ! -d $folder/initial/$path ]] || cp -a -- "$folder/initial/$path/." "$target"
+    else
+      [[ -e $target || ! -e $folder/initial/$path ]] || cp -a -- "$folder/initial/$path" "$target"
+    fi
+  done <"$folder/links"
+}
+
 # kit_allowed_hosts: exports ALLOWED_HOSTS; without a value, it has the local names and those of SERVER_NAME.
 kit_allowed_hosts() {
   [[ -z ${ALLOWED_HOSTS:-} ]] || return 0

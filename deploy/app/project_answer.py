@@ -35,7 +35,7 @@ class Answer(TypedDict, total=False):
     databases: list[dict[str, str]]
     """Of each: engine, and file (SQLite) or host and port."""
     writes: list[str]
-    """Files and folders inside the project that are written at the latest when it is imported."""
+    """Inside the project: where it keeps its files, and what it wrote while it was imported. A folder ends with "/"."""
     https_redirect: bool
     allowed_hosts: list[str]
     debug: bool
@@ -43,10 +43,12 @@ class Answer(TypedDict, total=False):
     """Whether the secret key is the one that startproject made for development."""
     logs_errors: bool
     """Whether an exception of the project's reaches the console with DEBUG off."""
-    missing: list[str]
-    """Variables without a value that the project insisted on; they had dummy values."""
+    dummies: dict[str, str]
+    """Variables without a value that the project insisted on, with the values that they had for this process alone."""
     error: str
-    """Why it could not be imported; nothing else is there then but `missing`."""
+    """Why it could not be imported. Then nothing else is there but `missing`."""
+    missing: list[str]
+    """The variables whose lack may be the cause, the likeliest first."""
 
 
 def answer_for(folder: Path) -> Answer:
@@ -89,10 +91,12 @@ def _ask_django(folder: Path) -> Answer:
         "static_url": str(settings.STATIC_URL or "") if collects else "",
         "static_root": path(settings.STATIC_ROOT),
         "collects": collects,
-        "media_url": str(settings.MEDIA_URL or "") if media_root else "",
+        "media_url": str(settings.MEDIA_URL).removeprefix("/") and str(settings.MEDIA_URL) if media_root else "",
         "media_root": media_root,
         "databases": databases,
-        "writes": _inside(folder, [media_root, *(database.get("file", "") for database in databases)]),
+        "writes": _inside(
+            folder, [f"{media_root}/" if media_root else "", *(database.get("file", "") for database in databases)]
+        ),
         "https_redirect": bool(settings.SECURE_SSL_REDIRECT),
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
         "debug": bool(settings.DEBUG),
@@ -143,7 +147,7 @@ def _ask_application(folder: Path) -> Answer:
     config = application.config
     uri = str(config.get("SQLALCHEMY_DATABASE_URI") or "")
     instance = Path(application.instance_path)
-    databases, writes = [], [str(instance)] if instance.exists() else []
+    databases, writes = [], [f"{instance}/"] if instance.exists() else []
     if uri.startswith("sqlite:"):
         name = uri.partition("///")[2].partition("?")[0]
         base = instance if _sqlalchemy_uses_instance() else Path(application.root_path)
@@ -158,7 +162,7 @@ def _ask_application(folder: Path) -> Answer:
             }
         )
     writes += [database.get("file", "") for database in databases]
-    writes += [str(folder / config[name]) for name in ("UPLOAD_FOLDER", "UPLOADED_FILES_DEST") if config.get(name)]
+    writes += [f"{folder / config[name]}/" for name in ("UPLOAD_FOLDER", "UPLOADED_FILES_DEST") if config.get(name)]
     return {
         "framework": "flask",
         "static_url": f"{application.static_url_path or ''}/" if application.has_static_folder else "",
@@ -196,11 +200,11 @@ def _inside(folder: Path, paths: list[str]) -> list[str]:
 def _record_missed_variables(folder: Path) -> list[str]:
     """The names that the project looks up in os.environ in vain, from now on, in order."""
     missed: list[str] = []
-    encode = os.environ.encodekey
+    encode, present = os.environ.encodekey, os.environ._data  # type: ignore[attr-defined]
 
     def watch(name: str) -> Any:
         key = encode(name)
-        if key not in os.environ._data and _is_asked_by_project(sys._getframe(1), folder):
+        if key not in present and _is_asked_by_project(sys._getframe(1), folder):
             missed.append(name)
         return key
 
@@ -265,7 +269,7 @@ def _record_writes(folder: Path) -> set[str]:
         if isinstance(path, (str, os.PathLike)):
             name = os.path.abspath(_sqlite_file(folder, str(path)) if event == "sqlite3.connect" else path)
             if name.startswith(root) and "__pycache__" not in name:
-                written.add(name)
+                written.add(f"{name}/" if event == "os.mkdir" else name)
 
     sys.addaudithook(watch)
     return written
@@ -288,7 +292,7 @@ def main() -> None:
     scripts = Path(__file__).resolve().parent
     sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != scripts]
     print(MARK + json.dumps(answer_for(Path.cwd())), flush=True)  # noqa: T201
-    os._exit(0)  # a thread of the project's may run for ever
+    os._exit(0)  # a thread of the project's may not end
 
 
 if __name__ == "__main__":

@@ -14,9 +14,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 LOCK_TIMEOUT = 600  # seconds: longer than another container's migration should take
 KEEP_DAYS = 30  # pages that stay open or cached for longer may miss an old asset
+SITE = ".site"
+FOR_NGINX = {"STATIC_URL": "static_url", "MEDIA_URL": "media_url"}
 RECORD = ".published.json"  # relative path -> when a release last contained it (seconds since 1970)
 
 
@@ -97,18 +100,35 @@ def _write(target: Path, content: bytes) -> None:
     new.replace(target)
 
 
-def migrate() -> int:
-    command = os.environ.get("MIGRATE_COMMAND") or (
-        "python manage.py migrate --noinput" if Path("manage.py").exists() else ""
-    )
+def migrate(answer: dict[str, Any]) -> int:
+    command = os.environ.get("MIGRATE_COMMAND") or own_migration(answer)
     if not command:
-        say("no manage.py and no MIGRATE_COMMAND: nothing to migrate")
+        say("the project has no migrations that the kit knows, and MIGRATE_COMMAND is not set: nothing to migrate")
         return 0
-    say(command)
-    status = subprocess.run(shlex.split(command), check=False).returncode
+    try:
+        words = shlex.split(command)
+        say(command)
+        status = subprocess.run(words, check=False).returncode
+    except (ValueError, OSError) as error:
+        say(f"MIGRATE_COMMAND={command!r}: {error}")
+        return 2
     if status:
-        say(f"{command}: exit status {status} (a database file has to be in DATA_DIR: all else is read-only)")
+        say(f"{command}: exit status {status}; its own lines above say why")
     return status
+
+
+def own_migration(answer: dict[str, Any]) -> str:
+    """Django's, or Alembic's through Flask-Migrate; empty if the project has neither."""
+    if answer.get("framework") == "django":
+        return "python manage.py migrate --noinput"
+    if answer.get("framework") == "flask" and Path("migrations/env.py").is_file():
+        return f"flask --app {shlex.quote(os.environ['WSGI_APP'])} db upgrade"
+    return ""
+
+
+def check_databases() -> int:
+    command = [sys.executable, str(Path(__file__).with_name("check_database.py"))]
+    return subprocess.run(command, check=False).returncode
 
 
 def check() -> int:
@@ -121,15 +141,31 @@ def check() -> int:
     ).returncode
 
 
+def read_answer(path: Path = Path("/kit/project.json")) -> dict[str, Any]:
+    """What the project said about itself while the image was built (project_answer.Answer)."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+
+
+def describe(answer: dict[str, Any], target: Path) -> None:
+    """Leaves for nginx, beside the static files, which URLs it serves itself: NAME=value, one per line."""
+    lines = [f"{name}={answer[key]}\n" for name, key in FOR_NGINX.items() if answer.get(key)]
+    _write(target / SITE, "".join(lines).encode())
+
+
 def main() -> int:
     data, static, assets = (os.environ.get(name) for name in ("DATA_DIR", "STATIC_ROOT", "ASSETS_DIR"))
     folder = Path(data or "/data")
     held = lock(folder / ".release.lock")
     try:
         claim(folder / ".project", os.environ.get("PROJECT_ID", ""))
+        answer = read_answer()
         if static and assets and Path(static).is_dir():
             publish(Path(static), Path(assets))
-        return migrate() or check()
+            describe(answer, Path(assets))
+        return check_databases() or migrate(answer) or check()
     finally:
         os.close(held)
 

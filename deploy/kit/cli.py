@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kit import compose, env_files, local, stack, times, virtual_environment
+from kit import adopt, compose, env_files, local, stack, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
 from kit.project import facts, install, manifests, report
@@ -33,11 +33,12 @@ def create_environment(options: argparse.Namespace) -> int:
 
 def print_project(options: argparse.Namespace) -> int:
     """The project that .env names, or another folder, to which .env does not apply."""
-    environment = env_files.read_kit(os.environ)
-    environment |= env_files.read_project(environment) | dict(os.environ)
-    folder = compose.find_project(environment.get("PROJECT_DIR") or "sample_project")
     if options.argument:
         folder, environment = compose.find_project(options.argument, Path.cwd()), dict(os.environ)
+    else:
+        environment = env_files.read_kit(os.environ)
+        environment |= env_files.read_project(environment) | dict(os.environ)
+        folder = compose.find_project(environment.get("PROJECT_DIR") or "sample_project")
     project = facts.look(folder, environment)
     print(report.as_json(project) if options.json else "\n".join(report.lines(project)))  # noqa: T201
     return 0
@@ -75,6 +76,11 @@ COMMANDS = {
     "logs": Command(lambda _: stack.logs(os.environ), "follow the containers' logs"),
     "left-out": Command(lambda _: stack.left_out(os.environ), "list the project's files that its image will not get"),
     "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker"),
+    "adopt": Command(
+        lambda options: adopt.adopt(options.argument or "", os.environ),
+        "look at a project, and write .env and .env.project for it",
+        "[FOLDER]",
+    ),
     "look": Command(
         print_project,
         "print what the kit finds in a project's folder, without running anything of it",

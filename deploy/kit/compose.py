@@ -70,7 +70,7 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> None:
     endpoint = prepared.get("DOCKER_HOST") or _output(
         ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], prepared
     )
-    containers = clashes.read_list(_output(["docker", *clashes.LIST], prepared))
+    containers = list_containers(prepared)
     clashes.check(model, containers, root, is_local=endpoint.startswith("unix:"))
 
 
@@ -81,6 +81,14 @@ def left_out(environment: Mapping[str, str], root: Path = ROOT) -> list[str]:
     return image_files.left_out(image_files.select(project, values.get("IMAGE_INCLUDE", "")))
 
 
+def list_containers(environment: Mapping[str, str]) -> list[clashes.Container]:
+    """All containers of the engine. Raises KitError if there is no engine that answers."""
+    try:
+        return clashes.read_list(_output(["docker", *clashes.LIST], environment))
+    except (FileNotFoundError, subprocess.SubprocessError):
+        raise KitError("the Docker engine does not respond") from None
+
+
 def find_project(given: str, root: Path = ROOT) -> Path:
     project = (root / given).resolve()
     if not project.is_dir():
@@ -88,26 +96,30 @@ def find_project(given: str, root: Path = ROOT) -> Path:
     return project
 
 
-def files(values: Mapping[str, str], *more: str, root: Path = ROOT) -> str:
-    """COMPOSE_FILE with the files that compose reads by default, which setting it would turn off, and more."""
+def files(values: Mapping[str, str], *, root: Path = ROOT, is_outside: bool) -> str:
+    """COMPOSE_FILE: the files that compose reads anyway, and the one for a project outside of the checkout."""
     separator = values.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
     usual = ("docker-compose.yml", "docker-compose.override.yml")
-    given = (values.get("COMPOSE_FILE") or separator.join(name for name in usual if (root / name).exists())).split(
-        separator
-    )
-    return separator.join((*given, *(name for name in more if name not in given)))
+    given = values.get("COMPOSE_FILE") or separator.join(name for name in usual if (root / name).exists())
+    kept = [name for name in given.split(separator) if name != PROJECT_OUTSIDE]
+    return separator.join([*kept, PROJECT_OUTSIDE] if is_outside else kept)
+
+
+def has_contexts(environment: Mapping[str, str]) -> bool:
+    """Whether the engine can build from a folder beside the checkout. Raises an error of `_output`."""
+    version = re.match(r"\d+", _output(["docker", "version", "--format", "{{.Server.Version}}"], environment))
+    return version is None or int(version[0]) >= ENGINE_WITH_CONTEXTS
 
 
 def _project_outside(
     project: Path, values: Mapping[str, str], environment: Mapping[str, str], root: Path
 ) -> dict[str, str]:
-    version = _output(["docker", "version", "--format", "{{.Server.Version}}"], environment)
-    if int(re.match(r"\d*", version)[0] or ENGINE_WITH_CONTEXTS) >= ENGINE_WITH_CONTEXTS:  # type: ignore[index]
-        return {"PROJECT_DIR": str(project), "COMPOSE_FILE": files(values, PROJECT_OUTSIDE, root=root)}
+    if has_contexts(environment):
+        return {"PROJECT_DIR": str(project), "COMPOSE_FILE": files(values, root=root, is_outside=True)}
     copy = RUN / "project"
     shutil.rmtree(copy, ignore_errors=True)
     image_files.copy(image_files.select(project, values.get("IMAGE_INCLUDE", "")), copy)
-    return {"PROJECT_DIR": f"./{copy.relative_to(ROOT)}"}
+    return {"PROJECT_DIR": f"./{copy.relative_to(ROOT)}", "COMPOSE_FILE": files(values, root=root, is_outside=False)}
 
 
 def call(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -57,8 +57,8 @@ def test_django_project_says_where_its_files_are(project, tmp_path):
     assert (answer["static_url"], answer["collects"]) == ("/assets/", True)
     assert (answer["media_url"], answer["media_root"]) == ("/uploads/", f"{tmp_path}/uploads")
     assert answer["databases"] == [{"engine": "sqlite3", "file": f"{tmp_path}/db.sqlite3"}]
-    assert answer["writes"] == [f"{tmp_path}/db.sqlite3", f"{tmp_path}/uploads"]
-    assert answer["missing"] == ["SECRET_KEY"]
+    assert answer["writes"] == [f"{tmp_path}/db.sqlite3", f"{tmp_path}/uploads/"]
+    assert list(answer["dummies"]) == ["SECRET_KEY"]
     assert not answer["logs_errors"]
 
 
@@ -72,7 +72,7 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "sho
 
 def test_value_that_is_there_is_no_dummy(project):
     answer = project(manage=MANAGE, shop__settings=SETTINGS, variables={"SECRET_KEY": "django-insecure-x"})
-    assert answer["missing"] == []
+    assert answer["dummies"] == {}
     assert answer["insecure_key"]
 
 
@@ -92,7 +92,7 @@ HANDLED = [
 @pytest.mark.parametrize("line", HANDLED)
 def test_variable_that_the_project_insists_on_has_a_dummy_value(project, line):
     answer = project(app=f"import os\n{line}\ndef application(e, s): pass\n", variables={"WSGI_APP": "app"})
-    assert answer["missing"] == ["X"]
+    assert list(answer["dummies"]) == ["X"]
 
 
 def test_several_variables_are_found_one_after_another(project):
@@ -100,7 +100,7 @@ def test_several_variables_are_found_one_after_another(project):
     answer = project(
         app=f"import os\n{lines}application = lambda e, s: []\n", variables={"WSGI_APP": "app:application"}
     )
-    assert answer["missing"] == [f"NAME_{number}" for number in range(4)]
+    assert list(answer["dummies"]) == [f"NAME_{number}" for number in range(4)]
 
 
 def test_variable_that_only_libraries_look_up_is_none_of_the_project_s(project):
@@ -129,8 +129,8 @@ def test_files_that_are_written_while_it_is_imported_are_found(project, tmp_path
         app=f"import os, sqlite3\n{lines}\nsqlite3.connect('data.db')\napplication = lambda e, s: []\n",
         variables={"WSGI_APP": "app:application"},
     )
-    names = ("data.db", "var", "var/log", "var/log/a.log")
-    assert answer["writes"] == [str(tmp_path / name) for name in names]
+    names = ("data.db", "var/", "var/log/", "var/log/a.log")
+    assert answer["writes"] == [f"{tmp_path}/{name}" for name in names]
 
 
 def test_lines_that_the_project_prints_are_not_the_answer(project):

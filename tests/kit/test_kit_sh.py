@@ -281,3 +281,47 @@ def test_health_checks_ask_for_a_name_that_is_allowed(bash, tmp_path, allowed, e
 def test_allowed_hosts_are_the_local_names_and_those_of_the_site(bash, variables, expected):
     done = bash("kit_allowed_hosts; bash -c 'printf %s \"$ALLOWED_HOSTS\"'", **variables)
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+@pytest.fixture
+def kit(tmp_path):
+    """A folder as prepare.py writes it."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "project.env").write_text(
+        f"PROJECT_FOLDER={tmp_path}/app\nWSGI_APP=shop.wsgi:application\nOTHER=a=b c\n"
+    )
+    (tmp_path / "initial/media").mkdir(parents=True)
+    (tmp_path / "initial/media/logo.png").write_text("logo")
+    (tmp_path / "initial/db.sqlite3").write_text("rows")
+    data = tmp_path / "data"
+    (tmp_path / "links").write_text(f"media\t{data}/media/\ndb.sqlite3\t{data}/db.sqlite3\nlogs\t{data}/logs/\n")
+    return tmp_path
+
+
+def test_variables_of_the_project_are_set_unless_they_are(bash, kit):
+    done = bash(f'kit_project {kit}; printf "%s|" "$PWD" "$WSGI_APP" "$OTHER"', WSGI_APP="", OTHER="mine")
+    assert done.stdout == f"{kit}/app|shop.wsgi:application|mine|"
+
+
+def test_places_in_the_volume_start_with_the_image_s_files(bash, kit):
+    assert bash(f"kit_places {kit}").returncode == 0
+    assert (kit / "data/media/logo.png").read_text() == "logo"
+    assert (kit / "data/db.sqlite3").read_text() == "rows"
+    assert (kit / "data/logs").is_dir()
+
+
+def test_places_that_are_there_are_not_touched(bash, kit):
+    bash(f"kit_places {kit}")
+    (kit / "data/media/logo.png").unlink()
+    (kit / "data/media/own.png").touch()
+    (kit / "data/db.sqlite3").write_text("more rows")
+    assert bash(f"kit_places {kit}").returncode == 0
+    assert not (kit / "data/media/logo.png").exists()
+    assert (kit / "data/db.sqlite3").read_text() == "more rows"
+
+
+def test_place_that_cannot_be_written_is_reported(bash, kit):
+    (kit / "links").write_text("media\t/proc/nowhere/media/\n")
+    done = bash(f"kit_places {kit}")
+    assert done.returncode == 2
+    assert f"kit: /proc/nowhere/media/: uid {os.getuid()} cannot write there" in done.stderr

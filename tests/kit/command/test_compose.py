@@ -99,7 +99,7 @@ def test_project_outside_is_copied_for_an_engine_without_such_contexts(docker, t
         for _ in range(2):  # the second replaces the first
             prepared = compose.prepare(environment)
         assert prepared["PROJECT_DIR"] == "./.run/test-compose/project"
-        assert "COMPOSE_FILE" not in prepared
+        assert prepared["COMPOSE_FILE"] == "docker-compose.yml"
         copied = ROOT / prepared["PROJECT_DIR"]
         assert sorted(str(path.relative_to(copied)) for path in copied.rglob("*")) == ["db.sqlite3", "wsgi.py"]
     finally:
@@ -122,16 +122,20 @@ def test_dockerignore_with_an_error_is_reported_before_the_build(docker, tmp_pat
 @pytest.mark.parametrize(
     ("values", "present", "expected"),
     [
-        ({}, (), "docker-compose.yml:more.yml"),
-        ({}, ("docker-compose.override.yml",), "docker-compose.yml:docker-compose.override.yml:more.yml"),
-        ({"COMPOSE_FILE": "a.yml:b.yml"}, ("docker-compose.override.yml",), "a.yml:b.yml:more.yml"),
-        ({"COMPOSE_FILE": "a.yml;b.yml", "COMPOSE_PATH_SEPARATOR": ";"}, (), "a.yml;b.yml;more.yml"),
+        ({}, (), "docker-compose.yml:deploy/compose/project.yml"),
+        (
+            {},
+            ("docker-compose.override.yml",),
+            "docker-compose.yml:docker-compose.override.yml:deploy/compose/project.yml",
+        ),
+        ({"COMPOSE_FILE": "a.yml:b.yml"}, ("docker-compose.override.yml",), "a.yml:b.yml:deploy/compose/project.yml"),
+        ({"COMPOSE_FILE": "a.yml;b.yml", "COMPOSE_PATH_SEPARATOR": ";"}, (), "a.yml;b.yml;deploy/compose/project.yml"),
     ],
 )
 def test_files_that_compose_would_read_anyway_are_kept(tmp_path, values, present, expected):
     for name in ("docker-compose.yml", *present):
         (tmp_path / name).touch()
-    assert compose.files(values, "more.yml", root=tmp_path) == expected
+    assert compose.files(values, root=tmp_path, is_outside=True) == expected
 
 
 def test_project_has_a_compose_project_of_its_own(docker, tmp_path):

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Waits until the project's databases answer, and checks that those in files can be written.
+
+Runs in the project's folder, with its packages and variables, before the migrations. Django is asked for its databases;
+other projects have the one that DATABASE_URL names, if it is set. Exit status 1, and one line that says which database
+and why, if one does not answer in time or cannot be written.
+"""
+
+import os
+import socket
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+PATIENCE = 60  # seconds: a database that starts together with the site is ready before
+PAUSE = 0.5
+PASSING = ("OperationalError", "InterfaceError")  # of the drivers and of Django: the server may be starting
+PORTS = {"postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306, "redis": 6379, "mssql": 1433}
+
+
+class Database(NamedTuple):
+    name: str
+    """For people: what it is, and where."""
+    connect: Callable[[], None]
+    """Raises an exception as long as it does not answer."""
+
+
+class CheckError(Exception):
+    """In one line: which database, and why."""
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"release: {text}\n")
+
+
+def wait(database: Database, patience: float = PATIENCE) -> None:
+    deadline = time.monotonic() + patience
+    is_waiting = False
+    while True:
+        try:
+            return database.connect()
+        except Exception as error:  # noqa: BLE001 - each driver has its own
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if not isinstance(error, OSError) and type(error).__name__ not in PASSING:
+                raise CheckError(f"{database.name}: {type(error).__name__}: {reason[:300]}") from None
+            if time.monotonic() > deadline:
+                raise CheckError(f"{database.name} does not answer after {patience:.0f} s: {reason[:300]}") from None
+            if not is_waiting:
+                say(f"waiting for {database.name}: {reason[:300]}")
+                is_waiting = True
+            time.sleep(PAUSE)
+
+
+def of_django() -> Iterator[Database]:
+    """Raises CheckError for an SQLite file that cannot be written."""
+    sys.path.insert(0, str(Path.cwd()))
+    import django
+
+    django.setup()
+    from django.db import connections
+
+    for alias in connections:
+        connection = connections[alias]
+        settings = connection.settings_dict
+        if connection.vendor == "sqlite":
+            check_file(str(settings["NAME"]))
+        elif settings["ENGINE"] != "django.db.backends.dummy":
+            place = f" at {settings['HOST']}" if settings.get("HOST") else ""
+            place += f":{settings['PORT']}" if settings.get("PORT") else ""
+            yield Database(f"the database {alias!r} ({connection.vendor}{place})", connection.ensure_connection)
+
+
+def of_url(url: str) -> Iterator[Database]:
+    parts = urlsplit(url)
+    scheme = parts.scheme.partition("+")[0]
+    if scheme == "sqlite":
+        name = url.partition("///")[2].partition("?")[0]
+        check_file(name or ":memory:")
+    elif parts.hostname and (port := parts.port or PORTS.get(scheme)):
+        address = (parts.hostname, port)
+
+        def connect() -> None:
+            socket.create_connection(address, timeout=5).close()
+
+        yield Database(f"the database ({scheme} at {parts.hostname}:{port})", connect)
+
+
+def check_file(name: str) -> None:
+    """Writes nothing that stays, but sets the journal to WAL, in which readers and a writer do not wait for each other.
+
+    Raises CheckError.
+    """
+    if not name or ":memory:" in name or "mode=memory" in name:
+        return
+    is_uri = name.startswith("file:")
+    try:
+        connection = sqlite3.connect(name, timeout=20, isolation_level=None, uri=is_uri)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            connection.execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise CheckError(f"the database {name} cannot be written: {error}. {_advice(name)}") from None
+
+
+def _advice(name: str) -> str:
+    folder = Path.cwd()
+    path = (folder / name).absolute()
+    if path.is_relative_to("/data"):
+        return "Files in /data have to belong to uid 10001"
+    if path.is_relative_to(folder):
+        return f"The container's files are read-only: set WRITABLE_PATHS={path.relative_to(folder)} in .env"
+    return "The container's files are read-only: keep it in DATA_DIR (/data)"
+
+
+def main() -> int:
+    try:
+        if os.environ.get("DJANGO_SETTINGS_MODULE"):
+            databases = of_django()
+        else:
+            databases = of_url(os.environ.get("DATABASE_URL", ""))
+        for database in databases:
+            wait(database)
+    except CheckError as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""While the image is built: asks the project about itself, collects its static files, and links what it writes.
+
+    prepare.py LOOKED PROJECT STATIC KIT
+
+LOOKED is what the detector found (JSON, from `deploy/kit look --json`), PROJECT the folder of the project's files,
+STATIC the folder that the static files go to, KIT the folder for what the running containers need to know:
+
+    project.env     NAME=value, one per line: the environment of every process of the project
+    project.json    what the project said about itself (project_answer.Answer)
+    links           path in the project, tab, target in a volume: one per line; the target of a folder ends with "/"
+    initial/        files of the image that lie where the project writes; they are copied into the volume at the start
+
+The container's root is read-only, so each file and folder that the project writes to becomes a link into a volume.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import ask_project
+
+DATA = Path("/data/project")
+MEDIA = Path("/srv/media")
+COLLECTSTATIC = Path(__file__).with_name("collectstatic.py")
+
+SERVED = re.compile(r"/[A-Za-z0-9._~/-]*/|/")
+"""A URL that nginx can serve files below: a path, not one of another host."""
+
+
+class PrepareError(Exception):
+    """Ends the build with one line."""
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"prepare: {text}\n")
+
+
+def main(arguments: list[str]) -> int:
+    looked_file, project, static, kit = map(Path, arguments)
+    looked = json.loads(looked_file.read_text(encoding="utf-8"))
+    try:
+        prepare(looked, project.resolve(), static, kit)
+    except PrepareError as error:
+        say(str(error))
+        return 1
+    return 0
+
+
+def prepare(looked: dict[str, Any], project: Path, static: Path, kit: Path) -> None:
+    variables = environment(looked, project)
+    os.environ.update(variables | build_environment(os.environ.get("BUILD_ENV", "")))
+    folder = project / looked["root"]
+    answer = _ask(folder, is_django=bool(looked["manage"]))
+    root = collect(answer, folder, static)
+    links = link(places(answer, project, root), project, kit / "initial", Path(answer.get("media_root") or "/nowhere"))
+    kit.mkdir(parents=True, exist_ok=True)
+    (kit / "project.env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    (kit / "project.json").write_text(json.dumps(answer, indent=1))
+    (kit / "links").write_text("".join(f"{path}\t{target}\n" for path, target in links.items()))
+
+
+def environment(looked: dict[str, Any], project: Path) -> dict[str, str]:
+    """What every process of the project needs, unless it is set."""
+    variables = {
+        "PYTHONPATH": os.pathsep.join(str(project / path) for path in looked["paths"]).replace("/.", ""),
+        "PROJECT_FOLDER": str(project / looked["root"]),
+        "WSGI_APP": looked["application"]["value"],
+    }
+    if looked["settings"]:
+        variables["DJANGO_SETTINGS_MODULE"] = looked["settings"]["module"]
+    return variables
+
+
+def build_environment(given: str) -> dict[str, str]:
+    """The variables in BUILD_ENV: NAME=value words, quoted as in a shell. Raises PrepareError."""
+    try:
+        words = shlex.split(given)
+    except ValueError as error:
+        raise PrepareError(f"BUILD_ENV: {error}") from None
+    for word in words:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*=.*", word, re.DOTALL):
+            raise PrepareError(f"BUILD_ENV: {word!r} is not NAME=value")
+    return dict(word.split("=", 1) for word in words)
+
+
+def _ask(folder: Path, *, is_django: bool) -> dict[str, Any]:
+    try:
+        answer = ask_project.ask(folder)
+    except RuntimeError as error:
+        # A framework other than Django needs nothing of this; the application is loaded again when the site starts.
+        if is_django:
+            raise PrepareError(
+                f"the project cannot be imported: {error}. If it needs variables with values that make sense while the"
+                ' image is built, set BUILD_ENV="NAME=value ..." in .env'
+            ) from None
+        say(f"the application cannot be imported while the image is built: {error}")
+        return {}
+    if names := ", ".join(answer["dummies"]):
+        say(f"the project insists on {names}: dummy values in this step, which are not kept")
+    return dict(answer)
+
+
+# --- Static files
+
+
+def collect(answer: dict[str, Any], folder: Path, static: Path) -> str:
+    """Copies the static files into `static`; returns the folder that the project collects into, if it has one."""
+    if not SERVED.fullmatch(answer.get("static_url", "") or ""):
+        return ""
+    source = answer.get("static_folder", "")
+    if answer.get("collects"):
+        source = _collectstatic(answer, folder)
+    if source and Path(source).is_dir() and Path(source).resolve() != static.resolve():
+        shutil.copytree(source, static, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+    return source if answer.get("collects") else ""
+
+
+def _collectstatic(answer: dict[str, Any], folder: Path) -> str:
+    command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "--command", COLLECTSTATIC.read_text()]
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **answer["dummies"]}, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise PrepareError("collecting the static files failed; its own lines above say why")
+    return (done.stdout.splitlines() or [""])[-1]
+
+
+# --- Places that the project writes to
+
+
+def places(answer: dict[str, Any], project: Path, collected: str) -> dict[Path, bool]:
+    """The paths to link, relative to the project, and whether each is a folder.
+
+    None is inside another one, and none has code in it.
+    """
+    found: dict[Path, bool] = {}
+    wanted = [
+        *answer.get("writes", ()),
+        *(str(project / path) for path in os.environ.get("WRITABLE_PATHS", "").split()),
+    ]
+    for name in sorted(wanted):
+        path = Path(os.path.normpath(name))
+        if not path.is_relative_to(project) or path == project or (collected and path.is_relative_to(collected)):
+            continue
+        relative = path.relative_to(project)
+        is_inside = any(relative.is_relative_to(other) for other in found)
+        if is_inside or (path.is_dir() and any(path.rglob("*.py"))):
+            continue
+        found[relative] = name.endswith("/") or path.is_dir()
+    return found
+
+
+def link(paths: dict[Path, bool], project: Path, initial: Path, media_root: Path) -> dict[str, str]:
+    """Makes each a link into a volume, and returns their targets; what was there goes to `initial`."""
+    links = {}
+    for path, is_folder in paths.items():
+        place = project / path
+        target = MEDIA if place == media_root else DATA / path
+        if place.exists():
+            (initial / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(place, initial / path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(target)
+        links[str(path)] = f"{target}/" if is_folder else str(target)
+        say(f"{path} is kept in a volume, since the project writes to it")
+    return links
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,125 @@
+"""deploy/kit/adopt.py: the files that keep the choice of a project."""
+
+import os
+import stat
+
+import pytest
+
+from kit import adopt, clashes, dotenv
+from kit.errors import KitError
+
+APP = """
+import os
+from flask import Flask
+app = Flask(__name__)
+app.secret_key = os.environ["SECRET_KEY"]
+URL = os.environ["DATABASE_URL"]
+MAIL = os.environ["MAIL_HOST"]
+STRIPE = os.environ["STRIPE_SECRET_KEY"]
+PAGE = int(os.environ.get("PAGE_SIZE", "20"))
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    root = tmp_path / "ropewalk"
+    root.mkdir()
+    (root / "docker-compose.yml").touch()
+    monkeypatch.setattr(adopt, "_containers", lambda environment: [])
+    monkeypatch.setattr(adopt, "_can_build_outside", lambda environment: True)
+    monkeypatch.setattr(clashes, "is_in_use", lambda address, port: False)
+    return root
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "My Shop"
+    folder.mkdir()
+    (folder / "app.py").write_text(APP)
+    (folder / "requirements.txt").write_text("flask\n")
+    return folder
+
+
+def values(path):
+    return dotenv.read(path, {})
+
+
+def test_choice_is_written_so_that_no_command_needs_variables(checkout, project, capsys):
+    assert adopt.adopt(str(project), {}, checkout) == 0
+    assert values(checkout / ".env") == {
+        "PROJECT_DIR": str(project),
+        "COMPOSE_PROJECT_NAME": "my-shop",
+        "PROJECT_ID": "My Shop",
+        "COMPOSE_FILE": "docker-compose.yml:deploy/compose/project.yml",
+        "WSGI_APP": "app:app",
+        "HTTP_PORT": "8080",
+        "HTTPS_PORT": "8443",
+    }
+    said = capsys.readouterr().out
+    assert "app:app (app.py:4)" in said
+    assert "Fill in MAIL_HOST, STRIPE_SECRET_KEY in .env.project; then: make up" in said
+
+
+def test_variables_that_the_project_insists_on_are_made_or_asked_for(checkout, project):
+    adopt.adopt(str(project), {}, checkout)
+    path = checkout / ".env.project"
+    own = values(path)
+    assert own.keys() == {"SECRET_KEY", "DATABASE_URL"}
+    assert len(own["SECRET_KEY"]) >= 50
+    assert own["DATABASE_URL"] == "sqlite:////data/db.sqlite3"
+    assert "# Read in app.py:7; without a default\n#MAIL_HOST=\n" in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_values_of_the_project_s_example_are_used_unless_they_are_secrets(checkout, project):
+    (project / ".env.example").write_text("MAIL_HOST=mail.example\nSTRIPE_SECRET_KEY=changeme\nSECRET_KEY=changeme\n")
+    adopt.adopt(str(project), {}, checkout)
+    own = values(checkout / ".env.project")
+    assert own["MAIL_HOST"] == "mail.example"
+    assert "STRIPE_SECRET_KEY" not in own
+    assert own["SECRET_KEY"] != "changeme"
+
+
+def test_second_run_changes_nothing_that_is_set(checkout, project, capsys):
+    adopt.adopt(str(project), {}, checkout)
+    (checkout / ".env").write_text((checkout / ".env").read_text().replace("HTTP_PORT=8080", "HTTP_PORT=80"))
+    before = [(checkout / name).read_text() for name in (".env", ".env.project")]
+    adopt.adopt(str(project), {}, checkout)
+    assert [(checkout / name).read_text() for name in (".env", ".env.project")] == before
+    (project / "more.py").write_text("import os\nos.environ['QUEUE_HOST']\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert (checkout / ".env.project").read_text().startswith(before[1])
+    assert "#QUEUE_HOST=" in (checkout / ".env.project").read_text()
+
+
+def test_checkout_of_another_project_is_left_alone(checkout, project, tmp_path):
+    (checkout / ".env").write_text(f"PROJECT_DIR={tmp_path}\n")
+    with pytest.raises(KitError, match=r"serves .* already"):
+        adopt.adopt(str(project), {}, checkout)
+    assert not (checkout / ".env.project").exists()
+
+
+def test_project_that_cannot_be_understood_writes_nothing(checkout, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for given in (str(tmp_path / "empty"), str(tmp_path / "nowhere"), ""):
+        with pytest.raises(KitError):
+            adopt.adopt(given, {}, checkout)
+    assert sorted(os.listdir(checkout)) == ["docker-compose.yml"]
+
+
+def test_name_and_ports_of_other_projects_are_avoided(checkout, project, monkeypatch):
+    others = [clashes.Container("my-shop", "/srv/other", "127.0.0.1:8080->8080/tcp")]
+    monkeypatch.setattr(adopt, "_containers", lambda environment: others)
+    monkeypatch.setattr(clashes, "is_in_use", lambda address, port: port in (8443, 8081))
+    adopt.adopt(str(project), {}, checkout)
+    found = values(checkout / ".env")
+    assert (found["COMPOSE_PROJECT_NAME"], found["HTTP_PORT"], found["HTTPS_PORT"]) == ("my-shop-2", "8082", "8083")
+
+
+def test_own_running_containers_keep_their_ports(checkout, project, monkeypatch):
+    own = [clashes.Container("my-shop", str(checkout), "127.0.0.1:8080->8080/tcp, 127.0.0.1:8443->8443/tcp")]
+    monkeypatch.setattr(adopt, "_containers", lambda environment: own)
+    monkeypatch.setattr(clashes, "is_in_use", lambda address, port: True)
+    adopt.adopt(str(project), {}, checkout)
+    found = values(checkout / ".env")
+    assert (found["COMPOSE_PROJECT_NAME"], found["HTTP_PORT"], found["HTTPS_PORT"]) == ("my-shop", "8080", "8443")

@@ -1,0 +1,125 @@
+"""deploy/app/prepare.py: what the image needs to know of a project, and the links to where it writes."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import prepare
+
+LOOKED = {"root": ".", "paths": ["."], "manage": None, "settings": None, "application": {"value": "app:application"}}
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    for name in ("data", "media"):
+        monkeypatch.setattr(prepare, name.upper(), tmp_path / "volumes" / name)
+    for name in ("app", "kit", "static"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def test_files_that_the_project_writes_become_links_into_the_volume(folders):
+    project = folders / "app"
+    (project / "logs").mkdir()
+    (project / "logs/.keep").touch()
+    paths = prepare.places(
+        {"writes": [f"{project}/db.sqlite3", f"{project}/logs/", f"{project}/logs/a.log"]}, project, ""
+    )
+    links = prepare.link(paths, project, folders / "kit/initial", folders / "nowhere")
+    assert links == {"db.sqlite3": f"{folders}/volumes/data/db.sqlite3", "logs": f"{folders}/volumes/data/logs/"}
+    assert os.readlink(project / "logs") == f"{folders}/volumes/data/logs"
+    assert os.readlink(project / "db.sqlite3") == f"{folders}/volumes/data/db.sqlite3"
+    assert (folders / "kit/initial/logs/.keep").exists()
+
+
+def test_media_have_the_volume_that_nginx_reads(folders):
+    project = folders / "app"
+    links = prepare.link(prepare.places({"writes": [f"{project}/up/"]}, project, ""), project, folders, project / "up")
+    assert links == {"up": f"{folders}/volumes/media/"}
+
+
+@pytest.mark.parametrize("name", ["/srv/elsewhere", "{app}/", "{app}/static/a.css", "{app}/shop/", "{app}/../x"])
+def test_what_is_outside_or_has_code_in_it_is_left_alone(folders, name):
+    project = folders / "app"
+    (project / "shop").mkdir()
+    (project / "shop/views.py").touch()
+    assert prepare.places({"writes": [name.format(app=project)]}, project, f"{project}/static") == {}
+
+
+def test_more_places_can_be_named(folders, monkeypatch):
+    monkeypatch.setenv("WRITABLE_PATHS", "cache state/counter.txt")
+    (folders / "app/cache").mkdir()
+    places = prepare.places({}, folders / "app", "")
+    assert {str(path): is_folder for path, is_folder in places.items()} == {"cache": True, "state/counter.txt": False}
+
+
+def run(folders, looked, **variables):
+    (folders / "looked.json").write_text(json.dumps(looked))
+    environment = {"PATH": os.environ["PATH"], "STATIC_ROOT": str(folders / "static"), **variables}
+    command = [sys.executable, prepare.__file__, *(str(folders / n) for n in ("looked.json", "app", "static", "kit"))]
+    return subprocess.run(
+        command, env=environment, cwd=folders, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_application_is_described_for_the_containers(folders):
+    (folders / "app/src").mkdir()
+    (folders / "app/src/app.py").write_text("import os\nos.environ['KEY']\napplication = lambda e, s: []\n")
+    done = run(folders, {**LOOKED, "root": "src", "paths": ["src", "."]})
+    assert done.returncode == 0, done.stderr
+    assert (folders / "kit/project.env").read_text().splitlines() == [
+        f"PYTHONPATH={folders}/app/src:{folders}/app",
+        f"PROJECT_FOLDER={folders}/app/src",
+        "WSGI_APP=app:application",
+    ]
+    assert json.loads((folders / "kit/project.json").read_text())["framework"] == ""
+    assert (folders / "kit/links").read_text() == ""
+    assert "insists on KEY" in done.stderr
+
+
+def test_application_that_cannot_be_imported_yet_is_no_reason_not_to_build(folders):
+    (folders / "app/app.py").write_text("raise OSError('no database here')\n")
+    done = run(folders, LOOKED)
+    assert done.returncode == 0
+    assert "cannot be imported while the image is built" in done.stderr
+    assert "no database here" in done.stderr
+
+
+def test_django_s_static_files_are_collected(folders):
+    (folders / "app/manage.py").write_text(
+        "import os, sys\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\n"
+        "from django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
+    )
+    (folders / "app/settings.py").write_text(
+        "import os\nSECRET_KEY = os.environ['SECRET_KEY']\nINSTALLED_APPS = ['django.contrib.staticfiles']\n"
+        "STATIC_URL = '/static/'\nSTATICFILES_DIRS = ['assets']\n"
+    )
+    (folders / "app/assets").mkdir()
+    (folders / "app/assets/site.css").write_text("p {}")
+    done = run(folders, {**LOOKED, "manage": "manage.py", "settings": {"module": "settings"}})
+    assert done.returncode == 0, done.stderr
+    assert (folders / "static/site.css").read_text() == "p {}"
+    assert "DJANGO_SETTINGS_MODULE=settings\n" in (folders / "kit/project.env").read_text()
+
+
+@pytest.mark.parametrize("given", ["REGION=eu SIZES='1 2'", "  SIZES='1 2'  REGION=eu"])
+def test_variables_for_the_build_are_given_in_one(given):
+    assert prepare.build_environment(given) == {"REGION": "eu", "SIZES": "1 2"}
+
+
+@pytest.mark.parametrize("given", ["REGION", "REGION='eu", "=eu", "A-B=1"])
+def test_variables_for_the_build_that_are_none_are_refused(given):
+    with pytest.raises(prepare.PrepareError, match=r"^BUILD_ENV: "):
+        prepare.build_environment(given)
+
+
+def test_settings_that_cannot_be_imported_end_the_build_in_one_line(folders):
+    (folders / "app/manage.py").write_text("import django, nowhere\n")
+    done = run(folders, {**LOOKED, "manage": "manage.py"})
+    assert done.returncode == 1
+    assert "No module named 'nowhere' (manage.py, line 1)" in done.stderr
+    assert 'set BUILD_ENV="NAME=value ..." in .env' in done.stderr
+    assert done.stderr.count("\n") == 1
