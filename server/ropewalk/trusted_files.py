@@ -38,11 +38,13 @@ def open_file(path: str, flags: int, mode: int, owners: Collection[int] | None =
     duplicate of that descriptor: a pipe or a socket there could not be opened by another user, a socket by nobody.
     Raises OSError, whose strerror names the reason.
     """
-    if path in STANDARD_STREAMS:
-        return fcntl.fcntl(STANDARD_STREAMS[path], fcntl.F_DUPFD_CLOEXEC, 3)
     if owners is None or os.geteuid() != ROOT:
-        return os.open(path, flags, mode)
+        stream = _linked_stream(path)
+        return _open(path, flags, mode) if stream is None else _duplicate(stream)
     for _ in range(MAX_LINKS):
+        stream = _standard_stream(path)
+        if stream is not None:
+            return _duplicate(stream)
         try:
             held = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
@@ -56,7 +58,7 @@ def open_file(path: str, flags: int, mode: int, owners: Collection[int] | None =
             status = os.fstat(held)
             if not stat.S_ISLNK(status.st_mode):
                 _check_owner(path, status, {ROOT, *owners})
-                return os.open(f"/proc/self/fd/{held}", flags & ~(os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW), mode)
+                return _open(f"/proc/self/fd/{held}", flags & ~(os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW), mode)
             if status.st_uid != ROOT or status.st_nlink != 1:
                 reason = f"is a symbolic link of user {status.st_uid}'s, which root does not follow"
                 raise OSError(errno.ELOOP, reason, path)
@@ -64,6 +66,46 @@ def open_file(path: str, flags: int, mode: int, owners: Collection[int] | None =
         finally:
             os.close(held)
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+
+
+def _standard_stream(path: str) -> int | None:
+    path = os.path.normpath(path)
+    return STANDARD_STREAMS.get(path.replace(f"/proc/{os.getpid()}/", "/proc/self/"))
+
+
+def _duplicate(descriptor: int) -> int:
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def _linked_stream(path: str) -> int | None:
+    """The standard stream that `path` is, or leads to by links, as those of images of containers do."""
+    for _ in range(MAX_LINKS):
+        stream = _standard_stream(path)
+        if stream is not None:
+            return stream
+        try:
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+        except OSError:
+            break
+    return None
+
+
+def _open(path: str, flags: int, mode: int) -> int:
+    """As os.open, but never waits for the reader of a pipe: the master would stop, and it may be planted there.
+
+    Read and write access, with which Linux opens a pipe at once, lets a reader come and go.
+    """
+    try:
+        is_pipe = stat.S_ISFIFO(os.stat(path).st_mode)
+    except OSError:
+        is_pipe = False
+    if not is_pipe:
+        return os.open(path, flags, mode)
+    flags |= os.O_NONBLOCK
+    try:
+        return os.open(path, flags & ~os.O_ACCMODE | os.O_RDWR)
+    except PermissionError:
+        return os.open(path, flags)
 
 
 def hold_socket(path: str) -> int:

@@ -115,6 +115,39 @@ def test_where_every_user_is_trusted_links_are_followed(folder: Path, secret: Pa
     os.close(open_file(str(folder / "file"), APPEND, 0o640))
 
 
+@pytest.mark.parametrize("owners", [{NOBODY}, None])
+def test_a_pipe_that_nobody_reads_does_not_stop_the_master(folder: Path, owners: set[int] | None) -> None:
+    """The worker's user can put one in place of a log; or the program that reads the log is being restarted."""
+    os.mkfifo(folder / "log")
+    os.chown(folder / "log", NOBODY, -1)
+    writer = open_file(str(folder / "log"), APPEND, 0o640, owners)
+    os.write(writer, b"line")
+    reader = os.open(folder / "log", os.O_RDONLY)
+    assert os.read(reader, 10) == b"line"
+    assert not os.get_blocking(writer)
+    os.close(writer)
+    os.close(reader)
+
+
+@pytest.mark.parametrize("owners", [{NOBODY}, None])
+@pytest.mark.parametrize("target", ["/dev/stdout", "/proc/self/fd/1", f"/proc/{os.getpid()}/fd/1", "/dev/./stdout"])
+def test_a_link_of_roots_to_a_standard_stream_is_that_stream(
+    tmp_path: Path, target: str, owners: set[int] | None
+) -> None:
+    """As images of containers have them in place of log files."""
+    reader, writer = os.pipe()
+    saved = os.dup(1)
+    os.dup2(writer, 1)
+    try:
+        (tmp_path / "log").symlink_to(target)
+        opened = open_file(str(tmp_path / "log"), APPEND, 0o640, owners)
+    finally:
+        os.dup2(saved, 1)
+    assert os.path.sameopenfile(opened, writer)
+    for descriptor in (reader, writer, saved, opened):
+        os.close(descriptor)
+
+
 @pytest.mark.parametrize("path", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_the_name_of_a_standard_stream_is_that_stream(path: str) -> None:
     """Also where it is a socket, which cannot be opened by any path."""
