@@ -67,11 +67,11 @@ class Acceptor:
         self._call_later = call_later
         self._make_room = make_room
         self.slot: WorkerSlot | None = None  # set before the socket is watched, where there may be other workers
-        self._poll = select.poll()
+        self._poll = select.poll()  # under _lock: it raises if two threads call it at the same moment
         self._poll.register(self.fd, select.POLLIN)
         self._woken_at = -inf  # monotonic: when the others were last woken; under _lock, as is the next
         self._retry_at = inf  # monotonic: when to look again; inf: no call is scheduled
-        self._resume_at = inf  # monotonic; written by the polling thread, as is the next
+        self._resume_at = inf  # monotonic; under _lock, as is the next; also read by the polling thread
         self._log_after = 0.0
         self._lock = threading.RLock()
         """Held while connections are accepted: an accepted one is taken, and so counted, before a drain continues.
@@ -105,6 +105,10 @@ class Acceptor:
             pass
         except OSError as error:
             self._handle_failure(error)
+        except Exception:  # a worker that no longer accepts would be of no use, and look healthy
+            if self._may_log(monotonic()):
+                log.exception("internal error while accepting")
+            self._retry_in(PAUSE)
 
     def _leave_to_others(self, slot: WorkerSlot) -> None:
         if not self._poll.poll(0):
@@ -177,8 +181,12 @@ class Acceptor:
         if self in self._paused:
             if self._resume_at <= now:
                 self.resume()
-        elif self._is_open and self._poll.poll(0):
-            self.receive()
+        elif self._lock.acquire(blocking=False):  # otherwise a thread is accepting; and `_poll` is for one at a time
+            try:
+                if self._is_open and self._poll.poll(0):
+                    self._accept_share()
+            finally:
+                self._lock.release()
 
     def resume(self) -> None:
         """End a pause, if there is one: a descriptor may have become free. From any thread."""
@@ -192,8 +200,12 @@ class Acceptor:
             sock, peer = self.sock.accept()
         except ConnectionAbortedError:
             return  # the peer left while it waited
-        sock.setblocking(False)
-        self._on_accepted(sock, peer, self)
+        try:
+            sock.setblocking(False)
+            self._on_accepted(sock, peer, self)
+        except BaseException:
+            sock.close()
+            raise
 
     def _handle_failure(self, error: OSError) -> None:
         now = monotonic()
@@ -216,9 +228,15 @@ class Acceptor:
             self.resume()
 
     def _report(self, error: OSError, now: float) -> None:
-        if now >= self._log_after:  # each connection that is closed may lead here again
-            self._log_after = now + PAUSE
+        if self._may_log(now):
             log.error("cannot accept: %s", error.strerror)
+
+    def _may_log(self, now: float) -> bool:
+        """Whether the last line is long enough ago: each connection that is opened or closed may lead here again."""
+        if now < self._log_after:
+            return False
+        self._log_after = now + PAUSE
+        return True
 
     def _unwatch(self) -> None:
         with contextlib.suppress(OSError, ValueError):

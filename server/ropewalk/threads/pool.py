@@ -429,9 +429,15 @@ class Pool:
         now = time.monotonic()
         if now >= self._next_sweep:
             self._next_sweep = now + SWEEP_INTERVAL
-            for item in list(items.values()):
-                item.check_deadline(now)
+            self._sweep(now)
             self.refuse_overdue()
+
+    def _sweep(self, now: float) -> None:
+        for item in list(self.items.values()):
+            try:
+                item.check_deadline(now)
+            except Exception:
+                log.exception("internal error")  # and no more: another thread may hold the item
 
     def refuse_overdue(self) -> None:
         """Refuse items that have waited too long, which no thread would find out while every thread is stuck."""
@@ -460,7 +466,10 @@ class Pool:
                 seconds = min(seconds, when - now)
             else:
                 self._timers.remove(entry)
-                call()
+                try:
+                    call()
+                except Exception:
+                    log.exception("internal error")
         return seconds
 
     # Parking

@@ -295,3 +295,69 @@ def test_nobody_is_woken_when_nothing_waits(listening: Listening, two: TwoWorker
     listening.acceptor.receive()
     assert not two.have_others_been_woken
     assert listening.calls == []
+
+
+def test_a_look_at_the_backlog_while_another_thread_accepts_harms_neither(
+    listening: Listening, two: TwoWorkers
+) -> None:
+    listening.connect(2)
+    listening.acceptor.receive()  # one is left to the other worker
+    failures: list[RuntimeError] = []
+
+    def repeat(look: Callable[[], object]) -> None:
+        try:
+            for _ in range(2000):
+                listening.calls.clear()
+                look()
+        except RuntimeError as error:
+            failures.append(error)
+
+    looks = (listening.acceptor.receive, lambda: listening.acceptor.check_deadline(0.0))
+    threads = [threading.Thread(target=repeat, args=(look,)) for look in looks]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_deadline_is_checked_without_waiting_for_a_thread_that_accepts(listening: Listening) -> None:
+    listening.connect(1)
+    is_accepting, may_continue = threading.Event(), threading.Event()
+
+    def accept() -> None:
+        with listening.acceptor._lock:
+            is_accepting.set()
+            may_continue.wait(20)
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    assert is_accepting.wait(20)
+    listening.acceptor.check_deadline(0.0)
+    assert listening.accepted == []
+    may_continue.set()
+    thread.join()
+    listening.acceptor.check_deadline(0.0)
+    assert len(listening.accepted) == 1
+
+
+def test_an_internal_error_does_not_end_the_accepting(
+    listening: Listening, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[socket.socket] = []
+
+    def fail(sock: socket.socket, peer: Any, acceptor: Acceptor) -> None:
+        refused.append(sock)
+        raise MemoryError("no room for a connection")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(listening.acceptor, "_on_accepted", fail)
+        listening.connect(3)
+        listening.acceptor.receive()
+        listening.acceptor.receive()
+    assert [sock.fileno() for sock in refused] == [-1, -1]  # their clients are not left waiting
+    [(seconds, call)] = listening.calls
+    assert seconds == PAUSE
+    listening.run_later(seconds, call)
+    assert len(listening.accepted) == 1
+    assert capfd.readouterr().err.count("MemoryError: no room for a connection") == 1  # each second

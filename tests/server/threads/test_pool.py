@@ -247,6 +247,43 @@ def test_an_internal_error_costs_one_item_only(
     assert "planted" in capfd.readouterr().err
 
 
+def test_a_failed_check_of_a_deadline_costs_neither_a_thread_nor_the_other_checks(
+    harness: Callable[..., Harness], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "SWEEP_INTERVAL", 0.0)
+    made = harness(1)
+    checked: list[float] = []
+
+    def fail(now: float) -> None:
+        raise RuntimeError("planted")
+
+    bad, good = made.item(), made.item()
+    monkeypatch.setattr(bad, "check_deadline", fail)
+    monkeypatch.setattr(good, "check_deadline", checked.append)
+    assert [good.ask() for _ in range(5)] == [b"x"] * 5
+    _wait(lambda: checked)
+    assert all(each.thread.is_alive() for each in made.pool.threads)
+    assert "planted" in capfd.readouterr().err
+    assert not bad.is_closed  # another thread may hold it
+
+
+def test_a_failed_call_later_costs_no_thread(
+    harness: Callable[..., Harness], capfd: pytest.CaptureFixture[str]
+) -> None:
+    made = harness(1)
+    is_called = threading.Event()
+
+    def fail() -> None:
+        raise RuntimeError("planted")
+
+    made.pool.call_later(0.0, fail)
+    made.pool.call_later(0.0, is_called.set)
+    assert is_called.wait(PATIENCE)
+    assert made.item().ask() == b"x"
+    assert all(each.thread.is_alive() for each in made.pool.threads)
+    assert "planted" in capfd.readouterr().err
+
+
 def test_running_items_are_listed(harness: Callable[..., Harness]) -> None:
     made = harness(2)
     assert list(made.pool.running()) == []
