@@ -3,6 +3,8 @@
 
 One lock in DATA_DIR covers both, so that replicas and a second `up` wait for each other. The kernel releases the lock
 (flock) when its process dies.
+
+What fails ends the log with one line, `release: REASON`, after all that the project itself printed: `make up` shows it.
 """
 
 import fcntl
@@ -13,10 +15,16 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))  # isolated: Python has not put it there
+
+import reasons
+
 LOCK_TIMEOUT = 600  # seconds: longer than another container's migration should take
+KEPT_LINES = 400  # of a command's output: a traceback through some frameworks is long
 KEEP_DAYS = 30  # pages that stay open or cached for longer may miss an old asset
 SITE = ".site"
 FOR_NGINX = {"STATIC_URL": "static_url", "MEDIA_URL": "media_url"}
@@ -25,6 +33,26 @@ RECORD = ".published.json"  # relative path -> when a release last contained it 
 
 def say(text: str) -> None:
     sys.stderr.write(f"release: {text}\n")
+
+
+def run(words: list[str], *, stdout: int | None = None) -> int:
+    """Runs a command in the project's environment; what it prints goes to the log at once. Returns its exit status.
+
+    If it fails, the reason is the log's last line, unless the command has said it in that form itself. Raises OSError.
+    """
+    last = deque[str](maxlen=KEPT_LINES)
+    with subprocess.Popen(
+        words, stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE if stdout else subprocess.STDOUT
+    ) as process:
+        for line in (process.stderr if stdout else process.stdout) or ():
+            sys.stderr.buffer.write(line)
+            sys.stderr.buffer.flush()
+            last.append(line.decode(errors="replace").rstrip("\n"))
+    if process.returncode and not (last and last[-1].startswith("release: ")):
+        reason = reasons.explain("\n".join(last), os.environ)
+        ended = f"exit status {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
+        say(reason or f"{shlex.join(words)}: {ended}")
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
 def lock(path: Path) -> int:
@@ -68,12 +96,14 @@ def publish(source: Path, target: Path) -> None:
         record = {}
     now = int(time.time())
     copied = 0
+    _remove_files_that_became_folders(source, target)
     for path in sorted(source.rglob("*")):
         if not path.is_file():
             continue
         name = str(path.relative_to(source))
         copied += _copy(path, target / name)
         record[name] = now
+    record = {name: seen for name, seen in record.items() if (target / name).is_file()}
     old = [name for name, seen in record.items() if seen < now - KEEP_DAYS * 86400]
     for name in old:
         (target / name).unlink(missing_ok=True)
@@ -82,11 +112,20 @@ def publish(source: Path, target: Path) -> None:
     say(f"static files: {copied} copied, {len(old)} old ones removed, {len(record)} published")
 
 
+def _remove_files_that_became_folders(source: Path, target: Path) -> None:
+    for path in source.rglob("*"):
+        place = target / path.relative_to(source)
+        if path.is_dir() and place.is_file():
+            place.unlink()
+
+
 def _copy(source: Path, target: Path) -> bool:
     was = source.stat()
     if target.exists() and (target.stat().st_size, int(target.stat().st_mtime)) == (was.st_size, int(was.st_mtime)):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir() and not target.is_symlink():  # a folder in an older release
+        shutil.rmtree(target)
     _write(target, source.read_bytes())
     shutil.copystat(source, target)
     return True
@@ -108,13 +147,10 @@ def migrate(answer: dict[str, Any]) -> int:
     try:
         words = shlex.split(command)
         say(command)
-        status = subprocess.run(words, check=False).returncode
+        return run(words)
     except (ValueError, OSError) as error:
         say(f"MIGRATE_COMMAND={command!r}: {error}")
         return 2
-    if status:
-        say(f"{command}: exit status {status}; its own lines above say why")
-    return status
 
 
 def own_migration(answer: dict[str, Any]) -> str:
@@ -128,7 +164,7 @@ def own_migration(answer: dict[str, Any]) -> str:
 
 def check_databases() -> int:
     command = [sys.executable, str(Path(__file__).with_name("check_database.py"))]
-    return subprocess.run(command, check=False).returncode
+    return run(command)
 
 
 def check() -> int:
@@ -136,9 +172,7 @@ def check() -> int:
     application = os.environ.get("WSGI_APP")
     if not application:
         return 0
-    return subprocess.run(
-        ["ropewalk", "--check-config", application], stdout=subprocess.DEVNULL, check=False
-    ).returncode
+    return run(["ropewalk", "--check-config", application], stdout=subprocess.DEVNULL)
 
 
 def read_answer(path: Path = Path("/kit/project.json")) -> dict[str, Any]:
@@ -158,7 +192,11 @@ def describe(answer: dict[str, Any], target: Path) -> None:
 def main() -> int:
     data, static, assets = (os.environ.get(name) for name in ("DATA_DIR", "STATIC_ROOT", "ASSETS_DIR"))
     folder = Path(data or "/data")
-    held = lock(folder / ".release.lock")
+    try:
+        held = lock(folder / ".release.lock")
+    except OSError as error:
+        say(reasons.of_os_error(error))
+        return 1
     try:
         claim(folder / ".project", os.environ.get("PROJECT_ID", ""))
         answer = read_answer()
@@ -166,6 +204,9 @@ def main() -> int:
             publish(Path(static), Path(assets))
             describe(answer, Path(assets))
         return check_databases() or migrate(answer) or check()
+    except OSError as error:
+        say(reasons.of_os_error(error))
+        return 1
     finally:
         os.close(held)
 

@@ -100,3 +100,52 @@ def test_data_volume_belongs_to_the_project_that_used_it_first(tmp_path, capsys)
 def test_container_that_does_not_know_its_project_claims_nothing(tmp_path):
     release.claim(tmp_path / ".project", "")
     assert not (tmp_path / ".project").exists()
+
+
+def test_static_file_that_became_a_folder_and_back(folders):
+    source, target = folders
+    release.publish(source, target)
+    (source / "robots.txt").unlink()
+    (source / "robots.txt").mkdir()
+    (source / "robots.txt/a.txt").write_text("a")
+    release.publish(source, target)
+    assert files(target / "robots.txt") == {"a.txt": "a"}
+    (source / "robots.txt/a.txt").unlink()
+    (source / "robots.txt").rmdir()
+    (source / "robots.txt").write_text("2")
+    release.publish(source, target)
+    assert (target / "robots.txt").read_text() == "2"
+    assert set(json.loads((target / ".published.json").read_text())) == {"css/a.1234567890ab.css", "robots.txt"}
+
+
+def run_release(repository, folder, **variables):
+    environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(folder), **variables}
+    command = [sys.executable, "-I", str(repository / "deploy/app/release.py")]
+    return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False, timeout=30)
+
+
+def test_reason_is_the_last_line_after_the_project_s_own_traceback(repository, tmp_path):
+    (tmp_path / "fails.py").write_text("import os\nprint('migrating', flush=True)\nos.environ['API_KEY']\n")
+    done = run_release(repository, tmp_path, MIGRATE_COMMAND=f"{sys.executable} fails.py")
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert "migrating" in lines
+    assert "KeyError: 'API_KEY'" in lines
+    assert lines[-1].startswith("release: the project needs the variable API_KEY, which is not set: add API_KEY=... to")
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "reason"),
+    [("sh -c 'exit 3'", 3, "exit status 3"), ("sh -c 'kill $$'", 143, "signal 15")],
+)
+def test_command_that_ends_without_a_word_is_named(repository, tmp_path, command, status, reason):
+    done = run_release(repository, tmp_path, MIGRATE_COMMAND=command)
+    assert done.returncode == status
+    assert done.stderr.splitlines()[-1].endswith(f": {reason}")
+
+
+def test_volume_that_cannot_be_written_is_one_line(repository, tmp_path):
+    (tmp_path / ".release.lock").mkdir()
+    done = run_release(repository, tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert ".release.lock: Is a directory" in done.stderr

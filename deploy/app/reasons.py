@@ -1,0 +1,145 @@
+"""Why a program of the project's failed: one line, from the program's own last lines, with the line that mends it.
+
+release.py runs the project's commands and ends its log with this. Pure functions over text; nothing is imported.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+TRACEBACK = re.compile(r"^(\S.*)?Traceback \(most recent call last\):$")
+FRAME = re.compile(r'^\s+File "([^"]+)", line (\d+)')
+LONGEST = 500
+OWNER = "10001:10001"
+
+MISSING = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"ImproperlyConfigured: Set the (\w+) environment variable",  # django-environ
+        r"UndefinedValueError: (\w+) not found",  # python-decouple
+        r'EnvError: Environment variable "(\w+)" not set',  # environs
+        r"KeyError: \"Config '(\w+)' is missing",  # starlette
+        r"ValidationError: (\w+) is required in env",  # dynaconf
+        r"The (SECRET_KEY) setting must not be empty",
+    )
+)
+PYDANTIC = re.compile(r"ValidationError: \d+ validation errors? for .*")
+PYDANTIC_FIELD = re.compile(r"^(\w+)\n\s+(?:Field required|field required)", re.MULTILINE)
+KEY = re.compile(r"^KeyError: '(\w+)'$")
+MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
+READ_ONLY = re.compile(r"Read-only file system: '([^']+)'")
+DENIED = re.compile(r"PermissionError: .*Permission denied: '([^']+)'")
+FULL = re.compile(r"No space left on device(?:: '([^']+)')?|database or disk is full|[Dd]isk quota exceeded")
+
+
+def explain(output: str, environment: Mapping[str, str], project: Path = Path("/app")) -> str:
+    """The reason in one line. Empty if the output has no line at all."""
+    lines = output.rstrip().splitlines()
+    start = max((at for at, line in enumerate(lines) if TRACEBACK.match(line)), default=-1)
+    if start < 0:
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return _known(last, "", environment, project) or last[:LONGEST]
+    body = lines[start + 1 :]
+    at = next((at for at, line in enumerate(body) if line.strip() and not line[0].isspace()), len(body))
+    error = "\n".join(body[at : at + 40])
+    first = " ".join(error.split("\n")[0].split())
+    return _known(error, "\n".join(body[:at]), environment, project) or first[:LONGEST] + _place(body[:at], project)
+
+
+def of_os_error(error: OSError, project: Path = Path("/app")) -> str:
+    """The same for an error of the kit's own work on files."""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _full(name)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return _denied(name)
+    if error.errno == errno.EROFS:
+        return _read_only(name, project)
+    return f"{name or 'a file'}: {error.strerror or error}"
+
+
+def _known(error: str, frames: str, environment: Mapping[str, str], project: Path) -> str:
+    """The reason, if the error is one that the kit knows; else empty."""
+    if names := _missing(error, frames):
+        return missing_variables(names)
+    if found := MODULE.search(error):
+        return _no_module(found[1], environment)
+    for pattern, say in (
+        (READ_ONLY, lambda name: _read_only(name, project)),
+        (DENIED, _denied),
+        (FULL, lambda name: _full(name or "")),
+    ):
+        if found := pattern.search(error):
+            answer: Callable[[str], str] = say
+            return answer(found[1] if found.groups() else "")
+    return ""
+
+
+def _missing(error: str, frames: str) -> list[str]:
+    for pattern in MISSING:
+        if found := pattern.search(error):
+            return [found[1]]
+    if PYDANTIC.search(error.split("\n")[0]):
+        return [name.upper() for name in PYDANTIC_FIELD.findall(error)]
+    # os.environ raises a plain KeyError; another dictionary's is the project's own fault
+    innermost = [line for line in frames.splitlines() if FRAME.match(line)][-1:]
+    found = KEY.match(error.split("\n")[0])
+    if found and innermost and re.search(r'(<frozen os>|/os\.py)", line \d+, in __getitem__', innermost[0]):
+        return [found[1]]
+    return []
+
+
+def missing_variables(names: list[str]) -> str:
+    if len(names) == 1:
+        return f"the project needs the variable {names[0]}, which is not set: add {names[0]}=... to .env.project"
+    lines = " and ".join(f"{name}=..." for name in names)
+    return f"the project needs the variables {', '.join(names)}, which are not set: add {lines} to .env.project"
+
+
+def _no_module(name: str, environment: Mapping[str, str]) -> str:
+    for variable in ("DJANGO_SETTINGS_MODULE", "WSGI_APP"):
+        named = environment.get(variable, "").partition(":")[0]
+        if named and (named == name or named.startswith(f"{name}.")):
+            return f"{variable}={environment[variable]}: the project has no module {name!r}"
+    return f"the module {name!r} is not installed: add its package to the file that lists the project's dependencies"
+
+
+def _read_only(name: str, project: Path) -> str:
+    path = Path(name)
+    if not path.is_relative_to(project) or path == project:
+        return f"{name} cannot be written, since the container's files are read-only: keep it below /data or /tmp"
+    place = path.relative_to(project)
+    folder = place.parent
+    if folder != Path() and not any((project / folder).rglob("*.py")):
+        place = folder
+    return (
+        f"the project writes to {path.relative_to(project)}, and the container's files are read-only:"
+        f" set WRITABLE_PATHS={place} in .env (several: separated by spaces, in quotes)"
+    )
+
+
+def _denied(name: str) -> str:
+    volume = next((folder for folder in ("/data", "/srv/media", "/srv/assets") if name.startswith(folder)), "")
+    if not volume:
+        return f"{name or 'a file'}: permission denied for uid {os.getuid()}"
+    return (
+        f"{name}: belongs to another user, as after a restore: docker compose run --rm --no-deps --user 0"
+        f" --cap-add CHOWN --cap-add DAC_READ_SEARCH --entrypoint chown release -R {OWNER} {volume}"
+    )
+
+
+def _full(name: str) -> str:
+    if name.startswith("/tmp"):
+        return f"{name}: no space left in /tmp, which is in memory: raise BODY_ROOM in .env"
+    return f"{name or 'the disk'}: no space left on the engine's disk: `docker system df` says what takes it"
+
+
+def _place(frames: list[str], project: Path) -> str:
+    """The innermost line of the project's own code."""
+    for line in reversed(frames):
+        found = FRAME.match(line)
+        if found and Path(found[1]).is_relative_to(project) and "site-packages" not in found[1]:
+            return f" ({Path(found[1]).relative_to(project)}, line {found[2]})"
+    return ""

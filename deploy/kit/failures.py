@@ -1,0 +1,116 @@
+"""Why `make up` failed: the last lines of the service that did not come up, then one line with the reason.
+
+Knows what docker reports about containers, and how the kit's programs in them begin the lines that are for people.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+SHOWN_LINES = 12
+ORDER = ("release", "app", "nginx")
+"""A service later in the order waits for those before it, so its failure is theirs."""
+
+KIT_LINE = re.compile(r"^(?:release|entrypoint|supervise|ropewalk|nginx/entrypoint|prepare|look|install): \S")
+TRACEBACK = re.compile(r"^(\S.*)?Traceback \(most recent call last\):$")
+TERMINAL_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
+BUILD_LINE = re.compile(r"^(?:#\d+ )?\d+\.\d+ ?")
+"""BuildKit's prefix of what a step of the build printed: the seconds since its start."""
+
+
+class Container(NamedTuple):
+    service: str
+    identifier: str
+    state: str
+    """running, exited, restarting, created, ..."""
+    exit_status: int
+    health: str
+    """healthy, unhealthy, starting, or empty without a health check."""
+    started: str
+    last_check: str
+    """What the last health check printed, or its exit status."""
+
+
+class Failure(NamedTuple):
+    service: str
+    lines: list[str]
+    """The last lines of its log, without tracebacks."""
+    reason: str
+
+
+def read_container(inspected: Mapping[str, Any]) -> Container:
+    """From an entry of `docker inspect`."""
+    state = inspected["State"]
+    health = state.get("Health") or {}
+    last: Mapping[str, Any] = (health.get("Log") or [{}])[-1]
+    said = " ".join(str(last.get("Output", "")).split())
+    return Container(
+        service=(inspected["Config"].get("Labels") or {}).get("com.docker.compose.service", ""),
+        identifier=inspected["Id"],
+        state=state["Status"],
+        exit_status=int(state.get("ExitCode") or 0),
+        health=health.get("Status", ""),
+        started=state.get("StartedAt", ""),
+        last_check=said or f"exit status {last.get('ExitCode', '?')}" if last else "",
+    )
+
+
+def failed(containers: list[Container], before: list[Container]) -> Container | None:
+    """The container that is to blame, but none that had ended `before` and has not been started since."""
+    known = {(container.identifier, container.started) for container in before}
+
+    def has_failed(container: Container) -> bool:
+        if container.state == "exited":
+            return container.exit_status != 0 and (container.identifier, container.started) not in known
+        return container.state in ("restarting", "dead") or container.health in ("unhealthy", "starting")
+
+    blamed = [container for container in containers if has_failed(container)]
+    return min(blamed, key=_rank, default=None)
+
+
+def _rank(container: Container) -> tuple[bool, int]:
+    place = ORDER.index(container.service) if container.service in ORDER else len(ORDER)
+    return container.health == "starting", place
+
+
+def explain(container: Container, log: str) -> Failure:
+    lines = without_tracebacks(TERMINAL_CODE.sub("", log).splitlines())
+    said = next((line for line in reversed(lines) if KIT_LINE.match(line)), "")
+    if container.health == "unhealthy" and container.state == "running":
+        check = container.last_check
+        reason = (
+            f"its container is unhealthy; the last health check: {check}" if check else "its container is unhealthy"
+        )
+    elif said:
+        reason = said.partition(": ")[2]
+        lines = [line for line in lines if line != said]
+    elif container.health == "starting":
+        reason = "it has not become healthy in time"
+    else:
+        reason = f"it ended with exit status {container.exit_status}"
+    return Failure(container.service, lines[-SHOWN_LINES:], reason)
+
+
+def without_tracebacks(lines: list[str]) -> list[str]:
+    """Without the frames of Python's tracebacks. Their last line, the error, stays."""
+    return list(_without_tracebacks(lines))
+
+
+def _without_tracebacks(lines: list[str]) -> Iterator[str]:
+    is_inside = False
+    for line in lines:
+        if TRACEBACK.match(line):
+            is_inside = True
+        elif not is_inside or (line.strip() and not line[0].isspace()):
+            is_inside = False
+            yield line
+
+
+def of_build(output: str) -> str:
+    """The reason why a build failed: the kit's own paragraph in the failed step's lines. Empty if there is none."""
+    text = TERMINAL_CODE.sub("", output).replace("\r", "\n")
+    # BuildKit repeats the failed step's last lines between two rules.
+    step = re.search(r"^-{6,}\n > .*?:\n(.*?)^-{6,}$", text, re.DOTALL | re.MULTILINE)
+    lines = [BUILD_LINE.sub("", line).rstrip() for line in (step[1] if step else "").splitlines()]
+    at = max((at for at, line in enumerate(lines) if KIT_LINE.match(line)), default=-1)
+    return "\n".join(lines[at:]).strip() if at >= 0 else ""

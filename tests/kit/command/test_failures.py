@@ -1,0 +1,91 @@
+"""deploy/kit/failures.py: what `make up` says about the service that failed."""
+
+from kit import failures
+
+RELEASE_LOG = """\
+release: static files: 3 copied, 0 old ones removed, 3 published
+release: python manage.py migrate --noinput
+Traceback (most recent call last):
+  File "/app/manage.py", line 22, in <module>
+    main()
+
+  File "<frozen os>", line 679, in __getitem__
+KeyError: 'API_KEY'
+release: the project needs the variable API_KEY, which is not set: add API_KEY=... to .env.project
+"""
+
+BUILD_OUTPUT = """\
+#9 [app look 3/3] RUN install
+#9 0.412 look: this is no reason of the failed step
+------
+ > [app look 3/3] RUN install -d /manifests:
+0.412 look: several applications are equal:
+0.412     a:app
+0.412     b:app
+0.413 add WSGI_APP=... to .env
+------
+failed to solve: process "/bin/sh -c install -d" did not complete successfully: exit code: 2
+"""
+
+
+def container(service, state="exited", status=0, health="", started="1", last_check=""):
+    return failures.Container(service, f"id-{service}", state, status, health, started, last_check)
+
+
+def test_container_is_read_from_what_docker_inspect_prints():
+    entry = {
+        "Id": "abc",
+        "Config": {"Labels": {"com.docker.compose.service": "app"}},
+        "State": {
+            "Status": "running",
+            "ExitCode": 0,
+            "StartedAt": "now",
+            "Health": {"Status": "unhealthy", "Log": [{"Output": "", "ExitCode": 0}, {"Output": "", "ExitCode": 1}]},
+        },
+    }
+    read = failures.read_container(entry)
+    assert read == failures.Container("app", "abc", "running", 0, "unhealthy", "now", "exit status 1")
+    entry["State"]["Health"]["Log"].append({"Output": "GET /healthz:\n status 301\n", "ExitCode": 1})
+    assert failures.read_container(entry).last_check == "GET /healthz: status 301"
+    assert failures.read_container({**entry, "State": {"Status": "exited", "ExitCode": 2}}).last_check == ""
+
+
+def test_first_service_that_failed_is_to_blame():
+    release, app, nginx = container("release", status=1), container("app", "created"), container("nginx", "running")
+    assert failures.failed([nginx, app, release], []) is release
+    unhealthy = container("app", "running", health="unhealthy")
+    starting = container("nginx", "running", health="starting")
+    assert failures.failed([starting, unhealthy, container("release")], []) is unhealthy
+    assert failures.failed([starting, container("release")], []) is starting
+    restarting = container("app", "restarting", status=3)
+    assert failures.failed([restarting, starting], []) is restarting
+
+
+def test_container_that_had_ended_before_is_not_to_blame():
+    release = container("release", status=1)
+    assert failures.failed([release], [release]) is None
+    assert failures.failed([release._replace(started="2")], [release])
+
+
+def test_reason_of_a_release_is_its_last_line_and_the_traceback_is_left_out():
+    said = failures.explain(container("release", status=1), RELEASE_LOG)
+    needs = "the project needs the variable API_KEY, which is not set: add API_KEY=... to .env.project"
+    assert said.reason == needs
+    assert said.lines == [*RELEASE_LOG.splitlines()[:2], "KeyError: 'API_KEY'"]
+
+
+def test_unhealthy_container_s_reason_is_its_health_check():
+    unhealthy = container("app", "running", health="unhealthy", last_check="GET /healthz: status 301")
+    said = failures.explain(unhealthy, "ropewalk: serving\n" + "line\n" * 40)
+    assert said.reason == "its container is unhealthy; the last health check: GET /healthz: status 301"
+    assert len(said.lines) == failures.SHOWN_LINES
+
+
+def test_container_that_says_nothing_has_its_exit_status():
+    assert failures.explain(container("app", status=137), "").reason == "it ended with exit status 137"
+
+
+def test_build_s_reason_is_the_paragraph_of_the_failed_step():
+    said = failures.of_build(BUILD_OUTPUT.replace("------\n", "\x1b[31m------\x1b[0m\n"))
+    assert said == "look: several applications are equal:\n    a:app\n    b:app\nadd WSGI_APP=... to .env"
+    assert failures.of_build("failed to solve: no such image\n") == ""
