@@ -13,8 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from kit import processes, times, virtual_environment
-from kit.compose import find_project
+from kit import local_environment, processes, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import APP, ROOT, RUN
@@ -28,6 +27,9 @@ TOOLS = RUN / "tools"
 
 KIT_REQUIREMENTS = ROOT / "deploy/requirements.txt"
 
+ACCESS_FORMAT = "%(t)s %(s)s %(m)s %(U)s%(q)s %(B)s bytes, %(M)s ms"
+""""[date] 200 GET /path 1234 bytes, 5 ms": one line for each request."""
+
 
 class Plan(NamedTuple):
     """What to run: the variables, checked."""
@@ -40,6 +42,10 @@ class Plan(NamedTuple):
     """Of the server."""
     environment: Mapping[str, str]
     """Of the project's own commands, and of the server."""
+    notes: tuple[str, ...]
+    """What to say about variables."""
+    is_adopted: bool
+    """Whether .env and .env.project are this project's."""
 
     @property
     def venv(self) -> Path:
@@ -51,35 +57,53 @@ class Plan(NamedTuple):
         return self.project.folder / self.project.root
 
 
-def make_plan(environment: Mapping[str, str]) -> Plan:
-    port = read_integer("PORT", environment)
-    limits = times.chain(environment)
+def make_plan(shell: Mapping[str, str], root: Path = ROOT) -> Plan:
+    """Raises KitError for a wrong value, before anything is installed."""
+    given = local_environment.read(shell, root)
+    port = read_integer("PORT", given.kit)
+    limits = times.chain(given.kit)
     options = {
-        "--threads": read_integer("THREADS", environment),
+        "--threads": read_integer("THREADS", given.kit),
         "--timeout": limits["REQUEST_TIMEOUT"],
         "--graceful-timeout": limits["GRACEFUL_TIMEOUT"],
     }
-    project = facts.look(find_project(environment.get("PROJECT_DIR") or "sample_project"), environment)
+    project = facts.look(given.folder, given.project)
     home = home_of(project.folder)
-    data = environment.get("DATA_DIR") or str(home / "data")
+    variables, notes = local_environment.complete(given, _folders(home, shell))
     paths = [str(project.folder / path) for path in project.paths]
     settings = project.application.settings
     return Plan(
         project,
         home,
         port,
-        tuple(str(word) for option in options.items() for word in option),
+        (*(str(word) for option in options.items() for word in option), *_access_log(variables)),
         {
             **({"DJANGO_SETTINGS_MODULE": settings.module} if settings else {}),
-            **environment,
-            "PATH": f"{home / 'venv/bin'}{os.pathsep}{environment.get('PATH', os.defpath)}",
-            "PYTHONPATH": os.pathsep.join(filter(None, (*paths, environment.get("PYTHONPATH")))),
+            **variables,
+            "PATH": f"{home / 'venv/bin'}{os.pathsep}{variables.get('PATH', os.defpath)}",
+            "PYTHONPATH": os.pathsep.join(filter(None, (*paths, variables.get("PYTHONPATH")))),
+            "WSGI_APP": project.application.value,
             "BACKEND": "ropewalk",
-            "DATA_DIR": data,
-            "MEDIA_ROOT": environment.get("MEDIA_ROOT") or f"{data}/media",
-            "STATIC_ROOT": environment.get("STATIC_ROOT") or str(home / "static"),
         },
+        (*given.notes, *notes),
+        given.is_adopted,
     )
+
+
+def _folders(home: Path, shell: Mapping[str, str]) -> dict[str, str]:
+    data = shell.get("DATA_DIR") or str(home / "data")
+    return {
+        "DATA_DIR": data,
+        "MEDIA_ROOT": shell.get("MEDIA_ROOT") or f"{data}/media",
+        "STATIC_ROOT": shell.get("STATIC_ROOT") or str(home / "static"),
+    }
+
+
+def _access_log(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """A line for each request on standard output, unless the server has been told otherwise."""
+    if environment.get("ROPEWALK_ACCESS_LOGFILE"):
+        return ()
+    return ("--access-logfile", "-", "--access-logformat", ACCESS_FORMAT)
 
 
 def home_of(project: Path) -> Path:
@@ -91,7 +115,7 @@ def run(environment: Mapping[str, str]) -> NoReturn:
     plan = make_plan(environment)
     application = plan.project.application
     step(f"The application is {application.value} ({application.origin})")
-    for note in (*plan.project.python.check(sys.version_info[:3], sys.executable), *application.notes):
+    for note in (*plan.notes, *plan.project.python.check(sys.version_info[:3], sys.executable), *application.notes):
         step(note)
     prepare_environment(plan)
     for name in ("DATA_DIR", "MEDIA_ROOT", "STATIC_ROOT"):

@@ -28,7 +28,7 @@ def test_sample_project_with_no_variable_set():
     plan = local.make_plan({"PATH": "/bin"})
     assert plan.folder == ROOT / "sample_project"
     assert (plan.port, plan.project.application.value) == (8080, "sample_project.wsgi:application")
-    assert plan.options == ("--threads", "16", "--timeout", "30", "--graceful-timeout", "30")
+    assert plan.options[:6] == ("--threads", "16", "--timeout", "30", "--graceful-timeout", "30")
     assert plan.home.parent == RUN / "projects"
     assert plan.environment["DATA_DIR"] == f"{plan.home}/data"
     assert plan.environment["PATH"] == f"{plan.home}/venv/bin:/bin"
@@ -155,3 +155,9 @@ def test_folder_that_cannot_be_created_is_refused_in_one_line(tmp_path):
     with pytest.raises(KitError) as raised:
         local.make_folder("DATA_DIR", f"{tmp_path}/file/data")
     assert str(raised.value) == f"DATA_DIR='{tmp_path}/file/data': cannot be created: Not a directory"
+
+
+def test_each_request_has_a_line_unless_the_server_logs_elsewhere(project):
+    variables = {"PROJECT_DIR": str(project({}))}
+    assert "--access-logfile" in local.make_plan(variables).options
+    assert "--access-logfile" not in local.make_plan(variables | {"ROPEWALK_ACCESS_LOGFILE": "x.log"}).options
