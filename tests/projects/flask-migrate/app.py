@@ -1,0 +1,27 @@
+import os
+
+from flask import Flask, redirect, render_template, request
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+app = Flask(__name__)
+app.config["SQLALCHEMY_DATABASE_URI"] = os.environ.get("DATABASE_URL", "sqlite:///notes.db")
+db = SQLAlchemy(app)
+Migrate(app, db)
+
+
+class Note(db.Model):
+    id = db.Column(db.Integer, primary_key=True)
+    text = db.Column(db.String(200), nullable=False)
+
+
+@app.get("/")
+def index():
+    return render_template("index.html", rows=db.session.query(Note).count())
+
+
+@app.post("/add")
+def add():
+    db.session.add(Note(text=request.form["text"]))
+    db.session.commit()
+    return redirect("/")
