@@ -98,6 +98,16 @@ def test_upload_may_be_as_large_as_its_path_allows(stack):
         assert (b"larger than this site accepts" in answer.content) is (status == 413)
 
 
+def test_server_leaves_the_application_room_in_its_tmp(stack, execute):
+    app = ("docker", "exec", stack.container("app"), "cat")
+    pid = execute(*app, "/tmp/backend.pid").stdout.strip()
+    command = execute(*app, f"/proc/{pid}/cmdline").stdout.split("\0")
+    if stack.environment["BACKEND"] == "ropewalk":
+        assert command[command.index("--limit-request-body") + 1] == f"{UPLOAD}"
+        assert command[command.index("--limit-request-bodies") + 1] == f"{ROOM // 8 * 3}"
+        assert command[command.index("--limit-buffered-responses") + 1] == f"{ROOM // 8 * 2}"
+
+
 def test_slow_downloads_of_one_client_leave_the_others_theirs(stack):
     size = MIB
     head = f"GET /download?size={size} HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {BAD}\r\n\r\n"
