@@ -401,3 +401,20 @@ def test_log_says_why_the_clients_of_an_unknown_proxy_share_a_limit():
             lines = site.logged()
         assert {line["hint"] for line in lines if line["status"] == 429} == {expected}
         assert {line["hint"] for line in lines if line["status"] != 429} == {""}
+
+
+# --- Logs
+
+
+def test_field_that_nginx_logs_as_it_is_cannot_control_a_terminal():
+    """nginx's error log has the Referer of a request unescaped; the access log is JSON."""
+    with running_site(RATE_LIMIT="1") as site:
+        assert [site.get("Host: a")[0] for _ in range(4)][-1] == 429
+        for control in ("\x1b[2J", "\x07", "\x7f", "\x01"):
+            assert site.get("Host: a", f"Referer: http://a/{control}") == (400, [])
+        assert site.get("Host: a", "Referer: http://a/\tb")[0] == 429
+        assert site.get("Host: a", "User-Agent: \x1b[2J")[0] == 429
+        wait_until(lambda: len(site.logged()) == 10, "all are logged")
+        written = b"".join((site.directory / name).read_bytes() for name in ("error.log", "access.log"))
+    assert b'referrer: "http://a/\tb"' in written
+    assert not set(written) & set(range(32)) - set(b"\t\n")
