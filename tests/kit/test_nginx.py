@@ -245,7 +245,7 @@ def test_rendered_configuration_passes_nginx_s_own_test(images, execute, variabl
     ],
 )
 def test_output_that_cannot_be_written_stops_the_start(images, execute, mounted, said):
-    done = execute("docker", "run", "--rm", "--read-only", *rooms(*mounted), images["nginx"], check=False)
+    done = execute("docker", "run", "--rm", "--read-only", *rooms(*mounted, size="600m"), images["nginx"], check=False)
     assert (done.returncode, done.stderr) == (2, f"nginx/entrypoint: {said}\n")
 
 
@@ -256,7 +256,7 @@ def test_body_larger_than_the_room_and_a_room_larger_than_the_memory_stop_the_st
     done = execute(*run, images["nginx"], check=False)
     said = "UPLOAD_SIZE='80m': must be from 1 to 64m, the size of /srv/bodies (BODY_ROOM in docker-compose.yml)"
     assert (done.returncode, done.stderr) == (2, f"nginx/entrypoint: {said}\n")
-    small = ("--env", "UPLOAD_SIZE=16m")
+    small = ("--env", "UPLOAD_SIZE=16m", "--env", "MAX_BODY_SIZE=1m")
     assert execute(*run, *small, "--memory", "240m", images["nginx"], "check").stderr == ""
     done = execute(*run, *small, "--memory", "239m", images["nginx"], "check", check=False)
     said = "NGINX_MEMORY: the container has 239m: must be at least 240m, of which 112m are for /tmp, /srv/bodies and "
