@@ -207,6 +207,6 @@ def forget_all() -> None:
 def _raise_in_thread(thread: int, kind: type[BaseException]) -> bool:
     try:
         import ctypes  # only when needed: it costs memory, and some builds lack it
-    except ImportError:
+    except (ImportError, OSError):  # no descriptor may be free to load it with
         return False
     return bool(ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind)) == 1)

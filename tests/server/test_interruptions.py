@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import sys
 import threading
@@ -262,3 +263,19 @@ def modules_with_locks() -> Iterator[str]:
 
 def test_every_lock_is_known() -> None:
     assert set(modules_with_locks()) == set(WITH_LOCKS)
+
+
+@pytest.mark.parametrize("error", [ImportError("no such module"), OSError(errno.EMFILE, "Too many open files")])
+def test_without_ctypes_nothing_is_raised(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """No descriptor may be free to load it with: the thread that asks goes on, and has the worker replaced."""
+
+    def refuse(*arguments: object) -> object:
+        raise error
+
+    interruptions.register()
+    monkeypatch.setattr("builtins.__import__", refuse)
+    is_possible = interruptions.interrupt(threading.get_ident(), InterruptionError)
+    monkeypatch.undo()
+    interruptions.reset()
+    interruptions.unregister()
+    assert not is_possible

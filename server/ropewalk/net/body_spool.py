@@ -39,8 +39,10 @@ class BodySpool:
         self._file.write(content)
 
     def _move_to_file(self, memory: BytesIO) -> None:
-        import tempfile  # imports shutil and its codecs: only for the first large body
-
+        try:
+            import tempfile  # imports shutil and its codecs: only for the first large body
+        except ImportError as error:  # the installation is gone
+            raise OSError(f"cannot load tempfile: {error}") from error
         file = tempfile.TemporaryFile(prefix="ropewalk-")  # noqa: SIM115 - it lives as long as the request
         try:
             file.write(memory.getbuffer())

@@ -48,6 +48,7 @@ from ropewalk.net.connection_states import (
     State,
 )
 from ropewalk.net.request_reader import RequestReader
+from ropewalk.net.send_queue import queued_octets
 from ropewalk.net.streamed_response import StreamedResponse
 from ropewalk.net.write_buffer import FileTruncatedError, WriteBuffer
 
@@ -206,8 +207,6 @@ class Connection(Generic[ContextT, ExchangeT]):
 
     def await_room(self) -> None:
         """Hand the connection to the epoll until its socket takes more; the peer has `send_timeout` to take some."""
-        from ropewalk.net.send_queue import queued_octets  # only for peers that read slowly
-
         with contextlib.suppress(OSError, ValueError):  # gone, which the event will show
             self._queued_octets = queued_octets(self.fd)
         self.deadline = monotonic() + self.config.send_timeout
@@ -309,8 +308,6 @@ class Connection(Generic[ContextT, ExchangeT]):
 
     def _takes_some(self, deadline: float, now: float) -> bool:
         """Whether the peer has taken some of its response since the last event, and within `send_timeout`."""
-        from ropewalk.net.send_queue import queued_octets
-
         try:
             queued = queued_octets(self.fd)
         except (OSError, ValueError):

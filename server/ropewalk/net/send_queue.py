@@ -2,8 +2,6 @@
 
 A socket reports room for output only once a third of its send buffer is free. The kernel lets that buffer grow to
 megabytes, so a peer may read steadily for minutes before the next such event. Only the queue shows it sooner.
-
-Imported for the first peer that reads more slowly than we send.
 """
 
 from __future__ import annotations

@@ -21,8 +21,10 @@ class SpillFile:
 
     def __init__(self, budget: ResponseBudget) -> None:
         """Raises `OSError`."""
-        import tempfile  # imports shutil and its codecs: only for the first peer that reads too slowly
-
+        try:
+            import tempfile  # imports shutil and its codecs: only for the first peer that reads too slowly
+        except ImportError as error:  # the installation is gone
+            raise OSError(f"cannot load tempfile: {error}") from error
         self._file = tempfile.TemporaryFile(prefix="ropewalk-", buffering=0)  # noqa: SIM115 - closed by `close`
         self._budget = budget
         self.fd = self._file.fileno()

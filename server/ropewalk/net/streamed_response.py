@@ -25,6 +25,7 @@ from ropewalk.errors import ApplicationError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.connection_states import CLOSED, SENDING, STALLED, STREAMING, State
+from ropewalk.net.send_queue import queued_octets
 from ropewalk.net.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:
@@ -164,8 +165,6 @@ class StreamedResponse:
 
     def _taken_octets(self) -> int:
         """What the peer itself has taken: the kernel has more, up to megabytes, which is no progress of the peer."""
-        from ropewalk.net.send_queue import queued_octets  # only for peers that read slowly
-
         try:
             return self._connection.sent_octets - queued_octets(self._connection.fd)
         except (OSError, ValueError):
@@ -252,15 +251,15 @@ class StreamedResponse:
         """Send what the socket takes, and arm for the rest."""
         connection = self._connection
         try:
-            sent = self.write_buffer.flush(connection.sock)
-        except OSError as error:
+            connection.sent_octets += self.write_buffer.flush(connection.sock)
+            if self.write_buffer.octets:
+                if connection.state is STREAMING:
+                    connection.move(STALLED)
+                connection.await_room()
+                return
+        except OSError as error:  # or the epoll does not take it: nobody would ever look at it again
             connection.abort()
             raise PeerGoneError("the peer is gone") from error
-        connection.sent_octets += sent
-        if self.write_buffer.octets:
-            if connection.state is STREAMING:
-                connection.move(STALLED)
-            connection.await_room()
-        elif connection.state is STALLED:
+        if connection.state is STALLED:
             connection.deadline = inf
             connection.move(STREAMING)

@@ -11,9 +11,9 @@ from collections import deque
 from typing import TYPE_CHECKING, cast
 
 from ropewalk.net.response_budget import MIN_OBJECT, ResponseBudget
+from ropewalk.net.spill_file import SpillFile
 
 if TYPE_CHECKING:
-    from ropewalk.net.spill_file import SpillFile
     from ropewalk.net.tls import TlsSocket
 
 # What waits in memory for a slow peer before the rest goes to a temporary file, unless it is a single object: that is
@@ -134,8 +134,6 @@ class WriteBuffer:
         spill = self._spill
         try:
             if spill is None or spill.is_full:
-                from ropewalk.net.spill_file import SpillFile
-
                 spill = self._spill = SpillFile(self._budget)
             start = spill.append(part)
         except OSError as error:

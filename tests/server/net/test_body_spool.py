@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from io import BytesIO
 
 import pytest
@@ -35,3 +36,12 @@ def test_closing_it_closes_the_reader() -> None:
     reader = spool.reader()
     spool.close()
     assert reader.closed
+
+
+def test_without_the_module_there_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The installation may be gone since the server was started, or no descriptor be free to read it."""
+    monkeypatch.setitem(sys.modules, "tempfile", None)
+    spool = BodySpool(1, BodyBudget(0))
+    with pytest.raises(OSError, match="cannot load tempfile"):
+        spool.write(b"xx")
+    spool.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import State
-from ropewalk.net.streamed_response import GATHER_TIME, MAX_GATHERED
+from ropewalk.net.streamed_response import GATHER_TIME, MAX_GATHERED, PeerGoneError
 from ropewalk.net.write_buffer import WriteBuffer
 from tests.helpers.connections import ScriptedSocket, Surroundings
 from tests.helpers.embedded import Talk
@@ -176,3 +177,19 @@ def test_a_thread_that_waits_for_room_is_released_by_the_end(monkeypatch: pytest
     assert not writer.is_alive()
     assert not settled  # the buffer is the sender's by then
     connection.close()
+
+
+def test_a_connection_that_cannot_wait_for_its_peer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In no epoll and with no holder it would stay open forever."""
+    surroundings = Surroundings()
+    connection = surroundings.connection(ScriptedSocket(KEEP, [None]))
+    assert connection.receive()
+    response = connection.stream_response()
+
+    def refuse(fd: int, events: int) -> None:
+        raise OSError(errno.ENOSPC, "max_user_watches")
+
+    monkeypatch.setattr(connection, "_arm", refuse)
+    with pytest.raises(PeerGoneError):
+        response.write(b"more than the peer takes")
+    assert connection.state is State.CLOSED

@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -265,3 +266,14 @@ def test_closing_closes_the_files_it_owns(buffer: WriteBuffer, tmp_path: Path) -
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(fd)
     assert buffer.octets == 0
+
+
+def test_a_module_that_cannot_be_loaded_is_as_a_file_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The installation may be gone since the server was started: a release that was removed."""
+    budget = ResponseBudget(0, 0)
+    monkeypatch.setitem(sys.modules, "tempfile", None)
+    buffer = WriteBuffer(budget)
+    buffer.append(bytes(MIN_OBJECT))
+    buffer.settle()
+    assert (budget.memory_octets, budget.has_room()) == (MIN_OBJECT, False)
+    buffer.close()
