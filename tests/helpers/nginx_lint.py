@@ -37,7 +37,7 @@ SKIPPED = {
 
 ENVSUBST = f"""#!{sys.executable}
 import os, re, sys
-names = re.findall(r"[$]([A-Z_]+)", sys.argv[1])
+names = re.findall(r"[$]([A-Z0-9_]+)", sys.argv[1])
 value = lambda found: os.environ.get(found[1] or found[2], "") if (found[1] or found[2]) in names else found[0]
 sys.stdout.write(re.sub(r"[$](?:[{{](\\w+)[}}]|(\\w+))", value, sys.stdin.read()))
 """

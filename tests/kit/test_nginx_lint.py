@@ -63,3 +63,20 @@ def test_fault_in_a_snippet_is_found(tmp_path):
 def test_value_that_the_entrypoint_refuses_is_reported(tmp_path):
     with pytest.raises(SystemExit, match="it cannot be rendered: nginx/entrypoint: STATIC_URL='x': must be a path"):
         nginx_lint.render(tmp_path, {"STATIC_URL": "x"})
+
+
+@pytest.mark.parametrize("has_ipv6", [True, False])
+def test_kernel_without_ipv6_is_not_asked_for_an_address_of_it(tmp_path, has_ipv6):
+    nginx_lint.render(tmp_path, {"SERVER_NAME": "shop.example"})
+    sign = tmp_path / "if_inet6"
+    if has_ipv6:
+        sign.touch()
+    entrypoint = tmp_path / "kit/bin/entrypoint"
+    entrypoint.write_text(entrypoint.read_text().replace("/proc/net/if_inet6", str(sign)))
+    environment = {"PATH": f"{tmp_path / 'kit/bin'}:{os.environ['PATH']}", "SERVER_NAME": "shop.example"}
+    subprocess.run(["bash", entrypoint, "render"], env=environment, check=True, timeout=30)
+    texts = [path.read_text() for path in (tmp_path / "nginx").rglob("*.conf")]
+    lines = [line.strip() for text in texts for line in text.splitlines()]
+    listens = [line for line in lines if line.startswith("listen [::]")]
+    assert bool(listens) == has_ipv6
+    assert [line for line in lines if line.startswith("listen 8443 ssl")]
