@@ -1,14 +1,21 @@
 """The environment of the project's processes, for those that the entrypoint did not start: `docker compose exec`.
 
+And, for Django: errors in the container's log. With DEBUG off, Django's own configuration sends them by mail alone.
+
 kit_environment.pth in the image's site-packages loads this at the start of every Python interpreter, so it imports only
-what the interpreter has loaded anyway. Isolated interpreters, which are the kit's own, are left alone.
+what the interpreter, or Django, loads anyway. Isolated interpreters, which are the kit's own, are left alone.
 """
 
 import os
 import sys
 
+TYPE_CHECKING = False  # typing is not loaded anyway
+if TYPE_CHECKING:
+    from typing import Any
+
 PROJECT = "/kit/project.env"
 SECRETS = ("SECRET_KEY", "DATABASE_URL")
+TIME = "%Y-%m-%d %H:%M:%S %z"
 
 
 def load(path: str = PROJECT) -> None:
@@ -34,5 +41,50 @@ def load(path: str = PROJECT) -> None:
             del os.environ[f"{name}_FILE"]
 
 
+def show_errors_of_django() -> None:
+    """Has the logger of failed requests write what none of its handlers would show.
+
+    As a filter, because logging.config.dictConfig, which applies the project's LOGGING, removes handlers of this logger
+    and leaves filters. The root logger has nothing of the kit: with a handler there, logging.basicConfig does nothing.
+    """
+    import logging
+
+    class Formatter(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            text = super().format(record)
+            identifier = getattr(getattr(record, "request", None), "META", {}).get("HTTP_X_REQUEST_ID")
+            first, newline, rest = text.partition("\n")
+            return f"{first} (request id {identifier}){newline}{rest}" if identifier else text
+
+    def is_seen(record: logging.LogRecord) -> bool:
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger:
+            for other in logger.handlers:
+                has_level = record.levelno >= other.level
+                if isinstance(other, logging.StreamHandler) and has_level and not _is_filtered(other):
+                    return True
+            logger = logger.parent if logger.propagate else None
+        return False
+
+    def show(record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.ERROR and not is_seen(record):
+            handler.handle(record)
+        return True
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter("[%(asctime)s] [%(process)d] [%(levelname)s] %(message)s", TIME))
+    logging.getLogger("django.request").addFilter(show)
+
+
+def _is_filtered(handler: "Any") -> bool:
+    """Whether it writes with DEBUG on alone, and DEBUG is off."""
+    if not any(type(rule).__name__ == "RequireDebugTrue" for rule in handler.filters):
+        return False
+    settings = getattr(sys.modules.get("django.conf"), "settings", None)
+    return not getattr(settings, "DEBUG", False)
+
+
 if not sys.flags.isolated:
     load()
+    if os.environ.get("DJANGO_SETTINGS_MODULE") and os.environ.get("LOG_ERRORS") != "0":
+        show_errors_of_django()

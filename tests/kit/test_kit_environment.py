@@ -48,3 +48,75 @@ def test_missing_secret_file_is_left_to_the_entrypoint(tmp_path):
 
 def test_isolated_interpreter_is_left_alone(tmp_path):
     assert run(tmp_path, "-I", lines="A=1\nPYTHONPATH=/srv/code\n") == "[None, None, None] False"
+
+
+DJANGO = """
+import io, os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+sys.modules["settings"] = type(sys)("settings")
+sys.modules["settings"].__dict__.update(
+    SECRET_KEY="x", ALLOWED_HOSTS=["*"], ROOT_URLCONF="urls", DEBUG=DEBUG, LOGGING=LOGGING
+)
+source = open(sys.argv[1]).read()
+exec(source, {"__name__": "kit_environment"})
+
+import django
+from django.urls import path
+
+django.setup()
+
+def fails(request):
+    raise LookupError("this one")
+
+sys.modules["urls"] = type(sys)("urls")
+sys.modules["urls"].urlpatterns = [path("fails", fails)]
+
+from django.core.handlers.wsgi import WSGIHandler
+
+environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/fails", "SERVER_NAME": "x", "SERVER_PORT": "80",
+           "HTTP_X_REQUEST_ID": "5c0f", "wsgi.input": io.BytesIO(), "wsgi.url_scheme": "http"}
+WSGIHandler()(environ, lambda status, fields: print(status))
+"""
+TO_CONSOLE = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"console": {"class": "logging.StreamHandler"}},
+    "root": {"handlers": ["console"]},
+}
+
+
+def failed_request(tmp_path, *, debug=False, logging=None, **variables):
+    """What Django with these settings writes to standard error about a view that fails."""
+    program = tmp_path / "program.py"
+    program.write_text(f"DEBUG = {debug}\nLOGGING = {logging or {}}\n{DJANGO}")
+    done = subprocess.run(
+        [sys.executable, str(program), kit_environment.__file__],
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == "500 Internal Server Error\n"
+    return done.stderr
+
+
+def test_error_that_django_would_only_mail_is_shown_with_the_request_id(tmp_path):
+    said = failed_request(tmp_path)
+    assert "[ERROR] Internal Server Error: /fails (request id 5c0f)\nTraceback (most recent call last):\n" in said
+    assert said.endswith("LookupError: this one\n")
+    assert said.count("Traceback") == 1
+
+
+def test_error_that_the_project_logs_itself_is_shown_once(tmp_path):
+    said = failed_request(tmp_path, logging=TO_CONSOLE)
+    assert said.count("LookupError: this one") == 1
+    assert "request id" not in said
+
+
+def test_error_with_debug_on_is_shown_once(tmp_path):
+    assert failed_request(tmp_path, debug=True).count("LookupError: this one") == 1
+
+
+def test_errors_can_be_left_to_the_project(tmp_path):
+    assert failed_request(tmp_path, LOG_ERRORS="0") == ""
