@@ -13,7 +13,8 @@ from typing import NoReturn
 
 from kit import backends, clashes, env_files, failures, identity, image_files, processes, tee, times
 from kit.errors import KitError
-from kit.paths import ROOT, RUN
+from kit.paths import COMPOSE, ROOT, RUN
+from kit.variables import read
 
 COMPOSE_NEEDED = (2, 24)
 """The first version with `required` in `env_file`, which docker-compose.yml uses."""
@@ -49,6 +50,7 @@ def prepare(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]
     values = env_files.read_kit(environment, root)
     env_files.read_project(values, root)
     backends.chosen(values)
+    _check_outbound(values)
     prepared = dict(environment) | {"STOP_GRACE_PERIOD": times.stop_grace_period(values)}
     project = find_project(values["PROJECT_DIR"], root) if values.get("PROJECT_DIR") else root / DEFAULT_PROJECT
     image_files.select(project, values.get("IMAGE_INCLUDE", ""))
@@ -59,6 +61,13 @@ def prepare(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]
         else:
             prepared |= _project_outside(project, values, environment, root)
     return prepared
+
+
+def _check_outbound(values: Mapping[str, str]) -> None:
+    known = sorted(path.stem.removeprefix("outbound-") for path in COMPOSE.glob("outbound-*.yml"))
+    outbound = read("OUTBOUND", values)
+    if outbound not in known:
+        raise KitError(f"OUTBOUND={outbound!r}: must be {' or '.join(reversed(known))}")
 
 
 def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> None:

@@ -45,11 +45,25 @@ def test_only_nginx_is_published_and_by_default_only_to_this_machine(compose_fil
     ]
 
 
-def test_application_is_on_the_internal_network_alone(compose_file):
+def test_nginx_meets_the_application_on_an_internal_network_alone(compose_file):
     assert compose_file["networks"]["back"] == {"internal": True}
-    assert compose_file["services"]["app"]["networks"].keys() == {"back"}
-    assert compose_file["services"]["release"]["networks"] == ["back"]
-    assert compose_file["services"]["nginx"]["networks"] == ["front", "back"]
+    services = compose_file["services"]
+    assert services["nginx"]["networks"] == ["front", "back"]
+    # its proxies are found by its name on `back`, which it has on no other network
+    assert services["app"]["networks"] == {"back": {"aliases": ["back"]}, "outbound": None}
+    assert services["release"]["networks"] == ["back", "outbound"]
+
+
+def test_way_out_is_open_unless_it_is_closed(compose_file, repository):
+    assert compose_file["include"] == ["deploy/compose/outbound-${OUTBOUND:-on}.yml"]
+    networks = {
+        value: yaml.safe_load((repository / f"deploy/compose/outbound-{value}.yml").read_text())
+        for value in ("on", "off")
+    }
+    assert networks["on"] == {"networks": {"outbound": None}}
+    # compose does not change a network that exists, so each has its own name
+    name = "${COMPOSE_PROJECT_NAME}_outbound-off"
+    assert networks["off"] == {"networks": {"outbound": {"name": name, "internal": True}}}
 
 
 def test_start_goes_from_migrations_to_application(compose_file):
@@ -220,7 +234,7 @@ def test_default_is_stated_once(repository):
         "DRAIN_DELAY": "0",
         "FORWARDED_ALLOW_IPS": "back",
     }
-    assert repeated == {name: declared()[name].default for name in ("BACKEND", "HTTPS_PORT", "TLS_DIR")}
+    assert repeated == {name: declared()[name].default for name in ("BACKEND", "HTTPS_PORT", "OUTBOUND", "TLS_DIR")}
     scripts = [*(repository / "deploy").rglob("*"), *(repository / "nginx").rglob("*"), repository / "Dockerfile"]
     for path in scripts:
         if path.is_file() and path.suffix not in (".yml", ".pyc"):

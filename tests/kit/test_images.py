@@ -1,5 +1,6 @@
 """What is in the images, and how little a running container may do."""
 
+import dataclasses
 import json
 import os
 import secrets
@@ -196,9 +197,26 @@ def test_container_is_limited(plain, execute, service):
     assert limits["LogConfig"]["Config"] == {"max-file": "3", "max-size": "10m"}
 
 
-def test_application_has_no_published_port_and_no_way_out(plain, execute):
+def is_internal(execute, *networks):
+    return {name: json.loads(execute("docker", "network", "inspect", name).stdout)[0]["Internal"] for name in networks}
+
+
+def test_application_has_no_published_port_and_a_way_out(plain, execute):
     found = json.loads(execute("docker", "inspect", plain.container("app")).stdout)[0]
     assert not any(found["NetworkSettings"]["Ports"].values())
-    assert list(found["NetworkSettings"]["Networks"]) == [f"{plain.name}_back"]
-    network = json.loads(execute("docker", "network", "inspect", f"{plain.name}_back").stdout)[0]
-    assert network["Internal"]
+    networks = is_internal(execute, *found["NetworkSettings"]["Networks"])
+    assert networks == {f"{plain.name}_back": True, f"{plain.name}_outbound": False}
+    # the route of an internal network leads nowhere
+    routes = execute("docker", "exec", plain.container("app"), "cat", "/proc/net/route").stdout
+    assert [line for line in routes.splitlines() if line.split()[1] == "00000000"]
+
+
+def test_way_out_can_be_closed_and_opened_again(new_stack, execute):
+    stack = new_stack("plain", OUTBOUND="off")
+    for variables, name in (({}, "outbound-off"), ({"OUTBOUND": "on"}, "outbound"), ({}, "outbound-off")):
+        changed = dataclasses.replace(stack, environment={**stack.environment, **variables})
+        changed.compose("up", "--no-build", "--no-start")
+        for service in ("app", "release"):
+            found = json.loads(execute("docker", "inspect", stack.container(service)).stdout)[0]
+            networks = is_internal(execute, *found["NetworkSettings"]["Networks"])
+            assert networks == {f"{stack.name}_back": True, f"{stack.name}_{name}": name == "outbound-off"}

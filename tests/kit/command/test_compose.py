@@ -62,6 +62,7 @@ def test_stop_grace_period_follows_from_the_request_timeout(docker):
     ("values", "said"),
     [
         ({"BACKEND": "nope"}, "BACKEND='nope': must be one of gunicorn, ropewalk"),
+        ({"OUTBOUND": "no"}, "OUTBOUND='no': must be on or off"),
         ({"PROJECT_DIR": "nowhere"}, "PROJECT_DIR='nowhere': must be an existing folder"),
         ({"PROJECT_DIR": "Makefile"}, "PROJECT_DIR='Makefile': must be an existing folder"),
         ({"REQUEST_TIMEOUT": "30s"}, "REQUEST_TIMEOUT='30s': must be an integer from 1 to 3600"),
