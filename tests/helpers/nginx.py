@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def lay_out(directory: Path, port: int, body_timeout: str) -> None:
     for room in ("bodies", "responses"):
         (directory / "srv" / room).mkdir(parents=True)
     shared = [f"deploy/app/{name}" for name in ("kit.sh", "probe", "times", "variables")]
-    for name in (*shared, "nginx/entrypoint", "nginx/watch-upstream"):
+    for name in (*shared, "nginx/entrypoint", "nginx/locations", "nginx/watch-upstream"):
         shutil.copy(REPOSITORY / name, kit / "bin")
     made: set[str] = set()
     for path in [path for path in kit.rglob("*") if path.is_file()]:
@@ -68,11 +68,22 @@ def lay_out(directory: Path, port: int, body_timeout: str) -> None:
 
 @contextlib.contextmanager
 def running_nginx(
-    server: ropewalk.Server, directory: Path, *, body_timeout: str = "300ms", **variables: str
+    server: ropewalk.Server,
+    directory: Path,
+    *,
+    body_timeout: str = "300ms",
+    is_watched: bool = False,
+    before: Callable[[Path], object] = lambda _directory: None,
+    **variables: str,
 ) -> Iterator[int]:
-    """nginx in front of `server`; yields its port. At the end it has finished, and its log is whole."""
+    """nginx in front of `server`; yields its port. At the end it has finished, and its log is whole.
+
+    `before` is called once the files of its image are there. If it is watched, watch-upstream runs beside it, as in the
+    container, and writes to the same output.
+    """
     port = free_port()
     lay_out(directory, port, body_timeout)
+    before(directory)
     user: dict[str, Any] = {}
     if os.geteuid() == 0:
         user = {"user": NOBODY, "group": NOBODY, "extra_groups": []}
@@ -103,16 +114,26 @@ def running_nginx(
         process: subprocess.Popen[bytes] = subprocess.Popen(
             command, env=environment, stdout=output, stderr=output, start_new_session=True, **user
         )
+    processes: list[subprocess.Popen[bytes]] = [process]
     try:
         wait_until_listening(port, process)
+        if is_watched:
+            watcher = ["bash", str(directory / "kit/bin/watch-upstream")]
+            with (directory / "output").open("ab") as output:
+                processes.append(
+                    subprocess.Popen(
+                        watcher, env=environment, stdout=output, stderr=output, start_new_session=True, **user
+                    )
+                )
         yield port
         process.send_signal(signal.SIGQUIT)
         assert process.wait(PATIENCE) == 0, (directory / "output").read_text()
     finally:
         # its workers too, which outlive it: they are a group that nobody else is in
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        for each in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(each.pid, signal.SIGKILL)
+            each.wait()
 
 
 def wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:

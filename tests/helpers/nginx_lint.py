@@ -63,7 +63,13 @@ def render(folder: Path, variables: Mapping[str, str]) -> Path:
     kit = folder / "kit"
     shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
     (kit / "bin").mkdir()
-    for script in ("nginx/entrypoint", "deploy/app/kit.sh", "deploy/app/times", "deploy/app/variables"):
+    for script in (
+        "nginx/entrypoint",
+        "nginx/locations",
+        "deploy/app/kit.sh",
+        "deploy/app/times",
+        "deploy/app/variables",
+    ):
         shutil.copy(REPOSITORY / script, kit / "bin")
     places = {
         "/kit/": f"{kit}/",

@@ -81,13 +81,14 @@ class Site:
 
 
 @contextlib.contextmanager
-def running_site(**variables):
+def running_site(*, before=lambda _folder: None, **variables):
+    """The kit's nginx in front of a recorder; `before` is called with its directory before it starts."""
     recorder = Recorder()
     # not pytest's own directory, which only its user may enter
     with (
         tempfile.TemporaryDirectory(prefix="ropewalk-nginx-") as name,
         ropewalk.Server(recorder, bind="127.0.0.1:0", forwarded_fields=FORWARDED) as server,
-        running_nginx(server, Path(name), **variables) as port,
+        running_nginx(server, Path(name), before=before, **variables) as port,
     ):
         yield Site(port, recorder, Path(name))
 

@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from tests.helpers.containers import compose_project
+
 pytestmark = pytest.mark.docker
 
 SETTINGS = """
@@ -18,6 +20,35 @@ import os, sys
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 from django.core.management import execute_from_command_line
 execute_from_command_line(sys.argv)
+"""
+
+
+UPLOADING = """
+import os
+SECRET_KEY, ALLOWED_HOSTS, ROOT_URLCONF, WSGI_APPLICATION = "x" * 50, ["*"], "urls", "wsgi.application"
+INSTALLED_APPS = ["django.contrib.staticfiles"]
+STATIC_URL, STATICFILES_DIRS = "assets/", ["assets"]
+BASE_DIR = os.path.dirname(os.path.abspath(__file__))
+MEDIA_URL, MEDIA_ROOT = "media/", os.path.join(BASE_DIR, "uploaded")
+"""
+UPLOADING_URLS = """
+from django.core.files.storage import default_storage
+from django.http import HttpResponse
+from django.urls import path
+from django.views.decorators.csrf import csrf_exempt
+
+@csrf_exempt
+def upload(request):
+    file = request.FILES["file"]
+    return HttpResponse(default_storage.url(default_storage.save(file.name, file)))
+
+urlpatterns = [path("upload", upload)]
+"""
+WSGI = """
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+from django.core.wsgi import get_wsgi_application
+application = get_wsgi_application()
 """
 
 
@@ -82,3 +113,35 @@ def test_static_files_of_a_django_project(image_of, execute, repository, tmp_pat
     assert sorted(done.stdout.split()) == [f"/srv/static/site.css{suffix}" for suffix in ("", ".br", ".gz")]
     # the key that settings asked for at build is in no layer
     assert "SECRET_KEY" not in execute("docker", "image", "history", "--no-trunc", image).stdout
+
+
+def upload(stack, name, content):
+    """Uploads a file as a form; returns the URL that the project gives it."""
+    head = f'--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'
+    body = head.encode() + content + b"\r\n--b--\r\n"
+    answer = stack.request(
+        "/upload", method="POST", content=body, headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    assert answer.status == 200, answer.content
+    return answer.content.decode()
+
+
+def test_media_files_of_an_unedited_project_are_served_and_survive_a_new_start(image_of, images, repository, tmp_path):
+    project = {"settings.py": UPLOADING, "urls.py": UPLOADING_URLS, "wsgi.py": WSGI, "manage.py": MANAGE}
+    for name, content in {**project, "assets/site.css": "body { margin: 0 }\n"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    shutil.copy(repository / "sample_project/requirements.txt", tmp_path)
+    own = {**images, "own": image_of(tmp_path)}
+    with compose_project(own, "own") as stack:
+        stack.up()
+        photo, page = upload(stack, "photo.png", b"photo"), upload(stack, "page.html", b"<script>")
+        for _ in range(2):
+            css, sent, saved = (stack.request(target) for target in ("/assets/site.css", photo, page))
+            assert (css.status, css.content) == (200, b"body { margin: 0 }\n")
+            assert (photo, sent.status, sent.content) == ("/media/photo.png", 200, b"photo")
+            # not the application's
+            assert sent.headers["Cache-Control"] == css.headers["Cache-Control"] == "no-cache"
+            assert saved.headers["Content-Disposition"] == "attachment"
+            stack.compose("down")
+            stack.up()
