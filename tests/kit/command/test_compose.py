@@ -172,3 +172,12 @@ def test_another_folder_s_project_of_the_same_name_is_refused(docker):
 def test_compose_file_that_compose_refuses_is_reported_in_one_line(docker):
     with pytest.raises(KitError, match="docker compose config failed"):
         compose.check_clashes(docker({"compose config --format json": None}))
+
+
+def test_variable_in_the_path_of_a_project_is_replaced_as_compose_does(docker, tmp_path):
+    (tmp_path / "my shop").mkdir()
+    (tmp_path / ".env").write_text('PROJECT_DIR="$HOME/my shop"\r\nHTTP_PORT=0\r\n')
+    environment = docker(COMPOSE_ENV_FILES=str(tmp_path / ".env"), HOME=str(tmp_path))
+    prepared = compose.prepare(environment)
+    assert prepared["PROJECT_DIR"] == f"{tmp_path}/my shop"
+    assert prepared["PROJECT_ID"] == "my shop"
