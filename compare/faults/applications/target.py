@@ -8,10 +8,12 @@
 /hungry   takes memory, `mb` MiB or all there is, and holds it for `ms` milliseconds
 /stuck    never returns, and ignores exceptions raised in its thread
 /gil      never returns and holds the GIL, like a catastrophic regular expression
+/memory   responds with the process ID, the KiB allocated with malloc, and the number of blocks of Python's allocator
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -36,6 +38,9 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     if environ["PATH_INFO"] == "/stream":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return stream([b"." * int(query["size"])] * 10, seconds)
+    if environ["PATH_INFO"] == "/memory":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [f"{os.getpid()} {malloc_kib()} {python_blocks()}".encode()]
     if environ["PATH_INFO"] == "/hungry":
         hold_memory(int(query.get("mb", "0")), seconds)
     elif environ["PATH_INFO"] == "/stuck":
@@ -79,6 +84,29 @@ def fork_child() -> None:
     until = time.monotonic() + 1
     while not os.waitpid(child, os.WNOHANG)[0] and time.monotonic() < until:
         time.sleep(0.005)
+
+
+def malloc_kib() -> int:
+    """What is allocated with malloc: all objects above 512 bytes, and the memory of C code; 0 without glibc 2.33."""
+    import ctypes  # only for this: it takes a megabyte
+
+    class MallInfo2(ctypes.Structure):
+        _fields_ = tuple((f"field_{number}", ctypes.c_size_t) for number in range(10))
+
+    try:
+        mallinfo2 = ctypes.CDLL(None).mallinfo2
+    except AttributeError:
+        return 0
+    mallinfo2.restype = MallInfo2
+    found = mallinfo2()
+    mapped, in_arenas = found.field_4, found.field_7  # hblkhd, uordblks
+    return int(mapped + in_arenas) // 1024
+
+
+def python_blocks() -> int:
+    """The number of objects up to 512 bytes, without those that only wait for the garbage collector."""
+    gc.collect()
+    return sys.getallocatedblocks()
 
 
 def hold_memory(mebibytes: int, seconds: float) -> None:

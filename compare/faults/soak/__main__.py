@@ -15,52 +15,26 @@ import random
 import signal
 import sys
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
 
 from bench.console import progress, usage_error
 from faults.run.load import Clients, Load
-from faults.run.outcomes import Attempt, Outcome, WorkerDeath, tally
-from faults.run.processes import client_ports, kill, wait_for
-from faults.run.server_process import ServerProcess, StartError, running
+from faults.run.outcomes import MAX_EXAMPLES, Outcome, tally
+from faults.run.processes import kill
+from faults.run.server_process import StartError, running
 from faults.run.servers import SERVERS, Start
-from faults.soak.footprint import Footprint, drift, measure
+from faults.soak.footprint import drift
 from faults.soak.hostile import HostileClients
+from faults.soak.soaked import Soaked
 
 CLIENTS = Clients(keep_alive=6, new_connection=3)
 OPERATION_SECONDS = 5.0  # between two reloads, kills and reopened logs
-IDLE_SECONDS = 20.0  # within which a server has let go of everything
 WARM_UP_ROUNDS = 2
 MIN_ROUNDS = WARM_UP_ROUNDS + 2
 ROUND_SECONDS = 30.0
 
 # A worker that is killed takes the requests with it that it was working on.
 ALLOWED = {"steady": frozenset[Outcome](), "operated": frozenset({Outcome.ABORTED})}
-
-
-@dataclass(slots=True)
-class Soaked:
-    """One server, and what has been recorded of it."""
-
-    name: str
-    process: ServerProcess
-    attempts: list[Attempt] = field(default_factory=list)
-    deaths: list[WorkerDeath] = field(default_factory=list)
-    samples: list[Footprint] = field(default_factory=list)
-    operations: int = 0
-    hostile_connections: int = 0
-    failures: list[str] = field(default_factory=list)
-
-    def pids(self) -> list[int]:
-        """The processes whose footprint must not grow: all of them, or the master alone if workers are replaced."""
-        master = self.process.master
-        return [master] if self.name == "operated" else [master, *self.process.workers()]
-
-    def has_all_workers(self) -> bool:
-        return len(self.process.workers()) == self.process.start.workers
-
-    def is_idle(self) -> bool:
-        return not any(client_ports(pid, self.process.port) for pid in [self.process.master, *self.process.workers()])
 
 
 def arguments() -> argparse.Namespace:
@@ -80,12 +54,15 @@ def main() -> int:
     try:
         with ExitStack() as stack:
             servers = [
-                Soaked(name, stack.enter_context(running(SERVERS[options.server], Start(workers=2))))
-                for name in ("steady", "operated")
+                Soaked(name, stack.enter_context(running(SERVERS[options.server], Start(workers=2))), replaces)
+                for name, replaces in (("steady", False), ("operated", True))
             ]
             for number in range(rounds):
                 progress(f"round {number + 1} of {rounds}, {seconds:.0f} s\n")
                 run_round(servers, seconds, number)
+                if number in (WARM_UP_ROUNDS, rounds - 1):
+                    for server in servers:
+                        server.sample_in_use(f"round {number + 1}")
             for server in servers:
                 server.process.stop()
             return report(servers)
@@ -109,11 +86,7 @@ def run_round(servers: list[Soaked], seconds: float, number: int) -> None:
         for server, load in zip(servers, loads, strict=True):
             server.attempts += load.stop()
     for server in servers:
-        if not wait_for(server.has_all_workers, IDLE_SECONDS):
-            server.failures.append(f"round {number + 1}: {len(server.process.workers())} workers at the end")
-        if not wait_for(server.is_idle, IDLE_SECONDS):
-            server.failures.append(f"round {number + 1}: connections were still open {IDLE_SECONDS:g} s after the load")
-        server.samples.append(measure(server.pids()))
+        server.sample(f"round {number + 1}")
 
 
 def operate(server: Soaked, until: float, choose: random.Random) -> None:
@@ -130,8 +103,9 @@ def operate(server: Soaked, until: float, choose: random.Random) -> None:
                 server.process.signal(signal.SIGUSR1)
             case _:
                 workers = server.process.workers()
-                if workers:
-                    server.deaths.append(kill(choose.choice(workers), server.process.port))
+                with suppress(ProcessLookupError):  # it was drained, and has exited
+                    if workers:
+                        server.deaths.append(kill(choose.choice(workers), server.process.port))
 
 
 def report(servers: list[Soaked]) -> int:
@@ -142,10 +116,12 @@ def report(servers: list[Soaked]) -> int:
         journal = {token: pids for token, pids in server.process.journal().items() if token in tokens}
         found = tally(server.attempts, journal, server.deaths)
         unexpected = found.unexpected(ALLOWED[server.name], frozenset())
-        first, last = server.samples[WARM_UP_ROUNDS], server.samples[-1]
+        first, last, in_use = server.samples[WARM_UP_ROUNDS], server.samples[-1], server.in_use
+        rounds = " ".join(str(each.resident_kib // 1024) for each in server.samples)
         faults = [
             *server.failures,
-            *drift(server.samples[WARM_UP_ROUNDS:]),
+            *drift(server.samples[WARM_UP_ROUNDS:], in_use),
+            *internal_errors(server.process.log()),
             *(f"{count} requests: {outcome}" for outcome, count in unexpected.items()),
             *(found.examples if unexpected else ()),
         ]
@@ -153,13 +129,24 @@ def report(servers: list[Soaked]) -> int:
         sys.stdout.write(
             f"{server.name}: {found.sent} requests ({counts}), {server.hostile_connections} hostile connections, "
             f"{server.operations} operations\n"
-            f"  memory {first.resident_kib} to {last.resident_kib} KiB, descriptors {first.descriptors} to "
-            f"{last.descriptors}, threads {first.threads} to {last.threads}, spool files {last.spool_files}\n"
+            f"  descriptors {first.descriptors} to {last.descriptors}, threads {first.threads} to {last.threads}, "
+            f"spool files {last.spool_files}\n"
+            f"  memory in use {in_use[0].malloc_kib} to {in_use[-1].malloc_kib} KiB, and {in_use[0].python_blocks} to "
+            f"{in_use[-1].python_blocks} small objects\n"
+            f"  resident memory after each round: {rounds} MiB\n"
         )
         sys.stdout.writelines(f"  FAILED: {fault}\n" for fault in faults)
         status |= bool(faults)
     sys.stdout.write("soak: failed\n" if status else "soak: passed\n")
     return status
+
+
+def internal_errors(log: str) -> list[str]:
+    """How many exceptions are in the log, and the last line of each of the first; the application raises none."""
+    lines = log.splitlines()
+    starts = [number for number, line in enumerate(lines) if line.startswith("Traceback ")]
+    found = [next((line for line in lines[start + 1 :] if not line.startswith(" ")), "") for start in starts]
+    return [f"{len(found)} exceptions in the log", *found[:MAX_EXAMPLES]] if found else []
 
 
 if __name__ == "__main__":

@@ -1,4 +1,10 @@
-"""What a server holds while it has nothing to do: memory, descriptors, threads and unnamed files, from /proc."""
+"""What a server holds while it has nothing to do: memory, descriptors, threads and unnamed files.
+
+Two figures of memory tell a leak from an allocator that keeps free memory for later. Memory *in use* is what is
+allocated: a leak makes it grow for as long as the load lasts. *Resident* memory also contains what glibc keeps: in an
+arena for each thread, up to twice the size of the largest block that was ever freed. It rises until each thread has had
+its share of the large bodies, and then varies below a level.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,7 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from faults.run.processes import stat
@@ -15,10 +22,23 @@ RESIDENT_PAGES = 21  # of /proc/PID/stat, counted from the state
 THREADS = 17
 
 ALLOWED_KIB = 4096
-"""Growth of the resident memory of all processes that is no drift: the allocator keeps pages by chance."""
+"""Growth that is no leak: each thread keeps up to 240 KiB of small freed blocks, which glibc counts as in use."""
+
+ALLOWED_BLOCKS = 2000
+"""Growth of the number of Python's small objects that is no leak: tables and counters fill."""
 
 ALLOWED_SHARE = 0.10
-"""The same, as a share of the memory at the first sample."""
+"""Growth of resident memory that is no leak: what the arenas keep depends on which thread took the large bodies."""
+
+MIN_SAMPLES = 6
+"""With fewer samples of resident memory, the arenas are still growing."""
+
+
+class InUse(NamedTuple):
+    """The sums over the processes of a server of the memory that is allocated."""
+
+    malloc_kib: int
+    python_blocks: int  # of at most 512 bytes
 
 
 class Footprint(NamedTuple):
@@ -29,6 +49,9 @@ class Footprint(NamedTuple):
     descriptors: int
     threads: int
     spool_files: int  # open files without a name: bodies and responses that were written to disk
+
+    def without_memory(self) -> Footprint:
+        return self._replace(resident_kib=0)
 
 
 def measure(pids: Iterable[int]) -> Footprint:
@@ -59,9 +82,12 @@ def _is_spool_file(target: str) -> bool:
     return target.endswith(" (deleted)") and Path(target).is_absolute() and not target.startswith("/memfd:")
 
 
-def drift(samples: Sequence[Footprint]) -> list[str]:
-    """What grew from the first sample to the last, one line each; the first must be of a server that has warmed up."""
-    first, last = samples[0], samples[-1]
+def drift(samples: Sequence[Footprint], in_use: Sequence[InUse]) -> list[str]:
+    """What grew, one line each. The first of `samples` and of `in_use` must be of a server that has warmed up."""
+    return [*_changes(samples[0], samples[-1]), *_leaks(in_use), *_rise([each.resident_kib for each in samples])]
+
+
+def _changes(first: Footprint, last: Footprint) -> list[str]:
     found = [
         f"{name.replace('_', ' ')}: {before} at first, {after} at the end"
         for name, before, after in zip(Footprint._fields, first, last, strict=True)
@@ -69,7 +95,25 @@ def drift(samples: Sequence[Footprint]) -> list[str]:
     ]
     if last.spool_files and first.spool_files:
         found.append(f"spool files: {last.spool_files} are open while nothing is in flight")
-    allowed = first.resident_kib + max(ALLOWED_KIB, int(first.resident_kib * ALLOWED_SHARE))
-    if last.resident_kib > allowed:
-        found.append(f"memory: {first.resident_kib} KiB at first, {last.resident_kib} KiB at the end")
     return found
+
+
+def _leaks(in_use: Sequence[InUse]) -> list[str]:
+    first, last = in_use[0], in_use[-1]
+    found = []
+    if last.malloc_kib > first.malloc_kib + ALLOWED_KIB:
+        found.append(f"memory in use: {first.malloc_kib} KiB at first, {last.malloc_kib} KiB at the end")
+    if last.python_blocks > first.python_blocks + ALLOWED_BLOCKS:
+        found.append(f"objects in use: {first.python_blocks} at first, {last.python_blocks} at the end")
+    return found
+
+
+def _rise(resident_kib: Sequence[int]) -> list[str]:
+    """Whether the last third of the samples is above the middle one; the first may be that of the rise to a level."""
+    if len(resident_kib) < MIN_SAMPLES:
+        return []
+    third = len(resident_kib) // 3
+    middle, last = median(resident_kib[-2 * third : -third]), median(resident_kib[-third:])
+    if last <= middle + max(ALLOWED_KIB, middle * ALLOWED_SHARE):
+        return []
+    return [f"resident memory: {middle:.0f} KiB in the middle third, {last:.0f} KiB in the last one"]
