@@ -89,6 +89,10 @@ soak: $(STAMP) ## Run the server for ten minutes under load, hostile clients, re
 	@cd compare
 	$(abspath $(BIN))/python -m faults.soak --minutes $(or $(MINUTES),10)
 
+.PHONY: projects
+projects: $(STAMP) ## Bring up the projects in tests/projects, each in three ways (ONLY="bottle falcon", WAYS=run).
+	@$(BIN)/python -m tests.projects $(if $(ONLY),--only $(ONLY)) $(if $(WAYS),--ways $(WAYS))
+
 .PHONY: profile
 profile: ## Measure the cost of a request: system calls, time, memory, functions; write docs/benchmarks/profile.md.
 	@compare/bench/run bench.profile

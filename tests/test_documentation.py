@@ -27,8 +27,16 @@ PAGES = [
     "server/README.md",
 ]
 
-PARTS = ("", "server", "server/ropewalk", "compare", "nginx", "sample_project")
-"""Folders from which a page may name a path."""
+PARTS = (
+    "",
+    "server",
+    "server/ropewalk",
+    "compare",
+    "nginx",
+    "sample_project",
+    "tests/projects/django-settings-package",
+)
+"""Folders from which a page may name a path. The last has what projects usually have."""
 
 OTHERS_OPTIONS = {"--deploy-hook", "--stop-timeout"}
 """Of programs that are not ours."""

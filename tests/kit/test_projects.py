@@ -1,10 +1,14 @@
-"""Projects of every shape in tests/projects: what the detector finds in each."""
+"""Projects of every shape in tests/projects: what the detector finds in each; some are brought up.
+
+`make projects` brings up all of them, in every way.
+"""
 
 from pathlib import Path
 
 import pytest
 
 from kit.project import facts
+from tests.projects.run import Trial, try_run
 from tests.projects.shapes import FOLDER, SHAPES, Shape
 
 
@@ -24,3 +28,14 @@ def test_application_and_dependencies_of_a_project_are_found(shape: Shape, tmp_p
     project = facts.look(shape.copy(tmp_path / shape.name, write_empty_lock), {})
     assert (project.application.value, project.dependencies.file) == (shape.application, shape.dependencies)
     assert (project.django is not None) is shape.name.startswith("django-")
+
+
+def shape_of(name: str) -> Shape:
+    return next(shape for shape in SHAPES if shape.name == name)
+
+
+@pytest.mark.parametrize("name", ["django-startproject", "flask-src"])
+def test_project_is_served_by_make_run(name: str, tmp_path: Path) -> None:
+    trial = Trial(shape_of(name), tmp_path)
+    trial.adopt()
+    try_run(trial)

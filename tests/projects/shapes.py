@@ -45,7 +45,7 @@ SHAPES = (
     ),
     Shape(
         "django-settings-package",
-        "Django, settings for production in a package, `requirements/production.txt`",
+        "Django, settings and requirements for production in files of their own",
         "config.wsgi:application",
         "requirements/production.txt",
     ),
