@@ -26,9 +26,15 @@ SECRET = re.compile(r"(SECRET|SALT|SIGNING|JWT|ENCRYPTION|SESSION)_?(KEY|TOKEN|S
 """Names of variables of which any long random value is right."""
 
 FOREIGN = re.compile(
-    r"AWS|STRIPE|OAUTH|CLIENT|GOOGLE|GITHUB|FACEBOOK|TWITTER|SENDGRID|MAILGUN|TWILIO|PAYPAL|CAPTCHA|API"
+    r"AWS|STRIPE|OAUTH|CLIENT|GOOGLE|GITHUB|FACEBOOK|TWITTER|SENDGRID|MAILGUN|TWILIO|PAYPAL|CAPTCHA|API|S3"
 )
 """Names of secrets that somebody else makes."""
+
+OWN_KEY = re.compile(r"((DJANGO|FLASK|APP)_)?SECRET_KEY")
+"""Names that are the framework's key wherever they are read."""
+
+NOT_THE_PROJECTS = ("DJANGO_SETTINGS_MODULE", *env_files.SHARED_WITH_NGINX)
+"""Set in .env."""
 
 PLAIN_COMPOSE = "The files that `docker compose` reads"
 
@@ -96,6 +102,9 @@ def kit_lines(
             str(port),
             "Ports of this machine, reachable from it alone; see docs/deployment.md for the internet",
         )
+    for known in project.environment_names:
+        if known.name == "SERVER_NAME" and known.is_required:
+            yield "SERVER_NAME", "localhost", f"Read in {known.origin}: the domain, which nginx serves too"
     packages = project.system_packages
     if packages.build:
         yield "BUILD_PACKAGES", " ".join(packages.build), "Debian packages that the requirements need"
@@ -108,11 +117,11 @@ def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line
     examples = example_values(project.folder)
     for variable in project.environment_names:
         name = variable.name
-        is_key = name.endswith("SECRET_KEY")
-        if (not variable.is_required and not is_key) or name in present or name == "DJANGO_SETTINGS_MODULE":
+        is_key = variable.is_secret_key or OWN_KEY.fullmatch(name) is not None
+        if (not variable.is_required and not is_key) or name in present or name in NOT_THE_PROJECTS:
             continue
         comment = f"Read in {variable.origin}"
-        if SECRET.search(name) and not FOREIGN.search(name):
+        if is_key or (SECRET.search(name) and not FOREIGN.search(name)):
             yield name, secrets.token_urlsafe(48), f"{comment}; generated"
         elif re.fullmatch(r"\w*DATABASE_UR[LI]", name):
             yield name, "sqlite:////data/db.sqlite3", f"{comment}; a file in the data volume"

@@ -41,6 +41,8 @@ class EnvironmentName:
     origin: str
     is_required: bool
     """Whether reading it raises when it is not set: it has no default."""
+    is_secret_key: bool = False
+    """Whether it becomes the framework's SECRET_KEY: it signs sessions, so a default in the code is no secret."""
 
 
 Functions = dict[str, tuple[int, bool]]
@@ -65,12 +67,15 @@ def find(files: Iterable[Path], folder: Path) -> tuple[EnvironmentName, ...]:
     if functions:
         calls = re.compile(rf"\b(?:{'|'.join(map(re.escape, functions))})\(\s*['\"][A-Z]")
         parsed |= _parsed({path: text for path, text in texts.items() if path not in parsed}, calls, functions)
+    secret_keys = {name for module in parsed.values() for name in module.secret_keys()}
     for path, module in sorted(parsed.items()):
         for name, line, is_required in module.names():
             if not name.isidentifier() or len(name) > MAX_NAME:
                 continue
             if name not in found or (is_required and not found[name].is_required):
-                found[name] = EnvironmentName(name, f"{relative(path, folder)}:{line}", is_required)
+                found[name] = EnvironmentName(
+                    name, f"{relative(path, folder)}:{line}", is_required, name in secret_keys
+                )
     return tuple(found[name] for name in sorted(found))
 
 
@@ -96,6 +101,14 @@ class _Module:
             for name, is_required in self._read_by(node):
                 yield name, getattr(node, "lineno", 0), is_required and not is_conditional and name not in has_default
         yield from self._pydantic()
+
+    def secret_keys(self) -> Iterator[str]:
+        """Names read in what becomes SECRET_KEY."""
+        for node in ast.walk(self._tree):
+            for value in _secret_key_values(node):
+                for part in ast.walk(value):
+                    for name, _ in self._read_by(part):
+                        yield name
 
     def _assigned_readers(self) -> Iterator[tuple[str, str]]:
         """Names of the module that are readers: `env = environ.Env()`, `config = AutoConfig()`."""
@@ -219,6 +232,30 @@ class _Module:
                 match field:
                     case ast.AnnAssign(target=ast.Name(id=name)) if name != "model_config":
                         yield f"{prefix}{name}".upper(), field.lineno, field.value is None
+
+
+def _secret_key_values(node: ast.AST) -> Iterator[ast.expr]:
+    """What `SECRET_KEY = ...`, `app.secret_key = ...`, `config["SECRET_KEY"] = ...` and `SECRET_KEY=...` are given."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            if any(map(_is_secret_key, targets)):
+                yield value
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            if _is_secret_key(target):
+                yield value
+        case ast.keyword(arg="SECRET_KEY", value=value):
+            yield value
+
+
+def _is_secret_key(target: ast.expr) -> bool:
+    match target:
+        case (
+            ast.Name(id="SECRET_KEY")
+            | ast.Attribute(attr="SECRET_KEY" | "secret_key")
+            | ast.Subscript(slice=ast.Constant(value="SECRET_KEY"))
+        ):
+            return True
+    return False
 
 
 def _nodes(node: ast.AST, *, is_conditional: bool = False) -> Iterator[tuple[ast.AST, bool]]:

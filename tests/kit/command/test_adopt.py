@@ -71,6 +71,26 @@ def test_variables_that_the_project_insists_on_are_made_or_asked_for(checkout, p
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_secret_key_with_a_default_in_the_code_is_made_and_keys_of_others_are_not(checkout, project, capsys):
+    text = 'import os\nSECRET_KEY = os.environ.get("SHOP_SECRET", "dev")\n'
+    text += 'S3 = os.environ.get("S3_SECRET_KEY")\nCAPTCHA = os.environ.get("RECAPTCHA_SECRET_KEY", "")\n'
+    (project / "app.py").write_text(f"{text}from flask import Flask\napp = Flask(__name__)\n")
+    adopt.adopt(str(project), {}, checkout)
+    own = values(checkout / ".env.project")
+    assert own.keys() == {"SHOP_SECRET"}
+    assert len(own["SHOP_SECRET"]) >= 50
+    assert "Next: make up" in capsys.readouterr().out
+
+
+def test_variables_that_nginx_needs_too_go_into_env(checkout, project, capsys):
+    text = 'import os\nfrom flask import Flask\napp = Flask(__name__)\nNAME = os.environ["SERVER_NAME"]\n'
+    (project / "app.py").write_text(text)
+    adopt.adopt(str(project), {}, checkout)
+    assert values(checkout / ".env")["SERVER_NAME"] == "localhost"
+    assert "SERVER_NAME" not in (checkout / ".env.project").read_text()
+    assert "Next: make up" in capsys.readouterr().out
+
+
 def test_values_of_the_project_s_example_are_used_unless_they_are_secrets(checkout, project):
     (project / ".env.example").write_text("MAIL_HOST=mail.example\nSTRIPE_SECRET_KEY=changeme\nSECRET_KEY=changeme\n")
     adopt.adopt(str(project), {}, checkout)

@@ -79,3 +79,28 @@ def test_place_is_the_first_that_insists(project):
     folder = project({"a.py": "import os\nA = os.getenv('A')\n", "b.py": "import os\n\nA = os.environ['A']\n"})
     (found,) = environment_names.find(modules(folder, 3), folder)
     assert (found.origin, found.is_required) == ("b.py:3", True)
+
+
+def test_variables_that_become_the_secret_key_are_known(project):
+    folder = project(
+        {
+            "settings.py": """
+                import os
+                from decouple import config
+                SECRET_KEY: str = config("A_KEY", default="dev")
+                S3_SECRET_KEY = os.environ.get("S3_SECRET_KEY")
+                class Config:
+                    SECRET_KEY = os.environ.get("CONFIG_SECRET", "dev")
+            """,
+            "app.py": """
+                import os
+                app.secret_key = os.getenv("ATTRIBUTE") or "dev"
+                app.config["SECRET_KEY"] = os.getenv("ITEM")
+                app.config.from_mapping(SECRET_KEY=os.getenv("KEYWORD"), OTHER=os.getenv("OTHER"))
+            """,
+        }
+    )
+    found = environment_names.find(modules(folder, 3), folder)
+    keys = {one.name for one in found if one.is_secret_key}
+    assert keys == {"A_KEY", "CONFIG_SECRET", "ATTRIBUTE", "ITEM", "KEYWORD"}
+    assert {one.name for one in found} - keys == {"S3_SECRET_KEY", "OTHER"}
