@@ -186,6 +186,8 @@ def read_answer(path: Path = Path("/kit/project.json")) -> dict[str, Any]:
 def describe(answer: dict[str, Any], target: Path) -> None:
     """Leaves for nginx, beside the static files, which URLs it serves itself: NAME=value, one per line."""
     lines = [f"{name}={answer[key]}\n" for name, key in FOR_NGINX.items() if answer.get(key)]
+    if answer.get("https_redirect"):
+        lines.append("HTTPS_REDIRECT=1\n")  # for its health checks
     _write(target / SITE, "".join(lines).encode())
 
 

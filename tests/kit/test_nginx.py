@@ -75,7 +75,7 @@ def test_the_server_believes_the_internal_network_alone(plain, execute):
     inside = ("docker", "exec", plain.container("app"), "cat")
     pid = execute(*inside, "/tmp/backend.pid").stdout.strip()
     variables = execute(*inside, f"/proc/{pid}/environ").stdout.split("\0")
-    assert f"FORWARDED_ALLOW_IPS={network['IPAM']['Config'][0]['Subnet']}" in variables
+    assert f"FORWARDED_ALLOW_IPS={network['IPAM']['Config'][0]['Subnet']},127.0.0.1" in variables
 
 
 def test_request_id_that_could_harm_a_log_is_replaced(plain):
@@ -168,7 +168,7 @@ def test_application_that_does_not_become_healthy_is_reported_and_shown_after_a_
 
     wait(lambda: is_well("8081", "/health"), "the containers that wait for nginx start")
     wait(lambda: is_well("8080", "/"), "the visitor meets the application")
-    assert "the application is not becoming healthy: GET /health\n" in execute("docker", "logs", nginx).stderr
+    assert "the application is not becoming healthy: GET /health: HTTP/1.1 404 Not Found\n" in execute("docker", "logs", nginx).stderr
 
 
 def test_nginx_follows_the_application_from_one_container_to_others(new_stack, execute, wait):

@@ -149,3 +149,10 @@ def test_volume_that_cannot_be_written_is_one_line(repository, tmp_path):
     done = run_release(repository, tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert ".release.lock: Is a directory" in done.stderr
+
+
+def test_nginx_is_told_where_the_files_are_and_how_to_ask_for_health(tmp_path):
+    said = {"static_url": "/assets/", "media_url": "", "https_redirect": True}
+    for answer, expected in (({}, ""), (said, "STATIC_URL=/assets/\nHTTPS_REDIRECT=1\n")):
+        release.describe(answer, tmp_path)
+        assert (tmp_path / ".site").read_text() == expected
