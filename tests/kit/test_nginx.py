@@ -168,7 +168,10 @@ def test_application_that_does_not_become_healthy_is_reported_and_shown_after_a_
 
     wait(lambda: is_well("8081", "/health"), "the containers that wait for nginx start")
     wait(lambda: is_well("8080", "/"), "the visitor meets the application")
-    assert "the application is not becoming healthy: GET /health: HTTP/1.1 404 Not Found\n" in execute("docker", "logs", nginx).stderr
+    assert (
+        "the application is not becoming healthy: GET /health: HTTP/1.1 404 Not Found\n"
+        in execute("docker", "logs", nginx).stderr
+    )
 
 
 def test_nginx_follows_the_application_from_one_container_to_others(new_stack, execute, wait):
