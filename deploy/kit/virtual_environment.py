@@ -26,7 +26,8 @@ def create(folder: Path, *, with_pip: bool = True) -> None:
     step(f"Creating the virtual environment {folder} (Python {platform.python_version()})")
     shutil.rmtree(folder, ignore_errors=True)
     options = [] if with_pip else ["--without-pip"]
-    subprocess.run([sys.executable, "-m", "venv", *options, folder], check=True)
+    if subprocess.run([sys.executable, "-m", "venv", *options, folder], check=False).returncode:
+        raise KitError(f"the virtual environment {folder} cannot be created; the reason is above")
 
 
 def works(folder: Path, *, with_pip: bool = True) -> bool:

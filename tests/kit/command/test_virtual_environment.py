@@ -49,3 +49,11 @@ def test_python_without_ensurepip_can_make_one_without_pip(tmp_path, monkeypatch
     monkeypatch.setattr(virtual_environment, "can_create", lambda: False)
     virtual_environment.create(tmp_path / "venv", with_pip=False)
     assert virtual_environment.works(tmp_path / "venv", with_pip=False)
+
+
+def test_place_where_none_can_be_made_is_an_error_without_a_traceback(tmp_path, capfd):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "venv").symlink_to("elsewhere")
+    with pytest.raises(KitError, match="cannot be created; the reason is above"):
+        virtual_environment.create(tmp_path / "venv", with_pip=False)
+    assert "Unable to create directory" in capfd.readouterr().err
