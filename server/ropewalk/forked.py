@@ -6,6 +6,8 @@ would keep ports and connections open, pass its signals on to the worker, and go
 request would get two responses. So each part of the server registers a callback that gives up what is the server's own;
 the callbacks run in each forked child, before anything else does.
 
+A master has callbacks as well: a hook may fork in it, and so may an application that it loads (`--preload`).
+
 It runs for forks that Python makes. A library in C that forks without telling Python gets no callbacks, nor does a
 process that executes another program, whose descriptors are closed anyway.
 """
@@ -46,6 +48,23 @@ def cancel(callback: Callable[[], None]) -> None:
     """Undo `on_fork`, if it was called with `callback` in this process."""
     with suppress(ValueError):
         _callbacks.remove(callback)
+
+
+def fork() -> int:
+    """As os.fork, for a process of the server's own: the callbacks do not run, and the child begins without them.
+
+    By the main thread, while it is the only one.
+    """
+    callbacks = _callbacks.copy()
+    _callbacks.clear()
+    try:
+        pid = os.fork()
+    except OSError:
+        _callbacks.extend(callbacks)
+        raise
+    if pid:
+        _callbacks.extend(callbacks)
+    return pid
 
 
 def exit_child(error: BaseException | None = None) -> NoReturn:

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +188,73 @@ except ConnectionRefusedError:
     child = int(running.wait_line(r"refused (\d+)")[1])
     os.kill(child, signal.SIGKILL)
     wait_until(lambda: not Path(f"/proc/{child}/exe").exists(), "the end of the child")
+
+
+FORKING_HOOK = """\
+import os, time
+
+def pre_fork(server, worker):
+    if os.path.exists("forked"):
+        return
+    pid = os.fork()
+    if not pid:
+        while True:
+            time.sleep(0.01)
+    with open("forked", "w") as file:
+        file.write(str(pid))
+"""
+
+
+def test_what_a_hook_forks_in_the_master_gives_up_the_server(
+    serve: Callable[..., tuple[Any, int]], tmp_path: Path
+) -> None:
+    """Otherwise TERM to it ended the server, and after the server it kept the port and the pid file."""
+    (tmp_path / "hooks.py").write_text(FORKING_HOOK)
+    running, port = serve("--config", "hooks.py", "--pid", "server.pid")
+    child = int((tmp_path / "forked").read_text())
+    try:
+        links = [os.readlink(path) for path in Path(f"/proc/{child}/fd").iterdir() if int(path.name) > 2]
+        assert not [link for link in links if link.startswith(("socket:", "pipe:")) or link.endswith(".pid")]
+        os.kill(child, signal.SIGTERM)
+        assert wait_end(child)
+        connection = connect(port)
+        get(connection, "/")
+        connection.close()
+        assert "Handling signal" not in running.output
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+
+
+PRELOADED = """\
+import multiprocessing, time
+
+process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
+process.start()
+with open("forked", "w") as file:
+    file.write(str(process.pid))
+
+"""
+
+
+def test_a_process_of_a_preloaded_application_outlives_a_worker(start: Start, tmp_path: Path) -> None:
+    """`multiprocessing` ends daemons in its exit function: those of the process that started them."""
+    (tmp_path / "shop.py").write_text(PRELOADED + APPLICATION)
+    running = start(*COMMAND, "-b", "127.0.0.1:0", "--preload", "shop")
+    port = int(running.wait_line(LISTENING)[1])
+    running.wait_line("Ready: 1 worker")
+    child = int((tmp_path / "forked").read_text())
+    connection = connect(port)
+    worker = get(connection, "/")
+    os.kill(worker, signal.SIGTERM)
+    connection.close()
+    running.wait_line(r"Worker exiting \(pid: \d+\)")
+    wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the end of the worker")
+    assert is_running(child)
+    assert "Exception ignored" not in running.output
+    running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0
+
+
+def is_running(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "embedded": {"errors", "monkey_patches", "logs", "net", "wsgi", "process", "config", "runtime"},
     "cli": {
+        "forked",
         *("_version", "errors", "logs", "net", "wsgi", "threads", "metrics", "process", "config", "control"),
         *("monkey_patches", "runtime"),
     },

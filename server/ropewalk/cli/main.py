@@ -14,8 +14,10 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
+from ropewalk import forked
 from ropewalk._version import __version__
 from ropewalk.cli.bind import listen
 from ropewalk.cli.control_setup import open_control
@@ -176,14 +178,19 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
         pid_file = PidFile(pid_path, identity.trusted_owners) if pid_path else None
         if pid_file is not None:
             on_exit.callback(pid_file.remove)
+            give_up_in_children(on_exit, pid_file.close_in_child)
         opened = listen(loaded, inherited)
         listeners = [listener for each in opened.values() for listener in each]
         on_exit.callback(close_listeners, listeners)
+        give_up_in_children(on_exit, partial(close_listeners, listeners))
         for listener in listeners:
             if isinstance(listener, UnixListener):
                 identity.chown_socket(listener.path)
         control, control_listeners = open_control(settings, inherited, is_successor=predecessor is not None)
         on_exit.callback(close_listeners, [listener for each in control_listeners.values() for listener in each])
+        give_up_in_children(
+            on_exit, partial(close_listeners, [each for some in control_listeners.values() for each in some])
+        )
         on_exit.callback(lambda: disown_listeners(listeners) if upgrade.is_shared else None)
         for unused in inherited.values():
             disown_listeners(unused)
@@ -203,6 +210,12 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
             on_exit.pop_all()  # a worker exits here: only the master may remove what it opened
             raise
     log.info("Shutting down: Master")
+
+
+def give_up_in_children(on_exit: ExitStack, close: Callable[[], None]) -> None:
+    """Have `close` called in each process that a hook or a preloaded application forks in this one."""
+    forked.on_fork(close)
+    on_exit.callback(forked.cancel, close)
 
 
 def preload(settings: Settings) -> WSGIApplication:

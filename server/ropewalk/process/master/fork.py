@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from typing import Any
 
+from ropewalk import forked
 from ropewalk.process.ipc.channel import Channel
 from ropewalk.process.ipc.reports import ReportReader
 from ropewalk.process.master.worker_handle import WorkerHandle
@@ -44,7 +46,7 @@ class Forker:
             on_failure.callback(workers_end.close)
             _flush()
             with blocked_signals():
-                pid = os.fork()
+                pid = forked.fork()
                 on_failure.pop_all()
                 if not pid:
                     os.close(reading_end)
@@ -52,6 +54,7 @@ class Forker:
                     os.close(self._lifeline_kept_open)
                     self._close_in_child()
         if not pid:
+            _forget_children()
             exit_process(run_worker(program, options, writing_end, self._lifeline, workers_end))
         os.close(writing_end)
         workers_end.close()
@@ -60,6 +63,17 @@ class Forker:
     def close(self) -> None:
         os.close(self._lifeline)
         os.close(self._lifeline_kept_open)
+
+
+def _forget_children() -> None:
+    """Leave processes that a preloaded application has started to the master.
+
+    The exit function of `multiprocessing` ends the daemons among them, and fails to wait for the others.
+    """
+    module: Any = sys.modules.get("multiprocessing.process")
+    if module is not None:
+        with suppress(AttributeError):  # its own, by which it does the same in processes that it forks
+            module._children.clear()
 
 
 def _flush() -> None:

@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from ropewalk import forked
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.process.ipc.reports import BootFailed, FinalCounters, Ready, ReplaceMe, Report
@@ -114,6 +115,7 @@ class Master:
             self._forker = Forker(self._close_in_child)
         except OSError as error:
             raise BootError(f"cannot start the master: {error.strerror}") from None
+        forked.on_fork(self._release_in_child)
         self._fork_and_drain()
         while self._workers or (self._state in FORKING_STATES and not self._boot_failure):
             ready = self._wait()
@@ -127,6 +129,7 @@ class Master:
             self._fork_and_drain()
             self._check_ready()
             self._liveness.notify_watchdog(self._target, time.monotonic())
+        forked.cancel(self._release_in_child)
         self._control.close()
         self._inbox.close()
         self._forker.close()
@@ -299,6 +302,14 @@ class Master:
     def _close_in_child(self) -> None:
         """Close, in a forked child, what only the master needs."""
         self._inbox.close_in_child()
+        self._workers.close_in_child()
+        self._upgrade.close_in_child()
+        self._control.close()
+
+    def _release_in_child(self) -> None:
+        """Give up, in a process that a hook forked, what belongs to the master."""
+        self._inbox.release_in_child()
+        self._forker.close()
         self._workers.close_in_child()
         self._upgrade.close_in_child()
         self._control.close()
