@@ -18,6 +18,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,15 @@ TIMEOUT = 60  # seconds for one import: a project that connects somewhere while 
 MARK = "\n\x1eanswer:"  # the project may print lines of its own
 
 
-def ask(folder: Path) -> "Answer":
-    """The answer of the project in this folder. Raises RuntimeError with the reason in one line."""
+def ask(folder: Path, python: str | Path = sys.executable, environment: Mapping[str, str] = os.environ) -> "Answer":
+    """The answer of the project in this folder. Raises RuntimeError with the reason in one line.
+
+    `python` is the interpreter in which its packages are installed.
+    """
     dummies: dict[str, int] = {}
     error = ""
     for _ in range(MOST_DUMMIES):
-        answer = _ask_child(folder, dummies)
+        answer = _ask_child(folder, python, environment, dummies)
         error = answer.get("error", "")
         if not error:
             answer["dummies"] = {name: candidates(name)[at] for name, at in sorted(dummies.items())}
@@ -49,14 +53,14 @@ def ask(folder: Path) -> "Answer":
     raise RuntimeError(error)
 
 
-def _ask_child(folder: Path, dummies: dict[str, int]) -> "Answer":
+def _ask_child(folder: Path, python: str | Path, environment: Mapping[str, str], dummies: dict[str, int]) -> "Answer":
     values = {name: candidates(name)[at] for name, at in dummies.items()}
-    command = [sys.executable, str(Path(__file__).with_name("project_answer.py"))]
+    command = [python, str(Path(__file__).with_name("project_answer.py"))]
     try:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, **values},
+            env={**environment, **values},
             stdout=subprocess.PIPE,
             text=True,
             check=False,

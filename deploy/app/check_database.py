@@ -4,6 +4,8 @@
 Runs in the project's folder, with its packages and variables, before the migrations. Django is asked for its databases;
 other projects have the one that DATABASE_URL names, if it is set. Exit status 1, and one line that says which database
 and why, if one does not answer in time or cannot be written.
+
+    check_database.py [SECONDS]     how long to wait for each; given by `make run`, where no container is
 """
 
 import os
@@ -55,7 +57,7 @@ def wait(database: Database, patience: float = PATIENCE) -> None:
             time.sleep(PAUSE)
 
 
-def of_django() -> Iterator[Database]:
+def of_django(*, is_in_container: bool = True) -> Iterator[Database]:
     """Raises CheckError for an SQLite file that cannot be written."""
     sys.path.insert(0, str(Path.cwd()))
     import django
@@ -67,19 +69,20 @@ def of_django() -> Iterator[Database]:
         connection = connections[alias]
         settings = connection.settings_dict
         if connection.vendor == "sqlite":
-            check_file(str(settings["NAME"]))
+            check_file(str(settings["NAME"]), is_in_container=is_in_container)
         elif settings["ENGINE"] != "django.db.backends.dummy":
             place = f" at {settings['HOST']}" if settings.get("HOST") else ""
             place += f":{settings['PORT']}" if settings.get("PORT") else ""
             yield Database(f"the database {alias!r} ({connection.vendor}{place})", connection.ensure_connection)
 
 
-def of_url(url: str) -> Iterator[Database]:
+def of_url(url: str, *, is_in_container: bool = True) -> Iterator[Database]:
     parts = urlsplit(url)
     scheme = parts.scheme.partition("+")[0]
     if scheme == "sqlite":
         name = url.partition("///")[2].partition("?")[0]
-        check_file(name or ":memory:")
+        # where a relative path starts is the framework's to say: Flask-SQLAlchemy's starts in instance/
+        check_file(name if name.startswith("/") else "", is_in_container=is_in_container)
     elif parts.hostname and (port := parts.port or PORTS.get(scheme)):
         address = (parts.hostname, port)
 
@@ -89,7 +92,7 @@ def of_url(url: str) -> Iterator[Database]:
         yield Database(f"the database ({scheme} at {parts.hostname}:{port})", connect)
 
 
-def check_file(name: str) -> None:
+def check_file(name: str, *, is_in_container: bool = True) -> None:
     """Writes nothing that stays, but sets the journal to WAL, in which readers and a writer do not wait for each other.
 
     Raises CheckError.
@@ -106,7 +109,8 @@ def check_file(name: str) -> None:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise CheckError(f"the database {name} cannot be written: {error}. {_advice(name)}") from None
+        advice = f". {_advice(name)}" if is_in_container else ""
+        raise CheckError(f"the database {name} cannot be written: {error}{advice}") from None
 
 
 def _advice(name: str) -> str:
@@ -119,14 +123,15 @@ def _advice(name: str) -> str:
     return "The container's files are read-only: keep it in DATA_DIR (/data)"
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    patience, is_in_container = float(arguments[0]) if arguments else PATIENCE, not arguments
     try:
         if os.environ.get("DJANGO_SETTINGS_MODULE"):
-            databases = of_django()
+            databases = of_django(is_in_container=is_in_container)
         else:
-            databases = of_url(os.environ.get("DATABASE_URL", ""))
+            databases = of_url(os.environ.get("DATABASE_URL", ""), is_in_container=is_in_container)
         for database in databases:
-            wait(database)
+            wait(database, patience)
     except CheckError as error:
         say(str(error))
         return 1
@@ -134,4 +139,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

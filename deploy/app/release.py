@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,12 +154,14 @@ def migrate(answer: dict[str, Any]) -> int:
         return 2
 
 
-def own_migration(answer: dict[str, Any]) -> str:
+def own_migration(answer: dict[str, Any], environment: Mapping[str, str] = os.environ, folder: Path = Path()) -> str:
     """Django's, or Alembic's through Flask-Migrate; empty if the project has neither."""
     if answer.get("framework") == "django":
-        return "python manage.py migrate --noinput"
-    if answer.get("framework") == "flask" and Path("migrations/env.py").is_file():
-        return f"flask --app {shlex.quote(os.environ['WSGI_APP'])} db upgrade"
+        databases = answer.get("databases")
+        has_none = databases is not None and all(each["engine"] == "dummy" for each in databases)
+        return "" if has_none else "python manage.py migrate --noinput"
+    if answer.get("framework") == "flask" and (folder / "migrations/env.py").is_file():
+        return f"flask --app {shlex.quote(environment['WSGI_APP'])} db upgrade"
     return ""
 
 

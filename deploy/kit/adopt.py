@@ -121,7 +121,7 @@ def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line
         if (not variable.is_required and not is_key) or name in present or name in NOT_THE_PROJECTS:
             continue
         comment = f"Read in {variable.origin}"
-        if is_key or (SECRET.search(name) and not FOREIGN.search(name)):
+        if is_key or is_own_secret(name):
             yield name, secrets.token_urlsafe(48), f"{comment}; generated"
         elif re.fullmatch(r"\w*DATABASE_UR[LI]", name):
             yield name, "sqlite:////data/db.sqlite3", f"{comment}; a file in the data volume"
@@ -131,6 +131,11 @@ def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line
             yield name, examples[name], f"{comment}; the value of the project's example"
         else:
             yield name, None, f"{comment}; without a default"
+
+
+def is_own_secret(name: str) -> bool:
+    """Whether any long random value does."""
+    return bool(SECRET.search(name)) and not FOREIGN.search(name)
 
 
 def example_values(folder: Path) -> dict[str, str]:

@@ -49,12 +49,14 @@ def install_project(options: argparse.Namespace) -> int:
     if not options.project:
         raise KitError("--project DIR is missing")
     folder = compose.find_project(options.project, Path.cwd())
+    if not options.copy_to and not (options.python and Path(options.python).exists()):
+        raise KitError(f"--python {options.python}: must be the interpreter of a virtual environment")
     installation = manifests.find(folder, os.environ)
     if options.copy_to:
+        for text in () if installation.file else installation.notes:
+            step(text)
         install.copy_files(installation, folder, Path(options.copy_to))
         return 0
-    if not options.python or not Path(options.python).exists():
-        raise KitError(f"--python {options.python}: must be the interpreter of a virtual environment")
     uv = install.Uv(install.find_uv(options.uv), Path(options.python).absolute(), os.environ)
     for text in () if options.only == "project" else installation.notes:
         step(text)

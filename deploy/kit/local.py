@@ -10,17 +10,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from kit import local_environment, processes, times, virtual_environment
+from kit import local_environment, local_project, processes, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
-from kit.paths import APP, ROOT, RUN
+from kit.paths import ROOT, RUN
 from kit.project import facts, install
 from kit.project.facts import Project
 from kit.project.install import Uv
-from kit.variables import read, read_integer
+from kit.variables import read_integer
 
 TOOLS = RUN / "tools"
 """A virtual environment with uv, for all projects."""
@@ -100,7 +101,7 @@ def _folders(home: Path, shell: Mapping[str, str]) -> dict[str, str]:
 
 
 def _access_log(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """A line for each request on standard output, unless the server has been told otherwise."""
+    """A line for each request on standard output, unless a variable of the server's names another place."""
     if environment.get("ROPEWALK_ACCESS_LOGFILE"):
         return ()
     return ("--access-logfile", "-", "--access-logformat", ACCESS_FORMAT)
@@ -120,12 +121,21 @@ def run(environment: Mapping[str, str]) -> NoReturn:
     prepare_environment(plan)
     for name in ("DATA_DIR", "MEDIA_ROOT", "STATIC_ROOT"):
         make_folder(name, plan.environment[name])
-    static = prepare_django(plan) if serves_django(plan) else ()
+    environment, served = local_project.prepare(installed(plan))
     step(f"Serving http://127.0.0.1:{plan.port}  (Ctrl-C stops it)")
     # Paths in WSGI_APP, manage.py and settings are relative to this folder.
     os.chdir(plan.folder)
-    command = ["ropewalk", "--bind", f"127.0.0.1:{plan.port}", *plan.options, *static, application.value]
-    processes.replace(command, plan.environment)
+    command = ["ropewalk", "--bind", f"127.0.0.1:{plan.port}", *plan.options, *served, application.value]
+    processes.replace(command, environment)
+
+
+def installed(plan: Plan) -> local_project.Installed:
+    project = plan.project
+    if project.django and not serves_django(plan):
+        project = replace(project, django=None)
+    folder = project.django.root if project.django else plan.folder
+    python = plan.venv / "bin/python"
+    return local_project.Installed(project, python, folder, plan.home, plan.environment, plan.is_adopted)
 
 
 def prepare_environment(plan: Plan) -> None:
@@ -133,7 +143,7 @@ def prepare_environment(plan: Plan) -> None:
     stamp, python = plan.venv / "installed", plan.venv / "bin/python"
     dependencies = plan.project.dependencies
     files = install.fingerprint_files(dependencies, plan.project.folder)
-    wanted = f"{dependencies.file}\n{fingerprint([KIT_REQUIREMENTS, ROOT / 'server/pyproject.toml', *files])}"
+    wanted = f"{dependencies.listed}\n{fingerprint([KIT_REQUIREMENTS, ROOT / 'server/pyproject.toml', *files])}"
     if virtual_environment.works(plan.venv, with_pip=False) and stamp.exists() and stamp.read_text() == wanted:
         step(f"The requirements are installed already ({plan.venv})")
         return
@@ -181,26 +191,3 @@ def make_folder(name: str, path: str) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise KitError(f"{name}={path!r}: cannot be created: {error.strerror}") from None
-
-
-def prepare_django(plan: Plan) -> tuple[str, ...]:
-    """Migrates, and collects the static files; returns the server's options that serve them."""
-    assert plan.project.django
-    manage = [str(plan.venv / "bin/python"), plan.project.django.manage.name]
-    folder = plan.project.django.root
-    step(f"Migrating the database (in {plan.environment['DATA_DIR']})")
-    processes.require([*manage, "migrate", "--noinput", "--verbosity", "0"], plan.environment, folder=folder)
-    step(f"Collecting the static files (into {plan.environment['STATIC_ROOT']})")
-    script = (APP / "collectstatic.py").read_text(encoding="utf-8")
-    done = subprocess.run(
-        [*manage, "shell", "--verbosity", "0", "--command", script],
-        env=plan.environment,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(done.returncode)
-    root = (done.stdout.splitlines() or [""])[-1]
-    return ("--static", f"{read('STATIC_URL', plan.environment)}={root}") if root else ()

@@ -111,11 +111,11 @@ def install_dependencies(installation: Installation, project: Path, uv: Uv) -> N
     """What the project's files list, but nothing that is a folder of the project. Raises KitError."""
     if not installation.has_packages:
         return
-    step(f"Installing what {installation.file} lists")
+    step(f"Installing {installation.listed}")
     try:
         _install_dependencies(installation, project / installation.base, project / installation.file, uv)
     except UvError as error:
-        raise _explained(error, installation.file, uv) from None
+        raise _explained(error, installation.listed, uv) from None
 
 
 def _install_dependencies(installation: Installation, folder: Path, file: Path, uv: Uv) -> None:
@@ -187,7 +187,7 @@ def install_project(installation: Installation, project: Path, uv: Uv) -> None:
                 _install_local(local, installation, folder, uv)
         except UvError as error:
             if local.is_required:
-                raise _explained(error, local.path, uv) from None
+                raise _explained(error, f"what {local.path} lists", uv) from None
             step("The project itself cannot be installed (see above). Its folder is on PYTHONPATH instead")
 
 
@@ -211,16 +211,16 @@ def install_server(folder: Path, locked: Path, uv: Uv) -> None:
         new = ("--require-build-hashes", "--preview-features", "build-dependency-hashes")
         uv.pip_install(["--no-deps", "--no-config", "--build-constraints", locked, *new, "--editable", folder], folder)
     except UvError as error:
-        raise _explained(error, str(folder), uv) from None
+        raise _explained(error, f"what {folder} lists", uv) from None
 
 
-def _explained(error: UvError, file: str, uv: Uv) -> KitError:
+def _explained(error: UvError, listed: str, uv: Uv) -> KitError:
     """One paragraph that ends with the lines to add, if it is known what is missing."""
     name, missing = system_packages.diagnose(error.output)
     if not missing:
-        return KitError(f"{name or f'what {file} lists'} could not be installed; uv has printed the reason above")
+        return KitError(f"{name or listed} could not be installed; uv has printed the reason above")
     given = SystemPackages(*(tuple(uv.environment.get(name, "").split()) for name in system_packages.VARIABLES))
-    what = name or f"what {file} lists"
+    what = name or listed
     here = "" if uv.is_image else f"here, apt-get install {' '.join(missing.build)}; for the images, "
     return KitError(
         f"{what} cannot be built, packages of Debian are missing: {here}put into .env:\n{(given | missing).lines()}"
@@ -233,6 +233,11 @@ def copy_files(installation: Installation, project: Path, target: Path) -> None:
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project / name, destination)
+    if not installation.file and installation.requirements:
+        # the code, which imports these, is not copied
+        lines = (f"# {note}" for note in installation.notes)
+        text = "".join(f"{line}\n" for line in (*lines, *installation.requirements))
+        (target / "requirements.txt").write_text(text, encoding="utf-8")
 
 
 def fingerprint_files(installation: Installation, project: Path) -> list[Path]:

@@ -70,7 +70,7 @@ class Installation:
     """What uv is to install. All paths are relative to the project's folder."""
 
     file: str = ""
-    """The file that was used; "" if the project has none."""
+    """The file that was used; "" if the project has none. Then the requirements are what its code imports."""
     reader: Reader = Reader.LINES
     base: str = "."
     """The folder of that file: where uv runs."""
@@ -97,6 +97,11 @@ class Installation:
         """Whether a requirement has a hash; then every one must have one, as pip has it. No hash exists for git's."""
         lines = self.requirements
         return any("--hash=" in line for line in lines) and not any(" @ git+" in line for line in lines)
+
+    @property
+    def listed(self) -> str:
+        """What is to be installed, for people."""
+        return f"what {self.file} lists" if self.file else ", ".join(self.requirements)
 
     @property
     def has_packages(self) -> bool:

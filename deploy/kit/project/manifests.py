@@ -2,7 +2,7 @@
 
 The first that exists is used, and the others are reported: uv.lock, poetry.lock, pdm.lock, pylock.toml, Pipfile.lock,
 requirements.txt, requirements for production, pyproject.toml, Pipfile, setup.py and setup.cfg. REQUIREMENTS=path names
-another one.
+another one. Without any, it is the framework that the code imports.
 """
 
 import ast
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.errors import KitError
-from kit.project import locks, poetry, requirements_files
+from kit.project import frameworks, locks, poetry, requirements_files
 from kit.project.installation import PROJECT_ROOT, Installation, Local, Pin, Reader, Unused
 from kit.project.names import name_of
 from kit.project.reading import folders, parse_module, read_text, read_toml, relative
@@ -78,7 +78,7 @@ def _below(folder: Path) -> Installation:
     """A project may keep everything in one folder of its own, such as backend/."""
     found = [(place, names[0]) for place in folders(folder, 1) if place != folder and (names := candidates(place))]
     if not found:
-        return Installation()
+        return _imported(folder)
     if len(found) > 1:
         listed = ", ".join(relative(place / name, folder) for place, name in found)
         first = relative(found[0][0] / found[0][1], folder)
@@ -88,6 +88,12 @@ def _below(folder: Path) -> Installation:
         )
     place, name = found[0]
     return _read(folder, place / name)
+
+
+def _imported(folder: Path) -> Installation:
+    """The framework that the code imports, in its current version."""
+    found = frameworks.find(folder)
+    return Installation(requirements=tuple(found), notes=(frameworks.note(found),) if found else ())
 
 
 def _read(folder: Path, file: Path) -> Installation:

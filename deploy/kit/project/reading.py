@@ -107,7 +107,7 @@ def is_ignored(folder: Path) -> bool:
     """Whether nothing below this folder is part of what is served."""
     name = folder.name.lower()
     is_named = name in IGNORED_FOLDERS or name.startswith(".") or name.endswith(("-tests", "_tests"))
-    return is_named or (folder / "pyvenv.cfg").exists()
+    return is_named or os.path.exists(folder / "pyvenv.cfg")
 
 
 def folders(folder: Path, depth: int) -> Iterator[Path]:

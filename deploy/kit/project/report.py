@@ -18,7 +18,7 @@ def lines(project: Project) -> Iterator[str]:
 
 def rows(project: Project) -> Iterator[tuple[str, str]]:
     dependencies = project.dependencies
-    yield "dependencies", dependencies.file or "none: no file lists any"
+    yield "dependencies", dependencies.file or ", ".join(dependencies.requirements) or "none: no file lists any"
     for unused in dependencies.unused:
         yield "", f"not used: {unused.file} ({unused.reason})"
     for local in dependencies.local:

@@ -1,0 +1,164 @@
+"""What `make run` does with an installed project before it serves it.
+
+As an image's build and a release do, it asks the project about itself, checks its database, migrates it, and collects
+the static files.
+"""
+
+import secrets
+import shlex
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ask_project
+import release
+from kit import adopt, dotenv, env_files, processes
+from kit.console import step
+from kit.errors import KitError
+from kit.paths import APP
+from kit.project.facts import Project
+from prepare import SERVED
+
+PATIENCE = 10
+"""Seconds for a database server: on a developer's machine it runs already, or has to be started by hand."""
+
+LOCAL_HOSTS = {"*", "127.0.0.1", "localhost", ".localhost"}
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """A project with its packages in a virtual environment."""
+
+    project: Project
+    python: Path
+    folder: Path
+    """Where its commands run: manage.py's, or the application's."""
+    home: Path
+    """For what is created here for this project."""
+    environment: Mapping[str, str]
+    is_adopted: bool
+    """Whether .env.project is this project's."""
+
+
+def prepare(installed: Installed) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The environment for the server, and its options. Raises KitError, or exits with the status of what has failed."""
+    kept = installed.home / "secrets"
+    known = dotenv.read(kept, {}) | dict(installed.environment)
+    installed, answer = _ask(replace(installed, environment=known), kept)
+    if note := hosts_note(answer):
+        step(note)
+    migrate(installed, answer)
+    return dict(installed.environment), (*static_options(installed, answer), *media_options(installed, answer))
+
+
+def _ask(installed: Installed, kept: Path) -> tuple[Installed, dict[str, Any]]:
+    try:
+        answer: dict[str, Any] = {**ask_project.ask(installed.folder, installed.python, installed.environment)}
+    except RuntimeError as error:
+        if installed.project.django:
+            raise KitError(f"the project cannot be imported: {error}") from None
+        step(f"The application cannot be imported: {error}")
+        return installed, {}
+    missing = list(answer["dummies"])
+    keys = {one.name for one in installed.project.environment_names if one.is_secret_key}
+    made = {name: secrets.token_urlsafe(48) for name in missing if name in keys or adopt.is_own_secret(name)}
+    if others := [name for name in missing if name not in made]:
+        raise KitError(explain_missing(others, installed))
+    if made:
+        keep(kept, made)
+        step(f"Generated {', '.join(made)}, which the project insists on (kept in {kept})")
+    return replace(installed, environment={**installed.environment, **made}), answer
+
+
+def keep(path: Path, values: Mapping[str, str]) -> None:
+    """Adds them to a file that only its owner can read."""
+    path.touch(mode=0o600)
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(f"{name}={dotenv.quote(value)}\n" for name, value in values.items())
+
+
+def explain_missing(names: list[str], installed: Installed) -> str:
+    """What the project insists on, and the lines to add."""
+    origins = {one.name: one.origin for one in installed.project.environment_names}
+    listed = ", ".join(f"{name} ({origins[name]})" if name in origins else name for name in names)
+    proposed = {name: value for name, value, _ in adopt.project_lines(installed.project, installed.environment)}
+    lines = "\n".join(f"{name}={dotenv.quote(proposed.get(name) or '')}" for name in names)
+    command = f"make adopt PROJECT={shlex.quote(str(installed.project.folder))}"
+    way = (
+        f"Put them into {env_files.PROJECT_FILE}, to which `{command}` adds what it can"
+        if installed.is_adopted
+        else f"Set them in the shell, or let `{command}` write {env_files.PROJECT_FILE}"
+    )
+    return f"the project insists on variables that have no value: {listed}. {way}:\n{lines}"
+
+
+# --- The release
+
+
+def migrate(installed: Installed, answer: Mapping[str, Any]) -> None:
+    """Waits for the database, and runs the project's migrations if it has any."""
+    check: list[str | Path] = [installed.python, APP / "check_database.py", str(PATIENCE)]
+    processes.require(check, installed.environment, folder=installed.folder)
+    given = installed.environment.get("MIGRATE_COMMAND")
+    command = given or release.own_migration(dict(answer), installed.environment, installed.folder)
+    if not command:
+        return
+    step(f"Migrating the database: {command}")
+    try:
+        words = shlex.split(command)
+        if not given and answer.get("framework") == "django":
+            words += ["--verbosity", "0"]
+        processes.require(words, installed.environment, folder=installed.folder)
+    except (ValueError, OSError) as error:
+        raise KitError(f"MIGRATE_COMMAND={command!r}: {error}") from None
+
+
+# --- Static and media files
+
+
+def static_options(installed: Installed, answer: Mapping[str, Any]) -> Iterator[str]:
+    """For Django's static files. Flask serves its own."""
+    url = answer.get("static_url", "")
+    if not answer.get("collects") or not SERVED.fullmatch(url):
+        return
+    step("Collecting the static files")
+    script = (APP / "collectstatic.py").read_text(encoding="utf-8")
+    done = subprocess.run(
+        [installed.python, "manage.py", "shell", "--verbosity", "0", "--command", script],
+        env=installed.environment,
+        cwd=installed.folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise KitError("collecting the static files failed; its own lines above say why")
+    if root := (done.stdout.splitlines() or [""])[-1]:
+        step(f"Serving {url} from {root}")
+        yield from ("--static", f"{url}={root}")
+
+
+def media_options(installed: Installed, answer: Mapping[str, Any]) -> Iterator[str]:
+    """For MEDIA_ROOT, where the project gives its files addresses of their own: MEDIA_URL."""
+    url, root = answer.get("media_url", ""), answer.get("media_root", "")
+    if not url or url == "/" or not root or not SERVED.fullmatch(url):
+        return
+    if installed.project.folder.resolve().is_relative_to(root):
+        step(f"{url} is not served: MEDIA_ROOT, {root}, has the project's own files in it")
+        return
+    try:
+        Path(root).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KitError(f"MEDIA_ROOT={root!r}: cannot be created: {error.strerror}") from None
+    step(f"Serving {url} from {root}")
+    yield from ("--static", f"{url}={root}")
+
+
+def hosts_note(answer: Mapping[str, Any]) -> str:
+    """Why Django would respond to every request with 400; "" if it would not."""
+    hosts = answer.get("allowed_hosts", [])
+    if answer.get("framework") != "django" or LOCAL_HOSTS & set(hosts) or (answer.get("debug") and not hosts):
+        return ""
+    return f"ALLOWED_HOSTS is {hosts}: Django responds with 400 here, until it also has 127.0.0.1"
