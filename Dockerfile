@@ -67,13 +67,13 @@ RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
 # Every package is checked against its hash. The build backend of the server's wheel is not part of the final image.
 COPY deploy/requirements.txt /build/kit.txt
 RUN /opt/build/bin/pip wheel --quiet --require-hashes --no-deps --wheel-dir /wheels --requirement /build/kit.txt \
-    && /opt/build/bin/pip install --quiet --no-index --find-links /wheels flit_core uv \
-    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels supervisor \
-    # isolated: a module of the project's cannot take the place of supervisor's
-    && sed -i '1s/$/ -I/' /opt/venv/bin/supervisorctl
+    && /opt/build/bin/pip install --quiet --no-index --find-links /wheels flit_core uv
+# Each backend in a folder of its own, for its process alone: the project may list another version of it.
 COPY deploy/backends /build/backends
 RUN for locked in /build/backends/*/requirements.txt; do \
-        /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps --requirement "$locked" \
+        folder=${locked%/*} \
+        && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps \
+            --requirement "$locked" --target "/opt/backends/${folder##*/}" \
         || exit; \
     done
 COPY --from=look /build /build
@@ -83,13 +83,18 @@ RUN python3 -I /build/deploy/kit install --only dependencies --project /build/pr
         --python /opt/venv/bin/python --uv /opt/build/bin/uv
 # Last, because it changes most often during development, and the layers above stay cached.
 COPY server /build/server
+# What the project may list of the kit's own packages is replaced: an old supervisor needs a module that Python has no more.
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server \
-    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels ropewalk
+    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels --no-deps \
+        --force-reinstall ropewalk supervisor \
+    # isolated: a module of the project's cannot take the place of supervisor's
+    && sed -i '1s/$/ -I/' /opt/venv/bin/supervisorctl
 
 # ---- runtime: the packages, the kit's scripts, and the folders that the container may write to.
 FROM base AS runtime
 RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d /srv/static
 COPY --from=python-build /opt/venv /opt/venv
+COPY --from=python-build /opt/backends /opt/backends
 COPY deploy/app /kit/bin
 COPY deploy/backends /kit/backends
 # The first place in which supervisorctl looks: a file of the project's with this name does no harm.

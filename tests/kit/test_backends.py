@@ -53,6 +53,29 @@ def test_requirements_are_locked_with_hashes(repository, name):
         assert "--hash=sha256:" in locked.read_text()
 
 
+def test_packages_of_the_backend_come_first_for_it_alone(repository, tmp_path):
+    """The folders of the image, in another place."""
+    serve = (repository / "deploy/app/serve").read_text()
+    for place in ("/opt/backends", "/kit/backends"):
+        serve = serve.replace(place, f"{tmp_path}{place}")
+        (tmp_path / place[1:] / "one").mkdir(parents=True)
+    (tmp_path / "kit/backends/two").mkdir()
+    for name in ("one", "two"):
+        command = tmp_path / "kit/backends" / name / "command"
+        command.write_text('#!/bin/sh\necho "$PATH $PYTHONPATH"\n')
+        command.chmod(0o755)
+
+    def paths(backend):
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "/app", "BACKEND": backend}
+        return subprocess.run(
+            ["bash", "-c", serve], env=environment, capture_output=True, text=True, check=True, timeout=30
+        ).stdout
+
+    packages = tmp_path / "opt/backends/one"
+    assert paths("one") == f"{packages}/bin:/usr/bin:/bin {packages}:/app\n"
+    assert paths("two") == "/usr/bin:/bin /app\n"
+
+
 def fetch(port, path):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as response:
         return response.read()

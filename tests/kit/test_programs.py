@@ -13,7 +13,7 @@ nodaemon = true
 [group:kit]
 programs = backend
 [program:backend]
-command = /kit/backends/%(ENV_BACKEND)s
+command = /kit/bin/serve
 """
 
 
