@@ -16,11 +16,11 @@ COPY ${PROJECT_DIR} /
 FROM ${BASE_IMAGE} AS base
 # Debian packages that the project needs at run time: --build-arg RUNTIME_PACKAGES="libpq5 gettext"
 ARG RUNTIME_PACKAGES=""
-# The list is unquoted, so that it splits into package names.
-# hadolint ignore=DL3008,SC2086
+# Debian's Python, unless the base image has one. The list is unquoted, so that it splits into package names.
+# hadolint ignore=DL3008,SC2046,SC2086
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        ca-certificates python3 tzdata ${RUNTIME_PACKAGES} \
+        ca-certificates tzdata $(command -v python3 >/dev/null || echo python3) ${RUNTIME_PACKAGES} \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
 # Nothing in the image runs with more rights than its user, who has a name (getpass and database drivers ask for one) and
 # a home that can be written to.
@@ -56,10 +56,10 @@ RUN install -d /manifests && python3 -I /build/deploy/kit look --json /app >/loo
 FROM base AS python-build
 # Debian packages that are needed to build the project's requirements: --build-arg BUILD_PACKAGES="gcc python3-dev"
 ARG BUILD_PACKAGES=""
-# hadolint ignore=DL3008,SC2086
+# hadolint ignore=DL3008,SC2046,SC2086
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        python3-venv ${BUILD_PACKAGES} \
+        $(python3 -Ic 'import ensurepip' 2>/dev/null || echo python3-venv) ${BUILD_PACKAGES} \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
 ENV UV_NO_CACHE=1 UV_LINK_MODE=copy
 ENV PIP_NO_INPUT=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
@@ -79,7 +79,10 @@ RUN for locked in /build/backends/*/requirements.txt; do \
 COPY --from=look /build /build
 COPY --from=look /manifests /build/project
 ARG REQUIREMENTS=""
-RUN python3 -I /build/deploy/kit install --only dependencies --project /build/project \
+# Another index, as pip and uv name it. Its password is in the secret, which is in no layer.
+ARG PIP_INDEX_URL="" PIP_EXTRA_INDEX_URL=""
+RUN --mount=type=secret,id=netrc,target=/root/.netrc \
+    python3 -I /build/deploy/kit install --only dependencies --project /build/project \
         --python /opt/venv/bin/python --uv /opt/build/bin/uv
 # Last, because it changes most often during development, and the layers above stay cached.
 COPY server /build/server
@@ -119,7 +122,9 @@ ARG WRITABLE_PATHS=""
 # Variables that the settings insist on, for this stage alone: --build-arg BUILD_ENV="REGION=eu LEVELS='1 2'"
 ARG BUILD_ENV=""
 # Only what this adds to the virtual environment is in a layer of its own.
-RUN touch /marker && python3 -I /build/deploy/kit install --only project --project /app \
+ARG PIP_INDEX_URL="" PIP_EXTRA_INDEX_URL=""
+RUN --mount=type=secret,id=netrc,target=/root/.netrc \
+    touch /marker && python3 -I /build/deploy/kit install --only project --project /app \
         --python /opt/venv/bin/python --uv /opt/build/bin/uv \
     && install -d /additions \
     && find /opt/venv -cnewer /marker ! -type d -exec cp -a --parents -t /additions {} +

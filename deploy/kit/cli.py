@@ -10,7 +10,7 @@ from typing import NamedTuple
 from kit import adopt, compose, env_files, local, stack, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
-from kit.project import facts, install, manifests, report
+from kit.project import facts, install, manifests, python_version, report
 
 
 class Command(NamedTuple):
@@ -55,6 +55,9 @@ def install_project(options: argparse.Namespace) -> int:
     if options.copy_to:
         for text in () if installation.file else installation.notes:
             step(text)
+        # here, since this is the first step of the build: nothing has been installed in vain
+        for note in python_version.find(folder).check(sys.version_info[:3], "the image's Python"):
+            step(note)
         install.copy_files(installation, folder, Path(options.copy_to))
         return 0
     uv = install.Uv(install.find_uv(options.uv), Path(options.python).absolute(), os.environ)

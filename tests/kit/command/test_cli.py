@@ -67,3 +67,18 @@ def test_look_without_an_application_ends_with_the_line_to_add(repository, tmp_p
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("look: no WSGI application was found")
     assert done.stderr.endswith("\nWSGI_APP=package.module:callable\n")
+
+
+def test_build_ends_at_once_if_the_project_wants_another_python(repository, tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.99"\n')
+    done = kit(repository, "install", "--project", str(tmp_path), "--copy-to", str(tmp_path / "lists"))
+    assert done.returncode == 2
+    assert "pyproject.toml wants Python >=3.99, but the image's Python is 3." in done.stderr
+    assert "BASE_IMAGE=" in done.stderr
+
+
+def test_wish_for_another_python_is_said(repository, tmp_path):
+    (tmp_path / ".python-version").write_text("3.9.1\n")
+    done = kit(repository, "install", "--project", str(tmp_path), "--copy-to", str(tmp_path / "lists"))
+    assert done.returncode == 0
+    assert "==> .python-version names Python 3.9.1; the image's Python is 3." in done.stdout
