@@ -61,7 +61,9 @@ def test_way_out_is_open_unless_it_is_closed(compose_file, repository):
         for value in ("on", "off")
     }
     assert networks["on"] == {"networks": {"outbound": None}}
-    # compose does not change a network that exists, so each has its own name
+    for name in ("app", "release"):
+        assert compose_file["services"][name]["labels"] == {"ropewalk.outbound": "${OUTBOUND:-on}"}
+    # compose does not change a network that exists, so each has its own name; and the label has the containers replaced
     name = "${COMPOSE_PROJECT_NAME}_outbound-off"
     assert networks["off"] == {"networks": {"outbound": {"name": name, "internal": True}}}
 

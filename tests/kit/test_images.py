@@ -223,3 +223,5 @@ def test_way_out_can_be_closed_and_opened_again(new_stack, execute):
             found = json.loads(execute("docker", "inspect", stack.container(service)).stdout)[0]
             networks = is_internal(execute, *found["NetworkSettings"]["Networks"])
             assert networks == {f"{stack.name}_back": True, f"{stack.name}_{name}": name == "outbound-off"}
+    # which the fixture, with the other value, does not know
+    dataclasses.replace(stack, environment={**stack.environment, "OUTBOUND": "on"}).compose("down")
