@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from kit import local_environment, local_project, processes, times, virtual_environment
+from kit import interpreters, local_environment, local_project, processes, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
 from kit.project import facts, install
 from kit.project.facts import Project
 from kit.project.install import Uv
+from kit.project.python_version import Version
 from kit.variables import read_integer
 
 TOOLS = RUN / "tools"
@@ -47,6 +48,9 @@ class Plan(NamedTuple):
     """What to say about variables."""
     is_adopted: bool
     """Whether .env and .env.project are this project's."""
+    python: Path
+    """The interpreter for the environment."""
+    version: Version
 
     @property
     def venv(self) -> Path:
@@ -88,6 +92,7 @@ def make_plan(shell: Mapping[str, str], root: Path = ROOT) -> Plan:
         },
         (*given.notes, *notes),
         given.is_adopted,
+        *interpreters.choose(project.python, shell),
     )
 
 
@@ -116,7 +121,11 @@ def run(environment: Mapping[str, str]) -> NoReturn:
     plan = make_plan(environment)
     application = plan.project.application
     step(f"The application is {application.value} ({application.origin})")
-    for note in (*plan.notes, *plan.project.python.check(sys.version_info[:3], sys.executable), *application.notes):
+    wanted = plan.project.python
+    if plan.python != Path(sys.executable):
+        needed = ", ".join(f"{one.origin} wants Python {one.text}" for one in wanted.conditions)
+        step(f"{needed}, which {sys.executable} is not; {plan.python} is used")
+    for note in (*plan.notes, *wanted.check(plan.version, str(plan.python)), *application.notes):
         step(note)
     prepare_environment(plan)
     for name in ("DATA_DIR", "MEDIA_ROOT", "STATIC_ROOT"):
@@ -144,12 +153,16 @@ def prepare_environment(plan: Plan) -> None:
     dependencies = plan.project.dependencies
     files = install.fingerprint_files(dependencies, plan.project.folder)
     wanted = f"{dependencies.listed}\n{fingerprint([KIT_REQUIREMENTS, ROOT / 'server/pyproject.toml', *files])}"
-    if virtual_environment.works(plan.venv, with_pip=False) and stamp.exists() and stamp.read_text() == wanted:
+    if (
+        virtual_environment.works(plan.venv, with_pip=False, python=plan.python)
+        and stamp.exists()
+        and stamp.read_text() == wanted
+    ):
         step(f"The requirements are installed already ({plan.venv})")
         return
     uv = Uv(prepare_tools(), python, plan.environment, is_image=False)
     shutil.rmtree(plan.venv, ignore_errors=True)  # what is no longer listed is not kept
-    virtual_environment.create(plan.venv, with_pip=False)
+    virtual_environment.create(plan.venv, with_pip=False, python=plan.python)
     for text in (*(f"{one.file} is not used: {one.reason}" for one in dependencies.unused), *dependencies.notes):
         step(text)
     install.install_dependencies(dependencies, plan.project.folder, uv)

@@ -14,27 +14,30 @@ IDENTITY = "import os, sys; print(sys.version, os.path.realpath(sys._base_execut
 """Prints which interpreter an environment is made of: two may have the same version."""
 
 
-def create(folder: Path, *, with_pip: bool = True) -> None:
-    """Creates a virtual environment, unless there is one that works and is made of this interpreter."""
-    if works(folder, with_pip=with_pip):
+THIS = Path(sys.executable)
+
+
+def create(folder: Path, *, with_pip: bool = True, python: Path = THIS) -> None:
+    """Creates a virtual environment, unless there is one that works and is made of that interpreter."""
+    if works(folder, with_pip=with_pip, python=python):
         return
     if with_pip and not can_create():
         raise KitError(
             f"{sys.executable} cannot create virtual environments: ensurepip is not installed"
             " (on Debian and Ubuntu: apt-get install python3-venv)"
         )
-    step(f"Creating the virtual environment {folder} (Python {platform.python_version()})")
+    version = platform.python_version() if python == THIS else identity(python).partition(" ")[0]
+    step(f"Creating the virtual environment {folder} (Python {version})")
     shutil.rmtree(folder, ignore_errors=True)
     options = [] if with_pip else ["--without-pip"]
-    if subprocess.run([sys.executable, "-m", "venv", *options, folder], check=False).returncode:
-        raise KitError(f"the virtual environment {folder} cannot be created; the reason is above")
+    subprocess.run([python, "-m", "venv", *options, folder], check=True)
 
 
-def works(folder: Path, *, with_pip: bool = True) -> bool:
-    """Whether it is complete, and made of this interpreter, which may be another one than the last time."""
+def works(folder: Path, *, with_pip: bool = True, python: Path = THIS) -> bool:
+    """Whether it is complete, and made of that interpreter, which may be another one than the last time."""
     if with_pip and not (folder / "bin/pip").exists():
         return False
-    return identity(folder / "bin/python") == identity(Path(sys.executable))
+    return identity(folder / "bin/python") == identity(python)
 
 
 def identity(python: Path) -> str:
