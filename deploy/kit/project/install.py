@@ -4,6 +4,7 @@ Two steps, because the image has a layer for each: the dependencies, for which o
 needed, and then what the project itself has to be installed for.
 """
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ from pathlib import Path
 from kit.console import step
 from kit.errors import KitError
 from kit.project import system_packages
-from kit.project.installation import Installation, Local, Pin, Reader
+from kit.project.installation import Installation, Local, Pin, Reader, Unused
 from kit.project.names import name_of
 from kit.project.system_packages import SystemPackages
 
@@ -115,7 +116,7 @@ def install_dependencies(installation: Installation, project: Path, uv: Uv) -> N
     try:
         _install_dependencies(installation, project / installation.base, project / installation.file, uv)
     except UvError as error:
-        raise _explained(error, installation.listed, uv) from None
+        raise _explained(error, installation.listed, uv, installation.unused) from None
 
 
 def _install_dependencies(installation: Installation, folder: Path, file: Path, uv: Uv) -> None:
@@ -214,17 +215,38 @@ def install_server(folder: Path, locked: Path, uv: Uv) -> None:
         raise _explained(error, f"what {folder} lists", uv) from None
 
 
-def _explained(error: UvError, listed: str, uv: Uv) -> KitError:
+def _explained(error: UvError, listed: str, uv: Uv, unused: Sequence[Unused] = ()) -> KitError:
     """One paragraph that ends with the lines to add, if it is known what is missing."""
     name, missing = system_packages.diagnose(error.output)
+    if name and not missing:
+        return KitError(_not_built(name, uv, unused))
     if not missing:
-        return KitError(f"{name or listed} could not be installed; uv has printed the reason above")
+        return KitError(f"{listed} could not be installed; uv has printed the reason above")
     given = SystemPackages(*(tuple(uv.environment.get(name, "").split()) for name in system_packages.VARIABLES))
     what = name or listed
     here = "" if uv.is_image else f"here, apt-get install {' '.join(missing.build)}; for the images, "
     return KitError(
         f"{what} cannot be built, packages of Debian are missing: {here}put into .env:\n{(given | missing).lines()}"
     )
+
+
+def _not_built(name: str, uv: Uv, unused: Sequence[Unused]) -> str:
+    """Mostly an old version: it has no wheel for this Python, and its build needs what newer Pythons do not have."""
+    others = f"; or have another file used, with REQUIREMENTS={unused[0].file} in .env" if unused else ""
+    return (
+        f"{name} could not be built for {_python_of(uv)}; uv has printed the reason above. If it is an old version that"
+        f" has no wheel for this Python, allow a newer one; or use the Python that the project was made for,"
+        f" 3.11 or newer (make run: PYTHON=python3.X; images: BASE_IMAGE=..., docs/deployment.md){others}"
+    )
+
+
+def _python_of(uv: Uv) -> str:
+    """Such as "Python 3.13.5", as the virtual environment's own file says."""
+    with contextlib.suppress(OSError):
+        text = (uv.python.parent.parent / "pyvenv.cfg").read_text(encoding="utf-8")
+        if found := re.search(r"^version(?:_info)? *= *(\d+\.\d+\.\d+)", text, re.M):
+            return f"Python {found[1]}"
+    return "this Python"
 
 
 def copy_files(installation: Installation, project: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from kit.errors import KitError
 from kit.project import poetry
 from kit.project.installation import PROJECT_ROOT, Pin
-from kit.project.names import normalize
+from kit.project.names import is_usual_index, normalize
 from kit.project.reading import read_json, read_toml
 
 LOCAL_SOURCES = ("directory", "file")
@@ -86,7 +86,7 @@ def read_pipfile_lock(path: Path) -> tuple[list[str], list[str]]:
     if "default" not in lock:
         raise KitError(f'{path.name}: is not a lock: it has no "default" section')
     sources = lock.get("_meta", {}).get("sources", [])
-    options = [f"--extra-index-url {_expanded(one['url'])}" for one in sources if one.get("name") != "pypi"]
+    options = [f"--extra-index-url {_expanded(one['url'])}" for one in sources if not is_usual_index(one)]
     return [_pipfile_requirement(name, wanted) for name, wanted in lock["default"].items()], options
 
 

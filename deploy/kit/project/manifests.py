@@ -16,7 +16,7 @@ from typing import Any
 from kit.errors import KitError
 from kit.project import frameworks, locks, poetry, requirements_files
 from kit.project.installation import PROJECT_ROOT, Installation, Local, Pin, Reader, Unused
-from kit.project.names import name_of
+from kit.project.names import is_usual_index, name_of
 from kit.project.reading import folders, parse_module, read_text, read_toml, relative
 
 REQUIREMENTS_FILES = (
@@ -263,7 +263,11 @@ def _listed(base: Path, table: Mapping[str, Any]) -> Installation:
     requirements = [line for line in requirements if line not in _names_of_paths(tool, names)]
     groups = [name for name in (*table.get("dependency-groups", {}), *tool.get("group", {})) if name not in chosen]
     notes = (f"pyproject.toml: groups that are not installed: {', '.join(groups)}",) if groups else ()
-    options = [f"--extra-index-url {source['url']}" for source in tool.get("source", []) if "url" in source]
+    options = [
+        f"--extra-index-url {source['url']}"
+        for source in tool.get("source", [])
+        if "url" in source and not is_usual_index(source)
+    ]
     return Installation(
         files=_files(base, files),
         requirements=tuple(requirements),
@@ -334,7 +338,7 @@ def _pipfile(base: Path, file: Path) -> Installation:
         _pipfile_requirement(name, {"version": given} if isinstance(given, str) else given)
         for name, given in plain.items()
     ]
-    sources = [source for source in table.get("source", []) if source.get("name") != "pypi"]
+    sources = [source for source in table.get("source", []) if not is_usual_index(source)]
     return Installation(
         files=("Pipfile",),
         requirements=tuple(requirements),

@@ -123,6 +123,20 @@ def test_lack_of_a_compiler_ends_with_the_lines_to_add(project, fake):
     )
 
 
+def test_old_version_that_cannot_be_built_names_the_python_and_the_ways_out(project, fake):
+    folder = project({"requirements.txt": "markdown==2.6.9\n", "setup.py": "setup(install_requires=['markdown'])\n"})
+    uv, _ = fake(errors="error: Failed to build `markdown==2.6.9`\nNo module named 'imp'\n", status=1)
+    uv.python.parent.mkdir(parents=True)
+    (uv.python.parent.parent / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.13.5\n")
+    with pytest.raises(KitError) as raised:
+        install.install_dependencies(manifests.find(folder, {}), folder, uv)
+    said = str(raised.value)
+    assert said.startswith("markdown could not be built for Python 3.13.5; uv has printed the reason above.")
+    assert "allow a newer one" in said
+    assert "BASE_IMAGE=" in said
+    assert said.endswith("REQUIREMENTS=setup.py in .env")
+
+
 def test_other_failure_refers_to_what_uv_has_printed(project, fake, capsys):
     folder = project({"requirements.txt": "flask\n"})
     uv, _ = fake(errors=" + click==8\nno solution found\n", status=1)

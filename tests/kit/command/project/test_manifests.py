@@ -140,6 +140,23 @@ def test_pipfile_without_a_lock(project):
     assert found.options == ("--extra-index-url https://index.example/simple",)
 
 
+@pytest.mark.parametrize("url", ["https://pypi.org/simple", "https://pypi.python.org/simple/"])
+def test_pypi_under_any_name_is_no_index_of_its_own(project, url):
+    pipfile = f'[[source]]\nurl = "{url}"\n[packages]\nflask = "*"\n'
+    lock = f'{{"_meta": {{"sources": [{{"url": "{url}"}}]}}, "default": {{"flask": {{"version": "==3.1.0"}}}}}}'
+    poetry = f"""
+        [tool.poetry]
+        [tool.poetry.dependencies]
+        flask = "*"
+        [[tool.poetry.source]]
+        name = "main"
+        url = "{url}"
+    """
+    for files in ({"Pipfile": pipfile}, {"Pipfile.lock": lock}, {"pyproject.toml": poetry}):
+        found = find(project(files))
+        assert (len(found.requirements), found.options) == (1, ()), files
+
+
 def test_pylock_is_read_by_uv(project):
     text = 'lock-version = "1.0"\ncreated-by = "uv"\n[[packages]]\nname = "click"\nversion = "8.5.1"\n'
     found = find(project({"pylock.toml": text}))
