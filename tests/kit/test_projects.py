@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from kit.project import facts
-from tests.projects.run import Trial, try_run
+from tests.projects.run import BACKENDS, Trial, try_run, try_up
 from tests.projects.shapes import FOLDER, SHAPES, Shape
+from tests.projects.site import Written
 
 
 def write_empty_lock(arguments: tuple[str, ...], folder: Path) -> None:
@@ -39,3 +40,16 @@ def test_project_is_served_by_make_run(name: str, tmp_path: Path) -> None:
     trial = Trial(shape_of(name), tmp_path)
     trial.adopt()
     try_run(trial)
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("name", ["flask-factory"])
+def test_project_is_served_by_make_up_on_each_backend(name: str, tmp_path: Path) -> None:
+    trial = Trial(shape_of(name), tmp_path)
+    trial.adopt()
+    written: Written | None = None
+    try:
+        for backend in BACKENDS:
+            written = try_up(trial, backend, written)
+    finally:
+        trial.remove()
