@@ -14,10 +14,7 @@ IDENTITY = "import os, sys; print(sys.version, os.path.realpath(sys._base_execut
 """Prints which interpreter an environment is made of: two may have the same version."""
 
 
-THIS = Path(sys.executable)
-
-
-def create(folder: Path, *, with_pip: bool = True, python: Path = THIS) -> None:
+def create(folder: Path, *, with_pip: bool = True, python: Path | None = None) -> None:
     """Creates a virtual environment, unless there is one that works and is made of that interpreter."""
     if works(folder, with_pip=with_pip, python=python):
         return
@@ -26,18 +23,18 @@ def create(folder: Path, *, with_pip: bool = True, python: Path = THIS) -> None:
             f"{sys.executable} cannot create virtual environments: ensurepip is not installed"
             " (on Debian and Ubuntu: apt-get install python3-venv)"
         )
-    version = platform.python_version() if python == THIS else identity(python).partition(" ")[0]
+    version = platform.python_version() if python is None else identity(python).partition(" ")[0]
     step(f"Creating the virtual environment {folder} (Python {version})")
     shutil.rmtree(folder, ignore_errors=True)
     options = [] if with_pip else ["--without-pip"]
-    subprocess.run([python, "-m", "venv", *options, folder], check=True)
+    subprocess.run([python or sys.executable, "-m", "venv", *options, folder], check=True)
 
 
-def works(folder: Path, *, with_pip: bool = True, python: Path = THIS) -> bool:
+def works(folder: Path, *, with_pip: bool = True, python: Path | None = None) -> bool:
     """Whether it is complete, and made of that interpreter, which may be another one than the last time."""
     if with_pip and not (folder / "bin/pip").exists():
         return False
-    return identity(folder / "bin/python") == identity(python)
+    return identity(folder / "bin/python") == identity(python or Path(sys.executable))
 
 
 def identity(python: Path) -> str:
