@@ -112,15 +112,15 @@ def running_nginx(
     command = ["nginx", "-c", str(directory / "nginx/nginx.conf"), "-g", "daemon off;"]
     with (directory / "output").open("wb") as output:
         process: subprocess.Popen[bytes] = subprocess.Popen(
-            command, env=environment, stdout=output, stderr=output, start_new_session=True, **user
+            command, env=environment, stdout=output, stderr=output, **user
         )
-    processes: list[subprocess.Popen[bytes]] = [process]
+    watchers: list[subprocess.Popen[bytes]] = []
     try:
         wait_until_listening(port, process)
         if is_watched:
             watcher = ["bash", str(directory / "kit/bin/watch-upstream")]
             with (directory / "output").open("ab") as output:
-                processes.append(
+                watchers.append(
                     subprocess.Popen(
                         watcher, env=environment, stdout=output, stderr=output, start_new_session=True, **user
                     )
@@ -129,11 +129,14 @@ def running_nginx(
         process.send_signal(signal.SIGQUIT)
         assert process.wait(PATIENCE) == 0, (directory / "output").read_text()
     finally:
-        # its workers too, which outlive it: they are a group that nobody else is in
-        for each in processes:
+        # with what it has started, which would outlive it
+        for each in watchers:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(each.pid, signal.SIGKILL)
             each.wait()
+        # not kill: its workers would outlive it
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 def wait_until_listening(port: int, process: subprocess.Popen[bytes]) -> None:
