@@ -38,6 +38,11 @@ NOT_THE_PROJECTS = ("DJANGO_SETTINGS_MODULE", *env_files.SHARED_WITH_NGINX)
 
 PLAIN_COMPOSE = "The files that `docker compose` reads"
 
+IMAGE_PYTHON = (3, 13, 5)
+"""Debian trixie's, which the images have unless BASE_IMAGE says otherwise."""
+OTHER_PYTHONS = ((3, 14, 0), (3, 12, 99), (3, 11, 99))
+"""Those that the kit and the server support, with an image of each: the newest first, and late in their series."""
+
 PORTS = range(8080, 8180)
 
 
@@ -57,7 +62,8 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     for line in report.lines(project):
         print(line)  # noqa: T201
     own = dotenv.read(root / PROJECT_FILE, {**environment, **present})
-    _add(root / ".env", kit_lines(project, present, environment, root), present, 0o644)
+    kit = list(kit_lines(project, present, environment, root))
+    _add(root / ".env", kit, present, 0o644)
     wanted = list(project_lines(project, {**present, **own}))
     _add(root / PROJECT_FILE, wanted, own, 0o600)
     todo = [name for name, value, _ in wanted if value is None]
@@ -105,11 +111,22 @@ def kit_lines(
     for known in project.environment_names:
         if known.name == "SERVER_NAME" and known.is_required:
             yield "SERVER_NAME", "localhost", f"Read in {known.origin}: the domain, which nginx serves too"
+    if not project.python.is_allowed(IMAGE_PYTHON):
+        yield "BASE_IMAGE", base_image(project), "Debian with a Python that the project allows"
     packages = project.system_packages
     if packages.build:
         yield "BUILD_PACKAGES", " ".join(packages.build), "Debian packages that the requirements need"
     if packages.runtime:
         yield "RUNTIME_PACKAGES", " ".join(packages.runtime), "Debian packages that the requirements need"
+
+
+def base_image(project: Project) -> str:
+    """An image of Debian with a Python that the project allows. Raises KitError if there is none."""
+    for version in OTHER_PYTHONS:
+        if project.python.is_allowed(version):
+            return f"python:{version[0]}.{version[1]}-slim-trixie"
+    wanted = ", ".join(f"{condition.text} ({condition.origin})" for condition in project.python.conditions)
+    raise KitError(f"the project wants Python {wanted}; the kit has 3.11 to 3.14. Relax that line of the project")
 
 
 def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line]:

@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from kit.adopt import IMAGE_PYTHON
 from tests.helpers.containers import NGINX_ROOMS, clean_environment
 from tests.helpers.machine import BASE_IMAGE
 
@@ -165,6 +166,13 @@ def test_application_image_has_the_servers_and_not_what_built_them(images, execu
     assert done.stdout.strip() == "['ropewalk', 'supervisor', 'django']"
     listed = execute("docker", "run", "--rm", "--entrypoint", "ls", images["sample"], "/opt/backends/gunicorn/bin")
     assert "gunicorn" in listed.stdout.split()
+
+
+def test_python_of_the_image_is_the_one_that_adopt_expects(images, execute):
+    said = execute(
+        "docker", "run", "--rm", images["sample"], "python", "-c", "import sys; print(*sys.version_info[:2])"
+    )
+    assert tuple(map(int, said.stdout.split())) == IMAGE_PYTHON[:2]
 
 
 def test_ropewalk_comes_as_an_installed_wheel(images, execute):

@@ -52,6 +52,10 @@ class PythonVersion:
             if version[:2] != _numbers(wish)[:2]
         ]
 
+    def is_allowed(self, version: Version) -> bool:
+        """Whether every condition allows the version. Raises KitError for a specifier that is none."""
+        return all(any(allows(one, version) for one in condition.alternatives) for condition in self.conditions)
+
 
 def allows(specifier: str, version: Version) -> bool:
     """Whether a PEP 440 specifier (`>=3.10,<4`) allows the version of an interpreter. Raises KitError."""

@@ -143,3 +143,26 @@ def test_own_running_containers_keep_their_ports(checkout, project, monkeypatch)
     adopt.adopt(str(project), {}, checkout)
     found = values(checkout / ".env")
     assert (found["COMPOSE_PROJECT_NAME"], found["HTTP_PORT"], found["HTTPS_PORT"]) == ("my-shop", "8080", "8443")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "image"),
+    [
+        (">=3.11", None),
+        (">=3.9,<4", None),
+        ("<3.12", "python:3.11-slim-trixie"),
+        ("==3.12.*", "python:3.12-slim-trixie"),
+        (">=3.14", "python:3.14-slim-trixie"),
+    ],
+)
+def test_image_with_a_python_that_the_project_allows_is_chosen(checkout, project, wanted, image):
+    (project / "pyproject.toml").write_text(f'[project]\nname = "shop"\nversion = "1"\nrequires-python = "{wanted}"\n')
+    adopt.adopt(str(project), {}, checkout)
+    assert values(checkout / ".env").get("BASE_IMAGE") == image
+
+
+def test_python_that_the_kit_does_not_have_is_said_before_anything_is_written(checkout, project):
+    (project / "pyproject.toml").write_text('[project]\nname = "shop"\nversion = "1"\nrequires-python = "<3.10"\n')
+    with pytest.raises(KitError, match=r"wants Python <3\.10 \(pyproject.toml\); the kit has 3\.11 to 3\.14"):
+        adopt.adopt(str(project), {}, checkout)
+    assert not (checkout / ".env").exists()
