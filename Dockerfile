@@ -30,6 +30,8 @@ RUN find / -xdev -perm /6000 -exec chmod a-s {} + \
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    # a heap for each thread would keep twice the memory under load (docs/operations.md, "Memory of a worker")
+    MALLOC_ARENA_MAX=2 \
     DATA_DIR=/data \
     MEDIA_ROOT=/srv/media \
     STATIC_ROOT=/srv/static
