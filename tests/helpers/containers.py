@@ -24,7 +24,7 @@ def rooms(*folders: str, size: str = "128m") -> tuple[str, ...]:
     return tuple(f"--tmpfs={folder}:size={size},mode=1777,noexec,nosuid,nodev" for folder in folders)
 
 
-NGINX_ROOMS = rooms("/tmp", "/srv/bodies", "/srv/responses")
+NGINX_ROOMS = rooms("/tmp", "/srv/bodies", "/srv/responses", size="384m")  # at least: less is a warning
 
 
 def run(
