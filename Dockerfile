@@ -85,7 +85,9 @@ ARG REQUIREMENTS=""
 ARG PIP_INDEX_URL="" PIP_EXTRA_INDEX_URL=""
 RUN --mount=type=secret,id=netrc,target=/root/.netrc \
     python3 -I /build/deploy/kit install --only dependencies --project /build/project \
-        --python /opt/venv/bin/python --uv /opt/build/bin/uv
+        --python /opt/venv/bin/python --uv /opt/build/bin/uv \
+    # of uv, and for everybody to write
+    && rm -f /opt/venv/.lock
 # Last, because it changes most often during development, and the layers above stay cached.
 COPY server /build/server
 # What the project may list of the kit's own packages is replaced: an old supervisor needs a module that Python has no more.
@@ -129,7 +131,7 @@ RUN --mount=type=secret,id=netrc,target=/root/.netrc \
     touch /marker && python3 -I /build/deploy/kit install --only project --project /app \
         --python /opt/venv/bin/python --uv /opt/build/bin/uv \
     && install -d /additions \
-    && find /opt/venv -cnewer /marker ! -type d -exec cp -a --parents -t /additions {} +
+    && find /opt/venv -cnewer /marker ! -type d ! -name .lock -exec cp -a --parents -t /additions {} +
 RUN install -d /srv/static \
     && /opt/venv/bin/python /kit/bin/prepare.py /looked.json /app /srv/static /prepared && /kit/bin/compress /srv/static
 

@@ -27,7 +27,9 @@ def create(folder: Path, *, with_pip: bool = True, python: Path | None = None) -
     step(f"Creating the virtual environment {folder} (Python {version})")
     shutil.rmtree(folder, ignore_errors=True)
     options = [] if with_pip else ["--without-pip"]
-    subprocess.run([python or sys.executable, "-m", "venv", *options, folder], check=True)
+    done = subprocess.run([python or sys.executable, "-m", "venv", *options, folder], check=False)
+    if done.returncode:
+        raise KitError(f"the virtual environment {folder} cannot be created; the reason is above")
 
 
 def works(folder: Path, *, with_pip: bool = True, python: Path | None = None) -> bool:
