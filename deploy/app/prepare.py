@@ -129,7 +129,8 @@ def _collectstatic(answer: dict[str, Any], folder: Path) -> str:
     )
     if done.returncode:
         raise PrepareError("collecting the static files failed; its own lines above say why")
-    return (done.stdout.splitlines() or [""])[-1]
+    printed = (done.stdout.splitlines() or [""])[-1]
+    return str(folder / printed) if printed else ""
 
 
 # --- Places that the project writes to

@@ -53,7 +53,7 @@ application = get_wsgi_application()
 
 
 DEVELOPMENT = {
-    "wsgi.py": "",
+    "wsgi.py": "def application(environ, start_response): ...",
     "zones.sqlite3": "SQLite format 3\0",
     "templates/page.html": "",
     ".dockerignore": "notes\n!.env\n",
@@ -105,6 +105,7 @@ def test_project_without_manage_py_and_without_requirements(image_of, execute, r
 def test_static_files_of_a_django_project(image_of, execute, repository, tmp_path, root):
     (tmp_path / "settings.py").write_text(SETTINGS.format(root=root))
     (tmp_path / "manage.py").write_text(MANAGE)
+    (tmp_path / "wsgi.py").write_text(WSGI)
     shutil.copy(repository / "sample_project/requirements.txt", tmp_path)
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/site.css").write_text("body { margin: 0 }\n" * 200)

@@ -88,14 +88,15 @@ def test_application_that_cannot_be_imported_yet_is_no_reason_not_to_build(folde
     assert "no database here" in done.stderr
 
 
-def test_django_s_static_files_are_collected(folders):
+@pytest.mark.parametrize("root", ["", "STATIC_ROOT = 'collected'\n"], ids=["none", "relative"])
+def test_django_s_static_files_are_collected(folders, root):
     (folders / "app/manage.py").write_text(
         "import os, sys\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\n"
         "from django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
     )
     (folders / "app/settings.py").write_text(
         "import os\nSECRET_KEY = os.environ['SECRET_KEY']\nINSTALLED_APPS = ['django.contrib.staticfiles']\n"
-        "STATIC_URL = '/static/'\nSTATICFILES_DIRS = ['assets']\n"
+        f"STATIC_URL = '/static/'\nSTATICFILES_DIRS = ['assets']\n{root}"
     )
     (folders / "app/assets").mkdir()
     (folders / "app/assets/site.css").write_text("p {}")
