@@ -83,8 +83,8 @@ COPY --from=look /manifests /build/project
 ARG REQUIREMENTS=""
 # Another index, as pip and uv name it. Its password is in the secret, which is in no layer.
 ARG PIP_INDEX_URL="" PIP_EXTRA_INDEX_URL=""
-RUN --mount=type=secret,id=netrc,target=/root/.netrc \
-    python3 -I /build/deploy/kit install --only dependencies --project /build/project \
+RUN --mount=type=secret,id=netrc \
+    NETRC=/run/secrets/netrc python3 -I /build/deploy/kit install --only dependencies --project /build/project \
         --python /opt/venv/bin/python --uv /opt/build/bin/uv \
     # of uv, and for everybody to write
     && rm -f /opt/venv/.lock
@@ -127,8 +127,8 @@ ARG WRITABLE_PATHS=""
 ARG BUILD_ENV=""
 # Only what this adds to the virtual environment is in a layer of its own.
 ARG PIP_INDEX_URL="" PIP_EXTRA_INDEX_URL=""
-RUN --mount=type=secret,id=netrc,target=/root/.netrc \
-    touch /marker && python3 -I /build/deploy/kit install --only project --project /app \
+RUN --mount=type=secret,id=netrc \
+    touch /marker && NETRC=/run/secrets/netrc python3 -I /build/deploy/kit install --only project --project /app \
         --python /opt/venv/bin/python --uv /opt/build/bin/uv \
     && install -d /additions \
     && find /opt/venv -cnewer /marker ! -type d ! -name .lock -exec cp -a --parents -t /additions {} +

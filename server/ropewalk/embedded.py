@@ -174,7 +174,7 @@ def serve(application: WSGIApplication, *, errors: TextIO | None = None, **setti
             "ropewalk.Server: `with Server(application, ...):`"
         )
     server = Server(application, errors=errors, **settings)
-    server._idle_grace = IDLE_GRACE  # it may be behind a proxy, which keeps connections
+    server._idle_grace = IDLE_GRACE  # a proxy in front may keep connections open
     inbox = SignalInbox(_STOP_SIGNALS)  # not an Event: that would miss a signal just before it is waited for
     log = get_logger()
     try:

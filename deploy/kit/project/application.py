@@ -247,7 +247,7 @@ def _is_asgis(candidate: Candidate) -> bool:
 
 
 def _is_vague(candidate: Candidate) -> bool:
-    """Whether nothing is known of what is called `app` or `create_app`, and its module has no name that tells more."""
+    """Whether only the name, `app` or `create_app`, suggests an application, and the module's name does not."""
     if candidate.offer.is_certain or candidate.module.rpartition(".")[2] in ("wsgi", *USUAL):
         return False
     return candidate.path.name != "__init__.py" or candidate.offer.name not in USUAL_OFFERS

@@ -1,6 +1,6 @@
 """A directory that is entered by its path each time: the path may be a link, which a deployment switches to a release.
 
-`getcwd` has the path that the link led to, so what the kernel tells about a process's directory is the old release for
+`getcwd` has the path that the link led to, so what the kernel reports as a process's directory is the old release for
 as long as the process lives, even after that release has been removed. Main thread only.
 """
 

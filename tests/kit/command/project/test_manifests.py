@@ -140,8 +140,9 @@ def test_pipfile_without_a_lock(project):
     assert found.options == ("--extra-index-url https://index.example/simple",)
 
 
-@pytest.mark.parametrize("url", ["https://pypi.org/simple", "https://pypi.python.org/simple/"])
-def test_pypi_under_any_name_is_no_index_of_its_own(project, url):
+@pytest.mark.parametrize("host", ["{}.org", "{}.python.org"])
+def test_pypi_under_any_name_is_no_index_of_its_own(project, host):
+    url = f"https://{host.format('pypi')}/simple"
     pipfile = f'[[source]]\nurl = "{url}"\n[packages]\nflask = "*"\n'
     lock = f'{{"_meta": {{"sources": [{{"url": "{url}"}}]}}, "default": {{"flask": {{"version": "==3.1.0"}}}}}}'
     poetry = f"""
