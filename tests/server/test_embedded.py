@@ -228,6 +228,15 @@ def test_variables_are_set_until_the_end(talk: Talk, monkeypatch: pytest.MonkeyP
     assert os.environ["ROPEWALK_TEST_B"] == "before"
 
 
+def test_script_name_in_env_is_where_the_application_is_published(talk: Talk) -> None:
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", "11")])
+        return [f"{environ['SCRIPT_NAME']} {environ['PATH_INFO']}".encode()]
+
+    request = b"GET /shop/cart HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert talk.ask(application, request, env=["SCRIPT_NAME=/shop"]).endswith(b"\r\n\r\n/shop /cart")
+
+
 def test_pipelined_requests_without_end_keep_nobody_out(talk: Talk) -> None:
     server = talk.serve(answering([b"ok"]), threads=1)
     greedy = [talk.connect(server) for _ in range(3)]

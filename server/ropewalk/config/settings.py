@@ -747,6 +747,11 @@ def make_settings(**values: object) -> Settings:
         if setting.name in read:
             raise TypeError(f"{name} and {setting.name} are the same setting")
         read[setting.name] = setting.read(value, name)
+    assigned = dict(assignment.split("=", 1) for assignment in read.get("env", ()))
+    for setting in all_settings():
+        for variable in setting.declaration.other_variables if setting.declaration.is_set_by_env else ():
+            if variable in assigned and setting.name not in read:  # as on the command line
+                read[setting.name] = setting.read(assigned[variable], setting.name, variable)
     return Settings(**read)
 
 

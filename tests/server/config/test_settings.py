@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ropewalk.config.settings import Settings, all_settings, make_settings
@@ -30,6 +32,26 @@ def test_help_is_a_phrase_without_an_end(setting: Setting) -> None:
     text = setting.declaration.help
     assert text[0].islower()
     assert not text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"env": "SCRIPT_NAME=/shop"}, "/shop"),
+        ({"env": ["A=1", "SCRIPT_NAME=/first", "SCRIPT_NAME=/shop"]}, "/shop"),
+        ({"env": ["SCRIPT_NAME=/env"], "script_name": "/shop"}, "/shop"),
+        ({"env": ["SCRIPT_NAME=/env"], "script_name": ""}, ""),
+        ({"env": ["SCRIPT_NAME=/"]}, ""),
+        ({"env": ["NAME=/shop"]}, ""),
+    ],
+)
+def test_script_name_is_also_read_from_env_in_a_program(values: dict[str, Any], expected: str) -> None:
+    assert make_settings(**values).script_name == expected
+
+
+def test_script_name_from_env_that_is_not_allowed_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"script_name='shop/' \(from SCRIPT_NAME\): must begin with /"):
+        make_settings(env=["SCRIPT_NAME=shop/"])
 
 
 def test_settings_cannot_be_changed() -> None:
