@@ -43,6 +43,18 @@ down: ## Stop what `make up` started. The data stays; `docker compose down -v` r
 logs: ## Follow the containers' logs.
 	@exec $(KIT) logs
 
+.PHONY: manage
+manage: ## Run Django's manage.py in the application's container: make manage CMD="createsuperuser".
+	@exec $(KIT) manage
+
+.PHONY: shell
+shell: ## Open the project's Python shell in the application's container.
+	@exec $(KIT) shell
+
+.PHONY: dbshell
+dbshell: ## Open the database's console in the application's container.
+	@exec $(KIT) dbshell
+
 .PHONY: left-out
 left-out: ## List the project's files that its image will not get: secrets, databases, caches (IMAGE_INCLUDE=...).
 	@exec $(KIT) left-out

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kit import adopt, compose, env_files, local, stack, times, virtual_environment
+from kit import adopt, compose, consoles, env_files, local, stack, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
 from kit.project import facts, install, manifests, python_version, report
@@ -79,6 +79,17 @@ COMMANDS = {
     "up": Command(lambda _: stack.up(os.environ), "build the images, start the kit in Docker and wait until it serves"),
     "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
     "logs": Command(lambda _: stack.logs(os.environ), "follow the containers' logs"),
+    "manage": Command(
+        lambda _: consoles.manage(os.environ), "run Django's manage.py in the running application's container"
+    ),
+    "shell": Command(
+        lambda _: consoles.run("shell", [], os.environ),
+        "open the project's Python shell in the running application's container",
+    ),
+    "dbshell": Command(
+        lambda _: consoles.run("dbshell", [], os.environ),
+        "open the database's console in the running application's container",
+    ),
     "left-out": Command(lambda _: stack.left_out(os.environ), "list the project's files that its image will not get"),
     "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker"),
     "adopt": Command(

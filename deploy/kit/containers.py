@@ -1,0 +1,93 @@
+"""This compose project's containers, as the engine knows them: by their labels, without a file of the checkout."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kit import compose
+from kit.errors import KitError
+
+PROJECT = "com.docker.compose.project"
+SERVICE = "com.docker.compose.service"
+ONE_OFF = "com.docker.compose.oneoff"
+"""Of a container of `docker compose run`, such as the release that a deploy runs."""
+
+TIMEOUT = 60  # seconds for a question to the engine
+
+
+class Container(NamedTuple):
+    identifier: str
+    name: str
+    service: str
+    state: str
+    """running, exited, restarting, created, ..."""
+    health: str
+    """healthy, unhealthy, starting, or empty without a health check."""
+    inspected: Mapping[str, Any]
+    """All that `docker inspect` says."""
+
+    @property
+    def is_running(self) -> bool:
+        return self.state == "running"
+
+
+def output(words: Sequence[str], environment: Mapping[str, str], *, timeout: float = TIMEOUT) -> str:
+    """The standard output of docker with these arguments. Raises KitError, with docker's own last line."""
+    command = ["docker", *words]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=timeout,
+            stdin=subprocess.DEVNULL,
+        )
+    except FileNotFoundError:
+        raise KitError("docker is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise KitError(f"docker {words[0]}: no answer within {timeout:.0f} s") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise KitError(f"docker {words[0]}: {said[-1]}")
+    return done.stdout
+
+
+def of_project(name: str, environment: Mapping[str, str]) -> list[Container]:
+    """Those of every service, also the ones that have ended, in the order of their names. Raises KitError."""
+    found = output(["ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={PROJECT}={name}"], environment)
+    if not (identifiers := found.split()):
+        return []
+    return read(json.loads(output(["inspect", *identifiers], environment)))
+
+
+def read(inspected: Sequence[Mapping[str, Any]]) -> list[Container]:
+    """From what `docker inspect` prints; without containers that belong to no service."""
+    containers = []
+    for each in inspected:
+        labels = each["Config"].get("Labels") or {}
+        state = each["State"]
+        if labels.get(SERVICE):
+            containers.append(
+                Container(
+                    identifier=each["Id"],
+                    name=str(each.get("Name", "")).lstrip("/"),
+                    service=labels[SERVICE],
+                    state=state["Status"],
+                    health=(state.get("Health") or {}).get("Status", ""),
+                    inspected=each,
+                )
+            )
+    return sorted(containers, key=lambda container: container.name)
+
+
+def application(environment: Mapping[str, str]) -> Container:
+    """A running container of the application, a healthy one if there is one. Raises KitError if none runs."""
+    name = compose.project_name(environment)
+    running = [each for each in of_project(name, environment) if each.service == "app" and each.is_running]
+    if not running:
+        raise KitError(f"no container of the application runs (compose project {name}): make up starts it")
+    return min(running, key=lambda container: container.health != "healthy")
