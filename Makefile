@@ -20,7 +20,7 @@ DOCKERFILES = $(shell find . -name Dockerfile -not -path './.*')
 .PHONY: help
 help: ## List the targets.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do
-	  printf '  \033[1m%-8s\033[0m %s\n' "$$name" "$$text"
+	  printf '  \033[1m%-11s\033[0m %s\n' "$$name" "$$text"
 	done
 
 .PHONY: run
@@ -54,6 +54,14 @@ shell: ## Open the project's Python shell in the application's container.
 .PHONY: dbshell
 dbshell: ## Open the database's console in the application's container.
 	@exec $(KIT) dbshell
+
+.PHONY: maintenance
+maintenance: ## Show visitors a page instead of the site: make maintenance ON, or OFF (ALLOW="203.0.113.7").
+	@exec $(KIT) maintenance $(filter ON OFF on off,$(MAKECMDGOALS))
+# its words
+.PHONY: ON OFF on off
+ON OFF on off:
+	@:
 
 .PHONY: left-out
 left-out: ## List the project's files that its image will not get: secrets, databases, caches (IMAGE_INCLUDE=...).

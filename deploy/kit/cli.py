@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kit import adopt, compose, consoles, env_files, local, stack, times, virtual_environment
+from kit import adopt, compose, consoles, env_files, local, maintenance, stack, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
 from kit.project import facts, install, manifests, python_version, report
@@ -89,6 +89,11 @@ COMMANDS = {
     "dbshell": Command(
         lambda _: consoles.run("dbshell", [], os.environ),
         "open the database's console in the running application's container",
+    ),
+    "maintenance": Command(
+        lambda options: maintenance.maintenance(options.argument or "", os.environ),
+        "show visitors the page of a maintenance instead of the site, or the site again",
+        "[ON|OFF]",
     ),
     "left-out": Command(lambda _: stack.left_out(os.environ), "list the project's files that its image will not get"),
     "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker"),

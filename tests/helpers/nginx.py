@@ -48,11 +48,12 @@ def lay_out(directory: Path, port: int, body_timeout: str) -> None:
     }
     kit = directory / "kit"
     shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
+    (kit / "nginx/pages/own").mkdir()
     (kit / "bin").mkdir()
-    for room in ("bodies", "responses"):
+    for room in ("bodies", "responses", "state"):
         (directory / "srv" / room).mkdir(parents=True)
     shared = [f"deploy/app/{name}" for name in ("kit.sh", "probe", "times", "variables")]
-    for name in (*shared, "nginx/entrypoint", "nginx/locations", "nginx/watch-upstream"):
+    for name in (*shared, "nginx/entrypoint", "nginx/locations", "nginx/maintenance", "nginx/watch-upstream"):
         shutil.copy(REPOSITORY / name, kit / "bin")
     made: set[str] = set()
     for path in [path for path in kit.rglob("*") if path.is_file()]:

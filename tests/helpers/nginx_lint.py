@@ -66,6 +66,7 @@ def render(folder: Path, variables: Mapping[str, str]) -> Path:
     for script in (
         "nginx/entrypoint",
         "nginx/locations",
+        "nginx/maintenance",
         "deploy/app/kit.sh",
         "deploy/app/times",
         "deploy/app/variables",

@@ -180,9 +180,9 @@ def test_health_check_is_in_exec_form(compose_file, name):
     assert check["timeout"]
 
 
-def test_nginx_reads_volumes_and_writes_only_the_certificate_that_it_makes(compose_file):
+def test_nginx_writes_only_the_certificate_that_it_makes_and_the_state_of_a_maintenance(compose_file):
     written = [volume for volume in compose_file["services"]["nginx"]["volumes"] if not volume.endswith(":ro")]
-    assert written == ["self-signed:/srv/self-signed"]
+    assert written == ["self-signed:/srv/self-signed", "state:/srv/state"]
 
 
 def test_no_docker_socket_and_no_syntax_line(repository):

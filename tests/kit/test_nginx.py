@@ -134,7 +134,7 @@ def test_visitor_sees_a_page_while_the_application_is_away_and_the_site_again_af
     answer = stack.request("/environ")
     assert answer.status in (502, 504)  # the address is refused, or is nobody's
     assert answer.headers["Retry-After"] == "5"
-    assert b"Temporarily unavailable" in answer.content
+    assert b"Back in a moment" in answer.content
     assert f'<div class="code">{answer.status}</div>'.encode() in answer.content
     assert b"Request ID: " + answer.headers["X-Request-ID"].encode() in answer.content
     assert "no-store" in answer.headers["Cache-Control"]

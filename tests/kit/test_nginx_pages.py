@@ -1,0 +1,216 @@
+"""The pages of nginx's own errors, and of a maintenance: with a real nginx and no container."""
+
+import http.client
+import json
+import os
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import ropewalk
+from tests.helpers.containers import wait_until
+from tests.helpers.nginx import NOBODY, running_nginx
+from tests.kit.test_nginx_requests import Recorder, Site
+
+pytestmark = pytest.mark.nginx
+
+BROWSER = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+PROGRAM = "Accept: application/json, text/plain, */*"
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "3")])
+    return [b"app"]
+
+
+@pytest.fixture(scope="module")
+def site():
+    """The site, whose application can be reached, with a page of its own for 504."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ropewalk-nginx-") as name,
+        ropewalk.Server(application, bind="127.0.0.1:0") as server,
+        running_nginx(server, Path(name), HEALTH_PATH="/health") as port,
+    ):
+        yield Site(port, Recorder(), Path(name))
+
+
+@pytest.fixture(scope="module")
+def site_without_application():
+    def own_pages(directory: Path) -> None:
+        (directory / "kit/nginx/pages/own/413.html").write_text("our page, <!--# echo var='status' -->")
+
+    with (
+        tempfile.TemporaryDirectory(prefix="ropewalk-nginx-") as name,
+        ropewalk.Server(application, bind="127.0.0.1:0") as server,
+        running_nginx(server, Path(name), before=own_pages) as port,
+    ):
+        server.stop()
+        yield Site(port, Recorder(), Path(name))
+
+
+def get(site, target, *fields, method="GET", content=""):
+    connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=30)
+    connection.putrequest(method, target, skip_accept_encoding=True)
+    for field in fields:
+        connection.putheader(*field.split(": ", 1))
+    connection.endheaders(content.encode())
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+    return response.status, dict(response.getheaders()), body
+
+
+def test_page_says_what_is_known_and_reloads_itself(site_without_application):
+    status, fields, page = get(site_without_application, "/", BROWSER)
+    assert (status, fields["Retry-After"], fields["Content-Type"]) == (502, "5", "text/html; charset=utf-8")
+    assert "<h1>Back in a moment</h1>" in page
+    assert '<meta http-equiv="refresh" content="5">' in page
+    assert f"Request ID: {fields['X-Request-ID']}</small>" in page
+    assert "<!--#" not in page
+
+
+def test_response_to_a_form_is_not_reloaded(site_without_application):
+    status, _, page = get(site_without_application, "/", BROWSER, "Content-Length: 3", method="POST", content="a=b")
+    assert (status, "refresh" in page, "Please try again in a few seconds." in page) == (502, False, True)
+
+
+@pytest.mark.parametrize("accepted", [PROGRAM, "Accept: application/problem+json"])
+def test_programs_get_problem_details(site_without_application, accepted):
+    status, fields, content = get(site_without_application, "/api", accepted)
+    assert (status, fields["Content-Type"], fields["Vary"]) == (502, "application/problem+json", "Accept")
+    assert json.loads(content) == {
+        "type": "about:blank",
+        "status": 502,
+        "title": "Back in a moment",
+        "detail": "The site is not responding. It may be restarting. Please try again in a few seconds.",
+        "request_id": fields["X-Request-ID"],
+    }
+
+
+@pytest.mark.parametrize("accepted", ["Accept: */*", "X-None: 1", "Accept: text/html, application/json"])
+def test_everybody_else_gets_the_page(site_without_application, accepted):
+    assert get(site_without_application, "/", accepted)[1]["Content-Type"] == "text/html; charset=utf-8"
+
+
+def test_page_of_the_site_s_own(site_without_application):
+    too_large = f"Content-Length: {100 << 20}"
+    assert get(site_without_application, "/", BROWSER, too_large, method="POST")[2] == "our page, 413"
+    # in this format there is none
+    assert json.loads(get(site_without_application, "/", PROGRAM, too_large, method="POST")[2])["status"] == 413
+
+
+@pytest.mark.parametrize("name", ["502", "page.html", "maintenance"])
+def test_pages_have_no_address_of_their_own(site_without_application, name):
+    assert get(site_without_application, f"/_errors/{name}")[0] == 404
+
+
+@pytest.mark.parametrize("name", ["413", "429", "502", "503", "504", "maintenance", "response"])
+@pytest.mark.parametrize("accepted", [BROWSER, PROGRAM])
+def test_each_page_has_its_own_words(name, accepted):
+    """All that an error can lead to: the names in errors.conf have texts in pages.conf."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ropewalk-nginx-") as folder,
+        ropewalk.Server(application, bind="127.0.0.1:0") as server,
+    ):
+
+        def show(directory: Path) -> None:
+            site = directory / "kit/nginx/snippets/site.conf"
+            site.write_text(
+                f"{site.read_text()}\nlocation = /shown {{ error_page 418 /_errors/{name}; return 418; }}\n"
+            )
+
+        with running_nginx(server, Path(folder), before=show) as port:
+            content = get(Site(port, Recorder(), Path(folder)), "/shown", accepted)[2]
+    if accepted == PROGRAM:
+        shown = json.loads(content)
+        title, text = shown["title"], shown["detail"]
+    else:
+        title = re.search("<title>(.*)</title>", content)[1]
+        text = "".join(re.findall("<p>(.*)</p>", content))
+    assert title
+    assert text.count(".") >= 2
+
+
+def maintenance(site, *arguments):
+    user = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+    command = ["bash", str(site.directory / "kit/bin/maintenance"), *arguments]
+    environment = {"PATH": f"{os.environ['PATH']}:/usr/sbin"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30, **user)
+
+
+@pytest.fixture
+def quiet(site):
+    yield site
+    assert maintenance(site, "off").returncode == 0
+    wait_for(site, "/", 200)
+
+
+def wait_for(site, target, status, *fields):
+    wait_until(lambda: get(site, target, *fields)[0] == status, f"{target} responds with {status}")
+
+
+def test_maintenance_on_and_off(quiet):
+    assert maintenance(quiet, "status").returncode == 1
+    assert maintenance(quiet, "on", "300").returncode == 0
+    wait_for(quiet, "/", 503)
+    status, fields, page = get(quiet, "/any", BROWSER)
+    assert (status, fields["Retry-After"], fields["Cache-Control"]) == (503, "300", "no-store")
+    assert "<h1>Down for maintenance</h1>" in page
+    assert '<meta http-equiv="refresh" content="300">' in page
+    assert get(quiet, "/any", PROGRAM, "Content-Length: 3", method="POST", content="a=b")[0] == 503
+    wait_until(lambda: quiet.logged()[-1]["hint"] == "maintenance", "the log says why")
+    shown = maintenance(quiet, "status")
+    assert (shown.returncode, shown.stdout[:12]) == (0, "on since 202")
+    assert maintenance(quiet, "off").returncode == 0
+    wait_for(quiet, "/any", 200)
+    wait_until(lambda: quiet.logged()[-1]["hint"] == "", "the log says nothing")
+
+
+def test_health_checks_get_the_applications_response_meanwhile(quiet):
+    maintenance(quiet, "on", "300")
+    wait_for(quiet, "/", 503)
+    assert get(quiet, "/health")[2] == "app"
+
+
+def test_addresses_that_are_excepted_get_the_site(quiet):
+    maintenance(quiet, "on", "60", "203.0.113.7", "127.0.0.0/8", "2001:db8::/32")
+    assert "except for 203.0.113.7 127.0.0.0/8 2001:db8::/32" in maintenance(quiet, "status").stdout
+    wait_until(lambda: "127.0.0.0/8 0;" in (quiet.directory / "nginx/maintenance.conf").read_text(), "it is written")
+    assert get(quiet, "/")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["on", "soon"], "maintenance: RETRY_AFTER='soon': must be seconds from 1 to 9999999\n"),
+        (["on", "0"], "maintenance: RETRY_AFTER='0': must be seconds from 1 to 9999999\n"),
+        (
+            ["on", "60", "example.org;"],
+            "maintenance: ALLOW='example.org;': must be addresses or networks, such as 203.0.113.7 or 2001:db8::/32\n",
+        ),
+        (["on", "60", "1.2.3.400"], "maintenance: nginx does not accept this: "),
+        (["up"], "maintenance: 'up': must be on, off, status or write\n"),
+    ],
+)
+def test_wrong_arguments_change_nothing(quiet, arguments, said):
+    done = maintenance(quiet, *arguments)
+    assert (done.returncode, done.stderr[: len(said)]) == (2, said)
+    assert maintenance(quiet, "status").returncode == 1
+    assert get(quiet, "/")[0] == 200
+
+
+def test_maintenance_outlives_nginx():
+    with (
+        tempfile.TemporaryDirectory(prefix="ropewalk-nginx-") as folder,
+        ropewalk.Server(application, bind="127.0.0.1:0") as server,
+    ):
+        kept = "60\n203.0.113.7\n"
+        with running_nginx(
+            server, Path(folder), before=lambda directory: (directory / "srv/state/maintenance").write_text(kept)
+        ) as port:
+            site = Site(port, Recorder(), Path(folder))
+            status, fields, _ = get(site, "/")
+        assert (status, fields["Retry-After"]) == (503, "60")
