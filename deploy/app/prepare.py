@@ -75,6 +75,9 @@ def environment(looked: dict[str, Any], project: Path) -> dict[str, str]:
     }
     if looked["settings"]:
         variables["DJANGO_SETTINGS_MODULE"] = looked["settings"]["module"]
+    for name, fact in (("MIGRATE_COMMAND", "migrate"), ("INIT_COMMAND", "first_start")):
+        if looked.get(fact):
+            variables[name] = looked[fact]
     return variables
 
 

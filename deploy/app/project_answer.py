@@ -143,7 +143,12 @@ def _ask_application(folder: Path) -> Answer:
     application = _load(named)
     flask = sys.modules.get("flask")
     if flask is None or not isinstance(application, flask.Flask):
-        return {"framework": ""}
+        databases = [_database_of_url(folder, url) for url in _engine_urls()]
+        return {
+            "framework": "",
+            "databases": databases,
+            "writes": _inside(folder, [database.get("file", "") for database in databases]),
+        }
     config = application.config
     uri = str(config.get("SQLALCHEMY_DATABASE_URI") or "")
     instance = Path(application.instance_path)
@@ -171,6 +176,24 @@ def _ask_application(folder: Path) -> Answer:
         "writes": _inside(folder, writes),
         "debug": bool(application.debug),
     }
+
+
+def _engine_urls() -> list[Any]:
+    """Of SQLAlchemy's engines that the project has made."""
+    library = sys.modules.get("sqlalchemy.engine")
+    if library is None:
+        return []
+    import gc
+
+    # by type, since isinstance would wake the proxies of frameworks
+    return [each.url for each in gc.get_objects() if issubclass(type(each), library.Engine)]
+
+
+def _database_of_url(folder: Path, url: Any) -> dict[str, str]:
+    engine = str(url.drivername).partition("+")[0]
+    if engine == "sqlite":
+        return {"engine": "sqlite3", "file": _sqlite_file(folder, str(url.database or ""))}
+    return {"engine": engine, "host": str(url.host or ""), "port": str(url.port or "")}
 
 
 def _sqlalchemy_uses_instance() -> bool:

@@ -1,5 +1,5 @@
 #!/opt/venv/bin/python -Iu
-"""Runs once per release, before its application starts: publishes the static files and migrates the database.
+"""Runs once per release, before its application starts: publishes the static files, creates or migrates the database.
 
 One lock in DATA_DIR covers both, so that replicas and a second `up` wait for each other. The kernel releases the lock
 (flock) when its process dies.
@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # isolated: Python has not put it there
 
+import first_start
 import reasons
 
 LOCK_TIMEOUT = 600  # seconds: longer than another container's migration should take
@@ -140,10 +141,11 @@ def _write(target: Path, content: bytes) -> None:
     new.replace(target)
 
 
-def migrate(answer: dict[str, Any]) -> int:
+def migrate(answer: dict[str, Any], *, quiet: bool = False) -> int:
     command = os.environ.get("MIGRATE_COMMAND") or own_migration(answer)
     if not command:
-        say("the project has no migrations that the kit knows, and MIGRATE_COMMAND is not set: nothing to migrate")
+        if not quiet:
+            say("the project has no migrations that the kit knows, and MIGRATE_COMMAND is not set: nothing to migrate")
         return 0
     try:
         words = shlex.split(command)
@@ -163,6 +165,37 @@ def own_migration(answer: dict[str, Any], environment: Mapping[str, str] = os.en
     if answer.get("framework") == "flask" and (folder / "migrations/env.py").is_file():
         return f"flask --app {shlex.quote(environment['WSGI_APP'])} db upgrade"
     return ""
+
+
+def create(answer: dict[str, Any], data: Path) -> int:
+    """Migrates, and runs the project's own command for a first start if there was no database before."""
+    command = os.environ.get("INIT_COMMAND")
+    reason = first_start.reason_against((data, Path()), data, os.environ, answer) if command else ""
+    if status := migrate(answer, quiet=bool(command)):
+        return status
+    if command and reason:
+        say(f"{command}: not run, since {reason}")
+    return initialize(command, data) if command and not reason else 0
+
+
+def initialize(command: str, data: Path) -> int:
+    try:
+        words = shlex.split(command)
+        say(f"{command} (once, since there is no database yet)")
+        status = run(words)
+    except (ValueError, OSError) as error:
+        say(f"INIT_COMMAND={command!r}: {error}")
+        return 2
+    if not status:
+        first_start.remember(data)
+    return status
+
+
+def check_tables(answer: dict[str, Any]) -> int:
+    """Tables of models that have no migrations are created; others that are missing end the release."""
+    has_migrations = os.environ.get("MIGRATE_COMMAND") or own_migration(answer)
+    script = str(Path(__file__).with_name("check_tables.py"))
+    return run([sys.executable, script, *([] if has_migrations else ["--create"])])
 
 
 def check_databases() -> int:
@@ -208,7 +241,7 @@ def main() -> int:
         if static and assets and Path(static).is_dir():
             publish(Path(static), Path(assets))
             describe(answer, Path(assets))
-        return check_databases() or migrate(answer) or check()
+        return check_databases() or create(answer, folder) or check() or check_tables(answer)
     except OSError as error:
         say(reasons.of_os_error(error))
         return 1

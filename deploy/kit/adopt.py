@@ -99,6 +99,11 @@ def kit_lines(
     if project.application.settings:
         settings = project.application.settings
         yield "DJANGO_SETTINGS_MODULE", settings.module, f"From {settings.origin}"
+    if project.migrations:
+        yield "MIGRATE_COMMAND", project.migrations.command, f"From {project.migrations.origin}"
+    if project.first_start and project.first_start.command:
+        comment = f"From {project.first_start.origin}: creates the database; runs once, while there is none"
+        yield "INIT_COMMAND", project.first_start.command, comment
     taken: list[int] = []
     for variable in ("HTTP_PORT", "HTTPS_PORT"):
         port = _free_port(8443 if variable == "HTTPS_PORT" else 8080, name, containers, taken)

@@ -7,12 +7,13 @@ the static files.
 import secrets
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ask_project
+import first_start
 import release
 from kit import adopt, dotenv, env_files, processes
 from kit.console import step
@@ -101,18 +102,44 @@ def migrate(installed: Installed, answer: Mapping[str, Any]) -> None:
     """Waits for the database, and runs the project's migrations if it has any."""
     check: list[str | Path] = [installed.python, APP / "check_database.py", str(PATIENCE)]
     processes.require(check, installed.environment, folder=installed.folder)
-    given = installed.environment.get("MIGRATE_COMMAND")
+    found = installed.project.migrations
+    given = installed.environment.get("MIGRATE_COMMAND") or (found.command if found else "")
     command = given or release.own_migration(dict(answer), installed.environment, installed.folder)
-    if not command:
+    known = installed.project.first_start
+    first = installed.environment.get("INIT_COMMAND") or (known.command if known else "")
+    places = (_data(installed), installed.folder)
+    reason = first_start.reason_against(places, places[0], installed.environment, answer) if first else ""
+    if command:
+        step(f"Migrating the database: {command}")
+        is_quiet = not given and answer.get("framework") == "django"
+        _run("MIGRATE_COMMAND", command, installed, ["--verbosity", "0"] if is_quiet else [])
+    if first:
+        initialize(installed, first, reason)
+    if answer:
+        tables: list[str | Path] = [installed.python, APP / "check_tables.py", *([] if command else ["--create"])]
+        processes.require(tables, installed.environment, folder=installed.folder)
+
+
+def initialize(installed: Installed, command: str, reason: str) -> None:
+    """Runs the project's command for a first start, unless there is a reason against it."""
+    if reason:
+        step(f"{command}: not run, since {reason}")
         return
-    step(f"Migrating the database: {command}")
+    step(f"Creating the database: {command}")
+    _run("INIT_COMMAND", command, installed)
+    first_start.remember(_data(installed))
+
+
+def _data(installed: Installed) -> Path:
+    return Path(installed.environment.get("DATA_DIR") or installed.home)
+
+
+def _run(variable: str, command: str, installed: Installed, more: Sequence[str] = ()) -> None:
     try:
-        words = shlex.split(command)
-        if not given and answer.get("framework") == "django":
-            words += ["--verbosity", "0"]
+        words: list[str | Path] = [*shlex.split(command), *more]
         processes.require(words, installed.environment, folder=installed.folder)
     except (ValueError, OSError) as error:
-        raise KitError(f"MIGRATE_COMMAND={command!r}: {error}") from None
+        raise KitError(f"{variable}={command!r}: {error}") from None
 
 
 # --- Static and media files

@@ -1,9 +1,10 @@
 """Which WSGI application a project has, in the form that WSGI_APP has.
 
 The first of these that says something decides: the variable WSGI_APP, the web process of the Procfile, FLASK_APP (in
-the environment, .flaskenv or .env), WSGI_APPLICATION of the settings that manage.py names, and then the modules:
-wsgi.py before app.py, main.py and the like, before packages, before other modules. Within a module, `application`
-comes before `app`, before other names, before factories. Equal ones are an error that lists them.
+the environment, .flaskenv or .env), WSGI_APPLICATION of the settings that manage.py names, Pyramid's production.ini,
+and then the modules: wsgi.py before app.py, main.py and the like, before packages, before other modules. Within a
+module, `application` comes before `app`, before other names, before factories. Equal ones are an error that lists
+them.
 """
 
 import re
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kit.errors import KitError
-from kit.project import django, modules, procfile
+from kit.project import django, ini, modules, procfile
 from kit.project.django import Django
 from kit.project.modules import Offer
 from kit.project.reading import modules as python_files
@@ -75,7 +76,12 @@ def find(folder: Path, environment: Mapping[str, str], found_django: Django | No
     """Raises KitError with what was found, what is missing, and the line to put into .env."""
     search = _Search(folder, environment, found_django)
     found = (
-        _given(search) or _from_procfile(search) or _from_flask(search) or _from_django(search) or _from_modules(search)
+        _given(search)
+        or _from_procfile(search)
+        or _from_flask(search)
+        or _from_django(search)
+        or _from_ini(search)
+        or _from_modules(search)
     )
     return _with_settings(found, search)
 
@@ -185,6 +191,19 @@ def _from_django(search: _Search) -> Application | None:
         search.notes.append(f"{origin} is {value}, but there is no such module: not used")
         return None
     return Application(value, origin, found.root)
+
+
+def _from_ini(search: _Search) -> Application | None:
+    """Pyramid's factory gets its settings from an .ini file, by the name that the installed project has."""
+    name = ini.find(search.folder)
+    if not name:
+        return None
+    found = (modules.read(path).offers for path in python_files(search.folder, DEPTH))
+    if not any(offer.name == "main" and offer.is_factory for offers in found for offer in offers):
+        return None
+    if not name.startswith("production"):
+        search.notes.append(f"{name} is used, since there is no production.ini")
+    return Application(f'pyramid.paster:get_app("{name}")', name, search.folder)
 
 
 def _from_modules(search: _Search) -> Application:

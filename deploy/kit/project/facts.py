@@ -4,12 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kit.project import application, django, environment_names, manifests, node, procfile, python_version
+from kit.project import (
+    application,
+    django,
+    environment_names,
+    first_start,
+    manifests,
+    migrations,
+    node,
+    procfile,
+    python_version,
+)
 from kit.project import system_packages as packages
 from kit.project.application import Application
 from kit.project.django import Django
 from kit.project.environment_names import EnvironmentName
+from kit.project.first_start import FirstStart
 from kit.project.installation import Installation
+from kit.project.migrations import Migrations
 from kit.project.node import NodeBuild
 from kit.project.procfile import Process
 from kit.project.python_version import PythonVersion
@@ -30,6 +42,10 @@ class Project:
     system_packages: SystemPackages
     """Libraries that the dependencies need at run time and that no wheel brings along."""
     node: tuple[NodeBuild, ...]
+    migrations: Migrations | None
+    """Alembic's own; those of Django and of Flask-Migrate are found by the release."""
+    first_start: FirstStart | None
+    """The command that creates the database, if nothing else does."""
 
     @property
     def root(self) -> str:
@@ -51,6 +67,8 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
     found_django = django.find(folder, environment)
     served = application.find(folder, environment, found_django)
     dependencies = manifests.find(folder, environment)
+    found_migrations = None if found_django else migrations.find(folder, served.root)
+    has_migrations = bool(found_django or found_migrations or migrations.is_flask_migrate(served.root))
     return Project(
         folder=folder,
         dependencies=dependencies,
@@ -61,4 +79,6 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         environment_names=environment_names.find(modules(folder, application.DEPTH), folder),
         system_packages=packages.needed_at_run_time(dependencies.requirements),
         node=node.find(folder),
+        migrations=found_migrations,
+        first_start=first_start.find(folder, served.root, served.value, has_migrations=has_migrations),
     )

@@ -38,6 +38,11 @@ def rows(project: Project) -> Iterator[tuple[str, str]]:
         yield "settings", f"{settings.module} ({settings.origin})"
     for note in project.application.notes:
         yield "", note
+    if project.migrations:
+        yield "migrations", f"{project.migrations.command} ({project.migrations.origin})"
+    if first := project.first_start:
+        run_once = f"{first.command} ({first.origin}): run once, while the database is empty"
+        yield "database", run_once if first.command else f"{first.note} ({first.origin})"
     for process in project.processes:
         if process.name != "web":
             yield "process", f"{process.name}: {process.command} (Procfile:{process.line})"
@@ -81,6 +86,8 @@ def as_json(project: Project) -> str:
             "settings": {"module": settings.module, "origin": settings.origin} if settings else None,
             "processes": [{"name": one.name, "command": one.command} for one in project.processes],
             "node": [{"folder": one.folder, "command": one.command, "lock": one.lock} for one in project.node],
+            "migrate": project.migrations.command if project.migrations else "",
+            "first_start": project.first_start.command if project.first_start else "",
             "runtime_packages": project.system_packages.runtime,
             "environment": [
                 {"name": one.name, "origin": one.origin, "required": one.is_required}

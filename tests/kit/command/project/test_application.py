@@ -220,3 +220,25 @@ def test_settings_of_the_procfile_hold(project):
     web = "web: DJANGO_SETTINGS_MODULE=shop.live gunicorn shop.wsgi"
     found = find(project(startproject() | {"Procfile": web, "shop/live.py": ""}))
     assert (found.settings.module, found.settings.origin) == ("shop.live", "Procfile:1")
+
+
+def test_factory_of_pyramid_gets_its_settings_from_the_ini_file(project):
+    files = {
+        "shop/__init__.py": "def main(global_config, **settings):\n    return config(settings).make_wsgi_app()\n",
+        "development.ini": "[app:main]\nuse = egg:shop\n",
+        "production.ini": "[app:main]\nuse = egg:shop\n[server:main]\n",
+    }
+    folder = project(files)
+    found = application.find(folder, {}, None)
+    assert (found.value, found.origin) == ('pyramid.paster:get_app("production.ini")', "production.ini")
+    (folder / "production.ini").unlink()
+    found = application.find(folder, {}, None)
+    assert found.value == 'pyramid.paster:get_app("development.ini")'
+    assert found.notes == ("development.ini is used, since there is no production.ini",)
+
+
+def test_ini_file_of_something_else_says_nothing(project):
+    folder = project(
+        {"production.ini": "[app:main]\nuse = egg:shop\n", "app.py": "def application(environ, start): ...\n"}
+    )
+    assert application.find(folder, {}, None).value == "app:application"

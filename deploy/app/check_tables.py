@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""Checks that the database has the tables of the project's models: without them, the first query of the site fails.
+
+Runs in the project's folder, with its packages and variables, after the migrations and the command that creates the
+database. Django and SQLAlchemy (with Flask-SQLAlchemy or without) are asked; other projects say nothing about tables.
+
+    check_tables.py [--create]      create what SQLAlchemy's models lack, for a project that has no migrations
+
+Exit status 1, and one line that says which tables are missing and what to do, if an app of Django's has none of its
+tables, or the whole project none of SQLAlchemy's.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+MOST_NAMES = 5
+"""So many names are listed."""
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"release: {text}\n")
+
+
+def listed(names: list[str]) -> str:
+    more = ["..."] if len(names) > MOST_NAMES else []
+    return ", ".join([*names[:MOST_NAMES], *more])
+
+
+# --- Django
+
+
+def of_django() -> str:
+    """Why the site cannot work; empty if it can."""
+    import django
+
+    django.setup()
+    from django.apps import apps
+
+    present = _django_tables()
+    for config in apps.get_app_configs():
+        models = [model for model in config.get_models() if _has_table(model, present)]
+        missing = [model for model in models if not _is_present(model, present)]
+        if models and missing == models:
+            names = listed([model.__name__ for model in models])
+            return (
+                f"the app {config.label!r} has models ({names}), and the database has no table of theirs: it has no"
+                f" migrations. Run `python manage.py makemigrations {config.label}` in the project and keep the new"
+                " files with it; or, for tables without migrations, put into .env:"
+                ' MIGRATE_COMMAND="python manage.py migrate --noinput --run-syncdb"'
+            )
+    return ""
+
+
+def _django_tables() -> dict[str, set[str]]:
+    """Of each connection of SQL's: the names of its tables and views, in lower case."""
+    from django.db import connections
+
+    tables = {}
+    for alias in connections:
+        connection = connections[alias]
+        if connection.settings_dict["ENGINE"] != "django.db.backends.dummy":
+            with connection.cursor() as cursor:
+                found = connection.introspection.table_names(cursor, include_views=True)
+            tables[alias] = {name.lower() for name in found}
+    return tables
+
+
+def _has_table(model: Any, present: dict[str, set[str]]) -> bool:
+    """Whether migrations make a table of its own for this model, somewhere."""
+    from django.db import router
+
+    options = model._meta
+    is_own = options.managed and not options.proxy and not options.swapped
+    return is_own and any(router.allow_migrate_model(alias, model) for alias in present)
+
+
+def _is_present(model: Any, present: dict[str, set[str]]) -> bool:
+    name = model._meta.db_table.replace('"', "").rpartition(".")[2].lower()
+    return any(name in tables for tables in present.values())
+
+
+# --- SQLAlchemy
+
+
+def of_sqlalchemy(application: Any, *, creates: bool) -> str:
+    """Why the site cannot work; empty if it can, or if nothing is known of its tables."""
+    if "sqlalchemy" not in sys.modules:
+        return ""
+    with _context(application):
+        database = _flask_sqlalchemy(application)
+        engines = list(_engines())
+        known = _sqlalchemy_tables()
+        missing = [table for table in known if not _exists(table, engines)]
+        if not engines or not missing:
+            return ""
+        names = listed([table.fullname for table in missing])
+        if creates and (database is not None or len(engines) == 1):
+            say(
+                f"the project has no migrations, and the database lacks tables of its models: {names}. They are created"
+            )
+            if database is not None:
+                database.create_all()
+            else:
+                for metadata in {id(table.metadata): table.metadata for table in missing}.values():
+                    metadata.create_all(engines[0])
+            return ""
+    if len(missing) < len(known):
+        say(f"the database lacks tables of the project's models: {names}")
+        return ""
+    return (
+        f"the database has none of the tables of the project's models ({names}), and no command creates them: set"
+        " INIT_COMMAND in .env to the project's own that does, which runs once"
+    )
+
+
+def _context(application: Any) -> Any:
+    context = getattr(application, "app_context", None)
+    return context() if callable(context) else nullcontext()
+
+
+def _flask_sqlalchemy(application: Any) -> Any:
+    """The extension, if the application has it: its engines exist from then on."""
+    extension = (
+        getattr(application, "extensions", {}).get("sqlalchemy") if hasattr(application, "app_context") else None
+    )
+    database = getattr(extension, "db", extension)
+    if database is not None:
+        database.engine  # noqa: B018 - made at the first use in older versions
+    return database
+
+
+def _objects(kind: type) -> Iterator[Any]:
+    # by type, since isinstance would wake the proxies of frameworks
+    return (each for each in gc.get_objects() if issubclass(type(each), kind))
+
+
+def _engines() -> Iterator[Any]:
+    known = set[str]()
+    for engine in _objects(sys.modules["sqlalchemy.engine"].Engine):
+        url = engine.url
+        is_in_memory = url.drivername.startswith("sqlite") and url.database in (None, "", ":memory:")
+        if str(url) not in known and not is_in_memory:
+            known.add(str(url))
+            yield engine
+
+
+def _sqlalchemy_tables() -> list[Any]:
+    gc.collect()
+    return [table for metadata in _objects(sys.modules["sqlalchemy"].MetaData) for table in metadata.sorted_tables]
+
+
+def _exists(table: Any, engines: list[Any]) -> bool:
+    inspect = sys.modules["sqlalchemy"].inspect
+    return any(inspect(engine).has_table(table.name, schema=table.schema) for engine in engines)
+
+
+def main(arguments: list[str]) -> int:
+    scripts = Path(__file__).resolve().parent
+    sys.path[:] = [str(Path.cwd()), *(path for path in sys.path if Path(path or ".").resolve() != scripts)]
+    try:
+        if os.environ.get("DJANGO_SETTINGS_MODULE"):
+            reason = of_django()
+        elif named := os.environ.get("WSGI_APP"):
+            from ropewalk.wsgi.loader import load_application
+
+            reason = of_sqlalchemy(load_application(named), creates="--create" in arguments)
+        else:
+            reason = ""
+    except Exception as error:  # noqa: BLE001 - that the application can be loaded is checked elsewhere
+        say(
+            f"the tables of the database were not checked: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        )
+        return 0
+    if reason:
+        say(reason)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1 if reason else 0)  # a thread of the project's may not end
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,97 @@
+"""deploy/app/check_tables.py: a database without the tables of the models is noticed before the site is up."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+import check_tables
+
+SETTINGS = """
+SECRET_KEY = "x"
+INSTALLED_APPS = ["notes"]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "site.db"}}
+"""
+MODELS = "from django.db import models\nclass Note(models.Model):\n    text = models.TextField()\n"
+MODELS += "class Old(models.Model):\n    class Meta:\n        managed = False\n"
+
+
+def check(folder, *arguments, files, **variables):
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    if "PYTHONPATH" in os.environ:
+        environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    command = [sys.executable, check_tables.__file__, *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_app_of_django_without_migrations_is_refused(tmp_path):
+    files = {"settings.py": SETTINGS, "notes/__init__.py": "", "notes/models.py": MODELS}
+    done = check(tmp_path, files=files, DJANGO_SETTINGS_MODULE="settings")
+    assert done.returncode == 1
+    assert done.stderr.startswith("release: the app 'notes' has models (Note), and the database has no table of theirs")
+    assert "makemigrations notes" in done.stderr
+    assert "--run-syncdb" in done.stderr
+
+
+def test_app_of_django_with_its_tables_is_fine(tmp_path):
+    files = {"settings.py": SETTINGS, "notes/__init__.py": "", "notes/models.py": MODELS}
+    connection = sqlite3.connect(tmp_path / "site.db")
+    connection.execute("CREATE TABLE notes_note (id, text)")
+    connection.close()
+    done = check(tmp_path, files=files, DJANGO_SETTINGS_MODULE="settings")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_application_that_cannot_be_loaded_is_no_business_of_this_check(tmp_path):
+    done = check(tmp_path, files={"app.py": "raise OSError('no')"}, WSGI_APP="app:app")
+    assert done.returncode == 0
+    assert "were not checked" in done.stderr
+
+
+APP = """
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine
+engine = create_engine("sqlite:///site.db")
+metadata = MetaData()
+Table("note", metadata, Column("id", Integer))
+Table("page", metadata, Column("id", Integer))
+def app(environ, start_response): ...
+"""
+
+
+@pytest.fixture
+def _sqlalchemy():
+    pytest.importorskip("sqlalchemy")
+
+
+@pytest.mark.usefixtures("_sqlalchemy")
+def test_tables_of_sqlalchemy_are_created_where_nothing_else_does(tmp_path):
+    done = check(tmp_path, "--create", files={"app.py": APP}, WSGI_APP="app:app")
+    assert done.returncode == 0, done.stderr
+    assert "lacks tables of its models: note, page. They are created" in done.stderr
+    again = check(tmp_path, "--create", files={}, WSGI_APP="app:app")
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("_sqlalchemy")
+def test_project_with_migrations_that_made_no_table_is_refused(tmp_path):
+    done = check(tmp_path, files={"app.py": APP}, WSGI_APP="app:app")
+    assert done.returncode == 1
+    assert "has none of the tables of the project's models (note, page)" in done.stderr
+
+
+@pytest.mark.usefixtures("_sqlalchemy")
+def test_some_missing_tables_are_a_line_in_the_log(tmp_path):
+    connection = sqlite3.connect(tmp_path / "site.db")
+    connection.execute("CREATE TABLE note (id)")
+    connection.close()
+    done = check(tmp_path, files={"app.py": APP}, WSGI_APP="app:app")
+    assert done.returncode == 0
+    assert "lacks tables of the project's models: page" in done.stderr
