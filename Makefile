@@ -40,7 +40,7 @@ down: ## Stop what `make up` started. The data stays; `docker compose down -v` r
 	@exec $(KIT) down
 
 .PHONY: logs
-logs: ## Follow the containers' logs.
+logs: ## Follow the containers' logs, merged (SERVICE=app, LEVEL=warning, ID=<request id>, SINCE=10m).
 	@exec $(KIT) logs
 
 .PHONY: manage

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from kit import adopt, compose, consoles, env_files, local, maintenance, stack, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
+from kit.logs import command as log_command
 from kit.project import facts, install, manifests, python_version, report
 
 
@@ -78,7 +79,7 @@ def print_times(options: argparse.Namespace) -> int:
 COMMANDS = {
     "up": Command(lambda _: stack.up(os.environ), "build the images, start the kit in Docker and wait until it serves"),
     "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
-    "logs": Command(lambda _: stack.logs(os.environ), "follow the containers' logs"),
+    "logs": Command(lambda _: log_command.logs(os.environ), "follow the logs of all containers, merged by time"),
     "manage": Command(
         lambda _: consoles.manage(os.environ), "run Django's manage.py in the running application's container"
     ),

@@ -64,6 +64,14 @@ def of_project(name: str, environment: Mapping[str, str]) -> list[Container]:
     return read(json.loads(output(["inspect", *identifiers], environment)))
 
 
+def find(identifier: str, environment: Mapping[str, str]) -> list[Container]:
+    """The container with this ID; none if it is gone."""
+    try:
+        return read(json.loads(output(["inspect", "--type", "container", identifier], environment)))
+    except KitError:
+        return []
+
+
 def read(inspected: Sequence[Mapping[str, Any]]) -> list[Container]:
     """From what `docker inspect` prints; without containers that belong to no service."""
     containers = []

@@ -1,4 +1,4 @@
-"""`make up`, `make down`, `make logs`: the kit in Docker."""
+"""`make up`, `make down`: the kit in Docker."""
 
 import sys
 from collections.abc import Mapping
@@ -69,7 +69,3 @@ def show_left_out(environment: Mapping[str, str]) -> None:
 
 def down(environment: Mapping[str, str]) -> NoReturn:
     compose.replace(["down"], compose.prepare(environment))
-
-
-def logs(environment: Mapping[str, str]) -> NoReturn:
-    compose.replace(["logs", "--follow"], compose.prepare(environment))
