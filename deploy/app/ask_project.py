@@ -30,15 +30,22 @@ TIMEOUT = 60  # seconds for one import: a project that connects somewhere while 
 MARK = "\n\x1eanswer:"  # the project may print lines of its own
 
 
-def ask(folder: Path, python: str | Path = sys.executable, environment: Mapping[str, str] = os.environ) -> "Answer":
+def ask(
+    folder: Path,
+    python: str | Path = sys.executable,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    top: Path | None = None,
+) -> "Answer":
     """The answer of the project in this folder. Raises RuntimeError with the reason in one line.
 
-    `python` is the interpreter in which its packages are installed.
+    `python` is the interpreter in which its packages are installed, `top` the folder of the whole project, if it is
+    another one.
     """
     dummies: dict[str, int] = {}
     error = ""
     for _ in range(MOST_DUMMIES):
-        answer = _ask_child(folder, python, environment, dummies)
+        answer = _ask_child((folder, top or folder), python, environment, dummies)
         error = answer.get("error", "")
         if not error:
             answer["dummies"] = {name: candidates(name)[at] for name, at in sorted(dummies.items())}
@@ -53,9 +60,12 @@ def ask(folder: Path, python: str | Path = sys.executable, environment: Mapping[
     raise RuntimeError(error)
 
 
-def _ask_child(folder: Path, python: str | Path, environment: Mapping[str, str], dummies: dict[str, int]) -> "Answer":
+def _ask_child(
+    folders: tuple[Path, Path], python: str | Path, environment: Mapping[str, str], dummies: dict[str, int]
+) -> "Answer":
+    folder, top = folders
     values = {name: candidates(name)[at] for name, at in dummies.items()}
-    command = [python, str(Path(__file__).with_name("project_answer.py"))]
+    command = [python, str(Path(__file__).with_name("project_answer.py")), str(top)]
     try:
         done = subprocess.run(
             command,

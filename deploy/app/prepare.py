@@ -57,7 +57,7 @@ def prepare(looked: dict[str, Any], project: Path, static: Path, kit: Path) -> N
     variables = environment(looked, project)
     os.environ.update(variables | build_environment(os.environ.get("BUILD_ENV", "")))
     folder = project / looked["root"]
-    answer = _ask(folder, is_django=bool(looked["manage"]))
+    answer = _ask(folder, project, is_django=bool(looked["manage"]))
     root = collect(answer, folder, static)
     links = link(places(answer, project, root), project, kit / "initial", Path(answer.get("media_root") or "/nowhere"))
     kit.mkdir(parents=True, exist_ok=True)
@@ -93,9 +93,9 @@ def build_environment(given: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def _ask(folder: Path, *, is_django: bool) -> dict[str, Any]:
+def _ask(folder: Path, project: Path, *, is_django: bool) -> dict[str, Any]:
     try:
-        answer = ask_project.ask(folder)
+        answer = ask_project.ask(folder, top=project)
     except RuntimeError as error:
         # A framework other than Django needs nothing of this; the application is loaded again when the site starts.
         if is_django:

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import Any, TypedDict
 
 from ask_project import MARK
+from project_places import named_places, places_of_values
 
 
 class Answer(TypedDict, total=False):
@@ -35,7 +36,8 @@ class Answer(TypedDict, total=False):
     databases: list[dict[str, str]]
     """Of each: engine, and file (SQLite) or host and port."""
     writes: list[str]
-    """Inside the project: where it keeps its files, and what it wrote while it was imported. A folder ends with "/"."""
+    """Inside the project: where it keeps its files, what it wrote while it was imported, and what its modules name
+    (project_places). A folder ends with "/"."""
     https_redirect: bool
     allowed_hosts: list[str]
     debug: bool
@@ -51,16 +53,19 @@ class Answer(TypedDict, total=False):
     """The variables whose lack may be the cause, the likeliest first."""
 
 
-def answer_for(folder: Path) -> Answer:
-    """Imports the project in this process. What goes wrong is in the answer."""
-    missed = _record_missed_variables(folder)
-    written = _record_writes(folder)
+def answer_for(folder: Path, top: Path) -> Answer:
+    """Imports the project in this process. What goes wrong is in the answer.
+
+    `top` is the folder of the whole project, `folder` that of manage.py or of the application.
+    """
+    missed = _record_missed_variables(top)
+    written = _record_writes(folder, top)
     sys.path.insert(0, str(folder))
     try:
-        answer = _ask_django(folder) if _has_django(folder) else _ask_application(folder)
+        answer = _ask_django(folder, top) if _has_django(folder) else _ask_application(folder, top)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a project may raise
         return {"error": _one_line(error, folder), "missing": _likely(error, missed)}
-    answer["writes"] = sorted({*answer.get("writes", ()), *written})
+    answer["writes"] = sorted({*answer.get("writes", ()), *written, *named_places(folder, top)})
     return answer
 
 
@@ -69,7 +74,7 @@ def _has_django(folder: Path) -> bool:
     return manage.is_file() and "django" in manage.read_text(encoding="utf-8", errors="replace")
 
 
-def _ask_django(folder: Path) -> Answer:
+def _ask_django(folder: Path, top: Path) -> Answer:
     import django
     from django.core import management
 
@@ -95,7 +100,7 @@ def _ask_django(folder: Path) -> Answer:
         "media_root": media_root,
         "databases": databases,
         "writes": _inside(
-            folder, [f"{media_root}/" if media_root else "", *(database.get("file", "") for database in databases)]
+            top, [f"{media_root}/" if media_root else "", *(database.get("file", "") for database in databases)]
         ),
         "https_redirect": bool(settings.SECURE_SSL_REDIRECT),
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
@@ -135,7 +140,7 @@ def _sqlite_file(folder: Path, name: str) -> str:
     return "" if not name or ":memory:" in name else str((folder / name).absolute())
 
 
-def _ask_application(folder: Path) -> Answer:
+def _ask_application(folder: Path, top: Path) -> Answer:
     """The application that WSGI_APP names. Flask's is asked; others are only imported."""
     named = os.environ.get("WSGI_APP", "")
     if not named:
@@ -167,13 +172,14 @@ def _ask_application(folder: Path) -> Answer:
             }
         )
     writes += [database.get("file", "") for database in databases]
-    writes += [f"{folder / config[name]}/" for name in ("UPLOAD_FOLDER", "UPLOADED_FILES_DEST") if config.get(name)]
+    writes += [f"{folder / config['UPLOADED_FILES_DEST']}/"] if config.get("UPLOADED_FILES_DEST") else []
+    writes += places_of_values(config, folder)
     return {
         "framework": "flask",
         "static_url": f"{application.static_url_path or ''}/" if application.has_static_folder else "",
         "static_folder": str(application.static_folder or "") if application.has_static_folder else "",
         "databases": databases,
-        "writes": _inside(folder, writes),
+        "writes": _inside(top, writes),
         "debug": bool(application.debug),
     }
 
@@ -213,21 +219,21 @@ def _load(named: str) -> Any:
     return load_application(named)
 
 
-def _inside(folder: Path, paths: list[str]) -> list[str]:
-    return [path for path in paths if path and Path(path).is_relative_to(folder) and Path(path) != folder]
+def _inside(top: Path, paths: list[str]) -> list[str]:
+    return [path for path in paths if path and Path(path).is_relative_to(top) and Path(path) != top]
 
 
 # --- What is watched while the project is imported
 
 
-def _record_missed_variables(folder: Path) -> list[str]:
+def _record_missed_variables(top: Path) -> list[str]:
     """The names that the project looks up in os.environ in vain, from now on, in order."""
     missed: list[str] = []
     encode, present = os.environ.encodekey, os.environ._data  # type: ignore[attr-defined]
 
     def watch(name: str) -> Any:
         key = encode(name)
-        if key not in present and _is_asked_by_project(sys._getframe(1), folder):
+        if key not in present and _is_asked_by_project(sys._getframe(1), top):
             missed.append(name)
         return key
 
@@ -241,12 +247,12 @@ READERS = re.compile(
 """The files of libraries through which settings read variables."""
 
 
-def _is_asked_by_project(frame: FrameType | None, folder: Path) -> bool:
+def _is_asked_by_project(frame: FrameType | None, top: Path) -> bool:
     """Whether the nearest caller that is no reader of variables belongs to the project."""
     while frame and READERS.search(frame.f_code.co_filename):
         frame = frame.f_back
     name = frame.f_code.co_filename if frame else ""
-    return name.startswith(f"{folder}{os.sep}") and "site-packages" not in name
+    return name.startswith(f"{top}{os.sep}") and "site-packages" not in name
 
 
 def _likely(error: BaseException, missed: list[str]) -> list[str]:
@@ -274,10 +280,10 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _record_writes(folder: Path) -> set[str]:
-    """The files and folders inside `folder` that are opened for writing or created, from now on."""
+def _record_writes(folder: Path, top: Path) -> set[str]:
+    """The files and folders inside `top` that are opened for writing or created, from now on."""
     written: set[str] = set()
-    root = str(folder) + os.sep
+    root = str(top) + os.sep
 
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open":
@@ -314,7 +320,8 @@ def _one_line(error: BaseException, folder: Path) -> str:
 def main() -> None:
     scripts = Path(__file__).resolve().parent
     sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != scripts]
-    print(MARK + json.dumps(answer_for(Path.cwd())), flush=True)  # noqa: T201
+    top = Path(sys.argv.pop())
+    print(MARK + json.dumps(answer_for(Path.cwd(), top)), flush=True)  # noqa: T201
     os._exit(0)  # a thread of the project's may not end
 
 

@@ -56,7 +56,9 @@ def prepare(installed: Installed) -> tuple[dict[str, str], tuple[str, ...]]:
 
 def _ask(installed: Installed, kept: Path) -> tuple[Installed, dict[str, Any]]:
     try:
-        answer: dict[str, Any] = {**ask_project.ask(installed.folder, installed.python, installed.environment)}
+        answer: dict[str, Any] = {
+            **ask_project.ask(installed.folder, installed.python, installed.environment, top=installed.project.folder)
+        }
     except RuntimeError as error:
         if installed.project.django:
             raise KitError(f"the project cannot be imported: {error}") from None

@@ -133,6 +133,63 @@ def test_files_that_are_written_while_it_is_imported_are_found(project, tmp_path
     assert answer["writes"] == [f"{tmp_path}/{name}" for name in names]
 
 
+NAMED = [
+    ("FILE = Path(__file__).parent / 'notes.db'", "notes.db"),
+    ("FILE = os.path.join(os.path.dirname(__file__), 'var', 'notes.sqlite3')", "var/notes.sqlite3"),
+    ("FILE = 'notes.sqlite'", "notes.sqlite"),
+    ("URL = 'sqlite:///notes.db?timeout=5'", "notes.db"),
+    ("def rows(): return sqlite3.connect('notes.db')", "notes.db"),
+    ("def rows(): return sqlite3.connect(ROOT / 'data' / 'notes.db', timeout=5)", "data/notes.db"),
+    ("def rows(): return sqlite3.connect(os.path.join(os.path.dirname(__file__), 'notes.db'))", "notes.db"),
+    ("def rows(): return sqlite3.connect(f'{ROOT}/notes.db')", "notes.db"),
+    ("def rows(): return sqlite3.connect(database=str(Path(__file__).resolve().with_name('notes.db')))", "notes.db"),
+    ("def rows(): return sqlite3.connect('file:notes.db?mode=rw', uri=True)", "notes.db"),
+    ("UPLOADS = ROOT / 'received'", "received/"),
+    ("UPLOAD_FOLDER = 'received'", "received/"),
+    ("media_dir = str(ROOT / 'received')", "received/"),
+]
+
+
+@pytest.mark.parametrize(("line", "place"), NAMED)
+def test_places_that_are_written_later_are_found(project, tmp_path, line, place):
+    """The first request opens them."""
+    imports = "import os, sqlite3\nfrom pathlib import Path\nROOT = Path(__file__).parent\n"
+    answer = project(
+        app="import notes\napplication = lambda e, s: []\n",
+        notes=f"{imports}{line}\n",
+        variables={"WSGI_APP": "app:application"},
+    )
+    assert answer["writes"] == [f"{tmp_path}/{place}"]
+    assert not list(tmp_path.glob("**/*.db"))
+
+
+NOT_NAMED = [
+    "FILE = '/srv/elsewhere/notes.db'",
+    "FILE = ':memory:'",
+    "FILE = 'sqlite:///:memory:'",
+    "UPLOAD_URL = '/uploads/'",
+    "UPLOADS = 'many'",
+    "MEDIA_ROOT = 'https://cdn.example/'",
+    "TEXT = 'a database: notes.db, or another'",
+    "def rows(name): return sqlite3.connect(ROOT / name / 'notes.db')",
+]
+
+
+@pytest.mark.parametrize("line", NOT_NAMED)
+def test_what_is_no_place_or_not_known_before_a_request_is_left_alone(project, line):
+    imports = "import os, sqlite3\nfrom pathlib import Path\nROOT = Path(__file__).parent\n"
+    answer = project(app=f"{imports}{line}\napplication = lambda e, s: []\n", variables={"WSGI_APP": "app:application"})
+    assert answer["writes"] == []
+
+
+def test_database_beside_the_folder_of_manage_py_is_found(project, tmp_path, monkeypatch):
+    settings = SETTINGS.replace(".parent.parent", ".parent.parent.parent")
+    project(src__manage=MANAGE, src__shop__settings=settings)
+    monkeypatch.setenv("SECRET_KEY", "x")
+    answer = ask_project.ask(tmp_path / "src", top=tmp_path)
+    assert answer["writes"] == [f"{tmp_path}/db.sqlite3", f"{tmp_path}/uploads/"]
+
+
 def test_lines_that_the_project_prints_are_not_the_answer(project):
     answer = project(
         app='print(\'{"framework": "mine"}\')\napplication = lambda e, s: []\n',
