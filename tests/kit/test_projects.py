@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from kit.project import facts
+from tests.projects import run
 from tests.projects.run import BACKENDS, Trial, try_run, try_up
 from tests.projects.shapes import FOLDER, SHAPES, Shape
-from tests.projects.site import Written
+from tests.projects.site import ProjectError, Site, Written
 
 
 def write_empty_lock(arguments: tuple[str, ...], folder: Path) -> None:
@@ -42,14 +43,66 @@ def test_project_is_served_by_make_run(name: str, tmp_path: Path) -> None:
     try_run(trial)
 
 
+REPRESENTATIVE = (
+    *("django-startproject", "django-environ", "django-src", "django-uv", "django-poetry-2", "django-ssl-redirect"),
+    *("django-media", "flask-factory", "flask-migrate", "flask-src", "plain-wsgi", "requirements-nested"),
+)
+"""One of each kind: of dependencies, of application, of places to write."""
+
+
 @pytest.mark.docker
-@pytest.mark.parametrize("name", ["flask-factory"])
-def test_project_is_served_by_make_up_on_each_backend(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", REPRESENTATIVE)
+def test_project_is_served_by_make_up(name: str, tmp_path: Path) -> None:
+    """One backend serves and writes, and the other one has what it has written."""
+    backends = BACKENDS if REPRESENTATIVE.index(name) % 2 else BACKENDS[::-1]
     trial = Trial(shape_of(name), tmp_path)
     trial.adopt()
-    written: Written | None = None
     try:
-        for backend in BACKENDS:
-            written = try_up(trial, backend, written)
+        failures = [error for _, error in try_up(trial, backends) if error]
+        assert not failures, f"{failures[0]}\n{failures[0].log}"
     finally:
         trial.remove()
+
+
+class FakeTrial(Trial):
+    """Backends that fail where they are told to."""
+
+    def __init__(self, *broken: str) -> None:
+        self.shape = shape_of("plain-wsgi")
+        self.broken, self.calls = broken, list[str]()
+
+    def up(self, backend: str) -> Site:
+        self.calls.append(backend)
+        if backend in self.broken:
+            raise ProjectError("make up: exit status 1", "its log")
+        return Site(backend)
+
+    def down(self) -> None:
+        self.calls.append("down")
+
+    def logs(self) -> str:
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("broken", "kept", "failed", "calls"),
+    [
+        ((), True, {"a": False, "b": False}, ["a", "down", "b", "down", "a"]),
+        (("a",), True, {"a": True, "b": True}, ["a", "b", "down", "a"]),  # nothing shows that b keeps its rows
+        (("b",), True, {"a": False, "b": True}, ["a", "down", "b", "a"]),
+        (("a", "b"), True, {"a": True, "b": True}, ["a", "b"]),
+        ((), False, {"a": True, "b": True}, ["a", "down", "b", "down", "a"]),
+    ],
+)
+def test_each_backend_has_to_keep_what_it_writes(
+    monkeypatch: pytest.MonkeyPatch, broken: tuple[str, ...], kept: bool, failed: dict[str, bool], calls: list[str]
+) -> None:
+    def check_kept(site: Site, written: Written) -> None:
+        if not kept:
+            raise ProjectError("1 rows before the restart, 0 after it")
+
+    monkeypatch.setattr(run, "prove", lambda site, shape: Written(1))
+    monkeypatch.setattr(run, "check_kept", check_kept)
+    trial = FakeTrial(*broken)
+    assert {backend: error is not None for backend, error in try_up(trial, ("a", "b", "a"))} == failed
+    assert trial.calls == calls

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.helpers.paths import REPOSITORY
 from tests.projects.run import BACKENDS, Trial, try_run, try_up
 from tests.projects.shapes import SHAPES, Shape
-from tests.projects.site import ProjectError, Written
+from tests.projects.site import ProjectError
 
 PAGE = REPOSITORY / "docs/projects.md"
 COLUMNS = ("project", "shape", "found", "make run", *BACKENDS)
@@ -71,14 +71,9 @@ def results(shape: Shape, ways: list[str], tools: Path) -> Iterator[tuple[str, s
             if trial.tools.exists() and not tools.exists():
                 shutil.copytree(trial.tools, tools, symlinks=True)
         backends = [backend for backend in BACKENDS if backend in ways]
-        written: Written | None = None
         try:
-            for backend in backends:
-                try:
-                    written = try_up(trial, backend, written)
-                    yield backend, WORKS
-                except ProjectError as error:
-                    yield backend, failed(error)
+            for backend, failure in try_up(trial, (*backends, *backends[:1])):
+                yield backend, failed(failure) if failure else WORKS
         finally:
             if backends:
                 trial.remove()

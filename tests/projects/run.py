@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tests.helpers.containers import clean_environment
@@ -193,10 +193,8 @@ def free_port() -> int:
         return port
 
 
-def prove(site: Site, shape: Shape, written: Written | None = None) -> Written:
-    """It serves, has its stylesheet, and writes. `written`: what was there before."""
-    if written:
-        check_kept(site, written)
+def prove(site: Site, shape: Shape) -> Written:
+    """It serves, has its stylesheet, and writes."""
     check_stylesheet(site, shape.folder)
     return add_row(site, has_uploads=shape.has_uploads)
 
@@ -209,13 +207,34 @@ def try_run(trial: Trial) -> None:
         check_kept(site, written)
 
 
-def try_up(trial: Trial, backend: str, written: Written | None = None) -> Written:
-    """Up, down and up again, on one backend."""
+def try_up(trial: Trial, backends: Sequence[str]) -> Iterator[tuple[str, ProjectError | None]]:
+    """`make up` with each backend in turn, and `make down` between them: yields each but the last, and what failed.
+
+    Each serves and writes, and the next one has to have what it has written. A start takes most of the time: this needs
+    one more than there are backends.
+    """
+    writer, written = "", Written(0)
+    for backend in backends[:-1]:
+        try:
+            site = trial.up(backend)
+            if writer:
+                yield writer, _failure(trial, lambda: check_kept(site, written))  # noqa: B023 - called at once
+                writer = ""
+            written = prove(site, trial.shape)
+            writer = backend
+            trial.down()
+        except ProjectError as error:
+            error.log = error.log or trial.logs()
+            yield backend, error
+            writer = "" if writer == backend else writer
+    if writer:
+        yield writer, _failure(trial, lambda: check_kept(trial.up(backends[-1]), written))
+
+
+def _failure(trial: Trial, check: Callable[[], object]) -> ProjectError | None:
     try:
-        written = prove(trial.up(backend), trial.shape, written)
-        trial.down()
-        check_kept(trial.up(backend), written)
+        check()
     except ProjectError as error:
         error.log = error.log or trial.logs()
-        raise
-    return written
+        return error
+    return None
