@@ -35,6 +35,10 @@ up: ## Build and start the kit in Docker, at http://localhost:8080 and https://l
 adopt: ## Look at a project, and write .env and .env.project for it: make adopt PROJECT=../shop.
 	@exec $(KIT) adopt $(if $(PROJECT),"$(PROJECT)")
 
+.PHONY: look
+look: ## Print what the kit finds in the project, all variables that it reads included (PROJECT=../shop: in another one).
+	@exec $(KIT) look $(if $(PROJECT),"$(PROJECT)")
+
 .PHONY: down
 down: ## Stop what `make up` started. The data stays; `docker compose down -v` removes it too.
 	@exec $(KIT) down

@@ -10,12 +10,14 @@ import secrets
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from kit import clashes, compose, dotenv, env_files, identity
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
-from kit.project import facts, report
+from kit.project import facts, report, services
+from kit.project.environment_names import EnvironmentName
 from kit.project.facts import Project
 
 PROJECT_FILE = env_files.PROJECT_FILE
@@ -33,8 +35,24 @@ FOREIGN = re.compile(
 OWN_KEY = re.compile(r"((DJANGO|FLASK|APP)_)?SECRET_KEY")
 """Names that are the framework's key wherever they are read."""
 
+PLACEHOLDER = re.compile(
+    r"<[^>]*>|\[[a-z][^]]*\]|\{\{|\.\.\.|\byour\b|your[._-]|change[ _-]?(me|this|it)|x{3,}|\btodo\b|placeholder"
+    r"|replace[ _-]?(me|this|with)|\bdummy\b|\bexample\.(com|org|net)\b|\.example\b|\bmy(domain|site)\b|\bsome[-_]",
+    re.IGNORECASE,
+)
+"""Values of an example that nobody means."""
+
+SERVER = re.compile(
+    r"(^|_)(DB|DATABASE|POSTGRES\w*|PG|MYSQL|MARIADB|SQL|REDIS|VALKEY|BROKER|CELERY|AMQP|RABBIT\w*|MONGO\w*|ELASTIC\w*"
+    r"|MEMCACHED?|CACHE|MAIL|EMAIL|SMTP)_?(\w+_)?(HOST|URL|URI|SERVER)$"
+)
+"""Names of variables that say where a server is."""
+
 NOT_THE_PROJECTS = ("DJANGO_SETTINGS_MODULE", *env_files.SHARED_WITH_NGINX)
 """Set in .env."""
+
+FEW = 3
+"""So many variables of a service are named in the next step."""
 
 PLAIN_COMPOSE = "The files that `docker compose` reads"
 
@@ -59,23 +77,68 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
             " copy of it, or move .env and .env.project away"
         )
     project = facts.look(folder, {**environment, **present})
-    for line in report.lines(project):
+    for line in report.lines(project, is_short=True):
         print(line)  # noqa: T201
     own = dotenv.read(root / PROJECT_FILE, {**environment, **present})
     kit = list(kit_lines(project, present, environment, root))
     _add(root / ".env", kit, present, 0o644)
     wanted = list(project_lines(project, {**present, **own}))
     _add(root / PROJECT_FILE, wanted, own, 0o600)
-    todo = [name for name, value, _ in wanted if value is None]
-    if todo:
-        step(f"Fill in {', '.join(todo)} in {PROJECT_FILE}; then: make up")
-    else:
-        step("Next: make up (or without Docker: make run)")
+    step(next_step(project, wanted))
     return 0
 
 
-Line = tuple[str, str | None, str]
-"""Name, value (None: only the owner of the project knows it), and the comment above."""
+class Line(NamedTuple):
+    name: str
+    value: str | None
+    """None: only the owner of the project knows it."""
+    comment: str
+    """Of the line above."""
+    needed_by: str = ""
+    """The service that the line is for, if the project may start without it."""
+
+
+def next_step(project: Project, wanted: Sequence[Line]) -> str:
+    """What to do before `make up`, if anything."""
+    blank = [line for line in wanted if line.value is None]
+    todo = [line.name for line in blank if not line.needed_by]
+    optional = _optional([line for line in blank if line.needed_by])
+    fixed = [service for service in project.services.servers if service.is_fixed]
+    if fixed:
+        return _change(fixed, todo)
+    unnamed = project.services.database
+    if unnamed and not unnamed.place and unnamed.name != services.SQLITE:
+        filled = f", and fill in {', '.join(todo)} in {PROJECT_FILE}" if todo else ""
+        return f"Have the settings name a {unnamed.name} server that a container can reach{filled}; then: make up"
+    if todo:
+        more = f", and {optional}," if optional else ""
+        return f"Fill in {', '.join(todo)}{more} in {PROJECT_FILE}; then: make up"
+    more = f"; and fill in {optional} in {PROJECT_FILE}" if optional else ""
+    return f"Next: make up (or without Docker: make run){more}"
+
+
+def _optional(lines: Sequence[Line]) -> str:
+    """What to fill in for services without which the project may start."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        found.setdefault(line.needed_by, []).append(line.name)
+    texts = [
+        f"{', '.join(names)} for {service}" if len(names) <= FEW else f"what {service} needs"
+        for service, names in found.items()
+    ]
+    return " and ".join(texts)
+
+
+def _change(fixed: Sequence[services.Service], todo: Sequence[str]) -> str:
+    """How to let the settings have another server than the one in the code."""
+    places = ", ".join(service.origin for service in fixed)
+    first = fixed[0]
+    name = f"{re.sub('[^A-Z]', '', first.name.upper())}_HOST"
+    read = f"os.environ.get({name!r}, {first.host or 'localhost'!r})"
+    return (
+        f"Before make up, change {places}: let the settings read where the server is, as in {read}. Then put"
+        f" {', '.join((f'{name}=...', *todo))} into {PROJECT_FILE}. (make run uses the servers of this machine.)"
+    )
 
 
 def kit_lines(
@@ -84,45 +147,43 @@ def kit_lines(
     """The lines of .env."""
     folder = project.folder
     path = f"./{folder.relative_to(root)}" if folder.is_relative_to(root) else str(folder)
-    yield "PROJECT_DIR", path, "The project that this checkout serves"
+    yield Line("PROJECT_DIR", path, "The project that this checkout serves")
     containers = _containers(environment)
     name = _free_name(identity.compose_name(folder), containers, root)
-    yield "COMPOSE_PROJECT_NAME", name, "The name of its containers, images and volumes"
-    yield "PROJECT_ID", folder.name, "The data volume belongs to this project"
+    yield Line("COMPOSE_PROJECT_NAME", name, "The name of its containers, images and volumes")
+    yield Line("PROJECT_ID", folder.name, "The data volume belongs to this project")
     if not folder.is_relative_to(root):
-        yield (
-            "COMPOSE_FILE",
-            compose.files(present, root=root, is_outside=_can_build_outside(environment)),
-            PLAIN_COMPOSE,
+        yield Line(
+            "COMPOSE_FILE", compose.files(present, root=root, is_outside=_can_build_outside(environment)), PLAIN_COMPOSE
         )
-    yield "WSGI_APP", project.application.value, f"From {project.application.origin}"
+    yield Line("WSGI_APP", project.application.value, f"From {project.application.origin}")
     if project.application.settings:
         settings = project.application.settings
-        yield "DJANGO_SETTINGS_MODULE", settings.module, f"From {settings.origin}"
+        yield Line("DJANGO_SETTINGS_MODULE", settings.module, f"From {settings.origin}")
     if project.migrations:
-        yield "MIGRATE_COMMAND", project.migrations.command, f"From {project.migrations.origin}"
+        yield Line("MIGRATE_COMMAND", project.migrations.command, f"From {project.migrations.origin}")
     if project.first_start and project.first_start.command:
         comment = f"From {project.first_start.origin}: creates the database; runs once, while there is none"
-        yield "INIT_COMMAND", project.first_start.command, comment
+        yield Line("INIT_COMMAND", project.first_start.command, comment)
     taken: list[int] = []
     for variable in ("HTTP_PORT", "HTTPS_PORT"):
         port = _free_port(8443 if variable == "HTTPS_PORT" else 8080, name, containers, taken)
         taken.append(port)
-        yield (
+        yield Line(
             variable,
             str(port),
             "Ports of this machine, reachable from it alone; see docs/deployment.md for the internet",
         )
     for known in project.environment_names:
         if known.name == "SERVER_NAME" and known.is_required:
-            yield "SERVER_NAME", "localhost", f"Read in {known.origin}: the domain, which nginx serves too"
+            yield Line("SERVER_NAME", "localhost", f"Read in {known.origin}: the domain, which nginx serves too")
     if not project.python.is_allowed(IMAGE_PYTHON):
-        yield "BASE_IMAGE", base_image(project), "Debian with a Python that the project allows"
+        yield Line("BASE_IMAGE", base_image(project), "Debian with a Python that the project allows")
     packages = project.system_packages
     if packages.build:
-        yield "BUILD_PACKAGES", " ".join(packages.build), "Debian packages that the requirements need"
+        yield Line("BUILD_PACKAGES", " ".join(packages.build), "Debian packages that the requirements need")
     if packages.runtime:
-        yield "RUNTIME_PACKAGES", " ".join(packages.runtime), "Debian packages that the requirements need"
+        yield Line("RUNTIME_PACKAGES", " ".join(packages.runtime), "Debian packages that the requirements need")
 
 
 def base_image(project: Project) -> str:
@@ -135,24 +196,49 @@ def base_image(project: Project) -> str:
 
 
 def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line]:
-    """The lines of .env.project: what the project insists on, and a secret key in any case."""
+    """The lines of .env.project: what the project insists on, a secret key in any case, and where its servers are."""
     examples = example_values(project.folder)
+    names = {one.name: one for one in project.environment_names}
     for variable in project.environment_names:
-        name = variable.name
-        is_key = variable.is_secret_key or OWN_KEY.fullmatch(name) is not None
-        if (not variable.is_required and not is_key) or name in present or name in NOT_THE_PROJECTS:
-            continue
-        comment = f"Read in {variable.origin}"
-        if is_key or is_own_secret(name):
-            yield name, secrets.token_urlsafe(48), f"{comment}; generated"
-        elif re.fullmatch(r"\w*DATABASE_UR[LI]", name):
-            yield name, "sqlite:////data/db.sqlite3", f"{comment}; a file in the data volume"
-        elif name == "DEBUG" or name.endswith("_DEBUG"):
-            yield name, "0", comment
-        elif name in examples and not re.search("SECRET|PASSWORD|TOKEN|KEY", name):
-            yield name, examples[name], f"{comment}; the value of the project's example"
-        else:
-            yield name, None, f"{comment}; without a default"
+        is_key = variable.is_secret_key or OWN_KEY.fullmatch(variable.name) is not None
+        if (variable.is_required or is_key) and variable.name not in present and variable.name not in NOT_THE_PROJECTS:
+            yield _line(variable, examples, is_key=is_key)
+    for service in project.services.servers:
+        for name in service.variables if service.is_wanted else ():
+            if name not in present and name not in NOT_THE_PROJECTS and name in names and not names[name].is_required:
+                is_needed = service is project.services.database and name in service.place
+                yield Line(name, None, _comment(service), "" if is_needed else service.name)
+
+
+def _comment(service: services.Service) -> str:
+    text = f"{service.name} ({service.origin}), on a server that a container can reach"
+    if service.name in services.DATABASES and any(re.search("UR[LI]$", name) for name in service.place):
+        text += "; or a file in the data volume, if the project can use SQLite: sqlite:////data/db.sqlite3"
+    return text
+
+
+def _line(variable: EnvironmentName, examples: Mapping[str, str], *, is_key: bool) -> Line:
+    name = variable.name
+    comment = f"Read in {variable.origin}"
+    if is_key or is_own_secret(name):
+        return Line(name, secrets.token_urlsafe(48), f"{comment}; generated")
+    if re.fullmatch(r"\w*DATABASE_UR[LI]", name):
+        return Line(name, "sqlite:////data/db.sqlite3", f"{comment}; a file in the data volume")
+    if name == "DEBUG" or name.endswith("_DEBUG"):
+        return Line(name, "0", comment)
+    if name in examples and is_placeholder(name, examples[name]):
+        return Line(name, None, f"{comment}; in the project's example: {examples[name]}")
+    if name in examples and not re.search("SECRET|PASSWORD|TOKEN|KEY", name):
+        return Line(name, examples[name], f"{comment}; the value of the project's example")
+    return Line(name, None, f"{comment}; without a default")
+
+
+def is_placeholder(name: str, value: str) -> bool:
+    """Whether it stands for a value, or names a server that only the project's own containers or machine have."""
+    if PLACEHOLDER.search(value):
+        return True
+    host = services.host_of(value) if SERVER.search(name) else None
+    return host is not None and not services.is_reachable(host)
 
 
 def is_own_secret(name: str) -> bool:
@@ -211,7 +297,7 @@ def _add(path: Path, lines: Sequence[Line] | Iterator[Line], present: Mapping[st
     known = {*present, *re.findall(r"^#([A-Z_0-9]+)=$", before, re.M)}
     added = []
     last = ""
-    for name, value, comment in lines:
+    for name, value, comment, *_ in lines:
         if name in known:
             continue
         if comment != last:

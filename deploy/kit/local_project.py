@@ -86,7 +86,7 @@ def explain_missing(names: list[str], installed: Installed) -> str:
     """What the project insists on, and the lines to add."""
     origins = {one.name: one.origin for one in installed.project.environment_names}
     listed = ", ".join(f"{name} ({origins[name]})" if name in origins else name for name in names)
-    proposed = {name: value for name, value, _ in adopt.project_lines(installed.project, installed.environment)}
+    proposed = {line.name: line.value for line in adopt.project_lines(installed.project, installed.environment)}
     lines = "\n".join(f"{name}={dotenv.quote(proposed.get(name) or '')}" for name in names)
     command = f"make adopt PROJECT={shlex.quote(str(installed.project.folder))}"
     way = (

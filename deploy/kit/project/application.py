@@ -348,7 +348,7 @@ def _with_settings(found: Application, search: _Search) -> Application:
         )
     if settings and (better := django.production_variant(found.root, settings.module)):
         notes.append(
-            f"{settings.module} is for development; {django.VARIABLE}={better} in .env.project selects the settings for"
+            f"{settings.module} is for development; {django.VARIABLE}={better} in .env selects the settings for"
             " production"
         )
     return replace(found, settings=settings, notes=tuple(notes))

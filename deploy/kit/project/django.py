@@ -1,7 +1,8 @@
 """Django by its files: whose manage.py it is, which settings hold, and what they say without being run."""
 
 import ast
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,10 @@ MANAGE_DEPTH = 2
 
 DEVELOPMENT = ("dev", "development", "local", "debug", "test", "testing")
 PRODUCTION = ("production", "prod", "live", "deploy")
+
+
+NO_SETTINGS = ("wsgi", "asgi", "urls", "celery", "celery_app")
+"""Modules that lie beside the settings in many projects, and are imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +144,20 @@ def settings_files(root: Path, module: str) -> list[Path]:
     found: list[Path] = []
     _collect(root, module, found)
     return found
+
+
+def other_settings(files: Iterable[Path], used: Collection[Path]) -> set[Path]:
+    """Of the modules, those with settings that are not used: production.py beside local.py."""
+    places = {path.parent for path in used}
+    return {
+        path
+        for path in files
+        if path.parent in places
+        and path not in used
+        and path.name != "__init__.py"
+        and ("settings" in path.stem or re.search("settings?$|^conf", path.parent.name))
+        and path.stem not in NO_SETTINGS
+    }
 
 
 def _collect(root: Path, module: str, found: list[Path]) -> None:

@@ -6,7 +6,7 @@ pydantic, and functions of the project's own that pass a parameter on to os.envi
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,9 @@ IMPLIED = {
 }
 """The variable that a method reads if it is given no name."""
 
+USUAL_READERS = {"env": "env", "config": "config"}
+"""Names under which settings import the readers of others: `from .base import *`, `from .base import env`."""
+
 MAX_NAME = 80
 
 
@@ -48,16 +51,15 @@ class EnvironmentName:
 Functions = dict[str, tuple[int, bool]]
 """Functions that read the variable which a parameter names: its place, and whether the variable must be set."""
 
-READS = re.compile(r"environ|getenv|decouple|BaseSettings|dj_database_url")
+READS = re.compile(r"environ|getenv|decouple|BaseSettings|dj_database_url|\b(?:env(?:\.\w+)?|config)\(\s*['\"][A-Z]")
 """What is in the text of every module that reads a variable by itself."""
 
 ROUNDS = 3
 """Functions that call each other are followed so far."""
 
 
-def find(files: Iterable[Path], folder: Path) -> tuple[EnvironmentName, ...]:
-    """Each name once, sorted: with the first place that insists on it, or the first place if none does."""
-    found: dict[str, EnvironmentName] = {}
+def parse(files: Iterable[Path]) -> dict[Path, "ParsedModule"]:
+    """The modules that read variables, by themselves or by a function of the project."""
     texts = {path: read_text(path) for path in files if is_readable(path)}
     functions: Functions = {}
     parsed = _parsed(texts, READS, functions)
@@ -67,9 +69,21 @@ def find(files: Iterable[Path], folder: Path) -> tuple[EnvironmentName, ...]:
     if functions:
         calls = re.compile(rf"\b(?:{'|'.join(map(re.escape, functions))})\(\s*['\"][A-Z]")
         parsed |= _parsed({path: text for path, text in texts.items() if path not in parsed}, calls, functions)
+    return parsed
+
+
+def find(
+    parsed: Mapping[Path, "ParsedModule"], folder: Path, unused: Collection[Path] = ()
+) -> tuple[EnvironmentName, ...]:
+    """Each name once, sorted: with the first place that insists on it, or the first place if none does.
+
+    `unused` are modules that nothing imports as things are: what they insist on is not required.
+    """
+    found: dict[str, EnvironmentName] = {}
     secret_keys = {name for module in parsed.values() for name in module.secret_keys()}
     for path, module in sorted(parsed.items()):
-        for name, line, is_required in module.names():
+        for name, line, insists in module.names():
+            is_required = insists and path not in unused
             if not name.isidentifier() or len(name) > MAX_NAME:
                 continue
             if name not in found or (is_required and not found[name].is_required):
@@ -79,15 +93,17 @@ def find(files: Iterable[Path], folder: Path) -> tuple[EnvironmentName, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def _parsed(texts: Mapping[Path, str], wanted: re.Pattern[str], functions: Functions) -> dict[Path, "_Module"]:
+def _parsed(texts: Mapping[Path, str], wanted: re.Pattern[str], functions: Functions) -> dict[Path, "ParsedModule"]:
     """The modules with such a text in them: to parse all those of a large project takes many seconds."""
     found = {path: parse_text(text) for path, text in texts.items() if wanted.search(text)}
-    return {path: _Module(tree, functions) for path, tree in found.items() if tree}
+    return {path: ParsedModule(tree, functions) for path, tree in found.items() if tree}
 
 
-class _Module:
+class ParsedModule:
+    """A module's syntax tree, and which variables are read where in it."""
+
     def __init__(self, tree: ast.Module, functions: Functions) -> None:
-        self._tree = tree
+        self.tree = tree
         self._functions = functions
         """Of all modules of the project, by their names alone."""
         self._imports = imported_names([node for node in ast.walk(tree) if isinstance(node, ast.stmt)])
@@ -97,22 +113,26 @@ class _Module:
     def names(self) -> Iterator[tuple[str, int, bool]]:
         """Name, line, and whether it has to be set."""
         has_default = self._scheme_defaults() | self._tested()
-        for node, is_conditional in _nodes(self._tree):
+        for node, is_conditional in nodes(self.tree):
             for name, is_required in self._read_by(node):
                 yield name, getattr(node, "lineno", 0), is_required and not is_conditional and name not in has_default
         yield from self._pydantic()
 
     def secret_keys(self) -> Iterator[str]:
         """Names read in what becomes SECRET_KEY."""
-        for node in ast.walk(self._tree):
+        for node in ast.walk(self.tree):
             for value in _secret_key_values(node):
-                for part in ast.walk(value):
-                    for name, _ in self._read_by(part):
-                        yield name
+                yield from self.variables_in(value)
+
+    def variables_in(self, node: ast.AST) -> Iterator[str]:
+        """Names that are read somewhere in a part of the module."""
+        for part in ast.walk(node):
+            for name, _ in self._read_by(part):
+                yield name
 
     def _assigned_readers(self) -> Iterator[tuple[str, str]]:
         """Names of the module that are readers: `env = environ.Env()`, `config = AutoConfig()`."""
-        for node in ast.walk(self._tree):
+        for node in ast.walk(self.tree):
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 called = self._dotted(node.value.func)
                 kind = {"Env": "env", "FileAwareEnv": "env", "AutoConfig": "config"}.get(called.rpartition(".")[2])
@@ -124,12 +144,16 @@ class _Module:
                 yield name, "config"
             elif (module, original) == ("environs", "env"):
                 yield name, "env"
+            elif original in USUAL_READERS:
+                yield name, USUAL_READERS[original]
+        if any(original == "*" for _, original in self._imports.values()):
+            yield from USUAL_READERS.items()
 
     def _scheme_defaults(self) -> set[str]:
         """Names with a default in `environ.Env(DEBUG=(bool, False))`."""
         return {
             keyword.arg
-            for node in ast.walk(self._tree)
+            for node in ast.walk(self.tree)
             if isinstance(node, ast.Call) and self._dotted(node.func).rpartition(".")[2] == "Env"
             for keyword in node.keywords
             if keyword.arg and isinstance(keyword.value, ast.Tuple) and len(keyword.value.elts) == 2
@@ -139,7 +163,7 @@ class _Module:
         """Names in `"NAME" in os.environ`: what follows is prepared for their absence."""
         return {
             node.left.value
-            for node in ast.walk(self._tree)
+            for node in ast.walk(self.tree)
             if isinstance(node, ast.Compare)
             and isinstance(node.left, ast.Constant)
             and isinstance(node.left.value, str)
@@ -147,7 +171,7 @@ class _Module:
         }
 
     def own_functions(self) -> Iterator[tuple[str, tuple[int, bool]]]:
-        for node in ast.walk(self._tree):
+        for node in ast.walk(self.tree):
             if not isinstance(node, ast.FunctionDef):
                 continue
             parameters = [one.arg for one in node.args.args]
@@ -199,7 +223,9 @@ class _Module:
         match node.func:
             case ast.Name(id=name) if name in self._readers and isinstance(first, str):
                 yield first, not has_default
-            case ast.Attribute(value=ast.Name(id=owner), attr=method) if self._readers.get(owner) == "env":
+            case ast.Attribute(value=ast.Name(id=owner), attr=method) if self._readers.get(
+                owner
+            ) == "env" and method in CONVERTERS.union(IMPLIED):
                 if method in CONVERTERS and isinstance(first, str):
                     yield first, not has_default
                 elif method in IMPLIED and first is None:
@@ -222,7 +248,7 @@ class _Module:
 
     def _pydantic(self) -> Iterator[tuple[str, int, bool]]:
         """Fields of a class that inherits from BaseSettings."""
-        for node in ast.walk(self._tree):
+        for node in ast.walk(self.tree):
             if not isinstance(node, ast.ClassDef):
                 continue
             if not any(self._dotted(base).rpartition(".")[2] == "BaseSettings" for base in node.bases):
@@ -258,7 +284,7 @@ def _is_secret_key(target: ast.expr) -> bool:
     return False
 
 
-def _nodes(node: ast.AST, *, is_conditional: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+def nodes(node: ast.AST, *, is_conditional: bool = False) -> Iterator[tuple[ast.AST, bool]]:
     """Every node, and whether it may not be reached when the module is imported."""
     yield node, is_conditional
     for name, value in ast.iter_fields(node):
@@ -275,7 +301,7 @@ def _nodes(node: ast.AST, *, is_conditional: bool = False) -> Iterator[tuple[ast
                 below = False
         for child in value if isinstance(value, list) else [value]:
             if isinstance(child, ast.AST):
-                yield from _nodes(child, is_conditional=is_conditional or below)
+                yield from nodes(child, is_conditional=is_conditional or below)
 
 
 def _prefix(node: ast.ClassDef) -> str:

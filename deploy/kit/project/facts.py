@@ -14,7 +14,9 @@ from kit.project import (
     node,
     procfile,
     python_version,
+    services,
 )
+from kit.project import settings_examples as examples
 from kit.project import system_packages as packages
 from kit.project.application import Application
 from kit.project.django import Django
@@ -26,6 +28,7 @@ from kit.project.node import NodeBuild
 from kit.project.procfile import Process
 from kit.project.python_version import PythonVersion
 from kit.project.reading import modules, relative
+from kit.project.services import Services
 from kit.project.system_packages import SystemPackages
 
 
@@ -42,6 +45,9 @@ class Project:
     system_packages: SystemPackages
     """Libraries that the dependencies need at run time and that no wheel brings along."""
     node: tuple[NodeBuild, ...]
+    services: Services
+    settings_examples: tuple[tuple[str, str], ...]
+    """Examples of settings, and the modules that they are for, which do not exist."""
     migrations: Migrations | None
     """Alembic's own; those of Django and of Flask-Migrate are found by the release."""
     first_start: FirstStart | None
@@ -65,8 +71,24 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
     """Reads the folder and runs nothing of it. Raises KitError for what is wrong, missing or ambiguous: what was found,
     and the line to add."""
     found_django = django.find(folder, environment)
-    served = application.find(folder, environment, found_django)
     dependencies = manifests.find(folder, environment)
+    served = application.find(folder, environment, found_django)
+    files = _served_modules(folder, served, found_django)
+    read = environment_names.parse(files)
+    settings = (
+        django.settings_files(found_django.root, served.settings.module) if found_django and served.settings else []
+    )
+    names = environment_names.find(read, folder, django.other_settings(files, settings))
+    processes = tuple(procfile.processes(folder))
+    sources = services.Sources(
+        folder,
+        manifests.direct_requirements(dependencies, folder),
+        dependencies.file,
+        read,
+        names,
+        settings,
+        [process.command for process in processes],
+    )
     found_migrations = None if found_django else migrations.find(folder, served.root)
     has_migrations = bool(found_django or found_migrations or migrations.is_flask_migrate(served.root))
     return Project(
@@ -75,10 +97,19 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         python=python_version.find(folder),
         application=served,
         django=found_django,
-        processes=tuple(procfile.processes(folder)),
-        environment_names=environment_names.find(modules(folder, application.DEPTH), folder),
+        processes=processes,
+        environment_names=names,
         system_packages=packages.needed_at_run_time(dependencies.requirements),
         node=node.find(folder),
+        services=services.find(sources, files),
+        settings_examples=tuple(examples.find(folder, application.DEPTH)),
         migrations=found_migrations,
         first_start=first_start.find(folder, served.root, served.value, has_migrations=has_migrations),
     )
+
+
+def _served_modules(folder: Path, served: Application, found_django: Django | None) -> list[Path]:
+    """The modules that the server or manage.py can import: those of a project in a folder of its own have nothing to do
+    with the scripts beside that folder."""
+    roots = {served.root, *([found_django.root] if found_django else [])}
+    return [path for path in modules(folder, application.DEPTH) if any(path.is_relative_to(root) for root in roots)]

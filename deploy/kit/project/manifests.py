@@ -46,6 +46,13 @@ def find(folder: Path, environment: Mapping[str, str]) -> Installation:
     return replace(installation, unused=(*installation.unused, *unused))
 
 
+def direct_requirements(installation: Installation, folder: Path) -> tuple[str, ...]:
+    """What the project itself asks for: with a lock that uv reads, what pyproject.toml lists."""
+    if installation.reader is Reader.LINES:
+        return installation.requirements
+    return _listed(folder / installation.base, read_pyproject(folder / installation.base)).requirements
+
+
 def candidates(folder: Path) -> list[str]:
     """The files of the folder that list dependencies, the one that is used first."""
     pyproject = folder / "pyproject.toml"

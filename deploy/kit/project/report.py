@@ -1,22 +1,28 @@
 """What was found in a project, as a short table and as JSON."""
 
 import json
+import textwrap
 from collections.abc import Iterator
 
+from kit.project import services
 from kit.project.facts import Project
+from kit.project.procfile import Process
 from kit.project.reading import relative
 
 WIDTH = 14
 """Of the first column."""
 
+FEW = 8
+"""So many names of variables are a line; of more, `make adopt` prints how many there are."""
 
-def lines(project: Project) -> Iterator[str]:
-    """One line for each fact: what it is, its value, where it was found."""
-    for name, value in rows(project):
+
+def lines(project: Project, *, is_short: bool = False) -> Iterator[str]:
+    """One line for each fact: what it is, its value, where it was found. `is_short`: a long list is only counted."""
+    for name, value in rows(project, is_short=is_short):
         yield f"{name:<{WIDTH}}{value}"
 
 
-def rows(project: Project) -> Iterator[tuple[str, str]]:
+def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str]]:
     dependencies = project.dependencies
     yield "dependencies", dependencies.file or ", ".join(dependencies.requirements) or "none: no file lists any"
     for unused in dependencies.unused:
@@ -43,19 +49,40 @@ def rows(project: Project) -> Iterator[tuple[str, str]]:
     if first := project.first_start:
         run_once = f"{first.command} ({first.origin}): run once, while the database is empty"
         yield "database", run_once if first.command else f"{first.note} ({first.origin})"
+    for example, module in project.settings_examples:
+        yield "example", f"{example}: the project may need a {module} like it, which does not exist"
+    workers = {worker.command for worker in project.services.workers}
     for process in project.processes:
-        if process.name != "web":
-            yield "process", f"{process.name}: {process.command} (Procfile:{process.line})"
+        if process.name != "web" and process.command not in workers:
+            yield "process", f"{process.name}: {process.command} (Procfile:{process.line}): {_not_started(process)}"
     for build in project.node:
         yield "assets", f"{build.folder}/package.json: npm run build ({build.command})".removeprefix("./")
     if project.system_packages:
         yield "packages", project.system_packages.lines().replace("\n", "; ")
+    yield from services.lines(project.services)
     for variable in project.environment_names:
         if variable.is_required:
             yield "variable", f"{variable.name}: has no default ({variable.origin})"
-    optional = [variable.name for variable in project.environment_names if not variable.is_required]
-    if optional:
-        yield "variables", f"{', '.join(optional)}: have a default, or may be unset"
+    yield from _optional(project, is_short=is_short)
+
+
+def _not_started(process: Process) -> str:
+    if process.name == "release":
+        return "not run; the kit's release migrates, or runs MIGRATE_COMMAND"
+    return "not started, unless supervisor.d/*.conf defines it"
+
+
+def _optional(project: Project, *, is_short: bool) -> Iterator[tuple[str, str]]:
+    names = [variable.name for variable in project.environment_names if not variable.is_required]
+    if not names:
+        return
+    if is_short and len(names) > FEW:
+        yield "variables", f"{len(names)} have a default, or may be unset; `make look` lists them"
+        return
+    first, *rest = textwrap.wrap(f"{', '.join(names)}: have a default, or may be unset", 100)
+    yield "variables", first
+    for line in rest:
+        yield "", line
 
 
 def as_json(project: Project) -> str:
@@ -89,6 +116,10 @@ def as_json(project: Project) -> str:
             "migrate": project.migrations.command if project.migrations else "",
             "first_start": project.first_start.command if project.first_start else "",
             "runtime_packages": project.system_packages.runtime,
+            "services": [
+                {"name": one.name, "origin": one.origin, "variables": one.place} for one in project.services.servers
+            ],
+            "workers": [{"name": one.name, "command": one.command} for one in project.services.workers],
             "environment": [
                 {"name": one.name, "origin": one.origin, "required": one.is_required}
                 for one in project.environment_names

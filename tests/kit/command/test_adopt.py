@@ -2,11 +2,13 @@
 
 import os
 import stat
+import textwrap
 
 import pytest
 
 from kit import adopt, clashes, dotenv
 from kit.errors import KitError
+from tests.kit.command.project.test_application import startproject
 
 APP = """
 import os
@@ -92,12 +94,100 @@ def test_variables_that_nginx_needs_too_go_into_env(checkout, project, capsys):
 
 
 def test_values_of_the_project_s_example_are_used_unless_they_are_secrets(checkout, project):
-    (project / ".env.example").write_text("MAIL_HOST=mail.example\nSTRIPE_SECRET_KEY=changeme\nSECRET_KEY=changeme\n")
+    (project / ".env.example").write_text("MAIL_HOST=mail.shop.net\nSTRIPE_SECRET_KEY=changeme\nSECRET_KEY=changeme\n")
     adopt.adopt(str(project), {}, checkout)
     own = values(checkout / ".env.project")
-    assert own["MAIL_HOST"] == "mail.example"
+    assert own["MAIL_HOST"] == "mail.shop.net"
     assert "STRIPE_SECRET_KEY" not in own
     assert own["SECRET_KEY"] != "changeme"
+
+
+PLACEHOLDERS = (
+    *(
+        "your.domain.here",
+        "mail@your.domain.here",
+        "your-name",
+        "changeme",
+        "change_me",
+        "xxx",
+        "XXXXX",
+        "<name>",
+        "[name]",
+    ),
+    *("example.com", "www.example.org", "shop.example", "TODO", "replace-me", "sk_...", "{{ host }}"),
+)
+
+
+@pytest.mark.parametrize("value", PLACEHOLDERS)
+def test_placeholder_of_an_example_is_asked_for(checkout, project, value, capsys):
+    (project / ".env.example").write_text(f"MAIL_HOST='{value}'\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert f"in the project's example: {value}\n#MAIL_HOST=\n" in (checkout / ".env.project").read_text()
+    assert "Fill in MAIL_HOST" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("value", ["mail.shop.net", "10.1.2.3", "smtp.gmail.com:587", "yours.net", "exxon.com"])
+def test_value_of_an_example_that_can_be_meant_is_used(checkout, project, value):
+    (project / ".env.example").write_text(f"MAIL_HOST={value}\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert values(checkout / ".env.project")["MAIL_HOST"] == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("DB_HOST", "db"), ("REDIS_URL", "redis://redis:6379/0"), ("MAIL_HOST", "localhost"), ("PGHOST", "127.0.0.1")],
+)
+def test_server_that_only_the_project_s_own_containers_have_is_asked_for(checkout, project, name, value):
+    (project / "app.py").write_text(APP + f"{name} = os.environ['{name}']\n")
+    (project / ".env.example").write_text(f"{name}={value}\nALLOWED_HOSTS=localhost\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert name not in values(checkout / ".env.project")
+
+
+DJANGO = """
+import os
+WSGI_APPLICATION = "shop.wsgi.application"
+SECRET_KEY = os.environ["SECRET_KEY"]
+DATABASES = {{"default": {{"ENGINE": "django.db.backends.postgresql", "HOST": {host}}}}}
+CELERY_BROKER_URL = os.environ.get("BROKER_URL", "redis://localhost")
+"""
+
+
+@pytest.fixture
+def adopt_django(checkout, project, capsys):
+    """The last line that `make adopt` prints for a Django project whose settings have such a HOST."""
+
+    def run(host):
+        for name, text in startproject().items():
+            (project / name).parent.mkdir(exist_ok=True)
+            (project / name).write_text(textwrap.dedent(text).lstrip())
+        (project / "app.py").unlink()
+        (project / "shop/settings.py").write_text(DJANGO.format(host=host))
+        adopt.adopt(str(project), {}, checkout)
+        return capsys.readouterr().out.splitlines()[-1]
+
+    return run
+
+
+def test_database_server_that_the_settings_fix_on_localhost_is_said_before_make_up(adopt_django):
+    assert adopt_django("'localhost'") == (
+        "==> Before make up, change shop/settings.py:5: let the settings read where the server is, as in"
+        " os.environ.get('POSTGRESQL_HOST', 'localhost'). Then put POSTGRESQL_HOST=... into .env.project. (make run"
+        " uses the servers of this machine.)"
+    )
+
+
+def test_database_server_that_a_variable_names_is_asked_for(adopt_django, checkout):
+    last = adopt_django("os.environ.get('DB_HOST', 'localhost')")
+    assert last == "==> Fill in DB_HOST, and BROKER_URL for Redis, in .env.project; then: make up"
+    text = (checkout / ".env.project").read_text()
+    assert "# PostgreSQL (shop/settings.py:5), on a server that a container can reach\n#DB_HOST=\n" in text
+    assert "# Redis (shop/settings.py:6), on a server that a container can reach\n#BROKER_URL=\n" in text
+
+
+def test_database_server_that_only_the_settings_know_is_asked_for(adopt_django):
+    last = adopt_django("SECRETS['host']")
+    assert last == "==> Have the settings name a PostgreSQL server that a container can reach; then: make up"
 
 
 def test_second_run_changes_nothing_that_is_set(checkout, project, capsys):

@@ -211,9 +211,7 @@ def test_settings_for_development_are_said_if_there_are_others(project):
     }
     del files["shop/settings.py"]
     (note,) = find(project(files)).notes
-    assert note.startswith(
-        "shop.settings.dev is for development; DJANGO_SETTINGS_MODULE=shop.settings.prod in .env.project"
-    )
+    assert note.startswith("shop.settings.dev is for development; DJANGO_SETTINGS_MODULE=shop.settings.prod in .env ")
 
 
 def test_settings_of_the_procfile_hold(project):

@@ -7,7 +7,9 @@ from kit.project.reading import modules
 
 
 def names(folder):
-    return {one.name: one.is_required for one in environment_names.find(modules(folder, 3), folder)}
+    return {
+        one.name: one.is_required for one in environment_names.find(environment_names.parse(modules(folder, 3)), folder)
+    }
 
 
 @pytest.mark.parametrize(
@@ -75,9 +77,20 @@ def test_functions_of_the_project_are_followed(project):
     assert names(folder) == {"KEY": True, "DEBUG": False}
 
 
+def test_readers_of_other_modules_are_known_by_their_usual_names(project):
+    folder = project(
+        {
+            "shop/base.py": "import environ\nenv = environ.Env()\n",
+            "shop/live.py": "from shop.base import *\nfrom .base import env\nA = env('A')\nB = env.bool('B', False)\n",
+            "shop/config.py": "config = dict\nC = config('C')\n",
+        }
+    )
+    assert names(folder) == {"A": True, "B": False}
+
+
 def test_place_is_the_first_that_insists(project):
     folder = project({"a.py": "import os\nA = os.getenv('A')\n", "b.py": "import os\n\nA = os.environ['A']\n"})
-    (found,) = environment_names.find(modules(folder, 3), folder)
+    (found,) = environment_names.find(environment_names.parse(modules(folder, 3)), folder)
     assert (found.origin, found.is_required) == ("b.py:3", True)
 
 
@@ -100,7 +113,7 @@ def test_variables_that_become_the_secret_key_are_known(project):
             """,
         }
     )
-    found = environment_names.find(modules(folder, 3), folder)
+    found = environment_names.find(environment_names.parse(modules(folder, 3)), folder)
     keys = {one.name for one in found if one.is_secret_key}
     assert keys == {"A_KEY", "CONFIG_SECRET", "ATTRIBUTE", "ITEM", "KEYWORD"}
     assert {one.name for one in found} - keys == {"S3_SECRET_KEY", "OTHER"}

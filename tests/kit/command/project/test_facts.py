@@ -7,13 +7,17 @@ from tests.helpers.paths import SAMPLE_PROJECT
 from tests.kit.command.project.test_application import startproject
 
 SHOP = startproject("src/") | {
-    "requirements.txt": "django\npsycopg\n",
+    "requirements.txt": "django\npsycopg\nrq\n",
     "setup.py": "",
     "runtime.txt": "python-3.12.1\n",
-    "Procfile": "web: gunicorn --chdir src shop.wsgi\nworker: rq worker\n",
+    "Procfile": "web: gunicorn --chdir src shop.wsgi\nworker: rq worker\nbeat: celery beat\n",
     "package.json": '{"scripts": {"build": "vite build"}}',
     "src/shop/live.py": "import os\nKEY = os.environ['KEY']\nLEVEL = os.getenv('LEVEL', 'INFO')\n",
 }
+
+WORKER = (
+    "supervisor.d/worker.conf in the project runs it beside the server, with the lines [program:worker] and command ="
+)
 
 
 def test_report_has_a_line_for_each_fact(project):
@@ -26,12 +30,57 @@ def test_report_has_a_line_for_each_fact(project):
         "              runs in src",
         "Django        src/manage.py",
         "settings      shop.settings (src/shop/wsgi.py:3)",
-        "process       worker: rq worker (Procfile:2)",
+        "process       beat: celery beat (Procfile:3): not started, unless supervisor.d/*.conf defines it",
         "assets        package.json: npm run build (vite build)",
         'packages      RUNTIME_PACKAGES="libpq5"',
+        "database      PostgreSQL (psycopg in requirements.txt): on a server that the settings have to name",
+        "uses          Redis (rq in requirements.txt): on a server that the settings have to name",
+        f"uses          a worker of RQ (rq in requirements.txt): {WORKER} rq worker",
         "variable      KEY: has no default (src/shop/live.py:2)",
         "variables     LEVEL: have a default, or may be unset",
     ]
+
+
+def test_long_list_of_variables_is_counted_or_wrapped(project):
+    names = [f"SHOP_VARIABLE_{number}" for number in range(30)]
+    text = "".join(f"{name} = os.getenv('{name}')\n" for name in names)
+    found = facts.look(project(SHOP | {"src/shop/live.py": f"import os\n{text}A = os.environ['A']\n"}), {})
+    short = list(report.lines(found, is_short=True))
+    assert short[-2:] == [
+        "variable      A: has no default (src/shop/live.py:32)",
+        "variables     30 have a default, or may be unset; `make look` lists them",
+    ]
+    whole = "\n".join(report.lines(found))
+    assert all(name in whole for name in names)
+    assert max(map(len, whole.splitlines()[-6:])) < 120
+
+
+def test_scripts_beside_the_project_s_own_folder_are_not_read(project):
+    found = facts.look(project(SHOP | {"scripts/fill.py": "import os\nos.environ['FILL']\n"}), {})
+    assert "FILL" not in {one.name for one in found.environment_names}
+
+
+def test_settings_that_are_not_used_insist_on_nothing(project):
+    files = startproject() | {
+        "shop/settings.py": "",
+        "shop/settings/__init__.py": "",
+        "shop/settings/base.py": "from decouple import config\nWSGI_APPLICATION = 'shop.wsgi.application'\n",
+        "shop/settings/local.py": "from shop.settings.base import *\nA = config('A')\n",
+        "shop/settings/live.py": "from shop.settings.base import *\nB = config('B')\n",
+        "manage.py": startproject()["manage.py"].replace("shop.settings", "shop.settings.local"),
+    }
+    del files["shop/settings.py"]
+    found = facts.look(project(files), {"DJANGO_SETTINGS_MODULE": "shop.settings.local"})
+    assert {one.name: one.is_required for one in found.environment_names} == {"A": True, "B": False}
+
+
+def test_example_of_settings_without_the_settings_is_found(project):
+    files = SHOP | {"src/shop/configuration_example.py": "", "src/shop/local_settings.py.example": ""}
+    folder = project(files)
+    pair = ("src/shop/configuration_example.py", "src/shop/configuration.py")
+    assert facts.look(folder, {}).settings_examples == (pair,)
+    (folder / pair[1]).touch()
+    assert facts.look(folder, {}).settings_examples == ()
 
 
 def test_json_has_the_same(project):

@@ -1,0 +1,424 @@
+"""The databases, queues and workers that a project needs beside its server, by its dependencies and its settings.
+
+The kit runs none of them. A setting that names a server is looked for where it is assigned: Django's DATABASES, and
+URLs such as redis://localhost. What matters is whether a variable says where the server is: `localhost`, or the name of
+another container, is nothing that the application's container can reach.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kit.project.environment_names import EnvironmentName, ParsedModule, nodes
+from kit.project.names import name_of
+from kit.project.reading import is_readable, parse_text, read_text, relative
+
+SQLITE = "SQLite"
+
+KINDS = {
+    "PostgreSQL": r"postg|psql",
+    "MySQL": r"mysql|mariadb",
+    SQLITE: r"sqlite|spatialite",
+    "Oracle": r"oracle",
+    "SQL Server": r"mssql|sqlserver",
+    "Redis": r"rediss?\b|valkeys?\b|unix\b",
+    "RabbitMQ": r"amqps?\b",
+    "MongoDB": r"mongodb",
+}
+"""How Django's engines and the schemes of URLs begin, or what they have in them."""
+
+DATABASES = ("PostgreSQL", "MySQL", SQLITE, "Oracle", "SQL Server")
+
+DISTRIBUTIONS = {
+    **dict.fromkeys(("psycopg", "psycopg2", "psycopg2-binary", "pg8000", "asyncpg"), "PostgreSQL"),
+    **dict.fromkeys(("mysqlclient", "pymysql", "mysql-connector-python"), "MySQL"),
+    **dict.fromkeys(("oracledb", "cx-oracle"), "Oracle"),
+    **dict.fromkeys(("redis", "django-redis", "flask-redis", "channels-redis", "valkey", "rq", "django-rq"), "Redis"),
+    **dict.fromkeys(("pymongo", "mongoengine", "flask-pymongo", "flask-mongoengine"), "MongoDB"),
+    **dict.fromkeys(("elasticsearch", "elasticsearch-dsl", "django-elasticsearch-dsl"), "Elasticsearch"),
+    **dict.fromkeys(("pymemcache", "pylibmc", "python-memcached"), "memcached"),
+    "pika": "RabbitMQ",
+}
+"""By normalized name, in the order of what tells most."""
+
+WORKERS = {
+    "celery": ("Celery", "celery -A {application} worker"),
+    "django-rq": ("RQ", "python manage.py rqworker"),
+    "rq": ("RQ", "rq worker"),
+    "huey": ("Huey", "python manage.py run_huey"),
+    "django-q2": ("Django Q", "python manage.py qcluster"),
+    "django-q": ("Django Q", "python manage.py qcluster"),
+    "django-dramatiq": ("Dramatiq", "python manage.py rundramatiq"),
+    "dramatiq": ("Dramatiq", "dramatiq {application}"),
+    "procrastinate": ("Procrastinate", "python manage.py procrastinate worker"),
+}
+
+NAMED = {
+    "PostgreSQL": r"POSTGRES\w*_HOST|PG_?HOST|DATABASE_UR[LI]|DB_HOST",
+    "MySQL": r"MYSQL\w*_HOST|MARIADB\w*_HOST|DATABASE_UR[LI]|DB_HOST",
+    "Redis": r"(\w+_)?(REDIS|VALKEY)\w*_(URL|HOST)|(\w+_)?BROKER_URL|CACHE_URL",
+    "RabbitMQ": r"(\w+_)?(AMQP|RABBIT\w*)_?(URL|HOST)|(\w+_)?BROKER_URL",
+    "MongoDB": r"(\w+_)?MONGO\w*_(UR[LI]|HOST)",
+    "Elasticsearch": r"(\w+_)?ELASTIC\w*_(URL|HOST|ENDPOINT)",
+    "memcached": r"(\w+_)?MEMCACHED?\w*_(URL|HOST|SERVERS?|LOCATION)|MEMCACHIER_SERVERS",
+}
+"""Variables that say where a server is, if nothing in the code shows it."""
+
+LOCAL = ("", "localhost", "127.0.0.1", "::1")
+
+_URL = re.compile(r"([a-z][a-z0-9]*)(?:\+[a-z0-9]+)?://", re.IGNORECASE)
+_HINTS = re.compile(r"DATABASES|://")
+_SETTINGS = re.compile(
+    r"(^|/)(default_)?(settings?|config\w*|app|application|main|__init__|celery\w*|extensions|db)(/|\.py$)"
+)
+_NOT_SERVED = re.compile(r"(?i)test|example|sample")
+_DEVELOPMENT = re.compile(r"(?i)dev|local|debug")
+_PARTS_OF_TEXTS = ("replace", "startswith", "endswith", "removeprefix", "split", "partition")
+"""Methods whose arguments are parts of a text, and no server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A server that the project uses, and what says where it is."""
+
+    name: str
+    origin: str
+    host: str | None = None
+    """What the code says; None if it says nothing."""
+    place: tuple[str, ...] = ()
+    """Variables that say where it is."""
+    variables: tuple[str, ...] = ()
+    """All variables that it is described by."""
+    is_certain: bool = True
+    """Whether the code names it in any case; if not, a variable or a branch decides."""
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is where the application's container cannot reach it, and no variable can change that."""
+        return self.is_certain and self.host is not None and not self.place and not is_reachable(self.host)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is used unless a variable says otherwise, and the code's own value is of no use in a container."""
+        return self.is_certain and self.host is not None and bool(self.place) and not is_reachable(self.host)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    name: str
+    origin: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    database: Service | None = None
+    others: tuple[Service, ...] = ()
+    workers: tuple[Worker, ...] = ()
+    alternatives: tuple[Service, ...] = ()
+    """Other databases, which a variable can choose."""
+
+    @property
+    def servers(self) -> tuple[Service, ...]:
+        """All but SQLite."""
+        own = (self.database,) if self.database and self.database.name != SQLITE else ()
+        return (*own, *self.others)
+
+
+def is_reachable(host: str) -> bool:
+    """Whether a container may reach it: the name of a machine elsewhere has a dot in it."""
+    return host not in LOCAL and ("." in host or ":" in host)
+
+
+def host_of(value: str) -> str | None:
+    """The host of a URL of one of these services, or of a value that is a host; None for anything else."""
+    scheme = _URL.match(value)
+    if scheme is None:
+        return value.partition(":")[0] if re.fullmatch(r"[\w.-]*(:\d+)?", value) else None
+    if kind_of(scheme[1]) in ("", SQLITE):
+        return None
+    try:
+        return urlsplit(value.partition(",")[0]).hostname or ""
+    except ValueError:
+        return None
+
+
+def kind_of(text: str) -> str:
+    """The service of an engine or a scheme; "" if it is none of them."""
+    return next((name for name, pattern in KINDS.items() if re.search(pattern, text.lower())), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What is known about a project before its services are looked for."""
+
+    folder: Path
+    listed: Sequence[str]
+    """Requirements."""
+    file: str
+    """The file that lists them."""
+    modules: Mapping[Path, ParsedModule]
+    """Those that read variables."""
+    names: Sequence[EnvironmentName]
+    settings: Sequence[Path] = ()
+    """Django's; empty for another framework."""
+    commands: Sequence[str] = ()
+    """Of the Procfile."""
+
+    def parse(self, path: Path) -> ParsedModule | None:
+        if path in self.modules:
+            return self.modules[path]
+        text = read_text(path) if is_readable(path) else ""
+        tree = parse_text(text) if _HINTS.search(text) else None
+        return ParsedModule(tree, {}) if tree else None
+
+
+def find(sources: Sources, files: Iterable[Path]) -> Services:
+    """`files`: the modules of the project, in which there may be URLs."""
+    by_name: dict[str, str] = {}
+    for line in sources.listed:
+        name = name_of(line)
+        if name in DISTRIBUTIONS or name in WORKERS:
+            by_name.setdefault(name, f"{name} in {sources.file}" if sources.file else name)
+    seen = list(_seen(sources, files))
+    databases = [one for one in seen if one.name in ("", *DATABASES)]
+    database, alternatives = _database(databases, by_name, sources.names)
+    return Services(database, tuple(_others(seen, by_name, sources.names)), _workers(by_name, sources), alternatives)
+
+
+# --- What the code says
+
+
+def _seen(sources: Sources, files: Iterable[Path]) -> Iterator[Service]:
+    places = list(sources.settings) or [
+        path for path in files if _SETTINGS.search(relative(path, sources.folder)) and not _NOT_SERVED.search(path.name)
+    ]
+    for path in places:
+        module = sources.parse(path)
+        if module is None:
+            continue
+        found = list(_databases_of_django(module)) if sources.settings else []
+        classes = _classes(module.tree)
+        for node, is_conditional in nodes(module.tree):
+            name = classes.get(node, "")
+            if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr) and not _NOT_SERVED.search(name):
+                is_other = is_conditional or _DEVELOPMENT.search(name) is not None
+                found += [(one, node.lineno, is_other) for one in _urls(node, module, sources.settings)]
+        for service, line, is_conditional in found:
+            where = f"{relative(path, sources.folder)}:{line}"
+            yield replace(service, origin=where, is_certain=service.is_certain and not is_conditional)
+
+
+def _classes(tree: ast.Module) -> dict[ast.AST, str]:
+    """The name of the class for each node in one: configurations of Flask are often classes."""
+    return {node: outer.name for outer in ast.walk(tree) if isinstance(outer, ast.ClassDef) for node in ast.walk(outer)}
+
+
+def _targets(node: ast.stmt) -> list[ast.expr]:
+    return node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+
+
+def _databases_of_django(module: ParsedModule) -> Iterator[tuple[Service, int, bool]]:
+    """What is assigned to DATABASES["default"]: the service, its line, and whether a branch decides."""
+    tests = _tests(module)
+    for node, is_conditional in nodes(module.tree):
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        for target in _targets(node):
+            value: ast.expr | None = None
+            match target:
+                case ast.Name(id="DATABASES"):
+                    value = _entry(node.value, "default")
+                case ast.Subscript(value=ast.Name(id="DATABASES"), slice=ast.Constant(value="default")):
+                    value = node.value
+            if value is not None and (service := _described(value, module)):
+                variables = dict.fromkeys((*tests.get(node, ()), *service.variables))
+                yield replace(service, variables=tuple(variables)), value.lineno, is_conditional
+
+
+def _tests(module: ParsedModule) -> dict[ast.AST, list[str]]:
+    """The variables in the tests of the branches that a statement is in."""
+    found: dict[ast.AST, list[str]] = {}
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.If):
+            variables = list(module.variables_in(node.test))
+            for statement in node.body:
+                found.setdefault(statement, []).extend(variables)
+    return found
+
+
+def _described(value: ast.expr, module: ParsedModule) -> Service | None:
+    """A dict with an ENGINE, or an expression with a URL in it: `dj_database_url.config(default="postgres://...")`."""
+    variables = tuple(dict.fromkeys(module.variables_in(value)))
+    if not isinstance(value, ast.Dict):
+        found = next((one for one in _texts(value) if _URL.match(one)), "")
+        kind = kind_of(found)
+        return Service(kind, "", host_of(found) if found else None, variables, variables) if kind or variables else None
+    engine = _entry(value, "ENGINE")
+    kind = next(filter(None, map(kind_of, _texts(engine))), "") if engine else ""
+    if not kind:
+        return None
+    host = _entry(value, "HOST")
+    place = tuple(dict.fromkeys(module.variables_in(host))) if host else ()
+    text = next(iter(_texts(host)), "") if host else ""
+    known = host is None or isinstance(host, ast.Constant) or bool(place)
+    return Service(
+        kind,
+        "",
+        None if kind == SQLITE or not known else text,
+        place,
+        variables,
+        is_certain=engine is not None and not list(module.variables_in(engine)),
+    )
+
+
+def _entry(value: ast.expr, name: str) -> ast.expr | None:
+    """The value of that key of a dict, or of the keyword of `dict(...)`."""
+    match value:
+        case ast.Dict(keys=keys, values=values):
+            pairs = zip(keys, values, strict=True)
+            return next((one for key, one in pairs if isinstance(key, ast.Constant) and key.value == name), None)
+        case ast.Call(func=ast.Name(id="dict"), keywords=keywords):
+            return next((one.value for one in keywords if one.arg == name), None)
+    return None
+
+
+def _texts(node: ast.AST) -> Iterator[str]:
+    """The texts in an expression that are values: not the names of variables that it reads."""
+    match node:
+        case ast.Constant(value=str(text)):
+            yield text
+        case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _PARTS_OF_TEXTS:
+            yield from _texts(owner)
+        case ast.Call(args=[ast.Constant(value=str(first)), *rest], keywords=keywords) if first.isidentifier():
+            for part in (*rest, *keywords):
+                yield from _texts(part)
+        case _:
+            for part in ast.iter_child_nodes(node):
+                yield from _texts(part)
+
+
+def _urls(node: ast.stmt, module: ParsedModule, settings: Sequence[Path]) -> Iterator[Service]:
+    """Servers in the URLs of a statement."""
+    if any(_NOT_SERVED.search(ast.dump(target)) for target in _targets(node)):
+        return
+    for text in _texts(node):
+        scheme = _URL.match(text)
+        kind = kind_of(scheme[1]) if scheme else ""
+        if not kind or (settings and kind in DATABASES):
+            continue
+        variables = tuple(dict.fromkeys(module.variables_in(node)))
+        yield Service(kind, "", host_of(text), variables, variables)
+
+
+# --- What follows
+
+
+def _database(
+    seen: Sequence[Service], by_name: Mapping[str, str], names: Sequence[EnvironmentName]
+) -> tuple[Service | None, tuple[Service, ...]]:
+    """The one that holds as long as no variable chooses another, and those others."""
+    if not seen:
+        return next(iter(_listed_only(by_name, names, DATABASES)), None), ()
+    certain = [one for one in seen if one.is_certain]
+    files = [one.origin.rpartition(":")[0] for one in certain]
+    # the first file is the settings module itself; in it, the last assignment holds
+    own = [one for one, file in zip(certain, files, strict=True) if file == files[0]]
+    plain = [one for one in seen if one.name == SQLITE]
+    chosen = (own[-1:] or plain or list(seen))[0]
+    if not chosen.is_certain:
+        chosen = replace(chosen, is_certain=chosen.name == SQLITE)
+    others = {one.name: one for one in seen if one.name not in (chosen.name, SQLITE) and not one.is_certain}
+    return chosen, tuple(others.values())
+
+
+def _listed_only(
+    by_name: Mapping[str, str], names: Sequence[EnvironmentName], kinds: Iterable[str]
+) -> Iterator[Service]:
+    """Services that a dependency is for, and that the code names by variables at most."""
+    for kind in kinds:
+        origins = [origin for name, origin in by_name.items() if DISTRIBUTIONS.get(name) == kind]
+        if origins:
+            place = tuple(one.name for one in names if re.fullmatch(NAMED.get(kind, "(?!)"), one.name))
+            yield Service(kind, origins[0], None, place, place, is_certain=False)
+
+
+def _others(seen: Sequence[Service], by_name: Mapping[str, str], names: Sequence[EnvironmentName]) -> Iterator[Service]:
+    kinds = [kind for kind in dict.fromkeys((*KINDS, *DISTRIBUTIONS.values())) if kind not in DATABASES]
+    listed = {one.name: one for one in _listed_only(by_name, names, kinds)}
+    for kind in kinds:
+        found = [one for one in seen if one.name == kind]
+        # a variable that says where it is counts for more than a value in another class or module
+        best = sorted(found, key=lambda one: (not one.is_certain, not one.place))
+        with_place = [one for one in best if one.place]
+        if found:
+            more = [one.name for one in names if re.fullmatch(NAMED.get(kind, "(?!)"), one.name)]
+            place = tuple(dict.fromkeys((*(name for one in with_place for name in one.place), *more)))
+            chosen = (with_place or best)[0]
+            yield replace(chosen, place=place, variables=place)
+        elif kind in listed:
+            yield listed[kind]
+
+
+def _workers(by_name: Mapping[str, str], sources: Sources) -> tuple[Worker, ...]:
+    found: dict[str, Worker] = {}
+    for distribution, (name, usual) in WORKERS.items():
+        if distribution not in by_name or name in found:
+            continue
+        word = usual.split()[0] if usual.split()[0] != "python" else usual.split()[2]
+        own = [command for command in sources.commands if re.search(rf"\b{word}\b", command)]
+        own.sort(key=lambda command: "worker" not in command)
+        command = own[0] if own else usual.replace("{application}", _application_of(word, sources))
+        found[name] = Worker(name, by_name[distribution], command)
+    return tuple(found.values())
+
+
+def _application_of(word: str, sources: Sources) -> str:
+    """The module for `celery -A`: the package that has a celery.py, as Celery's documentation has it for Django."""
+    places = [path.parent for path in sources.modules if path.name == f"{word}.py"]
+    places += [path.parent for path in sorted(sources.folder.glob(f"*/{word}.py"))]
+    return places[0].name if places and places[0] != sources.folder else "PACKAGE"
+
+
+# --- How it is said
+
+
+def lines(services: Services) -> Iterator[tuple[str, str]]:
+    """A row of the table for each: what it is, and what to do."""
+    if services.database:
+        yield "database", _with_alternatives(describe(services.database), services)
+    for service in services.others:
+        yield "uses", describe(service)
+    for worker in services.workers:
+        text = f"a worker of {worker.name} ({worker.origin}): supervisor.d/worker.conf in the project runs it beside"
+        yield "uses", f"{text} the server, with the lines [program:worker] and command = {worker.command}"
+
+
+def _with_alternatives(text: str, services: Services) -> str:
+    """Other databases are chosen by variables, so they are said only where these are known."""
+    others = [one for one in services.alternatives if one.place]
+    if not others or services.database is None or services.database.name != SQLITE:
+        return text
+    kinds = ", ".join(one.name for one in others if one.name)
+    variables = ", ".join(dict.fromkeys(name for one in others for name in one.variables))
+    return f"{text}; for {kinds or 'another one'} on a server elsewhere: {variables} in .env.project"
+
+
+def describe(service: Service) -> str:
+    if service.name == SQLITE:
+        unless = f", unless {', '.join(service.place)} names another one" if service.place else ""
+        return f"{SQLITE} ({service.origin}){unless}"
+    name = service.name or "another server's"
+    if service.is_fixed:
+        where = service.host or "localhost"
+        reason = "there is none in the container" if where in LOCAL else "the kit has no such machine"
+        return f"{name} on {where} ({service.origin}): {reason}, and no variable names another"
+    if not service.place:
+        return f"{name} ({service.origin}): on a server that the settings have to name"
+    listed = ", ".join(service.place)
+    if not service.name:
+        return f"what {listed} names ({service.origin})"
+    return f"{name} ({service.origin}): {listed} in .env.project, for a server elsewhere"

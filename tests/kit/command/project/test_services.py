@@ -1,0 +1,154 @@
+"""deploy/kit/project/services.py: databases, queues and workers."""
+
+import re
+
+import pytest
+
+from kit.project import facts, services
+from tests.kit.command.project.test_application import FLASK, startproject
+
+HEAD = "import os\nWSGI_APPLICATION = 'shop.wsgi.application'\n"
+
+
+def look(project, settings="", **files):
+    """The services of a Django project with such settings."""
+    names = {name.replace("__", "/").replace("_txt", ".txt"): text for name, text in files.items()}
+    return facts.look(project(startproject() | {"shop/settings.py": HEAD + settings} | names), {}).services
+
+
+def rows(found):
+    return list(services.lines(found))
+
+
+def engine(name, *rest):
+    values = "".join(f", {pair}" for pair in rest)
+    return f"DATABASES = {{'default': {{'ENGINE': 'django.db.backends.{name}'{values}}}}}\n"
+
+
+OPTIONAL = engine("postgresql", "'HOST': os.getenv('DB_HOST', '')")
+NOTHING = "there is none in the container, and no variable names another"
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (engine("sqlite3", "'NAME': 'db.sqlite3'"), "SQLite (shop/settings.py:3)"),
+        (
+            engine("postgresql", "'HOST': 'localhost'"),
+            f"PostgreSQL on localhost (shop/settings.py:3): {NOTHING}",
+        ),
+        (
+            engine("mysql"),
+            f"MySQL on localhost (shop/settings.py:3): {NOTHING}",
+        ),
+        (
+            engine("postgresql", "'HOST': 'db'"),
+            "PostgreSQL on db (shop/settings.py:3): the kit has no such machine, and no variable names another",
+        ),
+        (
+            engine("postgresql", "'HOST': os.environ.get('DB_HOST', 'db')", "'NAME': os.environ['DB_NAME']"),
+            "PostgreSQL (shop/settings.py:3): DB_HOST in .env.project, for a server elsewhere",
+        ),
+        (
+            engine("postgresql", "'HOST': SECRETS['host']"),
+            "PostgreSQL (shop/settings.py:3): on a server that the settings have to name",
+        ),
+        (
+            "import dj_database_url\nDATABASES = {'default': dj_database_url.config(default='postgres://db/shop')}\n",
+            "PostgreSQL (shop/settings.py:4): DATABASE_URL in .env.project, for a server elsewhere",
+        ),
+        (
+            "import dj_database_url\nDATABASES = {'default': dj_database_url.config()}\n",
+            "what DATABASE_URL names (shop/settings.py:4)",
+        ),
+        (
+            "import dj_database_url\nDATABASES = {'default': dj_database_url.config(default='sqlite:///db')}\n",
+            "SQLite (shop/settings.py:4), unless DATABASE_URL names another one",
+        ),
+        (
+            (f"{engine('sqlite3')}if os.getenv('DB') == 'postgres':\n    {OPTIONAL}"),
+            "SQLite (shop/settings.py:3); for PostgreSQL on a server elsewhere: DB, DB_HOST in .env.project",
+        ),
+    ],
+)
+def test_database_of_django(project, settings, text):
+    assert rows(look(project, settings)) == [("database", text)]
+
+
+def test_only_a_server_that_nothing_can_move_is_fixed(project):
+    found = look(project, engine("postgresql", "'HOST': '127.0.0.1'")).database
+    assert (found.is_fixed, found.is_wanted) == (True, False)
+    elsewhere = look(project, engine("postgresql", "'HOST': 'db.shop.net'")).database
+    assert (elsewhere.is_fixed, elsewhere.is_wanted) == (False, False)
+    named = look(project, engine("postgresql", "'HOST': os.getenv('DB_HOST', 'localhost')")).database
+    assert (named.is_fixed, named.is_wanted, named.place) == (False, True, ("DB_HOST",))
+
+
+def test_settings_that_import_others_hold(project):
+    found = look(
+        project,
+        f"from shop.base import *\n{engine('sqlite3')}",
+        shop__base="",
+        **{"shop__base.py": engine("postgresql")},
+    )
+    assert found.database.name == "SQLite"
+
+
+@pytest.mark.parametrize(
+    ("listed", "text"),
+    [
+        ("redis", "Redis (redis in requirements.txt): on a server that the settings have to name"),
+        ("pymongo", "MongoDB (pymongo in requirements.txt): on a server that the settings have to name"),
+    ],
+)
+def test_service_that_only_a_dependency_shows(project, listed, text):
+    found = look(project, engine("sqlite3"), requirements_txt=f"django\n{listed}\n")
+    assert rows(found)[1:] == [("uses", text)]
+
+
+def test_url_in_the_settings_names_a_service(project):
+    text = "BROKER = os.environ.get('QUEUE', 'redis://localhost:6379/0')\nOTHER = 'amqp://queue.shop.net'\n"
+    found = look(project, text)
+    assert rows(found) == [
+        ("uses", "Redis (shop/settings.py:3): QUEUE in .env.project, for a server elsewhere"),
+        ("uses", "RabbitMQ (shop/settings.py:4): on a server that the settings have to name"),
+    ]
+    assert [one.is_fixed for one in found.others] == [False, False]
+    assert look(project, "CELERY_BROKER_URL = 'redis://127.0.0.1:6379'\n").others[0].is_fixed
+
+
+@pytest.mark.parametrize(
+    ("procfile", "command"),
+    [("", "celery -A shop worker"), ("queue: celery -A shop worker -l INFO\n", "celery -A shop worker -l INFO")],
+)
+def test_worker_has_the_command_of_the_procfile_or_a_usual_one(project, procfile, command):
+    files = {"requirements.txt": "django\ncelery[redis]\n", "shop/celery.py": "app = Celery()\n", "Procfile": procfile}
+    (worker,) = look(project, engine("sqlite3"), **files).workers
+    assert (worker.name, worker.command) == ("Celery", command)
+
+
+CONFIGURATION = """
+import os
+class Config:
+    SQLALCHEMY_DATABASE_URI = os.environ.get("DATABASE_URL", "").replace("postgres://", "postgresql://") or "sqlite:///a"
+class ProductionConfig(Config):
+    SQLALCHEMY_DATABASE_URI = os.environ.get("DATABASE_URL", "postgresql://localhost/shop")
+class DevelopmentConfig(Config):
+    SQLALCHEMY_DATABASE_URI = "sqlite:///dev.db"
+class TestConfig(Config):
+    SQLALCHEMY_DATABASE_URI = "mysql://localhost/test"
+"""
+
+
+def test_classes_of_a_configuration_for_production_hold(project):
+    found = facts.look(project({"app.py": FLASK, "config.py": CONFIGURATION}), {}).services
+    text = "PostgreSQL (config.py:5): DATABASE_URL in .env.project, for a server elsewhere"
+    assert rows(found) == [("database", text)]
+
+
+def test_parts_of_texts_are_no_servers(project):
+    lines = [
+        line for line in CONFIGURATION.splitlines() if "localhost" not in line and not re.match("class [PT]", line)
+    ]
+    found = facts.look(project({"app.py": FLASK, "config.py": "\n".join(lines).strip()}), {}).services
+    assert rows(found) == [("database", "SQLite (config.py:3), unless DATABASE_URL names another one")]
