@@ -81,6 +81,8 @@ RUN for locked in /build/backends/*/requirements.txt; do \
 COPY --from=look /build /build
 COPY --from=look /manifests /build/project
 ARG REQUIREMENTS=""
+# Packages that are installed in their newest version instead of the one that is listed: --build-arg UNPIN="markdown cffi"
+ARG UNPIN=""
 # Another index, as pip and uv name it. Its password is in the secret, which is in no layer.
 ARG PIP_INDEX_URL="" PIP_EXTRA_INDEX_URL=""
 RUN --mount=type=secret,id=netrc \
@@ -125,6 +127,7 @@ COPY --from=look /looked.json /looked.json
 ARG WRITABLE_PATHS=""
 # Variables that the settings insist on, for this stage alone: --build-arg BUILD_ENV="REGION=eu LEVELS='1 2'"
 ARG BUILD_ENV=""
+ARG UNPIN=""
 # Only what this adds to the virtual environment is in a layer of its own.
 ARG PIP_INDEX_URL="" PIP_EXTRA_INDEX_URL=""
 RUN --mount=type=secret,id=netrc \

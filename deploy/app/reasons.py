@@ -29,6 +29,13 @@ PYDANTIC = re.compile(r"ValidationError: \d+ validation errors? for .*")
 PYDANTIC_FIELD = re.compile(r"^(\w+)\n\s+(?:Field required|field required)", re.MULTILINE)
 KEY = re.compile(r"^KeyError: '(\w+)'$")
 MODULE = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
+REMOVED = {
+    **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), (3, 12)),
+    **dict.fromkeys(("audioop", "cgi", "cgitb", "crypt", "imghdr", "lib2to3", "mailcap", "nntplib", "pipes"), (3, 13)),
+    **dict.fromkeys(("sndhdr", "telnetlib", "uu", "xdrlib"), (3, 13)),
+}
+"""Modules that Python's library had, and the version that has them no more."""
+INSTALLED = re.compile(r"/(?:site-packages|bin)/([A-Za-z_]\w*)")
 READ_ONLY = re.compile(r"Read-only file system: '([^']+)'")
 DENIED = re.compile(r"PermissionError: .*Permission denied: '([^']+)'")
 FULL = re.compile(r"No space left on device(?:: '([^']+)')?|database or disk is full|[Dd]isk quota exceeded")
@@ -48,6 +55,11 @@ def explain(output: str, environment: Mapping[str, str], project: Path = Path("/
     return _known(error, "\n".join(body[:at]), environment, project) or first[:LONGEST] + _place(body[:at], project)
 
 
+def of_known(error: str, project: Path = Path("/app")) -> str:
+    """The same for one line, if the error is one that the kit knows; else empty."""
+    return _known(error, "", {}, project)
+
+
 def of_os_error(error: OSError, project: Path = Path("/app")) -> str:
     """The same for an error of the kit's own work on files."""
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
@@ -65,7 +77,7 @@ def _known(error: str, frames: str, environment: Mapping[str, str], project: Pat
     if names := _missing(error, frames):
         return missing_variables(names)
     if found := MODULE.search(error):
-        return _no_module(found[1], environment)
+        return _no_module(found[1], environment, f"{frames}\n{error}")
     for pattern, say in (
         (READ_ONLY, lambda name: _read_only(name, project)),
         (DENIED, _denied),
@@ -98,16 +110,31 @@ def missing_variables(names: list[str]) -> str:
     return f"the project needs the variables {', '.join(names)}, which are not set: add {lines} to .env.project"
 
 
-def _no_module(name: str, environment: Mapping[str, str]) -> str:
+def _no_module(name: str, environment: Mapping[str, str], text: str) -> str:
     for variable in ("DJANGO_SETTINGS_MODULE", "WSGI_APP"):
         named = environment.get(variable, "").partition(":")[0]
         if named and (named == name or named.startswith(f"{name}.")):
             return f"{variable}={environment[variable]}: the project has no module {name!r}"
+    if since := REMOVED.get(name.partition(".")[0]):
+        return _removed(name, since, text)
+    if name == "pkg_resources":
+        return "the module 'pkg_resources' is not installed: add setuptools<81 to the file that lists the dependencies"
     return f"the module {name!r} is not installed: add its package to the file that lists the project's dependencies"
 
 
+def _removed(name: str, since: tuple[int, int], text: str) -> str:
+    """Mostly, an old version of a package needs it."""
+    place = (INSTALLED.findall(text) or [""])[-1]
+    who = f"the version of {place!r} that is installed" if place else "the project"
+    newer = f'UNPIN="{place}" in .env installs its newest version; or ' if place else ""
+    return (
+        f"{who} needs the module {name!r}, which Python has no more since {since[0]}.{since[1]}: {newer}use an older"
+        f" Python, BASE_IMAGE=python:{since[0]}.{since[1] - 1}-slim-trixie in .env"
+    )
+
+
 def _read_only(name: str, project: Path) -> str:
-    path = Path(name)
+    path = Path(os.path.normpath(project / name))
     if not path.is_relative_to(project) or path == project:
         return f"{name} cannot be written, since the container's files are read-only: keep it below /data or /tmp"
     place = path.relative_to(project)

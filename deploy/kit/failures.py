@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import reasons
+
 SHOWN_LINES = 12
 ORDER = ("release", "app", "nginx")
 """A service later in the order waits for those before it, so its failure is theirs."""
@@ -81,6 +83,8 @@ def explain(container: Container, log: str) -> Failure:
         reason = (
             f"its container is unhealthy; the last health check: {check}" if check else "its container is unhealthy"
         )
+        if cause := _cause(log):
+            reason += f". Its log has: {cause}"
     elif said:
         reason = said.partition(": ")[2]
         lines = [line for line in lines if line != said]
@@ -89,6 +93,12 @@ def explain(container: Container, log: str) -> Failure:
     else:
         reason = f"it ended with exit status {container.exit_status}"
     return Failure(container.service, lines[-SHOWN_LINES:], reason)
+
+
+def _cause(log: str) -> str:
+    """What the application's last exception comes from, if that is something that a line in .env mends."""
+    errors = [line.strip() for line in log.splitlines() if re.match(r"\s*[A-Za-z_.]+(?:Error|Exception): ", line)]
+    return reasons.of_known(errors[-1]) if errors else ""
 
 
 def without_tracebacks(lines: list[str]) -> list[str]:

@@ -129,3 +129,19 @@ def test_output_without_a_traceback_ends_with_its_reason():
 )
 def test_errors_of_the_kit_s_own_work_on_files(number, name, said):
     assert said in reasons.of_os_error(OSError(number, "Not a directory", name))
+
+
+def test_module_that_python_has_no_more_names_the_package_and_the_ways_out():
+    text = "ropewalk: importing x raised ModuleNotFoundError: No module named 'cgi' (/opt/venv/bin/bottle.py, line 38)"
+    said = reasons.explain(text, {})
+    assert said == (
+        "the version of 'bottle' that is installed needs the module 'cgi', which Python has no more since 3.13:"
+        ' UNPIN="bottle" in .env installs its newest version; or use an older Python,'
+        " BASE_IMAGE=python:3.12-slim-trixie in .env"
+    )
+    assert "BASE_IMAGE=python:3.11" in reasons.explain("ModuleNotFoundError: No module named 'distutils'", {})
+
+
+def test_relative_path_is_one_of_the_project():
+    assert "set WRITABLE_PATHS=data in .env" in reasons.of_known("OSError: [Errno 30] Read-only file system: './data'")
+    assert reasons.of_known("ValueError: other") == ""

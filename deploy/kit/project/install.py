@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kit.console import step
 from kit.errors import KitError
-from kit.project import system_packages
+from kit.project import system_packages, unpin
 from kit.project.installation import Installation, Local, Pin, Reader, Unused
 from kit.project.names import name_of
 from kit.project.system_packages import SystemPackages
@@ -38,6 +38,9 @@ NOT_PASSED_ON = (
 _LEFT_OUT = re.compile(r" [+~-] |Using Python ")
 """uv lists each package that it installs, and says each time into which environment. These lines are left out."""
 
+
+MOST_UNPINNED = 12
+"""So many packages that are too old are looked for. A project with more of them wants an older Python."""
 
 COMPILE = ("pip", "compile", "--quiet", "--no-header", "--no-annotate")
 
@@ -116,7 +119,57 @@ def install_dependencies(installation: Installation, project: Path, uv: Uv) -> N
     try:
         _install_dependencies(installation, project / installation.base, project / installation.file, uv)
     except UvError as error:
+        old = _old_version(error, uv)
+        if old and unpin.can_unpin(installation):
+            raise _try_newer(old, installation, project, uv) from None
         raise _explained(error, installation.listed, uv, installation.unused) from None
+
+
+def _old_version(error: UvError, uv: Uv) -> str:
+    """The package that cannot be built, although nothing that is known is missing; "" if that is not why uv failed."""
+    name, missing = system_packages.diagnose(error.output)
+    return name if not missing or _is_given(missing, uv) else ""
+
+
+def _is_given(missing: SystemPackages, uv: Uv) -> bool:
+    return uv.is_image and _given(uv) | missing == _given(uv)
+
+
+def _given(uv: Uv) -> SystemPackages:
+    return SystemPackages(*(tuple(uv.environment.get(name, "").split()) for name in system_packages.VARIABLES))
+
+
+def _try_newer(name: str, installation: Installation, project: Path, uv: Uv) -> KitError:
+    """Looks which other packages are too old as well, so that one line names them all. The owner decides about it."""
+    wanted = [name_of(line) for line in installation.overrides]
+    while name not in wanted and len(wanted) < MOST_UNPINNED:
+        wanted.append(name)
+        step(f"{name} cannot be built for {_python_of(uv)}; looking whether it is the only one")
+        tried = unpin.unpin(installation, wanted)
+        try:
+            _install_dependencies(tried, project / tried.base, project / tried.file, uv)
+        except UvError as error:
+            name = _old_version(error, uv)
+            if name:
+                continue
+            return _explained(error, installation.listed, uv, installation.unused, unpinned=wanted)
+        return KitError(_too_old(wanted, uv, installation.unused))
+    return KitError(_not_built(name, uv, installation.unused))
+
+
+def _too_old(names: Sequence[str], uv: Uv, unused: Sequence[Unused]) -> str:
+    old = "these versions are" if len(names) > 1 else "this version is"
+    return (
+        f"{', '.join(names)} cannot be built for {_python_of(uv)}: {old} older than it. With the newest ones, all"
+        " of the rest can be installed. If they do for the project, put into .env:\n"
+        f'{unpin.VARIABLE}="{" ".join(names)}"\n'
+        "Or use an older Python, 3.11 or newer (make run: PYTHON=python3.X; images: BASE_IMAGE=...,"
+        f" docs/deployment.md){_other_file(unused)}"
+    )
+
+
+def _other_file(unused: Sequence[Unused]) -> str:
+    return f"; or another file, REQUIREMENTS={unused[0].file}" if unused else ""
 
 
 def _install_dependencies(installation: Installation, folder: Path, file: Path, uv: Uv) -> None:
@@ -136,6 +189,7 @@ def _install_dependencies(installation: Installation, folder: Path, file: Path, 
         else:
             limits += ["--no-deps"] if installation.is_complete else []
             limits += ["--require-hashes"] if installation.is_hashed else []
+            limits += _overrides(installation, Path(written))
         uv.pip_install([*installation.arguments, *limits, "--requirements", requirements], folder)
 
 
@@ -143,6 +197,14 @@ def _written(installation: Installation, folder: Path) -> tuple[Path, list[str |
     """The requirements, and the option that names the constraints if there are any."""
     requirements, constraints = installation.write(folder)
     return requirements, ["--constraints", constraints] if constraints.stat().st_size else []
+
+
+def _overrides(installation: Installation, folder: Path) -> list[str | Path]:
+    if not installation.overrides:
+        return []
+    file = folder / "overrides.txt"
+    file.write_text("".join(f"{line}\n" for line in installation.overrides), encoding="utf-8")
+    return ["--overrides", file]
 
 
 def _sync(uv: Uv) -> list[str | Path]:
@@ -195,7 +257,7 @@ def install_project(installation: Installation, project: Path, uv: Uv) -> None:
 def _install_local(local: Local, installation: Installation, folder: Path, uv: Uv) -> None:
     with tempfile.TemporaryDirectory() as written:
         _, limits = _written(installation, Path(written))
-        arguments = [*limits, *installation.arguments]
+        arguments = [*limits, *installation.arguments, *_overrides(installation, Path(written))]
         if installation.options:
             options = Path(written) / "options.txt"
             options.write_text("".join(f"{line}\n" for line in installation.options), encoding="utf-8")
@@ -215,28 +277,30 @@ def install_server(folder: Path, locked: Path, uv: Uv) -> None:
         raise _explained(error, f"what {folder} lists", uv) from None
 
 
-def _explained(error: UvError, listed: str, uv: Uv, unused: Sequence[Unused] = ()) -> KitError:
+def _explained(
+    error: UvError, listed: str, uv: Uv, unused: Sequence[Unused] = (), unpinned: Sequence[str] = ()
+) -> KitError:
     """One paragraph that ends with the lines to add, if it is known what is missing."""
     name, missing = system_packages.diagnose(error.output)
-    if name and not missing:
+    if name and (not missing or _is_given(missing, uv)):
         return KitError(_not_built(name, uv, unused))
+    line = f'\n{unpin.VARIABLE}="{" ".join(unpinned)}"' if unpinned else ""
     if not missing:
-        return KitError(f"{listed} could not be installed; uv has printed the reason above")
-    given = SystemPackages(*(tuple(uv.environment.get(name, "").split()) for name in system_packages.VARIABLES))
+        newer = f", also with {line.strip()} in .env" if line else ""
+        return KitError(f"{listed} could not be installed{newer}; uv has printed the reason above")
+    given = _given(uv)
     what = name or listed
     here = "" if uv.is_image else f"here, apt-get install {' '.join(missing.build)}; for the images, "
-    return KitError(
-        f"{what} cannot be built, packages of Debian are missing: {here}put into .env:\n{(given | missing).lines()}"
-    )
+    lines = f"{(given | missing).lines()}{line}"
+    return KitError(f"{what} cannot be built, packages of Debian are missing: {here}put into .env:\n{lines}")
 
 
 def _not_built(name: str, uv: Uv, unused: Sequence[Unused]) -> str:
     """Mostly an old version: it has no wheel for this Python, and its build needs what newer Pythons do not have."""
-    others = f"; or have another file used, with REQUIREMENTS={unused[0].file} in .env" if unused else ""
     return (
         f"{name} could not be built for {_python_of(uv)}; uv has printed the reason above. If it is an old version that"
         f" has no wheel for this Python, allow a newer one; or use the Python that the project was made for,"
-        f" 3.11 or newer (make run: PYTHON=python3.X; images: BASE_IMAGE=..., docs/deployment.md){others}"
+        f" 3.11 or newer (make run: PYTHON=python3.X; images: BASE_IMAGE=..., docs/deployment.md){_other_file(unused)}"
     )
 
 

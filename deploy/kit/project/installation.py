@@ -89,6 +89,8 @@ class Installation:
     local: tuple[Local, ...] = ()
     unused: tuple[Unused, ...] = ()
     notes: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()
+    """Requirements that count instead of all others of the same names."""
     is_complete: bool = False
     """Whether the requirements are the whole list, with the dependencies of each."""
 
@@ -101,7 +103,8 @@ class Installation:
     @property
     def listed(self) -> str:
         """What is to be installed, for people."""
-        return f"what {self.file} lists" if self.file else ", ".join(self.requirements)
+        text = f"what {self.file} lists" if self.file else ", ".join(self.requirements)
+        return f"{text}, with the newest {', '.join(self.overrides)}" if self.overrides else text
 
     @property
     def has_packages(self) -> bool:

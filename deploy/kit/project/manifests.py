@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kit.errors import KitError
-from kit.project import frameworks, locks, poetry, requirements_files
+from kit.project import frameworks, locks, poetry, requirements_files, unpin
 from kit.project.installation import PROJECT_ROOT, Installation, Local, Pin, Reader, Unused
 from kit.project.names import is_usual_index, name_of
 from kit.project.reading import folders, parse_module, read_text, read_toml, relative
@@ -35,7 +35,10 @@ DEVELOPMENT_GROUP = re.compile(r"dev|test|lint|doc|typ|format|debug|ci$")
 
 def find(folder: Path, environment: Mapping[str, str]) -> Installation:
     """Raises KitError, with file and line, for what cannot be read or decided."""
-    given = environment.get(VARIABLE)
+    return unpin.unpin(_find(folder, environment.get(VARIABLE)), unpin.names(environment))
+
+
+def _find(folder: Path, given: str | None) -> Installation:
     if given:
         return _given(folder, given)
     found = candidates(folder)

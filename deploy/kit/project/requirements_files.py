@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kit.errors import KitError
 from kit.project.installation import PROJECT_ROOT, Local
-from kit.project.names import name_of
+from kit.project.names import is_usual_index, name_of
 from kit.project.reading import read_text, relative
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
@@ -136,6 +136,8 @@ def _read_option(line: _Line, name: str, value: str, found: Requirements, into: 
                 raise KitError(f"{line.origin}: names {value}, which does not exist")
             found.files += [line.inside(path) for path in sorted(folder.iterdir()) if _ARCHIVE.search(path.name)]
             found.options.append(f"--find-links {PROJECT_ROOT}/{line.inside(folder)}")
+        case "--index-url" if is_usual_index({"url": value}):
+            pass  # as pipenv writes it: the usual one, or the mirror that this machine has in its place
         case _ if name in _PASSED_ON:
             found.options.append(f"{name} {value}".strip())
         case _ if name in _ARGUMENTS:

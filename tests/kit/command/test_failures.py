@@ -89,3 +89,13 @@ def test_build_s_reason_is_the_paragraph_of_the_failed_step():
     said = failures.of_build(BUILD_OUTPUT.replace("------\n", "\x1b[31m------\x1b[0m\n"))
     assert said == "look: several applications are equal:\n    a:app\n    b:app\nadd WSGI_APP=... to .env"
     assert failures.of_build("failed to solve: no such image\n") == ""
+
+
+def test_unhealthy_application_that_cannot_write_is_told_where():
+    log = "OSError: [Errno 30] Read-only file system: './data'\nGET /healthz 500\n"
+    check = "GET /healthz: HTTP/1.1 500 Internal Server Error"
+    failure = failures.explain(container("app", "running", health="unhealthy", last_check=check), log)
+    assert failure.reason.startswith(
+        f"its container is unhealthy; the last health check: {check}. Its log has: the project"
+    )
+    assert "set WRITABLE_PATHS=data in .env" in failure.reason

@@ -123,18 +123,56 @@ def test_lack_of_a_compiler_ends_with_the_lines_to_add(project, fake):
     )
 
 
-def test_old_version_that_cannot_be_built_names_the_python_and_the_ways_out(project, fake):
-    folder = project({"requirements.txt": "markdown==2.6.9\n", "setup.py": "setup(install_requires=['markdown'])\n"})
-    uv, _ = fake(errors="error: Failed to build `markdown==2.6.9`\nNo module named 'imp'\n", status=1)
-    uv.python.parent.mkdir(parents=True)
-    (uv.python.parent.parent / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.13.5\n")
+@pytest.fixture
+def old_python():
+    """old_python(uv): its environment has Python 3.13.5."""
+
+    def set_version(uv):
+        uv.python.parent.mkdir(parents=True)
+        (uv.python.parent.parent / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.13.5\n")
+
+    return set_version
+
+
+def test_old_versions_that_cannot_be_built_are_all_named_in_one_line(project, fake, old_python):
+    folder = project({"requirements.txt": "markdown==2.6.9\nimp3==1\n", "setup.py": "setup(install_requires=['x'])\n"})
+    uv, calls = fake(status=1)
+    program = uv.program.read_text().replace(
+        "sys.exit(1)",
+        "overrides = ''.join(texts[:-1])\n"
+        "lacks = [one for one in ('markdown==2.6.9', 'imp3==1') if one.partition('==')[0] not in overrides]\n"
+        "if lacks: sys.exit(f'error: Failed to build `{lacks[0]}`')\n",
+    )
+    uv.program.write_text(program)
+    old_python(uv)
     with pytest.raises(KitError) as raised:
         install.install_dependencies(manifests.find(folder, {}), folder, uv)
     said = str(raised.value)
-    assert said.startswith("markdown could not be built for Python 3.13.5; uv has printed the reason above.")
-    assert "allow a newer one" in said
+    assert said.startswith("markdown, imp3 cannot be built for Python 3.13.5: these versions are older than it.")
+    assert '\nUNPIN="markdown imp3"\n' in said
     assert "BASE_IMAGE=" in said
-    assert said.endswith("REQUIREMENTS=setup.py in .env")
+    assert said.endswith("REQUIREMENTS=setup.py")
+    assert [len(texts) for _, texts, *_ in calls()] == [1, 2, 2]
+
+
+def test_package_that_no_newer_version_mends_is_named(project, fake, old_python):
+    folder = project({"requirements.txt": "typed-ast==1.4\n"})
+    uv, _ = fake(errors="error: Failed to build `typed-ast==1.4`\n", status=1)
+    old_python(uv)
+    with pytest.raises(
+        KitError, match=r"^typed-ast could not be built for Python 3[.]13[.]5; uv has printed the reason"
+    ):
+        install.install_dependencies(manifests.find(folder, {}), folder, uv)
+
+
+def test_packages_that_are_there_are_not_asked_for_again(project, fake, old_python):
+    folder = project({"requirements.txt": "psycopg2-binary==2.9.9\n"})
+    given = {"BUILD_PACKAGES": "gcc python3-dev libpq-dev", "RUNTIME_PACKAGES": "libpq5"}
+    errors = "error: Failed to build `psycopg2-binary==2.9.9`\nError: pg_config executable not found.\n"
+    uv, _ = fake(errors=errors, status=1, environment=given)
+    old_python(uv)
+    with pytest.raises(KitError, match=r"psycopg2-binary could not be built for Python 3[.]13[.]5"):
+        install.install_dependencies(manifests.find(folder, {}), folder, uv)
 
 
 def test_other_failure_refers_to_what_uv_has_printed(project, fake, capsys):
