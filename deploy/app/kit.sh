@@ -173,8 +173,8 @@ kit_project() {
 # kit_places [FOLDER]: creates what the project's links lead to, in the volumes; files of the image that are new there are
 # copied.
 kit_places() {
-  local folder=${1:-/kit} path target parent
-  while IFS=$'\t' read -r path target; do
+  local folder=${1:-/kit} path target parent inner
+  while IFS=$'\t' read -r path target inner; do
     parent=$target
     [[ $target == */ ]] || parent=${target%/*}
     if ! mkdir -p -- "$parent" 2>/dev/null || [[ ! -w $parent ]]; then
@@ -185,7 +185,17 @@ kit_places() {
     else
       [[ -e $target || ! -e $folder/initial/$path ]] || cp -a -- "$folder/initial/$path" "$target"
     fi
+    [[ -z $inner ]] || kit_link "$inner" "$target" || kit_fail "$inner: cannot become a link to $target"
   done <"$folder/links"
+}
+
+# kit_link LINK FOLDER/: creates the link. The files of a folder that is there instead are moved.
+kit_link() {
+  [[ ! -L $1 ]] || return 0
+  mkdir -p -- "${1%/*}" || return
+  [[ ! -d $1 ]] || { cp -an -- "$1/." "$2" && rm -rf -- "$1"; } || return
+  # another container may have been faster
+  ln -sT -- "${2%/}" "$1" 2>/dev/null || [[ -L $1 ]]
 }
 
 # kit_allowed_hosts: exports ALLOWED_HOSTS; without a value, it has the local names and those of SERVER_NAME.

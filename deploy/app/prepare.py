@@ -8,7 +8,8 @@ STATIC the folder that the static files go to, KIT the folder for what the runni
 
     project.env     NAME=value, one per line: the environment of every process of the project
     project.json    what the project said about itself (project_answer.Answer)
-    links           path in the project, tab, target in a volume: one per line; the target of a folder ends with "/"
+    links           path in the project, tab, target in a volume: one per line; the target of a folder ends with "/". A
+                    third column is a path that becomes a link to the target, in the volume of the folder that it is in
     initial/        files of the image that lie where the project writes; they are copied into the volume at the start
 
 The container's root is read-only, so each file and folder that the project writes to becomes a link into a volume.
@@ -167,14 +168,28 @@ def link(paths: dict[Path, bool], project: Path, initial: Path, media_root: Path
     for path, is_folder in paths.items():
         place = project / path
         target = MEDIA if place == media_root else DATA / path
-        if place.exists():
-            (initial / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(place, initial / path)
+        inner = _take_media(media_root, project, initial) if place in media_root.parents else {}
+        _move(place, initial / path)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(target)
         links[str(path)] = f"{target}/" if is_folder else str(target)
+        links |= inner
         say(f"{path} is kept in a volume, since the project writes to it")
     return links
+
+
+def _take_media(media_root: Path, project: Path, initial: Path) -> dict[str, str]:
+    """For media in a folder that goes to another volume as a whole: nginx only sees its own."""
+    path = media_root.relative_to(project)
+    kept = Path(".media") / path
+    _move(media_root, initial / kept)
+    return {str(kept): f"{MEDIA}/\t{DATA / path}"}
+
+
+def _move(place: Path, target: Path) -> None:
+    if place.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(place, target)
 
 
 if __name__ == "__main__":

@@ -320,6 +320,32 @@ def test_places_that_are_there_are_not_touched(bash, kit):
     assert (kit / "data/db.sqlite3").read_text() == "more rows"
 
 
+@pytest.fixture
+def nested(kit):
+    """Media in a folder that is written as a whole."""
+    (kit / "initial/.media/var/media").mkdir(parents=True)
+    (kit / "initial/.media/var/media/logo.png").write_text("logo")
+    (kit / "links").write_text(f"var\t{kit}/data/var/\n.media/var/media\t{kit}/media/\t{kit}/data/var/media\n")
+    return kit
+
+
+def test_media_in_a_folder_that_is_written_are_in_their_own_volume(bash, nested):
+    for _ in range(2):
+        done = bash(f"kit_places {nested}")
+        assert done.returncode == 0, done.stderr
+    (nested / "data/var/media/new.png").touch()
+    assert os.readlink(nested / "data/var/media") == f"{nested}/media"
+    assert sorted(path.name for path in (nested / "media").iterdir()) == ["logo.png", "new.png"]
+
+
+def test_media_that_are_in_the_wrong_volume_are_moved(bash, nested):
+    (nested / "data/var/media/2026").mkdir(parents=True)
+    (nested / "data/var/media/2026/old.png").write_text("old")
+    assert bash(f"kit_places {nested}").returncode == 0
+    assert (nested / "data/var/media").is_symlink()
+    assert (nested / "media/2026/old.png").read_text() == "old"
+
+
 def test_place_that_cannot_be_written_is_reported(bash, kit):
     (kit / "links").write_text("media\t/proc/nowhere/media/\n")
     done = bash(f"kit_places {kit}")

@@ -41,6 +41,21 @@ def test_media_have_the_volume_that_nginx_reads(folders):
     assert links == {"up": f"{folders}/volumes/media/"}
 
 
+def test_media_in_a_folder_that_is_written_have_the_volume_that_nginx_reads(folders):
+    project, media = folders / "app", folders / "app/var/media"
+    media.mkdir(parents=True)
+    (media / "logo.png").touch()
+    (project / "var/state.txt").touch()
+    paths = prepare.places({"writes": [f"{project}/var/", f"{media}/"]}, project, "")
+    links = prepare.link(paths, project, folders / "initial", media)
+    assert links == {
+        "var": f"{folders}/volumes/data/var/",
+        ".media/var/media": f"{folders}/volumes/media/\t{folders}/volumes/data/var/media",
+    }
+    assert sorted(path.name for path in (folders / "initial/var").iterdir()) == ["state.txt"]
+    assert (folders / "initial/.media/var/media/logo.png").exists()
+
+
 @pytest.mark.parametrize("name", ["/srv/elsewhere", "{app}/", "{app}/static/a.css", "{app}/shop/", "{app}/../x"])
 def test_what_is_outside_or_has_code_in_it_is_left_alone(folders, name):
     project = folders / "app"
