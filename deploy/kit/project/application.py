@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kit.errors import KitError
-from kit.project import django, ini, modules, procfile
+from kit.project import asgi, django, ini, modules, procfile
 from kit.project.django import Django
 from kit.project.modules import Offer
 from kit.project.reading import modules as python_files
@@ -69,12 +69,17 @@ class _Search:
     folder: Path
     environment: Mapping[str, str]
     django: Django | None
+    listed: str = ""
+    """What the dependencies have for ASGI, and where."""
     notes: list[str] = field(default_factory=list)
 
 
-def find(folder: Path, environment: Mapping[str, str], found_django: Django | None) -> Application:
-    """Raises KitError with what was found, what is missing, and the line to put into .env."""
-    search = _Search(folder, environment, found_django)
+def find(folder: Path, environment: Mapping[str, str], found_django: Django | None, listed: str = "") -> Application:
+    """Raises KitError with what was found, what is missing, and the line to put into .env.
+
+    `listed` is what the dependencies have for ASGI, from `asgi.listed`.
+    """
+    search = _Search(folder, environment, found_django, listed)
     found = (
         _given(search)
         or _from_procfile(search)
@@ -90,7 +95,12 @@ def _given(search: _Search) -> Application | None:
     value = search.environment.get(VARIABLE)
     if not value:
         return None
-    return Application(value, f"the variable {VARIABLE}", _root_of(search, value.partition(":")[0].strip()))
+    module, _, expression = value.partition(":")
+    root = _root_of(search, module.strip())
+    path = django.find_module(root, module.strip())
+    if path and (offer := _asgi_offer(path, root, expression or "application", search)):
+        raise KitError(asgi.refusal([f"{VARIABLE}={value} is {offer.asgi}"], search.listed, search.django))
+    return Application(value, f"the variable {VARIABLE}", root)
 
 
 def _root_of(search: _Search, module: str) -> Path:
@@ -132,12 +142,22 @@ def _from_procfile(search: _Search) -> Application | None:
     if path is None:
         search.notes.append(f"Procfile:{web.line} names {web.application}, but there is no module {module}: not used")
         return None
+    if offer := _asgi_offer(path, root, expression, search):
+        search.notes.append(f"Procfile:{web.line} names {web.application}, which is {offer.asgi}: ASGI is not served")
+        return None
     if not expression:
         offers = [offer for offer in _resolved(path, root, search.folder) if not offer.problem]
         expression = offers[0].expression if offers else "application"
     settings = web.environment.get(django.VARIABLE)
     origin = f"Procfile:{web.line}"
     return Application(f"{module}:{expression}", origin, root, django.Settings(settings, origin) if settings else None)
+
+
+def _asgi_offer(path: Path, root: Path, expression: str, search: _Search) -> Offer | None:
+    """What that expression of the module is, if it is an ASGI application: of any name, if there is no expression."""
+    name = expression.partition("(")[0]
+    found = (one for one in _resolved(path, root, search.folder) if one.asgi and name in ("", one.name))
+    return next(found, None)
 
 
 def _from_flask(search: _Search) -> Application | None:
@@ -231,12 +251,19 @@ def _usable(found: list[Candidate], search: _Search, origin: str) -> Application
 
 def _nothing_found(found: Iterable[Candidate], search: _Search) -> str:
     found = sorted(found, key=lambda one: _level(one, search))[:MAX_PROBLEMS]
+    if all(one.offer.asgi for one in found) and (found or search.listed):
+        places = [f"{one.origin(search.folder)}: {one.offer.name} is {one.offer.asgi}" for one in found]
+        return asgi.refusal(places, search.listed, search.django)
     problems = [f"{one.origin(search.folder)}: {one.offer.problem}" for one in found]
     if problems:
         first = found[0]
         call = re.search(r"as in (\w+\(.*\))", first.offer.problem)
         line = f". Put it into .env:\n{_line(f'{first.module}:{call[1]}')}" if call else ""
         return f"no application can be served as it is: {'; '.join(problems)}{line}"
+    if search.django:
+        return (
+            f"no WSGI application was found. Django's own serves the project without a wsgi.py. In .env:\n{asgi.DJANGO}"
+        )
     return (
         "no WSGI application was found: no web process in a Procfile, no FLASK_APP, no manage.py of Django's, no module"
         " with `application`, `app` or `create_app`. Name it in .env:\nWSGI_APP=package.module:callable"
@@ -294,6 +321,7 @@ def _resolved(path: Path, root: Path, folder: Path, depth: int = 0) -> list[Offe
                     is_certain=inner[0].is_certain,
                     arguments=inner[0].arguments,
                     problem=offer.problem or inner[0].problem,
+                    asgi=offer.asgi or inner[0].asgi,
                 )
             )
     return sorted(found, key=modules.rank)
@@ -339,6 +367,8 @@ def _distinct(candidates: list[Candidate], search: _Search) -> list[Candidate]:
 def _with_settings(found: Application, search: _Search) -> Application:
     """The settings module that holds for server and manage.py alike, and what to say about it."""
     notes = list(search.notes)
+    if re.search(r"\b(channels|daphne)\b", search.listed):
+        notes.append(f"{search.listed}: WebSockets need ASGI, which is not served")
     managed = search.django.settings if search.django else None
     settings = _settings_that_hold(found, search, managed)
     if settings and managed and managed.module != settings.module:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kit.project import (
     application,
+    asgi,
     django,
     environment_names,
     first_start,
@@ -72,7 +73,8 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
     and the line to add."""
     found_django = django.find(folder, environment)
     dependencies = manifests.find(folder, environment)
-    served = application.find(folder, environment, found_django)
+    listed = manifests.direct_requirements(dependencies, folder)
+    served = application.find(folder, environment, found_django, asgi.listed(listed, dependencies.file))
     files = _served_modules(folder, served, found_django)
     read = environment_names.parse(files)
     settings = (
@@ -82,7 +84,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
     processes = tuple(procfile.processes(folder))
     sources = services.Sources(
         folder,
-        manifests.direct_requirements(dependencies, folder),
+        listed,
         dependencies.file,
         read,
         names,

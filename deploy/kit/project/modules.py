@@ -7,7 +7,7 @@ below `if __name__ == "__main__"`.
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -65,6 +65,8 @@ class Offer:
     arguments: str = ""
     """What to pass to the factory."""
     problem: str = ""
+    asgi: str = ""
+    """What makes it, if it is an ASGI application; `problem` says so too."""
     imported: tuple[str, str] | None = None
     """Module and name, if it comes from another one: a relative import starts with dots."""
 
@@ -114,12 +116,7 @@ class _Reader:
         found = list(offers.values())
         if line:
             text = f'line {line} starts a server when it is imported: put it below `if __name__ == "__main__":`'
-            found = [
-                Offer(
-                    one.name, one.line, one.is_factory, one.is_certain, one.arguments, one.problem or text, one.imported
-                )
-                for one in found
-            ]
+            found = [replace(one, problem=one.problem or text) for one in found]
         imports = {module for module, _ in self._names.values()}
         return ModuleFacts(tuple(sorted(found, key=rank)), frozenset(imports))
 
@@ -154,11 +151,12 @@ class _Reader:
             if required[:1] and required[0] in _PYRAMID:
                 yield Offer("main", node.lineno, is_factory=True, arguments="{}", problem=_pyramid_problem(node))
         elif _is_factory_name(node.name):
-            problem = self._asgi_problem(node)
+            asgi = self._asgi(node)
+            problem = _needs_asgi(f"{node.name}() is {asgi}") if asgi else ""
             if required and not problem:
                 problem = _required_problem(node, required)
-            is_certain = self._returns_wsgi(node) or bool(self._asgi_problem(node))
-            yield Offer(node.name, node.lineno, is_factory=True, is_certain=is_certain, problem=problem)
+            is_certain = self._returns_wsgi(node) or bool(asgi)
+            yield Offer(node.name, node.lineno, True, is_certain, problem=problem, asgi=asgi)
 
     def _assignment(self, name: str, value: ast.expr, line: int) -> Iterator[Offer]:
         if not isinstance(value, ast.Call):
@@ -169,16 +167,16 @@ class _Reader:
         if called == "dash.Dash":
             self._dash.add(name)
         elif called in ASGI:
-            yield Offer(
-                name, line, problem=f"{name} is {ASGI[called]}, which needs an ASGI server; this one serves WSGI"
-            )
+            asgi = ASGI[called]
+            yield Offer(name, line, problem=_needs_asgi(f"{name} is {asgi}"), asgi=asgi)
         elif called in WSGI or last in WSGI_METHODS:
             yield Offer(name, line)
         elif name in APPLICATION_NAMES and last not in OTHER:
             function = self._functions.get(called)
-            problem = self._asgi_problem(function) if function is not None else ""
+            asgi = self._asgi(function) if function is not None else ""
             certain = (function is not None and self._returns_wsgi(function)) or _is_factory_name(last)
-            yield Offer(name, line, is_certain=certain, problem=problem)
+            problem = _needs_asgi(f"{name} is {asgi}") if asgi else ""
+            yield Offer(name, line, is_certain=certain, problem=problem, asgi=asgi)
 
     def _attribute(self, name: str, value: ast.expr, line: int) -> Iterator[Offer]:
         match value:
@@ -207,11 +205,12 @@ class _Reader:
     def _returns_wsgi(self, node: ast.AST) -> bool:
         return any(called in WSGI or called.rpartition(".")[2] in WSGI_METHODS for called in self._calls(node))
 
-    def _asgi_problem(self, node: ast.AST) -> str:
+    def _asgi(self, node: ast.AST) -> str:
+        """What ASGI application a function makes; "" if it makes none."""
         if isinstance(node, ast.AsyncFunctionDef):
-            return f"{node.name}() is async, which a WSGI server cannot call"
+            return "async"
         called = next((one for one in self._calls(node) if one in ASGI), "")
-        return f"it makes {ASGI[called]}, which needs an ASGI server; this one serves WSGI" if called else ""
+        return ASGI.get(called, "")
 
     def _serving_line(self, offers: dict[str, Offer]) -> int:
         """The line that starts a server on import; 0 if there is none."""
@@ -290,6 +289,10 @@ def _pyramid_problem(node: ast.FunctionDef) -> str:
         "main() reads its settings from an .ini file: add a module wsgi.py with the lines"
         " `from pyramid.paster import get_app` and `application = get_app('production.ini')`"
     )
+
+
+def _needs_asgi(text: str) -> str:
+    return f"{text}, which needs an ASGI server; this one serves WSGI"
 
 
 def _is_factory_name(name: str) -> bool:

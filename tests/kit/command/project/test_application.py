@@ -3,7 +3,7 @@
 import pytest
 
 from kit.errors import KitError
-from kit.project import application, django
+from kit.project import application, django, facts
 from tests.kit.command.project.test_django import manage
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
@@ -160,9 +160,64 @@ def test_module_that_starts_a_server_on_import_is_said(project):
         find(project({"app.py": f"{FLASK}app.run(debug=True)\n"}))
 
 
-def test_asgi_is_said(project):
-    with pytest.raises(KitError, match="FastAPI, which needs an ASGI server"):
-        find(project({"main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}))
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"main.py": FASTAPI}, "main.py:2: app is FastAPI"),
+        (
+            {"main.py": FASTAPI, "requirements.txt": "fastapi\nuvicorn[standard]\n"},
+            "main.py:2: app is FastAPI; fastapi, uvicorn in requirements.txt",
+        ),
+        ({"main.py": FASTAPI, "Procfile": "web: gunicorn -k uvicorn.workers.UvicornWorker main:app\n"}, "main.py:2"),
+        ({"api/__init__.py": "from quart import Quart\ndef create_app():\n    return Quart(__name__)\n"}, "is Quart"),
+        ({"script.py": "", "requirements.txt": "starlette\n"}, "(starlette in requirements.txt)"),
+    ],
+)
+def test_project_that_has_only_asgi_is_refused_in_one_paragraph(project, files, found):
+    with pytest.raises(KitError, match="only an asynchronous application was found") as raised:
+        facts.look(project(files), {})
+    text, _, line = str(raised.value).partition("\n")
+    assert found in text
+    assert "This kit serves WSGI" in text
+    assert line == "WSGI_APP=package.module:callable"
+
+
+def test_django_with_asgi_alone_can_be_served_by_wsgi(project):
+    files = startproject()
+    del files["shop/wsgi.py"]
+    folder = project(files)
+    with pytest.raises(KitError, match=r"shop/asgi\.py:\d: application is ASGI.* without WebSockets") as raised:
+        find(folder)
+    line = "WSGI_APP='django.core.wsgi:get_wsgi_application()'"
+    assert str(raised.value).endswith(f"\n{line}")
+    found = find(folder, WSGI_APP="django.core.wsgi:get_wsgi_application()")
+    assert (found.root, found.settings.module) == (folder, "shop.settings")
+
+
+def test_django_without_either_is_told_the_line(project):
+    with pytest.raises(KitError, match=r"no WSGI application was found.*\nWSGI_APP='django.core.wsgi:get_wsgi_"):
+        find(project({"manage.py": manage(), "shop/__init__.py": "", "shop/settings.py": ""}))
+
+
+def test_wsgi_is_served_if_the_procfile_names_asgi(project):
+    folder = project(startproject() | {"Procfile": "web: gunicorn -k uvicorn.workers.UvicornWorker shop.asgi\n"})
+    found = find(folder)
+    assert found.value == "shop.wsgi:application"
+    assert found.notes == ("Procfile:1 names shop.asgi, which is ASGI: ASGI is not served",)
+
+
+def test_websockets_are_not_served_and_it_is_said(project):
+    found = facts.look(project(startproject() | {"requirements.txt": "django\nchannels\n"}), {}).application
+    assert found.notes == ("channels in requirements.txt: WebSockets need ASGI, which is not served",)
+
+
+def test_variable_that_names_an_asgi_application_is_refused(project):
+    with pytest.raises(KitError, match=r"\(WSGI_APP=main:app is FastAPI\)"):
+        find(project({"main.py": FASTAPI, "app.py": FLASK}), WSGI_APP="main:app")
+    assert find(project({}), WSGI_APP="app:app").value == "app:app"
 
 
 def test_asgi_behind_a_wrapper_and_a_queue_named_app_are_no_applications(project):
@@ -174,7 +229,7 @@ def test_asgi_behind_a_wrapper_and_a_queue_named_app_are_no_applications(project
         "shop/queue.py": "app = Queue()\n",
         "shop/tasks.py": "from .queue import app\n",
     }
-    with pytest.raises(KitError, match=r"as it is: shop/asgi\.py:2: inner is ASGI, which needs an ASGI server"):
+    with pytest.raises(KitError, match=r"\(shop/asgi\.py:2: inner is ASGI\)"):
         find(project(files))
 
 

@@ -86,7 +86,7 @@ def test_what_is_no_application_is_not(project, text):
         ("from fastapi import FastAPI\napp = FastAPI()\n", "app is FastAPI, which needs an ASGI server"),
         (
             "from fastapi import FastAPI\ndef create_app():\n    return FastAPI()\n",
-            "it makes FastAPI, which needs an ASGI",
+            "create_app() is FastAPI, which needs an ASGI",
         ),
         (
             "def main(global_config, **settings):\n    settings['x']\n    return Configurator().make_wsgi_app()\n",
