@@ -47,6 +47,10 @@ down: ## Stop what `make up` started. The data stays; `docker compose down -v` r
 logs: ## Follow the containers' logs, merged (SERVICE=app, LEVEL=warning, ID=<request id>, SINCE=10m).
 	@exec $(KIT) logs
 
+.PHONY: why
+why: ## Show one request's way and times through nginx and the server: make why ID=<the X-Request-ID of a response>.
+	@exec $(KIT) why
+
 .PHONY: manage
 manage: ## Run Django's manage.py in the application's container: make manage CMD="createsuperuser".
 	@exec $(KIT) manage

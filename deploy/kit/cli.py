@@ -11,6 +11,7 @@ from kit import adopt, compose, consoles, env_files, local, maintenance, stack, 
 from kit.console import step
 from kit.errors import KitError
 from kit.logs import command as log_command
+from kit.logs import why
 from kit.project import facts, install, manifests, python_version, report
 
 
@@ -80,6 +81,7 @@ COMMANDS = {
     "up": Command(lambda _: stack.up(os.environ), "build the images, start the kit in Docker and wait until it serves"),
     "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
     "logs": Command(lambda _: log_command.logs(os.environ), "follow the logs of all containers, merged by time"),
+    "why": Command(lambda _: why.why(os.environ), "show one request's way and times through the logs (ID=...)"),
     "manage": Command(
         lambda _: consoles.manage(os.environ), "run Django's manage.py in the running application's container"
     ),
