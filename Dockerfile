@@ -63,7 +63,8 @@ RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
         $(python3 -Ic 'import ensurepip' 2>/dev/null || echo python3-venv) ${BUILD_PACKAGES} \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
-ENV UV_NO_CACHE=1 UV_LINK_MODE=copy
+# compiled once: the root is read-only at run time, so that each start would compile everything that it imports
+ENV UV_NO_CACHE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
 ENV PIP_NO_INPUT=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/venv
 # Every package is checked against its hash. The build backend of the server's wheel is not part of the final image.

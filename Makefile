@@ -28,8 +28,23 @@ run: ## Serve the project on this machine, without Docker, at http://127.0.0.1:8
 	@exec $(KIT) run
 
 .PHONY: up
-up: ## Build and start the kit in Docker, at http://localhost:8080 and https://localhost:8443 (BACKEND=gunicorn ...).
-	@exec $(KIT) up
+up: ## Build and start the kit in Docker, at http://localhost:8080 and https://localhost:8443; if it runs, deploy.
+	@exec $(KIT) up $(RELEASE_OPTIONS)
+
+# Options of the next two: DRY_RUN=1, FORCE=1, JSON=1, UNLOCK=1.
+RELEASE_OPTIONS = $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--force) $(if $(JSON),--json) $(if $(UNLOCK),--unlock)
+
+.PHONY: deploy
+deploy: ## Build the images, and replace what runs without losing a request (DRY_RUN=1, FORCE=1, JSON=1).
+	@exec $(KIT) deploy $(RELEASE_OPTIONS)
+
+.PHONY: rollback
+rollback: ## Go back to the release before, or to another one, without losing a request (TO=tag).
+	@exec $(KIT) rollback $(if $(TO),--to "$(TO)") $(RELEASE_OPTIONS)
+
+.PHONY: releases
+releases: ## List the releases that `make rollback` can go to (JSON=1).
+	@exec $(KIT) releases $(if $(JSON),--json)
 
 .PHONY: adopt
 adopt: ## Look at a project, and write .env and .env.project for it: make adopt PROJECT=../shop.

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kit import adopt, compose, consoles, env_files, local, maintenance, stack, times, virtual_environment
 from kit.console import step
@@ -13,6 +13,9 @@ from kit.errors import KitError
 from kit.logs import command as log_command
 from kit.logs import why
 from kit.project import facts, install, manifests, python_version, report
+
+if TYPE_CHECKING:
+    from kit.release import run
 
 
 class Command(NamedTuple):
@@ -77,8 +80,63 @@ def print_times(options: argparse.Namespace) -> int:
     return 0
 
 
+def release(command: str) -> Callable[[argparse.Namespace], int]:
+    """The function for one of the commands that deploy."""
+
+    def call(options: argparse.Namespace) -> int:
+        from kit.release import run  # here, since the image's build has this file without that package
+
+        return run.call(command, os.environ, release_options(options, run.Options))
+
+    return call
+
+
+def release_options(options: argparse.Namespace, kind: "type[run.Options]") -> "run.Options":
+    return kind(
+        is_dry=getattr(options, "dry_run", False),
+        is_json=options.json,
+        is_forced=getattr(options, "force", False),
+        unlocks=getattr(options, "unlock", False),
+        to=getattr(options, "to", None) or "",
+    )
+
+
+AS_JSON = {"--json": "print one JSON object per line"}
+UNLOCK = {"--unlock": "take over the lock of a deployment that no longer runs, on another machine"}
+DEPLOY = {
+    "--dry-run": "print what would be done, and change nothing",
+    "--force": "replace the containers although nothing has changed",
+    **UNLOCK,
+    **AS_JSON,
+}
+
 COMMANDS = {
-    "up": Command(lambda _: stack.up(os.environ), "build the images, start the kit in Docker and wait until it serves"),
+    "up": Command(
+        release("up"),
+        "build the images, start the kit in Docker and wait until it serves; if it runs, deploy",
+        options=DEPLOY,
+    ),
+    "deploy": Command(
+        release("deploy"),
+        "build the images, and replace what runs without losing a request",
+        options=DEPLOY,
+    ),
+    "rollback": Command(
+        release("rollback"),
+        "go back to an earlier release without losing a request",
+        options={
+            "--to": "TAG the release; without it, the one before the live one",
+            "--dry-run": "print which release it would be, and change nothing",
+            "--force": "go back past migrations without asking",
+            **UNLOCK,
+            **AS_JSON,
+        },
+    ),
+    "releases": Command(
+        release("releases"),
+        "list the releases that a rollback can go to",
+        options=AS_JSON,
+    ),
     "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
     "logs": Command(lambda _: log_command.logs(os.environ), "follow the logs of all containers, merged by time"),
     "why": Command(lambda _: why.why(os.environ), "show one request's way and times through the logs (ID=...)"),

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kit import backends, clashes, env_files, failures, identity, image_files, processes, tee, times
 from kit.errors import KitError
@@ -70,10 +70,13 @@ def _check_outbound(values: Mapping[str, str]) -> None:
         raise KitError(f"OUTBOUND={outbound!r}: must be {' or '.join(reversed(known))}")
 
 
-def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> None:
-    """Raises KitError if `up` would meet another project's containers or ports, or if compose refuses its files."""
+def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, Any]:
+    """Returns what `docker compose config` prints.
+
+    Raises KitError if `up` would meet another project's containers or ports, or if compose refuses its files.
+    """
     try:
-        model = json.loads(_output(["docker", "compose", "config", "--format", "json"], prepared))
+        model: dict[str, Any] = json.loads(_output(["docker", "compose", "config", "--format", "json"], prepared))
     except subprocess.CalledProcessError as error:
         raise KitError((error.stderr.strip().splitlines() or ["docker compose config failed"])[-1]) from None
     endpoint = prepared.get("DOCKER_HOST") or _output(
@@ -81,6 +84,7 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> None:
     )
     containers = list_containers(prepared)
     clashes.check(model, containers, root, is_local=endpoint.startswith("unix:"))
+    return model
 
 
 def left_out(environment: Mapping[str, str], root: Path = ROOT) -> list[str]:

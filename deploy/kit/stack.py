@@ -9,9 +9,8 @@ from kit.console import step
 from kit.variables import read
 
 
-def up(environment: Mapping[str, str]) -> int:
-    prepared = compose.prepare(environment)
-    compose.check_clashes(prepared)
+def start(environment: Mapping[str, str], prepared: Mapping[str, str]) -> int:
+    """Builds the images and starts the services. `prepared` is what compose.prepare returned, without clashes."""
     # The build prints it too, but not if its steps are cached, and on a terminal only for a moment.
     show_left_out(environment)
     status = build(prepared)

@@ -230,12 +230,10 @@ def test_env_example_shows_the_defaults(repository):
 
 
 def test_default_is_stated_once(repository):
-    """In deploy/app/variables. Compose repeats those that it needs itself, and has two of its own."""
+    """In deploy/app/variables. Compose repeats those that it needs itself, and has three of its own."""
     repeated = {name: value for name, value in compose_defaults(repository).items() if name in declared()}
-    assert {"DRAIN_DELAY": repeated.pop("DRAIN_DELAY"), "FORWARDED_ALLOW_IPS": repeated.pop("FORWARDED_ALLOW_IPS")} == {
-        "DRAIN_DELAY": "0",
-        "FORWARDED_ALLOW_IPS": "back",
-    }
+    own = {"APP_REPLICAS": "1", "DRAIN_DELAY": "0", "FORWARDED_ALLOW_IPS": "back"}
+    assert {name: repeated.pop(name) for name in own} == own
     assert repeated == {name: declared()[name].default for name in ("BACKEND", "HTTPS_PORT", "OUTBOUND", "TLS_DIR")}
     scripts = [*(repository / "deploy").rglob("*"), *(repository / "nginx").rglob("*"), repository / "Dockerfile"]
     for path in scripts:

@@ -69,7 +69,7 @@ def test_failed_build_ends_with_the_kit_s_own_reason(docker, capfd):
         "------\n > [app look 3/3] RUN look:\n0.1 look: several applications: a, b\n------\nfailed to solve: exit 2\n"
     )
     environment = docker({"compose build": (step, 17)})
-    assert stack.up(environment) == 17
+    assert stack.start(environment, environment) == 17
     said = capfd.readouterr()
     assert said.out.endswith("failed to solve: exit 2\n")  # shown as it came
     assert said.err == "up: the image cannot be built: several applications: a, b\n"
@@ -83,5 +83,5 @@ def test_failure_that_is_no_container_s_is_left_to_compose(docker, capfd):
             "compose ps --all --quiet": ("", 0),
         }
     )
-    assert stack.up(environment) == 1
+    assert stack.start(environment, environment) == 1
     assert capfd.readouterr().err == ""

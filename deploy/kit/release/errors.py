@@ -1,0 +1,20 @@
+"""What ends a deployment."""
+
+import signal
+
+
+class ReleaseError(Exception):
+    """Why a step failed: one line. `lines` are the last ones of what failed, `log` all that it printed."""
+
+    def __init__(self, reason: str, lines: list[str] | None = None, log: str = "") -> None:
+        super().__init__(reason)
+        self.lines = lines or []
+        self.log = log
+
+
+class InterruptedByUser(Exception):  # noqa: N818
+    """A signal asked to stop: Ctrl-C, SIGTERM, or SIGHUP of a terminal that is gone."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_status = 128 + number

@@ -1,0 +1,263 @@
+"""`make deploy`, `make rollback` and, when the application runs already, `make up`: the steps in their order, and what
+happens when one fails or the command is interrupted."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from kit import compose, env_files, stack
+from kit.errors import KitError
+from kit.paths import ROOT, RUN
+from kit.release import containers, images, journal, lock, steps, undo
+from kit.release.engine import Engine
+from kit.release.errors import InterruptedByUser, ReleaseError
+from kit.release.images import Release
+from kit.release.journal import Journal
+from kit.release.output import Output
+from kit.release.signals import Signals
+from kit.release.site import Site
+from kit.release.steps import Deployment, Step
+
+FAILED_LOG = RUN / "failed.log"
+"""What the container printed that made the last deployment fail; the container itself is removed."""
+
+
+class Options(NamedTuple):
+    is_dry: bool = False
+    is_json: bool = False
+    is_forced: bool = False
+    """Deploys what runs already; rolls back past migrations."""
+    unlocks: bool = False
+    to: str = ""
+    """The release to roll back to; empty: the one before the live one."""
+
+
+def call(command: str, environment: Mapping[str, str], options: Options) -> int:
+    """`deploy`, `up`, `rollback` or `releases`; returns the exit status.
+
+    Raises KitError for a wrong value, before anything is touched.
+    """
+    functions = {"deploy": _deploy, "up": _deploy, "rollback": _rollback, "releases": _print_releases}
+    return _run(command, environment, options, functions[command])
+
+
+def _run(command: str, environment: Mapping[str, str], options: Options, call: Callable[["Call"], int]) -> int:
+    output = Output(command, is_json=options.is_json)
+    with Signals() as signals:
+        try:
+            prepared = compose.prepare(environment)
+            model = compose.check_clashes(prepared)
+            engine = Engine(prepared, signals, output.show)
+            values = env_files.read_kit(environment)
+            image = images.read_name(model["services"]["app"]["image"])
+            site = Site(engine, output, model["name"], image, model["services"], values)
+            return call(Call(site, options, environment, prepared))
+        except InterruptedByUser as interrupted:
+            output.failure([], f"interrupted ({interrupted})", [])
+            return interrupted.exit_status
+        except ReleaseError as error:
+            output.failure(error.lines, str(error), _log_kept(error))
+            return 1
+
+
+class Call(NamedTuple):
+    site: Site
+    options: Options
+    environment: Mapping[str, str]
+    prepared: Mapping[str, str]
+
+
+def _deploy(call: Call) -> int:
+    site = call.site
+    project = compose.find_project(call.prepared.get("PROJECT_DIR") or compose.DEFAULT_PROJECT)
+    tag = images.new_tag(datetime.now(UTC), images.project_commit(project, call.environment))
+    if call.options.is_dry:
+        return _print_plan(call, tag)
+    if not any(container.is_up for container in site.containers()) or site.proxy() is None:
+        return _start_site(call, tag)
+    for line in compose.left_out(call.environment):
+        site.output.note(f"Not in the image: {line}")
+    return _locked(call, lambda: _perform(call, tag, steps.DEPLOY, is_new=True))
+
+
+def _rollback(call: Call) -> int:
+    site = call.site
+
+    def perform() -> int:
+        release = find_target(images.releases(site.engine, site.image), call.options.to)
+        if call.options.is_dry:
+            site.output.result(f"Would roll back to {release.tag}", tag=release.tag)
+            return 0
+        return _perform(call, release.tag, steps.ROLLBACK, is_new=False)
+
+    if not any(container.is_up for container in site.containers()):
+        raise KitError("the application does not run: make up")
+    return _locked(call, perform)
+
+
+def find_target(found: list[Release], wanted: str) -> Release:
+    """The release to roll back to: the wanted one, or the one before the live one. Raises KitError."""
+    tags = ", ".join(release.tag for release in found) or "none"
+    if wanted:
+        for release in found:
+            if release.tag == wanted:
+                if release.is_live:
+                    raise KitError(f"TO={wanted!r}: is the live release")
+                return release
+        raise KitError(f"TO={wanted!r}: must be one of the kept releases: {tags}")
+    live = next((at for at, release in enumerate(found) if release.is_live), None)
+    if live is None:
+        raise KitError(f"no release is live, so TO=... must name one of the kept releases: {tags}")
+    before = [release for release in found[live:] if not release.is_live]
+    if not before:
+        raise KitError(f"there is no release before the live one, {found[live].tag}; the kept ones: {tags}")
+    return before[0]
+
+
+def _locked(call: Call, perform: Callable[[], int]) -> int:
+    """Holds the lock, and begins with what an earlier deployment left."""
+    site = call.site
+    image_id = next(container.image_id for container in site.containers())
+    held = lock.acquire(site.engine, site.project, image_id, by_force=call.options.unlocks)
+    try:
+        undo.recover(site)
+        return perform()
+    finally:
+        site.engine.signals.defer()
+        lock.release(site.engine, held)
+
+
+def _perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
+    site = call.site
+    old = [container for container in site.containers() if container.is_up]
+    began = Journal(
+        release=site.image.release(tag),
+        is_new=is_new,
+        old=[container.identifier for container in old],
+        latest=images.find_id(site.engine, site.image.name),
+        live=images.find_id(site.engine, site.image.live),
+    )
+    name_what_runs(site, old)
+    journal.write(site.engine, site.project, began, old[0].image_id)
+    deployment = Deployment(site, began, tag, old, is_forced=call.options.is_forced or not is_new)
+    try:
+        for step in plan:
+            if step.is_wanted(deployment):
+                with site.output.step(step.name, step.text(deployment)):
+                    step.run(deployment)
+    except (ReleaseError, InterruptedByUser) as error:
+        site.engine.signals.defer()
+        _give_up(site, error)
+        raise
+    if deployment.is_needed:
+        site.output.result(f"{tag} is live", tag=tag)
+    else:
+        site.output.result("Nothing has changed, and what runs is healthy; FORCE=1 replaces it anyway", tag="")
+    return 0
+
+
+def name_what_runs(site: Site, old: Sequence[containers.Container]) -> None:
+    """The image that runs becomes a release, if it is none yet, so that there is a way back to it."""
+    running = {container.image_id for container in old}
+    if len(running) != 1:
+        return
+    image_id = running.pop()
+    found = images.releases(site.engine, site.image)
+    if not any(release.image_id == image_id for release in found):
+        created = site.engine.output("image", "inspect", "--format", "{{.Created}}", image_id)
+        tag = images.new_tag(datetime.fromisoformat(created[:19] + "+00:00"), "")
+        images.add_tag(site.engine, image_id, site.image.release(tag))
+    if not any(release.is_live for release in found):
+        images.add_tag(site.engine, image_id, site.image.live)
+
+
+def _give_up(site: Site, error: Exception) -> None:
+    """Undoes the deployment, unless it is live already."""
+    began = journal.read(site.engine, site.project)
+    if began is None:
+        return
+    if began.is_switched:
+        site.output.note(
+            f"{began.release.rpartition(':')[2]} is live, but what follows was not completed: the next call does that"
+        )
+        return
+    cause = "interrupted" if isinstance(error, InterruptedByUser) else "failed"
+    with site.output.step("undo", f"The deployment has {cause}: undo it"):
+        undo.undo(site, began)
+    still = [container.name for container in site.containers() if container.state == "running"]
+    site.output.note(f"Serving as before: {', '.join(still)}")
+
+
+def _start_site(call: Call, tag: str) -> int:
+    """Nothing serves, so there is nothing to replace: `docker compose up`."""
+    status = stack.start(call.environment, call.prepared)
+    site = call.site
+    if status == 0 and (image_id := images.find_id(site.engine, site.image.name)):
+        images.add_tag(site.engine, image_id, site.image.release(tag))
+        images.add_tag(site.engine, image_id, site.image.live)
+    return status
+
+
+def _print_plan(call: Call, tag: str) -> int:
+    """What a deployment would do, as far as it can be known before the build."""
+    site, output = call.site, call.site.output
+    old = [container for container in site.containers() if container.is_up]
+    if not old or site.proxy() is None:
+        output.result("Nothing runs: would build the images and start the site", tag=tag)
+        return 0
+    changed = steps.recreated(site, len(old))
+    if unfinished := journal.read(site.engine, site.project):
+        output.note(f"Would {'finish' if unfinished.is_switched else 'undo'} a deployment that was cut short")
+    output.note(f"Would build {site.image.release(tag)}")
+    if changed & {container.name for container in old}:
+        output.note("The configuration or the image of the application has changed since its start")
+    output.note(f"Would replace {len(old)} containers by {site.replicas or len(old)}, if anything has changed")
+    if any(name.endswith("nginx-1") for name in changed):
+        output.note("Would replace nginx, whose configuration or image has changed: it is out for a moment")
+    output.result("Nothing was changed", tag=tag)
+    return 0
+
+
+def _print_releases(call: Call) -> int:
+    found = images.releases(call.site.engine, call.site.image)
+    print("\n".join(_as_json(found) if call.options.is_json else as_table(found)))  # noqa: T201
+    return 0
+
+
+def as_table(found: list[Release]) -> list[str]:
+    if not found:
+        return ["No releases yet: make deploy"]
+    rows = [("RELEASE", "BUILT (UTC)", "COMMIT", "SIZE", "STATE")]
+    for release in found:
+        state = "live" if release.is_live else "kept"
+        rows.append((release.tag, f"{release.time:%Y-%m-%d %H:%M:%S}", release.commit or "-", release.size, state))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _as_json(found: list[Release]) -> list[str]:
+    def row(release: Release) -> dict[str, Any]:
+        state = "live" if release.is_live else "kept"
+        return {
+            "tag": release.tag,
+            "built": release.time.isoformat(),
+            "commit": release.commit,
+            "image": release.image_id,
+            "size": release.size,
+            "state": state,
+        }
+
+    return [json.dumps(row(release)) for release in found]
+
+
+def _log_kept(error: ReleaseError) -> list[str]:
+    """Keeps the whole log of what failed; where it is."""
+    if not error.log:
+        return []
+    with suppress(OSError):
+        FAILED_LOG.parent.mkdir(exist_ok=True)
+        FAILED_LOG.write_text(error.log)
+        return [f"The whole log: {FAILED_LOG.relative_to(ROOT)}"]
+    return []

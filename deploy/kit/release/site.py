@@ -1,0 +1,64 @@
+"""What a deployment works on: a compose project in an engine."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from kit import times
+from kit.release import containers, images
+from kit.release.containers import Container
+from kit.release.engine import Engine
+from kit.release.errors import ReleaseError
+from kit.release.output import Output
+from kit.release.proxy import Proxy
+from kit.variables import read, read_integer
+
+ONE_SHOT = "release"
+"""The service that publishes static files and migrates."""
+
+
+class Site(NamedTuple):
+    engine: Engine
+    output: Output
+    project: str
+    """The compose project's name."""
+    image: images.Image
+    services: Mapping[str, Any]
+    """Those that are active, from `docker compose config`."""
+    values: Mapping[str, str]
+    """The kit's variables: of the environment and of .env."""
+
+    def containers(self) -> list[Container]:
+        """The application's, also those that have ended."""
+        return containers.find(self.engine, self.project, "app")
+
+    def proxy(self) -> Proxy | None:
+        """None if nginx does not run."""
+        running = [each for each in containers.find(self.engine, self.project, "nginx") if each.state == "running"]
+        return Proxy(self.engine, running[0]) if running else None
+
+    def require_proxy(self) -> Proxy:
+        proxy = self.proxy()
+        if proxy is None:
+            raise ReleaseError("nginx has stopped: docker compose logs nginx")
+        return proxy
+
+    @property
+    def patience(self) -> int:
+        """Seconds until a new container has to be ready."""
+        return read_integer("START_PATIENCE", self.values)
+
+    @property
+    def drain_timeout(self) -> int:
+        """Seconds in which nginx's old workers end; at most, since it then ends them."""
+        return times.chain(self.values)["NGINX_SHUTDOWN_TIMEOUT"] + 2
+
+    @property
+    def replicas(self) -> int | None:
+        """How many containers of the application are wanted; None: as many as there are."""
+        given = read("APP_REPLICAS", self.values)
+        return int(given) if given else None
+
+    @property
+    def other_services(self) -> list[str]:
+        """Those that a deployment starts beside the application and nginx."""
+        return sorted(set(self.services) - {"app", "nginx", ONE_SHOT})

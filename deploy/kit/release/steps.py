@@ -1,0 +1,262 @@
+"""The steps of a deployment and of a rollback. A step that fails leaves the old containers serving (kit.release.undo).
+
+build     the images, under the tag of the release
+release   static files are added and the database is migrated, with the old containers serving
+start     new containers beside the old ones, which nginx alone uses meanwhile
+ready     nginx's container gets a right response from each
+switch    nginx uses the new ones alone, and its workers with the old list accept nothing more: the release is live
+drain     the old ones finish their requests, stop, and are removed
+nginx     is replaced, if it has changed
+others    services beside these are started or replaced
+tidy      releases that are too old for a rollback are removed
+"""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kit import failures
+from kit.release import containers, images, journal, undo
+from kit.release.containers import Container
+from kit.release.errors import ReleaseError
+from kit.release.journal import Journal
+from kit.release.proxy import Proxy, every
+from kit.release.site import ONE_SHOT, Site
+
+BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
+MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
+START_TIMEOUT = 300.0  # seconds for `docker compose up` of containers whose image is there
+WATCH_INTERVAL = 0.3  # seconds between two looks at containers that start
+RECREATED = re.compile(r"Container (\S+)\s+Recreate$", re.MULTILINE)
+"""What `docker compose --dry-run up` prints for a container whose configuration or image has changed."""
+
+
+@dataclass
+class Deployment:
+    site: Site
+    began: Journal
+    tag: str
+    """Of the release."""
+    old: list[Container]
+    is_forced: bool = False
+    new: list[Container] = field(default_factory=list)
+    is_needed: bool = True
+    """False: what runs is the same, so the containers are left alone."""
+    has_new_nginx: bool = False
+
+    @property
+    def count(self) -> int:
+        return self.site.replicas or len(self.old)
+
+
+class Step(NamedTuple):
+    name: str
+    text: Callable[[Deployment], str]
+    run: Callable[[Deployment], None]
+    is_wanted: Callable[[Deployment], bool] = lambda deployment: deployment.is_needed
+
+
+def build(deployment: Deployment) -> None:
+    site, release = deployment.site, deployment.began.release
+    done = site.engine.run("compose", "build", timeout=BUILD_TIMEOUT, show=True, environment={"APP_IMAGE": release})
+    if done.status:
+        said = failures.of_build(done.output).partition(": ")[2]
+        raise ReleaseError(f"the image cannot be built: {said or done.reason}")
+    image_id = images.find_id(site.engine, release)
+    if not image_id:
+        raise ReleaseError("the service app has another image than ${APP_IMAGE}, in a file that was added to the kit's")
+    find_changes(deployment, image_id)
+
+
+def find_changes(deployment: Deployment, image_id: str) -> None:
+    """Whether anything has to be replaced: compose itself says what it would do."""
+    site = deployment.site
+    changed = recreated(site, len(deployment.old))
+    nginx = {container.name for container in containers.find(site.engine, site.project, "nginx")}
+    deployment.has_new_nginx = bool(nginx & changed)
+    deployment.is_needed = (
+        deployment.is_forced
+        or deployment.count != len(deployment.old)
+        or any(container.image_id != image_id or container.health != "healthy" for container in deployment.old)
+        or bool(changed - nginx)
+    )
+    if not deployment.is_needed and deployment.began.is_new:
+        images.remove_tag(site.engine, deployment.began.release)
+
+
+def recreated(site: Site, count: int) -> set[str]:
+    """The names of the application's and nginx's containers that `docker compose up` would replace."""
+    scale = f"--scale=app={count}"
+    done = site.engine.run("compose", "--dry-run", "up", "--detach", "--no-deps", "--no-build", scale, "nginx", "app")
+    if done.status:
+        raise ReleaseError(f"docker compose up: {done.reason}")
+    return set(RECREATED.findall(done.output + done.errors))
+
+
+def prepare_data(deployment: Deployment) -> None:
+    run_one_shot(deployment)
+
+
+def publish_static_files(deployment: Deployment) -> None:
+    """A file whose name has no hash of its content may be another release's now. The database is left alone."""
+    run_one_shot(deployment, "--env", "MIGRATE_COMMAND=true")
+
+
+def run_one_shot(deployment: Deployment, *options: str) -> None:
+    site, release = deployment.site, deployment.began.release
+    if site.other_services:  # such as a database
+        compose_up(site, "--no-recreate", *site.other_services)
+    name = undo.one_shot_name(site.project, release)
+    command = ("compose", "run", "--rm", "--no-deps", "--no-TTY", "--name", name, *options, ONE_SHOT)
+    done = site.engine.run(*command, timeout=MIGRATION_TIMEOUT, show=True, environment={"APP_IMAGE": release})
+    if done.status:
+        ended = failures.Container(ONE_SHOT, "", "exited", done.status, "", "", "")
+        failure = failures.explain(ended, done.output)
+        raise ReleaseError(f"{ONE_SHOT}: {failure.reason}", failure.lines, done.output)
+
+
+def compose_up(site: Site, *arguments: str) -> None:
+    done = site.engine.run("compose", "up", "--detach", "--no-deps", "--no-build", *arguments, timeout=START_TIMEOUT)
+    if done.status:
+        raise ReleaseError(f"docker compose up: {done.reason}")
+
+
+def start(deployment: Deployment) -> None:
+    site = deployment.site
+    ended = [container for container in site.containers() if not container.is_up]
+    containers.remove(site.engine, ended)  # compose would start them
+    proxy = ready_proxy(site)
+    serving = [container for container in deployment.old if container.health == "healthy"]
+    if serving:
+        proxy.use(serving, site.patience + 120)
+    images.add_tag(site.engine, images.find_id(site.engine, deployment.began.release), site.image.name)
+    compose_up(site, "--no-recreate", f"--scale=app={len(deployment.old) + deployment.count}", "app")
+    known = deployment.began.old
+    deployment.new = [container for container in site.containers() if container.identifier not in known]
+    if len(deployment.new) != deployment.count:
+        raise ReleaseError(f"compose has started {len(deployment.new)} new containers instead of {deployment.count}")
+
+
+def ready_proxy(site: Site) -> Proxy:
+    """nginx's container, which an earlier version of the kit may have started: that one is replaced."""
+    proxy = site.require_proxy()
+    if proxy.can_switch:
+        return proxy
+    site.output.note("nginx is of an earlier version of the kit: it is replaced first")
+    replace_nginx(site)
+    return site.require_proxy()
+
+
+def wait_ready(deployment: Deployment) -> None:
+    site = deployment.site
+    began = time.monotonic()
+    names = ", ".join(container.name for container in deployment.new)
+
+    def look() -> None:
+        site.output.waiting(began, f"waiting for {names}")
+        found = containers.inspect(site.engine, (container.identifier for container in deployment.new))
+        if len(found) < len(deployment.new):
+            raise ReleaseError("a new container was removed by somebody else")
+        for container in found:
+            if container.state != "running" or container.restarts or container.health == "unhealthy":
+                raise failed(site, container)
+
+    done = site.require_proxy().wait_ready(deployment.new, site.patience, every(WATCH_INTERVAL, look))
+    look()
+    if done.status:
+        raise failed(site, deployment.new[0], f"not ready within {site.patience} s: {done.reason}")
+
+
+def failed(site: Site, container: Container, reason: str = "") -> ReleaseError:
+    """The error for a container that did not become ready, with its last lines."""
+    logged = site.engine.run("logs", "--tail", "1000", container.identifier)
+    log = logged.errors + logged.output if logged.status == 0 else ""
+    failure = failures.explain(container.failure, log)
+    return ReleaseError(f"{container.name}: {reason or failure.reason}", failure.lines, log)
+
+
+def switch(deployment: Deployment) -> None:
+    site = deployment.site
+    site.require_proxy().use(deployment.new, site.drain_timeout + 300)
+    site.engine.signals.defer()  # there is nothing left to undo: the rest is done whatever happens
+    journal.mark_switched(site.engine, site.project)
+    images.add_tag(site.engine, deployment.new[0].image_id, site.image.live)
+
+
+def drain(deployment: Deployment) -> None:
+    undo.finish(deployment.site, deployment.began)
+
+
+def nginx(deployment: Deployment) -> None:
+    replace_nginx(deployment.site)
+
+
+def replace_nginx(site: Site) -> None:
+    """Its ports can have one owner, so it is out for a moment; the new one is checked before."""
+    checked = site.engine.run(
+        "compose", "run", "--rm", "--no-deps", "--no-TTY", "nginx", "check", timeout=START_TIMEOUT
+    )
+    if checked.status:
+        raise ReleaseError(f"nginx: {checked.reason}", checked.errors.splitlines()[-failures.SHOWN_LINES :])
+    began = time.monotonic()
+    with site.engine.signals.shielded():
+        compose_up(site, "nginx")
+        while not ((proxy := site.proxy()) and proxy.is_serving):
+            if time.monotonic() - began > site.patience:
+                raise ReleaseError(f"nginx does not serve after {site.patience} s: docker compose logs nginx")
+            time.sleep(0.05)
+    seconds = time.monotonic() - began
+    site.output.note(f"nginx was out for at most {seconds:.1f} s", nginx_out=round(seconds, 3))
+
+
+def others(deployment: Deployment) -> None:
+    compose_up(deployment.site, *deployment.site.other_services)
+
+
+def tidy(deployment: Deployment) -> None:
+    site = deployment.site
+    for release in images.outdated(images.releases(site.engine, site.image)):
+        images.remove_tag(site.engine, site.image.release(release.tag))
+    journal.remove(site.engine, site.project)
+
+
+def always(_: Deployment) -> bool:
+    return True
+
+
+START = Step("start", lambda it: f"Start {_containers(it.count)} beside the old", start)
+READY = Step("ready", lambda it: f"Wait until {'it is' if it.count == 1 else 'each is'} ready", wait_ready)
+SWITCH = Step("switch", lambda it: "Switch nginx", switch)
+DRAIN = Step("drain", lambda it: f"Let {_containers(len(it.old), 'old ')} finish, and remove", drain)
+TIDY = Step("tidy", lambda it: "Remove what is no longer needed", tidy, always)
+
+DEPLOY = (
+    Step("build", lambda it: f"Build {it.began.release}", build, always),
+    Step("release", lambda it: "Add static files, migrate the database", prepare_data),
+    START,
+    READY,
+    SWITCH,
+    DRAIN,
+    Step("nginx", lambda it: "Replace nginx, which has changed", nginx, lambda it: it.has_new_nginx),
+    Step(
+        "others",
+        lambda it: f"Update {', '.join(it.site.other_services)}",
+        others,
+        lambda it: bool(it.site.other_services),
+    ),
+    TIDY,
+)
+ROLLBACK = (
+    Step("release", lambda it: "Add static files", publish_static_files),
+    START,
+    READY,
+    SWITCH,
+    DRAIN,
+    TIDY,
+)
+
+
+def _containers(number: int, kind: str = "") -> str:
+    return f"{number} {kind}container{'s' if number != 1 else ''}"
