@@ -54,14 +54,15 @@ COPY --from=source /app /app
 RUN install -d /manifests && python3 -I /build/deploy/kit look --json /app >/looked.json \
     && python3 -I /build/deploy/kit install --project /app --copy-to /manifests
 
-# ---- python-build: installs all Python packages into /opt/venv, the only part of this stage that ships.
-FROM base AS python-build
+# ---- tools: what installs and prepares a project, and the backends. Nothing here depends on the project, so that all
+# projects of a machine share these layers, and the next stage.
+FROM base AS tools
 # Debian packages that are needed to build the project's requirements: --build-arg BUILD_PACKAGES="gcc python3-dev"
 ARG BUILD_PACKAGES=""
 # hadolint ignore=DL3008,SC2046,SC2086
 RUN apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        $(python3 -Ic 'import ensurepip' 2>/dev/null || echo python3-venv) ${BUILD_PACKAGES} \
+        brotli $(python3 -Ic 'import ensurepip' 2>/dev/null || echo python3-venv) ${BUILD_PACKAGES} \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
 # compiled once: the root is read-only at run time, so that each start would compile everything that it imports
 ENV UV_NO_CACHE=1 UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1
@@ -79,6 +80,14 @@ RUN for locked in /build/backends/*/requirements.txt; do \
             --requirement "$locked" --target "/opt/backends/${folder##*/}" \
         || exit; \
     done
+
+# ---- server: its wheel, and supervisor's. A stage of its own, because it changes most often during development.
+FROM tools AS server
+COPY server /build/server
+RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server
+
+# ---- python-build: installs all Python packages into /opt/venv, the only part of this stage that ships.
+FROM tools AS python-build
 COPY --from=look /build /build
 COPY --from=look /manifests /build/project
 ARG REQUIREMENTS=""
@@ -91,11 +100,9 @@ RUN --mount=type=secret,id=netrc \
         --python /opt/venv/bin/python --uv /opt/build/bin/uv \
     # of uv, and for everybody to write
     && rm -f /opt/venv/.lock
-# Last, because it changes most often during development, and the layers above stay cached.
-COPY server /build/server
 # What the project may list of the kit's own packages is replaced: an old supervisor needs a module that Python has no more.
-RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server \
-    && /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels --no-deps \
+RUN --mount=type=bind,from=server,source=/wheels,target=/wheels \
+    /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --no-index --find-links /wheels --no-deps \
         --force-reinstall ropewalk supervisor \
     # isolated: a module of the project's cannot take the place of supervisor's
     && sed -i '1s/$/ -I/' /opt/venv/bin/supervisorctl
@@ -103,24 +110,21 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 # ---- runtime: the packages, the kit's scripts, and the folders that the container may write to.
 FROM base AS runtime
 RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d /srv/static
-COPY --from=python-build /opt/venv /opt/venv
-COPY --from=python-build /opt/backends /opt/backends
 COPY deploy/app /kit/bin
 COPY deploy/backends /kit/backends
+# COPY keeps the modes of the checkout, which its umask may have made root's alone.
+RUN chmod -R u=rwX,go=rX /kit
+COPY --from=tools /opt/backends /opt/backends
+COPY --from=python-build /opt/venv /opt/venv
 # The first place in which supervisorctl looks: a file of the project's with this name does no harm.
 COPY deploy/supervisor/supervisord.conf /opt/venv/etc/supervisord.conf
 RUN site=$(/opt/venv/bin/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-    && ln -s /kit/bin/kit_environment.py "$site/" && echo 'import kit_environment' >"$site/kit_environment.pth"
-# COPY keeps the modes of the checkout, which its umask may have made root's alone.
-RUN chmod -R u=rwX,go=rX /kit /opt/venv/etc
+    && ln -s /kit/bin/kit_environment.py "$site/" && echo 'import kit_environment' >"$site/kit_environment.pth" \
+    && chmod -R u=rwX,go=rX /opt/venv/etc
 
 # ---- prepared: the project installed where it is a package, asked about itself, its static files collected and
 # compressed, and links to where it writes.
 FROM python-build AS prepared
-# hadolint ignore=DL3008
-RUN apt-get update -qq \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends brotli \
-    && apt-get clean && rm -rf /var/lib/apt/lists/*
 COPY --from=runtime /kit /kit
 COPY --from=source /app /app
 COPY --from=look /looked.json /looked.json
