@@ -35,7 +35,11 @@ REMOVED = {
     **dict.fromkeys(("sndhdr", "telnetlib", "uu", "xdrlib"), (3, 13)),
 }
 """Modules that Python's library had, and the version that has them no more."""
+OLD_ALIAS = re.compile(r"cannot import name '(\w+)' from 'collections'|module 'collections' has no attribute '(\w+)'")
+NO_NAME = re.compile(r"ImportError: cannot import name '(\w+)' from '([\w.]+)' \([^)]*/site-packages/([A-Za-z_]\w*)")
 INSTALLED = re.compile(r"/(?:site-packages|bin)/([A-Za-z_]\w*)")
+OLDEST = (3, 12)
+"""The first version that the kit's oldest Python, 3.11, is older than."""
 READ_ONLY = re.compile(r"Read-only file system: '([^']+)'")
 DENIED = re.compile(r"PermissionError: .*Permission denied: '([^']+)'")
 FULL = re.compile(r"No space left on device(?:: '([^']+)')?|database or disk is full|[Dd]isk quota exceeded")
@@ -78,6 +82,14 @@ def _known(error: str, frames: str, environment: Mapping[str, str], project: Pat
         return missing_variables(names)
     if found := MODULE.search(error):
         return _no_module(found[1], environment, f"{frames}\n{error}")
+    if found := OLD_ALIAS.search(error):
+        return _too_old(f"collections.{found[1] or found[2]}", (3, 10), f"{frames}\n{error}")
+    if found := NO_NAME.search(error):
+        return (
+            f"the installed version of {found[3]!r} has no {found[1]!r} in {found[2]}"
+            f"{_place(frames.splitlines(), project)}: the project, or a package of it, was made for another one. List"
+            " the version that it needs in the file of its dependencies"
+        )
     for pattern, say in (
         (READ_ONLY, lambda name: _read_only(name, project)),
         (DENIED, _denied),
@@ -116,21 +128,21 @@ def _no_module(name: str, environment: Mapping[str, str], text: str) -> str:
         if named and (named == name or named.startswith(f"{name}.")):
             return f"{variable}={environment[variable]}: the project has no module {name!r}"
     if since := REMOVED.get(name.partition(".")[0]):
-        return _removed(name, since, text)
+        return _too_old(f"the module {name!r}", since, text)
     if name == "pkg_resources":
         return "the module 'pkg_resources' is not installed: add setuptools<81 to the file that lists the dependencies"
     return f"the module {name!r} is not installed: add its package to the file that lists the project's dependencies"
 
 
-def _removed(name: str, since: tuple[int, int], text: str) -> str:
-    """Mostly, an old version of a package needs it."""
+def _too_old(what: str, since: tuple[int, int], text: str) -> str:
+    """Mostly, an old version of a package needs what Python had before."""
     place = (INSTALLED.findall(text) or [""])[-1]
     who = f"the version of {place!r} that is installed" if place else "the project"
     newer = f'UNPIN="{place}" in .env installs its newest version; or ' if place else ""
-    return (
-        f"{who} needs the module {name!r}, which Python has no more since {since[0]}.{since[1]}: {newer}use an older"
-        f" Python, BASE_IMAGE=python:{since[0]}.{since[1] - 1}-slim-trixie in .env"
-    )
+    gone = f"{who} needs {what}, which Python has no more since {since[0]}.{since[1]}: "
+    if since < OLDEST:
+        return f"{gone}{newer}change that line of the project"
+    return f"{gone}{newer}use an older Python, BASE_IMAGE=python:{since[0]}.{since[1] - 1}-slim-trixie in .env"
 
 
 def _read_only(name: str, project: Path) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import reasons
 
 SHOWN_LINES = 12
+LONGEST_CAUSE = 300  # characters
 ORDER = ("release", "app", "nginx")
 """A service later in the order waits for those before it, so its failure is theirs."""
 
@@ -96,9 +97,9 @@ def explain(container: Container, log: str) -> Failure:
 
 
 def _cause(log: str) -> str:
-    """What the application's last exception comes from, if that is something that a line in .env mends."""
-    errors = [line.strip() for line in log.splitlines() if re.match(r"\s*[A-Za-z_.]+(?:Error|Exception): ", line)]
-    return reasons.of_known(errors[-1]) if errors else ""
+    """The application's last exception, or the line in .env that mends it; empty if there is none."""
+    errors = [line.strip() for line in log.splitlines() if re.match(r"\s*[A-Za-z_.]+(?:Error|Exception)\b", line)]
+    return (reasons.of_known(errors[-1]) or errors[-1][:LONGEST_CAUSE]) if errors else ""
 
 
 def without_tracebacks(lines: list[str]) -> list[str]:

@@ -65,7 +65,7 @@ def test_project_is_served_by_make_up(name: str, tmp_path: Path) -> None:
 
 
 class FakeTrial(Trial):
-    """Backends that fail where they are told to."""
+    """Backends that fail where the test says so."""
 
     def __init__(self, *broken: str) -> None:
         self.shape = shape_of("plain-wsgi")

@@ -145,3 +145,25 @@ def test_module_that_python_has_no_more_names_the_package_and_the_ways_out():
 def test_relative_path_is_one_of_the_project():
     assert "set WRITABLE_PATHS=data in .env" in reasons.of_known("OSError: [Errno 30] Read-only file system: './data'")
     assert reasons.of_known("ValueError: other") == ""
+
+
+def test_name_that_the_installed_version_does_not_have_asks_for_another_version():
+    text = """Traceback (most recent call last):
+  File "/app/shop/urls.py", line 16, in <module>
+    from django.conf.urls import url
+ImportError: cannot import name 'url' from 'django.conf.urls' (/opt/venv/lib/python3.13/site-packages/django/x.py)
+"""
+    said = reasons.explain(text, {})
+    assert said.startswith(
+        "the installed version of 'django' has no 'url' in django.conf.urls (shop/urls.py, line 16):"
+    )
+    assert said.endswith("List the version that it needs in the file of its dependencies")
+
+
+def test_alias_that_collections_has_no_more_names_the_package():
+    text = "ImportError: cannot import name 'Mapping' from 'collections' (/usr/lib/python3.13/collections/__init__.py)"
+    frames = 'Traceback (most recent call last):\n  File "/opt/venv/lib/python3.13/site-packages/jinja2/x.py", line 1\n'
+    said = reasons.explain(f"{frames}{text}", {})
+    assert said.startswith("the version of 'jinja2' that is installed needs collections.Mapping")
+    assert 'UNPIN="jinja2"' in said
+    assert "BASE_IMAGE" not in said

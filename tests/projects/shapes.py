@@ -109,12 +109,22 @@ SHAPES = (
     Shape("flask-single-file", "Flask in one file, SQLite in its instance folder", "app:app", "requirements.txt"),
     Shape("flask-factory", "Flask, a package with `create_app`", "notebook:create_app()", "pyproject.toml"),
     Shape("flask-migrate", "Flask with Flask-SQLAlchemy and Flask-Migrate", "app:app", "requirements.txt"),
+    Shape(
+        "flask-init-db", "Flask, a command `init-db` that creates the tables", "diary:create_app()", "pyproject.toml"
+    ),
+    Shape("flask-create-all", "Flask-SQLAlchemy without migrations", "app:app", "requirements.txt"),
     Shape("flask-flaskenv", "Flask, `FLASK_APP` in `.flaskenv`", "guestbook:site", "requirements.txt"),
     Shape("flask-procfile", "Flask, gunicorn in a Procfile", "tracker.web:server", "requirements.txt"),
     Shape("flask-src", "Flask, a src layout with a command of its own", "minutes:app", "pyproject.toml"),
     Shape("bottle", "Bottle, SQLite in the project's folder", "app:application", "requirements.txt"),
     Shape("falcon", "Falcon, SQLite in the project's folder", "main:app", "requirements.txt"),
     Shape("pyramid", "Pyramid without an ini file", "app:app", "requirements.txt"),
+    Shape(
+        "pyramid-ini",
+        "Pyramid with `production.ini`, SQLAlchemy and Alembic",
+        'pyramid.paster:get_app("production.ini")',
+        "pyproject.toml",
+    ),
     Shape("plain-wsgi", "WSGI without a framework, without dependencies", "wsgi:application", ""),
     Shape(
         "requirements-nested",

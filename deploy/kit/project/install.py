@@ -122,7 +122,26 @@ def install_dependencies(installation: Installation, project: Path, uv: Uv) -> N
         old = _old_version(error, uv)
         if old and unpin.can_unpin(installation):
             raise _try_newer(old, installation, project, uv) from None
-        raise _explained(error, installation.listed, uv, installation.unused) from None
+        raise _explained(
+            error, installation.listed, uv, installation.unused, newer=_newer(error, installation)
+        ) from None
+
+
+def _newer(error: UvError, installation: Installation) -> str:
+    """The other way for a version that has to be compiled: the newest one may need no compiler. Empty if it is that."""
+    name = system_packages.diagnose(error.output)[0]
+    if not name or not unpin.can_unpin(installation) or not _is_pinned(name, installation):
+        return ""
+    names = [*(name_of(line) for line in installation.overrides), name]
+    return f'\nOr, if its newest version does for the project, which may need none of them:\nUNPIN="{" ".join(names)}"'
+
+
+def _is_pinned(name: str, installation: Installation) -> bool:
+    lines = (*installation.requirements, *installation.constraints)
+    is_listed = any(name_of(line) == name and "==" in line.partition(";")[0] for line in lines)
+    return name not in map(name_of, installation.overrides) and (
+        is_listed or any(pin.name == name for pin in installation.pins)
+    )
 
 
 def _old_version(error: UvError, uv: Uv) -> str:
@@ -278,7 +297,12 @@ def install_server(folder: Path, locked: Path, uv: Uv) -> None:
 
 
 def _explained(
-    error: UvError, listed: str, uv: Uv, unused: Sequence[Unused] = (), unpinned: Sequence[str] = ()
+    error: UvError,
+    listed: str,
+    uv: Uv,
+    unused: Sequence[Unused] = (),
+    unpinned: Sequence[str] = (),
+    newer: str = "",
 ) -> KitError:
     """One paragraph that ends with the lines to add, if it is known what is missing."""
     name, missing = system_packages.diagnose(error.output)
@@ -286,12 +310,12 @@ def _explained(
         return KitError(_not_built(name, uv, unused))
     line = f'\n{unpin.VARIABLE}="{" ".join(unpinned)}"' if unpinned else ""
     if not missing:
-        newer = f", also with {line.strip()} in .env" if line else ""
-        return KitError(f"{listed} could not be installed{newer}; uv has printed the reason above")
+        also = f", also with {line.strip()} in .env" if line else ""
+        return KitError(f"{listed} could not be installed{also}; uv has printed the reason above")
     given = _given(uv)
     what = name or listed
     here = "" if uv.is_image else f"here, apt-get install {' '.join(missing.build)}; for the images, "
-    lines = f"{(given | missing).lines()}{line}"
+    lines = f"{(given | missing).lines()}{line}{newer}"
     return KitError(f"{what} cannot be built, packages of Debian are missing: {here}put into .env:\n{lines}")
 
 

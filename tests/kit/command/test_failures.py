@@ -99,3 +99,9 @@ def test_unhealthy_application_that_cannot_write_is_told_where():
         f"its container is unhealthy; the last health check: {check}. Its log has: the project"
     )
     assert "set WRITABLE_PATHS=data in .env" in failure.reason
+
+
+def test_unhealthy_application_that_raises_is_told_what():
+    log = "Traceback (most recent call last):\n  File 'x'\nAttributeError: no dataset\nGET /healthz 500\n"
+    failure = failures.explain(container("app", "running", health="unhealthy", last_check="500"), log)
+    assert failure.reason.endswith("500. Its log has: AttributeError: no dataset")

@@ -288,3 +288,14 @@ def test_wrong_use_is_refused(options, said):
     command = [sys.executable, "-I", REPOSITORY / "deploy/kit", "install", *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, cwd="/")
     assert (done.returncode, done.stderr) == (2, said)
+
+
+def test_pinned_version_that_needs_a_compiler_has_another_way(project, fake):
+    folder = project({"requirements.txt": "cffi==1.15.1\n"})
+    uv, _ = fake(errors="error: Failed to build `cffi==1.15.1`\nffi.h: No such file\n", status=1)
+    with pytest.raises(KitError) as raised:
+        install.install_dependencies(manifests.find(folder, {}), folder, uv)
+    assert str(raised.value).endswith(
+        'RUNTIME_PACKAGES="libffi8"\nOr, if its newest version does for the project, which may need none of them:\n'
+        'UNPIN="cffi"'
+    )
