@@ -17,6 +17,8 @@ ORDER = ("release", "app", "nginx")
 KIT_LINE = re.compile(r"^(?:release|entrypoint|supervise|ropewalk|nginx/entrypoint|prepare|look|install): \S")
 TRACEBACK = re.compile(r"^(\S.*)?Traceback \(most recent call last\):$")
 TERMINAL_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
+UNREACHABLE = re.compile(r"[WE]: Failed to fetch (\S+)\s+(\S[^\n]*)")
+"""apt's line. apt-get update succeeds all the same, and the next command says that there is no such package."""
 BUILD_LINE = re.compile(r"^(?:#\d+ )?\d+\.\d+ ?")
 """BuildKit's prefix of what a step of the build printed: the seconds since its start."""
 
@@ -124,4 +126,12 @@ def of_build(output: str) -> str:
     step = re.search(r"^-{6,}\n > .*?:\n(.*?)^-{6,}$", text, re.DOTALL | re.MULTILINE)
     lines = [BUILD_LINE.sub("", line).rstrip() for line in (step[1] if step else "").splitlines()]
     at = max((at for at, line in enumerate(lines) if KIT_LINE.match(line)), default=-1)
-    return "\n".join(lines[at:]).strip() if at >= 0 else ""
+    if at >= 0:
+        return "\n".join(lines[at:]).strip()
+    found = UNREACHABLE.findall(text)
+    if found and re.search(r"Unable to locate package|no installation candidate|Unable to fetch some archives", text):
+        place, reason = found[-1]
+        return (
+            f"build: {place} could not be fetched: {reason.strip()}. Check the network of this machine, then try again"
+        )
+    return ""
