@@ -66,6 +66,10 @@ logs: ## Follow the containers' logs, merged (SERVICE=app, LEVEL=warning, ID=<re
 why: ## Show one request's way and times through nginx and the server: make why ID=<the X-Request-ID of a response>.
 	@exec $(KIT) why
 
+.PHONY: doctor
+doctor: ## Check the running site, with a mend for each finding (JSON=1: for programs).
+	@exec $(KIT) doctor $(if $(JSON),--json)
+
 .PHONY: manage
 manage: ## Run Django's manage.py in the application's container: make manage CMD="createsuperuser".
 	@exec $(KIT) manage

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kit import adopt, compose, consoles, env_files, local, maintenance, stack, times, virtual_environment
 from kit.console import step
+from kit.doctor import command as doctor_command
 from kit.errors import KitError
 from kit.logs import command as log_command
 from kit.logs import why
@@ -140,6 +141,11 @@ COMMANDS = {
     "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
     "logs": Command(lambda _: log_command.logs(os.environ), "follow the logs of all containers, merged by time"),
     "why": Command(lambda _: why.why(os.environ), "show one request's way and times through the logs (ID=...)"),
+    "doctor": Command(
+        lambda options: doctor_command.doctor(os.environ, as_json=options.json),
+        "check the running site: settings, secrets, database, disk, memory, certificate, images and more",
+        options={"--json": "print each finding as a line of JSON"},
+    ),
     "manage": Command(
         lambda _: consoles.manage(os.environ), "run Django's manage.py in the running application's container"
     ),

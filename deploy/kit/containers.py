@@ -32,24 +32,32 @@ class Container(NamedTuple):
         return self.state == "running"
 
 
-def output(words: Sequence[str], environment: Mapping[str, str], *, timeout: float = TIMEOUT) -> str:
-    """The standard output of docker with these arguments. Raises KitError, with docker's own last line."""
-    command = ["docker", *words]
+def call(
+    words: Sequence[str], environment: Mapping[str, str], *, timeout: float = TIMEOUT, sent: str | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """docker with these arguments, to its end; `sent` is its standard input. Raises KitError if there is no answer."""
     try:
-        done = subprocess.run(
-            command,
+        return subprocess.run(
+            ["docker", *words],
             env=environment,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             check=False,
             timeout=timeout,
-            stdin=subprocess.DEVNULL,
+            **({"stdin": subprocess.DEVNULL} if sent is None else {"input": sent}),
         )
     except FileNotFoundError:
         raise KitError("docker is not installed") from None
     except subprocess.TimeoutExpired:
         raise KitError(f"docker {words[0]}: no answer within {timeout:.0f} s") from None
+
+
+def output(
+    words: Sequence[str], environment: Mapping[str, str], *, timeout: float = TIMEOUT, sent: str | None = None
+) -> str:
+    """The standard output of `call`. Raises KitError for another exit status than 0, with docker's own last line."""
+    done = call(words, environment, timeout=timeout, sent=sent)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise KitError(f"docker {words[0]}: {said[-1]}")

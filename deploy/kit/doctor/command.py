@@ -1,0 +1,161 @@
+"""`make doctor`: asks, and prints the findings topic by topic."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+
+from kit.console import has_color
+from kit.doctor import containers, machine, settings
+from kit.doctor.findings import Finding, Findings, Severity, Topic, has_errors
+from kit.doctor.probes import Site, is_debugging, is_synchronized
+from kit.errors import KitError
+from kit.logs.show import clean
+from kit.variables import read
+
+COLORS = {Severity.OK: "32", Severity.NOTE: "36", Severity.WARNING: "33", Severity.ERROR: "1;31"}
+TOPIC_WIDTH = 14
+
+Check = Callable[[Site], Findings]
+
+
+def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
+    """Exit status 1 if there is an error."""
+    found = []
+    for finding in examine(environment):
+        found.append(finding)
+        sys.stdout.write((to_json(finding) if as_json else "\n".join(lines(finding, color=_color()))) + "\n")
+        sys.stdout.flush()
+    if not as_json:
+        sys.stdout.write(f"\n{summary(found)}\n")
+    return 1 if has_errors(found) else 0
+
+
+def _color() -> bool:
+    return has_color(sys.stdout, os.environ)
+
+
+def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
+    try:
+        site = Site(environment)
+    except KitError as error:
+        yield Topic("configuration").error(str(error), "correct it; then make doctor again")
+        return
+    for name, check in CHECKS.items():
+        yield from guarded(name, check, site)
+
+
+def guarded(name: str, check: Check, site: Site) -> Iterator[Finding]:
+    """A probe that fails is a finding too."""
+    try:
+        yield from check(site)
+    except Exception as error:  # noqa: BLE001 - whatever the answers of engine and project look like
+        reason = str(error) if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
+        yield Topic(name).unknown("this", " ".join(reason.split())[:200])
+
+
+def _django(site: Site) -> Findings:
+    check = site.django_check
+    if check is None:
+        yield Topic("check --deploy").ok("the project has no manage.py")
+    elif is_debugging(check) is None:
+        last = (check.strip().splitlines() or ["it printed nothing"])[-1]
+        yield Topic("check --deploy").error(f"Django's check fails: {last[:200]}", 'make manage CMD="check --deploy"')
+    else:
+        yield from settings.check_django(check, site.values, public=settings.is_public(site.values))
+
+
+def _debugging(site: Site) -> Findings:
+    said = is_debugging(site.django_check)
+    public = settings.is_public(site.values)
+    yield from settings.check_debugging(site.inside["variables"], site.inside["project"], said, public=public)
+
+
+def _database(site: Site) -> Findings:
+    status, output = site.manage("migrate", "--check") if site.inside["has_manage"] else (None, "")
+    yield from machine.check_database(status, output)
+
+
+def _disks(site: Site) -> Findings:
+    yield from machine.check_disks(site.inside["folders"])
+    yield from machine.check_disks(site.nginx[1], "nginx")
+
+
+def _certificate(site: Site) -> Findings:
+    if read("HTTPS", site.values) != "1":
+        yield Topic("certificate").ok("HTTPS=off: a load balancer in front ends TLS")
+        return
+    names = read("SERVER_NAME", site.values)
+    public = settings.is_public(site.values)
+    yield from machine.check_certificate(site.certificate, datetime.now(UTC), names, public=public)
+
+
+def _images(site: Site) -> Findings:
+    for service in ("app", "nginx"):
+        yield from machine.check_image(service, site.created(service), datetime.now(UTC))
+
+
+def _updates(site: Site) -> Findings:
+    for service in ("app", "nginx"):
+        try:
+            yield from machine.check_updates(service, site.updates(service))
+        except KitError as error:
+            yield Topic("updates").unknown(f"updates of Debian's packages in {service}", str(error))
+
+
+CHECKS: dict[str, Check] = {
+    "containers": lambda site: containers.check_states(site.containers),
+    "configuration": lambda site: containers.check_drift(site.containers, site.hashes),
+    "times": lambda site: settings.check_times(site.values, site.stop_timeouts),
+    "ports": lambda site: containers.check_ports(site.containers, public=settings.is_public(site.values)),
+    "proxies": lambda site: settings.check_proxies(
+        site.values, site.inside["project"], site.hints, site.inside["variables"]
+    ),
+    "certificate": _certificate,
+    "secrets": lambda site: settings.check_secrets(site.secrets),
+    "debug": _debugging,
+    "check --deploy": _django,
+    "database": _database,
+    "disk": _disks,
+    "memory": lambda site: containers.check_memory(
+        site.inside, site.memory_limits, int(site.engine.get("MemTotal") or 0)
+    ),
+    "descriptors": lambda site: containers.check_descriptors(site.inside, site.nginx[0]),
+    "clock": lambda site: machine.check_clock(site.inside["asked"], site.inside["time"], is_synchronized()),
+    "images": _images,
+    "updates": _updates,
+}
+"""In the order in which they are printed. The age of the last backup has its place before "images"."""
+
+
+def lines(finding: Finding, *, color: bool) -> Iterator[str]:
+    mark = finding.severity.value.ljust(8)
+    if color:
+        mark = f"\033[{COLORS[finding.severity]}m{mark}\033[0m"
+    yield f"{mark} {finding.topic:<{TOPIC_WIDTH}} {clean(finding.what)}"
+    if finding.mend:
+        yield f"{'':8} {'':{TOPIC_WIDTH}} mend: {clean(finding.mend)}"
+
+
+def to_json(finding: Finding) -> str:
+    return json.dumps(
+        {
+            "topic": finding.topic,
+            "severity": finding.severity.value,
+            "what": finding.what,
+            "mend": finding.mend or None,
+        }
+    )
+
+
+def summary(found: list[Finding]) -> str:
+    counts = {severity: sum(finding.severity is severity for finding in found) for severity in Severity}
+    errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
+    if not errors and not warnings:
+        return "Nothing is wrong."
+    return f"{_count(errors, 'error')}, {_count(warnings, 'warning')}."
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number or 'no'} {word}{'' if number == 1 else 's'}"

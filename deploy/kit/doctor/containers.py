@@ -1,0 +1,158 @@
+"""Findings about the containers, from what `docker inspect` says of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kit import failures, units
+from kit.containers import Container
+from kit.doctor.findings import Findings, Topic
+
+NEEDED = ("nginx", "app")
+ANY_ADDRESS = ("0.0.0.0", "::", "")
+
+
+def check_states(found: Sequence[Container]) -> Findings:
+    topic = Topic("containers")
+    problems = [finding for container in found for finding in _state(topic, container)]
+    running = [container for container in found if container.is_running]
+    for service in NEEDED:
+        if not any(container.service == service for container in running):
+            problems.append(topic.error(f"no container of {service} runs", "make up"))
+    yield from problems
+    if not problems:
+        counts: dict[str, int] = {}
+        for container in running:
+            counts[container.service] = counts.get(container.service, 0) + 1
+        text = ", ".join(service if count == 1 else f"{count} {service}" for service, count in sorted(counts.items()))
+        yield topic.ok(f"{text}: running and healthy")
+
+
+def _state(topic: Topic, container: Container) -> Findings:
+    known = failures.read_container(container.inspected)
+    name, logs = container.name, f"make logs SERVICE={container.service}"
+    state = container.inspected["State"]
+    if state.get("OOMKilled"):
+        yield topic.error(
+            f"{name} was killed for lack of memory", f"raise {memory_variable(container.service)} in .env"
+        )
+    if container.state == "restarting":
+        yield topic.error(f"{name} restarts again and again, exit status {known.exit_status}", logs)
+    elif container.state == "exited" and known.exit_status and not state.get("OOMKilled"):
+        yield topic.error(f"{name} has ended with exit status {known.exit_status}", f"{logs}, then make up")
+    elif container.is_running and container.health == "unhealthy":
+        yield topic.error(f"{name} is unhealthy: {known.last_check}", logs)
+    elif container.is_running and container.health == "starting":
+        yield topic.note(f"{name} is starting")
+    restarts = int(container.inspected.get("RestartCount") or 0)
+    if restarts and container.state != "restarting":
+        yield topic.warning(f"{name} has been restarted {restarts} times after it ended by itself", logs)
+
+
+def memory_variable(service: str) -> str:
+    return {"app": "APP_MEMORY", "release": "APP_MEMORY", "nginx": "NGINX_MEMORY"}.get(service, "the memory limit")
+
+
+def check_ports(found: Sequence[Container], *, public: bool) -> Findings:
+    topic = Topic("ports")
+    published = [
+        (container.service, inside, binding.get("HostIp", ""), binding.get("HostPort", ""))
+        for container in found
+        if container.is_running
+        for inside, bindings in ((container.inspected.get("NetworkSettings") or {}).get("Ports") or {}).items()
+        for binding in bindings or ()
+    ]
+    for service, inside, address, port in published:
+        if service != "nginx":
+            who = "everybody" if address in ANY_ADDRESS else address
+            text = f"{service} publishes {inside.partition('/')[0]} at port {port} for {who}, past nginx"
+            mend = "remove its ports from docker-compose.override.yml, then make up"
+            yield topic.error(text, mend) if address in ANY_ADDRESS else topic.note(text, mend)
+    ports = sorted({f"{port} ({address})" for service, _, address, port in published if service == "nginx"})
+    if ports:
+        reach = "other machines reach the site" if public else "only this machine reaches the site"
+        yield topic.ok(f"nginx at {', '.join(ports)}: {reach}")
+    elif published or found:
+        yield topic.note("nginx publishes no port", "HTTP_ADDRESS and HTTP_PORT in .env, then make up")
+
+
+def check_drift(found: Sequence[Container], hashes: Mapping[str, str]) -> Findings:
+    """`hashes`: of each service's present configuration, as compose computes them."""
+    topic = Topic("configuration")
+    changed = sorted(
+        {
+            container.service
+            for container in found
+            if container.is_running
+            and (used := _label(container, "com.docker.compose.config-hash"))
+            and hashes.get(container.service, used) != used
+        }
+    )
+    if changed:
+        yield topic.note(f"{', '.join(changed)}: .env or a compose file has changed since the start", "make up")
+    else:
+        yield topic.ok("the containers run with what .env and the compose files say")
+
+
+def _label(container: Container, name: str) -> str:
+    return str((container.inspected["Config"].get("Labels") or {}).get(name, ""))
+
+
+def check_descriptors(inside: Mapping[str, Any], nginx_limit: int) -> Findings:
+    topic = Topic("descriptors")
+    problems = []
+    for worker in inside["workers"]:
+        if worker["most_descriptors"] and worker["descriptors"] > 0.8 * worker["most_descriptors"]:
+            problems.append(
+                topic.warning(
+                    f"worker {worker['pid']} uses {worker['descriptors']} of {worker['most_descriptors']} descriptors",
+                    "more workers (WEB_CONCURRENCY), or look for files that are never closed: make manage, lsof",
+                )
+            )
+    for who, limit in (("the application", inside["descriptors"]), ("nginx", nginx_limit)):
+        if 0 < limit < 4096:
+            problems.append(
+                topic.warning(f"{who} may open only {limit} files", "raise the engine's default-ulimits, then make up")
+            )
+    yield from problems
+    if not problems:
+        most = max((worker["descriptors"] for worker in inside["workers"]), default=0)
+        yield topic.ok(f"{most} of {inside['descriptors']} in use by the busiest worker")
+
+
+def check_memory(inside: Mapping[str, Any], limits: Sequence[int], host: int) -> Findings:
+    """`limits`: of the memory of each running container, octets; `host`: the machine's, 0 if it is not known."""
+    topic = Topic("memory")
+    problems = []
+    memory, workers = inside["memory"], inside["workers"]
+    if memory["killed"]:
+        problems.append(
+            topic.error(
+                f"{memory['killed']} processes of the application were killed for lack of memory",
+                "raise APP_MEMORY in .env or lower WEB_CONCURRENCY, then make up",
+            )
+        )
+    room = next((folder["size"] for folder in inside["folders"] if folder["path"] == "/tmp"), 0)
+    largest = max((worker["memory"] for worker in workers), default=0)
+    # one worker more during a reload; the room for bodies counts as memory when it is used
+    needed = sum(worker["memory"] for worker in workers) + largest + room
+    if memory["limit"] and needed > memory["limit"]:
+        problems.append(
+            topic.warning(
+                f"{len(workers)} workers, one more during a reload, and BODY_ROOM may need {units.size(needed)}"
+                f" of {units.size(memory['limit'])}",
+                "raise APP_MEMORY or lower WEB_CONCURRENCY or BODY_ROOM in .env, then make up",
+            )
+        )
+    if host and sum(limits) > host:
+        problems.append(
+            topic.warning(
+                f"the containers may use {units.size(sum(limits))}, the machine has {units.size(host)}",
+                "lower APP_MEMORY and NGINX_MEMORY in .env, or the number of containers",
+            )
+        )
+    yield from problems
+    if not problems:
+        count = "1 worker uses" if len(workers) == 1 else f"{len(workers)} workers use"
+        text = f"{count} {units.size(sum(worker['memory'] for worker in workers))}"
+        of = f"; the limit is {units.size(memory['limit'])}" if memory["limit"] else "; there is no limit"
+        yield topic.ok(text + of)

@@ -1,0 +1,176 @@
+"""What `make doctor` asks the engine, the containers and this machine. Each question is asked once and is bounded.
+
+A question that gets no answer raises KitError, which becomes a finding.
+"""
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kit import compose, containers, env_files
+from kit.containers import Container
+from kit.doctor import inside
+from kit.errors import KitError
+from kit.logs import sources
+from kit.logs.records import read_time
+from kit.paths import ROOT
+
+ENTRYPOINT = "/kit/bin/entrypoint"
+INSIDE = Path(inside.__file__)
+COMMAND_TIMEOUT = 30  # seconds for one command of the project, such as a check
+UPDATES_TIMEOUT = 60  # seconds for the lists of Debian's packages: some MB
+ASK_NGINX = """\
+ulimit -n
+for folder in /tmp /srv/bodies /srv/responses; do stat -f -c "$folder %b %a %S" "$folder"; done
+"""
+ASK_CERTIFICATE = "openssl x509 -in /tmp/nginx/tls.pem -noout -enddate -issuer -subject -ext subjectAltName"
+ASK_UPDATES = "timeout 45 apt-get update -qq >/dev/null 2>&1 && ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 &&"
+ASK_UPDATES += " apt list --upgradable 2>/dev/null"
+
+
+class Site:
+    """The site as it runs."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.values = env_files.read_kit(environment)
+        self.environment = compose.prepare(environment)
+        self.project = compose.project_name(self.environment)
+
+    @cached_property
+    def containers(self) -> list[Container]:
+        return containers.of_project(self.project, self.environment)
+
+    def running(self, service: str) -> Container:
+        """Raises KitError if none runs."""
+        for container in self.containers:
+            if container.service == service and container.is_running:
+                return container
+        raise KitError(f"no container of {service} runs")
+
+    @property
+    def stop_timeouts(self) -> dict[str, int | None]:
+        running = [each for each in self.containers if each.is_running and each.service in ("app", "nginx")]
+        return {each.service: each.inspected["Config"].get("StopTimeout") for each in running}
+
+    @property
+    def memory_limits(self) -> list[int]:
+        running = [each for each in self.containers if each.is_running]
+        return [int((each.inspected.get("HostConfig") or {}).get("Memory") or 0) for each in running]
+
+    @cached_property
+    def engine(self) -> dict[str, Any]:
+        return dict(json.loads(containers.output(["info", "--format", "{{json .}}"], self.environment)))
+
+    @cached_property
+    def inside(self) -> dict[str, Any]:
+        """What inside.py says of the application's container, and when it was asked."""
+        words = ["exec", "--interactive", self.running("app").identifier, "timeout", str(COMMAND_TIMEOUT)]
+        before = time.time()
+        said = containers.output(
+            [*words, ENTRYPOINT, "python", "-I", "-"], self.environment, sent=INSIDE.read_text(encoding="utf-8")
+        )
+        return {**json.loads(said.splitlines()[-1]), "asked": (before + time.time()) / 2}
+
+    @property
+    def secrets(self) -> list[dict[str, Any]]:
+        """Of the application, or of the two files if it does not run: a blank one may be why."""
+        try:
+            self.running("app")
+        except KitError:
+            files = self.values | env_files.read_project(self.values)
+            return [inside.describe(name, value) for name, value in files.items() if inside.is_secret(name)]
+        return list(self.inside["secrets"])
+
+    @cached_property
+    def nginx(self) -> tuple[int, list[dict[str, Any]]]:
+        """How many files nginx may open, and its folders in memory."""
+        words = ["exec", self.running("nginx").identifier, "bash", "-c", ASK_NGINX]
+        limit, *lines = containers.output(words, self.environment).splitlines()
+        folders = []
+        for line in lines:
+            path, blocks, free, block = line.split()
+            size = int(block)
+            folders.append(
+                {"path": path, "size": int(blocks) * size, "free": int(free) * size, "files": 0, "files_free": 0}
+            )
+        return (int(limit) if limit.isdigit() else 0), folders
+
+    @property
+    def certificate(self) -> str:
+        words = ["exec", self.running("nginx").identifier, "bash", "-c", ASK_CERTIFICATE]
+        return containers.output(words, self.environment)
+
+    @property
+    def hints(self) -> list[str]:
+        """What nginx has noted in its access log about proxies in front of it."""
+        options = ["--tail", "3000"]
+        records = sources.read(self.running("nginx").identifier, "nginx", options, self.environment)
+        hints = [str(record.access.fields.get("hint") or "") for record in records if record.access]
+        return [hint for hint in hints if "TRUSTED_PROXIES" in hint]
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        said = containers.output(["compose", *self._folder(), "config", "--hash", "*"], self.environment)
+        return dict(words for line in said.splitlines() if len(words := line.split()) == 2)
+
+    @staticmethod
+    def _folder() -> Sequence[str]:
+        return ("--project-directory", str(ROOT))
+
+    def manage(self, *arguments: str) -> tuple[int, str]:
+        """The exit status and all that manage.py printed."""
+        words = ["exec", self.running("app").identifier, "timeout", str(COMMAND_TIMEOUT), ENTRYPOINT]
+        done = containers.call(
+            [*words, "python", "manage.py", *arguments], self.environment, timeout=COMMAND_TIMEOUT + 30
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    @cached_property
+    def django_check(self) -> str | None:
+        """None: the project has no manage.py."""
+        return self.manage("check", "--deploy")[1] if self.inside["has_manage"] else None
+
+    def created(self, service: str) -> datetime:
+        """When the image of a running container was built."""
+        image = self.running(service).inspected["Image"]
+        said = containers.output(["image", "inspect", "--format", "{{.Created}}", image], self.environment)
+        time = read_time(said.strip())
+        if time is None:
+            raise KitError(f"docker image inspect: {said.strip()!r} is no time")
+        return time
+
+    def updates(self, service: str) -> str | None:
+        """`apt list --upgradable` in a container of the image; None if no package server answers."""
+        image = self.running(service).inspected["Image"]
+        words = ["run", "--rm", "--user", "0", "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID"]
+        words += ["--cap-add", "CHOWN", "--cap-add", "FOWNER", "--cap-add", "DAC_OVERRIDE", "--entrypoint", "sh"]
+        done = containers.call([*words, image, "-c", ASK_UPDATES], self.environment, timeout=UPDATES_TIMEOUT)
+        return done.stdout if done.returncode == 0 else None
+
+
+def is_synchronized() -> bool | None:
+    """Whether systemd says so of this machine's clock; None: it does not say."""
+    try:
+        done = subprocess.run(
+            ["timedatectl", "show", "--property=NTPSynchronized", "--value"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return {"yes": True, "no": False}.get(done.stdout.strip())
+
+
+def is_debugging(check: str | None) -> bool | None:
+    """Whether Django's check has found DEBUG on; None: it has not run to its end."""
+    if check is None or not re.search(r"System check identified", check):
+        return None
+    return "security.W018" in check

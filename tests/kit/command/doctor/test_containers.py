@@ -1,0 +1,128 @@
+"""deploy/kit/doctor/containers.py: findings about containers, from what `docker inspect` prints."""
+
+import pytest
+
+from kit import containers as engine
+from kit.doctor import containers
+from tests.kit.command.doctor.test_settings import said
+from tests.kit.command.test_containers import inspected
+
+
+def entry(service, name="", *, state="running", health="healthy", more=None, **values):
+    found = inspected(service, name, state, health, **values)
+    found["State"] |= more or {}
+    return found
+
+
+def site(*others, nginx=None, app=None):
+    return engine.read([nginx or entry("nginx"), app or entry("app"), *others])
+
+
+def test_all_is_well():
+    found = site(entry("app", "app-2"), entry("release", state="exited", health="", more={"ExitCode": 0}))
+    assert said(containers.check_states(found)) == [("ok", "2 app, nginx: running and healthy")]
+
+
+@pytest.mark.parametrize(
+    ("app", "severity", "text"),
+    [
+        (entry("app", state="exited", health="", more={"ExitCode": 3}), "error", "app has ended with exit status 3"),
+        (
+            entry("app", state="restarting", more={"ExitCode": 1}),
+            "error",
+            "app restarts again and again, exit status 1",
+        ),
+        (entry("app", health="unhealthy"), "error", "app is unhealthy: "),
+        (entry("app", health="starting"), "note", "app is starting"),
+        (entry("app", RestartCount=4), "warning", "app has been restarted 4 times after it ended by itself"),
+        (entry("app", more={"OOMKilled": True}), "error", "app was killed for lack of memory"),
+    ],
+)
+def test_state_of_a_container(app, severity, text):
+    assert said(containers.check_states(site(app=app)))[0] == (severity, text)
+
+
+def test_service_without_a_container():
+    assert said(containers.check_states([])) == [
+        ("error", "no container of nginx runs"),
+        ("error", "no container of app runs"),
+    ]
+
+
+def ports(**bindings):
+    return {"Ports": {inside.strip("_") + "/tcp": bound for inside, bound in bindings.items()} | {"8000/tcp": None}}
+
+
+def binding(address, port):
+    return [{"HostIp": address, "HostPort": port}]
+
+
+def test_ports_of_nginx_are_said_with_who_reaches_them():
+    found = site(nginx=entry("nginx", NetworkSettings=ports(_8080=binding("0.0.0.0", "80"))))
+    assert said(containers.check_ports(found, public=True)) == [
+        ("ok", "nginx at 80 (0.0.0.0): other machines reach the site")
+    ]
+
+
+@pytest.mark.parametrize(("address", "severity"), [("0.0.0.0", "error"), ("::", "error"), ("127.0.0.1", "note")])
+def test_port_of_another_service_goes_past_nginx(address, severity):
+    found = site(entry("postgres", NetworkSettings=ports(_5432=binding(address, "5432"))))
+    assert said(containers.check_ports(found, public=False))[0][0] == severity
+
+
+def test_no_port_at_all():
+    assert said(containers.check_ports(site(), public=False)) == [("note", "nginx publishes no port")]
+
+
+def test_changed_configuration_is_found_by_its_hash():
+    app = entry("app")
+    app["Config"]["Labels"]["com.docker.compose.config-hash"] = "old"
+    found = site(app=app)
+    assert said(containers.check_drift(found, {"app": "old", "nginx": "x"}))[0][0] == "ok"
+    assert said(containers.check_drift(found, {"app": "new"})) == [
+        ("note", "app: .env or a compose file has changed since the start")
+    ]
+
+
+MEGABYTE = 1 << 20
+
+
+def inside(workers=2, *, memory=60, limit=1024, killed=0, descriptors=50, most=20000, room=384):
+    worker = {"memory": memory * MEGABYTE, "descriptors": descriptors, "most_descriptors": most}
+    return {
+        "workers": [{"pid": 70 + number} | worker for number in range(workers)],
+        "memory": {"limit": limit * MEGABYTE, "used": 0, "killed": killed},
+        "folders": [{"path": "/tmp", "size": room * MEGABYTE}],
+        "descriptors": most,
+    }
+
+
+def test_memory_is_enough():
+    assert said(containers.check_memory(inside(), [1 << 30], 8 << 30)) == [
+        ("ok", "2 workers use 126 MB; the limit is 1.1 GB")
+    ]
+    assert said(containers.check_memory(inside(1, limit=0), [], 0)) == [
+        ("ok", "1 worker uses 63 MB; there is no limit")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inside", "limits", "severity"),
+    [(inside(8, memory=100), [], "warning"), (inside(killed=2), [], "error"), (inside(), [9 << 30], "warning")],
+)
+def test_memory_is_not_enough(inside, limits, severity):
+    assert [found for found, _ in said(containers.check_memory(inside, limits, 8 << 30))] == [severity]
+
+
+@pytest.mark.parametrize(
+    ("inside", "nginx", "severity"),
+    [
+        (inside(), 16384, "ok"),
+        (inside(), 0, "ok"),
+        (inside(1, descriptors=19000), 16384, "warning"),
+        (inside(most=1024), 16384, "warning"),
+        (inside(), 1024, "warning"),
+    ],
+)
+def test_descriptors(inside, nginx, severity):
+    assert [found for found, _ in said(containers.check_descriptors(inside, nginx))] == [severity]
