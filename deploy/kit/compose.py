@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kit import backends, clashes, env_files, failures, identity, image_files, processes, tee, times
+from kit import backends, clashes, env_files, identity, image_files, processes, times
 from kit.errors import KitError
 from kit.paths import COMPOSE, ROOT, RUN
 from kit.variables import read
@@ -135,43 +135,8 @@ def _project_outside(
     return {"PROJECT_DIR": f"./{copy.relative_to(ROOT)}", "COMPOSE_FILE": files(values, root=root, is_outside=False)}
 
 
-def call(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    return processes.call(["docker", "compose", *arguments], environment, folder=ROOT)
-
-
-def call_and_keep(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """`call`, and the end of what it printed."""
-    return tee.call(["docker", "compose", *arguments], environment, ROOT)
-
-
 def project_name(environment: Mapping[str, str]) -> str:
     return str(json.loads(_output(["docker", "compose", "config", "--format", "json"], environment))["name"])
-
-
-def inspect(environment: Mapping[str, str]) -> list[failures.Container]:
-    """This compose project's containers, also those that have ended. Empty if docker does not say."""
-    try:
-        identifiers = _output(["docker", "compose", "ps", "--all", "--quiet"], environment).split()
-        inspected = json.loads(_output(["docker", "inspect", *identifiers], environment)) if identifiers else []
-    except (subprocess.SubprocessError, ValueError):
-        return []
-    return [failures.read_container(each) for each in inspected]
-
-
-def log(identifier: str, environment: Mapping[str, str]) -> str:
-    """The end of a container's log, both streams in their order."""
-    command = ["docker", "logs", "--tail", "200", identifier]
-    done = subprocess.run(
-        command,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        timeout=60,
-    )
-    return done.stdout
 
 
 def replace(arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:

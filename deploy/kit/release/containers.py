@@ -60,6 +60,12 @@ def find(engine: Engine, project: str, service: str) -> list[Container]:
     return inspect(engine, listed.split())
 
 
+def all_of(engine: Engine, project: str) -> list[Container]:
+    """Those of every service, also those that have ended."""
+    listed = engine.output("ps", "--all", "--quiet", "--no-trunc", f"--filter=label={PROJECT}={project}")
+    return inspect(engine, listed.split())
+
+
 def inspect(engine: Engine, identifiers: Iterable[str]) -> list[Container]:
     """Those of them that exist."""
     wanted = list(identifiers)

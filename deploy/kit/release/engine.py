@@ -5,14 +5,17 @@ The programs are in process groups of their own, so that Ctrl-C reaches this pro
 
 import contextlib
 import ctypes
+import fcntl
 import os
+import pty
 import selectors
 import signal
 import subprocess
 import sys
+import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, NamedTuple
 
 from kit.paths import ROOT
 from kit.release.errors import ReleaseError
@@ -38,31 +41,39 @@ class Done(NamedTuple):
 
 
 class Engine:
-    def __init__(self, environment: Mapping[str, str], signals: Signals, show: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        signals: Signals,
+        show: Callable[[bytes], None],
+        *,
+        has_terminal: bool = False,
+    ) -> None:
         self.environment = dict(environment)
         self.signals = signals
         self._show = show
         """Shows what a program prints that runs for long."""
+        self._has_terminal = has_terminal
+        """Such a program has a terminal of its own then, and shows its progress as it does on one."""
 
     def run(
         self,
         *arguments: str,
         timeout: float = 60,
         show: bool = False,
+        merge: bool = False,
         environment: Mapping[str, str] | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> Done:
         """`docker ARGUMENTS`. `meanwhile` is called again and again until it ends, and may raise.
 
+        What it prints on both streams is one text with `merge`, and with `show`, which shows it too.
+
         Raises ReleaseError if it takes longer than `timeout`, InterruptedByUser.
         """
         self.signals.check()
-        variables = self.environment | dict(environment or {})
-        with self._start(["docker", *arguments], variables, show=show) as process:
-            try:
-                return self._follow(process, arguments, time.monotonic() + timeout, meanwhile, show=show)
-            finally:
-                _end(process)
+        with self._started(arguments, environment or {}, show=show, merge=merge or show) as program:
+            return self._follow(program, time.monotonic() + timeout, meanwhile)
 
     def output(self, *arguments: str, timeout: float = 60) -> str:
         """What it prints. Raises ReleaseError if it fails."""
@@ -77,56 +88,82 @@ class Engine:
     def together(self, calls: Sequence[Sequence[str]], timeout: float) -> list[Done]:
         """Several calls at the same time. Raises ReleaseError if one takes longer than `timeout`."""
         deadline = time.monotonic() + timeout
-        with contextlib.ExitStack() as started:
-            processes = []
-            for call in calls:
-                process = started.enter_context(self._start(["docker", *call], self.environment, show=False))
-                started.callback(_end, process)
-                processes.append((process, call))
-            return [self._follow(process, call, deadline, None, show=False) for process, call in processes]
+        with contextlib.ExitStack() as stack:
+            programs = [stack.enter_context(self._started(call, {})) for call in calls]
+            return [self._follow(program, deadline, None) for program in programs]
 
-    def _start(self, command: list[str], environment: Mapping[str, str], *, show: bool) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            command,
-            env=environment,
+    @contextlib.contextmanager
+    def _started(
+        self, arguments: Sequence[str], environment: Mapping[str, str], *, show: bool = False, merge: bool = False
+    ) -> Iterator["_Program"]:
+        reading, writing = _terminal() if show and self._has_terminal else (-1, subprocess.PIPE)
+        process = subprocess.Popen(
+            ["docker", *arguments],
+            env=self.environment | dict(environment),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if show else subprocess.PIPE,
+            stdout=writing,
+            stderr=subprocess.STDOUT if merge else subprocess.PIPE,
             process_group=0,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
+        try:
+            if reading >= 0:
+                os.close(writing)
+                process.stdout = os.fdopen(reading, "rb", buffering=0)
+            yield _Program(process, arguments, [each for each in (process.stdout, process.stderr) if each], show)
+        finally:
+            _end(process)
+            for stream in filter(None, (process.stdout, process.stderr)):
+                stream.close()
 
-    def _follow(
-        self,
-        process: subprocess.Popen[bytes],
-        arguments: Sequence[str],
-        deadline: float,
-        meanwhile: Callable[[], None] | None,
-        *,
-        show: bool,
-    ) -> Done:
-        kept = {process.stdout: b"", process.stderr: b""}
+    def _follow(self, program: "_Program", deadline: float, meanwhile: Callable[[], None] | None) -> Done:
+        name = f"docker {' '.join(program.arguments[:2])}"
+        kept = {stream.fileno(): b"" for stream in program.streams}
         with selectors.DefaultSelector() as selector:
-            for stream in filter(None, kept):
-                selector.register(stream, selectors.EVENT_READ)
+            for descriptor in kept:
+                selector.register(descriptor, selectors.EVENT_READ)
             while selector.get_map():
                 for key, _ in selector.select(TICK):
-                    piece = os.read(key.fd, 65536)
-                    if not piece:
-                        selector.unregister(key.fileobj)
-                    elif show:
+                    if not (piece := _read(key.fd)):
+                        selector.unregister(key.fd)
+                    elif program.is_shown:
                         self._show(piece)
-                    kept[key.fileobj] = (kept[key.fileobj] + piece)[-KEPT:]  # type: ignore[index]
+                    kept[key.fd] = (kept[key.fd] + piece)[-KEPT:]
                 self.signals.check()
                 if meanwhile:
                     meanwhile()
                 if time.monotonic() > deadline:
-                    raise ReleaseError(f"docker {' '.join(arguments[:2])} has not ended in time")
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(max(deadline - time.monotonic(), 1))
-        out, err = (kept[stream].decode(errors="replace") for stream in (process.stdout, process.stderr))
-        return Done(process.returncode if process.returncode is not None else -signal.SIGKILL, out, err)
+                    raise ReleaseError(f"{name} has not ended in time")
+        try:
+            status = program.process.wait(max(deadline - time.monotonic(), TERM_PATIENCE))
+        except subprocess.TimeoutExpired:
+            raise ReleaseError(f"{name} has not ended in time") from None
+        texts = [text.decode(errors="replace") for text in kept.values()]
+        return Done(status, texts[0], texts[1] if len(texts) > 1 else "")
+
+
+class _Program(NamedTuple):
+    process: subprocess.Popen[bytes]
+    arguments: Sequence[str]
+    streams: list[IO[bytes]]
+    is_shown: bool
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # a terminal without a writer
+        return b""
+
+
+def _terminal() -> tuple[int, int]:
+    """Both ends of a terminal of the size of this one."""
+    reading, writing = pty.openpty()
+    with contextlib.suppress(OSError):
+        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, b"\0" * 8)
+        fcntl.ioctl(writing, termios.TIOCSWINSZ, size)
+    return reading, writing
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -4,12 +4,16 @@ import signal
 
 
 class ReleaseError(Exception):
-    """Why a step failed: one line. `lines` are the last ones of what failed, `log` all that it printed."""
+    """Why a step failed: one line. `lines` are the last ones of what failed, `log` all that it printed.
 
-    def __init__(self, reason: str, lines: list[str] | None = None, log: str = "") -> None:
+    `whole_log` is the command that prints the log, if the container is still there.
+    """
+
+    def __init__(self, reason: str, lines: list[str] | None = None, log: str = "", whole_log: str = "") -> None:
         super().__init__(reason)
         self.lines = lines or []
         self.log = log
+        self.whole_log = whole_log
 
 
 class InterruptedByUser(Exception):  # noqa: N818

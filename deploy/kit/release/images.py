@@ -8,7 +8,7 @@ shop-app:latest                     what docker-compose.yml names, so that `dock
 import re
 import subprocess
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -77,6 +77,14 @@ def read_name(name: str) -> Image:
 
 def new_tag(now: datetime, commit: str) -> str:
     return now.astimezone(UTC).strftime("%Y%m%d-%H%M%S") + (f"-{commit}" if commit else "")
+
+
+def unused_tag(engine: Engine, image: Image, commit: str) -> str:
+    """For a release that is built now."""
+    now = datetime.now(UTC)
+    while find_id(engine, image.release(tag := new_tag(now, commit))):
+        now += timedelta(seconds=1)
+    return tag
 
 
 def project_commit(project: Path, environment: Mapping[str, str]) -> str:

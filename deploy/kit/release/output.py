@@ -18,7 +18,8 @@ class Output:
         self.command = command
         self.is_json = is_json
         self._began = time.monotonic()
-        self._is_live = not is_json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        self.is_live = not is_json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+        """A terminal, whose lines can change."""
         self._has_live_line = False
 
     @contextmanager
@@ -35,7 +36,7 @@ class Output:
 
     def waiting(self, began: float, text: str) -> None:
         """On a terminal: a line that changes while a step waits."""
-        if self._is_live:
+        if self.is_live:
             self._has_live_line = True
             self._write(f"\r\033[K    {time.monotonic() - began:.0f} s: {text}", end="")
 

@@ -4,13 +4,13 @@ happens when one fails or the command is interrupted."""
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from kit import compose, env_files, stack
+from kit import compose, env_files
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
-from kit.release import containers, images, journal, lock, steps, undo
+from kit.release import containers, first, images, journal, lock, steps, undo
 from kit.release.engine import Engine
 from kit.release.errors import InterruptedByUser, ReleaseError
 from kit.release.images import Release
@@ -49,7 +49,7 @@ def _run(command: str, environment: Mapping[str, str], options: Options, call: C
         try:
             prepared = compose.prepare(environment)
             model = compose.check_clashes(prepared)
-            engine = Engine(prepared, signals, output.show)
+            engine = Engine(prepared, signals, output.show, has_terminal=output.is_live)
             values = env_files.read_kit(environment)
             image = images.read_name(model["services"]["app"]["image"])
             site = Site(engine, output, model["name"], image, model["services"], values)
@@ -72,29 +72,31 @@ class Call(NamedTuple):
 def _deploy(call: Call) -> int:
     site = call.site
     project = compose.find_project(call.prepared.get("PROJECT_DIR") or compose.DEFAULT_PROJECT)
-    tag = images.new_tag(datetime.now(UTC), images.project_commit(project, call.environment))
+    tag = images.unused_tag(site.engine, site.image, images.project_commit(project, call.environment))
     if call.options.is_dry:
         return _print_plan(call, tag)
-    if not any(container.is_up for container in site.containers()) or site.proxy() is None:
-        return _start_site(call, tag)
+    # The build prints it too, but not if its steps are cached, and on a terminal only for a moment.
     for line in compose.left_out(call.environment):
         site.output.note(f"Not in the image: {line}")
-    return _locked(call, lambda: _perform(call, tag, steps.DEPLOY, is_new=True))
+    if not any(container.is_up for container in site.containers()) or site.proxy() is None:
+        first.start(site, tag)
+        return 0
+    return locked(call, lambda: perform(call, tag, steps.DEPLOY, is_new=True))
 
 
 def _rollback(call: Call) -> int:
     site = call.site
 
-    def perform() -> int:
-        release = find_target(images.releases(site.engine, site.image), call.options.to)
-        if call.options.is_dry:
-            site.output.result(f"Would roll back to {release.tag}", tag=release.tag)
-            return 0
-        return _perform(call, release.tag, steps.ROLLBACK, is_new=False)
+    def target() -> str:
+        return find_target(images.releases(site.engine, site.image), call.options.to).tag
 
     if not any(container.is_up for container in site.containers()):
         raise KitError("the application does not run: make up")
-    return _locked(call, perform)
+    if call.options.is_dry:
+        site.output.result(f"Would roll back to {target()}", tag=target())
+        return 0
+    # after the recovery of a deployment that was cut short, which decides what is live
+    return locked(call, lambda: perform(call, target(), steps.ROLLBACK, is_new=False))
 
 
 def find_target(found: list[Release], wanted: str) -> Release:
@@ -116,22 +118,25 @@ def find_target(found: list[Release], wanted: str) -> Release:
     return before[0]
 
 
-def _locked(call: Call, perform: Callable[[], int]) -> int:
+def locked(call: Call, perform_it: Callable[[], int]) -> int:
     """Holds the lock, and begins with what an earlier deployment left."""
     site = call.site
     image_id = next(container.image_id for container in site.containers())
     held = lock.acquire(site.engine, site.project, image_id, by_force=call.options.unlocks)
     try:
         undo.recover(site)
-        return perform()
+        return perform_it()
     finally:
         site.engine.signals.defer()
         lock.release(site.engine, held)
 
 
-def _perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
+def perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
     site = call.site
     old = [container for container in site.containers() if container.is_up]
+    if not old:
+        raise ReleaseError("the application no longer runs: make up")
+    name_what_runs(site, old)
     began = Journal(
         release=site.image.release(tag),
         is_new=is_new,
@@ -139,7 +144,6 @@ def _perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int
         latest=images.find_id(site.engine, site.image.name),
         live=images.find_id(site.engine, site.image.live),
     )
-    name_what_runs(site, old)
     journal.write(site.engine, site.project, began, old[0].image_id)
     deployment = Deployment(site, began, tag, old, is_forced=call.options.is_forced or not is_new)
     try:
@@ -159,7 +163,7 @@ def _perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int
 
 
 def name_what_runs(site: Site, old: Sequence[containers.Container]) -> None:
-    """The image that runs becomes a release, if it is none yet, so that there is a way back to it."""
+    """The image that runs becomes the live release, also if no deployment has started it: there is a way back."""
     running = {container.image_id for container in old}
     if len(running) != 1:
         return
@@ -169,7 +173,7 @@ def name_what_runs(site: Site, old: Sequence[containers.Container]) -> None:
         created = site.engine.output("image", "inspect", "--format", "{{.Created}}", image_id)
         tag = images.new_tag(datetime.fromisoformat(created[:19] + "+00:00"), "")
         images.add_tag(site.engine, image_id, site.image.release(tag))
-    if not any(release.is_live for release in found):
+    if not any(release.is_live and release.image_id == image_id for release in found):
         images.add_tag(site.engine, image_id, site.image.live)
 
 
@@ -188,16 +192,6 @@ def _give_up(site: Site, error: Exception) -> None:
         undo.undo(site, began)
     still = [container.name for container in site.containers() if container.state == "running"]
     site.output.note(f"Serving as before: {', '.join(still)}")
-
-
-def _start_site(call: Call, tag: str) -> int:
-    """Nothing serves, so there is nothing to replace: `docker compose up`."""
-    status = stack.start(call.environment, call.prepared)
-    site = call.site
-    if status == 0 and (image_id := images.find_id(site.engine, site.image.name)):
-        images.add_tag(site.engine, image_id, site.image.release(tag))
-        images.add_tag(site.engine, image_id, site.image.live)
-    return status
 
 
 def _print_plan(call: Call, tag: str) -> int:
@@ -254,6 +248,8 @@ def _as_json(found: list[Release]) -> list[str]:
 
 def _log_kept(error: ReleaseError) -> list[str]:
     """Keeps the whole log of what failed; where it is."""
+    if error.whole_log:
+        return [f"The whole log: {error.whole_log}"]
     if not error.log:
         return []
     with suppress(OSError):

@@ -13,7 +13,7 @@ tidy      releases that are too old for a rollback are removed
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -58,12 +58,17 @@ class Step(NamedTuple):
     is_wanted: Callable[[Deployment], bool] = lambda deployment: deployment.is_needed
 
 
-def build(deployment: Deployment) -> None:
-    site, release = deployment.site, deployment.began.release
-    done = site.engine.run("compose", "build", timeout=BUILD_TIMEOUT, show=True, environment={"APP_IMAGE": release})
+def build_images(site: Site, environment: Mapping[str, str]) -> None:
+    """Raises ReleaseError, with the kit's own reason if it has one: BuildKit prints lines of its own after it."""
+    done = site.engine.run("compose", "build", timeout=BUILD_TIMEOUT, show=True, environment=environment)
     if done.status:
         said = failures.of_build(done.output).partition(": ")[2]
         raise ReleaseError(f"the image cannot be built: {said or done.reason}")
+
+
+def build(deployment: Deployment) -> None:
+    site, release = deployment.site, deployment.began.release
+    build_images(site, {"APP_IMAGE": release})
     image_id = images.find_id(site.engine, release)
     if not image_id:
         raise ReleaseError("the service app has another image than ${APP_IMAGE}, in a file that was added to the kit's")
@@ -163,6 +168,7 @@ def wait_ready(deployment: Deployment) -> None:
             if container.state != "running" or container.restarts or container.health == "unhealthy":
                 raise failed(site, container)
 
+    look()  # one that has ended already has no address
     done = site.require_proxy().wait_ready(deployment.new, site.patience, every(WATCH_INTERVAL, look))
     look()
     if done.status:
@@ -171,10 +177,15 @@ def wait_ready(deployment: Deployment) -> None:
 
 def failed(site: Site, container: Container, reason: str = "") -> ReleaseError:
     """The error for a container that did not become ready, with its last lines."""
-    logged = site.engine.run("logs", "--tail", "1000", container.identifier)
-    log = logged.errors + logged.output if logged.status == 0 else ""
+    log = log_of(site, container.identifier)
     failure = failures.explain(container.failure, log)
     return ReleaseError(f"{container.name}: {reason or failure.reason}", failure.lines, log)
+
+
+def log_of(site: Site, identifier: str) -> str:
+    """The end of a container's log, both streams in their order; empty if it has gone."""
+    logged = site.engine.run("logs", "--tail", "1000", identifier, merge=True)
+    return logged.output if logged.status == 0 else ""
 
 
 def switch(deployment: Deployment) -> None:

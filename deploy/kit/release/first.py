@@ -1,0 +1,46 @@
+"""`make up` and `make deploy` when nothing serves yet, so that there is nothing to replace: `docker compose up`."""
+
+from kit import failures
+from kit.release import containers, images, steps
+from kit.release.errors import ReleaseError
+from kit.release.site import Site
+from kit.variables import read
+
+
+def start(site: Site, tag: str) -> None:
+    """Builds the images, starts the services and waits until they are healthy. Raises ReleaseError."""
+    with site.output.step("build", "Build the images"):
+        steps.build_images(site, {})
+    with site.output.step("start", "Start the services"):
+        before = containers.all_of(site.engine, site.project)
+        arguments = ("up", "--no-build", "--wait", "--detach")
+        done = site.engine.run("compose", *arguments, timeout=steps.MIGRATION_TIMEOUT, show=True)
+        if done.status:
+            raise _failure(site, [each.failure for each in before], done.reason)
+    if image_id := images.find_id(site.engine, site.image.name):
+        images.add_tag(site.engine, image_id, site.image.release(tag))
+        images.add_tag(site.engine, image_id, site.image.live)
+    site.output.result(f"Serving {' and '.join(addresses(site))}; make logs, make down", tag=tag)
+
+
+def addresses(site: Site) -> list[str]:
+    found = [f"http://localhost:{published_port(site, 8080)}"]
+    if read("HTTPS", site.values) == "1":
+        found.append(f"https://localhost:{published_port(site, 8443)}")
+    return found
+
+
+def published_port(site: Site, port: int) -> str:
+    """The port of the engine's machine that leads to nginx's `port`."""
+    return site.engine.output("compose", "port", "nginx", str(port)).rpartition(":")[2]
+
+
+def _failure(site: Site, before: list[failures.Container], reason: str) -> ReleaseError:
+    """The last lines of the service that failed, and why."""
+    now = [each.failure for each in containers.all_of(site.engine, site.project)]
+    container = failures.failed(now, before)
+    if container is None:
+        return ReleaseError(reason)
+    failure = failures.explain(container, steps.log_of(site, container.identifier))
+    command = f"docker compose -p {site.project} logs {failure.service}"
+    return ReleaseError(f"{failure.service}: {failure.reason}", failure.lines, whole_log=command)

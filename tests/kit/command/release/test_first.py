@@ -1,0 +1,58 @@
+"""deploy/kit/release/first.py: the first start, with its reasons for a failure."""
+
+import pytest
+
+from kit.release import first, images
+from kit.release.engine import Done
+from kit.release.errors import ReleaseError
+from kit.release.output import Output
+from kit.release.site import Site
+from tests.helpers.fake_engine import FakeEngine
+
+TAG = "20261129-090000"
+
+
+@pytest.fixture
+def engine():
+    return FakeEngine(replicas=0)
+
+
+def start(engine):
+    image = images.Image("shop-app", "latest")
+    first.start(Site(engine, Output("up"), "shop", image, {}, {}), TAG)
+
+
+def test_first_start_becomes_a_release_that_is_live(engine, capsys):
+    engine.failing["compose port"] = lambda: Done(0, "127.0.0.1:8080\n", "")
+    start(engine)
+    assert engine.tags[f"shop-app:{TAG}"] == engine.tags["shop-app:live"] == engine.tags["shop-app:latest"]
+    assert "Serving http://localhost:8080 and https://localhost:8080; make logs, make down" in capsys.readouterr().out
+
+
+def test_failed_release_ends_with_its_reason_and_the_next_command(engine):
+    def fail():
+        engine.add("release", 1, state="exited", health="", exit_status=1)
+        return Done(1, "", "x")
+
+    engine.failing["compose up"] = fail
+    engine.failing["logs"] = lambda: Done(0, "migrating\nrelease: the disk is full\n", "")
+    with pytest.raises(ReleaseError) as raised:
+        start(engine)
+    assert str(raised.value) == "release: the disk is full"
+    assert raised.value.lines == ["migrating"]
+    assert raised.value.whole_log == "docker compose -p shop logs release"
+
+
+def test_failed_build_ends_with_the_kit_s_own_reason(engine):
+    said = (
+        "------\n > [app look 3/3] RUN look:\n0.1 look: several applications: a, b\n------\nfailed to solve: exit 2\n"
+    )
+    engine.failing["compose build"] = lambda: Done(17, said, "")
+    with pytest.raises(ReleaseError, match=r"^the image cannot be built: several applications: a, b$"):
+        start(engine)
+
+
+def test_failure_that_is_no_container_s_is_compose_s_own(engine):
+    engine.failing["compose up"] = lambda: Done(1, "", "starting\nno network\n")
+    with pytest.raises(ReleaseError, match=r"^no network$"):
+        start(engine)

@@ -1,0 +1,319 @@
+"""deploy/kit/release: a deployment that fails, is interrupted or is killed at any of its calls loses no request."""
+
+import contextlib
+import json
+import os
+import signal
+
+import pytest
+
+from kit.errors import KitError
+from kit.release import images, lock, run, steps
+from kit.release.engine import Done
+from kit.release.errors import InterruptedByUser, ReleaseError
+from kit.release.images import Release
+from kit.release.output import Output
+from kit.release.run import Call, Options
+from kit.release.site import Site
+from tests.helpers.fake_engine import FakeEngine, Killed
+
+FIRST = "20261129-080000"
+SECOND = "20261129-090000-1f2e3d4"
+PLAIN = Options()
+
+
+def site(engine, **values):
+    image = images.Image("shop-app", "latest")
+    services = {"app": {}, "nginx": {}, "release": {}}
+    return Site(engine, Output("deploy"), "shop", image, services, values)
+
+
+def deploy(engine, tag=SECOND, *, plan=steps.DEPLOY, is_new=True, options=PLAIN, **values):
+    call = Call(site(engine, **values), options, {}, {})
+    return run.locked(call, lambda: run.perform(call, tag, plan, is_new=is_new))
+
+
+@pytest.fixture
+def engine():
+    engine = FakeEngine()
+    engine.tags |= {f"shop-app:{FIRST}": "sha256:1", "shop-app:live": "sha256:1"}
+    return engine
+
+
+def state(engine):
+    """What a deployment that was undone must leave as it was."""
+    names = {each.name for each in engine.containers.values()}
+    return names, dict(engine.tags), set(engine.used), engine.restriction
+
+
+def assert_deployed(engine, tag=SECOND, count=1):
+    names = {each.name for each in engine.containers.values()}
+    assert len(engine.application()) == count
+    assert len(names) == count + 1, "the lock and the journal have gone"
+    image = engine.tags[f"shop-app:{tag}"]
+    assert engine.tags["shop-app:latest"] == engine.tags["shop-app:live"] == image
+    assert {each.image for each in engine.application()} == {image}
+    assert engine.used == {each.address for each in engine.application()}
+    assert engine.restriction is None
+    assert engine.broken == []
+
+
+def test_new_containers_replace_the_old_ones(engine, capsys):
+    assert deploy(engine) == 0
+    assert_deployed(engine)
+    printed = capsys.readouterr().out
+    assert [line for line in printed.splitlines() if line.startswith("==>")] == [
+        f"==> Build shop-app:{SECOND}",
+        "==> Add static files, migrate the database",
+        "==> Start 1 container beside the old",
+        "==> Wait until it is ready",
+        "==> Switch nginx",
+        "==> Let 1 old container finish, and remove",
+        "==> Remove what is no longer needed",
+        next(line for line in printed.splitlines() if f"{SECOND} is live" in line),
+    ]
+
+
+def test_replicas_are_kept_unless_their_number_is_set():
+    for values, count in (({}, 3), ({"APP_REPLICAS": "2"}, 2)):
+        engine = FakeEngine(replicas=3)
+        deploy(engine, **values)
+        assert_deployed(engine, count=count)
+
+
+def test_database_is_migrated_before_the_new_containers_start(engine):
+    deploy(engine)
+    order = [number for number, call in enumerate(engine.calls) if call.startswith(("compose run", "compose up"))]
+    assert engine.calls[order[0]].endswith(" release")
+    assert engine.calls[order[1]] == "compose up --detach --no-deps --no-build --no-recreate --scale=app=2 app"
+
+
+def test_what_runs_without_a_release_becomes_one():
+    engine = FakeEngine()
+    deploy(engine)
+    assert engine.tags["shop-app:20261128-100000"] == "sha256:1"
+    assert_deployed(engine)
+
+
+def test_nothing_is_replaced_if_nothing_has_changed(engine):
+    before = state(engine)
+    engine.failing["compose build"] = lambda: engine._tag(["sha256:1", f"shop-app:{SECOND}"], {})
+    assert deploy(engine) == 0
+    assert state(engine) == before
+    assert deploy(engine, options=Options(is_forced=True)) == 0
+    assert_deployed(engine)
+
+
+def test_changed_settings_are_deployed_with_the_same_image(engine):
+    engine.failing["compose build"] = lambda: engine._tag(["sha256:1", f"shop-app:{SECOND}"], {})
+    engine.changed = ["shop-app-1"]
+    deploy(engine)
+    assert_deployed(engine)
+
+
+def test_changed_nginx_is_checked_and_replaced_after_the_switch(engine):
+    engine.changed = ["shop-nginx-1"]
+    deploy(engine)
+    assert_deployed(engine)
+    check, up = (
+        engine.calls.index(call)
+        for call in (
+            "compose run --rm --no-deps --no-TTY nginx check",
+            "compose up --detach --no-deps --no-build nginx",
+        )
+    )
+    switched = next(number for number, call in enumerate(engine.calls) if call.startswith("rename"))
+    assert switched < check < up
+
+
+def count_calls():
+    engine = FakeEngine(replicas=2)
+    deploy(engine)
+    return len(engine.calls)
+
+
+@pytest.mark.parametrize("number", range(count_calls()))
+def test_killed_at_any_call_the_next_one_undoes_or_finishes(number, monkeypatch):
+    engine = FakeEngine(replicas=2)
+
+    def kill():
+        engine.is_dead = True
+
+    engine.at[number] = kill
+    gone = lock.this_process()._replace(started="0")
+    with monkeypatch.context() as patched:
+        patched.setattr(lock, "this_process", lambda: gone)
+        with pytest.raises(Killed):
+            deploy(engine)
+    engine.is_dead = False
+    deploy(engine, "20261129-100000")
+    assert_deployed(engine, "20261129-100000", count=2)
+
+
+@pytest.mark.parametrize("number", range(count_calls()))
+def test_interrupted_at_any_call_it_is_undone_or_completed(number):
+    engine = FakeEngine(replicas=2)
+    engine.tags |= {f"shop-app:{FIRST}": "sha256:1", "shop-app:live": "sha256:1"}
+    before = state(engine)
+
+    def interrupt():
+        engine.signals.received = signal.SIGTERM
+
+    engine.at[number] = interrupt
+    was_interrupted = True
+    with contextlib.suppress(InterruptedByUser):
+        deploy(engine)
+        was_interrupted = False
+    if was_interrupted:
+        assert state(engine) == before
+        assert engine.broken == []
+    else:
+        assert_deployed(engine, count=2)
+
+
+def test_exit_status_of_an_interrupted_command_is_the_shell_s():
+    assert InterruptedByUser(signal.SIGTERM).exit_status == 143
+
+
+FAILURES = {
+    "compose build": "the image cannot be built: no room",
+    "compose --dry-run": "docker compose up: no room",
+    "compose run": "release: no room",
+    "tag": "docker tag ",
+    "compose up": "docker compose up: no room",
+    "exec 000000000003 /kit/bin/switch to": "nginx cannot be switched: no room",
+}
+
+
+@pytest.mark.parametrize("call", FAILURES)
+def test_step_that_fails_leaves_everything_as_it_was(engine, call):
+    before = state(engine)
+    engine.failing[call] = lambda: Done(1, "release: no room\n" if "run" in call else "", "no room\n")
+    with pytest.raises(ReleaseError) as raised:
+        deploy(engine)
+    assert str(raised.value).startswith(FAILURES[call])
+    engine.failing.clear()
+    if "tag" in call:  # it cannot be undone either, then
+        deploy(engine, "20261129-100000")
+        assert_deployed(engine, "20261129-100000")
+    else:
+        assert state(engine) == before
+        assert engine.broken == []
+
+
+@pytest.mark.parametrize(
+    ("health", "status", "said"),
+    [
+        ("unhealthy", "running", "shop-app-2: its container is unhealthy"),
+        ("starting", "restarting", "shop-app-2: the application cannot be loaded"),
+        ("starting", "exited", "shop-app-2: the application cannot be loaded"),
+        ("starting", "running", "shop-app-2: not ready within 80 s: GET /healthz: HTTP/1.1 500"),
+    ],
+)
+def test_container_that_does_not_become_ready_ends_the_deployment(engine, health, status, said):
+    before = state(engine)
+    engine.new_health, engine.new_state = health, status
+    with pytest.raises(ReleaseError) as raised:
+        deploy(engine)
+    assert str(raised.value).startswith(said)
+    assert "loading" in raised.value.log
+    assert state(engine) == before
+    assert engine.broken == []
+
+
+def test_failure_after_the_switch_leaves_the_new_release_live(engine, capsys):
+    engine.changed = ["shop-nginx-1"]
+    engine.failing["compose run --rm --no-deps --no-TTY nginx check"] = lambda: Done(2, "", "nginx: bad value\n")
+    with pytest.raises(ReleaseError, match="nginx: bad value"):
+        deploy(engine)
+    assert f"{SECOND} is live, but what follows was not completed" in capsys.readouterr().out
+    assert engine.broken == []
+    engine.failing.clear()
+    engine.changed = []
+    deploy(engine, "20261129-100000")
+    assert_deployed(engine, "20261129-100000")
+
+
+def test_container_that_crashes_all_the_time_is_replaced(engine):
+    engine.application()[0].state = "restarting"
+    engine.application()[0].health = "starting"
+    engine.broken.clear()
+    deploy(engine)
+    assert len(engine.application()) == 1
+    assert engine.tags["shop-app:live"] == engine.tags[f"shop-app:{SECOND}"]
+
+
+def test_containers_that_have_ended_are_no_replicas(engine):
+    engine.add("app", 2, state="exited", health="")
+    deploy(engine)
+    assert_deployed(engine)
+
+
+def test_second_deployment_is_refused_while_one_is_in_progress(engine):
+    engine.run("create", "--name", "shop-deployment", f"--label={lock.LABEL}={lock.this_process()}")
+    with pytest.raises(ReleaseError) as raised:
+        deploy(engine)
+    assert f"process {os.getpid()}, since 2026-11-29T08:00:00Z. If it no longer runs: make deploy UNLOCK=1" in str(
+        raised.value
+    )
+    deploy(engine, options=Options(unlocks=True))
+    assert_deployed(engine)
+
+
+def test_rollback_goes_to_the_release_before_the_live_one_and_runs_no_migration(engine):
+    deploy(engine)
+    engine.calls.clear()
+    deploy(engine, FIRST, plan=steps.ROLLBACK, is_new=False)
+    assert_deployed(engine, FIRST)
+    (one_shot,) = (call for call in engine.calls if call.startswith("compose run"))
+    assert "--env MIGRATE_COMMAND=true release" in one_shot
+    assert f"shop-app:{SECOND}" in engine.tags
+
+
+def test_rollback_that_fails_keeps_the_release(engine):
+    deploy(engine)
+    before = state(engine)
+    engine.new_health = "unhealthy"
+    with pytest.raises(ReleaseError):
+        deploy(engine, FIRST, plan=steps.ROLLBACK, is_new=False)
+    assert state(engine) == before
+
+
+def test_releases_past_the_fifth_are_removed(engine):
+    tags = [f"20261129-09000{number}" for number in range(6)]
+    for tag in tags:
+        deploy(engine, tag)
+    kept = {name.partition(":")[2] for name in engine.tags} - {"live", "latest"}
+    assert kept == set(tags[1:])
+
+
+KEPT = [Release(f"20261129-09000{number}", f"sha256:{number}", "1MB", number == 1) for number in (2, 1, 0)]
+
+
+def test_target_of_a_rollback():
+    assert run.find_target(KEPT, "") == KEPT[2]
+    assert run.find_target(KEPT, KEPT[0].tag) == KEPT[0]
+    for wanted, said in (("nope", "must be one of the kept releases: "), (KEPT[1].tag, "is the live release")):
+        with pytest.raises(KitError, match=said):
+            run.find_target(KEPT, wanted)
+    with pytest.raises(KitError, match="there is no release before the live one"):
+        run.find_target(KEPT[:2], "")
+    with pytest.raises(KitError, match="no release is live"):
+        run.find_target(KEPT[:1], "")
+
+
+def test_output_for_programs_is_one_object_per_line(engine, capsys):
+    call = Call(site(engine)._replace(output=Output("deploy", is_json=True)), Options(is_json=True), {}, {})
+    run.locked(call, lambda: run.perform(call, SECOND, steps.DEPLOY, is_new=True))
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["step"] for row in rows if row.get("state") == "done"] == [
+        "build",
+        "release",
+        "start",
+        "ready",
+        "switch",
+        "drain",
+        "tidy",
+    ]
+    assert rows[-1]["state"] == "succeeded"
+    assert rows[-1]["tag"] == SECOND
