@@ -109,7 +109,8 @@ RUN --mount=type=bind,from=server,source=/wheels,target=/wheels \
 
 # ---- runtime: the packages, the kit's scripts, and the folders that the container may write to.
 FROM base AS runtime
-RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d /srv/static
+RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d -o 10001 -g 10001 -m 0700 /srv/services \
+    && install -d /srv/static
 COPY deploy/app /kit/bin
 COPY deploy/backends /kit/backends
 # COPY keeps the modes of the checkout, which its umask may have made root's alone.

@@ -161,6 +161,30 @@ kit_secret() {
   unset "$file"
 }
 
+# kit_services [FOLDER]: exports where the kit's own database and Redis are, as their containers have written it. A file
+# whose first variable is set already is left out whole: the project uses another one. The containers of the profiles that
+# are on write theirs when they start; compose starts this one also if they do not.
+kit_services() {
+  local folder=${1:-/srv/services} file name value is_first tries
+  for name in postgres redis; do
+    [[ ,${COMPOSE_PROFILES:-}, == *,$name,* ]] || continue
+    for ((tries = 0; tries < 60; tries++)); do
+      [[ ! -e $folder/$name.env ]] || continue 2
+      sleep 0.5
+    done
+    kit_fail "the profile $name is on, and its container has not started: docker compose logs $name"
+  done
+  for file in "$folder"/*.env; do
+    [[ -r $file ]] || continue
+    is_first=1
+    while IFS='=' read -r name value; do
+      ((!is_first)) || [[ ! -v $name ]] || break
+      is_first=0
+      [[ -v $name ]] || export "$name=$value"
+    done <"$file"
+  done
+}
+
 # kit_project [FOLDER]: exports what the image knows about its project (prepare.py), unless it is set, and enters its folder.
 kit_project() {
   local name value

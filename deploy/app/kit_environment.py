@@ -15,18 +15,14 @@ if TYPE_CHECKING:
 
 PROJECT = "/kit/project.env"
 SECRETS = ("SECRET_KEY", "DATABASE_URL")
+SERVICES = "/srv/services"
+"""The folder in which the kit's own database and Redis say where they are."""
 TIME = "%Y-%m-%d %H:%M:%S %z"
 
 
-def load(path: str = PROJECT) -> None:
-    """Sets what is not set: the variables of the file, and secrets from the files that NAME_FILE names."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except OSError:
-        lines = []
-    for line in lines:
-        name, _, value = line.partition("=")
+def load(path: str = PROJECT, services: str = SERVICES) -> None:
+    """Sets what is not set: the variables of the file, secrets from the files that NAME_FILE names, and services."""
+    for name, value in _read(path):
         if name == "PYTHONPATH" and name not in os.environ:
             sys.path.extend(entry for entry in value.split(os.pathsep) if entry not in sys.path)
         os.environ.setdefault(name, value)
@@ -39,6 +35,26 @@ def load(path: str = PROJECT) -> None:
             except OSError:
                 continue  # the entrypoint reports it; a tool such as `python --version` works without
             del os.environ[f"{name}_FILE"]
+    try:
+        names = sorted(os.listdir(services))
+    except OSError:
+        names = []  # not in the kit's container
+    for name in names:
+        lines = _read(f"{services}/{name}") if name.endswith(".env") else []
+        # the project uses another one
+        if lines and lines[0][0] not in os.environ:
+            for variable, value in lines:
+                os.environ.setdefault(variable, value)
+
+
+def _read(path: str) -> "list[tuple[str, str]]":
+    """The lines NAME=value of a file; none if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return []
+    return [(name, value) for name, _, value in (line.partition("=") for line in lines)]
 
 
 def show_errors_of_django() -> None:

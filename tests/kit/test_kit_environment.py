@@ -7,11 +7,15 @@ import sys
 import kit_environment
 
 
-def run(tmp_path, *options, lines="", **variables):
+def run(tmp_path, *options, lines="", services=(), **variables):
     """What an interpreter prints that loads the module at its start, as in the image."""
     (tmp_path / "project.env").write_text(lines)
+    (tmp_path / "services").mkdir(exist_ok=True)
+    for name, text in dict(services).items():
+        (tmp_path / "services" / name).write_text(text)
     script = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); source = open({kit_environment.__file__!r}).read();"
+        f"source = source.replace('/srv/services', {str(tmp_path / 'services')!r});"
         f"exec(source.replace('/kit/project.env', {str(tmp_path / 'project.env')!r}));"
         "import os; print([os.environ.get(n) for n in ('A', 'SECRET_KEY', 'SECRET_KEY_FILE')], '/srv/code' in sys.path)"
     )
@@ -44,6 +48,13 @@ def test_secret_comes_from_its_file(tmp_path):
 
 def test_missing_secret_file_is_left_to_the_entrypoint(tmp_path):
     assert run(tmp_path, SECRET_KEY_FILE="/nowhere") == "[None, None, '/nowhere'] False"
+
+
+def test_services_of_the_kit_are_there_unless_the_project_uses_another(tmp_path):
+    services = {"one.env": "A=1\nSECRET_KEY=2\n", "two": "A=0\n"}
+    assert run(tmp_path, services=services) == "['1', '2', None] False"
+    assert run(tmp_path, services=services, A="mine") == "['mine', None, None] False"
+    assert run(tmp_path, services=services, SECRET_KEY="mine") == "['1', 'mine', None] False"
 
 
 def test_isolated_interpreter_is_left_alone(tmp_path):

@@ -351,3 +351,44 @@ def test_place_that_cannot_be_written_is_reported(bash, kit):
     done = bash(f"kit_places {kit}")
     assert done.returncode == 2
     assert f"kit: /proc/nowhere/media/: uid {os.getuid()} cannot write there" in done.stderr
+
+
+@pytest.fixture
+def services(tmp_path):
+    (tmp_path / "postgres.env").write_text("DATABASE_URL=postgres://a:b=@c/d\nPGHOST=c\n")
+    (tmp_path / "redis.env").write_text("REDIS_URL=redis://e\n")
+    return tmp_path
+
+
+SHOW = 'printf "%s|" "${DATABASE_URL:-}" "${PGHOST:-}" "${REDIS_URL:-}"'
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "postgres://a:b=@c/d|c|redis://e|"),
+        ({"COMPOSE_PROFILES": "redis,postgres"}, "postgres://a:b=@c/d|c|redis://e|"),
+        ({"PGHOST": "mine"}, "postgres://a:b=@c/d|mine|redis://e|"),
+        # another server's: nothing of this one's may be mixed with it
+        ({"DATABASE_URL": "mysql://f"}, "mysql://f||redis://e|"),
+    ],
+)
+def test_services_say_where_they_are_unless_the_project_uses_another(bash, services, variables, expected):
+    assert bash(f"kit_services {services}; {SHOW}", **variables).stdout == expected
+
+
+def test_without_services_nothing_is_set(bash, tmp_path):
+    assert bash(f"kit_services {tmp_path}/none; {SHOW}").stdout == "|||"
+
+
+def test_service_whose_profile_is_on_is_waited_for(bash, services):
+    (services / "redis.env").unlink()
+    script = f"sleep() {{ printf 'REDIS_URL=late\n' >{services}/redis.env; }}; kit_services {services}; {SHOW}"
+    assert bash(script, COMPOSE_PROFILES="redis").stdout == "postgres://a:b=@c/d|c|late|"
+
+
+def test_service_that_never_starts_is_named(bash, services):
+    (services / "redis.env").unlink()
+    done = bash(f"sleep() {{ :; }}; kit_services {services}", COMPOSE_PROFILES="acme,redis")
+    said = "kit: the profile redis is on, and its container has not started: docker compose logs redis\n"
+    assert (done.returncode, done.stderr) == (2, said)
