@@ -1,6 +1,7 @@
 """The environment of the project's processes, for those that the entrypoint did not start: `docker compose exec`.
 
-And, for Django: errors in the container's log. With DEBUG off, Django's own configuration sends them by mail alone.
+And, for Django: errors in the container's log. With DEBUG off, Django's own configuration sends them by mail alone. The
+kit's health checks are left out of the logs: a project without /healthz would warn of each.
 
 kit_environment.pth in the image's site-packages loads this at the start of every Python interpreter, so it imports only
 what the interpreter, or Django, loads anyway. Isolated interpreters, which are the kit's own, are left alone.
@@ -17,6 +18,7 @@ PROJECT = "/kit/project.env"
 SECRETS = ("SECRET_KEY", "DATABASE_URL")
 SERVICES = "/srv/services"
 """The folder in which the kit's own database and Redis say where they are."""
+PROBE = "probe"  # the User-Agent of the health checks
 TIME = "%Y-%m-%d %H:%M:%S %z"
 
 
@@ -92,6 +94,28 @@ def show_errors_of_django() -> None:
     logging.getLogger("django.request").addFilter(show)
 
 
+def leave_out_health_checks_of_django() -> None:
+    """Unless they fail: a 404 is the response of a project that has no such page."""
+    import logging
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        fields = getattr(getattr(record, "request", None), "META", {})
+        return record.levelno >= logging.ERROR or fields.get("HTTP_USER_AGENT") != PROBE
+
+    logging.getLogger("django.request").addFilter(is_wanted)
+
+
+def leave_out_health_checks_of_gunicorn() -> None:
+    """Unless they fail. gunicorn passes the letters of its format as the arguments of the record."""
+    import logging
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        letters = record.args
+        return not isinstance(letters, dict) or letters.get("a") != PROBE or str(letters.get("s")) >= "5"
+
+    logging.getLogger("gunicorn.access").addFilter(is_wanted)
+
+
 def _is_filtered(handler: "Any") -> bool:
     """Whether it writes with DEBUG on alone, and DEBUG is off."""
     if not any(type(rule).__name__ == "RequireDebugTrue" for rule in handler.filters):
@@ -102,5 +126,9 @@ def _is_filtered(handler: "Any") -> bool:
 
 if not sys.flags.isolated:
     load()
-    if os.environ.get("DJANGO_SETTINGS_MODULE") and os.environ.get("LOG_ERRORS") != "0":
-        show_errors_of_django()
+    if os.environ.get("DJANGO_SETTINGS_MODULE"):
+        leave_out_health_checks_of_django()
+        if os.environ.get("LOG_ERRORS") != "0":
+            show_errors_of_django()
+    if any(os.path.basename(word) == "gunicorn" for word in sys.orig_argv[1:3]):
+        leave_out_health_checks_of_gunicorn()

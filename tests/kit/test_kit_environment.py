@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 import kit_environment
 
 
@@ -84,8 +86,8 @@ sys.modules["urls"].urlpatterns = [path("fails", fails)]
 
 from django.core.handlers.wsgi import WSGIHandler
 
-environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/fails", "SERVER_NAME": "x", "SERVER_PORT": "80",
-           "HTTP_X_REQUEST_ID": "5c0f", "wsgi.input": io.BytesIO(), "wsgi.url_scheme": "http"}
+environ = {"REQUEST_METHOD": "GET", "PATH_INFO": PATH, "HTTP_USER_AGENT": AGENT, "SERVER_NAME": "x",
+           "SERVER_PORT": "80", "HTTP_X_REQUEST_ID": "5c0f", "wsgi.input": io.BytesIO(), "wsgi.url_scheme": "http"}
 WSGIHandler()(environ, lambda status, fields: print(status))
 """
 TO_CONSOLE = {
@@ -96,10 +98,10 @@ TO_CONSOLE = {
 }
 
 
-def failed_request(tmp_path, *, debug=False, logging=None, **variables):
-    """What Django with these settings writes to standard error about a view that fails."""
+def failed_request(tmp_path, *, path="/fails", agent="curl/8", debug=False, logging=None, **variables):
+    """What Django with these settings writes to standard error about a view that fails, or a page that is not there."""
     program = tmp_path / "program.py"
-    program.write_text(f"DEBUG = {debug}\nLOGGING = {logging or {}}\n{DJANGO}")
+    program.write_text(f"PATH, AGENT = {path!r}, {agent!r}\nDEBUG = {debug}\nLOGGING = {logging or {}}\n{DJANGO}")
     done = subprocess.run(
         [sys.executable, str(program), kit_environment.__file__],
         env={"PATH": os.environ["PATH"], **variables},
@@ -108,7 +110,7 @@ def failed_request(tmp_path, *, debug=False, logging=None, **variables):
         check=True,
         timeout=60,
     )
-    assert done.stdout == "500 Internal Server Error\n"
+    assert done.stdout == ("500 Internal Server Error\n" if path == "/fails" else "404 Not Found\n")
     return done.stderr
 
 
@@ -131,3 +133,45 @@ def test_error_with_debug_on_is_shown_once(tmp_path):
 
 def test_errors_can_be_left_to_the_project(tmp_path):
     assert failed_request(tmp_path, LOG_ERRORS="0") == ""
+
+
+@pytest.mark.parametrize("variables", [{}, {"LOG_ERRORS": "0"}])
+@pytest.mark.parametrize(("debug", "logging"), [(True, None), (False, TO_CONSOLE)])
+def test_health_check_of_a_page_that_is_not_there_is_no_warning(tmp_path, debug, logging, variables):
+    def said(path, agent):
+        return failed_request(tmp_path, path=path, agent=agent, debug=debug, logging=logging, **variables)
+
+    assert said("/healthz", "probe") == ""
+    assert said("/healthz", "curl/8") == "Not Found: /healthz\n"
+    assert "LookupError: this one" in said("/fails", "probe")
+
+
+GUNICORN = """
+import runpy, sys
+sys.orig_argv[1:] = ["/opt/backends/gunicorn/bin/gunicorn", "app"]
+exec(open(sys.argv[1]).read(), {"__name__": "kit_environment"})
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+import datetime, types
+configuration = Config()
+configuration.set("accesslog", "-")
+logger = Logger(configuration)
+for status, agent in (("200 OK", "probe"), ("404 Not Found", "probe"), ("503 X", "probe"), ("200 OK", "curl/8")):
+    environ = {"REQUEST_METHOD": "GET", "RAW_URI": "/", "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_USER_AGENT": agent}
+    response = types.SimpleNamespace(status=status, sent=3, headers=[])
+    request = types.SimpleNamespace(headers=[("User-Agent", agent)])
+    logger.access(response, request, environ, datetime.timedelta(seconds=1))
+"""
+
+
+def test_health_checks_are_not_in_gunicorn_s_log_unless_they_fail(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", GUNICORN, kit_environment.__file__],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    lines = [line.partition('HTTP/1.1" ')[2] for line in done.stdout.splitlines()]
+    assert lines == ['503 3 "-" "probe"', '200 3 "-" "curl/8"']

@@ -85,8 +85,8 @@ class Record:
 
     @property
     def is_quiet_check(self) -> bool:
-        """A health check of the kit's own that succeeded."""
-        return self.access is not None and self.access.agent == PROBE and self.access.status < 400
+        """A health check of the kit's own that succeeded, perhaps with the 404 of a project without /healthz."""
+        return self.access is not None and self.access.agent == PROBE and self.access.status < 500
 
 
 @dataclass(slots=True)

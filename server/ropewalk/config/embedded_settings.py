@@ -140,6 +140,11 @@ class EmbeddedSettings(TypedDict, total=False):
     access_logformat: str
     """The same as access_log_format."""
 
+    access_log_skip: str | Sequence[str]
+    """No line for a response below 500 to a client whose User-Agent starts with one of these: health checks, such as
+    kube-probe.
+    """
+
     request_id: Literal["off", "environ", "response"]
     """Identify each request, by a trusted proxy's X-Request-ID or else by a new one: off, environ (in the environ and
     the logs) or response (as a response field too). Default: off.

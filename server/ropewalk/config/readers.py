@@ -369,6 +369,13 @@ def field_value(value: object) -> str:
     raise ValueError("must be printable ASCII without spaces at either end, or empty for none")
 
 
+def agent(value: object) -> str:
+    """The start of a User-Agent. Every text starts with the empty one, which is refused."""
+    if isinstance(value, str) and "," not in value and _FIELD_VALUE.fullmatch(value):
+        return value
+    raise ValueError("must be the start of a User-Agent: printable ASCII without commas, or spaces at either end")
+
+
 def log_format(value: object) -> str:
     """A format of access log lines, with known letters only."""
     if not isinstance(value, str):

@@ -537,6 +537,15 @@ class Settings(Table):
         help="format of these lines in gunicorn's letters, or json for lines of JSON",
         reason="the combined log format, which every log analyzer reads.",
     )
+    access_log_skip: tuple[str, ...] = declare(
+        default=(),
+        read=readers.several(readers.agent, allowed="must be the starts of User-Agent fields, separated by commas"),
+        section=LOGGING,
+        flags=("--access-log-skip",),
+        metavar="AGENT[,AGENT]",
+        help="no line for a response below 500 to a client whose User-Agent starts with one of these: health checks, "
+        "such as kube-probe",
+    )
     request_id: Literal["off", "environ", "response"] = declare(
         default="off",
         read=readers.choice(("off", "environ", "response")),

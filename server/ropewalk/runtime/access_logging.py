@@ -20,8 +20,10 @@ from ropewalk.wsgi.request_id import KEY
 class AccessLogger:
     """Writes a line for each response. The connections of the service have to be `TimedConnection`s."""
 
-    def __init__(self, log: AccessLog) -> None:
+    def __init__(self, log: AccessLog, skip: tuple[str, ...] = ()) -> None:
+        """`skip`: the starts of the User-Agents of health checks, which get no line unless they fail."""
         self._log = log
+        self._skip = skip
 
     @property
     def lost(self) -> int:
@@ -34,6 +36,8 @@ class AccessLogger:
         exchange = connection.exchange
         assert exchange is not None
         head, began, ended = exchange.head, exchange.began, exchange.ended
+        if self._skip and is_complete and head is not None and head.status < "5" and self._is_skipped(exchange.environ):
+            return
         record = AccessRecord(
             exchange.environ,
             head.status if head is not None else "500 Internal Server Error",
@@ -49,6 +53,10 @@ class AccessLogger:
             exchange.request_id or _proxys_request_id(connection),
         )
         self._log.write(record)
+
+    def _is_skipped(self, environ: Environ) -> bool:
+        agent: str = environ.get("HTTP_USER_AGENT", "")
+        return agent.startswith(self._skip)
 
     def refused(self, connection: WsgiConnection, environ: Environ, request_id: str, status_code: int) -> None:
         """Write the line of a request to which the server itself responds, perhaps in place of the application."""

@@ -102,7 +102,7 @@ class Service:
         if access_log is not None:
             from ropewalk.runtime.access_logging import AccessLogger
 
-            self._access_logger = AccessLogger(access_log)
+            self._access_logger = AccessLogger(access_log, settings.access_log_skip)
             self._on_sent = self._access_logger.sent
         self._default_fields = DefaultFields(settings.server_header, sends_request_id=settings.request_id == "response")
         dropped = DroppedFields()

@@ -62,6 +62,7 @@ BAD = {
     "dogstatsd_tags": "a b",
     "access_log": "a\0",
     "access_log_format": "%(nonsense)s",
+    "access_log_skip": "pröbe",
     "request_id": "on",
     "error_log": "a\0",
     "error_log_format": "xml",

@@ -86,6 +86,20 @@ def test_a_request_in_pieces_has_taken_time_to_be_received(
     assert all(part in each for each in (first, second) for part in PARTS)
 
 
+def test_health_check_has_no_line_unless_it_fails(talk: Talk, serve: Any, lines: Any) -> None:
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response(environ["PATH_INFO"][1:] + " X", [])
+        return []
+
+    client = talk.connect(serve(application, access_log_skip=("probe", "kube-probe")))
+    for status, agent in ((200, "probe"), (404, "kube-probe/1.31"), (503, "probe"), (200, "curl/8 probe"), (200, "")):
+        client.send(f"GET /{status} HTTP/1.1\r\nHost: x\r\nUser-Agent: {agent}\r\n\r\n".encode())
+    client.send(b"GET /204 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    client.read_all()
+    logged = [(line["status"], line.get("user_agent") or "") for line in lines(4)]
+    assert logged == [(503, "probe"), (200, "curl/8 probe"), (200, ""), (204, "")]
+
+
 def test_a_request_that_waits_for_a_thread_says_so(talk: Talk, serve: Any, lines: Any, wait_for: WaitFor) -> None:
     is_inside, go_on = threading.Event(), threading.Event()
 

@@ -62,8 +62,9 @@ def test_access_line_of_nginx():
     assert not record.is_quiet_check
 
 
-def test_access_line_of_ropewalk():
-    line = {"method": "GET", "target": "/", "status": 200, "bytes": 3, "seconds": 0.001, "user_agent": "probe"}
+@pytest.mark.parametrize("status", [200, 404])
+def test_access_line_of_ropewalk(status):
+    line = {"method": "GET", "target": "/", "status": status, "bytes": 3, "seconds": 0.001, "user_agent": "probe"}
     record = parse(TIME, "app", json.dumps(line))
     assert (record.access.is_nginx, record.access.target, record.request_id) == (False, "/", "")
     assert record.is_quiet_check
