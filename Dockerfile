@@ -54,6 +54,27 @@ COPY --from=source /app /app
 RUN install -d /manifests && python3 -I /build/deploy/kit look --json /app >/looked.json \
     && python3 -I /build/deploy/kit install --project /app --copy-to /manifests
 
+# ---- node-manifests: what npm installs from, if NODE_BUILD asks for it; otherwise nothing.
+FROM look AS node-manifests
+ARG NODE_BUILD=""
+RUN install -d /node/app && touch /node/packages \
+    && python3 -I /build/deploy/kit assets --step manifests --project /app --copy-to /node
+
+# ---- node: builds the project's assets. Only the files that are new or changed then leave this stage, in /built: no
+# package does. Without NODE_BUILD nothing is installed.
+FROM base AS node
+COPY --from=node-manifests /node/packages /packages
+# hadolint ignore=DL3008,SC2046
+RUN [ ! -s /packages ] || { apt-get update -qq \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(cat /packages) \
+    && apt-get clean && rm -rf /var/lib/apt/lists/*; }
+COPY --from=look /build /build
+COPY --from=node-manifests /node/app /app
+ARG NODE_BUILD=""
+RUN python3 -I /build/deploy/kit assets --step install --project /app
+COPY --from=source /app /app
+RUN install -d /built && python3 -I /build/deploy/kit assets --step build --project /app --copy-to /built
+
 # ---- tools: what installs and prepares a project, and the backends. Nothing here depends on the project, so that all
 # projects of a machine share these layers, and the next stage.
 FROM base AS tools
@@ -128,6 +149,7 @@ RUN site=$(/opt/venv/bin/python -Ic 'import sysconfig; print(sysconfig.get_path(
 FROM python-build AS prepared
 COPY --from=runtime /kit /kit
 COPY --from=source /app /app
+COPY --from=node /built /app
 COPY --from=look /looked.json /looked.json
 # More files and folders of the project that it writes to: --build-arg WRITABLE_PATHS="cache data/list.txt"
 ARG WRITABLE_PATHS=""

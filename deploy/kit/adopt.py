@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kit import clashes, compose, dotenv, env_files, identity
+from kit import assets, clashes, compose, dotenv, env_files, identity
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
@@ -96,6 +96,8 @@ class Line(NamedTuple):
     """Of the line above."""
     needed_by: str = ""
     """The service that the line is for, if the project may start without it."""
+    is_proposal: bool = False
+    """Whether it is written as a comment, for its reader to decide."""
 
 
 def next_step(project: Project, wanted: Sequence[Line]) -> str:
@@ -109,11 +111,16 @@ def next_step(project: Project, wanted: Sequence[Line]) -> str:
     unnamed = project.services.database
     if unnamed and not unnamed.place and unnamed.name != services.SQLITE:
         filled = f", and fill in {', '.join(todo)} in {PROJECT_FILE}" if todo else ""
-        return f"Have the settings name a {unnamed.name} server that a container can reach{filled}; then: make up"
+        where = "the settings"
+        if project.settings_examples:
+            where = "{1} (a copy of {0})".format(*project.settings_examples[0])
+        return f"Have {where} name a {unnamed.name} server that a container can reach{filled}; then: make up"
     if todo:
         more = f", and {optional}," if optional else ""
-        return f"Fill in {', '.join(todo)}{more} in {PROJECT_FILE}; then: make up"
-    more = f"; and fill in {optional} in {PROJECT_FILE}" if optional else ""
+        profiles = [service.profile for service in project.services.servers if service.profile and service.is_wanted]
+        own = f" (or, for the kit's own, COMPOSE_PROFILES={','.join(profiles)} in .env)" if profiles else ""
+        return f"Fill in {', '.join(todo)}{more} in {PROJECT_FILE}{own}; then: make up"
+    more = f"; and fill in {optional} in {PROJECT_FILE}, if it is to be used" if optional else ""
     return f"Next: make up (or without Docker: make run){more}"
 
 
@@ -122,10 +129,10 @@ def _optional(lines: Sequence[Line]) -> str:
     found: dict[str, list[str]] = {}
     for line in lines:
         found.setdefault(line.needed_by, []).append(line.name)
-    texts = [
-        f"{', '.join(names)} for {service}" if len(names) <= FEW else f"what {service} needs"
-        for service, names in found.items()
-    ]
+    texts = [f"{', '.join(names)} for {service}" for service, names in found.items() if len(names) <= FEW]
+    many = [service for service, names in found.items() if len(names) > FEW]
+    if many:
+        texts.append(f"what {' and '.join(many)} need{'s' * (len(many) == 1)}")
     return " and ".join(texts)
 
 
@@ -177,6 +184,13 @@ def kit_lines(
     for known in project.environment_names:
         if known.name == "SERVER_NAME" and known.is_required:
             yield Line("SERVER_NAME", "localhost", f"Read in {known.origin}: the domain, which nginx serves too")
+    usable = [build for build in project.node if build.is_npms]
+    if usable:
+        value = "on" if len(project.node) == 1 else usable[0].folder
+        comment = (
+            f"{usable[0].path('package.json')} has a build script ({usable[0].command}). Builds its assets in the image"
+        )
+        yield Line(assets.VARIABLE, value, comment, is_proposal=True)
     if not project.python.is_allowed(IMAGE_PYTHON):
         yield Line("BASE_IMAGE", base_image(project), "Debian with a Python that the project allows")
     packages = project.system_packages
@@ -203,8 +217,10 @@ def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line
         is_key = variable.is_secret_key or OWN_KEY.fullmatch(variable.name) is not None
         if (variable.is_required or is_key) and variable.name not in present and variable.name not in NOT_THE_PROJECTS:
             yield _line(variable, examples, is_key=is_key)
+    profiles = present.get("COMPOSE_PROFILES", "").split(",")
     for service in project.services.servers:
-        for name in service.variables if service.is_wanted else ():
+        is_ours = service.profile != "" and service.profile in profiles
+        for name in service.variables if service.is_wanted and not is_ours else ():
             if name not in present and name not in NOT_THE_PROJECTS and name in names and not names[name].is_required:
                 is_needed = service is project.services.database and name in service.place
                 yield Line(name, None, _comment(service), "" if is_needed else service.name)
@@ -297,13 +313,14 @@ def _add(path: Path, lines: Sequence[Line] | Iterator[Line], present: Mapping[st
     known = {*present, *re.findall(r"^#([A-Z_0-9]+)=$", before, re.M)}
     added = []
     last = ""
-    for name, value, comment, *_ in lines:
-        if name in known:
+    for name, value, comment, _, is_proposal in lines:
+        text = f"#{name}=" if value is None else f"{'#' * is_proposal}{name}={dotenv.quote(value)}"
+        if name in known or (is_proposal and text in before.splitlines()):
             continue
         if comment != last:
             added.append(f"# {comment}")
             last = comment
-        added.append(f"#{name}=" if value is None else f"{name}={dotenv.quote(value)}")
+        added.append(text)
     if not added and path.exists():
         return
     separator = "" if not before or before.endswith("\n") else "\n"

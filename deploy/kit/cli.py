@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kit import adopt, compose, consoles, env_files, local, maintenance, stack, times, virtual_environment
+from kit import adopt, assets, compose, consoles, env_files, local, maintenance, stack, times, virtual_environment
 from kit.console import step
 from kit.doctor import command as doctor_command
 from kit.errors import KitError
 from kit.logs import command as log_command
 from kit.logs import why
-from kit.project import facts, install, manifests, python_version, report
+from kit.project import facts, install, manifests, node, python_version, report
 
 if TYPE_CHECKING:
     from kit.release import run
@@ -73,6 +73,28 @@ def install_project(options: argparse.Namespace) -> int:
         install.install_dependencies(installation, folder, uv)
     if options.only in (None, "project"):
         install.install_project(installation, folder, uv)
+    return 0
+
+
+def build_assets(options: argparse.Namespace) -> int:
+    """For the image's build: each step is a layer. Without NODE_BUILD, each does nothing."""
+    if not options.project or options.step not in ("manifests", "install", "build"):
+        raise KitError("--project DIR and --step manifests, install or build are needed")
+    folder = compose.find_project(options.project, Path.cwd())
+    build = assets.choose(os.environ.get(assets.VARIABLE, ""), node.find(folder))
+    if build is None:
+        return 0
+    if options.step == "install":
+        assets.install(build, folder, os.environ)
+        return 0
+    if not options.copy_to:
+        raise KitError("--copy-to DIR is missing")
+    target = Path(options.copy_to)
+    if options.step == "build":
+        assets.run_and_copy(build, folder, os.environ, target)
+        return 0
+    assets.copy_manifests(build, folder, target / "app")
+    (target / "packages").write_text(f"{assets.PACKAGES}\n", encoding="utf-8")
     return 0
 
 
@@ -184,6 +206,15 @@ COMMANDS = {
             "--uv": "PATH uv, if it is not in PATH",
             "--only": "STEP dependencies, or project: what has to be installed from the project's own folders",
             "--copy-to": "DIR install nothing: copy the files that the dependencies are read from",
+        },
+    ),
+    "assets": Command(
+        build_assets,
+        "build a project's assets with npm, as NODE_BUILD says",
+        options={
+            "--project": "DIR the project",
+            "--step": "STEP manifests, install or build",
+            "--copy-to": "DIR for the manifests, or for what was built",
         },
     ),
     "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY"),

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kit import backends, clashes, env_files, identity, image_files, processes, times
+from kit import assets, backends, clashes, env_files, identity, image_files, processes, times
 from kit.errors import KitError
 from kit.paths import COMPOSE, ROOT, RUN
+from kit.project import node
 from kit.variables import read
 
 COMPOSE_NEEDED = (2, 24)
@@ -92,6 +93,14 @@ def left_out(environment: Mapping[str, str], root: Path = ROOT) -> list[str]:
     values = env_files.read_kit(environment, root)
     project = find_project(values.get("PROJECT_DIR") or DEFAULT_PROJECT, root)
     return image_files.left_out(image_files.select(project, values.get("IMAGE_INCLUDE", "")))
+
+
+def assets_note(environment: Mapping[str, str], root: Path = ROOT) -> str:
+    """What to say about a build script that nobody has decided about. Raises KitError if NODE_BUILD is wrong."""
+    values = env_files.read_kit(environment, root)
+    found = node.find(find_project(values.get("PROJECT_DIR") or DEFAULT_PROJECT, root))
+    assets.choose(values.get(assets.VARIABLE, ""), found)
+    return assets.note(values.get(assets.VARIABLE, ""), found)
 
 
 def list_containers(environment: Mapping[str, str]) -> list[clashes.Container]:

@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from kit import interpreters, local_environment, local_project, processes, times, virtual_environment
+from kit import assets, interpreters, local_environment, local_project, processes, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
 from kit.project import facts, install
 from kit.project.facts import Project
 from kit.project.install import Uv
+from kit.project.node import NodeBuild
 from kit.project.python_version import Version
 from kit.variables import read_integer
 
@@ -51,6 +52,8 @@ class Plan(NamedTuple):
     python: Path
     """The interpreter for the environment."""
     version: Version
+    assets: NodeBuild | None = None
+    """What npm builds before the project is served."""
 
     @property
     def venv(self) -> Path:
@@ -75,6 +78,9 @@ def make_plan(shell: Mapping[str, str], root: Path = ROOT) -> Plan:
     project = facts.look(given.folder, given.project)
     home = home_of(project.folder)
     variables, notes = local_environment.complete(given, _folders(home, shell))
+    node_build = given.kit.get(assets.VARIABLE, "")
+    if note := assets.note(node_build, project.node):
+        notes.append(note)
     paths = [str(project.folder / path) for path in project.paths]
     settings = project.application.settings
     return Plan(
@@ -93,6 +99,7 @@ def make_plan(shell: Mapping[str, str], root: Path = ROOT) -> Plan:
         (*given.notes, *notes),
         given.is_adopted,
         *interpreters.choose(project.python, shell),
+        assets=assets.choose(node_build, project.node),
     )
 
 
@@ -130,6 +137,8 @@ def run(environment: Mapping[str, str]) -> NoReturn:
     prepare_environment(plan)
     for name in ("DATA_DIR", "MEDIA_ROOT", "STATIC_ROOT"):
         make_folder(name, plan.environment[name])
+    if plan.assets:
+        assets.build_locally(plan.assets, plan.project.folder, plan.environment)
     environment, served = local_project.prepare(installed(plan))
     step(f"Serving http://127.0.0.1:{plan.port}  (Ctrl-C stops it)")
     # Paths in WSGI_APP, manage.py and settings are relative to this folder.

@@ -222,6 +222,35 @@ def test_application_has_no_published_port_and_a_way_out(plain, execute):
     assert [line for line in routes.splitlines() if line.split()[1] == "00000000"]
 
 
+@pytest.fixture
+def elsewhere(container, execute):
+    """Address and port of a server in a network that no stack is on, published on this machine's address in it."""
+    network = f"ropewalk-test-{secrets.token_hex(4)}"
+    execute("docker", "network", "create", network)
+    address = json.loads(execute("docker", "network", "inspect", network).stdout)[0]["IPAM"]["Config"][0]["Gateway"]
+    options = ("--network", network, "--publish", f"{address}::8000", "--env", "WSGI_APP=wsgi:application")
+    name = container("plain", "server", options=options)
+    yield execute("docker", "port", name, "8000/tcp").stdout.split()[0].split(":")
+    execute("docker", "rm", "--force", "--volumes", name)
+    execute("docker", "network", "rm", network)
+
+
+CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2).close()"
+
+
+def test_application_reaches_what_is_elsewhere_only_while_the_way_out_is_open(new_stack, elsewhere, execute):
+    stack = new_stack("plain", OUTBOUND="on")
+    connect = ("python", "-c", CONNECT, *elsewhere)
+    for outbound in ("on", "off", "on"):
+        changed = dataclasses.replace(stack, environment={**stack.environment, "OUTBOUND": outbound})
+        changed.compose("up", "--no-build", "--wait", "app")
+        done = execute("docker", "exec", changed.container("app"), *connect, check=False)
+        assert (done.returncode == 0) is (outbound == "on"), done.stderr
+        if outbound == "off":
+            assert "Network is unreachable" in done.stderr
+    dataclasses.replace(stack, environment={**stack.environment, "OUTBOUND": "off"}).compose("down")
+
+
 def test_way_out_can_be_closed_and_opened_again(new_stack, execute):
     stack = new_stack("plain", OUTBOUND="off")
     for variables, name in (({}, "outbound-off"), ({"OUTBOUND": "on"}, "outbound"), ({}, "outbound-off")):

@@ -156,7 +156,14 @@ class Trial:
         return done.stdout
 
     def _environment(self) -> dict[str, str]:
-        return {**clean_environment(), "PYTHON": sys.executable, "BASE_IMAGE": BASE_IMAGE, **self.ports, **pips()}
+        return {
+            **clean_environment(),
+            "PYTHON": sys.executable,
+            "BASE_IMAGE": BASE_IMAGE,
+            **self.ports,
+            **pips(),
+            **self.shape.variables,
+        }
 
 
 def pips() -> dict[str, str]:

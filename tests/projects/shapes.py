@@ -5,7 +5,7 @@ What they have in common: `/` shows `rows: N` and links a stylesheet, and `POST 
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,8 @@ class Shape(NamedTuple):
     """Arguments for uv that write its lock. Such locks hold the addresses of files, so none is part of this folder."""
     has_uploads: bool = False
     is_https_only: bool = False
+    variables: Mapping[str, str] = {}
+    """What its owner puts into .env."""
 
     @property
     def folder(self) -> Path:
@@ -116,6 +118,13 @@ SHAPES = (
     Shape("flask-flaskenv", "Flask, `FLASK_APP` in `.flaskenv`", "guestbook:site", "requirements.txt"),
     Shape("flask-procfile", "Flask, gunicorn in a Procfile", "tracker.web:server", "requirements.txt"),
     Shape("flask-src", "Flask, a src layout with a command of its own", "minutes:app", "pyproject.toml"),
+    Shape(
+        "flask-npm",
+        "Flask, a stylesheet that an npm script builds",
+        "app:app",
+        "requirements.txt",
+        variables={"NODE_BUILD": "on"},
+    ),
     Shape("bottle", "Bottle, SQLite in the project's folder", "app:application", "requirements.txt"),
     Shape("falcon", "Falcon, SQLite in the project's folder", "main:app", "requirements.txt"),
     Shape("pyramid", "Pyramid without an ini file", "app:app", "requirements.txt"),

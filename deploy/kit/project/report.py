@@ -56,7 +56,8 @@ def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str
         if process.name != "web" and process.command not in workers:
             yield "process", f"{process.name}: {process.command} (Procfile:{process.line}): {_not_started(process)}"
     for build in project.node:
-        yield "assets", f"{build.folder}/package.json: npm run build ({build.command})".removeprefix("./")
+        builds = "NODE_BUILD in .env builds them" if build.is_npms else f"{build.path(build.lock)} is not npm's"
+        yield "assets", f"{build.path('package.json')}: npm run build ({build.command}); {builds}"
     if project.system_packages:
         yield "packages", project.system_packages.lines().replace("\n", "; ")
     yield from services.lines(project.services)

@@ -1,8 +1,8 @@
 """The databases, queues and workers that a project needs beside its server, by its dependencies and its settings.
 
-The kit runs none of them. A setting that names a server is looked for where it is assigned: Django's DATABASES, and
-URLs such as redis://localhost. What matters is whether a variable says where the server is: `localhost`, or the name of
-another container, is nothing that the application's container can reach.
+Of these, the kit runs PostgreSQL and Redis if it is asked to. A setting that names a server is looked for where it is
+assigned: Django's DATABASES, and URLs such as redis://localhost. What matters is whether a variable says where the
+server is: `localhost`, or the name of another container, is nothing that the application's container can reach.
 """
 
 import ast
@@ -67,6 +67,9 @@ NAMED = {
 }
 """Variables that say where a server is, if nothing in the code shows it."""
 
+OWN = {"PostgreSQL": ("postgres", "DATABASE_URL"), "Redis": ("redis", "REDIS_URL")}
+"""Services that the kit can run itself: the profile of compose, and the variable that the application then gets."""
+
 LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
 _URL = re.compile(r"([a-z][a-z0-9]*)(?:\+[a-z0-9]+)?://", re.IGNORECASE)
@@ -99,6 +102,12 @@ class Service:
     def is_fixed(self) -> bool:
         """Whether it is where the application's container cannot reach it, and no variable can change that."""
         return self.is_certain and self.host is not None and not self.place and not is_reachable(self.host)
+
+    @property
+    def profile(self) -> str:
+        """The profile of the kit's own server that the project would use; "" if there is none."""
+        name, variable = OWN.get(self.name, ("", ""))
+        return name if variable in self.place else ""
 
     @property
     def is_wanted(self) -> bool:
@@ -421,4 +430,5 @@ def describe(service: Service) -> str:
     listed = ", ".join(service.place)
     if not service.name:
         return f"what {listed} names ({service.origin})"
-    return f"{name} ({service.origin}): {listed} in .env.project, for a server elsewhere"
+    own = f"; or the kit's own: COMPOSE_PROFILES={service.profile} in .env" if service.profile else ""
+    return f"{name} ({service.origin}): {listed} in .env.project, for a server elsewhere{own}"

@@ -75,9 +75,12 @@ def _deploy(call: Call) -> int:
     tag = images.unused_tag(site.engine, site.image, images.project_commit(project, call.environment))
     if call.options.is_dry:
         return _print_plan(call, tag)
+    assets_note = compose.assets_note(call.environment)
     # The build prints it too, but not if its steps are cached, and on a terminal only for a moment.
     for line in compose.left_out(call.environment):
         site.output.note(f"Not in the image: {line}")
+    if assets_note:
+        site.output.note(assets_note)
     if not any(container.is_up for container in site.containers()) or site.proxy() is None:
         first.start(site, tag)
         return 0

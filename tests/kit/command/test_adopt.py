@@ -185,6 +185,19 @@ def test_database_server_that_a_variable_names_is_asked_for(adopt_django, checko
     assert "# Redis (shop/settings.py:6), on a server that a container can reach\n#BROKER_URL=\n" in text
 
 
+def test_server_that_the_kit_can_run_is_asked_for_until_its_profile_is_on(checkout, project, capsys):
+    text = "import os\nfrom flask import Flask\napp = Flask(__name__)\n"
+    text += "SQLALCHEMY_DATABASE_URI = os.environ.get('DATABASE_URL', 'postgresql://localhost/shop')\n"
+    (project / "app.py").write_text(text)
+    adopt.adopt(str(project), {}, checkout)
+    own = "(or, for the kit's own, COMPOSE_PROFILES=postgres in .env)"
+    assert f"Fill in DATABASE_URL in .env.project {own}; then: make up" in capsys.readouterr().out
+    with (checkout / ".env").open("a") as file:
+        file.write("COMPOSE_PROFILES=acme,postgres\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert "Next: make up" in capsys.readouterr().out
+
+
 def test_database_server_that_only_the_settings_know_is_asked_for(adopt_django):
     last = adopt_django("SECRETS['host']")
     assert last == "==> Have the settings name a PostgreSQL server that a container can reach; then: make up"
@@ -200,6 +213,23 @@ def test_second_run_changes_nothing_that_is_set(checkout, project, capsys):
     adopt.adopt(str(project), {}, checkout)
     assert (checkout / ".env.project").read_text().startswith(before[1])
     assert "#QUEUE_HOST=" in (checkout / ".env.project").read_text()
+
+
+def test_build_script_is_a_line_to_decide_about(checkout, project):
+    (project / "package.json").write_text('{"scripts": {"build": "vite build"}}')
+    for _ in range(2):
+        adopt.adopt(str(project), {}, checkout)
+    text = (checkout / ".env").read_text()
+    comment = "# package.json has a build script (vite build). Builds its assets in the image\n#NODE_BUILD=on\n"
+    assert text.count(comment) == text.count("NODE_BUILD") == 1
+
+
+def test_build_script_that_npm_cannot_run_is_no_line(checkout, project, capsys):
+    (project / "package.json").write_text('{"scripts": {"build": "vite build"}}')
+    (project / "yarn.lock").touch()
+    adopt.adopt(str(project), {}, checkout)
+    assert "NODE_BUILD" not in (checkout / ".env").read_text()
+    assert "npm run build (vite build); yarn.lock is not npm's" in capsys.readouterr().out
 
 
 def test_checkout_of_another_project_is_left_alone(checkout, project, tmp_path):

@@ -114,6 +114,15 @@ def test_what_the_image_will_not_get_is_listed_by_rule(docker, tmp_path):
     assert compose.left_out(docker(**values)) == ["databases: db.sqlite3", "environment files: .env"]
 
 
+def test_build_script_is_reported_and_a_wrong_choice_refused(tmp_path):
+    (tmp_path / "package.json").write_text('{"scripts": {"build": "vite build"}}')
+    values = {"PROJECT_DIR": str(tmp_path), "COMPOSE_ENV_FILES": "/dev/null"}
+    assert compose.assets_note(values).startswith("A build script is not run: package.json (vite build).")
+    assert compose.assets_note(values | {"NODE_BUILD": "on"}) == ""
+    with pytest.raises(KitError, match="NODE_BUILD='web': must be on, off, or a folder"):
+        compose.assets_note(values | {"NODE_BUILD": "web"})
+
+
 def test_dockerignore_with_an_error_is_reported_before_the_build(docker, tmp_path):
     (tmp_path / ".dockerignore").write_text("[a\n")
     said = refusal(docker(PROJECT_DIR=str(tmp_path)))

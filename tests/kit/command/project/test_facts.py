@@ -31,7 +31,7 @@ def test_report_has_a_line_for_each_fact(project):
         "Django        src/manage.py",
         "settings      shop.settings (src/shop/wsgi.py:3)",
         "process       beat: celery beat (Procfile:3): not started, unless supervisor.d/*.conf defines it",
-        "assets        package.json: npm run build (vite build)",
+        "assets        package.json: npm run build (vite build); NODE_BUILD in .env builds them",
         'packages      RUNTIME_PACKAGES="libpq5"',
         "database      PostgreSQL (psycopg in requirements.txt): on a server that the settings have to name",
         "uses          Redis (rq in requirements.txt): on a server that the settings have to name",
