@@ -84,7 +84,7 @@ def test_nobody_without_the_password(stack, execute):
 
 
 def test_database_of_another_version_is_refused_in_one_line(services, execute, volume):
-    mount = ("--volume", f"{volume}:/srv/postgres", "--read-only", *rooms("/tmp", "/srv/services"))
+    mount = ("--read-only", *rooms("/tmp"), *(f"--volume={volume}:/srv/{name}" for name in ("postgres", "services")))
     make = "mkdir -p /srv/postgres/data && echo 13 >/srv/postgres/data/PG_VERSION"
     execute("docker", "run", "--rm", *mount, services["POSTGRES_IMAGE"], "bash", "-c", make)
     refused = execute("docker", "run", "--rm", *mount, services["POSTGRES_IMAGE"], check=False)

@@ -157,7 +157,7 @@ def check_database(status: int | None, output: str) -> Findings:
         yield topic.ok("it answers, and all migrations are applied")
     elif status in (124, 137):
         yield topic.error(
-            "it does not answer within 30 s", "DATABASE_URL in .env; OUTBOUND=on if it is on another machine"
+            "it does not answer within 30 s", "DATABASE_URL in .env; on another machine it needs OUTBOUND"
         )
     elif status == 1 and "Error" not in said and "Exception" not in said:
         yield topic.error("it answers, but migrations are missing", 'make up, or make manage CMD="migrate"')
