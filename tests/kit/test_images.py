@@ -241,14 +241,12 @@ CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.ar
 def test_application_reaches_what_is_elsewhere_only_while_the_way_out_is_open(new_stack, elsewhere, execute):
     stack = new_stack("plain", OUTBOUND="on")
     connect = ("python", "-c", CONNECT, *elsewhere)
-    for outbound in ("on", "off", "on"):
+    for outbound in ("on", "off"):
         changed = dataclasses.replace(stack, environment={**stack.environment, "OUTBOUND": outbound})
         changed.compose("up", "--no-build", "--wait", "app")
         done = execute("docker", "exec", changed.container("app"), *connect, check=False)
         assert (done.returncode == 0) is (outbound == "on"), done.stderr
-        if outbound == "off":
-            assert "Network is unreachable" in done.stderr
-    dataclasses.replace(stack, environment={**stack.environment, "OUTBOUND": "off"}).compose("down")
+    changed.compose("down")  # whose network the fixture, with the other value, does not know
 
 
 def test_way_out_can_be_closed_and_opened_again(new_stack, execute):
