@@ -206,6 +206,20 @@ def wsgi_application(root: Path, settings: str) -> tuple[str, Path, int] | None:
     return None
 
 
+def fixed_secret_key(files: Iterable[Path]) -> tuple[Path, int] | None:
+    """File and line of a SECRET_KEY that is a text in the code, if the settings in these files have one for good."""
+    for path in files:
+        tree = parse_module(path)
+        for node in reversed(list(statements(tree.body) if tree else ())):
+            match node:
+                case (
+                    ast.Assign(targets=[ast.Name(id="SECRET_KEY")], value=value)
+                    | ast.AnnAssign(target=ast.Name(id="SECRET_KEY"), value=value)
+                ):
+                    return (path, node.lineno) if isinstance(value, ast.Constant) else None
+    return None
+
+
 def production_variant(root: Path, module: str) -> str:
     """The settings for production that lie beside those for development; "" if these are not for development."""
     package, _, name = module.rpartition(".")

@@ -47,6 +47,8 @@ class Project:
     """Libraries that the dependencies need at run time and that no wheel brings along."""
     node: tuple[NodeBuild, ...]
     services: Services
+    fixed_secret_key: str
+    """File and line of a key of Django's that is in the code; "" if there is none."""
     settings_examples: tuple[tuple[str, str], ...]
     """Examples of settings, and the modules that they are for, which do not exist."""
     migrations: Migrations | None
@@ -80,6 +82,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
     settings = (
         django.settings_files(found_django.root, served.settings.module) if found_django and served.settings else []
     )
+    key = django.fixed_secret_key(settings)
     names = environment_names.find(read, folder, django.other_settings(files, settings))
     processes = tuple(procfile.processes(folder))
     sources = services.Sources(
@@ -104,6 +107,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         system_packages=packages.needed_at_run_time(dependencies.requirements),
         node=node.find(folder),
         services=services.find(sources, files),
+        fixed_secret_key=f"{relative(key[0], folder)}:{key[1]}" if key else "",
         settings_examples=tuple(examples.find(folder, application.DEPTH)),
         migrations=found_migrations,
         first_start=first_start.find(folder, served.root, served.value, has_migrations=has_migrations),

@@ -16,6 +16,9 @@ FEW = 8
 """So many names of variables are a line; of more, `make adopt` prints how many there are."""
 
 
+IN_THE_CODE = 'who can read it can forge sessions; os.environ["SECRET_KEY"] reads another one'
+
+
 def lines(project: Project, *, is_short: bool = False) -> Iterator[str]:
     """One line for each fact: what it is, its value, where it was found. `is_short`: a long list is only counted."""
     for name, value in rows(project, is_short=is_short):
@@ -49,6 +52,8 @@ def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str
     if first := project.first_start:
         run_once = f"{first.command} ({first.origin}): run once, while the database is empty"
         yield "database", run_once if first.command else f"{first.note} ({first.origin})"
+    if project.fixed_secret_key:
+        yield "secret key", f"in the code ({project.fixed_secret_key}): {IN_THE_CODE}"
     for example, module in project.settings_examples:
         yield "example", f"{example}: the project may need a {module} like it, which does not exist"
     workers = {worker.command for worker in project.services.workers}

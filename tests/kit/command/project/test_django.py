@@ -101,3 +101,18 @@ def test_wsgi_application_in_settings_of_every_shape(project, files):
 def test_settings_that_import_each_other_end(project):
     folder = project({"a.py": "from b import *\n", "b.py": "from a import *\n"})
     assert django.wsgi_application(folder, "a") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("SECRET_KEY = 'django-insecure-x'\n", 1),
+        ("import os\nSECRET_KEY: str = 'x'\n", 2),
+        ("SECRET_KEY = 'x'\nSECRET_KEY = os.environ['KEY']\n", 0),
+        ("SECRET_KEY = os.environ.get('KEY', 'x')\n", 0),
+        ("DEBUG = True\n", 0),
+    ],
+)
+def test_secret_key_in_the_code_is_found(project, text, line):
+    path = project({"settings.py": text}) / "settings.py"
+    assert django.fixed_secret_key([path]) == ((path, line) if line else None)
