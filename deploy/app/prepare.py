@@ -146,10 +146,7 @@ def places(answer: dict[str, Any], project: Path, collected: str) -> dict[Path, 
     None is inside another one, and none has code in it.
     """
     found: dict[Path, bool] = {}
-    wanted = [
-        *answer.get("writes", ()),
-        *(str(project / path) for path in os.environ.get("WRITABLE_PATHS", "").split()),
-    ]
+    wanted = [*answer.get("writes", ()), *_named(project)]
     for name in sorted(wanted):
         path = Path(os.path.normpath(name))
         if not path.is_relative_to(project) or path == project or (collected and path.is_relative_to(collected)):
@@ -160,6 +157,18 @@ def places(answer: dict[str, Any], project: Path, collected: str) -> dict[Path, 
             continue
         found[relative] = name.endswith("/") or path.is_dir()
     return found
+
+
+def _named(project: Path) -> list[str]:
+    """Those of WRITABLE_PATHS. What does not exist and has no suffix is a folder: `cache`, but not `data/list.txt`."""
+    names = []
+    for given in os.environ.get("WRITABLE_PATHS", "").split():
+        path = project / given
+        is_folder = given.endswith("/") or (not path.exists() and not path.suffix)
+        names.append(f"{path}/" if is_folder else str(path))
+        if path.is_dir() and any(path.rglob("*.py")):
+            say(f"WRITABLE_PATHS={given} has code in it and stays as it is: name folders or files in it")
+    return names
 
 
 def link(paths: dict[Path, bool], project: Path, initial: Path, media_root: Path) -> dict[str, str]:

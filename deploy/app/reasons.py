@@ -40,6 +40,7 @@ NO_NAME = re.compile(r"ImportError: cannot import name '(\w+)' from '([\w.]+)' \
 INSTALLED = re.compile(r"/(?:site-packages|bin)/([A-Za-z_]\w*)")
 OLDEST = (3, 12)
 """The first version that the kit's oldest Python, 3.11, is older than."""
+NO_TABLE = re.compile(r"no such table: (\S+)|relation \"(\S+)\" does not exist")
 READ_ONLY = re.compile(r"Read-only file system: '([^']+)'")
 DENIED = re.compile(r"PermissionError: .*Permission denied: '([^']+)'")
 FULL = re.compile(r"No space left on device(?:: '([^']+)')?|database or disk is full|[Dd]isk quota exceeded")
@@ -89,6 +90,12 @@ def _known(error: str, frames: str, environment: Mapping[str, str], project: Pat
             f"the installed version of {found[3]!r} has no {found[1]!r} in {found[2]}"
             f"{_place(frames.splitlines(), project)}: the project, or a package of it, was made for another one. List"
             " the version that it needs in the file of its dependencies"
+        )
+    if found := NO_TABLE.search(error):
+        table = (found[1] or found[2]).rstrip("()")
+        return (
+            f"the database has no table {table!r}: nothing has created it. Set INIT_COMMAND in .env to the project's"
+            " command that does, or MIGRATE_COMMAND to that of its migrations"
         )
     for pattern, say in (
         (READ_ONLY, lambda name: _read_only(name, project)),

@@ -86,8 +86,8 @@ def explain(container: Container, log: str) -> Failure:
         reason = (
             f"its container is unhealthy; the last health check: {check}" if check else "its container is unhealthy"
         )
-        if cause := _cause(log):
-            reason += f". Its log has: {cause}"
+        if found := cause(log):
+            reason += f". Its log has: {found}"
     elif said:
         reason = said.partition(": ")[2]
         lines = [line for line in lines if line != said]
@@ -98,7 +98,7 @@ def explain(container: Container, log: str) -> Failure:
     return Failure(container.service, lines[-SHOWN_LINES:], reason)
 
 
-def _cause(log: str) -> str:
+def cause(log: str) -> str:
     """The application's last exception, or the line in .env that mends it; empty if there is none."""
     errors = [line.strip() for line in log.splitlines() if re.match(r"\s*[A-Za-z_.]+(?:Error|Exception)\b", line)]
     return (reasons.of_known(errors[-1]) or errors[-1][:LONGEST_CAUSE]) if errors else ""

@@ -65,10 +65,19 @@ def test_what_is_outside_or_has_code_in_it_is_left_alone(folders, name):
 
 
 def test_more_places_can_be_named(folders, monkeypatch):
-    monkeypatch.setenv("WRITABLE_PATHS", "cache state/counter.txt")
+    monkeypatch.setenv("WRITABLE_PATHS", "cache state/counter.txt data lock/")
     (folders / "app/cache").mkdir()
     places = prepare.places({}, folders / "app", "")
-    assert {str(path): is_folder for path, is_folder in places.items()} == {"cache": True, "state/counter.txt": False}
+    expected = {"cache": True, "data": True, "lock": True, "state/counter.txt": False}
+    assert {str(path): is_folder for path, is_folder in places.items()} == expected
+
+
+def test_named_folder_with_code_is_reported(folders, monkeypatch, capsys):
+    monkeypatch.setenv("WRITABLE_PATHS", "shop")
+    (folders / "app/shop").mkdir()
+    (folders / "app/shop/views.py").touch()
+    assert prepare.places({}, folders / "app", "") == {}
+    assert "WRITABLE_PATHS=shop has code in it" in capsys.readouterr().err
 
 
 def run(folders, looked, **variables):

@@ -167,3 +167,8 @@ def test_alias_that_collections_has_no_more_names_the_package():
     assert said.startswith("the version of 'jinja2' that is installed needs collections.Mapping")
     assert 'UNPIN="jinja2"' in said
     assert "BASE_IMAGE" not in said
+
+
+def test_table_that_nothing_has_created():
+    for error in ("sqlite3.OperationalError: no such table: post", 'UndefinedTable: relation "post" does not exist'):
+        assert reasons.of_known(error).startswith("the database has no table 'post': nothing has created it")

@@ -132,8 +132,8 @@ def _newer(error: UvError, installation: Installation) -> str:
     name = system_packages.diagnose(error.output)[0]
     if not name or not unpin.can_unpin(installation) or not _is_pinned(name, installation):
         return ""
-    names = [*(name_of(line) for line in installation.overrides), name]
-    return f'\nOr, if its newest version does for the project, which may need none of them:\nUNPIN="{" ".join(names)}"'
+    names = [*unpin.spelled(installation), name]
+    return f"\nOr, if its newest version does for the project, which may need none of them:\n{unpin.line(names)}"
 
 
 def _is_pinned(name: str, installation: Installation) -> bool:
@@ -160,7 +160,7 @@ def _given(uv: Uv) -> SystemPackages:
 
 def _try_newer(name: str, installation: Installation, project: Path, uv: Uv) -> KitError:
     """Looks which other packages are too old as well, so that one line names them all. The owner decides about it."""
-    wanted = [name_of(line) for line in installation.overrides]
+    wanted = unpin.spelled(installation)
     while name not in wanted and len(wanted) < MOST_UNPINNED:
         wanted.append(name)
         step(f"{name} cannot be built for {_python_of(uv)}; looking whether it is the only one")
@@ -173,7 +173,11 @@ def _try_newer(name: str, installation: Installation, project: Path, uv: Uv) -> 
                 continue
             return _explained(error, installation.listed, uv, installation.unused, unpinned=wanted)
         return KitError(_too_old(wanted, uv, installation.unused))
-    return KitError(_not_built(name, uv, installation.unused))
+    without = unpin.line([*(one for one in wanted if one != name), f"-{name}"])
+    return KitError(
+        f"{_not_built(name, uv, installation.unused)}. Its newest version cannot be built either; if the project does"
+        f" without it, as with a tool for development, put into .env:\n{without}"
+    )
 
 
 def _too_old(names: Sequence[str], uv: Uv, unused: Sequence[Unused]) -> str:
@@ -181,7 +185,7 @@ def _too_old(names: Sequence[str], uv: Uv, unused: Sequence[Unused]) -> str:
     return (
         f"{', '.join(names)} cannot be built for {_python_of(uv)}: {old} older than it. With the newest ones, all"
         " of the rest can be installed. If they do for the project, put into .env:\n"
-        f'{unpin.VARIABLE}="{" ".join(names)}"\n'
+        f"{unpin.line(names)}\n"
         "Or use an older Python, 3.11 or newer (make run: PYTHON=python3.X; images: BASE_IMAGE=...,"
         f" docs/deployment.md){_other_file(unused)}"
     )
@@ -308,7 +312,7 @@ def _explained(
     name, missing = system_packages.diagnose(error.output)
     if name and (not missing or _is_given(missing, uv)):
         return KitError(_not_built(name, uv, unused))
-    line = f'\n{unpin.VARIABLE}="{" ".join(unpinned)}"' if unpinned else ""
+    line = f"\n{unpin.line(unpinned)}" if unpinned else ""
     if not missing:
         also = f", also with {line.strip()} in .env" if line else ""
         return KitError(f"{listed} could not be installed{also}; uv has printed the reason above")

@@ -104,7 +104,10 @@ class Installation:
     def listed(self) -> str:
         """What is to be installed, for people."""
         text = f"what {self.file} lists" if self.file else ", ".join(self.requirements)
-        return f"{text}, with the newest {', '.join(self.overrides)}" if self.overrides else text
+        newest = [line for line in self.overrides if ";" not in line]
+        without = [line.partition(" ;")[0] for line in self.overrides if ";" in line]
+        text += f", with the newest {', '.join(newest)}" if newest else ""
+        return f"{text}, without {', '.join(without)}" if without else text
 
     @property
     def has_packages(self) -> bool:

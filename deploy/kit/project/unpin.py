@@ -1,4 +1,5 @@
-"""UNPIN="markdown cffi": packages that are installed in their newest version, whatever the project's files say.
+"""UNPIN="markdown -cffi": packages that are installed in their newest version, whatever the project's files say; those
+with a - are left out.
 
 Old projects pin versions that no current Python can build. Their owner decides, and edits nothing: each name becomes an
 override for uv. The hashes of the files hold for other versions, so none is checked then.
@@ -22,9 +23,19 @@ def names(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Normalized. Raises KitError for what is no name."""
     given = environment.get(VARIABLE, "").replace(",", " ").split()
     for name in given:
-        if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
+        if not re.fullmatch(r"-?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
             raise KitError(f"{VARIABLE}: {name!r}: must be names of packages, separated by spaces")
-    return tuple(dict.fromkeys(map(normalize, given)))
+    return tuple(dict.fromkeys(f"{name[: name.startswith('-')]}{normalize(name.lstrip('-'))}" for name in given))
+
+
+def line(wanted: Sequence[str]) -> str:
+    """For .env."""
+    return f'{VARIABLE}="{" ".join(wanted)}"'
+
+
+def spelled(installation: Installation) -> list[str]:
+    """The names that are overridden already, as the variable has them."""
+    return [f"{'-' * (';' in text)}{name_of(text)}" for text in installation.overrides]
 
 
 def can_unpin(installation: Installation) -> bool:
@@ -44,14 +55,21 @@ def unpin(installation: Installation, wanted: Sequence[str]) -> Installation:
         )
     locked = () if not installation.pins else tuple(installation.constraints_of_lock())
     limits = (*installation.constraints, *locked)
+    changed = {name.lstrip("-") for name in wanted}
     return replace(
         installation,
         requirements=tuple(_HASH.sub("", line) for line in installation.requirements),
-        constraints=tuple(_HASH.sub("", line) for line in limits if name_of(line) not in wanted),
+        constraints=tuple(_HASH.sub("", line) for line in limits if name_of(line) not in changed),
         pins=(),
         is_complete=False,
-        overrides=tuple(f"{name}{_extras(name, installation)}" for name in wanted),
+        overrides=tuple(_override(name, installation) for name in wanted),
     )
+
+
+def _override(name: str, installation: Installation) -> str:
+    if name.startswith("-"):
+        return f"{name.lstrip('-')} ; python_version < '0'"
+    return f"{name}{_extras(name, installation)}"
 
 
 def _extras(name: str, installation: Installation) -> str:

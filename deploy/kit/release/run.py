@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from kit import compose, env_files
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
-from kit.release import containers, first, images, journal, lock, steps, undo
+from kit.release import containers, first, images, journal, lock, page, steps, undo
 from kit.release.engine import Engine
 from kit.release.errors import InterruptedByUser, ReleaseError
 from kit.release.images import Release
@@ -159,6 +159,7 @@ def perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
         _give_up(site, error)
         raise
     if deployment.is_needed:
+        page.warn(site, first.published_port(site, 8080))
         site.output.result(f"{tag} is live", tag=tag)
     else:
         site.output.result("Nothing has changed, and what runs is healthy; FORCE=1 replaces it anyway", tag="")

@@ -37,3 +37,11 @@ def test_lock_that_uv_reads_is_not_changed(project):
 def test_names_are_checked():
     with pytest.raises(KitError, match="UNPIN: 'flask==1'"):
         unpin.names({"UNPIN": "flask==1"})
+
+
+def test_package_with_a_minus_is_left_out(project):
+    folder = project({"requirements.txt": "flask==1.0\nTyped_AST==1.4\n"})
+    found = manifests.find(folder, {"UNPIN": "flask -typed-ast"})
+    assert found.overrides == ("flask", "typed-ast ; python_version < '0'")
+    assert found.listed == "what requirements.txt lists, with the newest flask, without typed-ast"
+    assert unpin.line(unpin.spelled(found)) == 'UNPIN="flask -typed-ast"'
