@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kit.project import facts
+from kit.project import facts, install, manifests
 from tests.projects import run
 from tests.projects.run import BACKENDS, Trial, try_run, try_up
 from tests.projects.shapes import FOLDER, SHAPES, Shape
@@ -30,6 +30,19 @@ def test_application_and_dependencies_of_a_project_are_found(shape: Shape, tmp_p
     project = facts.look(shape.copy(tmp_path / shape.name, write_empty_lock), {})
     assert (project.application.value, project.dependencies.file) == (shape.application, shape.dependencies)
     assert (project.django is not None) is shape.name.startswith("django-")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_image_reads_the_same_dependencies_without_the_code(shape: Shape, tmp_path: Path) -> None:
+    """Its layer of the dependencies has only the files that list them."""
+    folder, copied = shape.copy(tmp_path / shape.name, write_empty_lock), tmp_path / "copied"
+    copied.mkdir()
+    found = manifests.find(folder, {})
+    install.copy_files(found, folder, copied)
+    again = manifests.find(copied, {})
+    assert again.reader is found.reader
+    for name in ("requirements", "constraints", "options", "arguments", "pins"):
+        assert getattr(again, name) == getattr(found, name)
 
 
 def shape_of(name: str) -> Shape:

@@ -347,6 +347,9 @@ def copy_files(installation: Installation, project: Path, target: Path) -> None:
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(project / name, destination)
+    for local in installation.local:
+        # empty: a requirements file may name only what is there
+        (target / installation.base / local.path).mkdir(parents=True, exist_ok=True)
     if not installation.file and installation.requirements:
         # the code, which imports these, is not copied
         lines = (f"# {note}" for note in installation.notes)

@@ -214,6 +214,14 @@ def test_only_the_files_of_dependencies_are_copied(project, tmp_path):
     assert manifests.find(copied, {}).requirements == ("flask",)
 
 
+def test_folders_that_are_distributions_need_not_be_copied(project, tmp_path):
+    files = {"requirements.txt": "flask\n./libs/x\n-e ./libs/y[a]\n", "libs/x/setup.py": "", "libs/y/setup.py": ""}
+    found = manifests.find(folder := project(files), {})
+    install.copy_files(found, folder, tmp_path / "copy")
+    assert manifests.find(tmp_path / "copy", {}) == found
+    assert [path.name for path in (tmp_path / "copy").rglob("*.*")] == ["requirements.txt"]
+
+
 def test_fingerprint_has_every_file_that_decides(project):
     text = "-r more/base.txt\n-c limits.txt\n./libs/x\n"
     files = {"requirements.txt": text, "more/base.txt": "", "limits.txt": "", "libs/x/setup.py": "", "app.py": ""}
