@@ -239,14 +239,17 @@ CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.ar
 
 
 def test_application_reaches_what_is_elsewhere_only_while_the_way_out_is_open(new_stack, elsewhere, execute):
-    stack = new_stack("plain", OUTBOUND="on")
+    stack = new_stack("plain", OUTBOUND="off")
+    opened = dataclasses.replace(stack, environment={**stack.environment, "OUTBOUND": "on"})
     connect = ("python", "-c", CONNECT, *elsewhere)
-    for outbound in ("on", "off"):
-        changed = dataclasses.replace(stack, environment={**stack.environment, "OUTBOUND": outbound})
-        changed.compose("up", "--no-build", "--wait", "app")
-        done = execute("docker", "exec", changed.container("app"), *connect, check=False)
-        assert (done.returncode == 0) is (outbound == "on"), done.stderr
-    changed.compose("down")  # whose network the fixture, with the other value, does not know
+    try:
+        for changed, is_open in ((opened, True), (stack, False)):
+            changed.compose("up", "--no-build", "--wait", "app")
+            done = execute("docker", "exec", changed.container("app"), *connect, check=False)
+            assert (done.returncode == 0) is is_open, done.stderr
+    finally:
+        stack.compose("down")  # before the network of the other value, which the fixture does not know
+        opened.compose("down")
 
 
 def test_way_out_can_be_closed_and_opened_again(new_stack, execute):
