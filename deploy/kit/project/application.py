@@ -371,6 +371,9 @@ def _with_settings(found: Application, search: _Search) -> Application:
         notes.append(f"{search.listed}: WebSockets need ASGI, which is not served")
     managed = search.django.settings if search.django else None
     settings = _settings_that_hold(found, search, managed)
+    if settings is None and search.django:
+        settings = django.unnamed_settings(search.folder, search.django.root)
+        notes += [f"nothing names Django's settings; {settings.module} is used"] if settings else []
     if settings and managed and managed.module != settings.module:
         notes.append(
             f"{django.VARIABLE}={settings.module}, from {settings.origin}, holds for everything; {managed.origin} names"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kit.errors import KitError
 from kit.project.modules import statements
-from kit.project.reading import folders, parse_module, relative
+from kit.project.reading import folders, parse_module, read_text, relative
 
 VARIABLE = "DJANGO_SETTINGS_MODULE"
 MANAGE_DEPTH = 2
@@ -17,6 +17,9 @@ MANAGE_DEPTH = 2
 DEVELOPMENT = ("dev", "development", "local", "debug", "test", "testing")
 PRODUCTION = ("production", "prod", "live", "deploy")
 
+
+SETTINGS = re.compile(r"^(?:INSTALLED_APPS|ROOT_URLCONF|DATABASES)\b|^from \.\w* import \*", re.M)
+"""In the text of a module with settings: some of its own, or all of another one."""
 
 NO_SETTINGS = ("wsgi", "asgi", "urls", "celery", "celery_app")
 """Modules that lie beside the settings in many projects, and are imported."""
@@ -226,3 +229,28 @@ def production_variant(root: Path, module: str) -> str:
     if not package or name not in DEVELOPMENT:
         return ""
     return next((f"{package}.{other}" for other in PRODUCTION if find_module(root, f"{package}.{other}")), "")
+
+
+def unnamed_settings(folder: Path, root: Path) -> Settings | None:
+    """The settings of a project that leaves their name to the environment: the only ones, or those for production. None
+    if there are none. Raises KitError with the line to add if there are several."""
+    found = {".".join(path.relative_to(root).with_suffix("").parts): path for path in _settings_files(root)}
+    found = {name.removesuffix(".__init__"): path for name, path in found.items()}
+    last = {name: name.rpartition(".")[2] for name in found}
+    wanted = [name for name in found if last[name] not in (*DEVELOPMENT, "ci", "example", "sample")]
+    wanted = [name for name in wanted if last[name] in PRODUCTION] or wanted
+    if len(wanted) > 1:
+        raise KitError(
+            f"nothing names Django's settings: neither manage.py nor wsgi.py sets {VARIABLE}. Candidates are"
+            f" {', '.join(wanted)}. Put one of them into .env:\n{VARIABLE}={wanted[0]}"
+        )
+    return Settings(wanted[0], relative(found[wanted[0]], folder)) if wanted else None
+
+
+def _settings_files(root: Path) -> Iterator[Path]:
+    """Modules of that name, or in a package of that name, that have Django's settings and can be imported."""
+    for place in folders(root, MANAGE_DEPTH):
+        for path in sorted(place.glob("*.py")):
+            is_named = path.stem == "settings" or place.name == "settings"
+            if is_named and (path.stem.isidentifier() and SETTINGS.search(read_text(path))):
+                yield path

@@ -295,3 +295,31 @@ def test_ini_file_of_something_else_says_nothing(project):
         {"production.ini": "[app:main]\nuse = egg:shop\n", "app.py": "def application(environ, start): ...\n"}
     )
     assert application.find(folder, {}, None).value == "app:application"
+
+
+BARE = "import sys\nfrom django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
+BARE_WSGI = "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n"
+
+
+@pytest.mark.parametrize(
+    ("modules", "expected"),
+    [
+        (("settings",), "shop.settings"),
+        (("settings/base", "settings/ci", "settings/development"), "shop.settings.base"),
+        (("settings/base", "settings/production"), "shop.settings.production"),
+    ],
+)
+def test_settings_that_nothing_names(project, modules, expected):
+    files = {f"shop/{name}.py": "INSTALLED_APPS = []\n" for name in modules}
+    folder = project({"manage.py": BARE, "shop/wsgi.py": BARE_WSGI, "shop/settings/clever-cloud.py": "", **files})
+    found = find(folder)
+    assert found.settings.module == expected
+    assert found.notes == (f"nothing names Django's settings; {expected} is used",)
+
+
+def test_several_settings_that_nothing_names_are_listed(project):
+    files = {f"shop/settings/{name}.py": "from .base import *\n" for name in ("site", "intranet")}
+    folder = project({"manage.py": BARE, "shop/wsgi.py": BARE_WSGI, **files})
+    with pytest.raises(KitError) as raised:
+        find(folder)
+    assert str(raised.value).endswith("Put one of them into .env:\nDJANGO_SETTINGS_MODULE=shop.settings.intranet")
