@@ -86,6 +86,12 @@ def _known(error: str, frames: str, environment: Mapping[str, str], project: Pat
     if found := OLD_ALIAS.search(error):
         return _too_old(f"collections.{found[1] or found[2]}", (3, 10), f"{frames}\n{error}")
     if found := NO_NAME.search(error):
+        importer = (INSTALLED.findall(frames) or [""])[-1]
+        if importer not in ("", found[3], "ropewalk"):
+            return (
+                f"the version of {importer!r} that is installed needs {found[1]!r} of {found[3]!r}, which has it no"
+                f' more: UNPIN="{importer}" in .env installs its newest version'
+            )
         return (
             f"the installed version of {found[3]!r} has no {found[1]!r} in {found[2]}"
             f"{_place(frames.splitlines(), project)}: the project, or a package of it, was made for another one. List"

@@ -172,3 +172,16 @@ def test_alias_that_collections_has_no_more_names_the_package():
 def test_table_that_nothing_has_created():
     for error in ("sqlite3.OperationalError: no such table: post", 'UndefinedTable: relation "post" does not exist'):
         assert reasons.of_known(error).startswith("the database has no table 'post': nothing has created it")
+
+
+def test_package_that_is_too_old_for_another_one_is_named():
+    text = """Traceback (most recent call last):
+  File "/app/app.py", line 1, in <module>
+    from flask import Flask
+  File "/opt/venv/lib/python3.13/site-packages/jinja2/filters.py", line 13, in <module>
+    from markupsafe import soft_unicode
+ImportError: cannot import name 'soft_unicode' from 'markupsafe' (/opt/venv/lib/site-packages/markupsafe/x.py)
+"""
+    said = reasons.explain(text, {})
+    assert said.startswith("the version of 'jinja2' that is installed needs 'soft_unicode' of 'markupsafe'")
+    assert 'UNPIN="jinja2" in .env' in said

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit import dotenv
 from kit.project import django, ini
-from kit.project.reading import is_readable, modules, parse_module, read_text, relative
+from kit.project.reading import folders, is_readable, modules, parse_module, read_text, relative
 
 VARIABLE = "INIT_COMMAND"
 
@@ -26,6 +27,10 @@ NAME = re.compile(
 
 PYRAMID = re.compile(r"\b(initialize_\w*db)\b['\"]?\s*=")
 """A command of the project that takes the .ini file, as its templates name it."""
+
+CREATES = re.compile(r"^\s*CREATE\s+TABLE\b", re.I | re.M)
+SCHEMA_DEPTH = 1
+"""Files of SQL are looked for in the project's folder and those in it."""
 
 DEPTH = 3
 """Modules are looked at in so many folders within each other."""
@@ -55,6 +60,7 @@ def find(folder: Path, root: Path, application: str, *, has_migrations: bool = F
         *_pyramid_scripts(folder),
         *_main_calls(trees, folder, root, application),
         *_scripts(trees, folder, root),
+        *_schemas(trees, folder, root),
     ]
     usable = [one for one in found if one.command]
     return next(iter(usable or found), None)
@@ -212,6 +218,20 @@ def _scripts(trees: dict[Path, ast.Module], folder: Path, root: Path) -> Iterato
     for path, tree in trees.items():
         if path.parent == root and NAME.fullmatch(path.stem) and _does_something(tree):
             yield FirstStart(f"python {shlex.quote(path.name)}", relative(path, folder))
+
+
+def _schemas(trees: dict[Path, ast.Module], folder: Path, root: Path) -> Iterator[FirstStart]:
+    """Files with tables that no module names: somebody runs them by hand."""
+    for place in folders(folder, SCHEMA_DEPTH):
+        for path in sorted(place.glob("*.sql")):
+            if not is_readable(path) or not CREATES.search(read_text(path)):
+                continue
+            if any(path.name in read_text(module) for module in trees):
+                continue
+            code = f'import sqlite3; sqlite3.connect("PATH").executescript(open("{relative(path, root)}").read())'
+            line = f"{VARIABLE}={dotenv.quote(f'python -c {shlex.quote(code)}')}"
+            note = f"{path.name} creates tables, and nothing runs it. For SQLite, put into .env, with the path: {line}"
+            yield FirstStart("", relative(path, folder), note)
 
 
 def _does_something(tree: ast.Module) -> bool:

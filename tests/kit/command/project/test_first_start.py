@@ -1,7 +1,10 @@
 """deploy/kit/project/first_start.py and migrations.py: what creates a project's database."""
 
+import shlex
+
 import pytest
 
+from kit import dotenv
 from kit.project import first_start, migrations
 
 CLICK = """
@@ -130,3 +133,17 @@ def test_command_of_pyramid_adds_the_first_rows_after_the_migrations(project):
     folder = project({"production.ini": "[app:main]\nuse = egg:shop\n", "pyproject.toml": pyproject})
     found = first_start.find(folder, folder, "shop:main({})", has_migrations=True)
     assert (found.command, found.origin) == ("initialize_shop_db production.ini", "pyproject.toml:2")
+
+
+def test_file_of_tables_that_no_module_names_is_reported(project):
+    folder = project({"app.py": "", "scripts/ddl.sql": "-- x\ncreate table note (id);\n", "q.sql": "SELECT 1"})
+    found = first_start.find(folder, folder, "app:app")
+    assert (found.command, found.origin) == ("", "scripts/ddl.sql")
+    assert found.note.startswith("ddl.sql creates tables, and nothing runs it.")
+    line = found.note.partition("with the path: ")[2]
+    (folder / "line.env").write_text(line)
+    words = shlex.split(dotenv.read(folder / "line.env", {})["INIT_COMMAND"])
+    expected = 'import sqlite3; sqlite3.connect("PATH").executescript(open("scripts/ddl.sql").read())'
+    assert words == ["python", "-c", expected]
+    (folder / "app.py").write_text("open('scripts/ddl.sql')")
+    assert first_start.find(folder, folder, "app:app") is None
