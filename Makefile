@@ -70,6 +70,18 @@ why: ## Show one request's way and times through nginx and the server: make why 
 doctor: ## Check the running site, with a mend for each finding (JSON=1: for programs).
 	@exec $(KIT) doctor $(if $(JSON),--json)
 
+.PHONY: render
+render: ## Print the effective configuration and the origin of each value (WHAT="variables nginx server supervisor compose").
+	@exec $(KIT) render
+
+.PHONY: update
+update: ## Build the images again on the newest packages of their base, then do as `make up`.
+	@exec $(KIT) update
+
+.PHONY: prune
+prune: ## Remove images, containers and networks of this project that nothing needs any more.
+	@exec $(KIT) prune
+
 .PHONY: manage
 manage: ## Run Django's manage.py in the application's container: make manage CMD="createsuperuser".
 	@exec $(KIT) manage

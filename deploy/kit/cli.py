@@ -1,18 +1,17 @@
 """The command line of the kit: `python3 deploy/kit COMMAND`. The targets of make are one-liners onto it."""
 
 import argparse
+import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kit import adopt, assets, compose, consoles, env_files, local, maintenance, stack, times, virtual_environment
+from kit import adopt, assets, compose, env_files, local, maintenance, stack, times, virtual_environment
 from kit.console import step
-from kit.doctor import command as doctor_command
 from kit.errors import KitError
-from kit.logs import command as log_command
-from kit.logs import why
 from kit.project import facts, install, manifests, node, python_version, report
 
 if TYPE_CHECKING:
@@ -103,6 +102,16 @@ def print_times(options: argparse.Namespace) -> int:
     return 0
 
 
+def on_site(module: str, function: str) -> Callable[[argparse.Namespace], int]:
+    """A command for a site that runs. It is imported only here, since the image's build has this file without it."""
+
+    def call(options: argparse.Namespace) -> int:
+        called: Callable[..., int] = getattr(importlib.import_module(f"kit.{module}"), function)
+        return called(os.environ, as_json=True) if getattr(options, "json", False) else called(os.environ)
+
+    return call
+
+
 def release(command: str) -> Callable[[argparse.Namespace], int]:
     """The function for one of the commands that deploy."""
 
@@ -161,22 +170,30 @@ COMMANDS = {
         options=AS_JSON,
     ),
     "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
-    "logs": Command(lambda _: log_command.logs(os.environ), "follow the logs of all containers, merged by time"),
-    "why": Command(lambda _: why.why(os.environ), "show one request's way and times through the logs (ID=...)"),
+    "logs": Command(on_site("logs.command", "logs"), "follow the logs of all containers, merged by time"),
+    "why": Command(on_site("logs.why", "why"), "show one request's way and times through the logs (ID=...)"),
     "doctor": Command(
-        lambda options: doctor_command.doctor(os.environ, as_json=options.json),
+        on_site("doctor.command", "doctor"),
         "check the running site: settings, secrets, database, disk, memory, certificate, images and more",
         options={"--json": "print each finding as a line of JSON"},
     ),
-    "manage": Command(
-        lambda _: consoles.manage(os.environ), "run Django's manage.py in the running application's container"
+    "render": Command(
+        on_site("render", "render"),
+        "print the configuration as the containers have it, with the origin of values",
     ),
+    "prune": Command(
+        on_site("upkeep", "prune"), "remove images, containers and networks of this project that nothing needs any more"
+    ),
+    "update": Command(
+        on_site("upkeep", "update"), "build the images again on the newest packages of their base, then do as `up`"
+    ),
+    "manage": Command(on_site("consoles", "manage"), "run Django's manage.py in the running application's container"),
     "shell": Command(
-        lambda _: consoles.run("shell", [], os.environ),
+        on_site("consoles", "shell"),
         "open the project's Python shell in the running application's container",
     ),
     "dbshell": Command(
-        lambda _: consoles.run("dbshell", [], os.environ),
+        on_site("consoles", "dbshell"),
         "open the database's console in the running application's container",
     ),
     "maintenance": Command(
@@ -248,9 +265,14 @@ def occurs(argument: str) -> str | None:
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     try:
-        return COMMANDS[options.command].call(options)
+        status = COMMANDS[options.command].call(options)
+        sys.stdout.flush()
+        return status
     except KitError as error:
         print(f"{options.command}: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `make doctor | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
+        return 128 + signal.SIGPIPE

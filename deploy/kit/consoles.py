@@ -23,6 +23,14 @@ def manage(environment: Mapping[str, str]) -> NoReturn:
     run("manage", split(environment.get("CMD", "")), environment)
 
 
+def shell(environment: Mapping[str, str]) -> NoReturn:
+    run("shell", [], environment)
+
+
+def dbshell(environment: Mapping[str, str]) -> NoReturn:
+    run("dbshell", [], environment)
+
+
 def split(command: str) -> list[str]:
     """Raises KitError for a quote that is not closed."""
     try:

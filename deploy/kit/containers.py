@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from kit import compose
 from kit.errors import KitError
+from kit.paths import ROOT
 
 PROJECT = "com.docker.compose.project"
 SERVICE = "com.docker.compose.service"
@@ -35,11 +36,15 @@ class Container(NamedTuple):
 def call(
     words: Sequence[str], environment: Mapping[str, str], *, timeout: float = TIMEOUT, sent: str | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """docker with these arguments, to its end; `sent` is its standard input. Raises KitError if there is no answer."""
+    """docker with these arguments, to its end, in the checkout; `sent` is its standard input.
+
+    Raises KitError if there is no answer.
+    """
     try:
         return subprocess.run(
             ["docker", *words],
             env=environment,
+            cwd=ROOT,
             capture_output=True,
             encoding="utf-8",
             errors="replace",

@@ -20,7 +20,7 @@ TOPIC_WIDTH = 14
 Check = Callable[[Site], Findings]
 
 
-def doctor(environment: Mapping[str, str], *, as_json: bool) -> int:
+def doctor(environment: Mapping[str, str], *, as_json: bool = False) -> int:
     """Exit status 1 if there is an error."""
     found = []
     for finding in examine(environment):
@@ -106,7 +106,7 @@ def _updates(site: Site) -> Findings:
 
 CHECKS: dict[str, Check] = {
     "containers": lambda site: containers.check_states(site.containers),
-    "configuration": lambda site: containers.check_drift(site.containers, site.hashes),
+    "configuration": lambda site: containers.check_drift(site.containers, site.plan),
     "times": lambda site: settings.check_times(site.values, site.stop_timeouts),
     "ports": lambda site: containers.check_ports(site.containers, public=settings.is_public(site.values)),
     "proxies": lambda site: settings.check_proxies(

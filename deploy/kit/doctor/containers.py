@@ -1,5 +1,6 @@
 """Findings about the containers, from what `docker inspect` says of them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from kit.containers import Container
 from kit.doctor.findings import Findings, Topic
 
 NEEDED = ("nginx", "app")
+RECREATED = re.compile(r"Container (\S+)\s+Recreate\b")
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
@@ -75,26 +77,17 @@ def check_ports(found: Sequence[Container], *, public: bool) -> Findings:
         yield topic.note("nginx publishes no port", "HTTP_ADDRESS and HTTP_PORT in .env, then make up")
 
 
-def check_drift(found: Sequence[Container], hashes: Mapping[str, str]) -> Findings:
-    """`hashes`: of each service's present configuration, as compose computes them."""
+def check_drift(found: Sequence[Container], output: str) -> Findings:
+    """`output`: what `docker compose --dry-run up` would do to the application and nginx."""
     topic = Topic("configuration")
-    changed = sorted(
-        {
-            container.service
-            for container in found
-            if container.is_running
-            and (used := _label(container, "com.docker.compose.config-hash"))
-            and hashes.get(container.service, used) != used
-        }
-    )
+    names = set(RECREATED.findall(output))
+    changed = sorted({container.service for container in found if container.name in names})
     if changed:
-        yield topic.note(f"{', '.join(changed)}: .env or a compose file has changed since the start", "make up")
+        yield topic.note(
+            f"{', '.join(changed)}: .env, a compose file or the image has changed since the start", "make up"
+        )
     else:
         yield topic.ok("the containers run with what .env and the compose files say")
-
-
-def _label(container: Container, name: str) -> str:
-    return str((container.inspected["Config"].get("Labels") or {}).get(name, ""))
 
 
 def check_descriptors(inside: Mapping[str, Any], nginx_limit: int) -> Findings:

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,6 @@ from kit.doctor import inside
 from kit.errors import KitError
 from kit.logs import sources
 from kit.logs.records import read_time
-from kit.paths import ROOT
 
 ENTRYPOINT = "/kit/bin/entrypoint"
 INSIDE = Path(inside.__file__)
@@ -115,13 +114,14 @@ class Site:
         return [hint for hint in hints if "TRUSTED_PROXIES" in hint]
 
     @property
-    def hashes(self) -> dict[str, str]:
-        said = containers.output(["compose", *self._folder(), "config", "--hash", "*"], self.environment)
-        return dict(words for line in said.splitlines() if len(words := line.split()) == 2)
-
-    @staticmethod
-    def _folder() -> Sequence[str]:
-        return ("--project-directory", str(ROOT))
+    def plan(self) -> str:
+        """What compose would do to the application and nginx, as they were started: without what they depend on."""
+        count = sum(each.service == "app" and each.is_running for each in self.containers)
+        words = ["compose", "--dry-run", "up", "--detach", "--no-deps", "--no-build", f"--scale=app={count}"]
+        done = containers.call([*words, "nginx", "app"], self.environment)
+        if done.returncode:
+            raise KitError((done.stderr.strip().splitlines() or ["docker compose up: no reason"])[-1])
+        return done.stdout + done.stderr
 
     def manage(self, *arguments: str) -> tuple[int, str]:
         """The exit status and all that manage.py printed."""

@@ -32,14 +32,22 @@ class Options(NamedTuple):
     unlocks: bool = False
     to: str = ""
     """The release to roll back to; empty: the one before the live one."""
+    build_options: tuple[str, ...] = ()
+    """Of `docker compose build`."""
 
 
 def call(command: str, environment: Mapping[str, str], options: Options) -> int:
-    """`deploy`, `up`, `rollback` or `releases`; returns the exit status.
+    """`deploy`, `up`, `update`, `rollback` or `releases`; returns the exit status.
 
     Raises KitError for a wrong value, before anything is touched.
     """
-    functions = {"deploy": _deploy, "up": _deploy, "rollback": _rollback, "releases": _print_releases}
+    functions = {
+        "deploy": _deploy,
+        "up": _deploy,
+        "update": _deploy,
+        "rollback": _rollback,
+        "releases": _print_releases,
+    }
     return _run(command, environment, options, functions[command])
 
 
@@ -52,7 +60,7 @@ def _run(command: str, environment: Mapping[str, str], options: Options, call: C
             engine = Engine(prepared, signals, output.show, has_terminal=output.is_live)
             values = env_files.read_kit(environment)
             image = images.read_name(model["services"]["app"]["image"])
-            site = Site(engine, output, model["name"], image, model["services"], values)
+            site = Site(engine, output, model["name"], image, model["services"], values, options.build_options)
             return call(Call(site, options, environment, prepared))
         except InterruptedByUser as interrupted:
             output.failure([], f"interrupted ({interrupted})", [])

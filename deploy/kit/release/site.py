@@ -26,6 +26,8 @@ class Site(NamedTuple):
     """Those that are active, from `docker compose config`."""
     values: Mapping[str, str]
     """The kit's variables: of the environment and of .env."""
+    build_options: tuple[str, ...] = ()
+    """Of `docker compose build`."""
 
     def containers(self) -> list[Container]:
         """The application's, also those that have ended."""

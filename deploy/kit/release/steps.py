@@ -60,7 +60,9 @@ class Step(NamedTuple):
 
 def build_images(site: Site, environment: Mapping[str, str]) -> None:
     """Raises ReleaseError, with the kit's own reason if it has one: BuildKit prints lines of its own after it."""
-    done = site.engine.run("compose", "build", timeout=BUILD_TIMEOUT, show=True, environment=environment)
+    done = site.engine.run(
+        "compose", "build", *site.build_options, timeout=BUILD_TIMEOUT, show=True, environment=environment
+    )
     if done.status:
         said = failures.of_build(done.output).partition(": ")[2]
         raise ReleaseError(f"the image cannot be built: {said or done.reason}")

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 
@@ -82,3 +83,12 @@ def test_wish_for_another_python_is_said(repository, tmp_path):
     done = kit(repository, "install", "--project", str(tmp_path), "--copy-to", str(tmp_path / "lists"))
     assert done.returncode == 0
     assert "==> .python-version names Python 3.9.1; the image's Python is 3." in done.stdout
+
+
+def test_reader_that_ends_first_is_no_traceback(repository):
+    command = [sys.executable, "-I", repository / "deploy/kit", "times"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
