@@ -68,6 +68,9 @@ DISTRIBUTIONS = {
 }
 """By normalized name. Most have wheels, and need the packages only where there is none for this Python or machine."""
 
+WITHOUT_WHEELS = ("psycopg2", "psycopg-c", "mysqlclient", "uwsgi", "python-ldap", "pygraphviz", "pycairo", "gdal")
+"""Published as sources alone, at least for Linux."""
+
 MESSAGES = {
     r"pg_config(?: executable)? (?:not found|is required)|libpq-fe\.h": DISTRIBUTIONS["psycopg2"],
     r"mysql_config|mysql\.h|Can not find valid pkg-config name|Specify MYSQLCLIENT_CFLAGS": _MYSQL,
@@ -107,11 +110,14 @@ def diagnose(output: str) -> tuple[str, SystemPackages]:
     return name, missing
 
 
-def needed_at_run_time(requirements: Iterable[str]) -> SystemPackages:
-    """The libraries of distributions that no wheel brings along, such as libpq for psycopg without [binary]."""
-    needed, lines = SystemPackages(), list(requirements)
-    for line in lines:
-        packages = DISTRIBUTIONS.get(name_of(line), SystemPackages())
-        if not packages.build and not re.match(r"[\w.-]+\s*\[[^]]*\b(?:binary|c)\b", line):
-            needed |= packages
-    return needed
+def needed(requirements: Iterable[str]) -> SystemPackages:
+    """What is needed in any case: to build distributions that have no wheels for Linux, and the libraries that no
+    wheel brings along, such as libpq for psycopg without [binary]."""
+    found = SystemPackages()
+    for line in requirements:
+        name = name_of(line)
+        packages = DISTRIBUTIONS.get(name, SystemPackages())
+        is_alone = not re.match(r"[\w.-]+\s*\[[^]]*\b(?:binary|c)\b", line)
+        if name in WITHOUT_WHEELS or (not packages.build and is_alone):
+            found |= packages
+    return found

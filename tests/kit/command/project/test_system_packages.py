@@ -56,5 +56,11 @@ def test_git_that_is_missing_is_recognized():
 
 
 def test_library_that_no_wheel_brings_along():
-    assert system_packages.needed_at_run_time(["psycopg>=3", "flask"]).runtime == ("libpq5",)
-    assert not system_packages.needed_at_run_time(["psycopg[binary]>=3", "psycopg2==2.9"])
+    assert system_packages.needed(["psycopg>=3", "flask"]).runtime == ("libpq5",)
+    assert not system_packages.needed(["psycopg[binary]>=3", "psycopg2-binary==2.9"])
+
+
+def test_distributions_without_wheels_need_a_compiler_in_any_case():
+    found = system_packages.needed(["psycopg2==2.9.10", "uWSGI>=2", "lxml"])
+    assert found.build == ("gcc", "python3-dev", "libpq-dev")
+    assert found.runtime == ("libpq5",)
