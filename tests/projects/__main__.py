@@ -28,8 +28,8 @@ HEAD = """# Projects of every shape
 Written by `make projects`, which brings up each project in `tests/projects/` unedited, in a copy of the checkout: by
 `make adopt` and `make run`, and by `make adopt` and `make up` on each backend. A project *works* if it serves its page
 and its stylesheet, writes a row (and an upload, where it takes them), and has all of it again after a restart: of
-`make run`, or after `make down` and `make up`. Locks of uv and pylock.toml are written first, by uv, from what the
-project lists.
+`make run`, or after `make down` and `make up` with the other backend. Locks of uv and pylock.toml are written first, by
+uv, from what the project lists.
 
 """
 

@@ -126,6 +126,9 @@ class Trial:
         subprocess.run(
             command, cwd=self.checkout, env=self._environment(), capture_output=True, check=False, timeout=300
         )
+        listed = run_docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{self.name}-app").split()
+        if listed:  # the tags of the releases that are kept
+            run_docker("image", "rm", "--force", *listed)
 
     def logs(self) -> str:
         command = [sys.executable, "-I", "deploy/kit", "compose", "logs", "--no-color", "--tail", "40"]
@@ -164,6 +167,12 @@ class Trial:
             **pips(),
             **self.shape.variables,
         }
+
+
+def run_docker(*arguments: str) -> str:
+    """The standard output; nothing if it fails."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, check=False, timeout=120, text=True)
+    return done.stdout
 
 
 def pips() -> dict[str, str]:
