@@ -82,6 +82,9 @@ def new_container(service: str, model: Mapping[str, Any], words: tuple[str, ...]
     """Arguments of docker: not of compose, whose `run` would leave networks. nginx's values hold no secret."""
     described = model["services"][service]
     options = [f"--tmpfs={folder}" for folder in described.get("tmpfs", ())]
+    # nginx's workers, and the room that it gives to bodies, follow from these
+    for option, name in (("--cpus", "cpus"), ("--memory", "mem_limit")):
+        options += [f"{option}={described[name]}"] if described.get(name) else []
     if service == "nginx":
         options += [f"--env={name}={value}" for name, value in described["environment"].items() if value is not None]
     image = described.get("image") or f"{model['name']}-{service}"

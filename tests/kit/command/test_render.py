@@ -10,7 +10,12 @@ from tests.kit.command.test_containers import inspected
 MODEL = {
     "name": "shop",
     "services": {
-        "nginx": {"image": "shop-nginx", "tmpfs": ["/tmp:size=16m"], "environment": {"HTTPS": "on", "MEDIA": None}},
+        "nginx": {
+            "image": "shop-nginx",
+            "cpus": 1,
+            "tmpfs": ["/tmp:size=16m"],
+            "environment": {"HTTPS": "on", "MEDIA": None},
+        },
         "app": {"environment": {"SECRET_KEY": "abc", "DATABASE_URL": "postgres://a:b@c/d"}, "build": {"args": ["x"]}},
     },
     "x-service": {},
@@ -66,8 +71,8 @@ def test_running_container_is_asked(docker, capsys):
 def test_without_one_a_new_container_renders_and_leaves_nothing():
     words = render.new_container("nginx", MODEL, ("bash", "-c", "x"))
     assert words == [
-        *("run", "--rm", "--pull=never", "--network=none", "--read-only", "--tmpfs=/tmp:size=16m", "--env=HTTPS=on"),
-        *("shop-nginx", "bash", "-c", "x"),
+        *("run", "--rm", "--pull=never", "--network=none", "--read-only", "--tmpfs=/tmp:size=16m", "--cpus=1"),
+        *("--env=HTTPS=on", "shop-nginx", "bash", "-c", "x"),
     ]
     assert "SECRET_KEY" not in " ".join(render.new_container("app", MODEL, ("x",)))
     assert "shop-app" in render.new_container("app", MODEL, ("x",))
