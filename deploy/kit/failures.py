@@ -98,9 +98,18 @@ def explain(container: Container, log: str) -> Failure:
     return Failure(container.service, lines[-SHOWN_LINES:], reason)
 
 
+def known_reasons(log: str) -> list[str]:
+    """What the exceptions of a log come from, each once, where the kit knows the line that mends it."""
+    return list(dict.fromkeys(filter(None, (reasons.of_known(error) for error in _errors(log)))))
+
+
+def _errors(log: str) -> list[str]:
+    return [line.strip() for line in log.splitlines() if re.match(r"\s*[A-Za-z_0-9.]+(?:Error|Exception)\b", line)]
+
+
 def cause(log: str) -> str:
     """The application's last exception, or the line in .env that mends it; empty if there is none."""
-    errors = [line.strip() for line in log.splitlines() if re.match(r"\s*[A-Za-z_.]+(?:Error|Exception)\b", line)]
+    errors = _errors(log)
     return (reasons.of_known(errors[-1]) or errors[-1][:LONGEST_CAUSE]) if errors else ""
 
 

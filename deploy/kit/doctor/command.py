@@ -107,6 +107,7 @@ def _updates(site: Site) -> Findings:
 CHECKS: dict[str, Check] = {
     "containers": lambda site: containers.check_states(site.containers),
     "configuration": lambda site: containers.check_drift(site.containers, site.plan),
+    "errors": lambda site: containers.check_errors(site.log),
     "times": lambda site: settings.check_times(site.values, site.stop_timeouts),
     "ports": lambda site: containers.check_ports(site.containers, public=settings.is_public(site.values)),
     "proxies": lambda site: settings.check_proxies(

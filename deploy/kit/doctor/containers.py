@@ -54,6 +54,17 @@ def memory_variable(service: str) -> str:
     return {"app": "APP_MEMORY", "release": "APP_MEMORY", "nginx": "NGINX_MEMORY"}.get(service, "the memory limit")
 
 
+def check_errors(log: str) -> Findings:
+    """`log`: the end of the application's."""
+    topic = Topic("errors")
+    found = failures.known_reasons(log)
+    for reason in found:
+        what, _, mend = reason.partition(": ")
+        yield topic.error(what, mend or "see make logs SERVICE=app")
+    if not found:
+        yield topic.ok("none in the application's log that comes from the kit's settings")
+
+
 def check_ports(found: Sequence[Container], *, public: bool) -> Findings:
     topic = Topic("ports")
     published = [

@@ -106,6 +106,12 @@ class Site:
         return containers.output(words, self.environment)
 
     @property
+    def log(self) -> str:
+        """The end of the application's log."""
+        logged = containers.call(["logs", "--tail", "3000", self.running("app").identifier], self.environment)
+        return f"{logged.stdout}\n{logged.stderr}"
+
+    @property
     def hints(self) -> list[str]:
         """What nginx has noted in its access log about proxies in front of it."""
         options = ["--tail", "3000"]

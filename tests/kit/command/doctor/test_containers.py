@@ -124,3 +124,13 @@ def test_memory_is_not_enough(inside, limits, severity):
 )
 def test_descriptors(inside, nginx, severity):
     assert [found for found, _ in said(containers.check_descriptors(inside, nginx))] == [severity]
+
+
+def test_errors_in_the_log_that_a_line_of_env_mends():
+    log = "OSError: [Errno 30] Read-only file system: './cache/1'\n" * 2 + "KeyError: 'x'\n"
+    log += "sqlite3.OperationalError: no such table: post\n"
+    assert said(containers.check_errors(log)) == [
+        ("error", "the project writes to cache/1, and the container's files are read-only"),
+        ("error", "the database has no table 'post'"),
+    ]
+    assert said(containers.check_errors("KeyError: 'x'\n"))[0][0] == "ok"
