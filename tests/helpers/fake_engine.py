@@ -232,7 +232,8 @@ class FakeEngine(Engine):
 
     def _start(self, arguments: list[str], _: dict[str, str]) -> Done:
         for word in arguments:
-            self.containers[word].state = "running"
+            container = self.containers[word]
+            container.state, container.health = self.new_state, self.new_health
         return OK
 
     def _logs(self, _: list[str], __: dict[str, str]) -> Done:
@@ -257,11 +258,11 @@ class FakeEngine(Engine):
             return OK
         if arguments[0] == "--dry-run":
             return Done(0, "", "".join(f" DRY-RUN MODE -  Container {name}  Recreate\n" for name in self.changed))
-        if arguments[0] == "up" and arguments[-1] == "app":
+        if arguments[0] == "create" and arguments[-1] == "app":
             wanted = int(next(word for word in arguments if word.startswith("--scale")).rpartition("=")[2])
             while len(self.application()) < wanted:
                 number = max((container.number for container in self.application()), default=0) + 1
-                self.add("app", number, health=self.new_health, state=self.new_state)
+                self.add("app", number, health="starting", state="created")
         return OK
 
     def _find(self, wanted: str) -> FakeContainer | None:

@@ -5,9 +5,12 @@
     print(traffic.report())
 
 Each client is a thread that sends a request every `interval` seconds: by GET or POST, over HTTP or HTTPS, on a
-connection that it keeps or on a new one. A POST has a body whose digest is checked. Nothing is sent a second time: a
-request that got no response has failed. What is no failure: before it sends, a client that keeps its connection looks
-whether the server has closed it, as every HTTP client does, and then opens another one.
+connection that it keeps or on a new one. A POST has a body whose digest is checked.
+
+A server may close an idle connection at any time, so a client that keeps one looks whether that has happened before it
+sends. If it happens while a request is on its way, the request is sent again on a new connection, once, as browsers,
+curl and the libraries do: not an octet of a response came, so nginx has not read it (RFC 9112, section 9.3.1). These
+are counted too (`sent_again`). In any other case a request that got no response has failed.
 """
 
 import enum
@@ -73,6 +76,8 @@ class Report(NamedTuple):
     requests: list[Request]
     reconnected: int
     """Connections that the server closed while they were idle."""
+    sent_again: int
+    """Requests that met such a close on their way."""
 
     @property
     def failed(self) -> list[Request]:
@@ -99,8 +104,13 @@ class Report(NamedTuple):
     def lines(self) -> list[str]:
         """One line for all, one for each kind of client, and the first failures."""
         lines = [f"{len(self.failed)} failed of {len(self.requests)}, slowest {self.slowest:.3f} s"]
+        if self.reconnected:
+            again = (
+                f"; {self.sent_again} requests met that on their way, and were sent again" if self.sent_again else ""
+            )
+            lines.append(f"  {self.reconnected} kept connections were closed by the server{again}")
         for name in sorted({request.client for request in self.requests}):
-            own = Report([request for request in self.requests if request.client == name], 0)
+            own = self._replace(requests=[request for request in self.requests if request.client == name])
             counts = own.counts()
             counted = ", ".join(f"{counts[outcome]} {outcome.value}" for outcome in Outcome if counts[outcome])
             lines.append(f"  {name}: {counted}, slowest {own.slowest:.3f} s")
@@ -119,6 +129,8 @@ class Traffic:
         self._requests: list[Request] = []
         """Under the lock."""
         self._reconnected = 0
+        """Under the lock."""
+        self._sent_again = 0
         """Under the lock."""
 
     def __enter__(self) -> Self:
@@ -139,7 +151,7 @@ class Traffic:
     def report(self) -> Report:
         """Of what has ended so far."""
         with self._lock:
-            return Report(list(self._requests), self._reconnected)
+            return Report(list(self._requests), self._reconnected, self._sent_again)
 
     def _run(self, client: Client) -> None:
         connection: http.client.HTTPConnection | None = None
@@ -150,13 +162,17 @@ class Traffic:
             if self._stopping.wait(max(due - time.monotonic(), 0)):
                 break
             if connection and is_closed(connection):
-                connection.close()
+                self._close(connection)
                 connection = None
-                with self._lock:
-                    self._reconnected += 1
             started = time.monotonic()
-            connection = connection or connect(client)
-            outcome, detail, stays = exchange(connection, client, number)
+            try:
+                is_kept = connection is not None
+                connection = connection or connect(client)
+                outcome, detail, stays = exchange(connection, client, number, is_kept=is_kept)
+            except ClosedWhileIdleError:
+                self._close(connection, is_sent_again=True)
+                connection = connect(client)
+                outcome, detail, stays = exchange(connection, client, number)
             with self._lock:
                 ended = time.monotonic()
                 request = Request(started - self._began, ended - started, client.name, outcome, detail)
@@ -166,6 +182,18 @@ class Traffic:
                 connection = None
         if connection:
             connection.close()
+
+    def _close(self, connection: http.client.HTTPConnection | None, *, is_sent_again: bool = False) -> None:
+        """Closes one that the server has closed."""
+        if connection:
+            connection.close()
+        with self._lock:
+            self._reconnected += 1
+            self._sent_again += is_sent_again
+
+
+class ClosedWhileIdleError(Exception):
+    """A kept connection ended before anything of the response: the server had closed it."""
 
 
 def connect(client: Client) -> http.client.HTTPConnection:
@@ -184,13 +212,23 @@ def is_closed(connection: http.client.HTTPConnection) -> bool:
     return bool(select.select([connection.sock], [], [], 0)[0])
 
 
-def exchange(connection: http.client.HTTPConnection, client: Client, number: int) -> tuple[Outcome, str, bool]:
-    """Sends a request; what became of it, why, and whether the connection can have another one."""
+def exchange(
+    connection: http.client.HTTPConnection, client: Client, number: int, *, is_kept: bool = False
+) -> tuple[Outcome, str, bool]:
+    """Sends a request; what became of it, why, and whether the connection can have another one.
+
+    `is_kept`: it is not the first on its connection. Raises ClosedWhileIdleError then.
+    """
     body = make_body(number, client.body_size) if client.is_post else None
     headers = {"Host": client.host, "Connection": "keep-alive" if client.keeps_alive else "close"}
     try:
-        connection.request("POST" if client.is_post else "GET", client.target, body, headers)
-        response = connection.getresponse()
+        try:
+            connection.request("POST" if client.is_post else "GET", client.target, body, headers)
+            response = connection.getresponse()
+        except (ConnectionResetError, BrokenPipeError):
+            if is_kept:
+                raise ClosedWhileIdleError from None
+            raise
         content = response.read()
     except ConnectionRefusedError:
         return Outcome.REFUSED, "connection refused", False

@@ -110,7 +110,15 @@ def find_id(engine: Engine, name: str) -> str:
 
 
 def releases(engine: Engine, image: Image) -> list[Release]:
-    """The newest first."""
+    """The newest first. Of several with the same image, which differ in their settings alone, the newest."""
+    unique: dict[str, Release] = {}
+    for release in tagged(engine, image):
+        unique.setdefault(release.image_id, release)
+    return list(unique.values())
+
+
+def tagged(engine: Engine, image: Image) -> list[Release]:
+    """Each tag of a release, the newest first."""
     listed = engine.output("images", "--no-trunc", "--format", LISTED, image.repository)
     rows = [line.split("\t") for line in listed.splitlines()]
     live = next((identifier for tag, identifier, _ in rows if tag == f"{image.prefix}live"), "")
@@ -131,6 +139,8 @@ def remove_tag(engine: Engine, name: str) -> None:
     engine.run("image", "rm", name)
 
 
-def outdated(found: list[Release], kept: int = KEPT) -> list[Release]:
-    """Those that are neither among the newest nor live. `found` has the newest first."""
-    return [release for release in found[kept:] if not release.is_live]
+def outdated(engine: Engine, image: Image) -> list[str]:
+    """The names of the tags that a rollback does not need: of those past the newest, unless they are live."""
+    found = releases(engine, image)
+    kept = {release.tag for at, release in enumerate(found) if at < KEPT or release.is_live}
+    return [image.release(release.tag) for release in tagged(engine, image) if release.tag not in kept]

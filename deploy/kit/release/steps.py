@@ -27,10 +27,10 @@ from kit.release.site import ONE_SHOT, Site
 
 BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
 MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
-START_TIMEOUT = 300.0  # seconds for `docker compose up` of containers whose image is there
+START_TIMEOUT = 300.0  # seconds for containers whose image is there
 WATCH_INTERVAL = 0.3  # seconds between two looks at containers that start
 RECREATED = re.compile(r"Container (\S+)\s+Recreate$", re.MULTILINE)
-"""What `docker compose --dry-run up` prints for a container whose configuration or image has changed."""
+"""What `docker compose --dry-run create` prints for a container whose configuration or image has changed."""
 
 
 @dataclass
@@ -95,10 +95,9 @@ def find_changes(deployment: Deployment, image_id: str) -> None:
 
 def recreated(site: Site, count: int) -> set[str]:
     """The names of the application's and nginx's containers that `docker compose up` would replace."""
-    scale = f"--scale=app={count}"
-    done = site.engine.run("compose", "--dry-run", "up", "--detach", "--no-deps", "--no-build", scale, "nginx", "app")
+    done = site.engine.run("compose", "--dry-run", "create", "--no-build", f"--scale=app={count}", "nginx", "app")
     if done.status:
-        raise ReleaseError(f"docker compose up: {done.reason}")
+        raise ReleaseError(f"docker compose create: {done.reason}")
     return set(RECREATED.findall(done.output + done.errors))
 
 
@@ -114,7 +113,7 @@ def publish_static_files(deployment: Deployment) -> None:
 def run_one_shot(deployment: Deployment, *options: str) -> None:
     site, release = deployment.site, deployment.began.release
     if site.other_services:  # such as a database
-        compose_up(site, "--no-recreate", *site.other_services)
+        start_services(site, site.other_services, "--no-recreate")
     name = undo.one_shot_name(site.project, release)
     command = ("compose", "run", "--rm", "--no-deps", "--no-TTY", "--name", name, *options, ONE_SHOT)
     done = site.engine.run(*command, timeout=MIGRATION_TIMEOUT, show=True, environment={"APP_IMAGE": release})
@@ -124,10 +123,26 @@ def run_one_shot(deployment: Deployment, *options: str) -> None:
         raise ReleaseError(f"{ONE_SHOT}: {failure.reason}", failure.lines, done.output)
 
 
-def compose_up(site: Site, *arguments: str) -> None:
-    done = site.engine.run("compose", "up", "--detach", "--no-deps", "--no-build", *arguments, timeout=START_TIMEOUT)
+def create(site: Site, services: list[str], *options: str) -> None:
+    """Creates what is missing of these services, and replaces what has changed; nothing is started.
+
+    `docker compose up` would also run the release again, on which the application depends. Its --no-deps creates
+    containers with another configuration, which the next `docker compose up` replaces.
+    """
+    done = site.engine.run("compose", "create", "--no-build", *options, *services, timeout=START_TIMEOUT)
     if done.status:
-        raise ReleaseError(f"docker compose up: {done.reason}")
+        raise ReleaseError(f"docker compose create: {done.reason}")
+
+
+def start_services(site: Site, services: list[str], *options: str) -> None:
+    create(site, services, *options)
+    found = [container for name in services for container in containers.find(site.engine, site.project, name)]
+    start_containers(site, [container for container in found if not container.is_up])
+
+
+def start_containers(site: Site, created: list[Container]) -> None:
+    if created:
+        site.engine.output("start", *(container.identifier for container in created), timeout=START_TIMEOUT)
 
 
 def start(deployment: Deployment) -> None:
@@ -139,11 +154,18 @@ def start(deployment: Deployment) -> None:
     if serving:
         proxy.use(serving, site.patience + 120)
     images.add_tag(site.engine, images.find_id(site.engine, deployment.began.release), site.image.name)
-    compose_up(site, "--no-recreate", f"--scale=app={len(deployment.old) + deployment.count}", "app")
-    known = deployment.began.old
-    deployment.new = [container for container in site.containers() if container.identifier not in known]
-    if len(deployment.new) != deployment.count:
-        raise ReleaseError(f"compose has started {len(deployment.new)} new containers instead of {deployment.count}")
+    create(site, ["app"], "--no-recreate", f"--scale=app={len(deployment.old) + deployment.count}")
+    created = _new(deployment)
+    if len(created) != deployment.count:
+        raise ReleaseError(f"compose has created {len(created)} new containers instead of {deployment.count}")
+    start_containers(site, created)
+    deployment.new = _new(deployment)
+
+
+def _new(deployment: Deployment) -> list[Container]:
+    """The containers of the application that were not there before."""
+    found = deployment.site.containers()
+    return [container for container in found if container.identifier not in deployment.began.old]
 
 
 def ready_proxy(site: Site) -> Proxy:
@@ -215,7 +237,7 @@ def replace_nginx(site: Site) -> None:
         raise ReleaseError(f"nginx: {checked.reason}", checked.errors.splitlines()[-failures.SHOWN_LINES :])
     began = time.monotonic()
     with site.engine.signals.shielded():
-        compose_up(site, "nginx")
+        start_services(site, ["nginx"])
         while not ((proxy := site.proxy()) and proxy.is_serving):
             if time.monotonic() - began > site.patience:
                 raise ReleaseError(f"nginx does not serve after {site.patience} s: docker compose logs nginx")
@@ -225,13 +247,15 @@ def replace_nginx(site: Site) -> None:
 
 
 def others(deployment: Deployment) -> None:
-    compose_up(deployment.site, *deployment.site.other_services)
+    start_services(deployment.site, deployment.site.other_services)
 
 
 def tidy(deployment: Deployment) -> None:
     site = deployment.site
-    for release in images.outdated(images.releases(site.engine, site.image)):
-        images.remove_tag(site.engine, site.image.release(release.tag))
+    # compose replaces what depends on a service that it replaces: this one must be up to date for the next `up`
+    create(site, [ONE_SHOT])
+    for name in images.outdated(site.engine, site.image):
+        images.remove_tag(site.engine, name)
     journal.remove(site.engine, site.project)
 
 

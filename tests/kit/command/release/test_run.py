@@ -83,9 +83,9 @@ def test_replicas_are_kept_unless_their_number_is_set():
 
 def test_database_is_migrated_before_the_new_containers_start(engine):
     deploy(engine)
-    order = [number for number, call in enumerate(engine.calls) if call.startswith(("compose run", "compose up"))]
-    assert engine.calls[order[0]].endswith(" release")
-    assert engine.calls[order[1]] == "compose up --detach --no-deps --no-build --no-recreate --scale=app=2 app"
+    order = [call for call in engine.calls if call.startswith(("compose run", "compose create"))]
+    assert order[0].endswith(" release")
+    assert order[1] == "compose create --no-build --no-recreate --scale=app=2 app"
 
 
 def test_what_runs_without_a_release_becomes_one():
@@ -109,6 +109,7 @@ def test_changed_settings_are_deployed_with_the_same_image(engine):
     engine.changed = ["shop-app-1"]
     deploy(engine)
     assert_deployed(engine)
+    assert f"shop-app:{FIRST}" not in engine.tags, "one release for one image"
 
 
 def test_changed_nginx_is_checked_and_replaced_after_the_switch(engine):
@@ -119,7 +120,7 @@ def test_changed_nginx_is_checked_and_replaced_after_the_switch(engine):
         engine.calls.index(call)
         for call in (
             "compose run --rm --no-deps --no-TTY nginx check",
-            "compose up --detach --no-deps --no-build nginx",
+            "compose create --no-build nginx",
         )
     )
     switched = next(number for number, call in enumerate(engine.calls) if call.startswith("rename"))
@@ -177,10 +178,11 @@ def test_exit_status_of_an_interrupted_command_is_the_shell_s():
 
 FAILURES = {
     "compose build": "the image cannot be built: no room",
-    "compose --dry-run": "docker compose up: no room",
+    "compose --dry-run": "docker compose create: no room",
     "compose run": "release: no room",
     "tag": "docker tag ",
-    "compose up": "docker compose up: no room",
+    "compose create": "docker compose create: no room",
+    "start": "docker start 0000",
     "exec 000000000003 /kit/bin/switch to": "nginx cannot be switched: no room",
 }
 

@@ -1,0 +1,206 @@
+"""`make deploy` and `make rollback` under constant traffic: no request is lost, whatever becomes of the release."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from kit.prove.traffic import Client, Report, Traffic
+from tests.helpers.containers import Stack, clean_environment, run
+from tests.helpers.machine import BASE_IMAGE
+from tests.helpers.paths import REPOSITORY
+
+pytestmark = pytest.mark.docker
+
+KIT = (sys.executable, "-I", "deploy/kit")
+WSGI = """
+import hashlib
+{first_line}
+def application(environ, start_response):
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    start_response({status!r}, [("Content-Type", "text/plain")])
+    return [("{version} " + hashlib.sha256(body).hexdigest()).encode()]
+"""
+
+
+@dataclass
+class Site:
+    """A project of this module's own, and what it is deployed with."""
+
+    folder: Path
+    stack: Stack
+    variables: dict[str, str] = field(default_factory=dict)
+
+    def write(self, version: str, *, status: str = "200 OK", first_line: str = "") -> None:
+        text = WSGI.format(version=version, status=status, first_line=first_line)
+        (self.folder / "wsgi.py").write_text(text)
+
+    def kit(self, *arguments: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+        return run(
+            *KIT, *arguments, check=check, timeout=300, env={**self.stack.environment, **self.variables, **variables}
+        )
+
+    def version(self) -> str:
+        return self.stack.request("/").content.decode().split()[0]
+
+    def releases(self) -> dict[str, str]:
+        """The state of each release by its tag, the newest first."""
+        rows = map(json.loads, self.kit("releases", "--json").stdout.splitlines())
+        return {row["tag"]: row["state"] for row in rows}
+
+    def containers(self) -> list[str]:
+        listed = run("docker", "ps", "--all", "--format", "{{.Names}}", "--filter", f"name={self.stack.name}")
+        return sorted(name.removeprefix(f"{self.stack.name}-") for name in listed.stdout.split())
+
+    @contextlib.contextmanager
+    def traffic(self) -> Iterator[list[Report]]:
+        """GET and POST, on new and on kept connections, by HTTP and HTTPS. The list has the report after the block."""
+        plain, tls = ("127.0.0.1", self.stack.port), ("127.0.0.1", self.stack.tls_port)
+        clients = [
+            *(Client(plain, is_post=is_post, keeps_alive=kept) for is_post in (False, True) for kept in (False, True)),
+            Client(tls, is_https=True, keeps_alive=True),
+            Client(tls, is_https=True, is_post=True),
+        ]
+        reports: list[Report] = []
+        with Traffic(clients) as traffic:
+            yield reports
+        reports.append(traffic.report())
+
+
+def assert_nothing_lost(reports: list[Report]) -> None:
+    (report,) = reports
+    assert len(report.requests) > 100
+    assert not report.failed, "\n".join(report.lines())
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    name = f"ropewalk-test-{secrets.token_hex(4)}"
+    # inside of the checkout: older engines build from no other folder
+    folder = REPOSITORY / "tests/kit" / f"deployed-{secrets.token_hex(4)}"
+    environment = clean_environment() | {
+        "BASE_IMAGE": BASE_IMAGE,
+        "COMPOSE_ENV_FILES": "/dev/null",
+        "COMPOSE_PROJECT_NAME": name,
+        "PROJECT_DIR": f"./{folder.relative_to(REPOSITORY)}",
+        "PROJECT_ID": folder.name,  # as `make adopt` writes it: plain `docker compose` names the folder otherwise
+        "HTTP_PORT": "0",
+        "HTTPS_PORT": "0",
+        **dict.fromkeys(("RATE_LIMIT", "CONNECTION_LIMIT", "BODY_LIMIT"), "0"),
+    }
+    site = Site(folder, Stack(name, environment))
+    folder.mkdir()
+    try:
+        site.write("one")
+        site.kit("up")
+        yield site
+    finally:
+        shutil.rmtree(folder)
+        site.stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
+        listed = run("docker", "ps", "--all", "--quiet", "--filter", f"name={name}").stdout.split()
+        run("docker", "rm", "--force", *listed, check=False)
+        tags = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={name}-*")
+        run("docker", "image", "rm", "--force", *tags.stdout.split(), check=False)
+
+
+def test_release_and_another_backend_are_deployed_without_a_lost_request(site):
+    assert site.version() == "one"
+    site.write("two")
+    with site.traffic() as reports:
+        site.kit("up")
+        assert site.version() == "two"
+        site.variables["BACKEND"] = "gunicorn"
+        site.kit("deploy")
+    assert_nothing_lost(reports)
+    assert list(site.releases().values()) == ["live", "kept"]
+    assert site.containers() == ["app-3", "nginx-1", "release-1"]
+
+
+def test_compose_then_finds_nothing_to_replace(site):
+    before = site.stack.compose("ps", "--quiet").stdout
+    environment = {**site.stack.environment, **site.variables, "STOP_GRACE_PERIOD": "45s"}
+    run("docker", "compose", "up", "--no-build", "--wait", env=environment, timeout=180)
+    assert site.stack.compose("ps", "--quiet").stdout == before
+
+
+def test_release_that_cannot_start_leaves_the_old_one_serving(site):
+    before = site.containers(), site.releases()
+    failures = (
+        ({"first_line": "raise RuntimeError('no such table')"}, {}, "no such table"),
+        ({"status": "500 Internal Server Error"}, {"START_PATIENCE": "6"}, "HTTP/1.1 500"),
+        ({}, {"MIGRATE_COMMAND": "sh -c 'echo it failed; exit 3'"}, "exit status 3"),
+    )
+    with site.traffic() as reports:
+        for broken, variables, reason in failures:
+            site.write("bad", **broken)
+            done = site.kit("deploy", check=False, **variables)
+            assert done.returncode == 1
+            assert any(line.startswith("deploy: ") and reason in line for line in done.stderr.splitlines()), done.stderr
+            assert (site.containers(), site.releases()) == before
+    assert_nothing_lost(reports)
+    assert site.version() == "two"
+
+
+def stop_at(site: Site, step: str, number: int, state: str = "started") -> int:
+    """Sends the signal to a deployment once it has come to this step; its exit status."""
+    environment = {**site.stack.environment, **site.variables}
+    command = [*KIT, "deploy", "--json"]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            row = json.loads(line)
+            if (row.get("step"), row.get("state")) == (step, state):
+                os.kill(process.pid, number)
+        return process.wait(120)
+
+
+def test_interrupted_deployment_is_undone_and_a_killed_one_by_the_next_call(site):
+    before = site.containers(), site.releases()
+    site.write("three")
+    with site.traffic() as reports:
+        assert stop_at(site, "ready", signal.SIGINT) == 130
+        assert (site.containers(), site.releases()) == before
+        assert stop_at(site, "ready", signal.SIGKILL) == -signal.SIGKILL
+        assert "deployment" in site.containers()
+        done = site.kit("deploy")
+        assert "Undo the deployment of" in done.stdout
+        assert site.version() == "three"
+        # once nginx is switched, the next call finishes it
+        site.write("four")
+        assert stop_at(site, "switch", signal.SIGKILL, "done") == -signal.SIGKILL
+        assert "Finish the deployment of" in site.kit("rollback").stdout
+        assert site.version() == "three"
+    assert_nothing_lost(reports)
+    assert site.containers() == ["app-6", "nginx-1", "release-1"]
+
+
+def test_rollback_goes_back_and_forth(site):
+    newest, *_, oldest = site.releases()
+    with site.traffic() as reports:
+        site.kit("rollback", "--to", oldest)
+        assert site.version() == "one"
+        site.kit("rollback", "--to", newest)
+        assert site.version() == "four"
+    assert_nothing_lost(reports)
+    done = site.kit("rollback", "--to", newest, check=False)
+    assert (done.returncode, done.stderr) == (2, f"rollback: TO='{newest}': is the live release\n")
+
+
+def test_number_of_containers_is_deployed_too(site):
+    with site.traffic() as reports:
+        site.kit("deploy", APP_REPLICAS="2")
+        assert len([name for name in site.containers() if name.startswith("app-")]) == 2
+        site.kit("deploy", "--force")
+        assert len([name for name in site.containers() if name.startswith("app-")]) == 2
+    assert_nothing_lost(reports)
