@@ -33,6 +33,8 @@ class Answer(TypedDict, total=False):
     """Whether Django's collectstatic can be used."""
     media_url: str
     media_root: str
+    migrations: list[str]
+    """The names of its migrations, app.0001_name with Django: a deployment compares them with another image's."""
     databases: list[dict[str, str]]
     """Of each: engine, and file (SQLite) or host and port."""
     writes: list[str]
@@ -107,7 +109,24 @@ def _ask_django(folder: Path, top: Path) -> Answer:
         "debug": bool(settings.DEBUG),
         "insecure_key": str(settings.SECRET_KEY).startswith("django-insecure-"),
         "logs_errors": _logs_errors(),
+        "migrations": _migrations(),
     }
+
+
+def _migrations() -> list[str]:
+    """Django's, of all applications, on disk. None if one of them cannot be read: `migrate` says why."""
+    from django.db.migrations.loader import MigrationLoader
+
+    try:
+        loader = MigrationLoader(None, ignore_no_migrations=True)
+    except Exception:  # noqa: BLE001  # the project's code, of which migrations are a part
+        return []
+    return sorted(f"{app}.{name}" for app, name in loader.disk_migrations or ())
+
+
+def _revisions(folder: Path) -> list[str]:
+    """Alembic's, as Flask-Migrate keeps them."""
+    return sorted(f"migrations.{path.stem}" for path in folder.glob("migrations/versions/*.py"))
 
 
 def _logs_errors() -> bool:
@@ -180,6 +199,7 @@ def _ask_application(folder: Path, top: Path) -> Answer:
         "static_folder": str(application.static_folder or "") if application.has_static_folder else "",
         "databases": databases,
         "writes": _inside(top, writes),
+        "migrations": _revisions(folder),
         "debug": bool(application.debug),
     }
 

@@ -69,6 +69,8 @@ class FakeEngine(Engine):
         self.new_health = "healthy"
         """Of the containers of the application that are started from now on."""
         self.new_state = "running"
+        self.migrations: dict[str, list[str]] = {}
+        """Those that the project.json of an image names, by its id."""
         self.changed: list[str] = []
         """The names of the containers that compose would replace."""
         self.restriction: set[str] | None = None
@@ -239,7 +241,17 @@ class FakeEngine(Engine):
     def _logs(self, _: list[str], __: dict[str, str]) -> Done:
         return Done(0, "loading\nropewalk: the application cannot be loaded\n", "")
 
+    def _run(self, arguments: list[str], _: dict[str, str]) -> Done:
+        return self._project(self.tags[arguments[-2]])
+
+    def _project(self, image: str) -> Done:
+        if image not in self.migrations:
+            return Done(1, "", "no such file")
+        return Done(0, json.dumps({"migrations": self.migrations[image]}), "")
+
     def _exec(self, arguments: list[str], _: dict[str, str]) -> Done:
+        if arguments[1] == "cat":
+            return self._project(self.containers[arguments[0]].image)
         action, rest = (arguments[2], arguments[3:]) if arguments[1] == "/kit/bin/switch" else ("", [])
         serving = {container.address for container in self.application() if container.serves}
         if action in ("ready", "to") and not set(rest[1:]) <= serving:

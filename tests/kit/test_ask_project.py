@@ -50,6 +50,27 @@ def project(tmp_path):
     return ask
 
 
+def test_migrations_are_named_for_a_deployment(project, tmp_path):
+    (tmp_path / "goods/migrations").mkdir(parents=True)
+    (tmp_path / "goods/migrations/__init__.py").touch()
+    migration = "from django.db import migrations\nclass Migration(migrations.Migration):\n    pass\n"
+    files = {
+        "manage": MANAGE,
+        "shop__settings": SETTINGS.replace('staticfiles"', 'staticfiles", "goods"'),
+        "goods__models": "",
+    }
+    files |= {f"goods__migrations__000{number}_x": migration for number in (1, 2)}
+    assert project(**files)["migrations"] == ["goods.0001_x", "goods.0002_x"]
+
+
+def test_project_with_a_migration_that_cannot_be_read_is_built(project, tmp_path):
+    (tmp_path / "goods/migrations").mkdir(parents=True)
+    (tmp_path / "goods/migrations/__init__.py").touch()
+    settings = SETTINGS.replace('staticfiles"', 'staticfiles", "goods"')
+    broken = {"goods__migrations__0001_x": "nonsense", "goods__models": ""}
+    assert project(manage=MANAGE, shop__settings=settings, **broken)["migrations"] == []
+
+
 def test_django_project_says_where_its_files_are(project, tmp_path):
     answer = project(manage=MANAGE, shop__settings=SETTINGS)
     assert answer["framework"] == "django"

@@ -121,12 +121,12 @@ class Site:
 
     @property
     def plan(self) -> str:
-        """What compose would do to the application and nginx, as they were started: without what they depend on."""
+        """What compose would do to the application and nginx."""
         count = sum(each.service == "app" and each.is_running for each in self.containers)
-        words = ["compose", "--dry-run", "up", "--detach", "--no-deps", "--no-build", f"--scale=app={count}"]
+        words = ["compose", "--dry-run", "create", "--no-build", f"--scale=app={count}"]
         done = containers.call([*words, "nginx", "app"], self.environment)
         if done.returncode:
-            raise KitError((done.stderr.strip().splitlines() or ["docker compose up: no reason"])[-1])
+            raise KitError((done.stderr.strip().splitlines() or ["docker compose create: no reason"])[-1])
         return done.stdout + done.stderr
 
     def manage(self, *arguments: str) -> tuple[int, str]:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from kit import compose, env_files
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
-from kit.release import containers, first, images, journal, lock, page, steps, undo
+from kit.release import containers, first, images, journal, lock, migrations, page, steps, undo
+from kit.release.confirm import confirm
 from kit.release.engine import Engine
 from kit.release.errors import InterruptedByUser, ReleaseError
 from kit.release.images import Release
@@ -106,8 +107,12 @@ def _rollback(call: Call) -> int:
     if call.options.is_dry:
         site.output.result(f"Would roll back to {target()}", tag=target())
         return 0
-    # after the recovery of a deployment that was cut short, which decides what is live
-    return locked(call, lambda: perform(call, target(), steps.ROLLBACK, is_new=False))
+    return locked(call, lambda: roll_back(call, target()))  # a recovery, which comes first, may change what is live
+
+
+def roll_back(call: Call, tag: str) -> int:
+    confirm(call.site, tag, is_forced=call.options.is_forced)
+    return perform(call, tag, steps.ROLLBACK, is_new=False)
 
 
 def find_target(found: list[Release], wanted: str) -> Release:
@@ -165,9 +170,12 @@ def perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
     except (ReleaseError, InterruptedByUser) as error:
         site.engine.signals.defer()
         _give_up(site, error)
+        if deployment.has_migrated:
+            site.output.note(f"Its migrations stay applied: {migrations.named(deployment.migrations)}")
         raise
     if deployment.is_needed:
-        page.warn(site, first.published_port(site, 8080))
+        with suppress(ReleaseError):  # it is published on no port
+            page.warn(site, first.published_port(site, 8080))
         site.output.result(f"{tag} is live", tag=tag)
     else:
         site.output.result("Nothing has changed, and what runs is healthy; FORCE=1 replaces it anyway", tag="")

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kit import failures
-from kit.release import containers, images, journal, undo
+from kit.release import containers, images, journal, migrations, undo
 from kit.release.containers import Container
 from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
@@ -45,6 +45,10 @@ class Deployment:
     is_needed: bool = True
     """False: what runs is the same, so the containers are left alone."""
     has_new_nginx: bool = False
+    migrations: list[str] = field(default_factory=list)
+    """Those that this release adds."""
+    has_migrated: bool = False
+    """The database has them."""
 
     @property
     def count(self) -> int:
@@ -102,7 +106,13 @@ def recreated(site: Site, count: int) -> set[str]:
 
 
 def prepare_data(deployment: Deployment) -> None:
+    site = deployment.site
+    before = migrations.of_container(site.engine, deployment.old[0])
+    if adds := migrations.added(before, migrations.of_image(site.engine, deployment.began.release)):
+        site.output.note(f"This release adds migrations: {migrations.named(adds)}", migrations=adds)
+    deployment.migrations = adds
     run_one_shot(deployment)
+    deployment.has_migrated = bool(adds)
 
 
 def publish_static_files(deployment: Deployment) -> None:

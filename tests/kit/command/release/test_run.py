@@ -272,6 +272,41 @@ def test_rollback_goes_to_the_release_before_the_live_one_and_runs_no_migration(
     assert f"shop-app:{SECOND}" in engine.tags
 
 
+def test_migrations_that_a_release_adds_are_named_and_stay_if_it_fails(engine, capsys):
+    engine.migrations["sha256:1"] = ["shop.0001_initial"]
+    build = engine._compose
+
+    def record(arguments, environment):
+        done = build(arguments, environment)
+        if arguments[0] == "build":
+            engine.migrations[engine.tags[environment["APP_IMAGE"]]] = ["shop.0001_initial", "shop.0002_price"]
+        return done
+
+    engine._compose = record
+    engine.new_health = "unhealthy"
+    with pytest.raises(ReleaseError):
+        deploy(engine)
+    said = capsys.readouterr().out
+    assert "This release adds migrations: shop.0002_price\n" in said
+    assert "Its migrations stay applied: shop.0002_price\n" in said
+
+
+def test_rollback_past_a_migration_needs_to_be_forced(engine, capsys):
+    deploy(engine)
+    engine.migrations = {"sha256:1": ["shop.0001"], engine.tags["shop-app:live"]: ["shop.0001", "shop.0002"]}
+    before = state(engine)
+    with pytest.raises(ReleaseError) as raised:
+        run.roll_back(Call(site(engine), PLAIN, {}, {}), FIRST)
+    assert str(raised.value) == (
+        f"{FIRST} does not have these migrations, which stay applied: shop.0002."
+        f" If that release works with them: make rollback TO={FIRST} FORCE=1"
+    )
+    assert state(engine) == before
+    run.roll_back(Call(site(engine), Options(is_forced=True), {}, {}), FIRST)
+    assert_deployed(engine, FIRST)
+    assert "Warning: " in capsys.readouterr().out
+
+
 def test_rollback_that_fails_keeps_the_release(engine):
     deploy(engine)
     before = state(engine)
