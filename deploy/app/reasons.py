@@ -85,6 +85,11 @@ def _known(error: str, frames: str, environment: Mapping[str, str], project: Pat
         return _no_module(found[1], environment, f"{frames}\n{error}")
     if found := OLD_ALIAS.search(error):
         return _too_old(f"collections.{found[1] or found[2]}", (3, 10), f"{frames}\n{error}")
+    if "directly inherits TypingOnly but has additional attributes" in error:
+        return (
+            "the version of 'sqlalchemy' that is installed is older than this Python, and does not work with it:"
+            ' UNPIN="sqlalchemy" in .env installs its newest version'
+        )
     if found := NO_NAME.search(error):
         importer = (INSTALLED.findall(frames) or [""])[-1]
         if importer not in ("", found[3], "ropewalk"):

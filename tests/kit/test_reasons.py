@@ -185,3 +185,8 @@ ImportError: cannot import name 'soft_unicode' from 'markupsafe' (/opt/venv/lib/
     said = reasons.explain(text, {})
     assert said.startswith("the version of 'jinja2' that is installed needs 'soft_unicode' of 'markupsafe'")
     assert 'UNPIN="jinja2" in .env' in said
+
+
+def test_sqlalchemy_from_before_this_python():
+    error = "AssertionError: Class <class 'x'> directly inherits TypingOnly but has additional attributes {'__x__'}."
+    assert 'UNPIN="sqlalchemy" in .env' in reasons.of_known(error)
