@@ -241,6 +241,8 @@ def main() -> int:
         if static and assets and Path(static).is_dir():
             publish(Path(static), Path(assets))
             describe(answer, Path(assets))
+        if os.environ.get("ONLY_STATIC_FILES"):  # a rollback: this image has served before, and the database stays
+            return 0
         return check_databases() or create(answer, folder) or check() or check_tables(answer)
     except OSError as error:
         say(reasons.of_os_error(error))

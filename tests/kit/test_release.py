@@ -144,6 +144,15 @@ def test_command_that_ends_without_a_word_is_named(repository, tmp_path, command
     assert done.stderr.splitlines()[-1].endswith(f": {reason}")
 
 
+def test_rollback_adds_static_files_and_leaves_the_database_alone(repository, folders, tmp_path):
+    source, target = folders
+    (tmp_path / "data").mkdir()
+    variables = {"STATIC_ROOT": str(source), "ASSETS_DIR": str(target), "MIGRATE_COMMAND": "false"}
+    done = run_release(repository, tmp_path / "data", ONLY_STATIC_FILES="1", **variables)
+    assert (done.returncode, done.stderr) == (0, "release: static files: 2 copied, 0 old ones removed, 2 published\n")
+    assert (target / "robots.txt").exists()
+
+
 def test_volume_that_cannot_be_written_is_one_line(repository, tmp_path):
     (tmp_path / ".release.lock").mkdir()
     done = run_release(repository, tmp_path)

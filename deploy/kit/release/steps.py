@@ -117,7 +117,8 @@ def prepare_data(deployment: Deployment) -> None:
 
 def publish_static_files(deployment: Deployment) -> None:
     """A file whose name has no hash of its content may be another release's now. The database is left alone."""
-    run_one_shot(deployment, "--env", "MIGRATE_COMMAND=true")
+    # the second for images that do not know the first
+    run_one_shot(deployment, "--env", "ONLY_STATIC_FILES=1", "--env", "MIGRATE_COMMAND=true")
 
 
 def run_one_shot(deployment: Deployment, *options: str) -> None:
