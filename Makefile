@@ -94,6 +94,18 @@ shell: ## Open the project's Python shell in the application's container.
 dbshell: ## Open the database's console in the application's container.
 	@exec $(KIT) dbshell
 
+.PHONY: backup
+backup: ## Save the database, the data, the uploads and the variables in one file, in backups/.
+	@exec $(KIT) backup
+
+.PHONY: backup-check
+backup-check: ## Restore the newest backup beside the site, and compare it with what was saved (FILE=...).
+	@exec $(KIT) backup-check
+
+.PHONY: restore
+restore: ## Replace the site's data by that of a backup: make restore FILE=backups/shop-20261129-033000.tar.gz.
+	@exec $(KIT) restore
+
 .PHONY: maintenance
 maintenance: ## Show visitors a page instead of the site: make maintenance ON, or OFF (ALLOW="203.0.113.7").
 	@exec $(KIT) maintenance $(filter ON OFF on off,$(MAKECMDGOALS))

@@ -196,6 +196,11 @@ COMMANDS = {
         on_site("consoles", "dbshell"),
         "open the database's console in the running application's container",
     ),
+    "backup": Command(on_site("backups", "backup"), "save the database, the data and the uploads in one file"),
+    "restore": Command(on_site("backups", "restore"), "replace the site's data by that of a backup (FILE=...)"),
+    "backup-check": Command(
+        on_site("backups", "check"), "restore the newest backup, or FILE, beside the site, and compare the rows"
+    ),
     "maintenance": Command(
         lambda options: maintenance.maintenance(options.argument or "", os.environ),
         "show visitors the page of a maintenance instead of the site, or the site again",

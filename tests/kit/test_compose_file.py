@@ -8,11 +8,11 @@ import yaml
 from kit.variables import declared
 from ropewalk.config.settings import Settings
 
-SERVICES = ["nginx", "app", "release", "acme", "postgres", "redis"]
+SERVICES = ["nginx", "app", "release", "acme", "postgres", "redis", "backup"]
 DOCKERFILES = (
     "Dockerfile",
     "nginx/Dockerfile",
-    *(f"deploy/{name}/Dockerfile" for name in ("acme", "postgres", "redis")),
+    *(f"deploy/{name}/Dockerfile" for name in ("acme", "postgres", "redis", "backup")),
 )
 
 
@@ -21,7 +21,7 @@ def test_services_are_the_three_of_the_kit_and_those_that_are_asked_for(compose_
     profiles = {
         name: service["profiles"] for name, service in compose_file["services"].items() if "profiles" in service
     }
-    assert profiles == {name: [name] for name in ("acme", "postgres", "redis")}
+    assert profiles == {name: [name] for name in ("acme", "postgres", "redis", "backup")}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -174,7 +174,14 @@ def test_backends_have_the_same_limits(repository):
 def test_migrations_run_in_the_application_s_own_image(compose_file):
     services = compose_file["services"]
     assert services["release"]["image"] == services["app"]["image"]
-    assert [name for name in SERVICES if "build" in services[name]] == ["nginx", "app", "acme", "postgres", "redis"]
+    assert [name for name in SERVICES if "build" in services[name]] == [
+        "nginx",
+        "app",
+        "acme",
+        "postgres",
+        "redis",
+        "backup",
+    ]
 
 
 @pytest.mark.parametrize("name", ["nginx", "app"])
@@ -273,5 +280,5 @@ def test_every_image_starts_from_the_base_image_alone(repository):
 
 def test_base_image_reaches_every_build(compose_file):
     built = [service for service in compose_file["services"].values() if "build" in service]
-    assert len(built) == 5
+    assert len(built) == 6
     assert all("BASE_IMAGE" in service["build"]["args"] for service in built)

@@ -1,4 +1,4 @@
-"""The profiles postgres and redis: the application finds them by itself, with generated passwords."""
+"""The profiles postgres, redis and backup: the application finds its services by itself, and data come back."""
 
 import secrets
 
@@ -34,6 +34,7 @@ def services():
         yield {
             "POSTGRES_IMAGE": build("postgres", dockerfile="deploy/postgres/Dockerfile"),
             "REDIS_IMAGE": build("redis", dockerfile="deploy/redis/Dockerfile"),
+            "BACKUP_IMAGE": build("backup", dockerfile="deploy/backup/Dockerfile"),
         }
 
 
@@ -72,6 +73,57 @@ def test_rows_and_keys_outlive_the_containers(stack):
     stack.up()
     assert shell(stack, READ) == "postgresql ['kept']"
     assert int(python(stack, PING).partition("b':")[2].partition("\\")[0]) > 1
+
+
+def in_backup(stack, *arguments, options=(), check=True):
+    return stack.compose("--profile", "backup", "run", "--rm", "--no-deps", "-T", *options, *arguments, check=check)
+
+
+def test_backup_brings_back_what_was_lost(stack):
+    shell(stack, "from django.contrib.auth.models import User; User.objects.create_user('kept')")
+    stack.compose("exec", "-T", "app", "bash", "-c", "echo photo >/srv/media/photo.txt")
+    name = in_backup(stack, "backup", "save").stdout.strip()
+    assert "12 tables" in in_backup(stack, "backup", "check").stdout
+    shell(stack, "from django.contrib.auth.models import User; User.objects.all().delete()")
+    stack.compose("exec", "-T", "app", "bash", "-c", "rm /srv/media/photo.txt; echo new >/srv/media/new.txt")
+    stack.compose("stop", "app")
+    in_backup(stack, "backup", "restore", name)
+    stack.up()
+    users = "from django.contrib.auth.models import User; print([each.username for each in User.objects.all()])"
+    assert shell(stack, users) == "['kept']"
+    assert stack.compose("exec", "-T", "app", "ls", "/srv/media").stdout.split() == ["incoming", "photo.txt"]
+
+
+AGE = """
+age-keygen -o /tmp/key 2>/tmp/public
+export BACKUP_RECIPIENT=$(sed 's/.*: //' /tmp/public) BACKUP_IDENTITY=/tmp/key
+"""
+GPG = """
+export GNUPGHOME=/tmp/home; mkdir -m 700 /tmp/home
+gpg --batch --quiet --passphrase '' --quick-generate-key site@example.org default default never
+gpg --batch --quiet --export site@example.org >/tmp/public
+gpg --batch --quiet --export-secret-keys site@example.org >/tmp/key
+export BACKUP_RECIPIENT=site@example.org BACKUP_IDENTITY=/tmp/key
+sed 's|^PUBLIC_KEY = .*|PUBLIC_KEY = Path("/tmp/public")|' -i /tmp/backup/settings.py
+"""
+ROUND = """
+cp -r /kit/backup /tmp/backup
+{keys}
+name=$(python3 -I /tmp/backup save)
+python3 -I /tmp/backup check "$name"
+unset BACKUP_IDENTITY
+python3 -I /tmp/backup check "$name" || echo "status $?"
+"""
+
+
+@pytest.mark.parametrize(("keys", "suffix"), [(AGE, ".age"), (GPG, ".gpg")], ids=["age", "gpg"])
+def test_encrypted_backup_needs_the_private_key(stack, keys, suffix):
+    options = ("--entrypoint", "bash")
+    done = in_backup(stack, "backup", "-euc", ROUND.format(keys=keys), options=options)
+    assert f"{suffix}: " in done.stdout
+    assert "all as they were saved" in done.stdout
+    assert f"{suffix} is encrypted: BACKUP_IDENTITY has to name a file with the private key" in done.stderr
+    assert done.stdout.strip().endswith("status 2")
 
 
 def test_nobody_without_the_password(stack, execute):

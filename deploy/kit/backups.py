@@ -1,0 +1,259 @@
+"""`make backup`, `make restore FILE=...`, `make backup-check`: the site's data in one file.
+
+The work is done by a container that has the volumes (deploy/backup). A file passes through its standard input or
+output, so it does not matter on which machine the engine is.
+"""
+
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from kit import compose, containers, dotenv, env_files, processes
+from kit.console import step
+from kit.errors import KitError
+from kit.paths import ROOT
+
+FOLDER = "backups"
+"""In the checkout: where `make backup` writes."""
+
+NAMES = re.compile(r"(?P<project>.+)-[0-9]{8}-[0-9]{6}\.tar\.gz(\.age|\.gpg)?")
+FILES = (".env", env_files.PROJECT_FILE)
+IDENTITY = "/run/identity"
+"""Where the container has the private key that BACKUP_IDENTITY names."""
+
+
+def backup(environment: Mapping[str, str], root: Path = ROOT) -> int:
+    """A file with the database, the data, the uploads and the variables; returns the exit status. Raises KitError."""
+    prepared = compose.prepare(environment, root)
+    name = compose.project_name(prepared)
+    return 0 if save(name, prepared, root) else 1
+
+
+def save(name: str, prepared: Mapping[str, str], root: Path) -> Path | None:
+    """None if it failed: the container has said why."""
+    values = env_files.read_kit(prepared, root)
+    folder = root / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.tar.gz{suffix(values)}"
+    part = path.with_name(f"{path.name}.part")
+    options = [f"--env=BACKUP_RELEASE={live_release(name, prepared)}"]
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as target:
+            status = run(["save", "-"], prepared, options=options, sent=as_archive(root), target=target)
+            target.flush()
+            os.fsync(target.fileno())
+        if status:
+            return None
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    step(f"{path.relative_to(root)}: {path.stat().st_size / 1e6:.1f} MB")
+    remove_old(folder, name, values)
+    return path
+
+
+def suffix(values: Mapping[str, str]) -> str:
+    if not values.get("BACKUP_RECIPIENT"):
+        return ""
+    return ".gpg" if values.get("BACKUP_KEY") else ".age"
+
+
+def as_archive(root: Path) -> bytes:
+    """.env and .env.project, as the container reads them."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as tar:
+        for name in FILES:
+            if (root / name).is_file():
+                tar.add(root / name, name)
+    return content.getvalue()
+
+
+def live_release(name: str, prepared: Mapping[str, str]) -> str:
+    """The tag of the image that serves; "" if none does."""
+    serving = [each for each in containers.of_project(name, prepared) if each.service == "app" and each.is_running]
+    if not serving:
+        return ""
+    found = containers.output(
+        ["image", "inspect", "--format", "{{json .RepoTags}}", serving[0].inspected["Image"]], prepared
+    )
+    tags = re.findall(r":(\d{8}-\d{6}[\w.-]*)\"", found)
+    return max(tags, default="")
+
+
+def remove_old(folder: Path, name: str, values: Mapping[str, str]) -> None:
+    """The newest BACKUP_KEEP stay (14; 0: all), of this project."""
+    kept = values.get("BACKUP_KEEP") or "14"
+    found = sorted(
+        each for each in folder.iterdir() if (match := NAMES.fullmatch(each.name)) and match["project"] == name
+    )
+    for path in found[: -int(kept)] if kept.isdecimal() and int(kept) else []:
+        path.unlink()
+        step(f"Removed {path.name}: BACKUP_KEEP is {kept}")
+
+
+def restore(environment: Mapping[str, str], root: Path = ROOT) -> int:
+    """Replaces the site's data by that of FILE. Returns the exit status. Raises KitError."""
+    given = environment.get("FILE", "")
+    if not given:
+        raise KitError("which backup? make restore FILE=backups/NAME.tar.gz")
+    compose.check_docker(environment)
+    file = find(given, root)
+    if not (root / ".env").exists():
+        write_environment(given, file, environment, root)
+    prepared = compose.prepare(environment, root)
+    name = compose.project_name(prepared)
+    has_data = bool(containers.output(["volume", "ls", "--quiet", "--filter", f"name=^{name}_data$"], prepared).strip())
+    if has_data:
+        confirm(name, given, environment)
+        if not save(name, prepared, root):
+            raise KitError("the present data cannot be saved, so nothing is replaced")
+    return replace_data(name, given, file, prepared)
+
+
+def replace_data(name: str, given: str, file: Path | None, prepared: Mapping[str, str]) -> int:
+    """The application is stopped meanwhile, and starts again on the old data if the new are not as they were saved."""
+    services = [service for service in ("postgres", "redis") if service in profiles(prepared)]
+    start = ["docker", "compose", "up", "--detach", "--wait", "--build", *services]
+    if services and processes.call(start, prepared, folder=ROOT):
+        raise KitError(f"{' and '.join(services)}: cannot be started, so nothing is replaced")
+    serving = [each for each in containers.of_project(name, prepared) if each.service == "app" and each.is_running]
+    identifiers = [each.identifier for each in serving]
+    if identifiers:
+        step("Stopping the application")
+        containers.output(["stop", *identifiers], prepared, timeout=4000)
+    status = 1
+    try:
+        status = run(["restore", "-" if file else given], prepared, source=file)
+    finally:
+        if identifiers:
+            containers.output(["start", *identifiers], prepared)
+            wait_until_healthy(identifiers, prepared)
+    if status:
+        step("Nothing was replaced" + (": the application serves the data that it had" if identifiers else ""))
+        return 1
+    step("Restored. Next: make up, which migrates the database if the code is newer than the backup")
+    return 0
+
+
+def wait_until_healthy(identifiers: Sequence[str], prepared: Mapping[str, str], patience: float = 90.0) -> None:
+    """Says so if one of the containers is not."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        found = [each for identifier in identifiers for each in containers.find(identifier, prepared)]
+        if all(each.health in {"healthy", ""} for each in found):
+            return
+        time.sleep(1)
+    step("The application is not healthy yet: make logs")
+
+
+def check(environment: Mapping[str, str], root: Path = ROOT) -> int:
+    """Restores FILE, or the newest backup in the checkout or of the schedule, beside the site, and compares it."""
+    prepared = compose.prepare(environment, root)
+    given = environment.get("FILE", "")
+    file = find(given, root) if given else newest(root / FOLDER, compose.project_name(prepared))
+    if file:
+        step(f"Checking {file.name}")
+        return run(["check", "-"], prepared, source=file)
+    return run(["check", *([given] if given else [])], prepared)
+
+
+def newest(folder: Path, name: str) -> Path | None:
+    """None if there is none: then the schedule's newest is meant."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    ours = [each for each in found if (match := NAMES.fullmatch(each.name)) and match["project"] == name]
+    return max(ours, default=None)
+
+
+def find(given: str, root: Path) -> Path | None:
+    """The file on this machine; None for the name of one in the volume of the schedule. Raises KitError."""
+    for path in (Path.cwd() / given, root / given, root / FOLDER / given):
+        if path.is_file():
+            return path
+    if "/" in given or not NAMES.fullmatch(given):
+        raise KitError(f"FILE={given!r}: must be a file, or the name of a backup in the volume of the schedule")
+    return None
+
+
+def write_environment(given: str, file: Path | None, environment: Mapping[str, str], root: Path) -> None:
+    """On a machine without .env: the files come from the backup, before anything else, since they name everything."""
+    prepared = compose.prepare(environment, root)
+    content = io.BytesIO()
+    if run(["environment", "-" if file else given], prepared, source=file, target=content):
+        raise KitError("the backup cannot be read")
+    content.seek(0)
+    with tarfile.open(fileobj=content, mode="r:") as tar:
+        for member in tar:
+            if member.name not in FILES or (root / member.name).exists():
+                continue
+            saved = tar.extractfile(member)
+            descriptor = os.open(root / member.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, member.mode & 0o644)
+            with os.fdopen(descriptor, "wb") as target:
+                target.write(saved.read() if saved else b"")
+            step(f"{member.name}: from the backup")
+    values = dotenv.read(root / ".env", environment)
+    if values.get("PROJECT_DIR") and not (root / values["PROJECT_DIR"]).is_dir():
+        raise KitError(
+            f"PROJECT_DIR={values['PROJECT_DIR']!r}, from the backup: the code is not there; put it there, or correct"
+            " .env, and call this again"
+        )
+
+
+def confirm(name: str, given: str, environment: Mapping[str, str]) -> None:
+    """Raises KitError unless the user agrees."""
+    if environment.get("FORCE") == "1":
+        return
+    question = f"{name} has data already, which {given} replaces (they are saved first)"
+    if not sys.stdin.isatty():
+        raise KitError(f"{question}; to go on without being asked: FORCE=1")
+    if input(f"{question}. Type yes to go on: ").strip().lower() != "yes":
+        raise KitError("nothing was changed")
+
+
+def profiles(prepared: Mapping[str, str]) -> set[str]:
+    return set(env_files.read_kit(prepared).get("COMPOSE_PROFILES", "").split(","))
+
+
+def run(
+    arguments: Sequence[str],
+    prepared: Mapping[str, str],
+    *,
+    options: Sequence[str] = (),
+    sent: bytes = b"",
+    source: Path | None = None,
+    target: IO[bytes] | None = None,
+) -> int:
+    """The container, to its end; its messages go to the terminal. Raises KitError if its image cannot be built."""
+    build = ["docker", "compose", "--profile", "backup", "build", "--quiet", "backup"]
+    if subprocess.run(build, env=prepared, cwd=ROOT, check=False, stdin=subprocess.DEVNULL).returncode:
+        raise KitError(f"the image of backups cannot be built: {shlex.join(build)}")
+    command = ["docker", "compose", "--profile", "backup", "--ansi=never", "--progress=quiet"]
+    command += ["run", "--rm", "--no-deps", "--no-TTY", *options, *identity(prepared), "backup", *arguments]
+    output = subprocess.PIPE if isinstance(target, io.BytesIO) else target
+    if source:
+        with source.open("rb") as file:
+            done = subprocess.run(command, env=prepared, cwd=ROOT, stdin=file, stdout=output, check=False)
+    else:
+        done = subprocess.run(command, env=prepared, cwd=ROOT, input=sent, stdout=output, check=False)
+    if isinstance(target, io.BytesIO):
+        target.write(done.stdout)
+    return done.returncode
+
+
+def identity(prepared: Mapping[str, str]) -> list[str]:
+    """Options that give the container the private key, for reading an encrypted backup."""
+    given = env_files.read_kit(prepared).get("BACKUP_IDENTITY", "")
+    if not given:
+        return []
+    path = (ROOT / given).resolve()
+    if not path.is_file():
+        raise KitError(f"BACKUP_IDENTITY={given!r}: must be a file with the private key")
+    return [f"--volume={path}:{IDENTITY}:ro", f"--env=BACKUP_IDENTITY={IDENTITY}"]
