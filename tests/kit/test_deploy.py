@@ -201,6 +201,4 @@ def test_number_of_containers_is_deployed_too(site):
     with site.traffic() as reports:
         site.kit("deploy", APP_REPLICAS="2")
         assert len([name for name in site.containers() if name.startswith("app-")]) == 2
-        site.kit("deploy", "--force")
-        assert len([name for name in site.containers() if name.startswith("app-")]) == 2
     assert_nothing_lost(reports)
