@@ -196,6 +196,10 @@ COMMANDS = {
         on_site("consoles", "dbshell"),
         "open the database's console in the running application's container",
     ),
+    "prove": Command(
+        on_site("prove.command", "prove"),
+        "count the requests that a site of its own loses while it is deployed, rolled back, scaled, moved and hurt",
+    ),
     "backup": Command(on_site("backups", "backup"), "save the database, the data and the uploads in one file"),
     "restore": Command(on_site("backups", "restore"), "replace the site's data by that of a backup (FILE=...)"),
     "backup-check": Command(

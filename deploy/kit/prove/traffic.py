@@ -14,6 +14,7 @@ are counted too (`sent_again`). In any other case a request that got no response
 """
 
 import enum
+import functools
 import hashlib
 import http.client
 import itertools
@@ -199,10 +200,16 @@ class ClosedWhileIdleError(Exception):
 def connect(client: Client) -> http.client.HTTPConnection:
     if not client.is_https:
         return http.client.HTTPConnection(*client.address, timeout=client.timeout)
-    context = ssl.create_default_context()
+    return http.client.HTTPSConnection(*client.address, timeout=client.timeout, context=tls())
+
+
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """Without the machine's authorities: to load them takes longer than a request."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(*client.address, timeout=client.timeout, context=context)
+    return context
 
 
 def is_closed(connection: http.client.HTTPConnection) -> bool:

@@ -1,0 +1,182 @@
+"""`make prove`: constant traffic while a site is deployed, rolled back, scaled, moved to another server, and hurt.
+
+It prints what became of each request, writes a picture of it, and its exit status is 1 if one was lost.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from kit.console import step
+from kit.errors import KitError
+from kit.paths import ROOT, RUN
+from kit.prove import picture
+from kit.prove.site import ProofError, Site, temporary
+from kit.prove.traffic import Report, Request, Traffic
+
+PICTURE = RUN / "prove.svg"
+QUIET = 1.5  # seconds of traffic before and after each step
+IN_FLIGHT = 1.0
+"""Seconds after a worker was killed: what it was doing ends with it, and its failure may take as long to show."""
+
+
+class Step(NamedTuple):
+    name: str
+    run: Callable[[Site], None]
+    is_long: bool = False
+    """Left out of the short form."""
+    kills: bool = False
+    """A worker dies by SIGKILL: the requests that it runs at that moment cannot be saved by anybody."""
+
+
+class Span(NamedTuple):
+    """When a step ran: seconds since the start of the traffic."""
+
+    name: str
+    started: float
+    ended: float
+    kills: bool
+
+
+def deploy(site: Site) -> None:
+    site.write("two")
+    site.kit("deploy")
+
+
+def deploy_what_cannot_start(site: Site) -> None:
+    site.write("bad", 'raise RuntimeError("this release cannot start")')
+    said = site.kit("deploy", status=1)
+    if "this release cannot start" not in said:
+        raise ProofError("deploy: the reason is not in what it printed", said.splitlines()[-20:])
+
+
+def deploy_what_cannot_migrate(site: Site) -> None:
+    site.write("bad")
+    site.kit("deploy", status=1, MIGRATE_COMMAND="false")
+
+
+def roll_back(site: Site) -> None:
+    site.kit("rollback")
+
+
+def scale(count: int) -> Callable[[Site], None]:
+    def run(site: Site) -> None:
+        site.write("two")
+        site.kit("deploy", APP_REPLICAS=str(count))
+        if len(site.containers()) != count:
+            raise ProofError(f"{len(site.containers())} containers instead of {count}", [])
+
+    return run
+
+
+def serve_with(backend: str) -> Callable[[Site], None]:
+    def run(site: Site) -> None:
+        site.kit("deploy", BACKEND=backend)
+
+    return run
+
+
+def recycle_workers(site: Site) -> None:
+    (container,) = site.containers()
+    before = set(site.workers(container))
+    site.docker("exec", container, "/opt/venv/bin/supervisorctl", "signal", "HUP", "kit:backend")
+    _wait(lambda: len(workers := set(site.workers(container))) >= 2 and not workers & before, "the workers are others")
+
+
+def kill_worker(site: Site) -> None:
+    (container,) = site.containers()
+    before = site.workers(container)
+    site.docker("exec", container, "python3", "-Ic", f"import os; os.kill({before[0]}, {int(signal.SIGKILL)})")
+    _wait(lambda: len(workers := site.workers(container)) >= 2 and before[0] not in workers, "another has started")
+
+
+def _wait(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > deadline:
+            raise ProofError(f"60 s passed, and still not: {what}", [])
+        time.sleep(0.2)
+
+
+STEPS = (
+    Step("deploy", deploy),
+    Step("deploy a release that cannot start", deploy_what_cannot_start),
+    Step("deploy a release that cannot migrate", deploy_what_cannot_migrate, is_long=True),
+    Step("roll back", roll_back),
+    Step("scale to 3", scale(3), is_long=True),
+    Step("scale to 1", scale(1), is_long=True),
+    Step("move to gunicorn", serve_with("gunicorn"), is_long=True),
+    Step("move to ropewalk", serve_with("ropewalk"), is_long=True),
+    Step("recycle the workers", recycle_workers),
+    Step("kill a worker", kill_worker, kills=True),
+)
+
+
+def prove(environment: Mapping[str, str], steps: tuple[Step, ...] = STEPS) -> int:
+    """The exit status. QUICK=1 is the short form. Raises KitError if the site does not come up."""
+    chosen = [each for each in steps if not (each.is_long and environment.get("QUICK") == "1")]
+    with temporary(environment) as site:
+        step("Bringing up a site of its own (minutes, if nothing is cached)")
+        site.write("one")
+        try:
+            site.kit("up")
+            clients = site.clients()
+        except ProofError as error:
+            raise KitError(f"the site does not come up: {error}: {error.lines[-1] if error.lines else ''}") from None
+        step(f"{len(clients)} clients, each with a request every {clients[0].interval * 1000:.0f} ms")
+        with Traffic(clients) as traffic:
+            began = time.monotonic()
+            spans = [run_step(each, site, began, lambda: len(traffic.report().failed)) for each in chosen]
+        return conclude(traffic.report(), [span for span in spans if span], len(chosen))
+
+
+def run_step(each: Step, site: Site, began: float, failed: Callable[[], int]) -> Span | None:
+    """None if the step did not do what it had to."""
+    time.sleep(QUIET)
+    before, started = failed(), time.monotonic() - began
+    error: ProofError | None = None
+    try:
+        each.run(site)
+    except ProofError as caught:
+        error = caught
+    ended = time.monotonic() - began
+    time.sleep(QUIET)
+    lost = failed() - before
+    step(f"{each.name}: {ended - started:.1f} s, {lost} requests failed" + (" (see below)" if error else ""))
+    if error:
+        for line in [*error.lines, f"prove: {each.name}: {error}"]:
+            print(f"    {line}", file=sys.stderr)  # noqa: T201
+        return None
+    return Span(each.name, started, ended, each.kills)
+
+
+def split(report: Report, spans: list[Span]) -> tuple[list[Request], list[Request]]:
+    """The requests that were lost, and those that died with the worker that ran them."""
+    lost: list[Request] = []
+    died: list[Request] = []
+    for request in report.failed:
+        ended = request.started + request.seconds
+        is_killed = any(
+            span.kills and span.started <= ended and request.started <= span.ended + IN_FLIGHT for span in spans
+        )
+        (died if is_killed else lost).append(request)
+    return lost, died
+
+
+def conclude(report: Report, spans: list[Span], count: int) -> int:
+    lost, died = split(report, spans)
+    for line in report.lines()[1:]:
+        step(line.strip())
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(
+        picture.draw(report, [(span.name, span.started, span.ended) for span in spans]), encoding="utf-8"
+    )
+    step(f"The picture: {os.path.relpath(PICTURE, ROOT)}")
+    # more than a worker's threads can run at a time would be another fault
+    limit = 16
+    died_text = f"; {len(died)} died with the worker that was killed while it ran them" if died else ""
+    step(f"{len(lost)} failed of {len(report.requests)}, slowest {report.slowest:.3f} s{died_text}")
+    return 0 if not lost and len(died) <= limit and len(spans) == count else 1
