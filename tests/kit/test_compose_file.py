@@ -8,7 +8,7 @@ import yaml
 from kit.variables import declared
 from ropewalk.config.settings import Settings
 
-SERVICES = ["nginx", "app", "release", "acme", "postgres", "redis", "backup"]
+SERVICES = ["nginx", "app", "release", "worker", "acme", "postgres", "redis", "backup"]
 DOCKERFILES = (
     "Dockerfile",
     "nginx/Dockerfile",
@@ -21,7 +21,7 @@ def test_services_are_the_three_of_the_kit_and_those_that_are_asked_for(compose_
     profiles = {
         name: service["profiles"] for name, service in compose_file["services"].items() if "profiles" in service
     }
-    assert profiles == {name: [name] for name in ("acme", "postgres", "redis", "backup")}
+    assert profiles == {name: [name] for name in ("worker", "acme", "postgres", "redis", "backup")}
 
 
 @pytest.mark.parametrize("name", SERVICES)

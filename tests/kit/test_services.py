@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from tests.helpers.containers import image_builder, rooms
+from tests.helpers.containers import image_builder, rooms, wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -45,9 +45,22 @@ def volume(execute):
     execute("docker", "volume", "rm", "--force", name)
 
 
+# A queue's worker, without a library: it takes names from a list in Redis, and makes a file for each.
+WORK = (
+    "import os, socket, urllib.parse as u; url = u.urlsplit(os.environ['REDIS_URL']);"
+    "connection = socket.create_connection((url.hostname, url.port)); file = connection.makefile('rb');"
+    "send = lambda text: connection.sendall(text.encode() + b'\\r\\n');"
+    "send('AUTH ' + url.password); file.readline();"
+    "[(send('BLPOP tasks 0'), [file.readline() for _ in range(4)],"
+    " open('/data/' + file.readline().decode().strip(), 'w').close()) for _ in iter(int, 1)]"
+)
+PUSH = PING.replace("INCR kept", "RPUSH tasks done")
+
+
 @pytest.fixture(scope="module")
 def stack(start_stack, services):
-    stack = start_stack("sample", COMPOSE_PROFILES="postgres,redis", **services)
+    command = f'python -c "{WORK}"'
+    stack = start_stack("sample", COMPOSE_PROFILES="postgres,redis,worker", WORKER_COMMAND=command, **services)
     stack.up()
     return stack
 
@@ -64,6 +77,12 @@ def test_application_and_its_commands_use_them(stack):
     assert python(stack, ENVIRONMENT) == "postgres:5432/ropewalk redis:6379/0"
     assert stack.request("/", headers={"Host": "localhost"}).status == 200
     assert python(stack, PING) == r"b'+OK\r\n' b':1\r\n'"
+
+
+def test_worker_takes_a_task_from_the_queue(stack):
+    assert python(stack, PUSH) == r"b'+OK\r\n' b':1\r\n'"
+    done = ("exec", "-T", "app", "test", "-e", "/data/done")
+    wait_until(lambda: stack.compose(*done, check=False).returncode == 0, "the worker has done it")
 
 
 def test_rows_and_keys_outlive_the_containers(stack):

@@ -75,7 +75,7 @@ def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str
 def _not_started(process: Process) -> str:
     if process.name == "release":
         return "not run; the kit's release migrates, or runs MIGRATE_COMMAND"
-    return "not started, unless supervisor.d/*.conf defines it"
+    return "not started; worker in COMPOSE_PROFILES of .env, and WORKER_COMMAND, run it"
 
 
 def _optional(project: Project, *, is_short: bool) -> Iterator[tuple[str, str]]:

@@ -402,8 +402,8 @@ def lines(services: Services) -> Iterator[tuple[str, str]]:
     for service in services.others:
         yield "uses", describe(service)
     for worker in services.workers:
-        text = f"a worker of {worker.name} ({worker.origin}): supervisor.d/worker.conf in the project runs it beside"
-        yield "uses", f"{text} the server, with the lines [program:worker] and command = {worker.command}"
+        text = f"a worker of {worker.name} ({worker.origin}): worker in COMPOSE_PROFILES of .env runs it"
+        yield "uses", f"{text}, with WORKER_COMMAND={worker.command}"
 
 
 def _with_alternatives(text: str, services: Services) -> str:

@@ -278,6 +278,12 @@ START = Step("start", lambda it: f"Start {_containers(it.count)} beside the old"
 READY = Step("ready", lambda it: f"Wait until {'it is' if it.count == 1 else 'each is'} ready", wait_ready)
 SWITCH = Step("switch", lambda it: "Switch nginx", switch)
 DRAIN = Step("drain", lambda it: f"Let {_containers(len(it.old), 'old ')} finish, and remove", drain)
+OTHERS = Step(
+    "others",
+    lambda it: f"Update {', '.join(it.site.other_services)}",
+    others,
+    lambda it: bool(it.site.other_services),
+)
 TIDY = Step("tidy", lambda it: "Remove what is no longer needed", tidy, always)
 
 DEPLOY = (
@@ -288,12 +294,7 @@ DEPLOY = (
     SWITCH,
     DRAIN,
     Step("nginx", lambda it: "Replace nginx, which has changed", nginx, lambda it: it.has_new_nginx),
-    Step(
-        "others",
-        lambda it: f"Update {', '.join(it.site.other_services)}",
-        others,
-        lambda it: bool(it.site.other_services),
-    ),
+    OTHERS,
     TIDY,
 )
 ROLLBACK = (
@@ -302,6 +303,7 @@ ROLLBACK = (
     READY,
     SWITCH,
     DRAIN,
+    OTHERS,
     TIDY,
 )
 
