@@ -27,6 +27,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def scripts() -> list[Path]:
+    """What nginx/Dockerfile copies to /kit/bin."""
+    dockerfile = (REPOSITORY / "nginx/Dockerfile").read_text().replace("\\\n", " ")
+    names = [name for line in re.findall(r"^COPY (.*) /kit/bin/$", dockerfile, re.M) for name in line.split()]
+    return [REPOSITORY / name for name in names]
+
+
 def lay_out(directory: Path, port: int, body_timeout: str) -> None:
     """The files of nginx's image, for a machine that has no /kit, and where /tmp/nginx may be another's.
 
@@ -52,9 +59,8 @@ def lay_out(directory: Path, port: int, body_timeout: str) -> None:
     (kit / "bin").mkdir()
     for room in ("bodies", "responses", "state"):
         (directory / "srv" / room).mkdir(parents=True)
-    shared = [f"deploy/app/{name}" for name in ("kit.sh", "probe", "times", "variables")]
-    for name in (*shared, "nginx/entrypoint", "nginx/locations", "nginx/maintenance", "nginx/watch-upstream"):
-        shutil.copy(REPOSITORY / name, kit / "bin")
+    for path in scripts():
+        shutil.copy(path, kit / "bin")
     made: set[str] = set()
     for path in [path for path in kit.rglob("*") if path.is_file()]:
         text = path.read_text()

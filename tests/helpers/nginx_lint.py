@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.helpers.nginx import scripts
 from tests.helpers.paths import REPOSITORY
 
 GIXY = Path(sys.executable).with_name("gixy")
@@ -63,15 +64,8 @@ def render(folder: Path, variables: Mapping[str, str]) -> Path:
     kit = folder / "kit"
     shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
     (kit / "bin").mkdir()
-    for script in (
-        "nginx/entrypoint",
-        "nginx/locations",
-        "nginx/maintenance",
-        "deploy/app/kit.sh",
-        "deploy/app/times",
-        "deploy/app/variables",
-    ):
-        shutil.copy(REPOSITORY / script, kit / "bin")
+    for script in scripts():
+        shutil.copy(script, kit / "bin")
     places = {
         "/kit/": f"{kit}/",
         "/tmp/nginx": f"{folder}/nginx",
