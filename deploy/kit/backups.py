@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +25,7 @@ from kit.paths import ROOT
 FOLDER = "backups"
 """In the checkout: where `make backup` writes."""
 
-NAMES = re.compile(r"(?P<project>.+)-[0-9]{8}-[0-9]{6}\.tar\.gz(\.age|\.gpg)?")
+NAMES = re.compile(r"(?P<project>.+)-(?P<stamp>[0-9]{8}-[0-9]{6})\.tar\.gz(\.age|\.gpg)?")
 FILES = (".env", env_files.PROJECT_FILE)
 IDENTITY = "/run/identity"
 """Where the container has the private key that BACKUP_IDENTITY names."""
@@ -171,6 +172,12 @@ def newest(folder: Path, name: str) -> Path | None:
     found = folder.iterdir() if folder.is_dir() else ()
     ours = [each for each in found if (match := NAMES.fullmatch(each.name)) and match["project"] == name]
     return max(ours, default=None)
+
+
+def newest_time(names: Iterable[str], project: str) -> datetime | None:
+    """When the newest of these backups of the project was made, by its name; None without one."""
+    found = [match["stamp"] for name in names if (match := NAMES.fullmatch(name)) and match["project"] == project]
+    return datetime.strptime(max(found), "%Y%m%d-%H%M%S").replace(tzinfo=UTC) if found else None
 
 
 def find(given: str, root: Path) -> Path | None:

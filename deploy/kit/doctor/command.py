@@ -91,6 +91,11 @@ def _certificate(site: Site) -> Findings:
     yield from machine.check_certificate(site.certificate, datetime.now(UTC), names, public=public)
 
 
+def _backups(site: Site) -> Findings:
+    has_schedule = any(each.service == "backup" and each.is_running for each in site.containers)
+    yield from machine.check_backups(site.newest_backup, datetime.now(UTC), has_schedule=has_schedule)
+
+
 def _images(site: Site) -> Findings:
     for service in ("app", "nginx"):
         yield from machine.check_image(service, site.created(service), datetime.now(UTC))
@@ -124,10 +129,11 @@ CHECKS: dict[str, Check] = {
     ),
     "descriptors": lambda site: containers.check_descriptors(site.inside, site.nginx[0]),
     "clock": lambda site: machine.check_clock(site.inside["asked"], site.inside["time"], is_synchronized()),
+    "backups": _backups,
     "images": _images,
     "updates": _updates,
 }
-"""In the order in which they are printed. The age of the last backup has its place before "images"."""
+"""In the order in which they are printed."""
 
 
 def lines(finding: Finding, *, color: bool) -> Iterator[str]:

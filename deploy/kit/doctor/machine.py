@@ -19,7 +19,21 @@ ROOMS = {
 """In memory: a full one refuses requests; the variable is its size."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 EXPIRES_SOON = 14  # days: ACME renews in the last third of 90
+OLD_BACKUP = 7  # days
 OLD_IMAGE = 30  # days: Debian publishes security updates every few days
+
+
+def check_backups(newest: datetime | None, now: datetime, *, has_schedule: bool) -> Findings:
+    """`newest`: when the newest backup was made that this machine has; None for none."""
+    topic = Topic("backups")
+    mend = "make logs SERVICE=backup" if has_schedule else "make backup, or COMPOSE_PROFILES=backup in .env"
+    if newest is None:
+        yield topic.note("there is none yet", mend)
+        return
+    days = (now - newest).days
+    text = f"the newest is from {newest:%Y-%m-%d %H:%M} UTC"
+    limit = 2 if has_schedule else OLD_BACKUP
+    yield topic.warning(f"{text}, {days} days ago", mend) if days >= limit else topic.ok(text)
 
 
 def check_disks(folders: Sequence[Mapping[str, Any]], who: str = "the application") -> Findings:

@@ -13,12 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kit import compose, containers, env_files
+from kit import backups, compose, containers, env_files
 from kit.containers import Container
 from kit.doctor import inside
 from kit.errors import KitError
 from kit.logs import sources
 from kit.logs.records import read_time
+from kit.paths import ROOT
 
 ENTRYPOINT = "/kit/bin/entrypoint"
 INSIDE = Path(inside.__file__)
@@ -104,6 +105,16 @@ class Site:
     def certificate(self) -> str:
         words = ["exec", self.running("nginx").identifier, "bash", "-c", ASK_CERTIFICATE]
         return containers.output(words, self.environment)
+
+    @property
+    def newest_backup(self) -> datetime | None:
+        """Of those in the checkout, and of those that the schedule has made; None without one."""
+        names = [path.name for path in (ROOT / backups.FOLDER).glob("*")]
+        for container in self.containers:
+            if container.service == "backup" and container.is_running:
+                words = ["exec", container.identifier, "python3", "-I", "/kit/backup", "list"]
+                names += [line.partition("\t")[0] for line in containers.output(words, self.environment).splitlines()]
+        return backups.newest_time(names, self.project)
 
     @property
     def log(self) -> str:

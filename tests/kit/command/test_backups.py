@@ -161,3 +161,9 @@ def test_private_key_is_given_to_the_container(docker, root, tmp_path):
     assert f"--volume={tmp_path}/key.txt:/run/identity:ro --env=BACKUP_IDENTITY=/run/identity" in docker.called()[-1]
     with pytest.raises(KitError, match="must be a file with the private key"):
         backups.check(docker(BACKUP_IDENTITY="/nowhere/key"), root)
+
+
+def test_time_of_the_newest_is_in_its_name():
+    names = ["shop-20261128-033000.tar.gz", "shop-20261129-033001.tar.gz.age", "blog-20270101-000000.tar.gz", "notes"]
+    assert backups.newest_time(names, "shop").isoformat() == "2026-11-29T03:30:01+00:00"
+    assert backups.newest_time(names, "other") is None

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from kit.doctor import machine
+from kit.doctor.findings import Severity
 from tests.kit.command.doctor.test_settings import said
 
 GIGABYTE = 10**9
@@ -134,3 +135,23 @@ def test_database(status, output, severity):
 def test_reason_of_the_database_is_said():
     ((_, what),) = said(machine.check_database(1, "Traceback\ndjango.db.utils.OperationalError: no route\n"))
     assert what == "it cannot be used: django.db.utils.OperationalError: no route"
+
+
+@pytest.mark.parametrize(
+    ("days", "has_schedule", "severity"),
+    [
+        (None, False, Severity.NOTE),
+        (0, False, Severity.OK),
+        (6, False, Severity.OK),
+        (7, False, Severity.WARNING),
+        (1, True, Severity.OK),
+        # it makes one each day
+        (2, True, Severity.WARNING),
+    ],
+)
+def test_backups(days, has_schedule, severity):
+    now = datetime(2026, 11, 29, 12, tzinfo=UTC)
+    newest = None if days is None else now - timedelta(days=days)
+    (finding,) = machine.check_backups(newest, now, has_schedule=has_schedule)
+    assert finding.severity is severity
+    assert (finding.mend == "") is (severity is Severity.OK)
