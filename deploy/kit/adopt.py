@@ -16,9 +16,10 @@ from kit import assets, clashes, compose, dotenv, env_files, identity
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
-from kit.project import facts, report, services
+from kit.project import base_python, facts, report, services, unpin
 from kit.project.environment_names import EnvironmentName
 from kit.project.facts import Project
+from kit.project.names import name_of
 
 PROJECT_FILE = env_files.PROJECT_FILE
 EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example", ".env.dist", "example.env")
@@ -56,11 +57,6 @@ FEW = 3
 
 PLAIN_COMPOSE = "The files that `docker compose` reads"
 
-IMAGE_PYTHON = (3, 13, 5)
-"""Debian trixie's, which the images have unless BASE_IMAGE says otherwise."""
-OTHER_PYTHONS = ((3, 14, 0), (3, 12, 99), (3, 11, 99))
-"""Those that the kit and the server support, with an image of each: the newest first, and late in their series."""
-
 PORTS = range(8080, 8180)
 
 
@@ -81,6 +77,8 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
         print(line)  # noqa: T201
     own = dotenv.read(root / PROJECT_FILE, {**environment, **present})
     kit = list(kit_lines(project, present, environment, root))
+    if not present.get("BASE_IMAGE"):
+        say_python(project)
     _add(root / ".env", kit, present, 0o644)
     wanted = list(project_lines(project, {**present, **own}))
     _add(root / PROJECT_FILE, wanted, own, 0o600)
@@ -191,8 +189,8 @@ def kit_lines(
             f"{usable[0].path('package.json')} has a build script ({usable[0].command}). Builds its assets in the image"
         )
         yield Line(assets.VARIABLE, value, comment, is_proposal=True)
-    if not project.python.is_allowed(IMAGE_PYTHON):
-        yield Line("BASE_IMAGE", base_image(project), "Debian with a Python that the project allows")
+    if not present.get("BASE_IMAGE"):
+        yield from python_lines(project)
     packages = project.system_packages
     if packages.build:
         yield Line("BUILD_PACKAGES", " ".join(packages.build), "Debian packages that the requirements need")
@@ -200,13 +198,36 @@ def kit_lines(
         yield Line("RUNTIME_PACKAGES", " ".join(packages.runtime), "Debian packages that the requirements need")
 
 
-def base_image(project: Project) -> str:
-    """An image of Debian with a Python that the project allows. Raises KitError if there is none."""
-    for version in OTHER_PYTHONS:
-        if project.python.is_allowed(version):
-            return f"python:{version[0]}.{version[1]}-slim-trixie"
-    wanted = ", ".join(f"{condition.text} ({condition.origin})" for condition in project.python.conditions)
-    raise KitError(f"the project wants Python {wanted}; the kit has 3.11 to 3.14. Relax that line of the project")
+def python_lines(project: Project) -> Iterator[Line]:
+    """The image's Python, and the other way for versions that are too old for Debian's."""
+    choice = base_python.choose(project.python, project.dependencies)
+    if choice.image:
+        yield Line("BASE_IMAGE", choice.image, f"Debian with another Python: {choice.reason}")
+    if not unpin.can_unpin(project.dependencies):
+        return
+    fixed = " ".join(unpin.spelled(project.dependencies))
+    if choice.remaining:
+        names = " ".join(map(name_of, choice.remaining))
+        comment = f"Older than Python {choice.shown}: {', '.join(choice.remaining)}. Installs the newest versions"
+        yield Line(unpin.VARIABLE, f"{fixed} {names}".strip(), comment, is_proposal=True)
+    elif choice.cured:
+        comment = "Or, instead of BASE_IMAGE: Debian's Python, and the newest versions of what is too old for it"
+        yield Line(unpin.VARIABLE, f"{fixed} {' '.join(choice.cured)}".strip(), comment, is_proposal=True)
+
+
+def say_python(project: Project) -> None:
+    """Why the image gets another Python than Debian's, and what no Python of the kit mends."""
+    choice = base_python.choose(project.python, project.dependencies)
+    if choice.image:
+        also = f". Or keep that Python, with their newest versions: {unpin.line(choice.cured)}"
+        is_either = choice.cured and unpin.can_unpin(project.dependencies)
+        step(f"BASE_IMAGE={choice.image} in .env: {choice.reason}{also if is_either else ''}")
+    if choice.remaining:
+        names = unpin.line([*unpin.spelled(project.dependencies), *map(name_of, choice.remaining)])
+        step(
+            f"{', '.join(choice.remaining)}: older than Python {choice.shown}, and may not work with it. If the newest"
+            f" versions do for the project, {names} in .env installs them"
+        )
 
 
 def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line]:

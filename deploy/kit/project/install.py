@@ -16,7 +16,7 @@ from pathlib import Path
 
 from kit.console import step
 from kit.errors import KitError
-from kit.project import system_packages, unpin
+from kit.project import base_python, old_versions, system_packages, unpin
 from kit.project.installation import Installation, Local, Pin, Reader, Unused
 from kit.project.names import name_of
 from kit.project.system_packages import SystemPackages
@@ -123,17 +123,21 @@ def install_dependencies(installation: Installation, project: Path, uv: Uv) -> N
         if old and unpin.can_unpin(installation):
             raise _try_newer(old, installation, project, uv) from None
         raise _explained(
-            error, installation.listed, uv, installation.unused, newer=_newer(error, installation)
+            error, installation.listed, uv, installation.unused, newer=_newer(error, installation, uv)
         ) from None
 
 
-def _newer(error: UvError, installation: Installation) -> str:
-    """The other way for a version that has to be compiled: the newest one may need no compiler. Empty if it is that."""
+def _newer(error: UvError, installation: Installation, uv: Uv) -> str:
+    """The other ways for a version that has to be compiled: the newest one may need no compiler, nor may this one with
+    an older Python. Empty if it is the newest."""
     name = system_packages.diagnose(error.output)[0]
     if not name or not unpin.can_unpin(installation) or not _is_pinned(name, installation):
         return ""
     names = [*unpin.spelled(installation), name]
-    return f"\nOr, if its newest version does for the project, which may need none of them:\n{unpin.line(names)}"
+    newest = f"\nOr, if its newest version does for the project, which may need none of them:\n{unpin.line(names)}"
+    if name not in old_versions.too_old(installation, _version_of(uv)[:2]):
+        return newest
+    return newest + _older_python([name], installation, uv)
 
 
 def _is_pinned(name: str, installation: Installation) -> bool:
@@ -172,7 +176,7 @@ def _try_newer(name: str, installation: Installation, project: Path, uv: Uv) -> 
             if name:
                 continue
             return _explained(error, installation.listed, uv, installation.unused, unpinned=wanted)
-        return KitError(_too_old(wanted, uv, installation.unused))
+        return KitError(_too_old(wanted, installation, uv))
     without = unpin.line([*(one for one in wanted if one != name), f"-{name}"])
     return KitError(
         f"{_not_built(name, uv, installation.unused)}. Its newest version cannot be built either; if the project does"
@@ -180,15 +184,30 @@ def _try_newer(name: str, installation: Installation, project: Path, uv: Uv) -> 
     )
 
 
-def _too_old(names: Sequence[str], uv: Uv, unused: Sequence[Unused]) -> str:
+def _too_old(names: Sequence[str], installation: Installation, uv: Uv) -> str:
     old = "these versions are" if len(names) > 1 else "this version is"
     return (
         f"{', '.join(names)} cannot be built for {_python_of(uv)}: {old} older than it. With the newest ones, all"
         " of the rest can be installed. If they do for the project, put into .env:\n"
-        f"{unpin.line(names)}\n"
-        "Or use an older Python, 3.11 or newer (make run: PYTHON=python3.X; images: BASE_IMAGE=...,"
-        f" docs/deployment.md){_other_file(unused)}"
+        f"{unpin.line(names)}"
+        f"{_older_python(names, installation, uv)}{_other_file(installation.unused)}"
     )
+
+
+def _older_python(names: Sequence[str], installation: Installation, uv: Uv) -> str:
+    """The line for .env, or for make run. Empty if no Python of the kit is known to do."""
+    image = base_python.older_image(names, installation, _version_of(uv))
+    if not image:
+        return ""
+    line = f"BASE_IMAGE={image}"
+    python = image.replace(":", "").partition("-")[0]
+    here = "" if uv.is_image else f"PYTHON={python} for make run; for the images, "
+    return f"\nOr, with the listed versions, use an older Python:\n{here}{line}"
+
+
+def _version_of(uv: Uv) -> tuple[int, ...]:
+    found = re.search(r"(\d+)\.(\d+)\.(\d+)", _python_of(uv))
+    return tuple(map(int, found.groups())) if found else sys.version_info[:3]
 
 
 def _other_file(unused: Sequence[Unused]) -> str:

@@ -32,7 +32,7 @@ class Condition:
 class PythonVersion:
     conditions: tuple[Condition, ...] = ()
     wishes: tuple[tuple[str, str], ...] = ()
-    """Version (`3.12` or `3.12.4`) and the file that names it."""
+    """Version (`3.12` or `3.12.4`) and the file that names it; the first counts most."""
 
     def check(self, version: Version, offered: str) -> list[str]:
         """What to say about wishes that are not met. Raises KitError if a condition is not.
@@ -139,3 +139,17 @@ def _wishes(folder: Path) -> Iterable[tuple[str, str]]:
         version = wanted.get("python_full_version") or wanted.get("python_version")
         if version and re.fullmatch(r"\d+\.\d+(\.\d+)?", str(version)):
             yield str(version), "Pipfile"
+    path = folder / "Dockerfile"
+    if path.is_file() and (version := _of_dockerfile(read_text(path))):
+        yield version, "Dockerfile"
+
+
+def _of_dockerfile(text: str) -> str:
+    """The Python of the last official image that a stage starts from; "" if there is none, or only `python:3`."""
+    values: dict[str, str] = dict(re.findall(r"""^ARG\s+(\w+)=["']?([\w.-]+)""", text, re.M | re.I))
+    found = ""
+    for line in re.findall(r"^FROM\s+(?:--\S+\s+)*(\S+)", text, re.M | re.I):
+        name = re.sub(r"\$\{?(\w+)(?::?-([^}]*))?\}?", lambda match: values.get(match[1]) or match[2] or "", line)
+        if image := re.match(r"(?:\S*/)?(?:python:|uv:python)(3\.\d+(?:\.\d+)?)(?![\w.])", name):
+            found = image[1]
+    return found

@@ -286,3 +286,32 @@ def test_python_that_the_kit_does_not_have_is_said_before_anything_is_written(ch
     with pytest.raises(KitError, match=r"wants Python <3\.10 \(pyproject.toml\); the kit has 3\.11 to 3\.14"):
         adopt.adopt(str(project), {}, checkout)
     assert not (checkout / ".env").exists()
+
+
+def test_image_with_a_python_that_fits_the_pinned_versions_is_chosen_and_explained(checkout, project, capsys):
+    (project / "requirements.txt").write_text("flask\npsycopg2-binary==2.9.9\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert values(checkout / ".env")["BASE_IMAGE"] == "python:3.12-slim-trixie"
+    assert "\n#UNPIN=psycopg2-binary\n" in (checkout / ".env").read_text()
+    (said,) = (line for line in capsys.readouterr().out.splitlines() if "BASE_IMAGE=" in line)
+    assert "psycopg2-binary==2.9.9 (requirements.txt) is older than Debian's Python 3.13" in said
+    assert said.endswith('UNPIN="psycopg2-binary"')
+    before = (checkout / ".env").read_text()
+    adopt.adopt(str(project), {}, checkout)
+    assert (checkout / ".env").read_text() == before
+    assert "BASE_IMAGE=" not in capsys.readouterr().out
+
+
+def test_image_is_not_chosen_for_versions_that_env_unpins(checkout, project):
+    (project / "requirements.txt").write_text("flask\npsycopg2-binary==2.9.9\n")
+    (checkout / ".env").write_text("UNPIN=psycopg2-binary\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert "BASE_IMAGE" not in values(checkout / ".env")
+
+
+def test_version_that_is_too_old_for_every_python_is_said(checkout, project, capsys):
+    (project / "requirements.txt").write_text("flask\nbottle==0.11.6\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert "BASE_IMAGE" not in values(checkout / ".env")
+    assert "bottle==0.11.6: older than Python 3.13, and may not work with it" in capsys.readouterr().out
+    assert "\n#UNPIN=bottle\n" in (checkout / ".env").read_text()

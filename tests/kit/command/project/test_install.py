@@ -149,8 +149,8 @@ def test_old_versions_that_cannot_be_built_are_all_named_in_one_line(project, fa
         install.install_dependencies(manifests.find(folder, {}), folder, uv)
     said = str(raised.value)
     assert said.startswith("markdown, imp3 cannot be built for Python 3.13.5: these versions are older than it.")
-    assert '\nUNPIN="markdown imp3"\n' in said
-    assert "BASE_IMAGE=" in said
+    assert '\nUNPIN="markdown imp3"\nOr, with the listed versions, use an older Python:\n' in said
+    assert "\nBASE_IMAGE=python:3.11-slim-trixie" in said
     assert said.endswith("REQUIREMENTS=setup.py")
     assert [len(texts) for _, texts, *_ in calls()] == [1, 2, 2]
 
@@ -306,4 +306,18 @@ def test_pinned_version_that_needs_a_compiler_has_another_way(project, fake):
     assert str(raised.value).endswith(
         'RUNTIME_PACKAGES="libffi8"\nOr, if its newest version does for the project, which may need none of them:\n'
         'UNPIN="cffi"'
+    )
+
+
+def test_compiler_for_a_version_that_an_older_python_has_a_wheel_for(project, fake, old_python):
+    folder = project({"requirements.txt": "psycopg2-binary==2.9.9\n"})
+    uv, _ = fake(errors="error: Failed to build `psycopg2-binary==2.9.9`\nlibpq-fe.h: No such file\n", status=1)
+    old_python(uv)
+    with pytest.raises(KitError) as raised:
+        install.install_dependencies(manifests.find(folder, {}), folder, uv)
+    said = str(raised.value)
+    assert 'BUILD_PACKAGES="gcc' in said
+    assert said.endswith(
+        'UNPIN="psycopg2-binary"\nOr, with the listed versions, use an older Python:\n'
+        "BASE_IMAGE=python:3.12-slim-trixie"
     )

@@ -60,6 +60,12 @@ def test_condition_that_is_not_met_names_both_ways_out(project, text, shown):
         ("runtime.txt", "python-3.12.4"),
         (".tool-versions", "nodejs 20.1.0\npython 3.12.4\n"),
         ("Pipfile", '[requires]\npython_version = "3.12"\n'),
+        ("Dockerfile", "FROM node:22 AS assets\nFROM python:3.12.4-slim-bookworm\n"),
+        (
+            "Dockerfile",
+            "ARG PYTHON=3.12\nFROM --platform=linux/amd64 docker.io/library/python:${PYTHON}-slim AS base\n",
+        ),
+        ("Dockerfile", "FROM ghcr.io/astral-sh/uv:python3.12-bookworm-slim\nRUN uv sync\n"),
     ],
 )
 def test_wish_that_is_not_met_is_said(project, name, text):
@@ -72,3 +78,8 @@ def test_wish_that_is_not_met_is_said(project, name, text):
 
 def test_name_of_an_environment_of_pyenv_says_nothing(project):
     assert python_version.find(project({".python-version": "shop-env\n"})).wishes == ()
+
+
+@pytest.mark.parametrize("image", ["python:slim", "python:3", "python:3-slim", "mypython:3.9", "python:$PYTHON"])
+def test_dockerfile_without_a_minor_version_of_python_says_nothing(project, image):
+    assert python_version.find(project({"Dockerfile": f"FROM {image}\n"})).wishes == ()
