@@ -238,6 +238,8 @@ def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line
         is_key = variable.is_secret_key or OWN_KEY.fullmatch(variable.name) is not None
         if (variable.is_required or is_key) and variable.name not in present and variable.name not in NOT_THE_PROJECTS:
             yield _line(variable, examples, is_key=is_key)
+        elif variable.is_storage and variable.name not in present:
+            yield Line(variable.name, "/data", f"Read in {variable.origin}: where files are kept; the data volume")
     profiles = present.get("COMPOSE_PROFILES", "").split(",")
     for service in project.services.servers:
         is_ours = service.profile != "" and service.profile in profiles

@@ -46,7 +46,12 @@ class EnvironmentName:
     """Whether reading it raises when it is not set: it has no default."""
     is_secret_key: bool = False
     """Whether it becomes the framework's SECRET_KEY: it signs sessions, so a default in the code is no secret."""
+    is_storage: bool = False
+    """Whether it names where files are kept, and its default is the folder that the project runs in."""
 
+
+STORAGE = re.compile(r"(STORAGE|UPLOADS?|MEDIA|DATA|FILES)_?(PATH|DIR(ECTORY)?|FOLDER|ROOT)?$")
+"""Names of variables that say where files are kept. Code and settings are not: CONFIG_DIR, PROJECT_ROOT."""
 
 Functions = dict[str, tuple[int, bool]]
 """Functions that read the variable which a parameter names: its place, and whether the variable must be set."""
@@ -81,6 +86,7 @@ def find(
     """
     found: dict[str, EnvironmentName] = {}
     secret_keys = {name for module in parsed.values() for name in module.secret_keys()}
+    storage = {name for module in parsed.values() for name in module.storage()}
     for path, module in sorted(parsed.items()):
         for name, line, insists in module.names():
             is_required = insists and path not in unused
@@ -88,7 +94,7 @@ def find(
                 continue
             if name not in found or (is_required and not found[name].is_required):
                 found[name] = EnvironmentName(
-                    name, f"{relative(path, folder)}:{line}", is_required, name in secret_keys
+                    name, f"{relative(path, folder)}:{line}", is_required, name in secret_keys, name in storage
                 )
     return tuple(found[name] for name in sorted(found))
 
@@ -123,6 +129,14 @@ class ParsedModule:
         for node in ast.walk(self.tree):
             for value in _secret_key_values(node):
                 yield from self.variables_in(value)
+
+    def storage(self) -> Iterator[str]:
+        """Names of places for files whose default is `.`: in the container, that folder cannot be written."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call):
+                defaults = (*node.args[1:], *(keyword.value for keyword in node.keywords if keyword.arg == "default"))
+                if any(isinstance(one, ast.Constant) and one.value in (".", "./") for one in defaults):
+                    yield from (name for name, _ in self._read_by(node) if STORAGE.search(name))
 
     def variables_in(self, node: ast.AST) -> Iterator[str]:
         """Names that are read somewhere in a part of the module."""

@@ -315,3 +315,12 @@ def test_version_that_is_too_old_for_every_python_is_said(checkout, project, cap
     assert "BASE_IMAGE" not in values(checkout / ".env")
     assert "bottle==0.11.6: older than Python 3.13, and may not work with it" in capsys.readouterr().out
     assert "\n#UNPIN=bottle\n" in (checkout / ".env").read_text()
+
+
+def test_files_that_would_be_kept_beside_the_code_go_into_the_data_volume(checkout, project):
+    with (project / "app.py").open("a") as file:
+        file.write("KEPT = os.environ.get('SHOP_STORAGE_PATH', '.')\nCODE = os.environ.get('CONFIG_DIR', '.')\n")
+        file.write("NAMED = os.environ.get('UPLOAD_DIR', 'uploads')\nMEDIA = os.getenv('MEDIA_ROOT', './')\n")
+    adopt.adopt(str(project), {}, checkout)
+    own = values(checkout / ".env.project")
+    assert {name for name, value in own.items() if value == "/data"} == {"SHOP_STORAGE_PATH", "MEDIA_ROOT"}
