@@ -112,10 +112,10 @@ restore: ## Replace the site's data by that of a backup: make restore FILE=backu
 
 .PHONY: maintenance
 maintenance: ## Show visitors a page instead of the site: make maintenance ON, or OFF (ALLOW="203.0.113.7").
-	@exec $(KIT) maintenance $(filter ON OFF on off,$(MAKECMDGOALS))
+	@exec $(KIT) maintenance $(firstword $(filter-out maintenance,$(MAKECMDGOALS)))
 # its words
-.PHONY: ON OFF on off
-ON OFF on off:
+.PHONY: ON OFF on off status
+ON OFF on off status:
 	@:
 
 .PHONY: left-out

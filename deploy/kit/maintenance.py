@@ -15,15 +15,15 @@ RETRY_AFTER = "60"
 
 
 def maintenance(state: str, environment: Mapping[str, str]) -> int:
-    """`state` is on, off, or blank, which prints what is on. ALLOW has the addresses that the site stays for.
+    """`state` is on, off, or status or blank, which print what is on. ALLOW has the addresses that the site stays for.
 
     Raises KitError if nginx does not run, or does not accept a value.
     """
     wanted = state.lower()
-    if wanted not in {"on", "off", ""}:
-        raise KitError(f"{state!r}: must be ON or OFF: make maintenance ON")
+    if wanted not in {"on", "off", "status", ""}:
+        raise KitError(f"{state!r}: must be ON, OFF or status: make maintenance ON")
     prepared = compose.prepare(environment)
-    if wanted == "":
+    if wanted in {"status", ""}:
         step(_call(["status"], prepared) or "Off: the site is as usual")
         return 0
     if wanted == "on":

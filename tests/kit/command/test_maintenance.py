@@ -62,7 +62,7 @@ def test_without_a_word_it_prints_the_state(nginx, capsys, text, status, said):
 @pytest.mark.parametrize(
     ("state", "complaint", "said"),
     [
-        ("maybe", "", r"^'maybe': must be ON or OFF: make maintenance ON$"),
+        ("maybe", "", r"^'maybe': must be ON, OFF or status: make maintenance ON$"),
         ("on", 'service "nginx" is not running', "^nginx is not running: make up$"),
         ("on", "maintenance: ALLOW=x: must be addresses", "^ALLOW=x: must be addresses$"),
         ("on", "", "^nginx did not answer"),
