@@ -8,6 +8,7 @@ What fails ends the log with one line, `release: REASON`, after all that the pro
 """
 
 import fcntl
+import filecmp
 import json
 import os
 import shlex
@@ -122,8 +123,8 @@ def _remove_files_that_became_folders(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> bool:
-    was = source.stat()
-    if target.exists() and (target.stat().st_size, int(target.stat().st_mtime)) == (was.st_size, int(was.st_mtime)):
+    # by its content: with another time, browsers would fetch again what has not changed
+    if target.is_file() and filecmp.cmp(source, target, shallow=False):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir() and not target.is_symlink():  # a folder in an older release

@@ -64,7 +64,7 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     """Raises KitError, before anything is written."""
     if not given:
         raise KitError("which project? make adopt PROJECT=../shop")
-    folder = compose.find_project(given, Path.cwd())
+    folder = compose.find_project(given, Path.cwd(), variable="PROJECT")
     present = dotenv.read(root / ".env", environment)
     before = present.get("PROJECT_DIR")
     if before and compose.find_project(before, root) != folder:

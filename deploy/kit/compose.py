@@ -111,10 +111,10 @@ def list_containers(environment: Mapping[str, str]) -> list[clashes.Container]:
         raise KitError("the Docker engine does not respond") from None
 
 
-def find_project(given: str, root: Path = ROOT) -> Path:
+def find_project(given: str, root: Path = ROOT, variable: str = "PROJECT_DIR") -> Path:
     project = (root / given).resolve()
     if not project.is_dir():
-        raise KitError(f"PROJECT_DIR={given!r}: must be an existing folder")
+        raise KitError(f"{variable}={given!r}: must be an existing folder")
     return project
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from kit import assets, interpreters, local_environment, local_project, processes, times, virtual_environment
+from kit import assets, clashes, interpreters, local_environment, local_project, processes, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
@@ -124,8 +124,15 @@ def home_of(project: Path) -> Path:
     return RUN / "projects" / f"{project.name}-{hashlib.sha256(os.fsencode(project)).hexdigest()[:8]}"
 
 
+def check_port(port: int) -> None:
+    """Before anything is installed. Raises KitError."""
+    if clashes.is_in_use("127.0.0.1", port):
+        raise KitError(f"PORT={port}: in use by another program; another one: PORT={port + 1} make run")
+
+
 def run(environment: Mapping[str, str]) -> NoReturn:
     plan = make_plan(environment)
+    check_port(plan.port)
     application = plan.project.application
     step(f"The application is {application.value} ({application.origin})")
     wanted = plan.project.python

@@ -144,6 +144,16 @@ def test_command_that_ends_without_a_word_is_named(repository, tmp_path, command
     assert done.stderr.splitlines()[-1].endswith(f": {reason}")
 
 
+def test_file_with_the_same_content_keeps_its_time(folders):
+    """Which is in the ETag: browsers would fetch it again."""
+    source, target = folders
+    release.publish(source, target)
+    was = (target / "robots.txt").stat().st_mtime_ns
+    os.utime(source / "robots.txt", (1, 1))
+    release.publish(source, target)
+    assert (target / "robots.txt").stat().st_mtime_ns == was
+
+
 def test_rollback_adds_static_files_and_leaves_the_database_alone(repository, folders, tmp_path):
     source, target = folders
     (tmp_path / "data").mkdir()

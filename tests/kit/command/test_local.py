@@ -1,5 +1,7 @@
 """deploy/kit/local.py: what `make run` decides; tests/kit/test_make_run.py runs it."""
 
+import socket
+
 import pytest
 
 from kit import local
@@ -161,3 +163,13 @@ def test_each_request_has_a_line_unless_the_server_logs_elsewhere(project):
     variables = {"PROJECT_DIR": str(project({}))}
     assert "--access-logfile" in local.make_plan(variables).options
     assert "--access-logfile" not in local.make_plan(variables | {"ROPEWALK_ACCESS_LOGFILE": "x.log"}).options
+
+
+def test_port_in_use_is_refused_before_anything_is_installed():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(
+            KitError, match=f"^PORT={port}: in use by another program; another one: PORT={port + 1} make"
+        ):
+            local.check_port(port)
+    local.check_port(port)
