@@ -21,6 +21,9 @@ from typing import Any
 MOST_NAMES = 5
 """So many names are listed."""
 
+CATALOGS = ("pg_catalog", "information_schema", "sys")
+"""Schemas of databases about themselves: SQLAlchemy's dialects have metadata of them, which are no models."""
+
 
 def say(text: str) -> None:
     sys.stderr.write(f"release: {text}\n")
@@ -151,7 +154,8 @@ def _engines() -> Iterator[Any]:
 
 def _sqlalchemy_tables() -> list[Any]:
     gc.collect()
-    return [table for metadata in _objects(sys.modules["sqlalchemy"].MetaData) for table in metadata.sorted_tables]
+    every = (table for metadata in _objects(sys.modules["sqlalchemy"].MetaData) for table in metadata.sorted_tables)
+    return [table for table in every if (table.schema or "").lower() not in CATALOGS]
 
 
 def _exists(table: Any, engines: list[Any]) -> bool:

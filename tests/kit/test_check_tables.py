@@ -81,6 +81,14 @@ def test_tables_of_sqlalchemy_are_created_where_nothing_else_does(tmp_path):
 
 
 @pytest.mark.usefixtures("_sqlalchemy")
+def test_tables_of_the_database_s_own_catalog_are_no_models(tmp_path):
+    app = f"import sqlalchemy.dialects.postgresql.pg_catalog\n{APP}"
+    done = check(tmp_path, "--create", files={"app.py": app}, WSGI_APP="app:app")
+    assert done.returncode == 0, done.stderr
+    assert "pg_" not in done.stderr
+
+
+@pytest.mark.usefixtures("_sqlalchemy")
 def test_project_with_migrations_that_made_no_table_is_refused(tmp_path):
     done = check(tmp_path, files={"app.py": APP}, WSGI_APP="app:app")
     assert done.returncode == 1
