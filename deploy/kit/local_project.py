@@ -4,6 +4,7 @@ As an image's build and a release do, it asks the project about itself, checks i
 the static files.
 """
 
+import re
 import secrets
 import shlex
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import ask_project
 import first_start
+import reasons
 import release
 from kit import adopt, dotenv, env_files, processes
 from kit.console import step
@@ -60,6 +62,8 @@ def _ask(installed: Installed, kept: Path) -> tuple[Installed, dict[str, Any]]:
             **ask_project.ask(installed.folder, installed.python, installed.environment, top=installed.project.folder)
         }
     except RuntimeError as error:
+        if reason := known_reason(str(error), installed):
+            raise KitError(f"the application cannot be imported: {reason}") from None
         if installed.project.django:
             raise KitError(f"the project cannot be imported: {error}") from None
         step(f"The application cannot be imported: {error}")
@@ -73,6 +77,12 @@ def _ask(installed: Installed, kept: Path) -> tuple[Installed, dict[str, Any]]:
         keep(kept, made)
         step(f"Generated {', '.join(made)}, which the project insists on (kept in {kept})")
     return replace(installed, environment={**installed.environment, **made}), answer
+
+
+def known_reason(error: str, installed: Installed) -> str:
+    """The reason and the line that mends it, if it is one that the kit knows. A line for the images is one for make."""
+    reason = reasons.of_known(error, installed.project.folder)
+    return re.sub(r"BASE_IMAGE=python:(3\.\d+)-slim-trixie in \.env", r"make run PYTHON=python\1", reason)
 
 
 def keep(path: Path, values: Mapping[str, str]) -> None:

@@ -92,8 +92,34 @@ def test_secret_key_is_generated_once_and_anything_else_is_asked_for(installed):
 
 
 def test_project_that_cannot_be_imported_is_one_line(installed):
-    with pytest.raises(KitError, match=r"^the project cannot be imported: ModuleNotFoundError: .*shop/settings\.py"):
-        local_project.prepare(installed(django("import nowhere_at_all\n")))
+    with pytest.raises(KitError, match=r"^the project cannot be imported: ValueError: .*shop/settings\.py"):
+        local_project.prepare(installed(django("raise ValueError('no')\n")))
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "import nowhere_at_all",
+            "the module 'nowhere_at_all' is not installed: add its package to the file that lists",
+        ),
+        ("import old.asyncore", "the module 'old' is not installed"),
+        (
+            "raise ModuleNotFoundError(\"No module named 'asyncore'\")",
+            "use an older Python, make run PYTHON=python3.11",
+        ),
+        (
+            "from collections import MutableMapping",
+            "needs collections.MutableMapping, which Python has no more since 3.10",
+        ),
+    ],
+)
+@pytest.mark.parametrize("is_django", [True, False])
+def test_application_that_cannot_be_imported_for_a_known_reason(installed, code, said, is_django):
+    files = django(f"{code}\n") if is_django else {"app.py": f"{code}\ndef app(environ, start_response): ...\n"}
+    with pytest.raises(KitError, match=r"^the application cannot be imported: ") as raised:
+        local_project.prepare(installed(files))
+    assert said in str(raised.value)
 
 
 def test_django_s_static_and_media_files_are_served_where_the_project_has_them(installed):
