@@ -76,6 +76,9 @@ class FakeEngine(Engine):
         self.restriction: set[str] | None = None
         self.used: set[str] = set()
         """The addresses in nginx's list."""
+        self.pages: dict[str, int] = {}
+        """The status of the page `/` of an image, by its id; otherwise 200."""
+        self.is_maintained = False
         self.is_dead = False
         self._next = 1
         for number in range(1, replicas + 1):
@@ -252,6 +255,11 @@ class FakeEngine(Engine):
     def _exec(self, arguments: list[str], _: dict[str, str]) -> Done:
         if arguments[1] == "cat":
             return self._project(self.containers[arguments[0]].image)
+        if arguments[1] == "/kit/bin/maintenance":
+            return Done(0 if self.is_maintained else 1, "", "")
+        if arguments[1] == "timeout":  # of a page
+            image = next(each.image for each in self.application() if each.serves and each.address == arguments[-3])
+            return Done(0, f"Host: localhost\nHTTP/1.1 {self.pages.get(image, 200)} x\n", "")
         action, rest = (arguments[2], arguments[3:]) if arguments[1] == "/kit/bin/switch" else ("", [])
         serving = {container.address for container in self.application() if container.serves}
         if action in ("ready", "to") and not set(rest[1:]) <= serving:

@@ -75,6 +75,12 @@ def inspect(engine: Engine, identifiers: Iterable[str]) -> list[Container]:
     return sorted(map(read, json.loads(done.output or "[]")), key=lambda container: container.number)
 
 
+def log_of(engine: Engine, identifier: str) -> str:
+    """The end of a container's log, both streams in their order; empty if it has gone."""
+    logged = engine.run("logs", "--tail", "1000", identifier, merge=True)
+    return logged.output if logged.status == 0 else ""
+
+
 def shared_address(container: Container, other: Container) -> str:
     """Where `other` reaches the container; empty if it has no address on a network of the other's."""
     return next((address for network, address in container.addresses.items() if network in other.addresses), "")

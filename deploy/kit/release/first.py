@@ -42,6 +42,6 @@ def _failure(site: Site, before: list[failures.Container], reason: str) -> Relea
     container = failures.failed(now, before)
     if container is None:
         return ReleaseError(reason)
-    failure = failures.explain(container, steps.log_of(site, container.identifier))
+    failure = failures.explain(container, containers.log_of(site.engine, container.identifier))
     command = f"docker compose -p {site.project} logs {failure.service}"
     return ReleaseError(f"{failure.service}: {failure.reason}", failure.lines, whole_log=command)

@@ -1,18 +1,30 @@
-"""The page `/`, requested once after a start: an application can be healthy, and still answer it with an error.
+"""The page `/`: an application can be healthy, and still answer it with an error.
 
-A warning with the reason from the application's log, no failure: the page may be one that nobody uses.
+While the old containers serve, each new one is asked for it (`check`): one that fails where an old one does not ends
+the deployment. After a start it is requested once more as a visitor would (`warn`). With nothing to compare, a failure is
+a warning with the reason from the application's log, since the page may be one that nobody uses.
 """
 
 import http.client
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from kit import failures
-from kit.release import steps
+from kit.release import containers
+from kit.release.containers import Container
+from kit.release.errors import ReleaseError
 from kit.release.site import Site
 
 TIMEOUT = 10
 """Seconds for a response."""
 MOST_REDIRECTS = 3
+MAINTENANCE = "the maintenance is on (make maintenance OFF)"
+ASK = Path(__file__).with_name("ask_page")
+
+Ask = Callable[[Sequence[str]], str]
+"""Runs a command in nginx's container, and returns what it printed."""
 
 
 def status_of(port: int, timeout: float = TIMEOUT) -> int:
@@ -35,11 +47,86 @@ def status_of(port: int, timeout: float = TIMEOUT) -> int:
     return 0
 
 
+def status_inside(ask: Ask, address: str) -> int:
+    """Of the response to `GET /` of the container at this address, as nginx would request it; 0 if there is none.
+
+    A redirect to another path of the site is followed, and so is one to https, which nginx would end.
+    """
+    scheme, path = "http", "/"
+    for _ in range(MOST_REDIRECTS + 1):
+        words = [
+            "timeout",
+            str(TIMEOUT),
+            "bash",
+            "-c",
+            ASK.read_text(encoding="utf-8"),
+            ASK.name,
+            address,
+            scheme,
+            path,
+        ]
+        status, target = _read(ask(words), scheme)
+        if not target:
+            return status
+        scheme, path = target
+    return 0
+
+
+def _read(said: str, scheme: str) -> tuple[int, tuple[str, str] | None]:
+    """The status, and the scheme and path of a redirect that stays on the site, from what ask_page printed."""
+    found = re.search(r"^HTTP/\S+ (\d{3})\b", said, re.MULTILINE)
+    status = int(found[1]) if found else 0
+    host, location = (
+        (match[1].strip() if (match := re.search(rf"^{name}:(.*)$", said, re.MULTILINE | re.IGNORECASE)) else "")
+        for name in ("host", "location")
+    )
+    if not (300 <= status < 400 and location) or re.search(r"\s", location):
+        return status, None
+    try:
+        target = urlsplit(location)
+        is_here = not target.netloc or target.hostname == urlsplit(f"//{host}").hostname
+    except ValueError:
+        return status, None
+    if not is_here or not target.path.startswith("/") or target.scheme not in ("", "http", "https"):
+        return status, None
+    return status, (target.scheme or scheme, target.path + (f"?{target.query}" if target.query else ""))
+
+
+def check(site: Site, old: Iterable[Container], new: Iterable[Container]) -> None:
+    """Raises ReleaseError if a new container answers with a 5xx, and an old one did not."""
+    before = next(filter(None, (_status(site, each) for each in old if each.health == "healthy")), 0)
+    if not 0 < before < 500:
+        return
+    for container in new:
+        # twice: the first request may have met something else that has just started
+        if _status(site, container) >= 500 and (status := _status(site, container)) >= 500:
+            log = containers.log_of(site.engine, container.identifier)
+            cause = failures.cause(log) or "its log has no exception"
+            command = "rollback" if site.output.command == "rollback" else "deploy"
+            raise ReleaseError(
+                f"{container.name}: the page / is answered with {status}, and with {before} by the release that serves:"
+                f" {cause}. To go on all the same: make {command} FORCE=1",
+                failures.explain(container.failure, log).lines,
+                log,
+            )
+
+
+def _status(site: Site, container: Container) -> int:
+    proxy = site.require_proxy()
+    (address,) = proxy.addresses([container])
+    return status_inside(proxy.ask, address)
+
+
 def warn(site: Site, port: str) -> None:
-    status = status_of(int(port)) if port.isdecimal() else 0
+    running = [container for container in site.containers() if container.is_up]
+    proxy = site.proxy()
+    if proxy and proxy.is_maintained:
+        site.output.note(f"Visitors do not see this yet: {MAINTENANCE}", maintenance=True)
+        status = max((_status(site, each) for each in running if each.health == "healthy"), default=0)
+    else:
+        status = status_of(int(port)) if port.isdecimal() else 0
     if status < 500:
         return
-    running = [container for container in site.containers() if container.is_up]
-    logs = [failures.cause(steps.log_of(site, container.identifier)) for container in running]
+    logs = [failures.cause(containers.log_of(site.engine, container.identifier)) for container in running]
     cause = next(filter(None, logs), "see make logs")
     site.output.note(f"Warning: the page / is answered with {status}: {cause}", status=status, cause=cause)

@@ -1,13 +1,14 @@
 """nginx's side of a deployment: nginx/switch, called in its container."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from kit.release.containers import Container, shared_address
 from kit.release.engine import Done, Engine
 from kit.release.errors import ReleaseError
 
 SWITCH = "/kit/bin/switch"
+MAINTENANCE = ("/kit/bin/maintenance", "status")
 NOT_THERE = (126, 127)
 """Exit statuses of a container without this program: that of an earlier version of the kit."""
 
@@ -35,6 +36,15 @@ class Proxy:
     def is_serving(self) -> bool:
         """nginx has found the application."""
         return self.engine.succeeds("exec", self.nginx.identifier, "/kit/bin/probe", "127.0.0.1", "8081", "/health")
+
+    @property
+    def is_maintained(self) -> bool:
+        """Visitors get the page of a maintenance."""
+        return self.engine.succeeds("exec", self.nginx.identifier, *MAINTENANCE)
+
+    def ask(self, command: Sequence[str]) -> str:
+        """What the command prints in nginx's container."""
+        return self.engine.run("exec", self.nginx.identifier, *command).output
 
     def wait_ready(self, containers: list[Container], timeout: int, meanwhile: Callable[[], None]) -> Done:
         addresses = self.addresses(containers)

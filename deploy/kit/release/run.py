@@ -161,7 +161,8 @@ def perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
         live=images.find_id(site.engine, site.image.live),
     )
     journal.write(site.engine, site.project, began, old[0].image_id)
-    deployment = Deployment(site, began, tag, old, is_forced=call.options.is_forced or not is_new)
+    wanted = call.options.is_forced
+    deployment = Deployment(site, began, tag, old, is_forced=wanted or not is_new, may_break_page=wanted)
     try:
         for step in plan:
             if step.is_wanted(deployment):

@@ -3,7 +3,7 @@
 build     the images, under the tag of the release
 release   static files are added and the database is migrated, with the old containers serving
 start     new containers beside the old ones, which nginx alone uses meanwhile
-ready     nginx's container gets a right response from each
+ready     nginx's container gets a right response from each, and the page `/` fails in none where it did not before
 switch    nginx uses the new ones alone, and its workers with the old list accept nothing more: the release is live
 drain     the old ones finish their requests, stop, and are removed
 nginx     is replaced, if it has changed
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kit import failures
-from kit.release import containers, images, journal, migrations, undo
+from kit.release import containers, images, journal, migrations, page, undo
 from kit.release.containers import Container
 from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
@@ -41,6 +41,9 @@ class Deployment:
     """Of the release."""
     old: list[Container]
     is_forced: bool = False
+    """Containers are replaced although nothing has changed."""
+    may_break_page: bool = False
+    """The user wants the release although the page `/` fails with it."""
     new: list[Container] = field(default_factory=list)
     is_needed: bool = True
     """False: what runs is the same, so the containers are left alone."""
@@ -208,19 +211,15 @@ def wait_ready(deployment: Deployment) -> None:
     look()
     if done.status:
         raise failed(site, deployment.new[0], f"not ready within {site.patience} s: {done.reason}")
+    if not deployment.may_break_page:
+        page.check(site, deployment.old, deployment.new)
 
 
 def failed(site: Site, container: Container, reason: str = "") -> ReleaseError:
     """The error for a container that did not become ready, with its last lines."""
-    log = log_of(site, container.identifier)
+    log = containers.log_of(site.engine, container.identifier)
     failure = failures.explain(container.failure, log)
     return ReleaseError(f"{container.name}: {reason or failure.reason}", failure.lines, log)
-
-
-def log_of(site: Site, identifier: str) -> str:
-    """The end of a container's log, both streams in their order; empty if it has gone."""
-    logged = site.engine.run("logs", "--tail", "1000", identifier, merge=True)
-    return logged.output if logged.status == 0 else ""
 
 
 def switch(deployment: Deployment) -> None:
