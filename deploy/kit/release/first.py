@@ -1,7 +1,7 @@
 """`make up` and `make deploy` when nothing serves yet, so that there is nothing to replace: `docker compose up`."""
 
 from kit import failures
-from kit.release import containers, images, page, steps
+from kit.release import containers, hosts, images, page, steps
 from kit.release.errors import ReleaseError
 from kit.release.site import Site
 from kit.variables import read
@@ -20,14 +20,16 @@ def start(site: Site, tag: str) -> None:
     if image_id := images.find_id(site.engine, site.image.name):
         images.add_tag(site.engine, image_id, site.image.release(tag))
         images.add_tag(site.engine, image_id, site.image.live)
-    page.warn(site, published_port(site, 8080))
-    site.output.result(f"Serving {' and '.join(addresses(site))}; make logs, make down", tag=tag)
+    port = published_port(site, 8080)
+    page.warn(site, port)
+    host = hosts.find(site, port)
+    site.output.result(f"Serving {' and '.join(addresses(site, host))}; make logs, make down", tag=tag)
 
 
-def addresses(site: Site) -> list[str]:
-    found = [f"http://localhost:{published_port(site, 8080)}"]
+def addresses(site: Site, host: str = "localhost") -> list[str]:
+    found = [f"http://{host}:{published_port(site, 8080)}"]
     if read("HTTPS", site.values) == "1":
-        found.append(f"https://localhost:{published_port(site, 8443)}")
+        found.append(f"https://{host}:{published_port(site, 8443)}")
     return found
 
 

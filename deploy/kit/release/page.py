@@ -1,8 +1,8 @@
 """The page `/`: an application can be healthy, and still answer it with an error.
 
 While the old containers serve, each new one is asked for it (`check`): one that fails where an old one does not ends
-the deployment. After a start it is requested once more as a visitor would (`warn`). With nothing to compare, a failure is
-a warning with the reason from the application's log, since the page may be one that nobody uses.
+the deployment. After a start it is requested once more as a visitor would (`warn`). With nothing to compare, a failure
+is a warning with the reason from the application's log, since the page may be one that nobody uses.
 """
 
 import http.client
@@ -27,16 +27,16 @@ Ask = Callable[[Sequence[str]], str]
 """Runs a command in nginx's container, and returns what it printed."""
 
 
-def status_of(port: int, timeout: float = TIMEOUT) -> int:
+def status_of(port: int, timeout: float = TIMEOUT, name: str = "localhost") -> int:
     """Of the response to `GET /` at this machine's port, after redirects to other paths; 0 if there is none."""
     path = "/"
     for _ in range(MOST_REDIRECTS + 1):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
         try:
-            connection.request("GET", path, headers={"Host": f"localhost:{port}", "User-Agent": "make up"})
+            connection.request("GET", path, headers={"Host": f"{name}:{port}", "User-Agent": "make up"})
             response = connection.getresponse()
             target = urlsplit(response.headers.get("Location") or "")
-            is_here = target.netloc in ("", f"localhost:{port}") and target.scheme in ("", "http")
+            is_here = target.netloc in ("", f"{name}:{port}") and target.scheme in ("", "http")
             if not (300 <= response.status < 400 and target.path.startswith("/") and is_here):
                 return response.status
             path = target.path + (f"?{target.query}" if target.query else "")

@@ -1,0 +1,38 @@
+"""Under which name of this machine the application answers: Django's ALLOWED_HOSTS may have one of them alone."""
+
+import re
+from collections.abc import Sequence
+
+from kit.release import containers, page
+from kit.release.site import Site
+from kit.variables import read
+
+LOCAL = ("localhost", "127.0.0.1")
+REFUSED = 400
+"""What Django responds with to another name."""
+LOGGED = "Invalid HTTP_HOST header"
+"""What it logs then."""
+
+
+def allowed(port: int, names: Sequence[str], timeout: float = page.TIMEOUT) -> str:
+    """The first name under which the page `/` is not answered with 400; "" if there is none."""
+    return next((name for name in names if page.status_of(port, timeout, name) != REFUSED), "")
+
+
+def find(site: Site, port: str) -> str:
+    """The name for the address to print. If the application allows none of the kit's, that is noted."""
+    if not port.isdecimal():
+        return LOCAL[0]
+    own = [name for name in read("SERVER_NAME", site.values).split() if re.fullmatch(r"[\w.-]*\w", name)]
+    name = allowed(int(port), list(dict.fromkeys((*LOCAL, *own))))
+    if name:
+        return name if name in LOCAL else LOCAL[0]
+    running = [container for container in site.containers() if container.is_up]
+    if any(LOGGED in containers.log_of(site.engine, container.identifier) for container in running):
+        site.output.note(
+            f"Warning: the page / is answered with {REFUSED}: the application allows neither {' nor '.join(LOCAL)} as"
+            " its name. Add one to ALLOWED_HOSTS in the project's settings, or set SERVER_NAME in .env to a name that"
+            " it allows",
+            status=REFUSED,
+        )
+    return LOCAL[0]

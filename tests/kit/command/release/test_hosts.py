@@ -1,0 +1,71 @@
+"""deploy/kit/release/hosts.py: the name of this machine that the application allows."""
+
+import http.server
+import threading
+
+import pytest
+
+from kit.release import hosts, images
+from kit.release.engine import Done
+from kit.release.output import Output
+from kit.release.site import Site
+from tests.helpers.fake_engine import FakeEngine
+
+
+@pytest.fixture
+def serve():
+    """Starts a server that responds with the status that a function of the name returns."""
+    servers = []
+
+    def start(respond):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(respond(self.headers["Host"].partition(":")[0]))
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        servers.append((server, thread))
+        return server.server_port
+
+    yield start
+    for server, thread in servers:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def allows(*names):
+    return lambda name: 200 if name in names else 400
+
+
+def test_name_that_the_application_allows_is_found(serve):
+    port = serve(allows("127.0.0.1"))
+    assert hosts.allowed(port, hosts.LOCAL) == "127.0.0.1"
+    assert hosts.allowed(port, ["localhost", "shop.example"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("allowed", "log", "host", "said"),
+    [
+        (("localhost",), "", "localhost", ""),
+        (("127.0.0.1",), "", "127.0.0.1", ""),
+        (("shop.example",), "Invalid HTTP_HOST header: 'localhost'", "localhost", ""),
+        ((), "an API without a page", "localhost", ""),
+        ((), "Invalid HTTP_HOST header: 'localhost'", "localhost", "allows neither localhost nor 127.0.0.1"),
+    ],
+)
+def test_project_that_allows_other_names_is_reported(serve, capsys, allowed, log, host, said):
+    engine = FakeEngine()
+    engine.failing["logs"] = lambda: Done(0, f"{log}\n", "")
+    values = {"SERVER_NAME": "shop.example *.shop.example"}
+    site = Site(engine, Output("up"), "shop", images.Image("shop-app", "latest"), {}, values)
+    assert hosts.find(site, str(serve(allows(*allowed)))) == host
+    out = "".join(capsys.readouterr())
+    assert said in out
+    assert bool(out) is bool(said)
