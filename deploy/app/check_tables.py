@@ -51,12 +51,36 @@ def of_django() -> str:
         if models and missing == models:
             names = listed([model.__name__ for model in models])
             return (
-                f"the app {config.label!r} has models ({names}), and the database has no table of theirs: it has no"
-                f" migrations. Run `python manage.py makemigrations {config.label}` in the project and keep the new"
-                " files with it; or, for tables without migrations, put into .env:"
-                ' MIGRATE_COMMAND="python manage.py migrate --noinput --run-syncdb"'
+                f"the app {config.label!r} has models ({names}), and the database has no table of theirs:"
+                f" {_advice(config)}"
             )
     return ""
+
+
+def _advice(config: Any) -> str:
+    """Why an app may have no tables, and what makes them."""
+    from django.db.migrations.loader import MigrationLoader
+
+    if config.label in MigrationLoader(None, ignore_no_migrations=True).migrated_apps:
+        given = os.environ.get("MIGRATE_COMMAND")
+        ran = (
+            f"MIGRATE_COMMAND={given!r} has not applied its migrations" if given else "its migrations were not applied"
+        )
+        return f"{ran}. `python manage.py migrate` applies them"
+    without = 'put into .env: MIGRATE_COMMAND="python manage.py migrate --noinput --run-syncdb"'
+    if not _is_own(config):
+        return f"it is an installed package without migrations. For tables without migrations, {without}"
+    return (
+        f"it has no migrations. Run `python manage.py makemigrations {config.label}` in the project and keep the new"
+        f" files with it; or, for tables without migrations, {without}"
+    )
+
+
+def _is_own(config: Any) -> bool:
+    """Whether the app's files are the project's, not those of an installed package."""
+    path = Path(config.path).resolve()
+    is_installed = {"site-packages", "dist-packages"} & set(path.parts)
+    return not is_installed and not path.is_relative_to(Path(sys.prefix).resolve())
 
 
 def _django_tables() -> dict[str, set[str]]:

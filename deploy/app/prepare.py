@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
 def prepare(looked: dict[str, Any], project: Path, static: Path, kit: Path) -> None:
     variables = environment(looked, project)
     os.environ.update(variables | build_environment(os.environ.get("BUILD_ENV", "")))
-    folder = project / looked["root"]
+    folder = project / looked["work_folder"]
     answer = _ask(folder, project, is_django=bool(looked["manage"]))
     root = collect(answer, folder, static)
     links = link(places(answer, project, root), project, kit / "initial", Path(answer.get("media_root") or "/nowhere"))
@@ -71,7 +71,7 @@ def environment(looked: dict[str, Any], project: Path) -> dict[str, str]:
     """What every process of the project needs, unless it is set."""
     variables = {
         "PYTHONPATH": os.pathsep.join(str(project / path) for path in looked["paths"]).replace("/.", ""),
-        "PROJECT_FOLDER": str(project / looked["root"]),
+        "PROJECT_FOLDER": str(project / looked["work_folder"]),
         "WSGI_APP": looked["application"]["value"],
     }
     if looked["settings"]:

@@ -62,7 +62,7 @@ class Plan(NamedTuple):
     @property
     def folder(self) -> Path:
         """Where the project's commands and the server run."""
-        return self.project.folder / self.project.root
+        return self.project.folder / self.project.work_folder
 
 
 def make_plan(shell: Mapping[str, str], root: Path = ROOT) -> Plan:
@@ -146,10 +146,11 @@ def run(environment: Mapping[str, str]) -> NoReturn:
         make_folder(name, plan.environment[name])
     if plan.assets:
         assets.build_locally(plan.assets, plan.project.folder, plan.environment)
-    environment, served = local_project.prepare(installed(plan))
+    prepared = installed(plan)
+    environment, served = local_project.prepare(prepared)
     step(f"Serving http://127.0.0.1:{plan.port}  (Ctrl-C stops it)")
-    # Paths in WSGI_APP, manage.py and settings are relative to this folder.
-    os.chdir(plan.folder)
+    # Paths in settings are relative to this folder, as for manage.py.
+    os.chdir(prepared.folder)
     command = ["ropewalk", "--bind", f"127.0.0.1:{plan.port}", *plan.options, *served, application.value]
     processes.replace(command, environment)
 
@@ -158,7 +159,7 @@ def installed(plan: Plan) -> local_project.Installed:
     project = plan.project
     if project.django and not serves_django(plan):
         project = replace(project, django=None)
-    folder = project.django.root if project.django else plan.folder
+    folder = project.folder / project.work_folder
     python = plan.venv / "bin/python"
     return local_project.Installed(project, python, folder, plan.home, plan.environment, plan.is_adopted)
 

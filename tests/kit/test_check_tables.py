@@ -41,6 +41,37 @@ def test_app_of_django_without_migrations_is_refused(tmp_path):
     assert "--run-syncdb" in done.stderr
 
 
+INSTALLED = {"settings.py": SETTINGS.replace('"notes"', '"notes.apps.Notes"')}
+INSTALLED |= {f"lib/site-packages/notes/{name}.py": text for name, text in (("__init__", ""), ("models", MODELS))}
+INSTALLED |= {
+    "lib/site-packages/notes/apps.py": (
+        "from django.apps import AppConfig\nclass Notes(AppConfig):\n    name = 'notes'\n"
+    )
+}
+
+
+def test_no_migrations_are_to_be_made_for_an_installed_package(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}/lib/site-packages")
+    done = check(tmp_path, files=INSTALLED, DJANGO_SETTINGS_MODULE="settings")
+    assert done.returncode == 1
+    assert "it is an installed package without migrations" in done.stderr
+    assert "makemigrations" not in done.stderr
+    assert "--run-syncdb" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [({}, "its migrations were not applied"), ({"MIGRATE_COMMAND": "true"}, "MIGRATE_COMMAND='true' has not applied")],
+)
+def test_migrations_that_are_there_are_to_be_applied(tmp_path, given, said):
+    files = {"settings.py": SETTINGS.replace('"notes"', '"django.contrib.contenttypes"')}
+    done = check(tmp_path, files=files, DJANGO_SETTINGS_MODULE="settings", **given)
+    assert done.returncode == 1
+    assert "the app 'contenttypes' has models (ContentType)" in done.stderr
+    assert said in done.stderr
+    assert "makemigrations" not in done.stderr
+
+
 def test_app_of_django_with_its_tables_is_fine(tmp_path):
     files = {"settings.py": SETTINGS, "notes/__init__.py": "", "notes/models.py": MODELS}
     connection = sqlite3.connect(tmp_path / "site.db")

@@ -8,8 +8,16 @@ import sys
 import pytest
 
 import prepare
+from kit.project import facts, report
 
-LOOKED = {"root": ".", "paths": ["."], "manage": None, "settings": None, "application": {"value": "app:application"}}
+LOOKED = {
+    "root": ".",
+    "work_folder": ".",
+    "paths": ["."],
+    "manage": None,
+    "settings": None,
+    "application": {"value": "app:application"},
+}
 
 
 @pytest.fixture
@@ -92,7 +100,7 @@ def run(folders, looked, **variables):
 def test_application_is_described_for_the_containers(folders):
     (folders / "app/src").mkdir()
     (folders / "app/src/app.py").write_text("import os\nos.environ['KEY']\napplication = lambda e, s: []\n")
-    done = run(folders, {**LOOKED, "root": "src", "paths": ["src", "."]})
+    done = run(folders, {**LOOKED, "root": "src", "work_folder": "src", "paths": ["src", "."]})
     assert done.returncode == 0, done.stderr
     assert (folders / "kit/project.env").read_text().splitlines() == [
         f"PYTHONPATH={folders}/app/src:{folders}/app",
@@ -128,6 +136,50 @@ def test_django_s_static_files_are_collected(folders, root):
     assert done.returncode == 0, done.stderr
     assert (folders / "static/site.css").read_text() == "p {}"
     assert "DJANGO_SETTINGS_MODULE=settings\n" in (folders / "kit/project.env").read_text()
+
+
+SPLIT = {
+    "manage.py": (
+        "import os, sys\nfrom pathlib import Path\nsys.path.insert(0, str(Path(__file__).parent / 'src'))\n"
+        "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'ledger.settings')\n"
+        "from django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
+    ),
+    "src/ledger/__init__.py": "",
+    "src/ledger/wsgi.py": "def application(environ, start_response): ...\n",
+    "src/ledger/settings.py": (
+        "SECRET_KEY = 'x'\nINSTALLED_APPS = ['django.contrib.staticfiles']\nSTATIC_URL = 'static/'\n"
+        "STATICFILES_DIRS = ['assets']\nMEDIA_URL, MEDIA_ROOT = 'media/', 'media'\n"
+        "WSGI_APPLICATION = 'ledger.wsgi.application'\n"
+        "DATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3', 'NAME': 'ledger.db'}}\n"
+    ),
+    "assets/site.css": "p {}",
+}
+
+
+@pytest.mark.parametrize("web", ["", "web: gunicorn --chdir src ledger.wsgi\n"], ids=["found", "procfile"])
+def test_package_in_another_folder_than_manage_py_is_prepared_in_that_of_manage_py(folders, web):
+    """Also relative paths mean the same to the server, to manage.py, and while the image is built."""
+    project = folders / "app"
+    for name, text in (SPLIT | ({"Procfile": web} if web else {})).items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    looked = json.loads(report.as_json(facts.look(project, {})))
+    assert (looked["root"], looked["work_folder"]) == ("src", ".")
+    done = run(folders, looked)
+    assert done.returncode == 0, done.stderr
+    variables = dict(line.split("=", 1) for line in (folders / "kit/project.env").read_text().splitlines())
+    assert variables["PROJECT_FOLDER"] == str(project)
+    assert variables["PYTHONPATH"].split(":")[0] == f"{project}/src"
+    answer = json.loads((folders / "kit/project.json").read_text())
+    assert (answer["framework"], answer["media_url"]) == ("django", "/media/")
+    assert (folders / "static/site.css").read_text() == "p {}"
+    assert sorted(line.split("\t")[0] for line in (folders / "kit/links").read_text().splitlines()) == [
+        "ledger.db",
+        "media",
+    ]
+    command = [sys.executable, "manage.py", "check"]
+    environment = {"PATH": os.environ["PATH"], **variables}
+    assert not subprocess.run(command, cwd=variables["PROJECT_FOLDER"], env=environment, check=False).returncode
 
 
 @pytest.mark.parametrize("given", ["REGION=eu SIZES='1 2'", "  SIZES='1 2'  REGION=eu"])

@@ -58,8 +58,16 @@ class Project:
 
     @property
     def root(self) -> str:
-        """The folder in which commands run, relative to the project."""
+        """The folder that the application is imported from, relative to the project."""
         return relative(self.application.root, self.folder)
+
+    @property
+    def work_folder(self) -> str:
+        """Where its commands and the server run, relative to the project: manage.py's folder, or the application's.
+
+        One for all, because a relative path in the settings has to mean the same file to each of them.
+        """
+        return relative(self.django.root, self.folder) if self.django else self.root
 
     @property
     def paths(self) -> tuple[str, ...]:

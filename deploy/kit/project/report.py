@@ -114,6 +114,7 @@ def as_json(project: Project) -> str:
                 "notes": project.application.notes,
             },
             "root": project.root,
+            "work_folder": project.work_folder,
             "paths": project.paths,
             "manage": relative(project.django.manage, project.folder) if project.django else None,
             "settings": {"module": settings.module, "origin": settings.origin} if settings else None,
