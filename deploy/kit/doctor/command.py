@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from kit.console import has_color
-from kit.doctor import containers, machine, settings
+from kit.doctor import containers, machine, page, settings
 from kit.doctor.findings import Finding, Findings, Severity, Topic, has_errors
 from kit.doctor.probes import Site, is_debugging, is_synchronized
 from kit.errors import KitError
@@ -111,6 +111,7 @@ def _updates(site: Site) -> Findings:
 
 CHECKS: dict[str, Check] = {
     "containers": lambda site: containers.check_states(site.containers),
+    "page": lambda site: page.check_page(site.pages, site.log, is_maintained=site.is_maintained),
     "configuration": lambda site: containers.check_drift(site.containers, site.plan),
     "errors": lambda site: containers.check_errors(site.log),
     "times": lambda site: settings.check_times(site.values, site.stop_timeouts),

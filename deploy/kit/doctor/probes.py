@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,9 @@ from kit.errors import KitError
 from kit.logs import sources
 from kit.logs.records import read_time
 from kit.paths import ROOT
+from kit.release import page
+from kit.release.containers import read, shared_address
+from kit.release.proxy import MAINTENANCE
 
 ENTRYPOINT = "/kit/bin/entrypoint"
 INSIDE = Path(inside.__file__)
@@ -100,6 +103,23 @@ class Site:
                 {"path": path, "size": int(blocks) * size, "free": int(free) * size, "files": 0, "files_free": 0}
             )
         return (int(limit) if limit.isdigit() else 0), folders
+
+    @property
+    def is_maintained(self) -> bool:
+        words = ["exec", self.running("nginx").identifier, *MAINTENANCE]
+        return containers.call(words, self.environment).returncode == 0
+
+    @property
+    def pages(self) -> dict[str, int]:
+        """The status of the page `/` of each container of the application, as nginx would request it; 0: none."""
+        nginx = read(self.running("nginx").inspected)
+
+        def ask(command: Sequence[str]) -> str:
+            return containers.call(["exec", nginx.identifier, *command], self.environment).stdout
+
+        self.running("app")
+        running = [read(each.inspected) for each in self.containers if each.service == "app" and each.is_running]
+        return {each.name: page.status_inside(ask, shared_address(each, nginx)) for each in running}
 
     @property
     def certificate(self) -> str:
