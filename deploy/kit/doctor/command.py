@@ -63,13 +63,15 @@ def _django(site: Site) -> Findings:
         last = (check.strip().splitlines() or ["it printed nothing"])[-1]
         yield Topic("check --deploy").error(f"Django's check fails: {last[:200]}", 'make manage CMD="check --deploy"')
     else:
-        yield from settings.check_django(check, site.values, public=settings.is_public(site.values))
+        yield from settings.check_django(
+            check, site.values, site.fixed_settings, public=settings.is_public(site.values)
+        )
 
 
 def _debugging(site: Site) -> Findings:
     said = is_debugging(site.django_check)
     public = settings.is_public(site.values)
-    yield from settings.check_debugging(site.inside["variables"], site.inside["project"], said, public=public)
+    yield from settings.check_debugging(site.inside["variables"], site.fixed_settings, said, public=public)
 
 
 def _database(site: Site) -> Findings:

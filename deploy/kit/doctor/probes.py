@@ -16,10 +16,13 @@ from typing import Any
 from kit import backups, compose, containers, env_files
 from kit.containers import Container
 from kit.doctor import inside
+from kit.doctor.settings import READS
 from kit.errors import KitError
 from kit.logs import sources
 from kit.logs.records import read_time
 from kit.paths import ROOT
+from kit.project import django
+from kit.project.reading import relative
 from kit.release import page
 from kit.release.containers import read, shared_address
 from kit.release.proxy import MAINTENANCE
@@ -103,6 +106,17 @@ class Site:
                 {"path": path, "size": int(blocks) * size, "free": int(free) * size, "files": 0, "files_free": 0}
             )
         return (int(limit) if limit.isdigit() else 0), folders
+
+    @cached_property
+    def fixed_settings(self) -> dict[str, str]:
+        """File and line of Django's settings that are literals in the project's code; empty if that is not here."""
+        module = self.inside["variables"].get("DJANGO_SETTINGS_MODULE", "")
+        try:
+            folder = compose.find_project(self.values.get("PROJECT_DIR") or compose.DEFAULT_PROJECT)
+            found = django.find(folder, self.values)
+        except KitError:
+            return {}
+        return fixed_in(folder, django.settings_files(found.root, module)) if found and module else {}
 
     @property
     def is_maintained(self) -> bool:
@@ -189,6 +203,12 @@ class Site:
         words += ["--cap-add", "CHOWN", "--cap-add", "FOWNER", "--cap-add", "DAC_OVERRIDE", "--entrypoint", "sh"]
         done = containers.call([*words, image, "-c", ASK_UPDATES], self.environment, timeout=UPDATES_TIMEOUT)
         return done.stdout if done.returncode == 0 else None
+
+
+def fixed_in(folder: Path, files: Sequence[Path]) -> dict[str, str]:
+    """File, relative to the folder, and line of the settings that these files have as literals."""
+    found = {name: django.fixed_setting(files, name) for name in READS}
+    return {name: f"{relative(place[0], folder)}:{place[1]}" for name, place in found.items() if place}
 
 
 def is_synchronized() -> bool | None:

@@ -123,19 +123,38 @@ def _secret(topic: Topic, secret: Mapping[str, Any]) -> Findings:
         yield topic.warning(f"{name} has {length} characters", "choose a longer one")
 
 
+READS = {
+    "ALLOWED_HOSTS": 'ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost").split(",")',
+    "DEBUG": 'DEBUG = os.environ.get("DEBUG") == "1"',
+    "SECRET_KEY": 'SECRET_KEY = os.environ["SECRET_KEY"]',
+}
+"""What a setting of Django's has to be, for its variable to have an effect."""
+
+
+def read_variable(name: str, fixed: Mapping[str, str]) -> str:
+    """The line to write where the code has a literal, which no line in .env changes; empty if it has none."""
+    return f"write {READS[name]} in the code ({fixed[name]}, with import os)" if fixed.get(name) else ""
+
+
 def check_debugging(
-    variables: Mapping[str, str], project: Mapping[str, Any], django_says: bool | None, *, public: bool
+    variables: Mapping[str, str],
+    fixed: Mapping[str, str],
+    django_says: bool | None,
+    *,
+    public: bool,
 ) -> Findings:
-    """`django_says`: whether Django's own check found DEBUG on; None: not asked."""
+    """`fixed`: file and line of the settings that are literals in the code; `django_says`: whether Django's own check
+    found DEBUG on, None: not asked."""
     topic = Topic("debug")
     is_set = variables.get("DEBUG", "").lower() in ("1", "true", "yes", "on")
     on = is_set if django_says is None else django_says
+    in_code = read_variable("DEBUG", fixed)
     if on and public:
-        yield topic.error(
-            "DEBUG is on, and others reach the site: pages show code and settings", "set DEBUG=0, make up"
-        )
+        mend = f"{in_code}, then make deploy" if in_code else "set DEBUG=0 in .env, then make up"
+        yield topic.error("DEBUG is on, and others reach the site: pages show code and settings", mend)
     elif on:
-        yield topic.warning("DEBUG is on", "set DEBUG=0 in .env before others use the site, then make up")
+        mend = f"before others use the site: {in_code}, then make deploy" if in_code else ""
+        yield topic.warning("DEBUG is on", mend or "set DEBUG=0 in .env before others use the site, then make up")
     else:
         yield topic.ok("DEBUG is off")
     if variables.get("DIAGNOSTICS", "0").lower() in ("1", "true", "yes", "on") and public:
@@ -156,12 +175,14 @@ OF_KIT = {
 """What mends a warning of Django's here. The others say it themselves."""
 
 ABOUT_HTTPS = ("W004", "W008", "W012", "W016", "W021")
+OF_VARIABLE = {"W009": "SECRET_KEY", "W020": "ALLOWED_HOSTS"}
+"""What these are about, which has no effect as long as the code has a literal."""
 BY_NGINX = {"W004": "HSTS_SECONDS", "W008": "HTTPS_ONLY"}
 """nginx does these if the kit's variable is set."""
 
 
-def check_django(output: str, values: Mapping[str, str], *, public: bool) -> Findings:
-    """`output`: of `manage.py check --deploy`."""
+def check_django(output: str, values: Mapping[str, str], fixed: Mapping[str, str], *, public: bool) -> Findings:
+    """`output`: of `manage.py check --deploy`; `fixed`: as in check_debugging."""
     topic = Topic("check --deploy")
     found = re.findall(r"^\S*: \((?:[\w.]*\.)?([EW]\d{3})\) (.+)$", output, re.MULTILINE)
     count = 0
@@ -172,6 +193,8 @@ def check_django(output: str, values: Mapping[str, str], *, public: bool) -> Fin
         count += 1
         first = text.partition(". ")[0].rstrip(".")
         mend = OF_KIT.get(code, f"docs.djangoproject.com, System check framework, {code}")
+        if in_code := read_variable(OF_VARIABLE.get(code, ""), fixed):
+            mend = f"{in_code}; then {mend}"
         if code.startswith("E"):
             yield topic.error(first, mend)
         elif code in ABOUT_HTTPS and not public:

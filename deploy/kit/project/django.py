@@ -211,16 +211,28 @@ def wsgi_application(root: Path, settings: str) -> tuple[str, Path, int] | None:
 
 def fixed_secret_key(files: Iterable[Path]) -> tuple[Path, int] | None:
     """File and line of a SECRET_KEY that is a text in the code, if the settings in these files have one for good."""
+    return fixed_setting(files, "SECRET_KEY")
+
+
+def fixed_setting(files: Iterable[Path], name: str) -> tuple[Path, int] | None:
+    """File and line of a setting that is a literal in the code, so that no variable changes it."""
     for path in files:
         tree = parse_module(path)
         for node in reversed(list(statements(tree.body) if tree else ())):
             match node:
                 case (
-                    ast.Assign(targets=[ast.Name(id="SECRET_KEY")], value=value)
-                    | ast.AnnAssign(target=ast.Name(id="SECRET_KEY"), value=value)
-                ):
-                    return (path, node.lineno) if isinstance(value, ast.Constant) else None
+                    ast.Assign(targets=[ast.Name(id=found)], value=value)
+                    | ast.AnnAssign(target=ast.Name(id=found), value=value)
+                ) if found == name:
+                    return (path, node.lineno) if _is_literal(value) else None
     return None
+
+
+def _is_literal(value: ast.expr | None) -> bool:
+    match value:
+        case ast.List(elts=parts) | ast.Tuple(elts=parts):
+            return all(map(_is_literal, parts))
+    return isinstance(value, ast.Constant)
 
 
 def production_variant(root: Path, module: str) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kit.doctor import inside, settings
+from kit.doctor import inside, probes, settings
 from kit.doctor.findings import Severity
 
 
@@ -120,6 +120,30 @@ def test_debugging(variables, django, public, severities):
     assert [severity for severity, _ in found] == severities
 
 
+def test_settings_in_the_code_are_mended_there(tmp_path):
+    file = tmp_path / "shop" / "settings.py"
+    file.parent.mkdir()
+    file.write_text("SECRET_KEY = 'django-insecure-x'\nDEBUG = True\nALLOWED_HOSTS = []\n")
+    fixed = probes.fixed_in(tmp_path, [file])
+    assert fixed == {
+        name: f"shop/settings.py:{at}" for name, at in (("SECRET_KEY", 1), ("DEBUG", 2), ("ALLOWED_HOSTS", 3))
+    }
+    (debug,) = settings.check_debugging({}, fixed, True, public=True)
+    place = "in the code (shop/settings.py:{}, with import os)"
+    assert debug.mend == f'write DEBUG = os.environ.get("DEBUG") == "1" {place.format(2)}, then make deploy'
+    found = {each.what: each.mend for each in settings.check_django(CHECK, {}, fixed, public=True)}
+    mend = found["Your SECRET_KEY has less than 50 characters"]
+    assert mend.startswith(f'write SECRET_KEY = os.environ["SECRET_KEY"] {place.format(1)}; then a new SECRET_KEY')
+
+
+def test_settings_that_read_variables_are_mended_in_the_environment(tmp_path):
+    file = tmp_path / "settings.py"
+    file.write_text("DEBUG = env('DEBUG')\nALLOWED_HOSTS = [env('HOST')]\n")
+    assert probes.fixed_in(tmp_path, [file]) == {}
+    (debug,) = settings.check_debugging({}, {}, True, public=False)
+    assert debug.mend == "set DEBUG=0 in .env before others use the site, then make up"
+
+
 CHECK = """\
 System check identified some issues:
 
@@ -134,7 +158,7 @@ System check identified 4 issues (0 silenced).
 
 
 def test_warnings_of_django_are_findings():
-    found = said(settings.check_django(CHECK, {}, public=True))
+    found = said(settings.check_django(CHECK, {}, {}, public=True))
     assert found == [
         ("warning", "You have not set a value for the SECURE_HSTS_SECONDS setting"),
         ("warning", "Your SECRET_KEY has less than 50 characters"),
@@ -143,16 +167,16 @@ def test_warnings_of_django_are_findings():
 
 
 def test_what_nginx_does_is_no_finding_and_https_matters_only_for_others():
-    assert len(said(settings.check_django(CHECK, {"HSTS_SECONDS": "3600"}, public=True))) == 2
-    assert said(settings.check_django(CHECK, {}, public=False))[0][0] == "note"
+    assert len(said(settings.check_django(CHECK, {"HSTS_SECONDS": "3600"}, {}, public=True))) == 2
+    assert said(settings.check_django(CHECK, {}, {}, public=False))[0][0] == "note"
 
 
 def test_errors_of_django_are_errors():
     check = "?: (urls.E007) The custom handler404 view does not take the correct number of arguments."
-    assert said(settings.check_django(check, {}, public=False))[0][0] == "error"
+    assert said(settings.check_django(check, {}, {}, public=False))[0][0] == "error"
 
 
 def test_nothing_to_say():
-    assert said(settings.check_django("System check identified no issues (0 silenced).", {}, public=True)) == [
+    assert said(settings.check_django("System check identified no issues (0 silenced).", {}, {}, public=True)) == [
         ("ok", "Django has nothing to say")
     ]
