@@ -15,6 +15,7 @@ STATIC the folder that the static files go to, KIT the folder for what the runni
 The container's root is read-only, so each file and folder that the project writes to becomes a link into a volume.
 """
 
+import builtins
 import json
 import os
 import re
@@ -33,6 +34,9 @@ COLLECTSTATIC = Path(__file__).with_name("collectstatic.py")
 
 SERVED = re.compile(r"/[A-Za-z0-9._~/-]*/|/")
 """A URL that nginx can serve files below: a path, not one of another host."""
+
+
+FAULTS_OF_CODE = (ImportError, NameError, SyntaxError)
 
 
 class PrepareError(Exception):
@@ -100,15 +104,25 @@ def _ask(folder: Path, project: Path, *, is_django: bool) -> dict[str, Any]:
     except RuntimeError as error:
         # A framework other than Django needs nothing of this; the application is loaded again when the site starts.
         if is_django:
-            raise PrepareError(
-                f"the project cannot be imported: {error}. If it needs variables with values that make sense while the"
-                ' image is built, set BUILD_ENV="NAME=value ..." in .env'
-            ) from None
+            raise PrepareError(f"the project cannot be imported: {error}{_advice(str(error))}") from None
         say(f"the application cannot be imported while the image is built: {error}")
         return {}
     if names := ", ".join(answer["dummies"]):
         say(f"the project insists on {names}: dummy values in this step, which are not kept")
+    for note in answer.get("notes", ()):
+        say(note)
     return dict(answer)
+
+
+def _advice(error: str) -> str:
+    """`error`: NAME_OF_THE_EXCEPTION: TEXT. Empty for a fault of the code, which no variable mends."""
+    kind = getattr(builtins, error.partition(":")[0], None)
+    if isinstance(kind, type) and issubclass(kind, FAULTS_OF_CODE):
+        return ""
+    return (
+        ". If it needs variables with values that make sense while the image is built, set"
+        ' BUILD_ENV="NAME=value ..." in .env'
+    )
 
 
 # --- Static files

@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 
 from ask_project import MARK
 from project_places import named_places, places_of_values
+from project_uploads import uploads_among_code
 
 
 class Answer(TypedDict, total=False):
@@ -40,6 +41,8 @@ class Answer(TypedDict, total=False):
     writes: list[str]
     """Inside the project: where it keeps its files, what it wrote while it was imported, and what its modules name
     (project_places). A folder ends with "/"."""
+    notes: list[str]
+    """What somebody should know of where it keeps its files, one line each."""
     https_redirect: bool
     allowed_hosts: list[str]
     debug: bool
@@ -92,6 +95,7 @@ def _ask_django(folder: Path, top: Path) -> Answer:
     collects = "django.contrib.staticfiles" in settings.INSTALLED_APPS
     databases = [_database(folder, database) for database in settings.DATABASES.values() if database.get("ENGINE")]
     media_root = path(settings.MEDIA_ROOT)
+    uploads, notes = uploads_among_code(folder, top)
     return {
         "framework": "django",
         "settings": os.environ.get("DJANGO_SETTINGS_MODULE", ""),
@@ -102,8 +106,10 @@ def _ask_django(folder: Path, top: Path) -> Answer:
         "media_root": media_root,
         "databases": databases,
         "writes": _inside(
-            top, [f"{media_root}/" if media_root else "", *(database.get("file", "") for database in databases)]
+            top,
+            [f"{media_root}/" if media_root else "", *(database.get("file", "") for database in databases), *uploads],
         ),
+        "notes": notes,
         "https_redirect": bool(settings.SECURE_SSL_REDIRECT),
         "allowed_hosts": [str(host) for host in settings.ALLOWED_HOSTS],
         "debug": bool(settings.DEBUG),

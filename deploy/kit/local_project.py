@@ -50,7 +50,7 @@ def prepare(installed: Installed) -> tuple[dict[str, str], tuple[str, ...]]:
     kept = installed.home / "secrets"
     known = dotenv.read(kept, {}) | dict(installed.environment)
     installed, answer = _ask(replace(installed, environment=known), kept)
-    if note := hosts_note(answer):
+    for note in filter(None, (hosts_note(answer), *answer.get("notes", ()))):
         step(note)
     migrate(installed, answer)
     return dict(installed.environment), (*static_options(installed, answer), *media_options(installed, answer))

@@ -83,6 +83,63 @@ def test_django_project_says_where_its_files_are(project, tmp_path):
     assert not answer["logs_errors"]
 
 
+UPLOADS = [
+    ("'covers'", ["covers/"]),
+    ("'covers/%Y/%m'", ["covers/"]),
+    ("'covers/small/%Y'", ["covers/"]),
+    ("'there/covers'", ["there/covers/"]),
+    ("'shop/covers'", ["shop/covers/"]),
+    ("''", []),
+    ("'%Y/covers'", []),
+    ("'shop'", []),
+    ("lambda book, name: name", []),
+]
+
+
+def books(upload_to, storage=""):
+    models = "from django.core.files.storage import FileSystemStorage\nfrom django.db import models\n"
+    models += f"class Book(models.Model):\n    cover = models.FileField(upload_to={upload_to}{storage})\n"
+    settings = SETTINGS.replace('staticfiles"', 'staticfiles", "shop"').replace("MEDIA_URL,", "FORMER_URL,")
+    return {"manage": MANAGE, "shop__settings": settings.replace(" MEDIA_ROOT =", " FORMER ="), "shop__models": models}
+
+
+@pytest.mark.parametrize(("upload_to", "places"), UPLOADS)
+def test_uploads_without_a_folder_of_their_own_are_places_to_write(project, tmp_path, upload_to, places):
+    """MEDIA_ROOT is '' by default, which is the working directory."""
+    (tmp_path / "there").mkdir()
+    answer = project(**books(upload_to))
+    assert answer["writes"] == sorted([f"{tmp_path}/db.sqlite3", *(f"{tmp_path}/{place}" for place in places)])
+    (note,) = answer["notes"]
+    assert "MEDIA_ROOT and MEDIA_URL are not set" in note
+    assert "Book.cover" in note
+    assert ("no URL serves them" if places else "WRITABLE_PATHS") in note
+
+
+def test_uploads_with_code_beside_them_are_places_to_write(project, tmp_path):
+    files = books("'covers'")
+    files["shop__settings"] += "MEDIA_URL, MEDIA_ROOT = 'media/', BASE_DIR\n"
+    answer = project(**files)
+    assert f"{tmp_path}/covers/" in answer["writes"]
+    assert answer["notes"][0].startswith(f"MEDIA_ROOT='{tmp_path}' has code in it: uploads go to covers (Book.cover)")
+
+
+@pytest.mark.parametrize("setting", ["MEDIA_ROOT = BASE_DIR / 'media'", "MEDIA_ROOT = '/srv/media'"])
+def test_uploads_in_a_folder_of_their_own_need_no_word(project, setting):
+    files = books("'covers'")
+    files["shop__settings"] += f"{setting}\n"
+    answer = project(**files)
+    assert answer["notes"] == []
+    assert not any("covers" in place for place in answer["writes"])
+
+
+@pytest.mark.parametrize("storage", [", storage=FileSystemStorage('/srv/private')", ", storage=Elsewhere"])
+def test_uploads_in_a_storage_of_their_own_need_no_word(project, storage):
+    files = books("'covers'", storage)
+    elsewhere = "from django.core.files.storage import Storage\nclass Elsewhere(Storage): pass\n"
+    files["shop__models"] = elsewhere + files["shop__models"]
+    assert project(**files)["notes"] == []
+
+
 def test_database_elsewhere_is_named_with_its_host(project):
     database = """
 DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "shop", "HOST": "db", "PORT": 5432}}

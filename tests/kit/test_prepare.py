@@ -193,10 +193,21 @@ def test_variables_for_the_build_that_are_none_are_refused(given):
         prepare.build_environment(given)
 
 
-def test_settings_that_cannot_be_imported_end_the_build_in_one_line(folders):
-    (folders / "app/manage.py").write_text("import django, nowhere\n")
+FAULTS = [
+    ("import django, nowhere", "ModuleNotFoundError: No module named 'nowhere' (manage.py, line 1)", False),
+    ("import django; from os import nothing", "ImportError: cannot import name 'nothing' from 'os'", False),
+    ("import django; SECRET_KEY = nowhere.environ", "NameError: name 'nowhere' is not defined", False),
+    ("import django; X = = 1", "SyntaxError: invalid syntax", False),
+    ("import django\n  X = 1", "IndentationError: unexpected indent", False),
+    ("import django; raise ValueError('no region x')", "ValueError: no region x (manage.py, line 1)", True),
+]
+
+
+@pytest.mark.parametrize(("line", "said", "may_need_a_variable"), FAULTS)
+def test_settings_that_cannot_be_imported_end_the_build_in_one_line(folders, line, said, may_need_a_variable):
+    (folders / "app/manage.py").write_text(f"{line}\n")
     done = run(folders, {**LOOKED, "manage": "manage.py"})
     assert done.returncode == 1
-    assert "No module named 'nowhere' (manage.py, line 1)" in done.stderr
-    assert 'set BUILD_ENV="NAME=value ..." in .env' in done.stderr
+    assert said in done.stderr
+    assert ('set BUILD_ENV="NAME=value ..." in .env' in done.stderr) is may_need_a_variable
     assert done.stderr.count("\n") == 1
