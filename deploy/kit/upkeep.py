@@ -32,7 +32,12 @@ def prune(environment: Mapping[str, str]) -> int:
     # dangling alone: what has a tag is a release, or what runs
     step(f"Images that have no name any more: {removed(_prune(['image', 'prune'], [mine], prepared))}")
     step(f"Networks that nothing is on: {removed(_prune(['network', 'prune'], [mine], prepared))}")
-    if cache := cache_size(containers.output(["system", "df", "--format", "{{json .}}"], prepared)):
+    try:
+        cache = cache_size(containers.output(["system", "df", "--format", "{{json .}}"], prepared))
+    except KitError as error:  # all is removed; some engines lose track of their cache
+        step(f"The size of the build cache is not known: {error}")
+        return 0
+    if cache:
         step(f"Kept: the build cache, which all projects share: {cache}. To remove all of it: docker builder prune")
     return 0
 

@@ -80,7 +80,8 @@ class Call(NamedTuple):
 
 def _deploy(call: Call) -> int:
     site = call.site
-    project = compose.find_project(call.prepared.get("PROJECT_DIR") or compose.DEFAULT_PROJECT)
+    # not the prepared one, which may be a copy of the project in the checkout
+    project = compose.find_project(site.values.get("PROJECT_DIR") or compose.DEFAULT_PROJECT)
     tag = images.unused_tag(site.engine, site.image, images.project_commit(project, call.environment))
     if call.options.is_dry:
         return _print_plan(call, tag)
@@ -208,8 +209,8 @@ def _give_up(site: Site, error: Exception) -> None:
             f"{began.release.rpartition(':')[2]} is live, but what follows was not completed: the next call does that"
         )
         return
-    cause = "interrupted" if isinstance(error, InterruptedByUser) else "failed"
-    with site.output.step("undo", f"The deployment has {cause}: undo it"):
+    cause = "was interrupted" if isinstance(error, InterruptedByUser) else "has failed"
+    with site.output.step("undo", f"The deployment {cause}: undo it"):
         undo.undo(site, began)
     still = [container.name for container in site.containers() if container.state == "running"]
     site.output.note(f"Serving as before: {', '.join(still)}")

@@ -35,9 +35,17 @@ def undo(site: Site, began: Journal) -> None:
         images.add_tag(site.engine, began.live, site.image.live)
     if began.is_new:
         images.remove_tag(site.engine, began.release)
+        _name_nginx(site)
     if proxy:
         proxy.free()
     journal.remove(site.engine, site.project)
+
+
+def _name_nginx(site: Site) -> None:
+    """The image of nginx that runs is the one that `docker compose up` would start, although another one was built."""
+    name = site.services.get("nginx", {}).get("image")
+    if name and (running := containers.find(site.engine, site.project, "nginx")):
+        site.engine.run("tag", running[0].image_id, name)  # a name with a digest has not moved
 
 
 def _give_back(site: Site, proxy: Proxy, old: list[Container]) -> None:

@@ -54,6 +54,12 @@ esac
     return fake
 
 
+def test_size_of_the_build_cache_that_cannot_be_read_is_a_note(docker, capsys):
+    broken = "error getting build cache usage: failed to get usage: snapshot not found"
+    assert upkeep.prune(docker(f"*prune*) ;; 'system df'*) echo '{broken}' >&2; exit 1 ;;")) == 0
+    assert f"The size of the build cache is not known: docker system: {broken}" in capsys.readouterr().out
+
+
 def test_prune_touches_this_project_alone(docker, tmp_path, capsys):
     assert upkeep.prune(docker(f"*prune*) printf '{FREED}' ;; 'system df'*) ;;")) == 0
     asked = [line for line in (tmp_path / "asked").read_text().splitlines() if "prune" in line]

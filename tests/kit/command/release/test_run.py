@@ -172,6 +172,34 @@ def test_interrupted_at_any_call_it_is_undone_or_completed(number):
         assert_deployed(engine, count=2)
 
 
+def test_interrupted_build_leaves_nginx_s_image_its_name(engine, capsys):
+    engine.tags["shop-nginx"] = "sha256:nginx"
+    build = engine._compose
+
+    def interrupt(arguments, environment):
+        done = build(arguments, environment)
+        if arguments[0] == "build":
+            engine.tags["shop-nginx"] = "sha256:new"
+            engine.signals.received = signal.SIGINT
+        return done
+
+    engine._compose = interrupt
+    services = {"app": {}, "nginx": {"image": "shop-nginx"}, "release": {}}
+    call = Call(site(engine)._replace(services=services), PLAIN, {}, {})
+    with pytest.raises(InterruptedByUser):
+        run.locked(call, lambda: run.perform(call, SECOND, steps.DEPLOY, is_new=True))
+    assert engine.tags["shop-nginx"] == "sha256:nginx"
+    assert "The deployment was interrupted: undo it" in capsys.readouterr().out
+
+
+def test_release_is_named_after_the_project_and_not_after_a_copy_in_the_checkout(engine, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(images, "project_commit", lambda project, _: asked.append(project) or "")
+    call = Call(site(engine, PROJECT_DIR=str(tmp_path)), Options(is_dry=True), {}, {"PROJECT_DIR": "./deploy"})
+    assert run._deploy(call) == 0
+    assert asked == [tmp_path]
+
+
 def test_exit_status_of_an_interrupted_command_is_the_shell_s():
     assert InterruptedByUser(signal.SIGTERM).exit_status == 143
 
