@@ -109,8 +109,10 @@ def check_file(name: str, *, is_in_container: bool = True) -> None:
         finally:
             connection.close()
     except sqlite3.Error as error:
+        folder = Path(name.removeprefix("file:").partition("?")[0] if is_uri else name).absolute().parent
+        reason = str(error) if folder.is_dir() else f"its folder {folder} does not exist"
         advice = f". {_advice(name)}" if is_in_container else ""
-        raise CheckError(f"the database {name} cannot be written: {error}{advice}") from None
+        raise CheckError(f"the database {name} cannot be written: {reason}{advice}") from None
 
 
 def _advice(name: str) -> str:

@@ -112,6 +112,7 @@ def explain_missing(names: list[str], installed: Installed) -> str:
 
 def migrate(installed: Installed, answer: Mapping[str, Any]) -> None:
     """Waits for the database, and runs the project's migrations if it has any."""
+    make_database_folders(installed.project.folder, answer)
     check: list[str | Path] = [installed.python, APP / "check_database.py", str(PATIENCE)]
     processes.require(check, installed.environment, folder=installed.folder)
     found = installed.project.migrations
@@ -130,6 +131,19 @@ def migrate(installed: Installed, answer: Mapping[str, Any]) -> None:
     if answer:
         tables: list[str | Path] = [installed.python, APP / "check_tables.py", *([] if command else ["--create"])]
         processes.require(tables, installed.environment, folder=installed.folder)
+
+
+def make_database_folders(project: Path, answer: Mapping[str, Any]) -> None:
+    """Those inside the project, as a container's start does: Git keeps no empty folder. Raises KitError."""
+    for database in answer.get("databases") or ():
+        folder = Path(database.get("file") or "/").parent
+        if folder.is_dir() or not folder.is_relative_to(project.resolve()):
+            continue
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise KitError(f"{folder}, the database's folder, cannot be created: {error.strerror}") from None
+        step(f"Created {folder}, the database's folder")
 
 
 def initialize(installed: Installed, command: str, reason: str) -> None:

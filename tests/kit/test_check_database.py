@@ -72,7 +72,9 @@ def test_file_that_cannot_be_written_is_named_with_what_to_set(tmp_path, monkeyp
         check_database.CheckError, match=r"the database db cannot be written: .* set WRITABLE_PATHS=db in"
     ):
         check_database.check_file("db")
-    with pytest.raises(check_database.CheckError, match="keep it in DATA_DIR"):
+    with pytest.raises(
+        check_database.CheckError, match=r"its folder /proc/nowhere does not exist. .* keep it in DATA_DIR"
+    ):
         check_database.check_file("/proc/nowhere/db")
 
 

@@ -158,7 +158,23 @@ def test_database_that_cannot_be_written_ends_the_command(installed, capfd):
         local_project.migrate(one, {})
     assert raised.value.code == 1
     said = capfd.readouterr().err
-    assert "the database /proc/nowhere/db.sqlite3 cannot be written: unable to open database file\n" in said
+    assert "the database /proc/nowhere/db.sqlite3 cannot be written: its folder /proc/nowhere does not exist\n" in said
+
+
+def test_folder_of_the_database_is_created_as_in_a_container(installed, capsys):
+    one = installed({"app.py": "app = print\n"})
+    files = ("var/state/ledger.db", "ledger.db", "../elsewhere/ledger.db")
+    databases = [{"engine": "sqlite3", "file": os.path.normpath(one.folder / name)} for name in files]
+    answer = {"databases": [*databases, {"engine": "sqlite3", "file": ""}, {"engine": "postgresql", "host": "db"}]}
+    local_project.make_database_folders(one.folder, answer)
+    assert (one.folder / "var/state").is_dir()
+    assert not (one.folder.parent / "elsewhere").exists()
+    assert capsys.readouterr().out.count("Created") == 1
+    local_project.make_database_folders(one.folder, answer)
+    assert "Created" not in capsys.readouterr().out
+    (one.folder / "full").touch()
+    with pytest.raises(KitError, match=r"full/more, the database's folder, cannot be created: Not a directory$"):
+        local_project.make_database_folders(one.folder, {"databases": [{"file": f"{one.folder}/full/more/a.db"}]})
 
 
 @pytest.mark.parametrize(
