@@ -25,11 +25,35 @@ application's, is lost. Then the request goes on, and the watchdog has the worke
 
 from __future__ import annotations
 
-import threading
-from threading import get_ident
+from threading import Lock, get_ident
 
 JUMPS = 100
 """Backward jumps, by which an exception has arrived: the interpreter checks at each of them."""
+
+
+class OneTimeEvent:
+    """Is set once, and waited for by one thread, in which an exception may arrive meanwhile.
+
+    In `threading.Event.wait`, it could arrive while that thread holds the event's lock, which `set` would then wait for
+    without end.
+    """
+
+    __slots__ = ("_is_set", "_lock")
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._lock = Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Never blocks."""
+        self._is_set = True
+        self._lock.release()
+
+    def wait(self) -> None:
+        """The lock stays taken: nobody needs it any more, and a second call returns at once."""
+        if not self._is_set:
+            self._lock.acquire()
 
 
 class InterruptibleThread:
@@ -41,14 +65,14 @@ class InterruptibleThread:
         self._ident = get_ident()
         self._permit = [None]
         self._announced: list[type[BaseException]] = []
-        self._sent = threading.Event()  # set when the other side will raise nothing more
+        self._sent = OneTimeEvent()  # set when the other side will raise nothing more
         self._depth = 0  # of nested `with uninterrupted`
         self._holds_permit = False
         self._is_over = False  # it was raised: there is no other one before `reset`
 
     def interrupt(self, kind: type[BaseException]) -> bool:
         """Announce `kind`, and raise it unless the thread does that itself. At most once before each `reset`."""
-        sent = self._sent = threading.Event()
+        sent = self._sent = OneTimeEvent()
         self._announced.append(kind)
         try:
             self._permit.pop()

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -279,3 +280,55 @@ def test_without_ctypes_nothing_is_raised(monkeypatch: pytest.MonkeyPatch, error
     interruptions.reset()
     interruptions.unregister()
     assert not is_possible
+
+
+class PlantedError(BaseException):
+    pass
+
+
+def wait_and_raise_at(event: interruptions.OneTimeEvent, number: int, raised: list[bool]) -> None:
+    """Waits for the event, and raises before the instruction of that number: all between which Python may raise."""
+    left = [number]
+
+    def trace(frame: FrameType, kind: str, _argument: object) -> object:
+        frame.f_trace_opcodes = True
+        if kind == "opcode":
+            left[0] -= 1
+            if left[0] < 0 and not raised:
+                raised.append(True)
+                raise PlantedError
+        return trace
+
+    sys.settrace(trace)  # frames that begin from now on: those of `wait`
+    try:  # noqa: SIM105 - `suppress` has frames of its own
+        event.wait()
+    except PlantedError:
+        pass
+    sys.settrace(None)
+
+
+@pytest.mark.parametrize("is_early", [True, False], ids=["set before", "set while it waits"])
+def test_thread_that_is_interrupted_while_it_waits_never_blocks_the_other_side(is_early: bool) -> None:
+    for number in range(200):
+        event = interruptions.OneTimeEvent()
+        if is_early:
+            event.set()
+        raised: list[bool] = []
+        waiting = threading.Thread(target=wait_and_raise_at, args=(event, number, raised), daemon=True)
+        waiting.start()
+        waiting.join(0.05)
+        if not is_early:
+            setting = threading.Thread(target=event.set, daemon=True)
+            setting.start()
+            setting.join(10)
+            assert not setting.is_alive()
+        waiting.join(10)
+        assert not waiting.is_alive()
+        again = threading.Thread(target=event.wait, daemon=True)
+        again.start()
+        again.join(10)
+        assert not again.is_alive()
+        if not raised:
+            assert number > 3
+            return
+    pytest.fail("the end of wait was never reached")

@@ -6,7 +6,6 @@ Runs in the thread of the pool that took the request, from the call of the appli
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
@@ -21,7 +20,7 @@ from ropewalk.forked import exit_child
 from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
 from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_response, response_framing
-from ropewalk.interruptions import InterruptibleThread, uninterrupted
+from ropewalk.interruptions import InterruptibleThread, OneTimeEvent, uninterrupted
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import CLOSED
@@ -119,7 +118,7 @@ class Exchange:
         self._claim = NO_CLAIM
         self._is_claimed = False  # by the application, which has begun its response
         self._is_preempted = False  # claimed by `interrupt`
-        self._interrupted: threading.Event | None = None  # set when `interrupt` will raise nothing any more
+        self._interrupted: OneTimeEvent | None = None  # set when `interrupt` will raise nothing any more
         self._connection = connection
         self._request = request
         self._default_fields = default_fields
@@ -196,7 +195,7 @@ class Exchange:
         complete is sent. From one other thread at a time. Returns False and does nothing at a moment between two
         phases, and after the end.
         """
-        self._interrupted = threading.Event()
+        self._interrupted = OneTimeEvent()
         try:
             phase = self._claim.pop()
         except IndexError:
