@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from kit.adopt import IMAGE_PYTHON
+from kit.project.base_python import DEBIAN
 from tests.helpers.containers import NGINX_ROOMS, clean_environment
 from tests.helpers.machine import BASE_IMAGE
 
@@ -172,7 +172,7 @@ def test_python_of_the_image_is_the_one_that_adopt_expects(images, execute):
     said = execute(
         "docker", "run", "--rm", images["sample"], "python", "-c", "import sys; print(*sys.version_info[:2])"
     )
-    assert tuple(map(int, said.stdout.split())) == IMAGE_PYTHON[:2]
+    assert tuple(map(int, said.stdout.split())) == DEBIAN
 
 
 def test_ropewalk_comes_as_an_installed_wheel(images, execute):
