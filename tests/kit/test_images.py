@@ -18,8 +18,8 @@ pytestmark = pytest.mark.docker
 SHIPPED = ["sample", "nginx", "acme"]
 
 VOLUMES = {
-    "sample": ["/data", "/srv/assets", "/srv/media"],
-    "nginx": ["/srv/assets", "/srv/media", "/srv/self-signed", "/srv/tls"],
+    "sample": ["/data", "/srv/assets", "/srv/media", "/srv/services"],
+    "nginx": ["/srv/assets", "/srv/media", "/srv/self-signed", "/srv/state", "/srv/tls"],
     "acme": ["/srv/acme", "/srv/tls"],
 }
 """The folders that belong to the user of the container, so that the volumes there do."""
