@@ -273,7 +273,7 @@ def _line(variable: EnvironmentName, examples: Mapping[str, str], *, is_key: boo
 
 
 def is_placeholder(name: str, value: str) -> bool:
-    """Whether it stands for a value, or names a server that only the project's own containers or machine have."""
+    """Whether it only shows where a value goes, or names a server of the developer's machine or containers."""
     if PLACEHOLDER.search(value):
         return True
     host = services.host_of(value) if SERVER.search(name) else None

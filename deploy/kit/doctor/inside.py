@@ -1,7 +1,7 @@
 """Runs inside a container of the application, sent to its Python on standard input: prints what is there, as JSON.
 
-It stands alone, since the image may be older than this checkout. Secrets are reported by their length and kind, not by
-their value.
+It imports nothing of the kit, since the image may be older than this checkout. Secrets are reported by their length
+and kind, not by their value.
 """
 
 import json

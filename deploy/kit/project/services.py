@@ -42,7 +42,7 @@ DISTRIBUTIONS = {
     **dict.fromkeys(("pymemcache", "pylibmc", "python-memcached"), "memcached"),
     "pika": "RabbitMQ",
 }
-"""By normalized name, in the order of what tells most."""
+"""By normalized name. If a project lists several for one service, the first of these is named."""
 
 WORKERS = {
     "celery": ("Celery", "celery -A {application} worker"),

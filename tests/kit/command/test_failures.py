@@ -109,10 +109,10 @@ def test_unhealthy_application_that_raises_is_told_what():
 
 def test_build_without_a_network_says_what_could_not_be_fetched():
     output = (
-        "#27 69.48 W: Failed to fetch http://packages.example/dists/x  Unable to connect to packages.example:http:\n"
+        "#27 69.48 W: Failed to fetch http://packages.example/debian/x  Unable to connect to packages.example:http:\n"
         "#27 69.51 W: Some index files failed to download. They have been ignored.\n"
         "------\n > [app prepared 1/6] RUN apt-get update -qq:\n69.6 E: Unable to locate package brotli\n------\n"
     )
     said = failures.of_build(output)
-    assert said.startswith("build: http://packages.example/dists/x could not be fetched: Unable to connect")
+    assert said.startswith("build: http://packages.example/debian/x could not be fetched: Unable to connect")
     assert failures.of_build(output.replace("W: Failed", "W: failed")) == ""
