@@ -45,6 +45,8 @@ def application(environ: dict[str, Any], start_response: StartResponse) -> Itera
     elif path == "/upload":
         content = str(len(environ["wsgi.input"].read())).encode()
     else:
+        # gunicorn resets a connection with a body that nobody has read, and the response may be lost
+        environ["wsgi.input"].read()
         start_response("404 Not Found", headers)
         return [b"not here\n"]
     start_response("200 OK", [*headers, ("Content-Length", str(len(content)))])
