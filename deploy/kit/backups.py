@@ -35,7 +35,10 @@ def backup(environment: Mapping[str, str], root: Path = ROOT) -> int:
     """A file with the database, the data, the uploads and the variables; returns the exit status. Raises KitError."""
     prepared = compose.prepare(environment, root)
     name = compose.project_name(prepared)
-    return 0 if save(name, prepared, root) else 1
+    path = save(name, prepared, root)
+    if path:
+        remove_old(path.parent, name, env_files.read_kit(prepared, root))
+    return 0 if path else 1
 
 
 def save(name: str, prepared: Mapping[str, str], root: Path) -> Path | None:
@@ -58,7 +61,6 @@ def save(name: str, prepared: Mapping[str, str], root: Path) -> Path | None:
     finally:
         part.unlink(missing_ok=True)
     step(f"{path.relative_to(root)}: {path.stat().st_size / 1e6:.1f} MB")
-    remove_old(folder, name, values)
     return path
 
 

@@ -92,6 +92,16 @@ def test_restore_saves_what_is_there_and_sends_the_file(docker, root):
     assert len(saved(root)) == 1
 
 
+def test_restore_removes_no_backup_and_so_not_the_one_that_it_reads(docker, root):
+    (root / "backups").mkdir()
+    oldest = root / "backups/shop-20250101-000000.tar.gz"
+    oldest.write_text("the old data")
+    environment = docker(volume="shop_data", FILE=str(oldest), FORCE="1", BACKUP_KEEP="1")
+    assert backups.restore(environment, root) == 0
+    assert docker.given() == b"the old data"
+    assert oldest.exists()
+
+
 def test_restore_asks_before_it_replaces_data(docker, root, monkeypatch):
     (root / "old.tar.gz").write_text("x")
     monkeypatch.setattr("sys.stdin", io.StringIO())
