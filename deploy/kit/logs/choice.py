@@ -34,11 +34,13 @@ class Choice:
     """Also the kit's own health checks that succeed."""
 
     def wants(self, record: Record) -> bool:
-        if self.request_id and record.request_id != self.request_id and self.request_id not in record.line:
+        """Of a message, all lines or none."""
+        lines = (record.line, record.message.head)
+        if self.request_id and record.request_id != self.request_id and not any(self.request_id in it for it in lines):
             return False
         if self.format == "text" and record.is_quiet_check and not (self.shows_checks or self.request_id):
             return False
-        return LEVELS.index(record.level) >= LEVELS.index(self.level)
+        return LEVELS.index(record.message.level) >= LEVELS.index(self.level)
 
     @property
     def history(self) -> list[str]:

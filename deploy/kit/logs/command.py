@@ -76,7 +76,9 @@ def _wanted_history(
     identifier: str, label: str, wanted: Choice, until: str, environment: Mapping[str, str]
 ) -> list[Record]:
     options = [*wanted.history, "--until", until]
-    return [record for record in sources.read(identifier, label, options, environment) if wanted.wants(record)]
+    # all before the first is judged: a traceback says what the line above it is
+    records = list(sources.read(identifier, label, options, environment))
+    return [record for record in records if wanted.wants(record)]
 
 
 def in_order(

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -46,6 +46,9 @@ INSIDE_TRACEBACK = re.compile(r"\s|$|During handling of |The above exception |[\
 PROBE = "probe"
 """The User-Agent of the kit's health checks."""
 
+TOGETHER = timedelta(milliseconds=100)
+"""Lines without a time or a level that follow so soon were written with the line before: a text of several lines."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -66,8 +69,20 @@ class Access:
     """All that the line says, by the names of its format."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Message:
+    """What the lines of one message have in common. The thread that reads the container may still change it."""
+
+    level: str
+    """The highest of its lines: all of them are shown, or none."""
+    head: str
+    """Its first line, which has the request's ID if any has it."""
+
+
+@dataclass(slots=True)
 class Record:
+    """One line. Only the level of a first line changes later, by the thread that reads the container."""
+
     time: datetime
     """When the engine received it; aware."""
     container: str
@@ -82,6 +97,12 @@ class Record:
     access: Access | None = None
     is_continued: bool = False
     """It belongs to the record before, as the lines of a traceback do."""
+    has_level: bool = False
+    """It says so itself; otherwise a traceback below makes it an error."""
+    message: Message = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.message = Message(self.level, self.line)
 
     @property
     def is_quiet_check(self) -> bool:
@@ -95,24 +116,50 @@ class Parser:
 
     container: str
     last: Record | None = field(default=None, init=False)
+    head: Record | None = field(default=None, init=False)
+    """The first line of the message that `last` belongs to."""
     in_traceback: bool = field(default=False, init=False)
 
     def read(self, line: str) -> Record:
         """`line` is one of `docker logs --timestamps`."""
         time, text = split_time(line)
-        record = self._continued(time, text) or parse(time, self.container, text)
+        record = parse(time, self.container, text)
+        if self.last and self.head and self._is_continued(record, self.last):
+            record = self._continue(record, self.last, self.head)
+        else:
+            if TRACEBACK.match(text):
+                record = Record(time, self.container, "error", text, text)
+            self.head = record
         self.in_traceback = bool(TRACEBACK.match(text)) or (self.in_traceback and record.is_continued)
         self.last = record
         return record
 
-    def _continued(self, time: datetime, text: str) -> Record | None:
-        if self.last is None or self.last.access:
-            return None
-        is_inside = self.in_traceback and INSIDE_TRACEBACK.match(text)
-        if not (is_inside or TRACEBACK.match(text) or text[:1] in (" ", "\t")):
-            return None
-        level = max(self.last.level, "error", key=LEVELS.index) if TRACEBACK.match(text) else self.last.level
-        return Record(time, self.container, level, text, text, self.last.request_id, None, True)
+    def _is_continued(self, record: Record, last: Record) -> bool:
+        if last.access or record.access or record.has_level:
+            return False
+        text = record.line
+        is_soon = record.time - last.time <= TOGETHER
+        if TRACEBACK.match(text):
+            return is_soon
+        if text[:1] in (" ", "\t") or (self.in_traceback and INSIDE_TRACEBACK.match(text)):
+            return True
+        # the rest of an error of several lines
+        return is_soon and (self.in_traceback or last.is_continued or last.has_level) and is_serious(last.level)
+
+    @staticmethod
+    def _continue(record: Record, last: Record, head: Record) -> Record:
+        message = head.message
+        level = max(last.level, "error", key=LEVELS.index) if TRACEBACK.match(record.line) else last.level
+        message.level = max(message.level, level, key=LEVELS.index)
+        if not head.has_level:
+            head.level = message.level
+        continued = Record(record.time, record.container, level, record.line, record.line, last.request_id, None, True)
+        continued.message = message
+        return continued
+
+
+def is_serious(level: str) -> bool:
+    return LEVELS.index(level) >= LEVELS.index("warning")
 
 
 def split_time(line: str) -> tuple[datetime, str]:
@@ -139,7 +186,7 @@ def parse(time: datetime, container: str, line: str) -> Record:
         if match := prefix.match(line):
             level = LEVEL_OF.get(match["level"].lower(), "error")
             text = f"{match['rest']} {line[match.end() :]}".strip()
-            return Record(time, container, level, line, text, find_request_id(text))
+            return Record(time, container, level, line, text, find_request_id(text), has_level=True)
     return Record(time, container, "info", line, line, find_request_id(line))
 
 
@@ -166,7 +213,7 @@ def _from_json(time: datetime, container: str, line: str) -> Record | None:
     level = LEVEL_OF.get(str(fields.get("level") or fields.get("levelname") or "").lower(), "info")
     if isinstance(traceback := fields.get("traceback"), str):
         message = f"{message}\n{traceback}"
-    return Record(time, container, level, line, message, identifier)
+    return Record(time, container, level, line, message, identifier, has_level=True)
 
 
 def _read_access(fields: Mapping[str, Any]) -> Access | None:

@@ -44,13 +44,9 @@ def _labelled(found: list[Container]) -> Iterator[tuple[Container, str]]:
 
 def read(container: Container, label: str, identifier: str, environment: Mapping[str, str]) -> Log:
     wanted = choice.Choice(request_id=identifier)
-    records: list[Record] = []
-    oldest = None
-    for record in sources.read(container.identifier, label, [], environment):
-        oldest = oldest or record.time
-        if wanted.wants(record):
-            records.append(record)
-    return Log(label, container.service == "nginx", oldest, records)
+    found = list(sources.read(container.identifier, label, [], environment))
+    records = [record for record in found if wanted.wants(record)]
+    return Log(label, container.service == "nginx", found[0].time if found else None, records)
 
 
 def _block(encoding: str) -> str:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kit.logs.choice import Choice
 from kit.logs.records import Parser, parse, read_time
 
 STAMP = "2026-11-29T08:30:03.123456789Z"
@@ -106,6 +107,83 @@ def test_traceback_without_a_message_is_an_error():
     parser = Parser("app")
     parser.read(f"{STAMP} spawned")
     assert parser.read(f"{STAMP} Traceback (most recent call last):").level == "error"
+
+
+SEVERAL_LINES = {
+    "a traceback below a line without a level": [
+        "Internal Server Error: /boom",
+        "Traceback (most recent call last):",
+        '  File "views.py", line 1, in view',
+        "ZeroDivisionError: division by zero",
+    ],
+    "an exception whose text has several lines": [
+        "[2026-11-29 08:29:40 +0000] [22] [ERROR] GET '/': failed",
+        "Traceback (most recent call last):",
+        '  File "views.py", line 1, in view',
+        "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) no such table: post",
+        "[SQL: SELECT post.id",
+        "FROM post]",
+        "(Background on this error at: https://sqlalche.me/e/20/e3q8)",
+    ],
+    "two exceptions": [
+        "ERROR:shop:failed",
+        "Traceback (most recent call last):",
+        "KeyError: 'a'",
+        "",
+        "During handling of the above exception, another exception occurred:",
+        "",
+        "Traceback (most recent call last):",
+        "ValueError: b",
+    ],
+    "a text of several lines": ["2026-11-29 08:29:39,381 ERROR the order is refused:", "no address", "no name"],
+    "a warning with a traceback": ["WARNING:shop:again", "Traceback (most recent call last):", "KeyError: 'a'"],
+}
+
+
+@pytest.mark.parametrize("lines", SEVERAL_LINES.values(), ids=SEVERAL_LINES)
+def test_all_lines_of_a_message_are_chosen_together(lines):
+    parser = Parser("app")
+    later = "2026-11-29T08:30:09.123456789Z"
+    stamped = [f"{STAMP} before it, without a level", f"{later} x", *(f"{later[:-2]}Z {line}" for line in lines)]
+    before, other, *records = [parser.read(line) for line in stamped]
+    after = parser.read(f"{later} [2026-11-29 08:29:41 +0000] [22] [INFO] fine")
+    wanted = Choice(level="error")
+    assert [wanted.wants(record) for record in records] == [True] * len(lines)
+    assert [record.is_continued for record in records] == [False] + [True] * (len(lines) - 1)
+    assert not any(wanted.wants(record) for record in (before, other, after))
+
+
+def test_headline_without_a_level_has_that_of_its_traceback():
+    parser = Parser("app")
+    head = parser.read(f"{STAMP} Internal Server Error: /boom")
+    assert head.level == "info"
+    parser.read(f"{STAMP} Traceback (most recent call last):")
+    assert head.level == "error"
+
+
+def test_traceback_is_part_of_the_request_of_its_message():
+    parser = Parser("app")
+    lines = [
+        "ERROR django.request [5c0f1122] Internal Error",
+        "Traceback (most recent call last):",
+        "KeyError: 1",
+    ]
+    assert all(Choice(request_id="5c0f1122").wants(parser.read(f"{STAMP} {line}")) for line in lines)
+
+
+def test_lines_of_another_time_are_messages_of_their_own():
+    parser = Parser("app")
+    earlier = [parser.read(f"{STAMP} {line}") for line in ("starting", "ERROR no")]
+    later = [
+        parser.read(f"2026-11-29T08:{minute}:03.0Z {line}")
+        for minute, line in ((31, "hello"), (32, "Traceback (most recent call last):"))
+    ]
+    assert [(record.level, record.is_continued) for record in [*earlier, *later]] == [
+        ("info", False),
+        ("error", False),
+        ("info", False),
+        ("error", False),
+    ]
 
 
 def test_line_after_an_access_line_is_its_own():
