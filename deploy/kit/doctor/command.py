@@ -1,5 +1,6 @@
 """`make doctor`: asks, and prints the findings topic by topic."""
 
+import contextlib
 import json
 import os
 import sys
@@ -16,6 +17,8 @@ from kit.variables import read
 
 COLORS = {Severity.OK: "32", Severity.NOTE: "36", Severity.WARNING: "33", Severity.ERROR: "1;31"}
 TOPIC_WIDTH = 14
+ERASE = "\r\033[K"
+"""The terminal's line."""
 
 Check = Callable[[Site], Findings]
 
@@ -23,8 +26,10 @@ Check = Callable[[Site], Findings]
 def doctor(environment: Mapping[str, str], *, as_json: bool = False) -> int:
     """Exit status 1 if there is an error."""
     found = []
-    for finding in examine(environment):
+    shows_progress = not as_json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    for finding in examine(environment, show_progress if shows_progress else lambda _: None):
         found.append(finding)
+        sys.stdout.write(ERASE * shows_progress)
         sys.stdout.write((to_json(finding) if as_json else "\n".join(lines(finding, color=_color()))) + "\n")
         sys.stdout.flush()
     if not as_json:
@@ -32,17 +37,28 @@ def doctor(environment: Mapping[str, str], *, as_json: bool = False) -> int:
     return 1 if has_errors(found) else 0
 
 
+def show_progress(name: str) -> None:
+    """A line that the next finding replaces: a check may wait for servers elsewhere."""
+    sys.stdout.write(f"{ERASE}... {name}")
+    sys.stdout.flush()
+
+
 def _color() -> bool:
     return has_color(sys.stdout, os.environ)
 
 
-def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
+def examine(environment: Mapping[str, str], progress: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
+    """`progress` is called with the name of each check before it begins."""
+    progress("configuration")
     try:
         site = Site(environment)
     except KitError as error:
         yield Topic("configuration").error(str(error), "correct it; then make doctor again")
         return
+    with contextlib.suppress(KitError):  # a check will say so
+        site.ask_ahead()
     for name, check in CHECKS.items():
+        progress(name)
         yield from guarded(name, check, site)
 
 

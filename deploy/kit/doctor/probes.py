@@ -6,12 +6,14 @@ A question that gets no answer raises KitError, which becomes a finding.
 import json
 import re
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kit import backups, compose, containers, env_files
 from kit.containers import Container
@@ -39,6 +41,8 @@ ASK_CERTIFICATE = "openssl x509 -in /tmp/nginx/tls.pem -noout -enddate -issuer -
 ASK_UPDATES = "timeout 45 apt-get update -qq >/dev/null 2>&1 && ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 &&"
 ASK_UPDATES += " apt list --upgradable 2>/dev/null"
 
+Answer = TypeVar("Answer")
+
 
 class Site:
     """The site as it runs."""
@@ -47,6 +51,15 @@ class Site:
         self.values = env_files.read_kit(environment)
         self.environment = compose.prepare(environment)
         self.project = compose.project_name(self.environment)
+        self._ahead: dict[str, Future[str | None]] = {}
+        """Of each service, what `updates` returns. Written before the first check alone."""
+
+    def ask_ahead(self) -> None:
+        """Starts what takes the longest, so that the other checks go on meanwhile: Debian's servers are slow."""
+        running = {each.service for each in self.containers if each.is_running}
+        for service in ("app", "nginx"):
+            if service in running:
+                self._ahead[service] = in_background(partial(self._ask_updates, service))
 
     @cached_property
     def containers(self) -> list[Container]:
@@ -198,11 +211,28 @@ class Site:
 
     def updates(self, service: str) -> str | None:
         """`apt list --upgradable` in a container of the image; None if no package server answers."""
+        return self._ahead[service].result() if service in self._ahead else self._ask_updates(service)
+
+    def _ask_updates(self, service: str) -> str | None:
         image = self.running(service).inspected["Image"]
         words = ["run", "--rm", "--user", "0", "--cap-drop", "ALL", "--cap-add", "SETUID", "--cap-add", "SETGID"]
         words += ["--cap-add", "CHOWN", "--cap-add", "FOWNER", "--cap-add", "DAC_OVERRIDE", "--entrypoint", "sh"]
         done = containers.call([*words, image, "-c", ASK_UPDATES], self.environment, timeout=UPDATES_TIMEOUT)
         return done.stdout if done.returncode == 0 else None
+
+
+def in_background(ask: Callable[[], Answer]) -> "Future[Answer]":
+    """Asks in a thread that does not keep the command from ending."""
+    future = Future[Answer]()
+
+    def run() -> None:
+        try:
+            future.set_result(ask())
+        except Exception as error:  # noqa: BLE001 - raised again where the answer is read
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def fixed_in(folder: Path, files: Sequence[Path]) -> dict[str, str]:

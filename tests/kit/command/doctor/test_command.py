@@ -3,12 +3,13 @@
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from kit.doctor import command
 from kit.doctor.findings import Finding, Severity, Topic, has_errors
-from kit.doctor.probes import is_debugging
+from kit.doctor.probes import in_background, is_debugging
 from kit.errors import KitError
 
 TOPIC = Topic("disk")
@@ -62,7 +63,7 @@ def doctor(monkeypatch, capsys):
     """doctor(findings): the exit status and what is printed."""
 
     def call(*found, as_json=False):
-        monkeypatch.setattr(command, "examine", lambda _: iter(found))
+        monkeypatch.setattr(command, "examine", lambda *_: iter(found))
         return command.doctor({}, as_json=as_json), capsys.readouterr().out
 
     return call
@@ -77,6 +78,53 @@ def test_only_an_error_changes_the_exit_status(doctor):
 def test_json_is_one_object_a_line(doctor):
     _, out = doctor(TOPIC.ok("x"), TOPIC.ok("y"), as_json=True)
     assert [json.loads(line)["what"] for line in out.splitlines()] == ["x", "y"]
+
+
+class Slow:
+    """A site of which one answer takes its time, until another check has been made."""
+
+    def __init__(self, _):
+        self.other = threading.Event()
+
+    def ask_ahead(self):
+        self.asked = in_background(lambda: self.other.wait(30))
+
+    def first(self):
+        self.other.set()
+        return iter([TOPIC.ok("first")])
+
+    def last(self):
+        return iter([TOPIC.ok(str(self.asked.result(30)))])
+
+
+def test_slow_question_is_asked_while_other_checks_are_made(monkeypatch):
+    monkeypatch.setattr(command, "Site", Slow)
+    monkeypatch.setattr(command, "CHECKS", {"one": Slow.first, "two": Slow.last})
+    shown = []
+    assert [finding.what for finding in command.examine({}, shown.append)] == ["first", "True"]
+    assert shown == ["configuration", "one", "two"]
+
+
+def test_failure_in_the_background_is_raised_where_the_answer_is_read():
+    with pytest.raises(KitError, match="no server"):
+        in_background(fail).result(30)
+
+
+def fail():
+    raise KitError("no server")
+
+
+def test_terminal_shows_what_is_being_checked(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+
+    def examine(_, progress):
+        progress("updates")
+        yield TOPIC.ok("x")
+
+    monkeypatch.setattr(command, "examine", examine)
+    command.doctor({})
+    assert capsys.readouterr().out.startswith(f"{command.ERASE}... updates{command.ERASE}")
 
 
 def test_settings_that_are_refused_are_a_finding(repository, tmp_path):
