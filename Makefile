@@ -83,7 +83,7 @@ prune: ## Remove images, containers and networks of this project that nothing ne
 	@exec $(KIT) prune
 
 .PHONY: manage
-manage: ## Run Django's manage.py in the application's container: make manage CMD="createsuperuser".
+manage: ## Run the project's commands in the application's container: make manage CMD="createsuperuser" (Django, Flask).
 	@exec $(KIT) manage
 
 .PHONY: shell

@@ -118,15 +118,15 @@ def of_sqlalchemy(application: Any, *, creates: bool) -> str:
     """Why the site cannot work; empty if it can, or if nothing is known of its tables."""
     if "sqlalchemy" not in sys.modules:
         return ""
-    with _context(application):
-        database = _flask_sqlalchemy(application)
-        engines = list(_engines())
+    with context(application):
+        database = flask_sqlalchemy(application)
+        found = list(engines())
         known = _sqlalchemy_tables()
-        missing = [table for table in known if not _exists(table, engines)]
-        if not engines or not missing:
+        missing = [table for table in known if not _exists(table, found)]
+        if not found or not missing:
             return ""
         names = listed([table.fullname for table in missing])
-        if creates and (database is not None or len(engines) == 1):
+        if creates and (database is not None or len(found) == 1):
             say(
                 f"the project has no migrations, and the database lacks tables of its models: {names}. They are created"
             )
@@ -134,7 +134,7 @@ def of_sqlalchemy(application: Any, *, creates: bool) -> str:
                 database.create_all()
             else:
                 for metadata in {id(table.metadata): table.metadata for table in missing}.values():
-                    metadata.create_all(engines[0])
+                    metadata.create_all(found[0])
             return ""
     if len(missing) < len(known):
         say(f"the database lacks tables of the project's models: {names}")
@@ -145,12 +145,12 @@ def of_sqlalchemy(application: Any, *, creates: bool) -> str:
     )
 
 
-def _context(application: Any) -> Any:
+def context(application: Any) -> Any:
     context = getattr(application, "app_context", None)
     return context() if callable(context) else nullcontext()
 
 
-def _flask_sqlalchemy(application: Any) -> Any:
+def flask_sqlalchemy(application: Any) -> Any:
     """The extension, if the application has it: its engines exist from then on."""
     extension = (
         getattr(application, "extensions", {}).get("sqlalchemy") if hasattr(application, "app_context") else None
@@ -166,7 +166,7 @@ def _objects(kind: type) -> Iterator[Any]:
     return (each for each in gc.get_objects() if issubclass(type(each), kind))
 
 
-def _engines() -> Iterator[Any]:
+def engines() -> Iterator[Any]:
     known = set[str]()
     for engine in _objects(sys.modules["sqlalchemy.engine"].Engine):
         url = engine.url

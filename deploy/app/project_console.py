@@ -1,7 +1,7 @@
 #!/opt/venv/bin/python -I
 """Starts a project's own console in its container, for `make manage`, `make shell` and `make dbshell`.
 
-    project_console.py manage [ARGUMENT ...]   Django's manage.py
+    project_console.py manage [ARGUMENT ...]   the framework's commands: Django's manage.py, or `flask`
     project_console.py shell [ARGUMENT ...]    the framework's shell, or Python's, in which the project can be imported
     project_console.py dbshell [ARGUMENT ...]  the database's own client
 
@@ -11,10 +11,12 @@ which has the terminal and the signals and whose exit status is this one's. Exit
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 from urllib.parse import unquote, urlsplit
@@ -30,6 +32,8 @@ django.setup()
 from django.db import connection
 print("\\n" + json.dumps([connection.vendor, connection.client.executable_name, str(connection.settings_dict["NAME"])]))
 """
+DATABASE_SCRIPT = Path(__file__).with_name("project_database.py")
+HOW_TO_CHOOSE = "For one of them: docker compose exec app python -m sqlite3 PATH"
 SQLITE_MODULE = (3, 12)
 """The first Python with `python -m sqlite3`."""
 
@@ -45,30 +49,36 @@ class Program(NamedTuple):
 
 def program(console: str, arguments: list[str], framework: str, environment: Mapping[str, str]) -> Program:
     """What to run. Raises ConsoleError."""
-    has_manage = Path("manage.py").is_file()
+    commands = _commands(framework, environment)
     match console:
-        case "manage":
-            if not has_manage:
-                raise ConsoleError(f"the project has no manage.py in {Path.cwd()}")
+        case "manage" if Path("manage.py").is_file():
             return Program([PYTHON, "manage.py", *arguments])
+        case "manage" if commands:
+            return Program([*commands, *arguments])
+        case "manage":
+            raise ConsoleError(
+                f"the project has no manage.py in {Path.cwd()}, and it is no Flask application. Any program of it:"
+                " docker compose exec app python ..."
+            )
         case "shell":
-            return Program(_shell(framework, environment, has_manage=has_manage) + arguments)
-        case "dbshell" if framework == "django" and has_manage:
-            return _dbshell_of_django(arguments)
+            return Program([*commands, "shell", *arguments] if commands else [PYTHON, *arguments])
+        case "dbshell" if commands and framework == "django":
+            return _dbshell_of_django(commands, arguments)
         case "dbshell":
-            return _dbshell_of_url(environment.get("DATABASE_URL", ""), arguments)
+            return _dbshell_of_url(_url(environment), arguments)
     raise ConsoleError(f"{console!r}: must be manage, shell or dbshell")
 
 
-def _shell(framework: str, environment: Mapping[str, str], *, has_manage: bool) -> list[str]:
-    if framework == "django" and has_manage:
-        return [PYTHON, "manage.py", "shell"]
+def _commands(framework: str, environment: Mapping[str, str]) -> list[str]:
+    """What the project's own commands begin with; empty if its framework has none."""
+    if framework == "django":
+        return [PYTHON, "manage.py"] if Path("manage.py").is_file() else [PYTHON, "-m", "django"]
     if framework == "flask":
-        return [PYTHON, "-m", "flask", "--app", environment.get("WSGI_APP", ""), "shell"]
-    return [PYTHON]
+        return [PYTHON, "-m", "flask", "--app", environment.get("FLASK_APP") or environment.get("WSGI_APP", "")]
+    return []
 
 
-def _dbshell_of_django(arguments: list[str]) -> Program:
+def _dbshell_of_django(commands: list[str], arguments: list[str]) -> Program:
     asked = subprocess.run([PYTHON, "-c", ASK_DJANGO], stdout=subprocess.PIPE, text=True, check=False)
     if asked.returncode:
         raise ConsoleError("Django's settings cannot be loaded; the lines above say why")
@@ -76,7 +86,21 @@ def _dbshell_of_django(arguments: list[str]) -> Program:
     if vendor == "sqlite" and not shutil.which(client):
         return _python_sqlite(name, arguments)
     _require(client)
-    return Program([PYTHON, "manage.py", "dbshell", *(["--", *arguments] if arguments else [])])
+    return Program([*commands, "dbshell", *(["--", *arguments] if arguments else [])])
+
+
+def _url(environment: Mapping[str, str]) -> str:
+    """Of the database that the project uses; if it cannot be asked, or knows none, what DATABASE_URL says."""
+    asked = subprocess.run([PYTHON, str(DATABASE_SCRIPT)], stdout=subprocess.PIPE, text=True, check=False)
+    found = json.loads(asked.stdout.splitlines()[-1]) if asked.returncode == 0 else []
+    if len(found) > 1:
+        raise ConsoleError(f"the project has several databases: {', '.join(map(_shown, found))}. {HOW_TO_CHOOSE}")
+    return found[0] if found else environment.get("DATABASE_URL", "")
+
+
+def _shown(url: str) -> str:
+    """Without a password."""
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", url)
 
 
 def _dbshell_of_url(url: str, arguments: list[str]) -> Program:
@@ -95,9 +119,9 @@ def _dbshell_of_url(url: str, arguments: list[str]) -> Program:
             "PGDATABASE": parts.path.lstrip("/"),
         }
         return Program(["psql", *arguments], {name: value for name, value in values.items() if value})
-    raise ConsoleError(
-        "DATABASE_URL is not set" if not url else f"DATABASE_URL: no console is known for {kind or 'it'!r}"
-    )
+    if not url:
+        raise ConsoleError("no database of the project is known: neither SQLAlchemy nor DATABASE_URL names one")
+    raise ConsoleError(f"no console is known for a database of the kind {kind or url!r}")
 
 
 def _python_sqlite(name: str, arguments: list[str]) -> Program:
@@ -119,10 +143,18 @@ def read_answer(path: Path = ANSWER) -> dict[str, Any]:
         return {}
 
 
+def framework(answer: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    """What the project said while the image was built. If it could not be imported then, by what is installed."""
+    said = answer.get("framework")
+    if not said and environment.get("DJANGO_SETTINGS_MODULE") and find_spec("django"):
+        return "django"
+    return str(said) if said is not None else "flask" if find_spec("flask") else ""
+
+
 def main(arguments: list[str]) -> NoReturn:
     console, *rest = arguments or [""]
     try:
-        chosen = program(console, rest, read_answer().get("framework", ""), os.environ)
+        chosen = program(console, rest, framework(read_answer(), os.environ), os.environ)
         os.execvpe(chosen.words[0], chosen.words, {**os.environ, **chosen.variables})
     except ConsoleError as error:
         sys.stderr.write(f"{console}: {error}\n")

@@ -187,7 +187,10 @@ COMMANDS = {
     "update": Command(
         on_site("upkeep", "update"), "build the images again on the newest packages of their base, then do as `up`"
     ),
-    "manage": Command(on_site("consoles", "manage"), "run Django's manage.py in the running application's container"),
+    "manage": Command(
+        on_site("consoles", "manage"),
+        "run Django's manage.py, or flask's commands, in the running application's container",
+    ),
     "shell": Command(
         on_site("consoles", "shell"),
         "open the project's Python shell in the running application's container",

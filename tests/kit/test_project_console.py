@@ -34,10 +34,30 @@ def refusal(*arguments):
     return str(raised.value)
 
 
-def test_manage_needs_the_file(folder):
-    assert refusal("manage", ["check"], "flask", {}) == f"the project has no manage.py in {folder}"
+def test_manage_runs_the_framework_s_commands(folder):
+    flask = [PYTHON, "-m", "flask", "--app"]
+    assert program("manage", ["init-db"], "flask", {"WSGI_APP": "shop:app"}).words == [*flask, "shop:app", "init-db"]
+    named = {"WSGI_APP": "wsgi:application", "FLASK_APP": "shop"}
+    assert program("manage", [], "flask", named).words == [*flask, "shop"]
+    assert program("manage", ["check"], "django", {}).words == [PYTHON, "-m", "django", "check"]
     (folder / "manage.py").touch()
-    assert program("manage", ["check"], "django", {}).words == [PYTHON, "manage.py", "check"]
+    for framework in ("django", "flask", ""):
+        assert program("manage", ["check"], framework, {}).words == [PYTHON, "manage.py", "check"]
+
+
+def test_manage_without_commands_says_how_to_run_a_program(folder):
+    assert refusal("manage", ["check"], "", {}) == (
+        f"the project has no manage.py in {folder}, and it is no Flask application. Any program of it:"
+        " docker compose exec app python ..."
+    )
+
+
+def test_project_that_could_not_be_imported_is_known_by_its_packages(monkeypatch):
+    monkeypatch.setattr(project_console, "find_spec", lambda name: name == "flask")
+    assert project_console.framework({}, {}) == "flask"
+    assert project_console.framework({"framework": ""}, {}) == ""
+    monkeypatch.setattr(project_console, "find_spec", lambda name: name == "django")
+    assert project_console.framework({}, {"DJANGO_SETTINGS_MODULE": "shop.settings"}) == "django"
 
 
 def test_shell_is_the_framework_s_own(folder):
@@ -83,6 +103,32 @@ def test_settings_that_cannot_be_loaded_are_named(django):
     assert refusal("dbshell", [], "django", {}).startswith("Django's settings cannot be loaded")
 
 
+@pytest.fixture
+def database(folder, monkeypatch):
+    """database(*urls): what the project says that it uses."""
+
+    def set_to(*urls):
+        said = subprocess.CompletedProcess([], 0, "a line of the project's\n" + json.dumps(urls) + "\n")
+        monkeypatch.setattr(project_console.subprocess, "run", lambda *_, **__: said)
+
+    set_to()
+    return set_to
+
+
+def test_dbshell_opens_the_database_that_the_project_uses(folder, database):
+    install(folder, "sqlite3")
+    database("sqlite:////data/shop.db")
+    url = {"DATABASE_URL": "postgresql://ada@db/unused"}
+    assert program("dbshell", [], "flask", url).words == ["sqlite3", "/data/shop.db"]
+
+
+def test_several_databases_are_listed_without_passwords(database):
+    database("sqlite:////data/a.db", "postgresql://ada:secret@db/shop")
+    said = refusal("dbshell", [], "flask", {})
+    assert said.startswith("the project has several databases: sqlite:////data/a.db, postgresql://ada@db/shop. For one")
+
+
+@pytest.mark.usefixtures("database")
 def test_dbshell_of_a_url_passes_no_password_on_the_command_line(folder):
     install(folder, "psql")
     chosen = program("dbshell", [], "flask", {"DATABASE_URL": "postgresql+psycopg://ada:p%40ss@db:5433/shop"})
@@ -92,6 +138,7 @@ def test_dbshell_of_a_url_passes_no_password_on_the_command_line(folder):
     )
 
 
+@pytest.mark.usefixtures("database")
 def test_dbshell_of_an_sqlite_url(folder):
     install(folder, "sqlite3")
     url = {"DATABASE_URL": "sqlite:////data/shop.db?timeout=5"}
@@ -100,8 +147,12 @@ def test_dbshell_of_an_sqlite_url(folder):
 
 @pytest.mark.parametrize(
     ("url", "said"),
-    [("", "DATABASE_URL is not set"), ("mongodb://db/shop", "DATABASE_URL: no console is known for 'mongodb'")],
+    [
+        ("", "no database of the project is known: neither SQLAlchemy nor DATABASE_URL names one"),
+        ("mongodb://db/shop", "no console is known for a database of the kind 'mongodb'"),
+    ],
 )
+@pytest.mark.usefixtures("database")
 def test_dbshell_without_a_known_database_says_so(folder, url, said):
     assert refusal("dbshell", [], "", {"DATABASE_URL": url}) == said
 
