@@ -281,11 +281,16 @@ def _line(value: str) -> str:
 def _candidates(search: _Search) -> Iterator[Candidate]:
     """The best offer of each module."""
     for path in python_files(search.folder, DEPTH):
-        if path.name in ("setup.py", "manage.py", "celery.py", "gunicorn.conf.py"):
+        if path.name in ("setup.py", "manage.py", "celery.py", "gunicorn.conf.py") or _is_alembics(path):
             continue
         root, module = root_and_module(path, search.folder)
         found = [Candidate(path, module, root, offer) for offer in _resolved(path, root, search.folder)]
         yield from [one for one in found if not _is_vague(one) and (one.offer.problem or not _is_asgis(one))][:1]
+
+
+def _is_alembics(path: Path) -> bool:
+    """Whether alembic runs the module: it may create the application to get at its models."""
+    return path.name == "env.py" and "alembic" in modules.read(path).imports
 
 
 def _is_asgis(candidate: Candidate) -> bool:

@@ -16,8 +16,13 @@ from kit.project.reading import is_readable, parse_text, read_text
 APPLICATION_NAMES = ("application", "app")
 """The names that servers look for, in their order."""
 
-FACTORY = re.compile(r"(create|make|build|get)_([a-z]+_)?(app|application)|app_factory|main")
+FACTORY = re.compile(
+    r"(create|make|build|get)_(?!(celery|worker|cli|test|tk|qt)_)([a-z]+_)?(app|application)|app_factory|main"
+)
 """Names of functions that return an application. `main` is one only with the parameters that Pyramid gives it."""
+
+FACTORY_NAMES = ("create_app", "make_app", "create_application", "make_application", "app_factory")
+"""The names that most projects give it."""
 
 WSGI = frozenset(
     (
@@ -299,7 +304,9 @@ def _is_factory_name(name: str) -> bool:
     return name != "main" and FACTORY.fullmatch(name) is not None
 
 
-def rank(offer: Offer) -> tuple[bool, bool, int, int]:
-    """What can be served first, applications before factories, the usual names before others."""
-    usual = APPLICATION_NAMES.index(offer.name) if offer.name in APPLICATION_NAMES else len(APPLICATION_NAMES)
-    return bool(offer.problem), offer.is_factory, usual, offer.line
+def rank(offer: Offer) -> tuple[bool, bool, bool, int, int]:
+    """What can be served first, applications before factories, certain factories and the usual names before others."""
+    names = FACTORY_NAMES if offer.is_factory else APPLICATION_NAMES
+    usual = names.index(offer.name) if offer.name in names else len(names)
+    is_vague = offer.is_factory and not (offer.is_certain or offer.imported)
+    return bool(offer.problem), offer.is_factory, is_vague, usual, offer.line

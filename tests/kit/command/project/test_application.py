@@ -72,6 +72,15 @@ def test_new_django_project(project, prefix):
         ({"backend/main.py": f"from backend.db import x\n{FLASK}", "backend/db.py": ""}, "backend.main:app", "."),
         ({"shop/wsgi.py": wsgi(), "shop/__init__.py": ""}, "shop.wsgi:application", "."),
         ({"app.py": FLASK, "tests/app.py": FLASK, "docs/conf.py": "", "examples/wsgi.py": FLASK}, "app:app", "."),
+        (
+            {
+                "shop/__init__.py": "",
+                "shop/app.py": f"def create_celery_app(app=None):\n    return app or create_app()\n{FACTORY}",
+                "db/env.py": "from alembic import context\nfrom shop.app import create_app\napp = create_app()\n",
+            },
+            "shop.app:create_app()",
+            ".",
+        ),
         ({"app.py": FLASK, "celery.py": "app = Celery()\n", "other.py": "app = thing()\n"}, "app:app", "."),
     ],
 )

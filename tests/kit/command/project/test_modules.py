@@ -35,6 +35,16 @@ def best(project, text):
             True,
         ),
         ("from flask import Flask\ndef make_app(*, debug=False):\n    return Flask('x')\n", "make_app()", True),
+        (
+            "from flask import Flask\ndef create_my_app():\n    pass\ndef create_app():\n    return Flask('x')\n",
+            "create_app()",
+            True,
+        ),
+        (
+            "import flask as f\ndef make_my_app():\n    return f.Flask(1)\ndef create_app():\n    return f.Flask(2)\n",
+            "create_app()",
+            True,
+        ),
         ("def main(global_config, **settings):\n    return Configurator().make_wsgi_app()\n", "main({})", True),
         (
             "from flask import Flask\napp = Flask('x')\napp = Wrapper(app)\n",
