@@ -14,8 +14,13 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import supervisor.poller
 from supervisor.options import UnhosedConfigParser
 from supervisor.supervisord import main as run_supervisord
+
+sys.path.insert(0, str(Path(__file__).parent))  # isolated: Python has not put it there
+
+from waking_poller import WakingPoller
 
 KIT_CONFIG = Path("/opt/venv/etc/supervisord.conf")  # the first place in which supervisorctl looks
 PROJECT_CONFIG = Path("/app/supervisor.d")
@@ -96,6 +101,7 @@ def main() -> int:
     except (OSError, ConfigError) as error:
         fail(error)
     os.environ["FATAL_MARK"] = str(FATAL_MARK)
+    supervisor.poller.Poller = WakingPoller
     run_supervisord(["--configuration", str(CONFIG)])
     if not FATAL_MARK.exists():
         return 0
