@@ -40,7 +40,7 @@ deploy: ## Build the images, and replace what runs without losing a request (DRY
 
 .PHONY: rollback
 rollback: ## Go back to the release before, or to another one, without losing a request (TO=tag).
-	@exec $(KIT) rollback $(if $(TO),--to "$(TO)") $(RELEASE_OPTIONS)
+	@exec $(KIT) rollback $(if $(TO),--to "$$TO") $(RELEASE_OPTIONS)
 
 .PHONY: releases
 releases: ## List the releases that `make rollback` can go to (JSON=1).
@@ -48,11 +48,11 @@ releases: ## List the releases that `make rollback` can go to (JSON=1).
 
 .PHONY: adopt
 adopt: ## Look at a project, and write .env and .env.project for it: make adopt PROJECT=../shop.
-	@exec $(KIT) adopt $(if $(PROJECT),"$(PROJECT)")
+	@exec $(KIT) adopt $(if $(PROJECT),"$$PROJECT")
 
 .PHONY: look
 look: ## Print what the kit finds in the project, all variables that it reads included (PROJECT=../shop: in another one).
-	@exec $(KIT) look $(if $(PROJECT),"$(PROJECT)")
+	@exec $(KIT) look $(if $(PROJECT),"$$PROJECT")
 
 .PHONY: down
 down: ## Stop what `make up` started. The data stays; `docker compose down -v` removes it too.

@@ -330,6 +330,18 @@ def _free_port(first: int, name: str, containers: Sequence[clashes.Container], t
     raise KitError(f"no port from {PORTS[0]} to {PORTS[-1]} is free")
 
 
+def _replace(path: Path, text: str, mode: int) -> None:
+    """At once, or not at all. A mode that lets fewer read the file stays."""
+    if path.exists():
+        mode &= path.stat().st_mode
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)  # of a run that was killed, with its mode
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    new.replace(path)
+
+
 def _add(path: Path, lines: Sequence[Line] | Iterator[Line], present: Mapping[str, str], mode: int) -> None:
     """Appends the lines whose names are not in the file yet."""
     before = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -347,9 +359,5 @@ def _add(path: Path, lines: Sequence[Line] | Iterator[Line], present: Mapping[st
     if not added and path.exists():
         return
     separator = "" if not before or before.endswith("\n") else "\n"
-    new = path.with_name(f"{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(before + separator + "".join(f"{line}\n" for line in added))
-    new.replace(path)
+    _replace(path.resolve(), before + separator + "".join(f"{line}\n" for line in added), mode)
     step(f"{path.name}: {len([line for line in added if not line.startswith('# ')])} lines added")

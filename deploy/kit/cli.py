@@ -288,3 +288,7 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `make doctor | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
         return 128 + signal.SIGPIPE
+    except OSError as error:  # a checkout that cannot be written, a full disk
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"{options.command}: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201
+        return 2

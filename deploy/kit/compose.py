@@ -112,10 +112,15 @@ def list_containers(environment: Mapping[str, str]) -> list[clashes.Container]:
 
 
 def find_project(given: str, root: Path = ROOT, variable: str = "PROJECT_DIR") -> Path:
-    project = (root / given).resolve()
-    if not project.is_dir():
-        raise KitError(f"{variable}={given!r}: must be an existing folder")
-    return project
+    """Raises KitError if it is none that this user can read."""
+    try:
+        project = (root / Path(given).expanduser()).resolve()
+        if project.is_dir():
+            os.scandir(project).close()
+            return project
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead to each other, or a ~ of no user
+        raise KitError(f"{variable}={given!r}: {getattr(error, 'strerror', None) or error}") from None
+    raise KitError(f"{variable}={given!r}: must be an existing folder")
 
 
 def files(values: Mapping[str, str], *, root: Path = ROOT, is_outside: bool) -> str:

@@ -29,6 +29,15 @@ def test_missing_python_is_reported(repository):
     assert "There is no python-nowhere here. Ropewalk needs Python 3.11 or newer." in done.stderr
 
 
+@pytest.mark.parametrize("target", ["adopt", "look"])
+def test_folder_with_letters_that_a_shell_knows_is_passed_as_it_is(repository, tmp_path, target):
+    name = """it's "$HOME" & `more`"""
+    done = call(repository, "make", target, "PROJECT=" + str(tmp_path / name).replace("$", "$$"))
+    assert done.returncode == 2
+    assert f"{target}: {'PROJECT' if target == 'adopt' else 'PROJECT_DIR'}=" in done.stderr
+    assert '"$HOME" & `more`' in done.stderr
+
+
 @pytest.mark.parametrize("port", ["0", "80000", "http"])
 def test_port_that_is_none_is_refused_in_one_line(repository, port):
     done = call(repository, "make", "run", PORT=port)

@@ -8,19 +8,19 @@ them.
 """
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kit.errors import KitError
-from kit.project import asgi, django, ini, modules, procfile
+from kit.project import asgi, django, flask_app, ini, modules, procfile
 from kit.project.django import Django
 from kit.project.modules import Offer
 from kit.project.reading import modules as python_files
-from kit.project.reading import read_text, relative
+from kit.project.reading import relative, syntax_error
 
 VARIABLE = "WSGI_APP"
-FLASK = "FLASK_APP"
 
 DEPTH = 3
 """Modules are looked for in so many folders within each other."""
@@ -161,7 +161,7 @@ def _asgi_offer(path: Path, root: Path, expression: str, search: _Search) -> Off
 
 
 def _from_flask(search: _Search) -> Application | None:
-    value, origin = _flask_app(search)
+    value, origin = flask_app.find(search.folder, search.environment)
     if not value:
         return None
     target, _, expression = value.partition(":")
@@ -184,18 +184,6 @@ def _from_flask(search: _Search) -> Application | None:
         offers = [offer for offer in modules.read(file).offers if offer.name == expression]
         expression = offers[0].expression if offers and offers[0].is_factory else expression
     return Application(f"{module}:{expression}", origin, root)
-
-
-def _flask_app(search: _Search) -> tuple[str, str]:
-    if value := search.environment.get(FLASK):
-        return value, f"the variable {FLASK}"
-    for name in (".flaskenv", ".env"):
-        path = search.folder / name
-        if path.is_file():
-            for number, line in enumerate(read_text(path).splitlines(), 1):
-                if found := re.fullmatch(rf"(?:export\s+)?{FLASK}\s*=\s*(['\"]?)(.*?)\1\s*", line.strip()):
-                    return found[2], f"{name}:{number}"
-    return "", ""
 
 
 def _from_django(search: _Search) -> Application | None:
@@ -266,7 +254,18 @@ def _nothing_found(found: Iterable[Candidate], search: _Search) -> str:
         )
     return (
         "no WSGI application was found: no web process in a Procfile, no FLASK_APP, no manage.py of Django's, no module"
-        " with `application`, `app` or `create_app`. Name it in .env:\nWSGI_APP=package.module:callable"
+        f" with `application`, `app` or `create_app`{_unparsed(search)}. Name it in .env:\n"
+        "WSGI_APP=package.module:callable"
+    )
+
+
+def _unparsed(search: _Search) -> str:
+    """The modules in which it may be: those that a newer Python, or an older one, may be able to parse."""
+    found = ((path, syntax_error(path)) for path in python_files(search.folder, DEPTH))
+    places = [f"{relative(path, search.folder)}:{reason}" for path, reason in found if reason][:MAX_PROBLEMS]
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    return (
+        f" that {python} can parse (not these: {'; '.join(places)}. make PYTHON=... uses another one)" if places else ""
     )
 
 

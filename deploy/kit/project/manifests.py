@@ -5,8 +5,6 @@ requirements.txt, requirements for production, pyproject.toml, Pipfile, setup.py
 another one. Without any, it is the framework that the code imports.
 """
 
-import ast
-import configparser
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -14,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from kit.errors import KitError
-from kit.project import frameworks, locks, poetry, requirements_files, unpin
+from kit.project import frameworks, locks, poetry, requirements_files, setup_files, unpin
 from kit.project.installation import PROJECT_ROOT, Installation, Local, Pin, Reader, Unused
 from kit.project.names import is_usual_index, name_of
-from kit.project.reading import folders, parse_module, read_text, read_toml, relative
+from kit.project.reading import folders, read_toml, relative
 
 REQUIREMENTS_FILES = (
     "requirements.txt",
@@ -26,6 +24,11 @@ REQUIREMENTS_FILES = (
     *(f"{name}{mark}requirements.txt" for name in ("prod", "production", "base") for mark in "-_."),
 )
 """In the order in which they are looked for."""
+
+LOCKS_OF_PYPROJECT = ("uv.lock", "poetry.lock", "pdm.lock")
+
+DEPTH = 3
+"""Files are looked for in so many folders within each other."""
 
 VARIABLE = "REQUIREMENTS"
 
@@ -42,11 +45,15 @@ def _find(folder: Path, given: str | None) -> Installation:
     if given:
         return _given(folder, given)
     found = candidates(folder)
-    if not found:
-        return _below(folder)
-    installation = _read(folder, folder / found[0])
+    installation = _read(folder, folder / found[0]) if found else _below(folder)
     unused = [Unused(name, f"{found[0]} comes first") for name in found[1:] if name not in installation.files]
-    return replace(installation, unused=(*installation.unused, *unused))
+    return replace(installation, unused=(*installation.unused, *unused, *_locks_alone(folder)))
+
+
+def _locks_alone(folder: Path) -> list[Unused]:
+    if (folder / "pyproject.toml").is_file():
+        return []
+    return [Unused(name, "it needs its pyproject.toml") for name in _files(folder, LOCKS_OF_PYPROJECT)]
 
 
 def direct_requirements(installation: Installation, folder: Path) -> tuple[str, ...]:
@@ -61,14 +68,14 @@ def candidates(folder: Path) -> list[str]:
     pyproject = folder / "pyproject.toml"
     table = read_toml(pyproject) if pyproject.is_file() else {}
     names = [
-        *(name for name in ("uv.lock", "poetry.lock", "pdm.lock") if pyproject.is_file()),
+        *(name for name in LOCKS_OF_PYPROJECT if pyproject.is_file()),
         *("pylock.toml", "Pipfile.lock"),
         *REQUIREMENTS_FILES,
         *(["pyproject.toml"] if _lists_dependencies(table) else []),
         *("Pipfile", "setup.py"),
         *(
             ["setup.cfg"]
-            if not (folder / "setup.py").is_file() and _configuration(folder).has_section("options")
+            if not (folder / "setup.py").is_file() and setup_files.configuration(folder).has_section("options")
             else []
         ),
     ]
@@ -86,7 +93,10 @@ def _given(folder: Path, given: str) -> Installation:
 
 def _below(folder: Path) -> Installation:
     """A project may keep everything in one folder of its own, such as backend/."""
-    found = [(place, names[0]) for place in folders(folder, 1) if place != folder and (names := candidates(place))]
+    found: list[tuple[Path, str]] = []
+    for depth in range(1, DEPTH + 1):
+        below = (place for place in folders(folder, depth) if place != folder)
+        found = found or [(place, names[0]) for place in below if (names := candidates(place))]
     if not found:
         return _imported(folder)
     if len(found) > 1:
@@ -372,41 +382,7 @@ def _pipfile_requirement(name: str, wanted: Mapping[str, Any]) -> str:
 
 def _setup(base: Path, file: Path) -> Installation:
     """setup.py and setup.cfg: what they list as literals is in the layer of dependencies; a build finds the rest."""
-    requirements = _literal_requirements(base)
+    requirements = setup_files.literal_requirements(base)
     local = Local(".", has_dependencies=True, is_required=not requirements)
     files = _files(base, ["setup.py", "setup.cfg"])
     return Installation(files=files, requirements=tuple(requirements), local=(local,))
-
-
-def _configuration(base: Path) -> configparser.RawConfigParser:
-    parser = configparser.RawConfigParser(strict=False)
-    if (base / "setup.cfg").is_file():
-        try:
-            parser.read_string(read_text(base / "setup.cfg"))
-        except configparser.Error as error:
-            raise KitError(f"setup.cfg: {str(error).splitlines()[0]}") from None
-    return parser
-
-
-def _literal_requirements(base: Path) -> list[str]:
-    listed = _configuration(base).get("options", "install_requires", fallback="")
-    if listed and not listed.strip().startswith("file:"):
-        return [line.strip() for line in listed.splitlines() if line.strip() and not line.strip().startswith("#")]
-    tree = parse_module(base / "setup.py")
-    if tree is None:
-        return []
-    lists = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "install_requires":
-            value = lists.get(node.value.id) if isinstance(node.value, ast.Name) else node.value
-            try:
-                return [str(line) for line in ast.literal_eval(value)] if value is not None else []
-            except ValueError:
-                return []
-    return []

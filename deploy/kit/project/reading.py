@@ -103,6 +103,17 @@ def parse_text(text: str) -> ast.Module | None:
         return None
 
 
+def syntax_error(path: Path) -> str:
+    """Why this Python cannot parse the module, with the line; "" if it can."""
+    try:
+        ast.parse(read_text(path))
+    except SyntaxError as error:
+        return f"{error.lineno or 1}: {error.msg}"
+    except (KitError, ValueError, RecursionError, MemoryError) as error:
+        return f"1: {error}"
+    return ""
+
+
 def is_ignored(folder: Path) -> bool:
     """Whether nothing below this folder is part of what is served."""
     name = folder.name.lower()
@@ -124,7 +135,8 @@ def _below(folder: Path) -> list[Path]:
     except OSError:
         return []
     paths = [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return [path for path in paths if not is_ignored(path)]
+    # a database's folder may belong to the user of its container
+    return [path for path in paths if os.access(path, os.R_OK | os.X_OK) and not is_ignored(path)]
 
 
 def modules(folder: Path, depth: int) -> Iterator[Path]:

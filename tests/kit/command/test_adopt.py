@@ -73,6 +73,25 @@ def test_variables_that_the_project_insists_on_are_made_or_asked_for(checkout, p
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_mode_of_a_file_that_is_there_is_kept(checkout, project):
+    path = checkout / ".env"
+    path.write_text("BACKEND=gunicorn\n")
+    path.chmod(0o600)
+    (checkout / ".env.new").touch(0o666)
+    adopt.adopt(str(project), {}, checkout)
+    assert values(path)["WSGI_APP"] == "app:app"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not (checkout / ".env.new").exists()
+
+
+def test_link_to_a_file_elsewhere_stays_one(checkout, project, tmp_path):
+    (tmp_path / "kept.env").touch(0o600)
+    (checkout / ".env").symlink_to(tmp_path / "kept.env")
+    adopt.adopt(str(project), {}, checkout)
+    assert (checkout / ".env").is_symlink()
+    assert values(tmp_path / "kept.env")["WSGI_APP"] == "app:app"
+
+
 def test_secret_key_with_a_default_in_the_code_is_made_and_keys_of_others_are_not(checkout, project, capsys):
     text = 'import os\nSECRET_KEY = os.environ.get("SHOP_SECRET", "dev")\n'
     text += 'S3 = os.environ.get("S3_SECRET_KEY")\nCAPTCHA = os.environ.get("RECAPTCHA_SECRET_KEY", "")\n'

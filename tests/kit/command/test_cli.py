@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from kit import cli
+
 
 def kit(repository, *arguments, folder="/"):
     command = [sys.executable, "-I", repository / "deploy/kit", *arguments]
@@ -83,6 +85,15 @@ def test_wish_for_another_python_is_said(repository, tmp_path):
     done = kit(repository, "install", "--project", str(tmp_path), "--copy-to", str(tmp_path / "lists"))
     assert done.returncode == 0
     assert "==> .python-version names Python 3.9.1; the image's Python is 3." in done.stdout
+
+
+def test_checkout_that_cannot_be_written_is_one_line(repository, tmp_path, monkeypatch, capsys):
+    def refuse(options):
+        raise PermissionError(13, "Permission denied", "/srv/ropewalk/.env.new")
+
+    monkeypatch.setitem(cli.COMMANDS, "down", cli.COMMANDS["down"]._replace(call=refuse))
+    assert cli.main(["down"]) == 2
+    assert capsys.readouterr().err == "down: /srv/ropewalk/.env.new: Permission denied\n"
 
 
 def test_reader_that_ends_first_is_no_traceback(repository):

@@ -81,6 +81,28 @@ def test_project_inside_is_named_from_the_checkout(docker, given):
     assert compose.prepare(docker(PROJECT_DIR=given))["PROJECT_DIR"] == "./tests/kit/plain_project"
 
 
+def test_folder_of_a_project_may_be_below_the_home(tmp_path, monkeypatch):
+    (tmp_path / "shop").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert compose.find_project("~/shop") == tmp_path / "shop"
+
+
+@pytest.mark.parametrize("name", ["loop", "closed", "~nobody-of-this-name/shop"])
+def test_folder_that_cannot_be_entered_is_one_line(tmp_path, name, monkeypatch):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(compose.os, "scandir", refuse)
+    with pytest.raises(KitError, match=f"^PROJECT_DIR='{name}': "):
+        compose.find_project(name, tmp_path)
+
+
 def test_project_outside_is_a_build_context_of_its_own(docker, tmp_path):
     prepared = compose.prepare(docker(PROJECT_DIR=str(tmp_path)))
     assert prepared["PROJECT_DIR"] == str(tmp_path)

@@ -248,6 +248,14 @@ def test_nothing_is_an_error_with_the_line_to_add(project):
     assert str(raised.value).endswith("\nWSGI_APP=package.module:callable")
 
 
+def test_modules_that_this_python_cannot_parse_are_named(project):
+    with pytest.raises(KitError, match="no WSGI application was found") as raised:
+        find(project({"app.py": "print 'two'\n", "web/run.py": "x = 1\ny = = 1\n"}))
+    assert "(not these: app.py:1: Missing parentheses" in str(raised.value)
+    assert "web/run.py:2: " in str(raised.value)
+    assert "make PYTHON=... uses another one). Name it in .env:\nWSGI_APP=" in str(raised.value)
+
+
 def test_settings_for_production_hold_and_it_is_said(project):
     files = {
         "manage.py": manage("config.settings.local"),

@@ -64,6 +64,19 @@ def test_only_folder_with_requirements_is_used(project):
     assert found.files == ("backend/requirements.txt",)
 
 
+def test_folders_below_are_looked_at_the_shallow_ones_first(project):
+    found = find(project({"services/web/requirements.txt": "flask\n", "services/web/old/requirements.txt": "bottle\n"}))
+    assert (found.file, found.base) == ("services/web/requirements.txt", "services/web")
+
+
+@pytest.mark.parametrize("name", ["uv.lock", "poetry.lock", "pdm.lock"])
+def test_lock_without_its_pyproject_is_said_to_be_unused(project, name):
+    folder = project({name: "", "app.py": "import flask\n"})
+    assert find(folder).unused == (Unused(name, "it needs its pyproject.toml"),)
+    (folder / "requirements.txt").write_text("flask\n")
+    assert find(folder).unused == (Unused(name, "it needs its pyproject.toml"),)
+
+
 def test_several_folders_with_requirements_are_an_error(project):
     with pytest.raises(KitError) as raised:
         find(project({"api/requirements.txt": "", "web/requirements.txt": ""}))

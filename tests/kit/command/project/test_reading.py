@@ -19,6 +19,12 @@ def test_module_that_cannot_be_parsed_is_none(project, text):
     assert reading.parse_module(project({"x.py": text}) / "x.py") is None
 
 
+def test_folder_of_another_user_is_left_out(project, monkeypatch):
+    folder = project({"x.py": "", "pgdata/x.py": "", "web/x.py": ""})
+    monkeypatch.setattr(reading.os, "access", lambda path, mode: path.name != "pgdata")
+    assert [reading.relative(path, folder) for path in reading.folders(folder, 1)] == [".", "web"]
+
+
 def test_file_that_cannot_be_read_is_named(project):
     folder = project({})
     (folder / "latin.txt").write_bytes("für".encode("latin-1"))
