@@ -70,6 +70,10 @@ why: ## Show one request's way and times through nginx and the server: make why 
 doctor: ## Check the running site, with a mend for each finding (JSON=1: for programs).
 	@exec $(KIT) doctor $(if $(JSON),--json)
 
+.PHONY: status-page
+status-page: ## Show the server's live status page, a port for each container, until Ctrl-C (ADMIN_PORT=9180).
+	@exec $(KIT) status-page
+
 .PHONY: render
 render: ## Print the effective configuration and the origin of each value (WHAT="variables nginx server supervisor compose").
 	@exec $(KIT) render

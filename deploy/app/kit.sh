@@ -185,6 +185,14 @@ kit_services() {
   done
 }
 
+# kit_admin_bind: exports ADMIN_BIND. The container of the profile monitor, if that is on, has to reach it.
+kit_admin_bind() {
+  [[ -n ${ADMIN_BIND:-} || ,${COMPOSE_PROFILES:-}, != *,monitor,* ]] || ADMIN_BIND=0.0.0.0:9180
+  kit_variables ADMIN_BIND
+  [[ $ADMIN_BIND == off || $ADMIN_BIND =~ ^([A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$ ]] ||
+    kit_fail "ADMIN_BIND=${ADMIN_BIND@Q}: must be ADDRESS:PORT, such as 127.0.0.1:9180, or off"
+}
+
 # kit_project [FOLDER]: exports what the image knows about its project (prepare.py), unless it is set, and enters its folder.
 kit_project() {
   local name value

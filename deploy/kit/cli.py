@@ -177,6 +177,9 @@ COMMANDS = {
         "check the running site: settings, secrets, database, disk, memory, certificate, images and more",
         options={"--json": "print each finding as a line of JSON"},
     ),
+    "status-page": Command(
+        on_site("status_page", "status_page"), "show the server's live status page on this machine, until Ctrl-C"
+    ),
     "render": Command(
         on_site("render", "render"),
         "print the configuration as the containers have it, with the origin of values",

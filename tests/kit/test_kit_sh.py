@@ -392,3 +392,25 @@ def test_service_that_never_starts_is_named(bash, services):
     done = bash(f"sleep() {{ :; }}; kit_services {services}", COMPOSE_PROFILES="acme,redis")
     said = "kit: the profile redis is on, and its container has not started: docker compose logs redis\n"
     assert (done.returncode, done.stderr) == (2, said)
+
+
+@pytest.mark.parametrize(
+    ("variables", "address"),
+    [
+        ({}, "127.0.0.1:9180"),
+        ({"COMPOSE_PROFILES": "acme,monitor"}, "0.0.0.0:9180"),
+        ({"COMPOSE_PROFILES": "monitors"}, "127.0.0.1:9180"),
+        ({"COMPOSE_PROFILES": "monitor", "ADMIN_BIND": "127.0.0.1:9000"}, "127.0.0.1:9000"),
+        ({"ADMIN_BIND": "[::]:9000"}, "[::]:9000"),
+        ({"ADMIN_BIND": "off"}, "off"),
+    ],
+)
+def test_metrics_are_on_the_container_s_networks_only_if_asked_for(bash, variables, address):
+    assert bash('kit_admin_bind; echo "$ADMIN_BIND"', **variables).stdout == f"{address}\n"
+
+
+@pytest.mark.parametrize("value", ["9180", "no", "host:port", "127.0.0.1:9180 --debug", "unix:/tmp/admin"])
+def test_address_of_the_metrics_that_is_none_is_refused(bash, value):
+    done = bash("kit_admin_bind", ADMIN_BIND=value)
+    said = f"kit: ADMIN_BIND='{value}': must be ADDRESS:PORT, such as 127.0.0.1:9180, or off\n"
+    assert (done.returncode, done.stderr) == (2, said)
