@@ -20,6 +20,7 @@ from kit.project import base_python, facts, report, services, unpin
 from kit.project.environment_names import EnvironmentName
 from kit.project.facts import Project
 from kit.project.names import name_of
+from kit.variables import read
 
 PROJECT_FILE = env_files.PROJECT_FILE
 EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example", ".env.dist", "example.env")
@@ -55,7 +56,7 @@ NOT_THE_PROJECTS = ("DJANGO_SETTINGS_MODULE", *env_files.SHARED_WITH_NGINX)
 FEW = 3
 """So many variables of a service are named in the next step."""
 
-PLAIN_COMPOSE = "The files that `docker compose` reads"
+PLAIN_COMPOSE = "PROJECT_DIR is outside of this checkout; for plain `docker compose`, since make finds that out"
 
 PORTS = range(8080, 8180)
 
@@ -82,8 +83,18 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     _add(root / ".env", kit, present, 0o644)
     wanted = list(project_lines(project, {**present, **own}))
     _add(root / PROJECT_FILE, wanted, own, 0o600)
+    step(addresses(env_files.read_kit(environment, root)))
     step(next_step(project, wanted))
     return 0
+
+
+def addresses(values: Mapping[str, str]) -> str:
+    """Where the site will be, and which lines say so."""
+    name = (values.get("SERVER_NAME") or "localhost").split()[0]
+    found = {"HTTP_PORT": f"http://{name}:{values.get('HTTP_PORT') or 8080}"}
+    if read("HTTPS", values) == "1":
+        found["HTTPS_PORT"] = f"https://{name}:{values.get('HTTPS_PORT') or 8443}"
+    return f"The site will be at {' and '.join(found.values())} ({', '.join(found)} in .env)"
 
 
 class Line(NamedTuple):
@@ -157,10 +168,9 @@ def kit_lines(
     name = _free_name(identity.compose_name(folder), containers, root)
     yield Line("COMPOSE_PROJECT_NAME", name, "The name of its containers, images and volumes")
     yield Line("PROJECT_ID", folder.name, "The data volume belongs to this project")
-    if not folder.is_relative_to(root):
-        yield Line(
-            "COMPOSE_FILE", compose.files(present, root=root, is_outside=_can_build_outside(environment)), PLAIN_COMPOSE
-        )
+    if not folder.is_relative_to(root) and _can_build_outside(environment):
+        for variable, value in compose.OUTSIDE.items():
+            yield Line(variable, value, PLAIN_COMPOSE)
     yield Line("WSGI_APP", project.application.value, f"From {project.application.origin}")
     if project.application.settings:
         settings = project.application.settings

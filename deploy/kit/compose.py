@@ -25,8 +25,13 @@ DEFAULT_PROJECT = "sample_project"
 ENGINE_WITH_CONTEXTS = 23
 """The first engine with more than one build context."""
 
-PROJECT_OUTSIDE = "deploy/compose/project.yml"
-"""The file that is added for a project outside of the checkout."""
+OUTSIDE = {"PROJECT_PLACE": "outside"}
+"""For a project outside of the checkout."""
+
+EARLIER_FILE = "deploy/compose/project.yml"
+
+COPIES = "project"
+"""The folder in .run with copies of projects, for engines with one build context: .dockerignore lets it through."""
 
 
 def check_docker(environment: Mapping[str, str]) -> None:
@@ -52,13 +57,14 @@ def prepare(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]
     env_files.read_project(values, root)
     backends.chosen(values)
     _check_outbound(values)
+    _check_files(values)
     prepared = dict(environment) | {"STOP_GRACE_PERIOD": times.stop_grace_period(values)}
     project = find_project(values["PROJECT_DIR"], root) if values.get("PROJECT_DIR") else root / DEFAULT_PROJECT
     image_files.select(project, values.get("IMAGE_INCLUDE", ""))
     if values.get("PROJECT_DIR"):
         prepared |= identity.of_project(project, values, root)
         if project.is_relative_to(root):
-            prepared["PROJECT_DIR"] = f"./{project.relative_to(root)}"
+            prepared |= {"PROJECT_DIR": f"./{project.relative_to(root)}", "PROJECT_PLACE": "inside"}
         else:
             prepared |= _project_outside(project, values, environment, root)
     return prepared
@@ -69,6 +75,13 @@ def _check_outbound(values: Mapping[str, str]) -> None:
     outbound = read("OUTBOUND", values)
     if outbound not in known:
         raise KitError(f"OUTBOUND={outbound!r}: must be {' or '.join(reversed(known))}")
+
+
+def _check_files(values: Mapping[str, str]) -> None:
+    """An earlier version wrote a COMPOSE_FILE, with which compose reads no docker-compose.override.yml."""
+    if EARLIER_FILE in values.get("COMPOSE_FILE", ""):
+        line = "replace it by PROJECT_PLACE=outside" if values.get("PROJECT_DIR") else "remove it"
+        raise KitError(f"COMPOSE_FILE names {EARLIER_FILE}, which is no more: {line}, in .env")
 
 
 def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, Any]:
@@ -123,15 +136,6 @@ def find_project(given: str, root: Path = ROOT, variable: str = "PROJECT_DIR") -
     raise KitError(f"{variable}={given!r}: must be an existing folder")
 
 
-def files(values: Mapping[str, str], *, root: Path = ROOT, is_outside: bool) -> str:
-    """COMPOSE_FILE: the files that compose reads anyway, and the one for a project outside of the checkout."""
-    separator = values.get("COMPOSE_PATH_SEPARATOR") or os.pathsep
-    usual = ("docker-compose.yml", "docker-compose.override.yml")
-    given = values.get("COMPOSE_FILE") or separator.join(name for name in usual if (root / name).exists())
-    kept = [name for name in given.split(separator) if name != PROJECT_OUTSIDE]
-    return separator.join([*kept, PROJECT_OUTSIDE] if is_outside else kept)
-
-
 def has_contexts(environment: Mapping[str, str]) -> bool:
     """Whether the engine can build from a folder beside the checkout. Raises an error of `_output`."""
     version = re.match(r"\d+", _output(["docker", "version", "--format", "{{.Server.Version}}"], environment))
@@ -142,11 +146,12 @@ def _project_outside(
     project: Path, values: Mapping[str, str], environment: Mapping[str, str], root: Path
 ) -> dict[str, str]:
     if has_contexts(environment):
-        return {"PROJECT_DIR": str(project), "COMPOSE_FILE": files(values, root=root, is_outside=True)}
-    copy = RUN / "project"
+        return {"PROJECT_DIR": str(project), **OUTSIDE}
+    name = values.get("COMPOSE_PROJECT_NAME") or identity.compose_name(project)
+    copy = RUN / COPIES / name
     shutil.rmtree(copy, ignore_errors=True)
     image_files.copy(image_files.select(project, values.get("IMAGE_INCLUDE", "")), copy)
-    return {"PROJECT_DIR": f"./{copy.relative_to(ROOT)}", "COMPOSE_FILE": files(values, root=root, is_outside=False)}
+    return {"PROJECT_DIR": f"./{copy.relative_to(ROOT)}", "PROJECT_PLACE": "inside"}
 
 
 def project_name(environment: Mapping[str, str]) -> str:

@@ -41,8 +41,11 @@ def test_folder_has_a_command_and_the_lines_of_compose(repository, name):
 def test_folders_are_all_that_is_known(repository, compose_file):
     assert sorted(path.name for path in (repository / "deploy/backends").iterdir()) == KNOWN
     default = declared()["BACKEND"].default
-    extended = compose_file["services"]["app"]["extends"]
-    assert extended == {"file": f"deploy/backends/${{BACKEND:-{default}}}/compose.yml", "service": "app"}
+    assert compose_file["services"]["app"]["extends"]["file"] == "deploy/compose/project-${PROJECT_PLACE:-inside}.yml"
+    extended = yaml.safe_load((repository / "deploy/compose/project-inside.yml").read_text())["services"]["app"][
+        "extends"
+    ]
+    assert extended == {"file": f"../backends/${{BACKEND:-{default}}}/compose.yml", "service": "app"}
 
 
 @pytest.mark.parametrize("name", KNOWN)

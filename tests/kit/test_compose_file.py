@@ -213,8 +213,14 @@ def test_images_start_from_the_same_base(repository):
         assert not re.search(r"^(ENTRYPOINT|CMD) (?!\[)", text, re.M)
 
 
+def compose_text(repository):
+    """docker-compose.yml, and what it extends, without the backends."""
+    names = ("docker-compose.yml", "deploy/compose/project-inside.yml", "deploy/compose/project-outside.yml")
+    return "".join((repository / name).read_text() for name in names)
+
+
 def compose_variables(repository):
-    text = "".join((repository / path).read_text() for path in ("docker-compose.yml", "deploy/compose/project.yml"))
+    text = compose_text(repository)
     # a build argument without a value has the Dockerfile's default
     return set(re.findall(r"\$\{([A-Z_]+)", text)) | passed_on(repository) | {"BASE_IMAGE"}
 
@@ -228,7 +234,7 @@ def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repo
 
 
 def compose_defaults(repository):
-    return dict(re.findall(r"\$\{([A-Z_]+):-([^}$]+)\}", (repository / "docker-compose.yml").read_text()))
+    return dict(re.findall(r"\$\{([A-Z_]+):-([^}$]+)\}", compose_text(repository)))
 
 
 def test_env_example_shows_the_defaults(repository):
@@ -255,8 +261,9 @@ def test_default_is_stated_once(repository):
 
 
 def test_project_outside_the_checkout_is_a_build_context_of_its_own(repository):
-    override = yaml.safe_load((repository / "deploy/compose/project.yml").read_text())
-    assert override["services"]["app"]["build"]["additional_contexts"].keys() == {"project"}
+    outside = yaml.safe_load((repository / "deploy/compose/project-outside.yml").read_text())
+    assert outside["services"]["app"]["extends"] == {"file": "project-inside.yml", "service": "app"}
+    assert outside["services"]["app"]["build"]["additional_contexts"].keys() == {"project"}
     assert re.search(r"^FROM scratch AS project$", (repository / "Dockerfile").read_text(), re.M)
 
 

@@ -52,7 +52,7 @@ def test_choice_is_written_so_that_no_command_needs_variables(checkout, project,
         "PROJECT_DIR": str(project),
         "COMPOSE_PROJECT_NAME": "my-shop",
         "PROJECT_ID": "My Shop",
-        "COMPOSE_FILE": "docker-compose.yml:deploy/compose/project.yml",
+        "PROJECT_PLACE": "outside",
         "WSGI_APP": "app:app",
         "HTTP_PORT": "8080",
         "HTTPS_PORT": "8443",
@@ -60,6 +60,14 @@ def test_choice_is_written_so_that_no_command_needs_variables(checkout, project,
     said = capsys.readouterr().out
     assert "app:app (app.py:4)" in said
     assert "Fill in MAIL_HOST, STRIPE_SECRET_KEY in .env.project; then: make up" in said
+    address = "The site will be at http://localhost:8080 and https://localhost:8443 (HTTP_PORT, HTTPS_PORT in .env)"
+    assert address in said
+
+
+def test_address_is_that_of_the_lines_that_are_there(checkout, project, capsys):
+    (checkout / ".env").write_text("HTTP_PORT=80\nHTTPS=off\nSERVER_NAME='shop.example.net www.shop.example.net'\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert "The site will be at http://shop.example.net:80 (HTTP_PORT in .env)" in capsys.readouterr().out
 
 
 def test_variables_that_the_project_insists_on_are_made_or_asked_for(checkout, project):

@@ -78,7 +78,8 @@ def test_bad_value_is_refused_before_anything_is_touched(docker, values, said):
 
 @pytest.mark.parametrize("given", ["tests/kit/plain_project", f"{ROOT}/tests/kit/plain_project"])
 def test_project_inside_is_named_from_the_checkout(docker, given):
-    assert compose.prepare(docker(PROJECT_DIR=given))["PROJECT_DIR"] == "./tests/kit/plain_project"
+    prepared = compose.prepare(docker(PROJECT_DIR=given, PROJECT_PLACE="outside"))
+    assert (prepared["PROJECT_DIR"], prepared["PROJECT_PLACE"]) == ("./tests/kit/plain_project", "inside")
 
 
 def test_folder_of_a_project_may_be_below_the_home(tmp_path, monkeypatch):
@@ -106,7 +107,8 @@ def test_folder_that_cannot_be_entered_is_one_line(tmp_path, name, monkeypatch):
 def test_project_outside_is_a_build_context_of_its_own(docker, tmp_path):
     prepared = compose.prepare(docker(PROJECT_DIR=str(tmp_path)))
     assert prepared["PROJECT_DIR"] == str(tmp_path)
-    assert prepared["COMPOSE_FILE"] == "docker-compose.yml:deploy/compose/project.yml"
+    assert prepared["PROJECT_PLACE"] == "outside"
+    assert "COMPOSE_FILE" not in prepared  # with that, compose would read no docker-compose.override.yml
 
 
 def test_project_outside_is_copied_for_an_engine_without_such_contexts(docker, tmp_path, monkeypatch):
@@ -121,10 +123,14 @@ def test_project_outside_is_copied_for_an_engine_without_such_contexts(docker, t
         environment = docker(commands, **values)
         for _ in range(2):  # the second replaces the first
             prepared = compose.prepare(environment)
-        assert prepared["PROJECT_DIR"] == "./.run/test-compose/project"
-        assert prepared["COMPOSE_FILE"] == "docker-compose.yml"
+        assert prepared["PROJECT_DIR"] == "./.run/test-compose/project/shop"
+        assert prepared["PROJECT_PLACE"] == "inside"
         copied = ROOT / prepared["PROJECT_DIR"]
         assert sorted(str(path.relative_to(copied)) for path in copied.rglob("*")) == ["db.sqlite3", "wsgi.py"]
+        # another project of this checkout is built at the same time
+        other = compose.prepare(environment | {"COMPOSE_PROJECT_NAME": "shop-2"})
+        assert other["PROJECT_DIR"] == "./.run/test-compose/project/shop-2"
+        assert copied.is_dir()
     finally:
         compose.shutil.rmtree(ROOT / ".run/test-compose", ignore_errors=True)
 
@@ -151,25 +157,6 @@ def test_dockerignore_with_an_error_is_reported_before_the_build(docker, tmp_pat
     assert said == ".dockerignore of the project: '[a': has a [ that is not the start of characters such as [a-z]"
 
 
-@pytest.mark.parametrize(
-    ("values", "present", "expected"),
-    [
-        ({}, (), "docker-compose.yml:deploy/compose/project.yml"),
-        (
-            {},
-            ("docker-compose.override.yml",),
-            "docker-compose.yml:docker-compose.override.yml:deploy/compose/project.yml",
-        ),
-        ({"COMPOSE_FILE": "a.yml:b.yml"}, ("docker-compose.override.yml",), "a.yml:b.yml:deploy/compose/project.yml"),
-        ({"COMPOSE_FILE": "a.yml;b.yml", "COMPOSE_PATH_SEPARATOR": ";"}, (), "a.yml;b.yml;deploy/compose/project.yml"),
-    ],
-)
-def test_files_that_compose_would_read_anyway_are_kept(tmp_path, values, present, expected):
-    for name in ("docker-compose.yml", *present):
-        (tmp_path / name).touch()
-    assert compose.files(values, root=tmp_path, is_outside=True) == expected
-
-
 def test_project_has_a_compose_project_of_its_own(docker, tmp_path):
     project = tmp_path / "My Shop"
     project.mkdir()
@@ -178,8 +165,15 @@ def test_project_has_a_compose_project_of_its_own(docker, tmp_path):
     assert prepared["PROJECT_ID"] == "My Shop"
 
 
-def test_file_for_a_project_outside_is_added_once(docker, tmp_path):
+def test_compose_file_of_an_earlier_version_is_refused_with_the_line_to_write(docker, tmp_path):
     given = "docker-compose.yml:deploy/compose/project.yml"
+    assert refusal(docker(PROJECT_DIR=str(tmp_path), COMPOSE_FILE=given)) == (
+        "COMPOSE_FILE names deploy/compose/project.yml, which is no more: replace it by PROJECT_PLACE=outside, in .env"
+    )
+
+
+def test_own_files_of_compose_are_left_alone(docker, tmp_path):
+    given = "docker-compose.yml:mine.yml"
     assert compose.prepare(docker(PROJECT_DIR=str(tmp_path), COMPOSE_FILE=given))["COMPOSE_FILE"] == given
 
 
