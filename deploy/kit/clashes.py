@@ -31,7 +31,7 @@ def check(model: Mapping[str, Any], containers: list[Container], root: Path, *, 
     `model` is what `docker compose config` prints; `is_local`: the engine's ports are this machine's.
     """
     name = model["name"]
-    for container in containers:
+    for container in containers if is_local else ():  # a folder of another machine says nothing here
         if container.project == name and container.folder and Path(container.folder).resolve() != root:
             raise KitError(
                 f"the compose project {name!r} belongs to {container.folder}: set COMPOSE_PROJECT_NAME in .env to"

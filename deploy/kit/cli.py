@@ -25,6 +25,8 @@ class Command(NamedTuple):
     """The name of its one argument, if it has one; in brackets if it may be left out."""
     options: Mapping[str, str] = {}
     """Its options and their help. One whose help starts with a name in capitals takes a value."""
+    is_local: bool = False
+    """It has nothing to do with an engine, so HOST does not matter to it."""
 
 
 def run_compose(options: argparse.Namespace) -> int:
@@ -133,6 +135,16 @@ def release_options(options: argparse.Namespace, kind: "type[run.Options]") -> "
     )
 
 
+def connect() -> None:
+    """With HOST, from here on the variables of this process name the server's engine. Raises KitError."""
+    from kit.remote import connection, server  # here, since the image's build has this file without that package
+
+    if (found := server.find(os.environ)) is None:
+        return
+    os.environ.update(server.variables(found, os.environ))
+    connection.open_to(found, os.environ)
+
+
 AS_JSON = {"--json": "print one JSON object per line"}
 UNLOCK = {"--unlock": "take over the lock of a deployment that no longer runs, on another machine"}
 DEPLOY = {
@@ -217,7 +229,7 @@ COMMANDS = {
         "[ON|OFF]",
     ),
     "left-out": Command(lambda _: stack.left_out(os.environ), "list the project's files that its image will not get"),
-    "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker"),
+    "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker", is_local=True),
     "adopt": Command(
         lambda options: adopt.adopt(options.argument or "", os.environ),
         "look at a project, and write .env and .env.project for it",
@@ -228,6 +240,7 @@ COMMANDS = {
         "print what the kit finds in a project's folder, without running anything of it",
         "[FOLDER]",
         {"--json": "print it as JSON"},
+        is_local=True,
     ),
     "install": Command(
         install_project,
@@ -239,6 +252,7 @@ COMMANDS = {
             "--only": "STEP dependencies, or project: what has to be installed from the project's own folders",
             "--copy-to": "DIR install nothing: copy the files that the dependencies are read from",
         },
+        is_local=True,
     ),
     "assets": Command(
         build_assets,
@@ -248,10 +262,13 @@ COMMANDS = {
             "--step": "STEP manifests, install or build",
             "--copy-to": "DIR for the manifests, or for what was built",
         },
+        is_local=True,
     ),
-    "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY"),
+    "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY", is_local=True),
     "compose": Command(run_compose, "run docker compose, with any arguments, as `up` does"),
-    "venv": Command(create_environment, "create a virtual environment in a folder, unless there is one", "FOLDER"),
+    "venv": Command(
+        create_environment, "create a virtual environment in a folder, unless there is one", "FOLDER", is_local=True
+    ),
 }
 
 
@@ -280,6 +297,8 @@ def occurs(argument: str) -> str | None:
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     try:
+        if not COMMANDS[options.command].is_local:
+            connect()
         status = COMMANDS[options.command].call(options)
         sys.stdout.flush()
         return status

@@ -228,8 +228,8 @@ def compose_variables(repository):
 def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repository):
     lines = (repository / ".env.example").read_text().splitlines()
     listed = {found[1] for line in lines if (found := re.match(r"#\s?([A-Z_]+)=", line))}
-    # compose's own: which services there are
-    assert listed == compose_variables(repository) | {"COMPOSE_PROFILES"}
+    # compose's own: which services there are; and the kit's command's: where the engine is
+    assert listed == compose_variables(repository) | {"COMPOSE_PROFILES", "HOST", "SSH_OPTIONS"}
     assert not [line for line in lines if line and not line.startswith("#")]
 
 

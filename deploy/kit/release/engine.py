@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import os
 import pty
+import re
 import selectors
 import signal
 import subprocess
@@ -18,10 +19,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, NamedTuple
 
 from kit.paths import ROOT
-from kit.release.errors import ReleaseError
+from kit.release.errors import ConnectionLost, ReleaseError
 from kit.release.signals import Signals
 
 TICK = 0.1  # seconds between two looks at signals, deadline and `meanwhile`
+LOST = re.compile(r"^error during connect: |^Cannot connect to the Docker daemon|failed to connect to the docker API")
+"""How docker's last line begins if the engine, or the SSH connection to it, is gone."""
 KEPT = 256 * 1024  # octets of what a program prints, from the end
 TERM_PATIENCE = 5.0  # seconds from SIGTERM to SIGKILL
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -69,7 +72,7 @@ class Engine:
 
         What it prints on both streams is one text with `merge`, and with `show`, which shows it too.
 
-        Raises ReleaseError if it takes longer than `timeout`, InterruptedByUser.
+        Raises ReleaseError if it takes longer than `timeout`, ConnectionLost, InterruptedByUser.
         """
         self.signals.check()
         with self._started(arguments, environment or {}, show=show, merge=merge or show) as program:
@@ -140,7 +143,10 @@ class Engine:
         except subprocess.TimeoutExpired:
             raise ReleaseError(f"{name} has not ended in time") from None
         texts = [text.decode(errors="replace") for text in kept.values()]
-        return Done(status, texts[0], texts[1] if len(texts) > 1 else "")
+        done = Done(status, texts[0], texts[1] if len(texts) > 1 else "")
+        if status and LOST.search(done.reason):
+            raise ConnectionLost(f"the engine cannot be reached any more: {done.reason}")
+        return done
 
 
 class _Program(NamedTuple):

@@ -16,6 +16,10 @@ class ReleaseError(Exception):
         self.whole_log = whole_log
 
 
+class ConnectionLost(ReleaseError):  # noqa: N818
+    """The engine cannot be reached any more, so nothing can be undone now either."""
+
+
 class InterruptedByUser(Exception):  # noqa: N818
     """A signal asked to stop: Ctrl-C, SIGTERM, or SIGHUP of a terminal that is gone."""
 

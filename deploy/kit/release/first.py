@@ -20,9 +20,14 @@ def start(site: Site, tag: str) -> None:
     if image_id := images.find_id(site.engine, site.image.name):
         images.add_tag(site.engine, image_id, site.image.release(tag))
         images.add_tag(site.engine, image_id, site.image.live)
-    port = published_port(site, 8080)
+    address, port = published(site, 8080)
     page.warn(site, port)
-    host = hosts.find(site, port)
+    if site.server and address in ("127.0.0.1", "[::1]"):
+        site.output.note(
+            f"Only {site.server.host} itself reaches it. To see it here: {site.server.tunnel(port)}; for everybody:"
+            " HTTP_ADDRESS=0.0.0.0 in .env"
+        )
+    host = hosts.of_server(site, address) if site.server else hosts.find(site, port)
     site.output.result(f"Serving {' and '.join(addresses(site, host))}; make logs, make down", tag=tag)
 
 
@@ -33,9 +38,14 @@ def addresses(site: Site, host: str = "localhost") -> list[str]:
     return found
 
 
+def published(site: Site, port: int) -> tuple[str, str]:
+    """The address and the port of the engine's machine that lead to nginx's `port`."""
+    address, _, number = site.engine.output("compose", "port", "nginx", str(port)).rpartition(":")
+    return address, number
+
+
 def published_port(site: Site, port: int) -> str:
-    """The port of the engine's machine that leads to nginx's `port`."""
-    return site.engine.output("compose", "port", "nginx", str(port)).rpartition(":")[2]
+    return published(site, port)[1]
 
 
 def _failure(site: Site, before: list[failures.Container], reason: str) -> ReleaseError:

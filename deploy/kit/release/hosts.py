@@ -19,12 +19,22 @@ def allowed(port: int, names: Sequence[str], timeout: float = page.TIMEOUT) -> s
     return next((name for name in names if page.status_of(port, timeout, name) != REFUSED), "")
 
 
+def of_server(site: Site, address: str) -> str:
+    """For a site on another machine, which may not be reached from here: its own name, or the server's."""
+    if address in ("127.0.0.1", "[::1]"):
+        return LOCAL[0]
+    return next(iter(_own(site)), "") or site.server.host if site.server else LOCAL[0]
+
+
+def _own(site: Site) -> list[str]:
+    return [name for name in read("SERVER_NAME", site.values).split() if re.fullmatch(r"[\w.-]*\w", name)]
+
+
 def find(site: Site, port: str) -> str:
     """The name for the address to print. If the application allows none of the kit's, that is noted."""
     if not port.isdecimal():
         return LOCAL[0]
-    own = [name for name in read("SERVER_NAME", site.values).split() if re.fullmatch(r"[\w.-]*\w", name)]
-    name = allowed(int(port), list(dict.fromkeys((*LOCAL, *own))))
+    name = allowed(int(port), list(dict.fromkeys((*LOCAL, *_own(site)))))
     if name:
         return name if name in LOCAL else LOCAL[0]
     running = [container for container in site.containers() if container.is_up]

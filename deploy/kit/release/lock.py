@@ -8,6 +8,7 @@ import getpass
 import os
 import socket
 import subprocess
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,8 @@ ATTEMPTS = 5
 class Owner(NamedTuple):
     user: str
     host: str
+    machine: str
+    """Of the host, since several machines may have one name, such as debian."""
     boot: str
     """Of the host's kernel: another one after a restart of the machine. Empty if the system does not say."""
     pid: int
@@ -35,20 +38,29 @@ class Owner(NamedTuple):
     @property
     def is_gone(self) -> bool:
         """Whether it certainly has ended."""
-        if self.host != socket.gethostname():
+        if (self.host, self.machine) != (socket.gethostname(), machine_id()):
             return False
         return self.boot != boot_id() or self.started != start_time(self.pid)
 
 
 def read_owner(text: str) -> Owner | None:
     parts = text.split("\t")
-    if len(parts) != 5 or not parts[3].isdigit():
+    if len(parts) != 6 or not parts[4].isdigit():
         return None
-    return Owner(parts[0], parts[1], parts[2], int(parts[3]), parts[4])
+    return Owner(parts[0], parts[1], parts[2], parts[3], int(parts[4]), parts[5])
 
 
 def this_process() -> Owner:
-    return Owner(getpass.getuser(), socket.gethostname(), boot_id(), os.getpid(), start_time(os.getpid()))
+    pid = os.getpid()
+    return Owner(getpass.getuser(), socket.gethostname(), machine_id(), boot_id(), pid, start_time(pid))
+
+
+def machine_id() -> str:
+    """machine-id(5), or the address of a network card."""
+    with suppress(OSError):
+        if found := Path("/etc/machine-id").read_text().strip():
+            return found
+    return f"{uuid.getnode():x}"
 
 
 def boot_id() -> str:

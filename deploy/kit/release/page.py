@@ -120,8 +120,10 @@ def _status(site: Site, container: Container) -> int:
 def warn(site: Site, port: str) -> None:
     running = [container for container in site.containers() if container.is_up]
     proxy = site.proxy()
-    if proxy and proxy.is_maintained:
+    is_maintained = proxy is not None and proxy.is_maintained
+    if is_maintained:
         site.output.note(f"Visitors do not see this yet: {MAINTENANCE}", maintenance=True)
+    if is_maintained or site.server:  # whose port may be open to itself alone
         status = max((_status(site, each) for each in running if each.health == "healthy"), default=0)
     else:
         status = status_of(int(port)) if port.isdecimal() else 0

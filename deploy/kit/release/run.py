@@ -13,7 +13,7 @@ from kit.paths import ROOT, RUN
 from kit.release import containers, first, images, journal, lock, migrations, page, steps, undo
 from kit.release.confirm import confirm
 from kit.release.engine import Engine
-from kit.release.errors import InterruptedByUser, ReleaseError
+from kit.release.errors import ConnectionLost, InterruptedByUser, ReleaseError
 from kit.release.images import Release
 from kit.release.journal import Journal
 from kit.release.output import Output
@@ -145,7 +145,8 @@ def locked(call: Call, perform_it: Callable[[], int]) -> int:
         return perform_it()
     finally:
         site.engine.signals.defer()
-        lock.release(site.engine, held)
+        with suppress(ConnectionLost):  # the next deployment takes over the lock of a process that has ended
+            lock.release(site.engine, held)
 
 
 def perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
@@ -171,7 +172,11 @@ def perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
                     step.run(deployment)
     except (ReleaseError, InterruptedByUser) as error:
         site.engine.signals.defer()
-        _give_up(site, error)
+        try:
+            _give_up(site, error)
+        except ConnectionLost:
+            site.output.note("What was begun is undone or finished by the next call: make deploy, or make rollback")
+            raise
         if deployment.has_migrated:
             site.output.note(f"Its migrations stay applied: {migrations.named(deployment.migrations)}")
         raise

@@ -10,6 +10,8 @@ from kit.release.engine import Engine
 from kit.release.errors import ReleaseError
 from kit.release.output import Output
 from kit.release.proxy import Proxy
+from kit.remote import server
+from kit.remote.server import Server
 from kit.variables import read, read_integer
 
 ONE_SHOT = "release"
@@ -43,6 +45,11 @@ class Site(NamedTuple):
         if proxy is None:
             raise ReleaseError("nginx has stopped: docker compose logs nginx")
         return proxy
+
+    @property
+    def server(self) -> Server | None:
+        """Where the engine is; None: on this machine."""
+        return server.of(self.engine.environment)
 
     @property
     def patience(self) -> int:

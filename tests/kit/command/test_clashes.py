@@ -31,6 +31,9 @@ def test_own_containers_are_no_clash(tmp_path, listening):
 def test_same_name_in_another_folder_is_a_clash(tmp_path):
     with pytest.raises(KitError, match=r"belongs to /srv/other: set COMPOSE_PROJECT_NAME in \.env"):
         check(model(), [Container("blog", "/srv/blog", ""), Container("shop", "/srv/other", "")], tmp_path)
+    check(
+        model(), [Container("shop", "/srv/other", "")], tmp_path, is_local=False
+    )  # a folder of who knows which machine
 
 
 def test_port_of_another_project_is_a_clash(tmp_path):

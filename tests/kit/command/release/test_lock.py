@@ -30,9 +30,10 @@ def test_restart_of_the_machine_ends_every_process():
 
 def test_process_of_another_machine_may_run():
     assert not lock.this_process()._replace(host="other", started="0").is_gone
+    assert not lock.this_process()._replace(machine="other", boot="other", started="0").is_gone
 
 
-@pytest.mark.parametrize("label", ["", "nonsense", "a\tb\tc\tx\te"])
+@pytest.mark.parametrize("label", ["", "nonsense", "a\tb\tc\td\tx\te"])
 def test_what_is_no_owner(label):
     assert lock.read_owner(label) is None
 
