@@ -130,12 +130,9 @@ def _without_tracebacks(lines: list[str]) -> Iterator[str]:
 
 def of_build(output: str) -> str:
     """The reason why a build failed: the kit's own paragraph in the failed step's lines. Empty if there is none."""
-    text = TERMINAL_CODE.sub("", output).replace("\r", "\n")
-    # BuildKit repeats the failed step's last lines between two rules.
-    step = re.search(r"^-{6,}\n > .*?:\n(.*?)^-{6,}$", text, re.DOTALL | re.MULTILINE)
-    lines = [BUILD_LINE.sub("", line).rstrip() for line in (step[1] if step else "").splitlines()]
-    at = max((at for at, line in enumerate(lines) if KIT_LINE.match(line)), default=-1)
-    if at >= 0:
+    text = _plain(output)
+    lines = _failed_step(text)
+    if (at := _own_paragraph(lines)) >= 0:
         return "\n".join(lines[at:]).strip()
     found = UNREACHABLE.findall(text)
     if found and re.search(r"Unable to locate package|no installation candidate|Unable to fetch some archives", text):
@@ -144,3 +141,25 @@ def of_build(output: str) -> str:
             f"build: {place} could not be fetched: {reason.strip()}. Check the network of this machine, then try again"
         )
     return ""
+
+
+def end_of_build(output: str) -> list[str]:
+    """The last lines of the step that failed, before the kit's own paragraph, which is the reason."""
+    lines = _failed_step(_plain(output))
+    at = _own_paragraph(lines)
+    return [line for line in (lines[:at] if at >= 0 else lines) if line][-SHOWN_LINES:]
+
+
+def _plain(output: str) -> str:
+    return TERMINAL_CODE.sub("", output).replace("\r", "\n")
+
+
+def _failed_step(text: str) -> list[str]:
+    """BuildKit repeats the failed step's last lines between two rules."""
+    step = re.search(r"^-{6,}\n > .*?:\n(.*?)^-{6,}$", text, re.DOTALL | re.MULTILINE)
+    return [BUILD_LINE.sub("", line).rstrip() for line in (step[1] if step else "").splitlines()]
+
+
+def _own_paragraph(lines: list[str]) -> int:
+    """Where the last one begins; -1 if there is none."""
+    return max((at for at, line in enumerate(lines) if KIT_LINE.match(line)), default=-1)

@@ -79,6 +79,8 @@ class FakeEngine(Engine):
         self.pages: dict[str, int] = {}
         """The status of the page `/` of an image, by its id; otherwise 200."""
         self.is_maintained = False
+        self.printed = b""
+        """What a program prints piece by piece."""
         self.is_dead = False
         self._next = 1
         for number in range(1, replicas + 1):
@@ -110,7 +112,7 @@ class FakeEngine(Engine):
         self,
         *arguments: str,
         timeout: float = 60,
-        show: bool = False,
+        show: bool | Callable[[bytes], None] = False,
         merge: bool = False,
         environment: Mapping[str, str] | None = None,
         meanwhile: Callable[[], None] | None = None,
@@ -122,6 +124,8 @@ class FakeEngine(Engine):
         for start, result in self.failing.items():
             if text.startswith(start):
                 return result()
+        if callable(show):
+            show(self.printed)
         method = getattr(self, "_" + arguments[0].replace("-", "_"), None)
         if method is None:
             raise AssertionError(f"the fake engine does not know: docker {text}")

@@ -63,19 +63,23 @@ class Engine:
         self,
         *arguments: str,
         timeout: float = 60,
-        show: bool = False,
+        show: bool | Callable[[bytes], None] = False,
         merge: bool = False,
         environment: Mapping[str, str] | None = None,
         meanwhile: Callable[[], None] | None = None,
     ) -> Done:
         """`docker ARGUMENTS`. `meanwhile` is called again and again until it ends, and may raise.
 
-        What it prints on both streams is one text with `merge`, and with `show`, which shows it too.
+        What it prints on both streams is one text with `merge`, and with `show`, which shows it too, or is called with
+        each piece.
 
         Raises ReleaseError if it takes longer than `timeout`, ConnectionLost, InterruptedByUser.
         """
         self.signals.check()
-        with self._started(arguments, environment or {}, show=show, merge=merge or show) as program:
+        shown = show if callable(show) else self._show if show else None
+        has_terminal = show is True and self._has_terminal
+        is_merged = merge or shown is not None
+        with self._started(arguments, environment or {}, shown, merge=is_merged, has_terminal=has_terminal) as program:
             return self._follow(program, time.monotonic() + timeout, meanwhile)
 
     def output(self, *arguments: str, timeout: float = 60) -> str:
@@ -97,9 +101,15 @@ class Engine:
 
     @contextlib.contextmanager
     def _started(
-        self, arguments: Sequence[str], environment: Mapping[str, str], *, show: bool = False, merge: bool = False
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        show: Callable[[bytes], None] | None = None,
+        *,
+        merge: bool = False,
+        has_terminal: bool = False,
     ) -> Iterator["_Program"]:
-        reading, writing = _terminal() if show and self._has_terminal else (-1, subprocess.PIPE)
+        reading, writing = _terminal() if has_terminal else (-1, subprocess.PIPE)
         process = subprocess.Popen(
             ["docker", *arguments],
             env=self.environment | dict(environment),
@@ -130,8 +140,8 @@ class Engine:
                 for key, _ in selector.select(TICK):
                     if not (piece := _read(key.fd)):
                         selector.unregister(key.fd)
-                    elif program.is_shown:
-                        self._show(piece)
+                    elif program.show:
+                        program.show(piece)
                     kept[key.fd] = (kept[key.fd] + piece)[-KEPT:]
                 self.signals.check()
                 if meanwhile:
@@ -153,7 +163,7 @@ class _Program(NamedTuple):
     process: subprocess.Popen[bytes]
     arguments: Sequence[str]
     streams: list[IO[bytes]]
-    is_shown: bool
+    show: Callable[[bytes], None] | None
 
 
 def _read(descriptor: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from kit import failures
 from kit.release import containers, hosts, images, page, steps
-from kit.release.errors import ReleaseError
+from kit.release.errors import InterruptedByUser, ReleaseError
 from kit.release.site import Site
 from kit.variables import read
 
@@ -14,9 +14,14 @@ def start(site: Site, tag: str) -> None:
     with site.output.step("start", "Start the services"):
         before = containers.all_of(site.engine, site.project)
         arguments = ("up", "--no-build", "--wait", "--detach")
-        done = site.engine.run("compose", *arguments, timeout=steps.MIGRATION_TIMEOUT, show=True)
-        if done.status:
-            raise _failure(site, [each.failure for each in before], done.reason)
+        try:
+            done = site.engine.run("compose", *arguments, timeout=steps.MIGRATION_TIMEOUT, show=True)
+            if done.status:
+                raise _failure(site, [each.failure for each in before], done.reason)
+        except (ReleaseError, InterruptedByUser):
+            site.engine.signals.defer()
+            _free_ports(site)
+            raise
     if image_id := images.find_id(site.engine, site.image.name):
         images.add_tag(site.engine, image_id, site.image.release(tag))
         images.add_tag(site.engine, image_id, site.image.live)
@@ -29,6 +34,18 @@ def start(site: Site, tag: str) -> None:
         )
     host = hosts.of_server(site, address) if site.server else hosts.find(site, port)
     site.output.result(f"Serving {' and '.join(addresses(site, host))}; make logs, make down", tag=tag)
+
+
+def _free_ports(site: Site) -> None:
+    """nginx does not stay in front of nothing. If the application runs, it does: its response may say what is wrong."""
+    nginx = [each for each in containers.find(site.engine, site.project, "nginx") if each.is_up]
+    if not nginx:
+        return
+    if any(each.is_up for each in site.containers()):
+        site.output.note("nginx and the application go on running, to look at; make down ends them")
+        return
+    containers.stop(site.engine, nginx)
+    site.output.note("nginx is stopped, since there is nothing to serve: its ports are free")
 
 
 def addresses(site: Site, host: str = "localhost") -> list[str]:

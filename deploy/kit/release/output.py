@@ -59,6 +59,10 @@ class Output:
         for line in advice:
             self._complain(line)
 
+    def line(self, text: str) -> None:
+        """One line that belongs to no event; with JSON, on standard error."""
+        self.show(f"{text}\n".encode())
+
     def show(self, piece: bytes) -> None:
         """What a program prints, as it comes; with JSON, on standard error."""
         self._clear()

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from kit import failures
 from kit.release import containers, images, journal, migrations, page, undo
+from kit.release.build_log import BuildLog
 from kit.release.containers import Container
 from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
@@ -67,12 +68,20 @@ class Step(NamedTuple):
 
 def build_images(site: Site, environment: Mapping[str, str]) -> None:
     """Raises ReleaseError, with the kit's own reason if it has one: BuildKit prints lines of its own after it."""
+    command = ("compose", "build", *site.build_options)
+    log = None if site.output.is_live else BuildLog(site.output.line)  # on a terminal, BuildKit shows all that itself
     done = site.engine.run(
-        "compose", "build", *site.build_options, timeout=BUILD_TIMEOUT, show=True, environment=environment
+        *command,
+        timeout=BUILD_TIMEOUT,
+        show=log.feed if log else True,
+        environment=environment,
+        meanwhile=log.look if log else None,
     )
     if done.status:
         said = failures.of_build(done.output).partition(": ")[2]
-        raise ReleaseError(f"the image cannot be built: {said or done.reason}")
+        lines = failures.end_of_build(done.output) if log else []
+        reason = f"the image cannot be built: {said or done.reason}"
+        raise ReleaseError(reason, lines, whole_log=log.place if log else "")
 
 
 def build(deployment: Deployment) -> None:

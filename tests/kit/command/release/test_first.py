@@ -1,10 +1,12 @@
 """deploy/kit/release/first.py: the first start, with its reasons for a failure."""
 
+import signal
+
 import pytest
 
-from kit.release import first, images
+from kit.release import build_log, first, images
 from kit.release.engine import Done
-from kit.release.errors import ReleaseError
+from kit.release.errors import InterruptedByUser, ReleaseError
 from kit.release.output import Output
 from kit.release.site import Site
 from tests.helpers.fake_engine import FakeEngine
@@ -13,7 +15,9 @@ TAG = "20261129-090000"
 
 
 @pytest.fixture
-def engine():
+def engine(tmp_path, monkeypatch):
+    monkeypatch.setattr(build_log, "RUN", tmp_path)
+    monkeypatch.setattr(build_log, "ROOT", tmp_path)
     return FakeEngine(replicas=0)
 
 
@@ -45,11 +49,58 @@ def test_failed_release_ends_with_its_reason_and_the_next_command(engine):
 
 def test_failed_build_ends_with_the_kit_s_own_reason(engine):
     said = (
-        "------\n > [app look 3/3] RUN look:\n0.1 look: several applications: a, b\n------\nfailed to solve: exit 2\n"
+        "------\n > [app look 3/3] RUN look:\n0.1 loading\n0.1 look: several applications: a, b\n------\nno: exit 2\n"
     )
     engine.failing["compose build"] = lambda: Done(17, said, "")
-    with pytest.raises(ReleaseError, match=r"^the image cannot be built: several applications: a, b$"):
+    with pytest.raises(ReleaseError, match=r"^the image cannot be built: several applications: a, b$") as raised:
         start(engine)
+    assert raised.value.lines == ["loading"]
+    assert raised.value.whole_log == "build.log"
+
+
+def test_build_prints_the_kit_s_lines_alone(engine, capsys):
+    engine.printed = b"#1 [app base 1/9] FROM x\n#9 1.0 prepare: cache is kept in a volume\n"
+    engine.failing["compose port"] = lambda: Done(0, "127.0.0.1:8080\n", "")
+    start(engine)
+    printed = capsys.readouterr().out
+    assert "    prepare: cache is kept in a volume\n" in printed
+    assert "FROM x" not in printed
+
+
+def fail_to_start(engine, *, app):
+    """The release has failed, or the application is unhealthy; nginx runs before either."""
+
+    def fail():
+        engine.add("release", 1, state="exited", health="", exit_status=0 if app else 1)
+        if app:
+            engine.add("app", 1, health="unhealthy")
+        return Done(1, "", "x")
+
+    engine.failing["compose up"] = fail
+    with pytest.raises(ReleaseError):
+        start(engine)
+    return [each.state for each in engine.containers.values() if each.service == "nginx"]
+
+
+def test_failed_first_start_leaves_no_nginx_that_keeps_the_ports(engine, capsys):
+    assert fail_to_start(engine, app=False) == ["exited"]
+    assert "nginx is stopped, since there is nothing to serve: its ports are free" in capsys.readouterr().out
+
+
+def test_application_that_runs_can_be_looked_at(engine, capsys):
+    assert fail_to_start(engine, app=True) == ["running"]
+    assert "make down ends them" in capsys.readouterr().out
+
+
+def test_interrupted_first_start_stops_nginx_too(engine):
+    def interrupt():
+        engine.signals.received = signal.SIGINT
+        engine.signals.check()
+
+    engine.failing["compose up"] = interrupt
+    with pytest.raises(InterruptedByUser):
+        start(engine)
+    assert [each.state for each in engine.containers.values() if each.service == "nginx"] == ["exited"]
 
 
 def test_failure_that_is_no_container_s_is_compose_s_own(engine):
