@@ -178,6 +178,9 @@ COPY --from=prepared /srv/static /srv/static
 COPY --from=prepared /prepared /kit
 RUN python -m compileall -q /app || true
 WORKDIR /app
+# `make up` replaces no image of another project's.
+ARG PROJECT_ID=""
+LABEL ropewalk.project="${PROJECT_ID}"
 # Numeric, so that an orchestrator can verify that it is not root.
 USER 10001:10001
 EXPOSE 8000

@@ -24,6 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # isolated: Python has not put it there
 
 import first_start
+import project_identity
 import reasons
 
 LOCK_TIMEOUT = 600  # seconds: longer than another container's migration should take
@@ -78,15 +79,15 @@ def lock(path: Path) -> int:
 
 def claim(path: Path, project: str) -> None:
     """Records in the data volume which project it belongs to. Ends the release if it is another's."""
-    name = Path(project).name
+    name = project_identity.of(project)
     owner = path.read_text().strip() if path.exists() else ""
-    if owner and owner != name:
+    if owner and not project_identity.is_same(owner, name):
         say(
             f"the volume of {path.parent} holds the data of {owner!r}, and this image is of {name!r}: set"
             f" COMPOSE_PROJECT_NAME in .env to another name (or PROJECT_ID={owner}, if it is the same project)"
         )
         sys.exit(2)
-    if name and not owner:
+    if name and (not owner or project_identity.has_digest(name)):
         path.write_text(f"{name}\n")
 
 

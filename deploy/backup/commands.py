@@ -21,6 +21,9 @@ from backup.errors import BackupError, UsageError
 from backup.settings import Settings, read
 
 DUMP = "database.dump"
+OWNER = ".project"
+"""In the data volume: which project it belongs to (deploy/app/release.py)."""
+
 ENVIRONMENT = (".env", ".env.project")
 RETRY = 900.0  # seconds after a scheduled backup that failed
 HEALTHY = Path("/tmp/healthy")
@@ -222,6 +225,7 @@ def restore(settings: Settings, name: str) -> None:
             say("PostgreSQL ...")
             server.restore(content / DUMP, postgres.NEW)
             compare(DUMP, manifest, server.count(postgres.NEW))
+        keep_owner(settings.data, content / "data")
         moved = [(folder, moved_beside(content / part, folder)) for folder, part in places(settings)]
         # from here on nothing takes long, and nothing has to be read that could be damaged
         if server:
@@ -229,6 +233,13 @@ def restore(settings: Settings, name: str) -> None:
         for folder, new in moved:
             archive.replace_content(folder, new)
         say("restored")
+
+
+def keep_owner(folder: Path, content: Path) -> None:
+    """The volume stays the project's that it belongs to: the one that was saved may have had another path."""
+    (content / OWNER).unlink(missing_ok=True)
+    if (folder / OWNER).is_file() and content.is_dir():
+        shutil.copy2(folder / OWNER, content / OWNER)
 
 
 def places(settings: Settings) -> list[tuple[Path, str]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import project_identity
 from kit import assets, clashes, compose, dotenv, env_files, identity
 from kit.console import step
 from kit.errors import KitError
@@ -165,9 +166,10 @@ def kit_lines(
     path = f"./{folder.relative_to(root)}" if folder.is_relative_to(root) else str(folder)
     yield Line("PROJECT_DIR", path, "The project that this checkout serves")
     containers = _containers(environment)
-    name = _free_name(identity.compose_name(folder), containers, root)
+    own = present.get("PROJECT_ID") or identity.project_id(folder, root)
+    name = _free_name(identity.compose_name(folder), own, containers, environment, root)
     yield Line("COMPOSE_PROJECT_NAME", name, "The name of its containers, images and volumes")
-    yield Line("PROJECT_ID", folder.name, "The data volume belongs to this project")
+    yield Line("PROJECT_ID", own, "The data volume belongs to this project")
     if not folder.is_relative_to(root) and _can_build_outside(environment):
         for variable, value in compose.OUTSIDE.items():
             yield Line(variable, value, PLAIN_COMPOSE)
@@ -322,10 +324,18 @@ def _can_build_outside(environment: Mapping[str, str]) -> bool:
         return True
 
 
-def _free_name(name: str, containers: Sequence[clashes.Container], root: Path) -> str:
-    """`name`, or with a number if another checkout has containers of that name."""
+def _free_name(
+    name: str, own: str, containers: Sequence[clashes.Container], environment: Mapping[str, str], root: Path
+) -> str:
+    """`name`, or with a number if another checkout has containers of that name, or another project an image."""
     others = {each.project for each in containers if each.folder and Path(each.folder) != root}
-    return next(each for each in (name, *(f"{name}-{number}" for number in range(2, 100))) if each not in others)
+    names = (name, *(f"{name}-{number}" for number in range(2, 100)))
+    return next(each for each in names if each not in others and _is_free(f"{each}-app", own, environment))
+
+
+def _is_free(image: str, own: str, environment: Mapping[str, str]) -> bool:
+    owner = compose.owner_of(image, environment)
+    return not owner or project_identity.is_same(owner, own)
 
 
 def _free_port(first: int, name: str, containers: Sequence[clashes.Container], taken: Sequence[int]) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import project_identity
 from kit.errors import KitError
 
 PROJECT = "com.docker.compose.project"
@@ -46,6 +47,16 @@ def check(model: Mapping[str, Any], containers: list[Container], root: Path, *, 
             raise KitError(f"{variable}={port}: in use by {other}: set {variable} in .env to another port")
         if is_local and is_in_use(address, port):
             raise KitError(f"{variable}={port}: in use by another program: set {variable} in .env to another port")
+
+
+def check_owner(image: str, owner: str, own: str) -> None:
+    """Raises KitError if the image, which a build would replace, is another project's: its containers may be down."""
+    if owner and own and not project_identity.is_same(owner, own):
+        raise KitError(
+            f"the image {image} is of the project {owner!r}, and this one is {project_identity.of(own)!r}: set"
+            " COMPOSE_PROJECT_NAME in .env to another name, since this one has that project's data (or"
+            f" PROJECT_ID={project_identity.of(owner)}, if it is the same project)"
+        )
 
 
 def published(model: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:

@@ -22,6 +22,9 @@ COMPOSE_NEEDED = (2, 24)
 
 DEFAULT_PROJECT = "sample_project"
 
+IMAGE_OWNER = '{{index .Config.Labels "ropewalk.project"}}'
+"""Of the application's image (Dockerfile)."""
+
 ENGINE_WITH_CONTEXTS = 23
 """The first engine with more than one build context."""
 
@@ -98,7 +101,18 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, A
     )
     containers = list_containers(prepared)
     clashes.check(model, containers, root, is_local=endpoint.startswith("unix:"))
+    app = model["services"].get("app", {})
+    own = app.get("environment", {}).get("PROJECT_ID") or ""
+    clashes.check_owner(app.get("image", ""), owner_of(app.get("image", ""), prepared), own)
     return model
+
+
+def owner_of(image: str, environment: Mapping[str, str]) -> str:
+    """The PROJECT_ID of the image; "" if there is none, or no image."""
+    try:
+        return _output(["docker", "image", "inspect", "--format", IMAGE_OWNER, image], environment)
+    except (FileNotFoundError, subprocess.SubprocessError):
+        return ""
 
 
 def left_out(environment: Mapping[str, str], root: Path = ROOT) -> list[str]:

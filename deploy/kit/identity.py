@@ -4,6 +4,7 @@ compose would name everything after the folder of this checkout, so that one pro
 another that was tried there before.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ SAMPLE = "sample_project"
 
 
 def of_project(project: Path, values: Mapping[str, str], root: Path) -> dict[str, str]:
-    """COMPOSE_PROJECT_NAME and PROJECT_ID for the project in this folder: those in `values`, or from the folder's name.
+    """COMPOSE_PROJECT_NAME and PROJECT_ID for the project in this folder: those in `values`, or from the folder.
 
     The sample project keeps the name that compose gives it by itself.
     """
@@ -21,9 +22,16 @@ def of_project(project: Path, values: Mapping[str, str], root: Path) -> dict[str
         if project == root / SAMPLE or values.get("COMPOSE_PROJECT_NAME")
         else {"COMPOSE_PROJECT_NAME": compose_name(project)}
     )
-    return name | {"PROJECT_ID": values.get("PROJECT_ID") or project.name}
+    return name | {"PROJECT_ID": values.get("PROJECT_ID") or project_id(project, root)}
 
 
 def compose_name(project: Path) -> str:
     """The folder's name in the letters that compose allows: a-z, 0-9, "_" and "-", a letter or digit first."""
     return re.sub(r"[^a-z0-9_-]+", "-", project.name.lower()).strip("_-") or "project"
+
+
+def project_id(project: Path, root: Path) -> str:
+    """The folder's name and a digest of its path: projects in two folders of the same name are two."""
+    if project == root / SAMPLE:
+        return SAMPLE
+    return f"{project.name}@{hashlib.sha256(bytes(project)).hexdigest()[:8]}"

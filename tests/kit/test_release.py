@@ -97,6 +97,16 @@ def test_data_volume_belongs_to_the_project_that_used_it_first(tmp_path, capsys)
     assert "holds the data of 'sample_project', and this image is of 'shop': set COMPOSE_PROJECT_NAME in .env" in said
 
 
+def test_folders_of_the_same_name_are_two_projects(tmp_path, capsys):
+    marker = tmp_path / ".project"
+    for given in ("shop", "shop@0a1b2c3d", "../shop"):  # from before there were digests, and plain `docker compose`
+        release.claim(marker, given)
+    assert marker.read_text() == "shop@0a1b2c3d\n"
+    with pytest.raises(SystemExit):
+        release.claim(marker, "shop@4e5f6a7b")
+    assert "(or PROJECT_ID=shop@0a1b2c3d, if it is the same project)" in capsys.readouterr().err
+
+
 def test_container_that_does_not_know_its_project_claims_nothing(tmp_path):
     release.claim(tmp_path / ".project", "")
     assert not (tmp_path / ".project").exists()

@@ -134,6 +134,18 @@ def test_environment_is_saved_and_printed(site, capsysbinary, monkeypatch):
     assert ".env.project" not in files(site.data)
 
 
+@pytest.mark.parametrize("owner", ["", "shop@4e5f6a7b\n"])
+def test_volume_stays_the_project_s_that_it_belongs_to(site, capsys, owner):
+    (site.data / ".project").write_text("shop@0a1b2c3d\n")
+    name = save(site, capsys)
+    (site.data / ".project").unlink()
+    if owner:
+        (site.data / ".project").write_text(owner)
+    commands.run(["restore", name], site)
+    assert (site.data / ".project").exists() == bool(owner)
+    assert not owner or (site.data / ".project").read_text() == owner
+
+
 def test_backup_by_standard_output_and_input(site, capsysbinary, monkeypatch):
     commands.run(["save", "-"], site)
     content = capsysbinary.readouterr().out

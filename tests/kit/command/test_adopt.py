@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from kit import adopt, clashes, dotenv
+from kit import adopt, clashes, compose, dotenv, identity
 from kit.errors import KitError
 from tests.kit.command.project.test_application import startproject
 
@@ -30,6 +30,7 @@ def checkout(tmp_path, monkeypatch):
     monkeypatch.setattr(adopt, "_containers", lambda environment: [])
     monkeypatch.setattr(adopt, "_can_build_outside", lambda environment: True)
     monkeypatch.setattr(clashes, "is_in_use", lambda address, port: False)
+    monkeypatch.setattr(compose, "owner_of", lambda image, environment: "")
     return root
 
 
@@ -51,7 +52,7 @@ def test_choice_is_written_so_that_no_command_needs_variables(checkout, project,
     assert values(checkout / ".env") == {
         "PROJECT_DIR": str(project),
         "COMPOSE_PROJECT_NAME": "my-shop",
-        "PROJECT_ID": "My Shop",
+        "PROJECT_ID": identity.project_id(project, checkout),
         "PROJECT_PLACE": "outside",
         "WSGI_APP": "app:app",
         "HTTP_PORT": "8080",
@@ -281,6 +282,13 @@ def test_name_and_ports_of_other_projects_are_avoided(checkout, project, monkeyp
     adopt.adopt(str(project), {}, checkout)
     found = values(checkout / ".env")
     assert (found["COMPOSE_PROJECT_NAME"], found["HTTP_PORT"], found["HTTPS_PORT"]) == ("my-shop-2", "8082", "8083")
+
+
+def test_name_of_another_project_that_is_down_is_avoided(checkout, project, monkeypatch):
+    owners = {"my-shop-app": "My Shop@0a1b2c3d", "my-shop-2-app": identity.project_id(project, checkout)}
+    monkeypatch.setattr(compose, "owner_of", lambda image, environment: owners.get(image, ""))
+    adopt.adopt(str(project), {}, checkout)
+    assert values(checkout / ".env")["COMPOSE_PROJECT_NAME"] == "my-shop-2"
 
 
 def test_own_running_containers_keep_their_ports(checkout, project, monkeypatch):

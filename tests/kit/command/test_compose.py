@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from kit import clashes, compose
+from kit import clashes, compose, identity
 from kit.errors import KitError
 from kit.paths import ROOT
 
@@ -162,7 +162,7 @@ def test_project_has_a_compose_project_of_its_own(docker, tmp_path):
     project.mkdir()
     prepared = compose.prepare(docker(PROJECT_DIR=str(project)))
     assert prepared["COMPOSE_PROJECT_NAME"] == "my-shop"
-    assert prepared["PROJECT_ID"] == "My Shop"
+    assert prepared["PROJECT_ID"] == identity.project_id(project, ROOT)
 
 
 def test_compose_file_of_an_earlier_version_is_refused_with_the_line_to_write(docker, tmp_path):
@@ -194,6 +194,26 @@ def test_another_folder_s_project_of_the_same_name_is_refused(docker):
         compose.check_clashes(environment)
 
 
+@pytest.mark.parametrize("owner", ["", "shop", "shop@0a1b2c3d", "shop@4e5f6a7b", "blog"])
+def test_image_of_another_project_is_refused_though_its_containers_are_down(docker, owner):
+    ours = json.loads(model())
+    ours["services"]["app"] = {"image": "shop-app", "environment": {"PROJECT_ID": "shop@0a1b2c3d"}}
+    environment = docker(
+        {
+            "compose config --format json": json.dumps(ours),
+            "context inspect --format {{.Endpoints.docker.Host}}": "unix:///run/docker.sock",
+            " ".join(clashes.LIST): "",
+            f"image inspect --format {compose.IMAGE_OWNER} shop-app": owner or None,
+        }
+    )
+    if owner in ("", "shop", "shop@0a1b2c3d"):
+        compose.check_clashes(environment)
+        return
+    said = f"the image shop-app is of the project '{owner}', and this one is 'shop@0a1b2c3d': set COMPOSE_PROJECT_NAME"
+    with pytest.raises(KitError, match=said):
+        compose.check_clashes(environment)
+
+
 def test_compose_file_that_compose_refuses_is_reported_in_one_line(docker):
     with pytest.raises(KitError, match="docker compose config failed"):
         compose.check_clashes(docker({"compose config --format json": None}))
@@ -205,4 +225,4 @@ def test_variable_in_the_path_of_a_project_is_replaced_as_compose_does(docker, t
     environment = docker(COMPOSE_ENV_FILES=str(tmp_path / ".env"), HOME=str(tmp_path))
     prepared = compose.prepare(environment)
     assert prepared["PROJECT_DIR"] == f"{tmp_path}/my shop"
-    assert prepared["PROJECT_ID"] == "my shop"
+    assert prepared["PROJECT_ID"].startswith("my shop@")
