@@ -161,11 +161,13 @@ kit_secret() {
   unset "$file"
 }
 
-# kit_services [FOLDER]: exports where the kit's own database and Redis are, as their containers have written it. A file
-# whose first variable is set already is left out whole: the project uses another one. The containers of the profiles that
-# are on write theirs when they start; compose starts this one also if they do not.
+# kit_services [FOLDER] [NAMES]: exports where the kit's own database and Redis are, as their containers have written it.
+# A file whose first variable is set already is left out whole: the project uses another one. So is one if the project's
+# own name for the host is set. The containers of the profiles that are on write theirs when they start; compose starts
+# this one also if they do not. NAMES is a file with the project's names: SERVICE NAME=SOURCE, in each line; the source is
+# a variable of the service, or, after a second "=", a text.
 kit_services() {
-  local folder=${1:-/srv/services} file name value is_first tries
+  local folder=${1:-/srv/services} names=${2:-/kit/service-names} file name value service tries
   for name in postgres redis; do
     [[ ,${COMPOSE_PROFILES:-}, == *,$name,* ]] || continue
     for ((tries = 0; tries < 60; tries++)); do
@@ -174,14 +176,11 @@ kit_services() {
     done
     kit_fail "the profile $name is on, and its container has not started: docker compose logs $name"
   done
+  [[ -r $names ]] || names=/dev/null
   for file in "$folder"/*.env; do
     [[ -r $file ]] || continue
-    is_first=1
-    while IFS='=' read -r name value; do
-      ((!is_first)) || [[ ! -v $name ]] || break
-      is_first=0
-      [[ -v $name ]] || export "$name=$value"
-    done <"$file"
+    service=${file##*/}
+    kit_service "${service%.env}" "$file" "$names"
   done
 }
 
@@ -191,6 +190,28 @@ kit_admin_bind() {
   kit_variables ADMIN_BIND
   [[ $ADMIN_BIND == off || $ADMIN_BIND =~ ^([A-Za-z0-9.-]*|\[[0-9A-Fa-f:]+\]):[0-9]{1,5}$ ]] ||
     kit_fail "ADMIN_BIND=${ADMIN_BIND@Q}: must be ADDRESS:PORT, such as 127.0.0.1:9180, or off"
+}
+
+# kit_service SERVICE FILE NAMES: exports the variables of one service.
+kit_service() {
+  local service name value
+  local -A kit_parts=()
+  local -a kit_order=()
+  while IFS='=' read -r name value; do
+    kit_parts[$name]=$value
+    kit_order+=("$name")
+  done <"$2"
+  ((${#kit_order[@]})) && [[ ! -v ${kit_order[0]} ]] || return 0
+  while IFS=' =' read -r service name value; do
+    [[ $service != "$1" || $value != *HOST || ! -v $name ]] || return 0
+  done <"$3"
+  for name in "${kit_order[@]}"; do
+    [[ -v $name ]] || export "$name=${kit_parts[$name]}"
+  done
+  while IFS=' =' read -r service name value; do
+    [[ $service == "$1" && ! -v $name ]] || continue
+    if [[ $value == =* ]]; then export "$name=${value#=}"; else export "$name=${kit_parts[$value]:-}"; fi
+  done <"$3"
 }
 
 # kit_project [FOLDER]: exports what the image knows about its project (prepare.py), unless it is set, and enters its folder.

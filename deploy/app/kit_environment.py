@@ -18,11 +18,13 @@ PROJECT = "/kit/project.env"
 SECRETS = ("SECRET_KEY", "DATABASE_URL")
 SERVICES = "/srv/services"
 """The folder in which the kit's own database and Redis say where they are."""
+NAMES = "/kit/service-names"
+"""The project's own names for that (prepare.py): SERVICE NAME=SOURCE, one a line."""
 PROBE = "probe"  # the User-Agent of the health checks
 TIME = "%Y-%m-%d %H:%M:%S %z"
 
 
-def load(path: str = PROJECT, services: str = SERVICES) -> None:
+def load(path: str = PROJECT, services: str = SERVICES, names: str = NAMES) -> None:
     """Sets what is not set: the variables of the file, secrets from the files that NAME_FILE names, and services."""
     for name, value in _read(path):
         if name == "PYTHONPATH" and name not in os.environ:
@@ -37,16 +39,30 @@ def load(path: str = PROJECT, services: str = SERVICES) -> None:
             except OSError:
                 continue  # the entrypoint reports it; a tool such as `python --version` works without
             del os.environ[f"{name}_FILE"]
+    own = _read(names)
     try:
-        names = sorted(os.listdir(services))
+        files = sorted(name for name in os.listdir(services) if name.endswith(".env"))
     except OSError:
-        names = []  # not in the kit's container
-    for name in names:
-        lines = _read(f"{services}/{name}") if name.endswith(".env") else []
-        # the project uses another one
-        if lines and lines[0][0] not in os.environ:
-            for variable, value in lines:
-                os.environ.setdefault(variable, value)
+        files = []  # not in the kit's container
+    for name in files:
+        service = name[: -len(".env")]
+        _load_service(_read(f"{services}/{name}"), _of_service(service, own))
+
+
+def _of_service(service: str, own: "list[tuple[str, str]]") -> "list[tuple[str, str]]":
+    return [(name.split()[1], source) for name, source in own if name.split()[0] == service]
+
+
+def _load_service(lines: "list[tuple[str, str]]", names: "list[tuple[str, str]]") -> None:
+    """As kit_service of kit.sh: nothing of it, if the project uses another one."""
+    is_another = any(source.endswith("HOST") and name in os.environ for name, source in names)
+    if not lines or lines[0][0] in os.environ or is_another:
+        return
+    values = dict(lines)
+    for name, value in lines:
+        os.environ.setdefault(name, value)
+    for name, source in names:
+        os.environ.setdefault(name, source[1:] if source.startswith("=") else values.get(source, ""))
 
 
 def _read(path: str) -> "list[tuple[str, str]]":

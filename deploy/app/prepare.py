@@ -7,6 +7,7 @@ LOOKED is what the detector found (JSON, from `deploy/kit look --json`), PROJECT
 STATIC the folder that the static files go to, KIT the folder for what the running containers need to know:
 
     project.env     NAME=value, one per line: the environment of every process of the project
+    service-names   SERVICE NAME=SOURCE, one per line: the project's own names for where a service of the kit's is
     project.json    what the project said about itself (project_answer.Answer)
     links           path in the project, tab, target in a volume: one per line; the target of a folder ends with "/". A
                     third column is a path that becomes a link to the target, in the volume of the folder that it is in
@@ -67,6 +68,7 @@ def prepare(looked: dict[str, Any], project: Path, static: Path, kit: Path) -> N
     links = link(places(answer, project, root), project, kit / "initial", Path(answer.get("media_root") or "/nowhere"))
     kit.mkdir(parents=True, exist_ok=True)
     (kit / "project.env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    (kit / "service-names").write_text("".join(service_names(looked)))
     (kit / "project.json").write_text(json.dumps(answer, indent=1))
     (kit / "links").write_text("".join(f"{path}\t{target}\n" for path, target in links.items()))
 
@@ -84,6 +86,12 @@ def environment(looked: dict[str, Any], project: Path) -> dict[str, str]:
         if looked.get(fact):
             variables[name] = looked[fact]
     return variables
+
+
+def service_names(looked: dict[str, Any]) -> list[str]:
+    """Lines for kit_services of kit.sh."""
+    found: dict[str, dict[str, str]] = looked.get("service_names", {})
+    return [f"{service} {name}={source}\n" for service, names in found.items() for name, source in names.items()]
 
 
 def build_environment(given: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import project_identity
-from kit import assets, clashes, compose, dotenv, env_files, identity
+from kit import assets, clashes, compose, dotenv, env_files, identity, own_services
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
@@ -77,11 +77,19 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     project = facts.look(folder, {**environment, **present})
     for line in report.lines(project, is_short=True):
         print(line)  # noqa: T201
+    known = present
     own = dotenv.read(root / PROJECT_FILE, {**environment, **present})
-    kit = list(kit_lines(project, present, environment, root))
+    profiles = own_services.choose(project, present, own)
+    kit = [
+        *kit_lines(project, present, environment, root),
+        *(Line(*line) for line in own_services.lines(project, profiles)),
+    ]
     if not present.get("BASE_IMAGE"):
         say_python(project)
-    _add(root / ".env", kit, present, 0o644)
+    if profiles:
+        step(own_services.text(project, profiles))
+        present = {**present, own_services.PROFILES: ",".join(profiles)}
+    _add(root / ".env", kit, known, 0o644)
     wanted = list(project_lines(project, {**present, **own}))
     _add(root / PROJECT_FILE, wanted, own, 0o600)
     step(addresses(env_files.read_kit(environment, root)))
@@ -246,13 +254,16 @@ def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line
     """The lines of .env.project: what the project insists on, a secret key in any case, and where its servers are."""
     examples = example_values(project.folder)
     names = {one.name: one for one in project.environment_names}
+    profiles = present.get(own_services.PROFILES, "").split(",")
+    given = {name for profile in profiles for name in own_services.given_by(profile, project)}
     for variable in project.environment_names:
+        if variable.name in given:
+            continue
         is_key = variable.is_secret_key or OWN_KEY.fullmatch(variable.name) is not None
         if (variable.is_required or is_key) and variable.name not in present and variable.name not in NOT_THE_PROJECTS:
             yield _line(variable, examples, is_key=is_key)
         elif variable.is_storage and variable.name not in present:
             yield Line(variable.name, "/data", f"Read in {variable.origin}: where files are kept; the data volume")
-    profiles = present.get("COMPOSE_PROFILES", "").split(",")
     for service in project.services.servers:
         is_ours = service.profile != "" and service.profile in profiles
         for name in service.variables if service.is_wanted and not is_ours else ():

@@ -9,15 +9,17 @@ import pytest
 import kit_environment
 
 
-def run(tmp_path, *options, lines="", services=(), **variables):
+def run(tmp_path, *options, lines="", services=(), names="", **variables):
     """What an interpreter prints that loads the module at its start, as in the image."""
     (tmp_path / "project.env").write_text(lines)
     (tmp_path / "services").mkdir(exist_ok=True)
+    (tmp_path / "names").write_text(names)
     for name, text in dict(services).items():
         (tmp_path / "services" / name).write_text(text)
     script = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); source = open({kit_environment.__file__!r}).read();"
         f"source = source.replace('/srv/services', {str(tmp_path / 'services')!r});"
+        f"source = source.replace('/kit/service-names', {str(tmp_path / 'names')!r});"
         f"exec(source.replace('/kit/project.env', {str(tmp_path / 'project.env')!r}));"
         "import os; print([os.environ.get(n) for n in ('A', 'SECRET_KEY', 'SECRET_KEY_FILE')], '/srv/code' in sys.path)"
     )
@@ -57,6 +59,14 @@ def test_services_of_the_kit_are_there_unless_the_project_uses_another(tmp_path)
     assert run(tmp_path, services=services) == "['1', '2', None] False"
     assert run(tmp_path, services=services, A="mine") == "['mine', None, None] False"
     assert run(tmp_path, services=services, SECRET_KEY="mine") == "['1', 'mine', None] False"
+
+
+def test_services_have_the_names_that_the_project_reads(tmp_path):
+    services = {"one.env": "PLACE=1\nPGHOST=2\n"}
+    names = "one A==text=\none SECRET_KEY=PGHOST\nother SECRET_KEY_FILE=PLACE\n"
+    assert run(tmp_path, services=services, names=names) == "['text=', '2', None] False"
+    # a server elsewhere
+    assert run(tmp_path, services=services, names=names, SECRET_KEY="mine") == "[None, 'mine', None] False"
 
 
 def test_isolated_interpreter_is_left_alone(tmp_path):

@@ -377,6 +377,29 @@ def test_services_say_where_they_are_unless_the_project_uses_another(bash, servi
     assert bash(f"kit_services {services}; {SHOW}", **variables).stdout == expected
 
 
+NAMES = """postgres DB_ENGINE==django.db.backends.postgresql
+postgres DB_HOST=PGHOST
+postgres DB_NAME=PGDATABASE
+redis BROKER_URL=REDIS_URL
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, "django.db.backends.postgresql|c||redis://e|c|"),
+        ({"BROKER_URL": "redis://mine", "DB_ENGINE": "mine"}, "mine|c||redis://mine|c|"),
+        # a server elsewhere
+        ({"DB_HOST": "d"}, "|d||redis://e||"),
+        ({"DATABASE_URL": "sqlite://"}, "|||redis://e||"),
+    ],
+)
+def test_services_have_the_names_that_the_project_reads(bash, services, variables, expected):
+    (services / "names").write_text(NAMES)
+    show = 'printf "%s|" "${DB_ENGINE:-}" "${DB_HOST:-}" "${DB_NAME:-}" "${BROKER_URL:-}" "${PGHOST:-}"'
+    assert bash(f"kit_services {services} {services}/names; {show}", **variables).stdout == expected
+
+
 def test_without_services_nothing_is_set(bash, tmp_path):
     assert bash(f"kit_services {tmp_path}/none; {SHOW}").stdout == "|||"
 

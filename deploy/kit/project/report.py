@@ -4,7 +4,7 @@ import json
 import textwrap
 from collections.abc import Iterator
 
-from kit.project import services
+from kit.project import service_text
 from kit.project.facts import Project
 from kit.project.procfile import Process
 from kit.project.reading import relative
@@ -65,7 +65,7 @@ def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str
         yield "assets", f"{build.path('package.json')}: npm run build ({build.command}); {builds}"
     if project.system_packages:
         yield "packages", project.system_packages.lines().replace("\n", "; ")
-    yield from services.lines(project.services)
+    yield from service_text.lines(project.services)
     for variable in project.environment_names:
         if variable.is_required:
             yield "variable", f"{variable.name}: has no default ({variable.origin})"
@@ -126,6 +126,7 @@ def as_json(project: Project) -> str:
             "services": [
                 {"name": one.name, "origin": one.origin, "variables": one.place} for one in project.services.servers
             ],
+            "service_names": project.services.names,
             "workers": [{"name": one.name, "command": one.command} for one in project.services.workers],
             "environment": [
                 {"name": one.name, "origin": one.origin, "required": one.is_required}

@@ -8,13 +8,15 @@ server is: `localhost`, or the name of another container, is nothing that the ap
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kit.project import service_names, workers
 from kit.project.environment_names import EnvironmentName, ParsedModule, nodes
 from kit.project.names import name_of
 from kit.project.reading import is_readable, parse_text, read_text, relative
+from kit.project.workers import Worker
 
 SQLITE = "SQLite"
 
@@ -44,18 +46,6 @@ DISTRIBUTIONS = {
 }
 """By normalized name. If a project lists several for one service, the first of these is named."""
 
-WORKERS = {
-    "celery": ("Celery", "celery -A {application} worker"),
-    "django-rq": ("RQ", "python manage.py rqworker"),
-    "rq": ("RQ", "rq worker"),
-    "huey": ("Huey", "python manage.py run_huey"),
-    "django-q2": ("Django Q", "python manage.py qcluster"),
-    "django-q": ("Django Q", "python manage.py qcluster"),
-    "django-dramatiq": ("Dramatiq", "python manage.py rundramatiq"),
-    "dramatiq": ("Dramatiq", "dramatiq {application}"),
-    "procrastinate": ("Procrastinate", "python manage.py procrastinate worker"),
-}
-
 NAMED = {
     "PostgreSQL": r"POSTGRES\w*_HOST|PG_?HOST|DATABASE_UR[LI]|DB_HOST",
     "MySQL": r"MYSQL\w*_HOST|MARIADB\w*_HOST|DATABASE_UR[LI]|DB_HOST",
@@ -67,8 +57,8 @@ NAMED = {
 }
 """Variables that say where a server is, if nothing in the code shows it."""
 
-OWN = {"PostgreSQL": ("postgres", "DATABASE_URL"), "Redis": ("redis", "REDIS_URL")}
-"""Services that the kit can run itself: the profile of compose, and the variable that the application then gets."""
+OWN = {"PostgreSQL": "postgres", "Redis": "redis"}
+"""Services that the kit can run itself, and the profile of compose for each."""
 
 LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
@@ -97,6 +87,8 @@ class Service:
     """All variables that it is described by."""
     is_certain: bool = True
     """Whether the code names it in any case; if not, a variable or a branch decides."""
+    is_required: bool = False
+    """Whether the project does not start without a variable that says where it is."""
 
     @property
     def is_fixed(self) -> bool:
@@ -106,20 +98,13 @@ class Service:
     @property
     def profile(self) -> str:
         """The profile of the kit's own server that the project would use; "" if there is none."""
-        name, variable = OWN.get(self.name, ("", ""))
-        return name if variable in self.place else ""
+        return OWN.get(self.name, "") if self.place else ""
 
     @property
     def is_wanted(self) -> bool:
         """Whether it is used unless a variable says otherwise, and the code's own value is of no use in a container."""
-        return self.is_certain and self.host is not None and bool(self.place) and not is_reachable(self.host)
-
-
-@dataclass(frozen=True, slots=True)
-class Worker:
-    name: str
-    origin: str
-    command: str
+        is_elsewhere = self.host is not None and not is_reachable(self.host)
+        return bool(self.place) and (self.is_required or (self.is_certain and is_elsewhere))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +114,10 @@ class Services:
     workers: tuple[Worker, ...] = ()
     alternatives: tuple[Service, ...] = ()
     """Other databases, which a variable can choose."""
+    names: Mapping[str, service_names.Names] = field(default_factory=dict)
+    """For each profile of the kit's own servers: the project's variables for its parts, also if it is not proposed."""
+    has_redis_password: bool = True
+    """False: the project has no variable for one."""
 
     @property
     def servers(self) -> tuple[Service, ...]:
@@ -190,12 +179,48 @@ def find(sources: Sources, files: Iterable[Path]) -> Services:
     by_name: dict[str, str] = {}
     for line in sources.listed:
         name = name_of(line)
-        if name in DISTRIBUTIONS or name in WORKERS:
+        if name in DISTRIBUTIONS or name in workers.WORKERS:
             by_name.setdefault(name, f"{name} in {sources.file}" if sources.file else name)
     seen = list(_seen(sources, files))
     databases = [one for one in seen if one.name in ("", *DATABASES)]
     database, alternatives = _database(databases, by_name, sources.names)
-    return Services(database, tuple(_others(seen, by_name, sources.names)), _workers(by_name, sources), alternatives)
+    others = tuple(_others(seen, by_name, sources.names))
+    names = _names_of_own(sources, database, others)
+    return Services(
+        _named_by_driver(database, by_name, sources.names),
+        tuple(_with_need(one, sources.names) for one in others),
+        workers.find(by_name, sources.commands, sources.folder, sources.modules),
+        alternatives,
+        names,
+        not service_names.reads_no_password(sources.names, names["redis"]),
+    )
+
+
+def _names_of_own(sources: Sources, database: Service | None, others: Iterable[Service]) -> dict[str, dict[str, str]]:
+    settings = [module for path in sources.settings if (module := sources.parse(path))]
+    is_another = database is not None and database.name not in ("", SQLITE, "PostgreSQL")
+    places = {one.name: one.place for one in others}
+    return {
+        "postgres": {} if is_another else service_names.of_postgres(sources.names, settings),
+        "redis": service_names.of_redis(sources.names, places.get("Redis", ()), places.get("RabbitMQ", ())),
+    }
+
+
+def _with_need(service: Service, names: Iterable[EnvironmentName]) -> Service:
+    required = {one.name for one in names if one.is_required}
+    return replace(service, is_required=bool(required.intersection(service.place)))
+
+
+def _named_by_driver(
+    database: Service | None, by_name: Mapping[str, str], names: Iterable[EnvironmentName]
+) -> Service | None:
+    """The service of a URL without a default is what the one driver in the requirements is for."""
+    if database is None:
+        return None
+    kinds = {kind for name in by_name if (kind := DISTRIBUTIONS.get(name)) in DATABASES}
+    if not database.name and len(kinds) == 1:
+        database = replace(database, name=kinds.pop())
+    return _with_need(database, names) if database.name != SQLITE else database
 
 
 # --- What the code says
@@ -370,65 +395,3 @@ def _others(seen: Sequence[Service], by_name: Mapping[str, str], names: Sequence
             yield replace(chosen, place=place, variables=place)
         elif kind in listed:
             yield listed[kind]
-
-
-def _workers(by_name: Mapping[str, str], sources: Sources) -> tuple[Worker, ...]:
-    found: dict[str, Worker] = {}
-    for distribution, (name, usual) in WORKERS.items():
-        if distribution not in by_name or name in found:
-            continue
-        word = usual.split()[0] if usual.split()[0] != "python" else usual.split()[2]
-        own = [command for command in sources.commands if re.search(rf"\b{word}\b", command)]
-        own.sort(key=lambda command: "worker" not in command)
-        command = own[0] if own else usual.replace("{application}", _application_of(word, sources))
-        found[name] = Worker(name, by_name[distribution], command)
-    return tuple(found.values())
-
-
-def _application_of(word: str, sources: Sources) -> str:
-    """The module for `celery -A`: the package that has a celery.py, as Celery's documentation has it for Django."""
-    places = [path.parent for path in sources.modules if path.name == f"{word}.py"]
-    places += [path.parent for path in sorted(sources.folder.glob(f"*/{word}.py"))]
-    return places[0].name if places and places[0] != sources.folder else "PACKAGE"
-
-
-# --- How it is said
-
-
-def lines(services: Services) -> Iterator[tuple[str, str]]:
-    """A row of the table for each: what it is, and what to do."""
-    if services.database:
-        yield "database", _with_alternatives(describe(services.database), services)
-    for service in services.others:
-        yield "uses", describe(service)
-    for worker in services.workers:
-        text = f"a worker of {worker.name} ({worker.origin}): worker in COMPOSE_PROFILES of .env runs it"
-        yield "uses", f"{text}, with WORKER_COMMAND={worker.command}"
-
-
-def _with_alternatives(text: str, services: Services) -> str:
-    """Other databases are chosen by variables, so they are said only where these are known."""
-    others = [one for one in services.alternatives if one.place]
-    if not others or services.database is None or services.database.name != SQLITE:
-        return text
-    kinds = ", ".join(one.name for one in others if one.name)
-    variables = ", ".join(dict.fromkeys(name for one in others for name in one.variables))
-    return f"{text}; for {kinds or 'another one'} on a server elsewhere: {variables} in .env.project"
-
-
-def describe(service: Service) -> str:
-    if service.name == SQLITE:
-        unless = f", unless {', '.join(service.place)} names another one" if service.place else ""
-        return f"{SQLITE} ({service.origin}){unless}"
-    name = service.name or "another server's"
-    if service.is_fixed:
-        where = service.host or "localhost"
-        reason = "there is none in the container" if where in LOCAL else "the kit has no such machine"
-        return f"{name} on {where} ({service.origin}): {reason}, and no variable names another"
-    if not service.place:
-        return f"{name} ({service.origin}): on a server that the settings have to name"
-    listed = ", ".join(service.place)
-    if not service.name:
-        return f"what {listed} names ({service.origin})"
-    own = f"; or the kit's own: COMPOSE_PROFILES={service.profile} in .env" if service.profile else ""
-    return f"{name} ({service.origin}): {listed} in .env.project, for a server elsewhere{own}"

@@ -205,9 +205,47 @@ def test_database_server_that_the_settings_fix_on_localhost_is_said_before_make_
     )
 
 
-def test_database_server_that_a_variable_names_is_asked_for(adopt_django, checkout):
+def test_servers_that_variables_name_are_those_of_the_kit(adopt_django, checkout, capsys):
+    assert adopt_django("os.environ['DB_HOST']") == "==> Next: make up (or without Docker: make run)"
+    assert values(checkout / ".env")["COMPOSE_PROFILES"] == "postgres,redis"
+    assert "DB_HOST" not in (checkout / ".env.project").read_text()
+
+
+def test_choice_of_servers_is_said_in_one_line(adopt_django, checkout, project, capsys, monkeypatch):
+    said = []
+    monkeypatch.setattr(adopt, "step", said.append)
+    adopt_django("os.environ.get('DB_HOST', 'localhost')")
+    assert said[0] == (
+        "COMPOSE_PROFILES=postgres,redis in .env: PostgreSQL and Redis of the kit's own, which give the project its"
+        " BROKER_URL, DB_HOST. For a server elsewhere, remove that line and set DB_HOST, BROKER_URL in .env.project"
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [(".env", "COMPOSE_PROFILES="), (".env.project", "DB_HOST=db.shop.net\nBROKER_URL=redis://q.shop.net")],
+)
+def test_servers_that_somebody_has_decided_about_are_left_alone(adopt_django, checkout, file, line):
+    (checkout / file).write_text(f"{line}\n")
+    adopt_django("os.environ.get('DB_HOST', 'localhost')")
+    assert not values(checkout / ".env").get("COMPOSE_PROFILES")
+
+
+def test_redis_has_no_password_if_the_project_has_no_variable_for_one(checkout, project):
+    text = "import os\nfrom flask import Flask\napp = Flask(__name__)\n"
+    (project / "app.py").write_text(text + "URL = 'redis://%s:6379/0' % os.environ['REDIS_HOST']\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert values(checkout / ".env")["REDIS_AUTH"] == "off"
+    assert "REDIS" not in (checkout / ".env.project").read_text()
+
+
+def test_database_server_that_a_variable_names_is_asked_for_if_it_is_elsewhere(adopt_django, checkout):
+    (checkout / ".env").write_text("COMPOSE_PROFILES=\n")
     last = adopt_django("os.environ.get('DB_HOST', 'localhost')")
-    assert last == "==> Fill in DB_HOST, and BROKER_URL for Redis, in .env.project; then: make up"
+    assert last == (
+        "==> Fill in DB_HOST, and BROKER_URL for Redis, in .env.project (or, for the kit's own,"
+        " COMPOSE_PROFILES=postgres,redis in .env); then: make up"
+    )
     text = (checkout / ".env.project").read_text()
     assert "# PostgreSQL (shop/settings.py:5), on a server that a container can reach\n#DB_HOST=\n" in text
     assert "# Redis (shop/settings.py:6), on a server that a container can reach\n#BROKER_URL=\n" in text
@@ -217,11 +255,11 @@ def test_server_that_the_kit_can_run_is_asked_for_until_its_profile_is_on(checko
     text = "import os\nfrom flask import Flask\napp = Flask(__name__)\n"
     text += "SQLALCHEMY_DATABASE_URI = os.environ.get('DATABASE_URL', 'postgresql://localhost/shop')\n"
     (project / "app.py").write_text(text)
+    (checkout / ".env").write_text("COMPOSE_PROFILES=acme\n")
     adopt.adopt(str(project), {}, checkout)
     own = "(or, for the kit's own, COMPOSE_PROFILES=postgres in .env)"
     assert f"Fill in DATABASE_URL in .env.project {own}; then: make up" in capsys.readouterr().out
-    with (checkout / ".env").open("a") as file:
-        file.write("COMPOSE_PROFILES=acme,postgres\n")
+    (checkout / ".env").write_text((checkout / ".env").read_text().replace("=acme", "=acme,postgres"))
     adopt.adopt(str(project), {}, checkout)
     assert "Next: make up" in capsys.readouterr().out
 
