@@ -86,6 +86,10 @@ update: ## Build the images again on the newest packages of their base, then do 
 prune: ## Remove images, containers and networks of this project that nothing needs any more.
 	@exec $(KIT) prune
 
+.PHONY: remove
+remove: ## Remove the project from Docker: containers, all its data, images. Asks first (FORCE=1: does not).
+	@exec $(KIT) remove
+
 .PHONY: manage
 manage: ## Run the project's commands in the application's container: make manage CMD="createsuperuser" (Django, Flask).
 	@exec $(KIT) manage

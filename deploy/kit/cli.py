@@ -199,6 +199,10 @@ COMMANDS = {
     "prune": Command(
         on_site("upkeep", "prune"), "remove images, containers and networks of this project that nothing needs any more"
     ),
+    "remove": Command(
+        on_site("remove", "remove"),
+        "remove the project's containers, volumes, networks, and images with all releases, after a question",
+    ),
     "update": Command(
         on_site("upkeep", "update"), "build the images again on the newest packages of their base, then do as `up`"
     ),
