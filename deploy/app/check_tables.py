@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks that the database has the tables of the project's models: without them, the first query of the site fails.
+"""Checks that the database has the tables and columns of the project's models: without them, queries of the site fail.
 
 Runs in the project's folder, with its packages and variables, after the migrations and the command that creates the
 database. Django and SQLAlchemy (with Flask-SQLAlchemy or without) are asked; other projects say nothing about tables.
@@ -7,7 +7,7 @@ database. Django and SQLAlchemy (with Flask-SQLAlchemy or without) are asked; ot
     check_tables.py [--create]      create what SQLAlchemy's models lack, for a project that has no migrations
 
 Exit status 1, and one line that says which tables are missing and what to do, if an app of Django's has none of its
-tables, or the whole project none of SQLAlchemy's.
+tables, or the whole project none of SQLAlchemy's, or if a table lacks columns of its model. CHECK_TABLES=0 skips it.
 """
 
 import gc
@@ -18,6 +18,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import check_columns
+
+PROJECT_FILE = ".env.project"
 MOST_NAMES = 5
 """So many names are listed."""
 
@@ -45,16 +48,27 @@ def of_django() -> str:
     from django.apps import apps
 
     present = _django_tables()
+    there: list[Any] = []
     for config in apps.get_app_configs():
-        models = [model for model in config.get_models() if _has_table(model, present)]
+        # with those between two models that are related many-to-many
+        models = [model for model in config.get_models(include_auto_created=True) if _has_table(model, present)]
         missing = [model for model in models if not _is_present(model, present)]
         if models and missing == models:
-            names = listed([model.__name__ for model in models])
+            names = listed([model.__name__ for model in models if not model._meta.auto_created])
             return (
                 f"the app {config.label!r} has models ({names}), and the database has no table of theirs:"
                 f" {_advice(config)}"
             )
-    return ""
+        if missing:
+            names = listed(sorted(model._meta.db_table for model in missing))
+            say(f"the database lacks tables of the project's models: {names}")
+        there += [model for model in models if model not in missing]
+    lacks = check_columns.of_django(there)
+    return with_way_out(check_columns.described(lacks), check_columns.advice_of_django(lacks)) if lacks else ""
+
+
+def with_way_out(fault: str, advice: str) -> str:
+    return f"{fault}. {advice[0].upper()}{advice[1:]}. (CHECK_TABLES=0 in {PROJECT_FILE} skips this check)"
 
 
 def _advice(config: Any) -> str:
@@ -123,8 +137,10 @@ def of_sqlalchemy(application: Any, *, creates: bool) -> str:
         found = list(engines())
         known = _sqlalchemy_tables()
         missing = [table for table in known if not _exists(table, found)]
-        if not found or not missing:
+        if not found:
             return ""
+        if not missing:
+            return columns_of_sqlalchemy(known, found, creates=creates)
         names = listed([table.fullname for table in missing])
         if creates and (database is not None or len(found) == 1):
             say(
@@ -135,14 +151,20 @@ def of_sqlalchemy(application: Any, *, creates: bool) -> str:
             else:
                 for metadata in {id(table.metadata): table.metadata for table in missing}.values():
                     metadata.create_all(found[0])
-            return ""
-    if len(missing) < len(known):
-        say(f"the database lacks tables of the project's models: {names}")
-        return ""
+            return columns_of_sqlalchemy(known, found, creates=creates)
+        if len(missing) < len(known):
+            say(f"the database lacks tables of the project's models: {names}")
+            return columns_of_sqlalchemy(known, found, creates=creates)
     return (
         f"the database has none of the tables of the project's models ({names}), and no command creates them: set"
         " INIT_COMMAND in .env to the project's own that does, which runs once"
     )
+
+
+def columns_of_sqlalchemy(tables: list[Any], engines: list[Any], *, creates: bool) -> str:
+    lacks = check_columns.of_sqlalchemy(tables, engines)
+    advice = check_columns.advice_of_sqlalchemy(has_migrations=not creates)
+    return with_way_out(check_columns.described(lacks), advice) if lacks else ""
 
 
 def context(application: Any) -> Any:
@@ -191,7 +213,9 @@ def main(arguments: list[str]) -> int:
     scripts = Path(__file__).resolve().parent
     sys.path[:] = [str(Path.cwd()), *(path for path in sys.path if Path(path or ".").resolve() != scripts)]
     try:
-        if os.environ.get("DJANGO_SETTINGS_MODULE"):
+        if os.environ.get("CHECK_TABLES") == "0":
+            reason = ""
+        elif os.environ.get("DJANGO_SETTINGS_MODULE"):
             reason = of_django()
         elif named := os.environ.get("WSGI_APP"):
             from ropewalk.wsgi.loader import load_application

@@ -1,5 +1,6 @@
 """deploy/app/check_tables.py: a database without the tables of the models is noticed before the site is up."""
 
+import contextlib
 import os
 import sqlite3
 import subprocess
@@ -81,6 +82,42 @@ def test_app_of_django_with_its_tables_is_fine(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def create(folder, *tables):
+    with contextlib.closing(sqlite3.connect(folder / "site.db")) as connection:
+        for table in tables:
+            connection.execute(f"CREATE TABLE {table}")
+
+
+def test_column_of_a_model_of_django_that_nothing_adds_is_refused(tmp_path):
+    files = {"settings.py": SETTINGS, "notes/__init__.py": "", "notes/models.py": MODELS}
+    create(tmp_path, "notes_note (ID, other)")
+    done = check(tmp_path, files=files, DJANGO_SETTINGS_MODULE="settings")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "release: the database lacks columns of the project's models: notes_note (text). A migration was not made. Run"
+        " `python manage.py makemigrations notes` in the project, keep the new files with it, and deploy again."
+        " (CHECK_TABLES=0 in .env.project skips this check)\n"
+    )
+    assert check(tmp_path, files={}, DJANGO_SETTINGS_MODULE="settings", CHECK_TABLES="0").returncode == 0
+
+
+def test_column_of_a_migration_that_is_not_applied_is_said(tmp_path):
+    files = {"settings.py": SETTINGS.replace('"notes"', '"django.contrib.contenttypes"')}
+    create(tmp_path, "django_content_type (id, app_label)")
+    done = check(tmp_path, files=files, DJANGO_SETTINGS_MODULE="settings")
+    assert done.returncode == 1
+    assert "django_content_type (model). Migrations are not applied: contenttypes.0001_initial" in done.stderr
+
+
+def test_some_missing_tables_of_django_are_a_line_in_the_log(tmp_path):
+    models = f"{MODELS}class Tag(models.Model):\n    notes = models.ManyToManyField(Note)\n"
+    files = {"settings.py": SETTINGS, "notes/__init__.py": "", "notes/models.py": models}
+    create(tmp_path, "notes_note (id, text)")
+    done = check(tmp_path, files=files, DJANGO_SETTINGS_MODULE="settings")
+    assert done.returncode == 0
+    assert done.stderr == "release: the database lacks tables of the project's models: notes_tag, notes_tag_notes\n"
+
+
 def test_application_that_cannot_be_loaded_is_no_business_of_this_check(tmp_path):
     done = check(tmp_path, files={"app.py": "raise OSError('no')"}, WSGI_APP="app:app")
     assert done.returncode == 0
@@ -124,6 +161,18 @@ def test_project_with_migrations_that_made_no_table_is_refused(tmp_path):
     done = check(tmp_path, files={"app.py": APP}, WSGI_APP="app:app")
     assert done.returncode == 1
     assert "has none of the tables of the project's models (note, page)" in done.stderr
+
+
+@pytest.mark.usefixtures("_sqlalchemy")
+@pytest.mark.parametrize(
+    ("arguments", "advice"), [(["--create"], "create_all() adds no columns"), ([], "(`flask db migrate`, or `alembic")]
+)
+def test_column_of_a_table_of_sqlalchemy_that_nothing_adds_is_refused(tmp_path, arguments, advice):
+    create(tmp_path, "note (other)", "page (id)")
+    done = check(tmp_path, *arguments, files={"app.py": APP}, WSGI_APP="app:app")
+    assert done.returncode == 1
+    assert "release: the database lacks columns of the project's models: note (id). " in done.stderr
+    assert advice in done.stderr
 
 
 @pytest.mark.usefixtures("_sqlalchemy")

@@ -1,0 +1,123 @@
+"""Which tables of the database lack columns of the project's models: every query of such a model fails.
+
+A migration that was not made leaves the site like that: the models have a new field, and nothing adds its column. A
+column that the database has and the models do not is no fault. check_tables.py imports this; it has set up Django, or
+loaded the application.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+MOST_NAMES = 5
+"""So many columns, and tables, are listed."""
+
+
+class Lack(NamedTuple):
+    """A table without some columns of its model."""
+
+    table: str
+    columns: list[str]
+    owner: str = ""
+    """The label of Django's app."""
+
+    def __str__(self) -> str:
+        more = ", ..." if len(self.columns) > MOST_NAMES else ""
+        return f"{self.table} ({', '.join(self.columns[:MOST_NAMES])}{more})"
+
+
+def described(lacks: list[Lack]) -> str:
+    """In one line: which table lacks which columns."""
+    more = ", ..." if len(lacks) > MOST_NAMES else ""
+    return f"the database lacks columns of the project's models: {', '.join(map(str, lacks[:MOST_NAMES]))}{more}"
+
+
+# --- Django
+
+
+def of_django(models: Iterable[Any]) -> list[Lack]:
+    """`models` have tables of their own, somewhere. What cannot be asked for is left out."""
+    found = []
+    for model in models:
+        table = model._meta.db_table
+        wanted = [field.column for field in model._meta.local_concrete_fields]
+        missing = [_missing(wanted, columns) for columns in _columns_of_django(table)]
+        if missing and (least := min(missing, key=len)):
+            found.append(Lack(table, least, model._meta.app_label))
+    return found
+
+
+def _columns_of_django(table: str) -> Iterator[list[str]]:
+    """Of the table in each database that has it."""
+    from django.db import connections
+
+    for alias in connections:
+        connection = connections[alias]
+        if connection.settings_dict["ENGINE"] == "django.db.backends.dummy" or '"' in table:
+            continue
+        try:
+            with connection.cursor() as cursor:
+                columns = connection.introspection.get_table_description(cursor, table)
+        except Exception:  # noqa: BLE001 - each driver has its own for a table that is not there
+            continue
+        if columns:
+            yield [column.name for column in columns]
+
+
+def _missing(wanted: list[str], present: list[str]) -> list[str]:
+    known = {name.lower() for name in present}
+    return [name for name in wanted if name.lower() not in known]
+
+
+def advice_of_django(lacks: list[Lack]) -> str:
+    """What is usually the cause, and what mends it."""
+    labels = sorted({lack.owner for lack in lacks})
+    if unapplied := _unapplied(labels):
+        return (
+            f"migrations are not applied: {', '.join(unapplied[:MOST_NAMES])}. `python manage.py migrate` applies them"
+        )
+    return (
+        f"a migration was not made. Run `python manage.py makemigrations {' '.join(labels)}` in the project, keep the"
+        " new files with it, and deploy again"
+    )
+
+
+def _unapplied(labels: list[str]) -> list[str]:
+    """Migrations of these apps that are in the code and not in the database."""
+    from django.db import connection
+    from django.db.migrations.loader import MigrationLoader
+
+    loader = MigrationLoader(connection, ignore_no_migrations=True)
+    known = loader.disk_migrations or {}
+    return sorted(
+        f"{app}.{name}" for app, name in known if app in labels and (app, name) not in loader.applied_migrations
+    )
+
+
+# --- SQLAlchemy
+
+
+def of_sqlalchemy(tables: Iterable[Any], engines: list[Any]) -> list[Lack]:
+    """`tables` are of the models' metadata."""
+    inspectors = [sys.modules["sqlalchemy"].inspect(engine) for engine in engines]
+    found = []
+    for table in tables:
+        wanted = [column.name for column in table.columns]
+        having = [each for each in inspectors if each.has_table(table.name, schema=table.schema)]
+        columns = [each.get_columns(table.name, schema=table.schema) for each in having]
+        missing = [_missing(wanted, [column["name"] for column in each]) for each in columns]
+        if missing and (least := min(missing, key=len)):
+            found.append(Lack(table.fullname, least))
+    return found
+
+
+def advice_of_sqlalchemy(*, has_migrations: bool) -> str:
+    if has_migrations:
+        return (
+            "a migration was not made, or not applied. Make it in the project (`flask db migrate`, or `alembic revision"
+            " --autogenerate`), keep the new file with it, and deploy again"
+        )
+    return (
+        "the project has no migrations, and create_all() adds no columns to tables that are there. Add them in make"
+        " dbshell (ALTER TABLE ... ADD COLUMN ...), or let Flask-Migrate or Alembic do it"
+    )
