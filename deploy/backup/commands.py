@@ -1,6 +1,7 @@
 """The commands of the container of backups."""
 
 import contextlib
+import dataclasses
 import datetime
 import io
 import os
@@ -43,7 +44,8 @@ def run(arguments: list[str], settings: Settings | None = None) -> int:
     }
     if command not in known or len(rest) not in known[command][1]:
         raise UsageError(f"{' '.join(arguments)!r}: must be one of {', '.join(known)}")
-    known[command][0](settings, *rest)
+    with given_identity(settings) as complete:
+        known[command][0](complete, *rest)
     return 0
 
 
@@ -141,6 +143,25 @@ def given_environment() -> dict[str, bytes]:
             return {member.name: file.read() for member, file in found if file}
     except tarfile.TarError:
         raise UsageError("standard input must be a tar archive with .env and .env.project, or empty") from None
+
+
+@contextlib.contextmanager
+def given_identity(settings: Settings) -> Iterator[Settings]:
+    """BACKUP_IDENTITY=- : the private key precedes everything else on standard input, after a line with its length.
+
+    A file of the machine where `make restore` is called may be readable by its owner alone, or be on another machine.
+    """
+    if settings.identity != Path("-"):
+        yield settings
+        return
+    line = sys.stdin.buffer.readline(16).strip()
+    content = sys.stdin.buffer.read(int(line)) if line.isdigit() else b""
+    if not content:
+        raise UsageError("standard input must begin with the length of a private key, and the key")
+    with tempfile.NamedTemporaryFile(prefix="identity-") as file:
+        file.write(content)
+        file.flush()
+        yield dataclasses.replace(settings, identity=Path(file.name))
 
 
 @contextlib.contextmanager

@@ -4,10 +4,12 @@ The work is done by a container that has the volumes (deploy/backup). A file pas
 output, so it does not matter on which machine the engine is.
 """
 
+import contextlib
 import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,14 +23,16 @@ from kit import compose, containers, dotenv, env_files, processes
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
+from kit.remote import folders
 
 FOLDER = "backups"
 """In the checkout: where `make backup` writes."""
 
+CHUNK = 1 << 20  # octets
 NAMES = re.compile(r"(?P<project>.+)-(?P<stamp>[0-9]{8}-[0-9]{6})\.tar\.gz(\.age|\.gpg)?")
 FILES = (".env", env_files.PROJECT_FILE)
-IDENTITY = "/run/identity"
-"""Where the container has the private key that BACKUP_IDENTITY names."""
+IDENTITY = "--env=BACKUP_IDENTITY=-"
+"""The private key precedes everything else on the container's standard input."""
 
 
 def backup(environment: Mapping[str, str], root: Path = ROOT) -> int:
@@ -245,24 +249,36 @@ def run(
     if subprocess.run(build, env=prepared, cwd=ROOT, check=False, stdin=subprocess.DEVNULL).returncode:
         raise KitError(f"the image of backups cannot be built: {shlex.join(build)}")
     command = ["docker", "compose", "--profile", "backup", "--ansi=never", "--progress=quiet"]
-    command += ["run", "--rm", "--no-deps", "--no-TTY", *options, *identity(prepared), "backup", *arguments]
+    if arguments[0] == "save":
+        for copy in folders.copies(prepared):
+            if folders.IMAGES[copy.volume] == "backup":
+                model = compose.model(prepared)
+                folders.send(model["name"], model["services"]["backup"]["image"], copy, prepared)
+    key = identity(prepared)
+    words = [*options, *([IDENTITY] if key else [])]
+    command += ["run", "--rm", "--no-deps", "--no-TTY", *words, "backup", *arguments]
     output = subprocess.PIPE if isinstance(target, io.BytesIO) else target
-    if source:
-        with source.open("rb") as file:
-            done = subprocess.run(command, env=prepared, cwd=ROOT, stdin=file, stdout=output, check=False)
-    else:
-        done = subprocess.run(command, env=prepared, cwd=ROOT, input=sent, stdout=output, check=False)
-    if isinstance(target, io.BytesIO):
-        target.write(done.stdout)
-    return done.returncode
+    with subprocess.Popen(command, env=prepared, cwd=ROOT, stdin=subprocess.PIPE, stdout=output) as process:
+        assert process.stdin
+        with contextlib.suppress(BrokenPipeError):  # the container has said why it reads no more
+            process.stdin.write(key + sent)
+            if source:
+                with source.open("rb") as file:
+                    shutil.copyfileobj(file, process.stdin, CHUNK)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        if isinstance(target, io.BytesIO) and process.stdout:
+            target.write(process.stdout.read())
+    return process.returncode
 
 
-def identity(prepared: Mapping[str, str]) -> list[str]:
-    """Options that give the container the private key, for reading an encrypted backup."""
+def identity(prepared: Mapping[str, str]) -> bytes:
+    """The private key for reading an encrypted backup, after its length; empty if there is none. Raises KitError."""
     given = env_files.read_kit(prepared).get("BACKUP_IDENTITY", "")
     if not given:
-        return []
-    path = (ROOT / given).resolve()
-    if not path.is_file():
-        raise KitError(f"BACKUP_IDENTITY={given!r}: must be a file with the private key")
-    return [f"--volume={path}:{IDENTITY}:ro", f"--env=BACKUP_IDENTITY={IDENTITY}"]
+        return b""
+    try:
+        content = (ROOT / Path(given).expanduser()).read_bytes()
+    except OSError as error:
+        raise KitError(f"BACKUP_IDENTITY={given!r}: must be a file with the private key: {error.strerror}") from None
+    return b"%d\n%s" % (len(content), content)

@@ -70,7 +70,16 @@ def prepare(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]
             prepared |= {"PROJECT_DIR": f"./{project.relative_to(root)}", "PROJECT_PLACE": "inside"}
         else:
             prepared |= _project_outside(project, values, environment, root)
+    if prepared.get("DOCKER_HOST", "").startswith("ssh:"):
+        prepared |= _on_server(values, prepared, root)
     return prepared
+
+
+def _on_server(values: Mapping[str, str], prepared: Mapping[str, str], root: Path) -> dict[str, str]:
+    from kit.remote import folders, server  # here, since the image's build has this file without that package
+
+    found = server.of(prepared)
+    return folders.prepare(found, values, prepared, root) if found else {}
 
 
 def _check_outbound(values: Mapping[str, str]) -> None:
@@ -104,6 +113,8 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, A
     app = model["services"].get("app", {})
     own = app.get("environment", {}).get("PROJECT_ID") or ""
     clashes.check_owner(app.get("image", ""), owner_of(app.get("image", ""), prepared), own)
+    if endpoint.startswith("ssh:"):
+        _check_mounts(model, prepared, root)
     return model
 
 
@@ -113,6 +124,13 @@ def owner_of(image: str, environment: Mapping[str, str]) -> str:
         return _output(["docker", "image", "inspect", "--format", IMAGE_OWNER, image], environment)
     except (FileNotFoundError, subprocess.SubprocessError):
         return ""
+
+
+def _check_mounts(model: Mapping[str, Any], prepared: Mapping[str, str], root: Path) -> None:
+    from kit.remote import folders, server  # here, since the image's build has this file without that package
+
+    if found := server.of(prepared):
+        folders.check(model, found, root)
 
 
 def left_out(environment: Mapping[str, str], root: Path = ROOT) -> list[str]:
@@ -166,6 +184,11 @@ def _project_outside(
     shutil.rmtree(copy, ignore_errors=True)
     image_files.copy(image_files.select(project, values.get("IMAGE_INCLUDE", "")), copy)
     return {"PROJECT_DIR": f"./{copy.relative_to(ROOT)}", "PROJECT_PLACE": "inside"}
+
+
+def model(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What `docker compose config` prints, with the services of all profiles."""
+    return dict(json.loads(_output(["docker", "compose", "--profile=*", "config", "--format", "json"], environment)))
 
 
 def project_name(environment: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
 from kit.release.proxy import Proxy, every
 from kit.release.site import ONE_SHOT, Site
+from kit.remote import folders
 
 BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
 MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
@@ -82,6 +83,16 @@ def build_images(site: Site, environment: Mapping[str, str]) -> None:
         lines = failures.end_of_build(done.output) if log else []
         reason = f"the image cannot be built: {said or done.reason}"
         raise ReleaseError(reason, lines, whole_log=log.place if log else "")
+    send_folders(site)
+
+
+def send_folders(site: Site) -> None:
+    """To a server: what its containers need of the files here."""
+    for copy in folders.copies(site.engine.environment):
+        service = site.services.get(folders.IMAGES[copy.volume])
+        if service:
+            site.output.note(f"Copy {copy.source} into the volume {copy.volume}")
+            folders.send(site.project, service["image"], copy, site.engine.environment)
 
 
 def build(deployment: Deployment) -> None:

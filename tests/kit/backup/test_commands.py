@@ -249,3 +249,21 @@ def test_member_that_leads_out_of_the_folder_is_refused(tmp_path):
     with pytest.raises(BackupError, match="it cannot be read"):
         archive.unpack(content, tmp_path / "in")
     assert not Path(tmp_path / "out").exists()
+
+
+def test_private_key_comes_before_the_backup(site, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"7\nthe keythe backup")))
+    with commands.given_identity(replace(site, identity=Path("-"))) as complete:
+        assert complete.identity.read_bytes() == b"the key"
+        assert complete.identity.stat().st_mode & 0o777 == 0o600
+        assert commands.received(site.folder).read_bytes() == b"the backup"
+    assert not complete.identity.exists()
+    with commands.given_identity(site) as complete:
+        assert complete is site
+
+
+@pytest.mark.parametrize("given", [b"", b"the key", b"0\n"])
+def test_private_key_that_did_not_arrive_is_refused(site, monkeypatch, given):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(given)))
+    with pytest.raises(UsageError, match="must begin with the length of a private key"):
+        commands.run(["check"], replace(site, identity=Path("-")))

@@ -166,9 +166,12 @@ def test_check_without_files_takes_the_newest_of_the_schedule(docker, root):
 
 
 def test_private_key_is_given_to_the_container(docker, root, tmp_path):
-    (tmp_path / "key.txt").write_text("key")
+    (tmp_path / "key.txt").write_text("the key")
+    (root / "backups").mkdir()
+    (root / "backups/shop-20250101-000000.tar.gz").write_text("content")
     backups.check(docker(BACKUP_IDENTITY=str(tmp_path / "key.txt")), root)
-    assert f"--volume={tmp_path}/key.txt:/run/identity:ro --env=BACKUP_IDENTITY=/run/identity" in docker.called()[-1]
+    assert "--env=BACKUP_IDENTITY=- backup check -" in docker.called()[-1]
+    assert docker.given() == b"7\nthe keycontent", "from here, whoever may read the file, and wherever the engine is"
     with pytest.raises(KitError, match="must be a file with the private key"):
         backups.check(docker(BACKUP_IDENTITY="/nowhere/key"), root)
 
