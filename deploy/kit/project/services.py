@@ -16,6 +16,7 @@ from kit.project import service_names, workers
 from kit.project.environment_names import EnvironmentName, ParsedModule, nodes
 from kit.project.names import name_of
 from kit.project.reading import is_readable, parse_text, read_text, relative
+from kit.project.values import Assigned, assigned, default_databases, entry, followed, targets, texts
 from kit.project.workers import Worker
 
 SQLITE = "SQLite"
@@ -62,6 +63,8 @@ OWN = {"PostgreSQL": "postgres", "Redis": "redis"}
 
 LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
+_WHOLE = re.compile("UR[LI]|DSN")
+_SAYS_WHERE = re.compile("UR[LI]|DSN|HOST|SERVER|ADDR|ENDPOINT|SOCKET")
 _URL = re.compile(r"([a-z][a-z0-9]*)(?:\+[a-z0-9]+)?://", re.IGNORECASE)
 _HINTS = re.compile(r"DATABASES|://")
 _SETTINGS = re.compile(
@@ -69,8 +72,6 @@ _SETTINGS = re.compile(
 )
 _NOT_SERVED = re.compile(r"(?i)test|example|sample")
 _DEVELOPMENT = re.compile(r"(?i)dev|local|debug")
-_PARTS_OF_TEXTS = ("replace", "startswith", "endswith", "removeprefix", "split", "partition")
-"""Methods whose arguments are parts of a text, and no server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +182,7 @@ def find(sources: Sources, files: Iterable[Path]) -> Services:
         name = name_of(line)
         if name in DISTRIBUTIONS or name in workers.WORKERS:
             by_name.setdefault(name, f"{name} in {sources.file}" if sources.file else name)
+    files = list(files)
     seen = list(_seen(sources, files))
     databases = [one for one in seen if one.name in ("", *DATABASES)]
     database, alternatives = _database(databases, by_name, sources.names)
@@ -189,7 +191,7 @@ def find(sources: Sources, files: Iterable[Path]) -> Services:
     return Services(
         _named_by_driver(database, by_name, sources.names),
         tuple(_with_need(one, sources.names) for one in others),
-        workers.find(by_name, sources.commands, sources.folder, sources.modules),
+        workers.find(by_name, sources.commands, sources.folder, files),
         alternatives,
         names,
         not service_names.reads_no_password(sources.names, names["redis"]),
@@ -234,13 +236,14 @@ def _seen(sources: Sources, files: Iterable[Path]) -> Iterator[Service]:
         module = sources.parse(path)
         if module is None:
             continue
-        found = list(_databases_of_django(module)) if sources.settings else []
+        known = assigned(module.tree)
+        found = list(_databases_of_django(module, known)) if sources.settings else []
         classes = _classes(module.tree)
         for node, is_conditional in nodes(module.tree):
             name = classes.get(node, "")
             if isinstance(node, ast.Assign | ast.AnnAssign | ast.Expr) and not _NOT_SERVED.search(name):
                 is_other = is_conditional or _DEVELOPMENT.search(name) is not None
-                found += [(one, node.lineno, is_other) for one in _urls(node, module, sources.settings)]
+                found += [(one, node.lineno, is_other) for one in _urls(node, module, sources.settings, known)]
         for service, line, is_conditional in found:
             where = f"{relative(path, sources.folder)}:{line}"
             yield replace(service, origin=where, is_certain=service.is_certain and not is_conditional)
@@ -251,34 +254,21 @@ def _classes(tree: ast.Module) -> dict[ast.AST, str]:
     return {node: outer.name for outer in ast.walk(tree) if isinstance(outer, ast.ClassDef) for node in ast.walk(outer)}
 
 
-def _targets(node: ast.stmt) -> list[ast.expr]:
-    return node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-
-
-def _databases_of_django(module: ParsedModule) -> Iterator[tuple[Service, int, bool]]:
+def _databases_of_django(module: ParsedModule, known: Assigned) -> Iterator[tuple[Service, int, bool]]:
     """What is assigned to DATABASES["default"]: the service, its line, and whether a branch decides."""
-    tests = _tests(module)
-    for node, is_conditional in nodes(module.tree):
-        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
-            continue
-        for target in _targets(node):
-            value: ast.expr | None = None
-            match target:
-                case ast.Name(id="DATABASES"):
-                    value = _entry(node.value, "default")
-                case ast.Subscript(value=ast.Name(id="DATABASES"), slice=ast.Constant(value="default")):
-                    value = node.value
-            if value is not None and (service := _described(value, module)):
-                variables = dict.fromkeys((*tests.get(node, ()), *service.variables))
-                yield replace(service, variables=tuple(variables)), value.lineno, is_conditional
+    tests = _tests(module, known)
+    for statement, value, is_conditional in default_databases(module.tree):
+        if service := _described(followed(value, known), module):
+            variables = dict.fromkeys((*tests.get(statement, ()), *service.variables))
+            yield replace(service, variables=tuple(variables)), value.lineno, is_conditional
 
 
-def _tests(module: ParsedModule) -> dict[ast.AST, list[str]]:
+def _tests(module: ParsedModule, known: Assigned) -> dict[ast.AST, list[str]]:
     """The variables in the tests of the branches that a statement is in."""
     found: dict[ast.AST, list[str]] = {}
     for node in ast.walk(module.tree):
         if isinstance(node, ast.If):
-            variables = list(module.variables_in(node.test))
+            variables = list(module.variables_in(followed(node.test, known)))
             for statement in node.body:
                 found.setdefault(statement, []).extend(variables)
     return found
@@ -288,16 +278,17 @@ def _described(value: ast.expr, module: ParsedModule) -> Service | None:
     """A dict with an ENGINE, or an expression with a URL in it: `dj_database_url.config(default="postgres://...")`."""
     variables = tuple(dict.fromkeys(module.variables_in(value)))
     if not isinstance(value, ast.Dict):
-        found = next((one for one in _texts(value) if _URL.match(one)), "")
+        found = next((one for one in texts(value) if _URL.match(one)), "")
         kind = kind_of(found)
-        return Service(kind, "", host_of(found) if found else None, variables, variables) if kind or variables else None
-    engine = _entry(value, "ENGINE")
-    kind = next(filter(None, map(kind_of, _texts(engine))), "") if engine else ""
+        place = _place(variables)
+        return Service(kind, "", _host(found, place) if found else None, place, variables) if kind or place else None
+    engine = entry(value, "ENGINE")
+    kind = next(filter(None, map(kind_of, texts(engine))), "") if engine else ""
     if not kind:
         return None
-    host = _entry(value, "HOST")
+    host = entry(value, "HOST")
     place = tuple(dict.fromkeys(module.variables_in(host))) if host else ()
-    text = next(iter(_texts(host)), "") if host else ""
+    text = next(iter(texts(host)), "") if host else ""
     known = host is None or isinstance(host, ast.Constant) or bool(place)
     return Service(
         kind,
@@ -309,43 +300,32 @@ def _described(value: ast.expr, module: ParsedModule) -> Service | None:
     )
 
 
-def _entry(value: ast.expr, name: str) -> ast.expr | None:
-    """The value of that key of a dict, or of the keyword of `dict(...)`."""
-    match value:
-        case ast.Dict(keys=keys, values=values):
-            pairs = zip(keys, values, strict=True)
-            return next((one for key, one in pairs if isinstance(key, ast.Constant) and key.value == name), None)
-        case ast.Call(func=ast.Name(id="dict"), keywords=keywords):
-            return next((one.value for one in keywords if one.arg == name), None)
-    return None
-
-
-def _texts(node: ast.AST) -> Iterator[str]:
-    """The texts in an expression that are values: not the names of variables that it reads."""
-    match node:
-        case ast.Constant(value=str(text)):
-            yield text
-        case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _PARTS_OF_TEXTS:
-            yield from _texts(owner)
-        case ast.Call(args=[ast.Constant(value=str(first)), *rest], keywords=keywords) if first.isidentifier():
-            for part in (*rest, *keywords):
-                yield from _texts(part)
-        case _:
-            for part in ast.iter_child_nodes(node):
-                yield from _texts(part)
-
-
-def _urls(node: ast.stmt, module: ParsedModule, settings: Sequence[Path]) -> Iterator[Service]:
-    """Servers in the URLs of a statement."""
-    if any(_NOT_SERVED.search(ast.dump(target)) for target in _targets(node)):
+def _urls(node: ast.stmt, module: ParsedModule, settings: Sequence[Path], known: Assigned) -> Iterator[Service]:
+    """Servers in the URLs of a statement. A variable for the whole URL counts for more than those for its parts."""
+    value = getattr(node, "value", None)
+    if value is None or any(_NOT_SERVED.search(ast.dump(target)) for target in targets(node)):
         return
-    for text in _texts(node):
+    complete = followed(value, known)
+    whole = [name for name in module.variables_in(value) if _WHOLE.search(name)]
+    for text in texts(complete):
         scheme = _URL.match(text)
         kind = kind_of(scheme[1]) if scheme else ""
         if not kind or (settings and kind in DATABASES):
             continue
-        variables = tuple(dict.fromkeys(module.variables_in(node)))
-        yield Service(kind, "", host_of(text), variables, variables)
+        variables = tuple(dict.fromkeys(whole or module.variables_in(complete)))
+        place = _place(variables)
+        yield Service(kind, "", _host(text, place), place, variables)
+
+
+def _place(variables: Sequence[str]) -> tuple[str, ...]:
+    """Those that say where a server is; all, if no name says so."""
+    return tuple(filter(_SAYS_WHERE.search, variables)) or tuple(variables)
+
+
+def _host(text: str, place: Sequence[str]) -> str | None:
+    """The host of a URL, of which parts may be known only when the project runs."""
+    host = host_of(text)
+    return host if host is None or not re.search("[{}%]", host) else "" if place else None
 
 
 # --- What follows

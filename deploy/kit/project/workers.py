@@ -1,9 +1,14 @@
-"""The queues among a project's dependencies, and the commands that run their workers."""
+"""The workers of a project's queues, and the commands that run them."""
 
+import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from kit.project.application import root_and_module
+from kit.project.modules import statements
+from kit.project.reading import is_readable, parse_text, read_text
 
 WORKERS = {
     "celery": ("Celery", "celery -A {application} worker"),
@@ -17,6 +22,12 @@ WORKERS = {
     "procrastinate": ("Procrastinate", "python manage.py procrastinate worker"),
 }
 
+CELERY = re.compile(r"Celery|\w*celery\w*")
+"""What makes Celery's application: its class, or a function of the project's own that is called after it."""
+
+CELERYS_NAMES = ("app", "celery")
+"""Celery finds an application of these names in the module that `-A` names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:
@@ -26,23 +37,38 @@ class Worker:
 
 
 def find(
-    by_name: Mapping[str, str], commands: Iterable[str], folder: Path, modules: Iterable[Path]
+    by_name: Mapping[str, str], commands: Sequence[str], folder: Path, files: Iterable[Path]
 ) -> tuple[Worker, ...]:
-    """`by_name`: where each queue among the dependencies is listed; `commands`: of the Procfile."""
+    """`by_name`: where each distribution is listed. `commands`: the Procfile's, which come first."""
     found: dict[str, Worker] = {}
+    files = list(files)
     for distribution, (name, usual) in WORKERS.items():
         if distribution not in by_name or name in found:
             continue
         word = usual.split()[0] if usual.split()[0] != "python" else usual.split()[2]
         own = [command for command in commands if re.search(rf"\b{word}\b", command)]
         own.sort(key=lambda command: "worker" not in command)
-        command = own[0] if own else usual.replace("{application}", _application_of(word, folder, modules))
+        command = own[0] if own else usual.replace("{application}", _application(word, folder, files))
         found[name] = Worker(name, by_name[distribution], command)
     return tuple(found.values())
 
 
-def _application_of(word: str, folder: Path, modules: Iterable[Path]) -> str:
-    """The module for `celery -A`: the package that has a celery.py, as Celery's documentation has it for Django."""
-    places = [path.parent for path in modules if path.name == f"{word}.py"]
-    places += [path.parent for path in sorted(folder.glob(f"*/{word}.py"))]
-    return places[0].name if places and places[0] != folder else "PACKAGE"
+def _application(word: str, folder: Path, files: Sequence[Path]) -> str:
+    """For `-A`: the package that has a celery.py, as Celery's documentation has it, or the module that makes one."""
+    places = [path.parent for path in (*files, *sorted(folder.glob(f"*/{word}.py"))) if path.name == f"{word}.py"]
+    if places and places[0] != folder:
+        return places[0].name
+    made = [one for path in files for one in _made(path, folder)] if word == "celery" else []
+    return min(made, key=lambda one: ("celery" not in one, one.count("."), one), default="PACKAGE")
+
+
+def _made(path: Path, folder: Path) -> Iterator[str]:
+    text = read_text(path) if is_readable(path) else ""
+    tree = parse_text(text) if "elery" in text else None
+    for statement in statements(tree.body) if tree else ():
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=called)) if CELERY.fullmatch(
+                ast.unparse(called).rpartition(".")[2]
+            ):
+                _, module = root_and_module(path, folder)
+                yield module if name in CELERYS_NAMES else f"{module}:{name}"

@@ -76,6 +76,87 @@ def test_database_of_django(project, settings, text):
     assert rows(look(project, settings)) == [("database", text)]
 
 
+def read(*names):
+    return "".join(f"{name} = os.environ.get('{name}', '{name.lower()}')\n" for name in names)
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (
+            read("DB_HOST") + engine("postgresql", "'HOST': DB_HOST"),
+            f"PostgreSQL (shop/settings.py:4): DB_HOST in .env.project, for a server elsewhere{OWN}",
+        ),
+        (
+            read("DB_HOST", "DB_USER", "DB_PASSWORD", "DB_NAME")
+            + engine("postgresql", "'HOST': DB_HOST, 'USER': DB_USER, 'PASSWORD': DB_PASSWORD, 'NAME': DB_NAME"),
+            f"PostgreSQL (shop/settings.py:7): DB_HOST in .env.project, for a server elsewhere{OWN}",
+        ),
+        (
+            read("DB_ENGINE", "DB_HOST") + "if DB_ENGINE == 'postgres':\n    default = {'ENGINE': 'postgresql',"
+            " 'HOST': DB_HOST}\nelse:\n    default = {'ENGINE': 'sqlite3'}\nDATABASES = {'default': default}\n",
+            "SQLite (shop/settings.py:8); for PostgreSQL on a server elsewhere: DB_ENGINE, DB_HOST in .env.project",
+        ),
+        (
+            "default = {'ENGINE': 'sqlite3'}\nDATABASES = {'default': default}\n",
+            "SQLite (shop/settings.py:3)",
+        ),
+    ],
+)
+def test_database_of_django_in_names(project, lines, text):
+    assert rows(look(project, lines)) == [("database", text)]
+
+
+PARTS = read("POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_HOST", "POSTGRES_DB")
+URL = 'f"postgresql+psycopg://{POSTGRES_USER}:{POSTGRES_PASSWORD}@{POSTGRES_HOST}:5432/{POSTGRES_DB}"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "text", "is_fixed"),
+    [
+        (
+            f"{PARTS}URL = {URL}\nSQLALCHEMY_DATABASE_URI = os.getenv('DATABASE_URL', URL)\n",
+            f"PostgreSQL (config.py:7): DATABASE_URL in .env.project, for a server elsewhere{OWN}",
+            False,
+        ),
+        (
+            "LOCAL = 'postgresql://db/shop'\nDATABASE_URI = os.getenv('DATABASE_URI', LOCAL)\n",
+            f"PostgreSQL (config.py:3): DATABASE_URI in .env.project, for a server elsewhere{OWN}",
+            False,
+        ),
+        (
+            f"{PARTS}SQLALCHEMY_DATABASE_URI = {URL}\n",
+            f"PostgreSQL (config.py:6): POSTGRES_HOST in .env.project, for a server elsewhere{OWN}",
+            False,
+        ),
+        (
+            read("HOST") + "SQLALCHEMY_DATABASE_URI = 'postgresql://shop:shop@{}/shop'.format(HOST)\n",
+            f"PostgreSQL (config.py:3): HOST in .env.project, for a server elsewhere{OWN}",
+            False,
+        ),
+        (
+            read("HOST") + "SQLALCHEMY_DATABASE_URI = 'postgresql://shop:shop@%s/shop' % HOST\n",
+            f"PostgreSQL (config.py:3): HOST in .env.project, for a server elsewhere{OWN}",
+            False,
+        ),
+        (
+            "SQLALCHEMY_DATABASE_URI = 'postgresql://shop:shop@' + SECRETS['host'] + '/shop'\n",
+            "PostgreSQL (config.py:2): on a server that the settings have to name",
+            False,
+        ),
+        (
+            "HOST = 'localhost'\nSQLALCHEMY_DATABASE_URI = f'postgresql://{HOST}/shop'\n",
+            f"PostgreSQL on localhost (config.py:3): {NOTHING}",
+            True,
+        ),
+    ],
+)
+def test_database_whose_url_is_made_of_parts(project, lines, text, is_fixed):
+    found = facts.look(project({"app.py": FLASK, "config.py": f"import os\n{lines}"}), {}).services
+    assert rows(found) == [("database", text)]
+    assert found.database.is_fixed == is_fixed
+
+
 def test_only_a_server_that_nothing_can_move_is_fixed(project):
     found = look(project, engine("postgresql", "'HOST': '127.0.0.1'")).database
     assert (found.is_fixed, found.is_wanted) == (True, False)
@@ -131,6 +212,21 @@ def test_worker_has_the_command_of_the_procfile_or_a_usual_one(project, procfile
     files = {"requirements.txt": "django\ncelery[redis]\n", "shop/celery.py": "app = Celery()\n", "Procfile": procfile}
     (worker,) = look(project, engine("sqlite3"), **files).workers
     assert (worker.name, worker.command) == ("Celery", command)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "named"),
+    [
+        ("shop/queues.py", "from celery import Celery\napp = Celery('shop')\n", "shop.queues"),
+        ("shop/tasks.py", "import celery\nqueue = celery.Celery('shop')\n", "shop.tasks:queue"),
+        ("shop/main.py", "celery = make_celery(app)\n", "shop.main"),
+        ("shop/tasks.py", "def make_celery():\n    app = Celery('shop')\n    return app\n", "PACKAGE"),
+    ],
+)
+def test_worker_of_celery_names_the_module_that_makes_its_application(project, path, text, named):
+    files = {"requirements.txt": "django\ncelery[redis]\n", path: text}
+    (worker,) = look(project, engine("sqlite3"), **files).workers
+    assert worker.command == f"celery -A {named} worker"
 
 
 CONFIGURATION = """
