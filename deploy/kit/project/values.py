@@ -124,7 +124,7 @@ def targets(node: ast.stmt) -> list[ast.expr]:
 
 
 def default_databases(tree: ast.Module) -> Iterator[tuple[ast.stmt, ast.expr, bool]]:
-    """Of DATABASES["default"]: the statement, the value and whether a branch decides. The value may have a name first."""
+    """Of DATABASES["default"]: statement, value, and whether a branch decides. The value may have a name first."""
     statements = [(one, is_conditional) for one, is_conditional in nodes(tree) if isinstance(one, ast.stmt)]
     for statement, is_conditional in statements:
         for target in targets(statement):
