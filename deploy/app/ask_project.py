@@ -18,7 +18,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,23 +68,29 @@ def _ask_child(
     values = {name: candidates(name)[at] for name, at in dummies.items()}
     command = [python, str(Path(__file__).with_name("project_answer.py")), str(top)]
     try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**environment, **values},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=False,
-            timeout=TIMEOUT,
-        )
+        status, marked = run_marked(command, folder, {**environment, **values}, TIMEOUT)
     except subprocess.TimeoutExpired:
         return {"error": f"importing it did not end within {TIMEOUT} s", "missing": []}
-    marked = done.stdout.rpartition(MARK)[2]
     try:
         answer: Answer = json.loads(marked)
     except ValueError:
-        return {"error": f"importing it ended the interpreter (exit status {done.returncode})", "missing": []}
+        return {"error": f"importing it ended the interpreter (exit status {status})", "missing": []}
     return answer
+
+
+def run_marked(
+    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], timeout: float | None = None
+) -> tuple[int, str]:
+    """The exit status, and the line after MARK in the standard output; "" if there is none.
+
+    The project may print lines before and after it, and leave a process behind that keeps its standard output: that is
+    a file, since a pipe would not end before that process does. Raises subprocess.TimeoutExpired.
+    """
+    with tempfile.TemporaryFile() as output:
+        done = subprocess.run(command, cwd=folder, env=environment, stdout=output, check=False, timeout=timeout)
+        output.seek(0)
+        _, mark, marked = output.read().decode(errors="replace").rpartition(MARK)
+    return done.returncode, marked.partition("\n")[0] if mark else ""
 
 
 def _is_about_a_dummy(error: str, dummies: dict[str, int]) -> bool:

@@ -1,7 +1,7 @@
 """Collects a Django project's static files. `manage.py shell --command` runs it, in the image and for `make run`.
 
-Prints their folder last: the project's STATIC_ROOT, or the environment's if the project has none. Prints an empty line
-if the project does not use django.contrib.staticfiles.
+Prints their folder after the mark of ask_project.py: the project's STATIC_ROOT, or the environment's if the project has
+none. Prints nothing if the project does not use django.contrib.staticfiles.
 """
 
 import os
@@ -14,6 +14,4 @@ from django.core.management import call_command
 if apps.is_installed("django.contrib.staticfiles"):
     settings.STATIC_ROOT = settings.STATIC_ROOT or os.environ["STATIC_ROOT"]
     call_command("collectstatic", stdout=sys.stderr, verbosity=1, interactive=False, skip_checks=False)
-    print(settings.STATIC_ROOT)  # noqa: T201
-else:
-    print()  # noqa: T201
+    print(f"\n\x1eanswer:{settings.STATIC_ROOT}", flush=True)  # noqa: T201

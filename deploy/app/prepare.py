@@ -22,7 +22,6 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -150,12 +149,9 @@ def collect(answer: dict[str, Any], folder: Path, static: Path) -> str:
 
 def _collectstatic(answer: dict[str, Any], folder: Path) -> str:
     command = [sys.executable, "manage.py", "shell", "--verbosity", "0", "--command", COLLECTSTATIC.read_text()]
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **answer["dummies"]}, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if done.returncode:
+    status, printed = ask_project.run_marked(command, folder, {**os.environ, **answer["dummies"]})
+    if status:
         raise PrepareError("collecting the static files failed; its own lines above say why")
-    printed = (done.stdout.splitlines() or [""])[-1]
     return str(folder / printed) if printed else ""
 
 

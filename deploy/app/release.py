@@ -15,8 +15,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ import project_identity
 import reasons
 
 LOCK_TIMEOUT = 600  # seconds: longer than another container's migration should take
-KEPT_LINES = 400  # of a command's output: a traceback through some frameworks is long
+KEPT_BYTES = 64 << 10  # of a command's output: a traceback through some frameworks is long
+REST_TIMEOUT = 2  # seconds in which the rest of it arrives, after its end
 KEEP_DAYS = 30  # pages that stay open or cached for longer may miss an old asset
 SITE = ".site"
 FOR_NGINX = {"STATIC_URL": "static_url", "MEDIA_URL": "media_url"}
@@ -44,19 +45,33 @@ def run(words: list[str], *, stdout: int | None = None) -> int:
 
     If it fails, the reason is the log's last line, unless the command has said it in that form itself. Raises OSError.
     """
-    last = deque[str](maxlen=KEPT_LINES)
-    with subprocess.Popen(
+    last, is_over = bytearray(), threading.Event()
+    process = subprocess.Popen(
         words, stdout=stdout or subprocess.PIPE, stderr=subprocess.PIPE if stdout else subprocess.STDOUT
-    ) as process:
-        for line in (process.stderr if stdout else process.stdout) or ():
-            sys.stderr.buffer.write(line)
-            sys.stderr.buffer.flush()
-            last.append(line.decode(errors="replace").rstrip("\n"))
-    if process.returncode and not (last and last[-1].startswith("release: ")):
-        reason = reasons.explain("\n".join(last), os.environ)
+    )
+    output = process.stderr if stdout else process.stdout
+    assert output
+    # A process that the command leaves behind may keep the pipe open for good: then only what comes soon is waited for.
+    copier = threading.Thread(target=copy, args=(output.fileno(), last, is_over), daemon=True)
+    copier.start()
+    process.wait()
+    copier.join(REST_TIMEOUT)
+    is_over.set()
+    lines = last.decode(errors="replace").splitlines()
+    if process.returncode and not (lines and lines[-1].startswith("release: ")):
+        reason = reasons.explain("\n".join(lines), os.environ)
         ended = f"exit status {process.returncode}" if process.returncode > 0 else f"signal {-process.returncode}"
         say(reason or f"{shlex.join(words)}: {ended}")
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def copy(source: int, last: bytearray, is_over: threading.Event) -> None:
+    """Copies what the pipe has to the log, until nobody waits for more; `last` gets the end of it."""
+    while (content := os.read(source, 1 << 16)) and not is_over.is_set():
+        sys.stderr.buffer.write(content)
+        sys.stderr.buffer.flush()
+        last += content
+        del last[:-KEPT_BYTES]
 
 
 def lock(path: Path) -> int:

@@ -7,7 +7,6 @@ the static files.
 import re
 import secrets
 import shlex
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -178,17 +177,11 @@ def static_options(installed: Installed, answer: Mapping[str, Any]) -> Iterator[
         return
     step("Collecting the static files")
     script = (APP / "collectstatic.py").read_text(encoding="utf-8")
-    done = subprocess.run(
-        [installed.python, "manage.py", "shell", "--verbosity", "0", "--command", script],
-        env=installed.environment,
-        cwd=installed.folder,
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
+    command = [installed.python, "manage.py", "shell", "--verbosity", "0", "--command", script]
+    status, root = ask_project.run_marked(command, installed.folder, installed.environment)
+    if status:
         raise KitError("collecting the static files failed; its own lines above say why")
-    if root := (done.stdout.splitlines() or [""])[-1]:
+    if root:
         step(f"Serving {url} from {root}")
         yield from ("--static", f"{url}={root}")
 

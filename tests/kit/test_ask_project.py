@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -274,6 +275,20 @@ def test_lines_that_the_project_prints_are_not_the_answer(project):
         variables={"WSGI_APP": "app:application"},
     )
     assert answer["framework"] == ""
+
+
+def test_process_that_the_project_leaves_behind_is_not_waited_for(tmp_path, monkeypatch):
+    (tmp_path / "app.py").write_text(
+        "import atexit, subprocess\n"
+        "left = subprocess.Popen(['sleep', '60'], stderr=subprocess.DEVNULL)\nopen('left', 'w').write(str(left.pid))\n"
+        "atexit.register(print, 'a last word')\napplication = lambda e, s: []\n"
+    )
+    monkeypatch.setattr(ask_project, "TIMEOUT", 20)
+    monkeypatch.setenv("WSGI_APP", "app")
+    try:
+        assert ask_project.ask(tmp_path)["framework"] == ""
+    finally:
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
 
 
 def test_import_that_does_not_end_is_ended(tmp_path, monkeypatch):

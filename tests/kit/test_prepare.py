@@ -127,7 +127,8 @@ def test_django_s_static_files_are_collected(folders, root):
         "from django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
     )
     (folders / "app/settings.py").write_text(
-        "import os\nSECRET_KEY = os.environ['SECRET_KEY']\nINSTALLED_APPS = ['django.contrib.staticfiles']\n"
+        "import atexit, os\natexit.register(print, 'a last word')\n"
+        "SECRET_KEY = os.environ['SECRET_KEY']\nINSTALLED_APPS = ['django.contrib.staticfiles']\n"
         f"STATIC_URL = '/static/'\nSTATICFILES_DIRS = ['assets']\n{root}"
     )
     (folders / "app/assets").mkdir()

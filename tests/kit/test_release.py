@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -152,6 +153,17 @@ def test_command_that_ends_without_a_word_is_named(repository, tmp_path, command
     done = run_release(repository, tmp_path, MIGRATE_COMMAND=command)
     assert done.returncode == status
     assert done.stderr.splitlines()[-1].endswith(f": {reason}")
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_process_that_a_command_leaves_behind_is_not_waited_for(repository, tmp_path, status):
+    script = f"sleep 60 & echo $! >left; echo a word; exit {status}"
+    try:
+        done = run_release(repository, tmp_path, MIGRATE_COMMAND=f'sh -c "{script}"')
+    finally:
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+    assert "a word" in done.stderr.splitlines()
+    assert done.returncode == status
 
 
 def test_file_with_the_same_content_keeps_its_time(folders):
