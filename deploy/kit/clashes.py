@@ -38,15 +38,15 @@ def check(model: Mapping[str, Any], containers: list[Container], root: Path, *, 
                 f"the compose project {name!r} belongs to {container.folder}: set COMPOSE_PROJECT_NAME in .env to"
                 f" another name; if that folder is gone, remove its containers: docker compose -p {name} down"
             )
-    for variable, address, port in published(model):
-        owners = {container.project for container in containers if publishes(container, port)}
+    for port in published(model):
+        owners = {container.project for container in containers if publishes(container, port.number, port.protocol)}
         if name in owners:
             continue
         if owners:
             other = ", ".join(sorted(owners)) or "another container"
-            raise KitError(f"{variable}={port}: in use by {other}: set {variable} in .env to another port")
-        if is_local and is_in_use(address, port):
-            raise KitError(f"{variable}={port}: in use by another program: set {variable} in .env to another port")
+            raise KitError(f"{port.variable}={port.number}: in use by {other}: {port.ways_out}")
+        if is_local:
+            _check_bind(port)
 
 
 def check_owner(image: str, owner: str, own: str) -> None:
@@ -59,27 +59,66 @@ def check_owner(image: str, owner: str, own: str) -> None:
         )
 
 
-def published(model: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """The variable, the address and the number of each port of this machine that nginx needs, but not 0 (any port)."""
+class Port(NamedTuple):
+    """One of this machine, which nginx needs."""
+
+    variable: str
+    address: str
+    number: int
+    protocol: str
+
+    @property
+    def ways_out(self) -> str:
+        """For a port that is in use."""
+        if self.variable not in ("HTTP_PORT", "HTTPS_PORT"):
+            return f"set {self.variable} in .env to another port"
+        return (
+            f"set {self.variable} in .env to another port, or put one proxy before both sites (docs/several-sites.md)"
+        )
+
+
+def published(model: Mapping[str, Any]) -> Iterator[Port]:
+    """Not 0, which is any port."""
     for port in model["services"]["nginx"].get("ports", ()):
         if number := int(port.get("published") or 0):
             variable = {8080: "HTTP_PORT", 8443: "HTTPS_PORT"}.get(port["target"], "a port")
-            yield variable, port.get("host_ip", ""), number
+            yield Port(variable, port.get("host_ip", ""), number, port.get("protocol", "tcp"))
 
 
-def publishes(container: Container, port: int) -> bool:
-    return bool(re.search(rf"[:\]]{port}->", container.ports))
+def _check_bind(port: Port) -> None:
+    """Raises KitError if nothing can listen there."""
+    fault = bind_error(port.address, port.number, port.protocol)
+    if fault == errno.EADDRINUSE:
+        raise KitError(f"{port.variable}={port.number}: in use by another program: {port.ways_out}")
+    if fault in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        variable = "HTTP_ADDRESS_IPV6" if ":" in port.address else "HTTP_ADDRESS"
+        raise KitError(
+            f"{variable}={port.address!r}: this machine has no such address: ip address lists those that it has"
+        )
+
+
+def publishes(container: Container, port: int, protocol: str = "tcp") -> bool:
+    return bool(re.search(rf"[:\]]{port}->[0-9]+/{protocol}", container.ports))
 
 
 def is_in_use(address: str, port: int) -> bool:
+    return bind_error(address, port) == errno.EADDRINUSE
+
+
+def bind_error(address: str, port: int, protocol: str = "tcp") -> int | None:
+    """The number of the error, if nothing can listen there; a port below 1024 is not this user's to try."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with contextlib.closing(socket.socket(family)) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    kind = socket.SOCK_DGRAM if protocol == "udp" else socket.SOCK_STREAM
+    try:
+        with contextlib.closing(socket.socket(family, kind)) as probe:
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
-        except OSError as error:
-            return error.errno == errno.EADDRINUSE
-    return False
+    except OSError as error:
+        return error.errno
+    return None
 
 
 def read_list(output: str) -> list[Container]:

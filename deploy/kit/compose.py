@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kit import assets, backends, clashes, env_files, identity, image_files, processes, times
+from kit import assets, backends, clashes, env_files, identity, image_files, processes, publishing, times
 from kit.errors import KitError
 from kit.paths import COMPOSE, ROOT, RUN
 from kit.project import node
@@ -62,6 +62,7 @@ def prepare(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]
     _check_outbound(values)
     _check_files(values)
     prepared = dict(environment) | {"STOP_GRACE_PERIOD": times.stop_grace_period(values)}
+    prepared |= publishing.prepare(values)
     project = find_project(values["PROJECT_DIR"], root) if values.get("PROJECT_DIR") else root / DEFAULT_PROJECT
     image_files.select(project, values.get("IMAGE_INCLUDE", ""))
     if values.get("PROJECT_DIR"):

@@ -22,6 +22,7 @@ RENDERINGS: Mapping[str, Mapping[str, str]] = {
     "the defaults": {},
     "HTTP alone": {"HTTPS": "off"},
     "names, and redirects to HTTPS": {
+        "HTTP3": "on",
         "SERVER_NAME": "shop.example www.shop.example",
         "HTTPS_ONLY": "1",
         "HTTPS_PORT": "443",

@@ -41,13 +41,19 @@ def test_service_is_hardened_and_bounded(compose_file, name):
     assert "privileged" not in service
 
 
-def test_only_nginx_is_published_and_by_default_only_to_this_machine(compose_file):
+def test_only_nginx_is_published_and_by_default_only_to_this_machine(compose_file, repository):
     services = compose_file["services"]
     assert [name for name in SERVICES if "ports" in services[name]] == ["nginx"]
-    assert services["nginx"]["ports"] == [
-        "${HTTP_ADDRESS:-127.0.0.1}:${HTTP_PORT:-8080}:8080",
-        "${HTTP_ADDRESS:-127.0.0.1}:${HTTPS_PORT:-8443}:8443",
-    ]
+    both = ("${HTTP_ADDRESS:-127.0.0.1}", "${HTTP_ADDRESS_IPV6:-${HTTP_ADDRESS:-127.0.0.1}}")
+    assert services["nginx"]["ports"] == [f"{address}:${{HTTP_PORT:-8080}}:8080" for address in both]
+    for name, published in {
+        "https-on": [f"{address}:${{HTTPS_PORT:-8443}}:8443" for address in both],
+        "http3-on": [f"{address}:${{HTTPS_PORT:-8443}}:8443/udp" for address in both],
+        "https-off": [],
+        "http3-off": [],
+    }.items():
+        added = yaml.safe_load((repository / f"deploy/compose/{name}.yml").read_text())["services"]["nginx"]
+        assert added.get("ports", []) == published
 
 
 def test_nginx_meets_the_application_on_an_internal_network_alone(compose_file):
@@ -60,7 +66,7 @@ def test_nginx_meets_the_application_on_an_internal_network_alone(compose_file):
 
 
 def test_way_out_is_open_unless_it_is_closed(compose_file, repository):
-    assert compose_file["include"] == ["deploy/compose/outbound-${OUTBOUND:-on}.yml"]
+    assert "deploy/compose/outbound-${OUTBOUND:-on}.yml" in compose_file["include"]
     networks = {
         value: yaml.safe_load((repository / f"deploy/compose/outbound-{value}.yml").read_text())
         for value in ("on", "off")
@@ -214,21 +220,21 @@ def test_images_start_from_the_same_base(repository):
 
 
 def compose_text(repository):
-    """docker-compose.yml, and what it extends, without the backends."""
-    names = ("docker-compose.yml", "deploy/compose/project-inside.yml", "deploy/compose/project-outside.yml")
-    return "".join((repository / name).read_text() for name in names)
+    """docker-compose.yml, and what it includes and extends, without the backends."""
+    added = sorted((repository / "deploy/compose").glob("*.yml"))
+    return "".join(path.read_text() for path in (repository / "docker-compose.yml", *added))
 
 
 def compose_variables(repository):
     text = compose_text(repository)
     # a build argument without a value has the Dockerfile's default
-    found = set(re.findall(r"\$\{([A-Z_]+)", text)) | passed_on(repository) | {"BASE_IMAGE"}
+    found = set(re.findall(r"\$\{([A-Z0-9_]+)", text)) | passed_on(repository) | {"BASE_IMAGE"}
     return found - {"BACKUP_KEY_PLACE"}  # the kit's command alone sets it
 
 
 def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repository):
     lines = (repository / ".env.example").read_text().splitlines()
-    listed = {found[1] for line in lines if (found := re.match(r"#\s?([A-Z_]+)=", line))}
+    listed = {found[1] for line in lines if (found := re.match(r"#\s?([A-Z0-9_]+)=", line))}
     # compose's own: which services there are; and the kit's command's: where the engine is
     others = {"COMPOSE_PROFILES", "HOST", "SSH_OPTIONS"}
     assert listed == compose_variables(repository) | others
@@ -236,13 +242,13 @@ def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repo
 
 
 def compose_defaults(repository):
-    return dict(re.findall(r"\$\{([A-Z_]+):-([^}$]+)\}", compose_text(repository)))
+    return dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}$]+)\}", compose_text(repository)))
 
 
 def test_env_example_shows_the_defaults(repository):
     kit = {variable.name: variable.default for variable in declared().values() if variable.default}
     defaults = kit | compose_defaults(repository) | {"BASE_IMAGE": "debian:trixie-slim"}
-    shown = dict(re.findall(r"^#\s?([A-Z_]+)=(.+)$", (repository / ".env.example").read_text(), re.M))
+    shown = dict(re.findall(r"^#\s?([A-Z0-9_]+)=(.+)$", (repository / ".env.example").read_text(), re.M))
     assert {name: shown[name] for name in defaults if name in compose_variables(repository)} == {
         name: value for name, value in defaults.items() if name in compose_variables(repository)
     }
@@ -253,7 +259,9 @@ def test_default_is_stated_once(repository):
     repeated = {name: value for name, value in compose_defaults(repository).items() if name in declared()}
     own = {"APP_REPLICAS": "1", "DRAIN_DELAY": "0", "FORWARDED_ALLOW_IPS": "back"}
     assert {name: repeated.pop(name) for name in own} == own
-    assert repeated == {name: declared()[name].default for name in ("BACKEND", "HTTPS_PORT", "OUTBOUND", "TLS_DIR")}
+    assert repeated == {
+        name: declared()[name].default for name in ("BACKEND", "HTTP3", "HTTPS", "HTTPS_PORT", "OUTBOUND", "TLS_DIR")
+    }
     scripts = [*(repository / "deploy").rglob("*"), *(repository / "nginx").rglob("*"), repository / "Dockerfile"]
     for path in scripts:
         if path.is_file() and path.suffix not in (".yml", ".pyc"):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kit import times
+from kit import publishing, times
 from kit.doctor.findings import Findings, Topic
 from kit.errors import KitError
 from kit.variables import read
@@ -17,11 +17,14 @@ SHORT_PASSWORD = 12
 
 def is_public(values: Mapping[str, str]) -> bool:
     """Whether other machines reach the published ports."""
-    address = values.get("HTTP_ADDRESS") or "127.0.0.1"
+    return any(not _is_loopback(address) for address in publishing.addresses(values))
+
+
+def _is_loopback(address: str) -> bool:
     try:
-        return not ipaddress.ip_address(address.strip("[]")).is_loopback
+        return ipaddress.ip_address(address).is_loopback
     except ValueError:
-        return address != "localhost"
+        return address == "localhost"
 
 
 def check_times(values: Mapping[str, str], stop_timeouts: Mapping[str, int | None]) -> Findings:

@@ -1,6 +1,6 @@
 """`make up` and `make deploy` when nothing serves yet, so that there is nothing to replace: `docker compose up`."""
 
-from kit import failures
+from kit import failures, publishing
 from kit.release import containers, hosts, images, page, steps
 from kit.release.errors import InterruptedByUser, ReleaseError
 from kit.release.site import Site
@@ -17,7 +17,7 @@ def start(site: Site, tag: str) -> None:
         try:
             done = site.engine.run("compose", *arguments, timeout=steps.MIGRATION_TIMEOUT, show=True)
             if done.status:
-                raise _failure(site, [each.failure for each in before], done.reason)
+                raise _failure(site, [each.failure for each in before], publishing.explain(done.reason))
         except (ReleaseError, InterruptedByUser):
             site.engine.signals.defer()
             _free_ports(site)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kit import failures
+from kit import failures, publishing
 from kit.release import containers, images, journal, migrations, page, undo
 from kit.release.build_log import BuildLog
 from kit.release.containers import Container
@@ -165,7 +165,7 @@ def create(site: Site, services: list[str], *options: str) -> None:
     """
     done = site.engine.run("compose", "create", "--no-build", *options, *services, timeout=START_TIMEOUT)
     if done.status:
-        raise ReleaseError(f"docker compose create: {done.reason}")
+        raise ReleaseError(f"docker compose create: {publishing.explain(done.reason)}")
 
 
 def start_services(site: Site, services: list[str], *options: str) -> None:

@@ -1,10 +1,11 @@
 """deploy/kit/clashes.py: names and ports that another project has already."""
 
+import errno
 import socket
 
 import pytest
 
-from kit.clashes import Container, check, is_in_use, read_list
+from kit.clashes import Container, bind_error, check, is_in_use, read_list
 from kit.errors import KitError
 
 
@@ -38,7 +39,9 @@ def test_same_name_in_another_folder_is_a_clash(tmp_path):
 
 def test_port_of_another_project_is_a_clash(tmp_path):
     containers = [Container("blog", "/srv/blog", "0.0.0.0:8080->8080/tcp, [::]:8080->8080/tcp")]
-    with pytest.raises(KitError, match=r"^HTTP_PORT=8080: in use by blog: set HTTP_PORT in \.env to another port$"):
+    with pytest.raises(
+        KitError, match=r"^HTTP_PORT=8080: in use by blog: set HTTP_PORT in \.env to another port, or put one proxy"
+    ):
         check(model(HTTP_PORT=8080), containers, tmp_path, is_local=False)
     check(model(HTTP_PORT=80), containers, tmp_path, is_local=False)
 
@@ -47,6 +50,27 @@ def test_port_of_another_program_is_a_clash(tmp_path, listening):
     with pytest.raises(KitError, match=f"^HTTPS_PORT={listening}: in use by another program"):
         check(model(HTTPS_PORT=listening), [], tmp_path)
     check(model(HTTPS_PORT=listening), [], tmp_path, is_local=False)
+
+
+def test_port_of_udp_is_another_one_than_that_of_tcp(tmp_path):
+    udp = model(HTTPS_PORT=8443)
+    udp["services"]["nginx"]["ports"][0]["protocol"] = "udp"
+    check(udp, [Container("blog", "/srv/blog", "0.0.0.0:8443->8443/tcp")], tmp_path, is_local=False)
+    with pytest.raises(KitError, match=r"^HTTPS_PORT=8443: in use by blog: "):
+        check(udp, [Container("blog", "/srv/blog", "0.0.0.0:8443->8443/udp")], tmp_path, is_local=False)
+
+
+@pytest.mark.parametrize(("address", "variable"), [("192.0.2.7", "HTTP_ADDRESS"), ("2001:db8::7", "HTTP_ADDRESS_IPV6")])
+def test_address_that_the_machine_does_not_have_is_named(tmp_path, address, variable):
+    asked = model(HTTP_PORT=18080)
+    asked["services"]["nginx"]["ports"][0]["host_ip"] = address
+    with pytest.raises(KitError, match=f"^{variable}='{address}': this machine has no such address"):
+        check(asked, [], tmp_path)
+    check(asked, [], tmp_path, is_local=False)
+
+
+def test_ipv4_and_ipv6_have_ports_of_their_own(listening):
+    assert bind_error("::", listening) in (None, errno.EAFNOSUPPORT)
 
 
 def test_port_0_is_any_port(tmp_path):

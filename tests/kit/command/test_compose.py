@@ -63,6 +63,8 @@ def test_stop_grace_period_follows_from_the_request_timeout(docker):
     [
         ({"BACKEND": "nope"}, "BACKEND='nope': must be one of gunicorn, ropewalk"),
         ({"OUTBOUND": "no"}, "OUTBOUND='no': must be on or off"),
+        ({"HTTPS": "maybe"}, "HTTPS='maybe': must be 1 or 0 (or true, yes, on; false, no, off)"),
+        ({"HTTP_ADDRESS_IPV6": "::"}, "HTTP_ADDRESS_IPV6='::': must be an IPv6 address in brackets, such as [::]"),
         ({"PROJECT_DIR": "nowhere"}, "PROJECT_DIR='nowhere': must be an existing folder"),
         ({"PROJECT_DIR": "Makefile"}, "PROJECT_DIR='Makefile': must be an existing folder"),
         ({"REQUEST_TIMEOUT": "30s"}, "REQUEST_TIMEOUT='30s': must be an integer from 1 to 3600"),

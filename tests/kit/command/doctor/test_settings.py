@@ -30,6 +30,11 @@ def test_public_is_what_others_reach(address, public):
     assert settings.is_public({"HTTP_ADDRESS": address}) is public
 
 
+@pytest.mark.parametrize(("address", "public"), [("[::]", True), ("[::1]", False)])
+def test_address_of_ipv6_counts_too(address, public):
+    assert settings.is_public({"HTTP_ADDRESS_IPV6": address}) is public
+
+
 def test_times_hold_together():
     assert said(settings.check_times({}, {"app": 45, "nginx": 45})) == [
         ("ok", "a request may take 30 s, nginx waits 35 s, a stop 45 s")
