@@ -17,12 +17,14 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))  # isolated: Python has not put it there
 
+import command_words
 import first_start
 import project_identity
 import reasons
@@ -158,14 +160,19 @@ def _write(target: Path, content: bytes) -> None:
     new.replace(target)
 
 
+def given(name: str) -> str:
+    """A command; "" if it is blank."""
+    return os.environ.get(name, "").strip()
+
+
 def migrate(answer: dict[str, Any], *, quiet: bool = False) -> int:
-    command = os.environ.get("MIGRATE_COMMAND") or own_migration(answer)
+    command = given("MIGRATE_COMMAND") or own_migration(answer)
     if not command:
         if not quiet:
             say("the project has no migrations that the kit knows, and MIGRATE_COMMAND is not set: nothing to migrate")
         return 0
     try:
-        words = shlex.split(command)
+        words = command_words.split(command)
         say(command)
         return run(words)
     except (ValueError, OSError) as error:
@@ -186,7 +193,7 @@ def own_migration(answer: dict[str, Any], environment: Mapping[str, str] = os.en
 
 def create(answer: dict[str, Any], data: Path) -> int:
     """Migrates, and runs the project's own command for a first start if there was no database before."""
-    command = os.environ.get("INIT_COMMAND")
+    command = given("INIT_COMMAND")
     reason = first_start.reason_against((data, Path()), data, os.environ, answer) if command else ""
     if status := migrate(answer, quiet=bool(command)):
         return status
@@ -197,7 +204,7 @@ def create(answer: dict[str, Any], data: Path) -> int:
 
 def initialize(command: str, data: Path) -> int:
     try:
-        words = shlex.split(command)
+        words = command_words.split(command)
         say(f"{command} (once, since there is no database yet)")
         status = run(words)
     except (ValueError, OSError) as error:
@@ -210,7 +217,7 @@ def initialize(command: str, data: Path) -> int:
 
 def check_tables(answer: dict[str, Any]) -> int:
     """Tables of models that have no migrations are created; others that are missing end the release."""
-    has_migrations = os.environ.get("MIGRATE_COMMAND") or own_migration(answer)
+    has_migrations = given("MIGRATE_COMMAND") or own_migration(answer)
     script = str(Path(__file__).with_name("check_tables.py"))
     return run([sys.executable, script, *([] if has_migrations else ["--create"])])
 
@@ -263,6 +270,11 @@ def main() -> int:
         return check_databases() or create(answer, folder) or check() or check_tables(answer)
     except OSError as error:
         say(reasons.of_os_error(error))
+        return 1
+    except Exception as error:  # noqa: BLE001
+        # the last line is what `make up` shows
+        traceback.print_exc()
+        say(f"internal error: {type(error).__name__}: {error}")
         return 1
     finally:
         os.close(held)

@@ -6,26 +6,22 @@ and one line if it cannot be started.
 """
 
 import os
-import shlex
 import sys
+from pathlib import Path
 from typing import NoReturn
 
+sys.path.insert(0, str(Path(__file__).parent))  # isolated: Python has not put it there
 
-def words_of(command: str) -> list[str]:
-    """Raises ValueError for a quote that is not closed, and for nothing at all."""
-    words = shlex.split(command)
-    if not words:
-        raise ValueError("must be a command, such as: python manage.py rqworker default")
-    return words
+import command_words
 
 
 def main() -> NoReturn:
     command = os.environ.get("WORKER_COMMAND", "")
     try:
-        words = words_of(command)
+        words = command_words.split(command)
         os.execvp(words[0], words)
     except (ValueError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error).lower()
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         sys.exit(say(f"WORKER_COMMAND={command!r}: {reason}"))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import ask_project
+import command_words
 import first_start
 import reasons
 import release
@@ -161,7 +162,7 @@ def _data(installed: Installed) -> Path:
 
 def _run(variable: str, command: str, installed: Installed, more: Sequence[str] = ()) -> None:
     try:
-        words: list[str | Path] = [*shlex.split(command), *more]
+        words: list[str | Path] = [*command_words.split(command), *more]
         processes.require(words, installed.environment, folder=installed.folder)
     except (ValueError, OSError) as error:
         raise KitError(f"{variable}={command!r}: {error}") from None
@@ -177,7 +178,7 @@ def static_options(installed: Installed, answer: Mapping[str, Any]) -> Iterator[
         return
     step("Collecting the static files")
     script = (APP / "collectstatic.py").read_text(encoding="utf-8")
-    command = [installed.python, "manage.py", "shell", "--verbosity", "0", "--command", script]
+    command: list[str | Path] = [installed.python, "manage.py", "shell", "--verbosity", "0", "--command", script]
     status, root = ask_project.run_marked(command, installed.folder, installed.environment)
     if status:
         raise KitError("collecting the static files failed; its own lines above say why")

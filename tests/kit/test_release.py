@@ -166,6 +166,19 @@ def test_process_that_a_command_leaves_behind_is_not_waited_for(repository, tmp_
     assert done.returncode == status
 
 
+@pytest.mark.parametrize("command", ["true && false", "true ; false", "true > log", "true 'x"])
+def test_command_that_only_a_shell_can_run_is_refused(repository, tmp_path, command):
+    done = run_release(repository, tmp_path, MIGRATE_COMMAND=command)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith(f"release: MIGRATE_COMMAND={command!r}: no ")
+
+
+def test_blank_command_is_none(repository, tmp_path):
+    done = run_release(repository, tmp_path, MIGRATE_COMMAND=" ", INIT_COMMAND=" ")
+    assert "nothing to migrate" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_file_with_the_same_content_keeps_its_time(folders):
     """Which is in the ETag: browsers would fetch it again."""
     source, target = folders

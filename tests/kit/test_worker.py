@@ -27,7 +27,11 @@ def test_program_takes_its_place_with_its_arguments(repository):
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        ("", "worker: WORKER_COMMAND='': must be a command, such as: python manage.py rqworker default\n"),
+        ("", "worker: WORKER_COMMAND='': must be a command, such as: python manage.py migrate\n"),
+        (
+            "rq worker | tee",
+            "worker: WORKER_COMMAND='rq worker | tee': no shell runs it, and | is a shell's. With one: sh -c '...'\n",
+        ),
         ("rq 'worker", 'worker: WORKER_COMMAND="rq \'worker": no closing quotation\n'),
         ("no-such-program now", "worker: WORKER_COMMAND='no-such-program now': No such file or directory\n"),
     ],
