@@ -46,6 +46,10 @@ rollback: ## Go back to the release before, or to another one, without losing a 
 releases: ## List the releases that `make rollback` can go to (JSON=1).
 	@exec $(KIT) releases $(if $(JSON),--json)
 
+.PHONY: setup
+setup: ## Check a server, or this machine, for a site: make setup HOST=user@server (INSTALL=1: install Docker there).
+	@exec $(KIT) setup
+
 .PHONY: adopt
 adopt: ## Look at a project, and write .env and .env.project for it: make adopt PROJECT=../shop.
 	@exec $(KIT) adopt $(if $(PROJECT),"$$PROJECT")

@@ -206,6 +206,11 @@ COMMANDS = {
     "update": Command(
         on_site("upkeep", "update"), "build the images again on the newest packages of their base, then do as `up`"
     ),
+    "setup": Command(
+        on_site("remote.setup", "setup"),
+        "check whether a site can run on the server that HOST names; INSTALL=1 installs Docker there",
+        is_local=True,
+    ),
     "manage": Command(
         on_site("consoles", "manage"),
         "run Django's manage.py, or flask's commands, in the running application's container",

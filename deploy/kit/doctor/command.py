@@ -71,6 +71,12 @@ def guarded(name: str, check: Check, site: Site) -> Iterator[Finding]:
         yield Topic(name).unknown("this", " ".join(reason.split())[:200])
 
 
+def print_finding(finding: Finding) -> None:
+    """As text."""
+    sys.stdout.write("\n".join(lines(finding, color=_color())) + "\n")
+    sys.stdout.flush()
+
+
 def _django(site: Site) -> Findings:
     check = site.django_check
     if check is None:

@@ -21,13 +21,13 @@ def allowed(port: int, names: Sequence[str], timeout: float = page.TIMEOUT) -> s
 
 def of_server(site: Site, address: str) -> str:
     """For a site on another machine, which may not be reached from here: its own name, or the server's."""
-    if address in ("127.0.0.1", "[::1]"):
+    if address in ("127.0.0.1", "[::1]") or not site.server:
         return LOCAL[0]
-    return next(iter(_own(site)), "") or site.server.host if site.server else LOCAL[0]
+    return next(iter(_own(site)), site.server.host)
 
 
 def _own(site: Site) -> list[str]:
-    return [name for name in read("SERVER_NAME", site.values).split() if re.fullmatch(r"[\w.-]*\w", name)]
+    return [name for name in read("SERVER_NAME", site.values).split() if re.fullmatch(r"[A-Za-z0-9][\w.-]*", name)]
 
 
 def find(site: Site, port: str) -> str:
