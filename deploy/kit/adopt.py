@@ -17,7 +17,7 @@ from kit import assets, clashes, compose, dotenv, env_files, identity, own_servi
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
-from kit.project import base_python, facts, report, services, unpin
+from kit.project import base_python, database_names, facts, report, services, unpin
 from kit.project.environment_names import EnvironmentName
 from kit.project.facts import Project
 from kit.project.names import name_of
@@ -285,7 +285,9 @@ def _line(variable: EnvironmentName, examples: Mapping[str, str], *, is_key: boo
     if is_key or is_own_secret(name):
         return Line(name, secrets.token_urlsafe(48), f"{comment}; generated")
     if re.fullmatch(r"\w*DATABASE_UR[LI]", name):
-        return Line(name, "sqlite:////data/db.sqlite3", f"{comment}; a file in the data volume")
+        return Line(name, database_names.PROPOSALS[database_names.URL], f"{comment}; a file in the data volume")
+    if proposed := database_names.PROPOSALS.get(variable.database):
+        return Line(name, proposed, f"{comment}: the database; a file in the data volume")
     if name == "DEBUG" or name.endswith("_DEBUG"):
         return Line(name, "0", comment)
     if name in examples and is_placeholder(name, examples[name]):

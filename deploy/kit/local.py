@@ -14,7 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from kit import assets, clashes, interpreters, local_environment, local_project, processes, times, virtual_environment
+from kit import (
+    assets,
+    clashes,
+    database_variables,
+    interpreters,
+    local_environment,
+    local_project,
+    processes,
+    times,
+    virtual_environment,
+)
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
@@ -77,6 +87,7 @@ def make_plan(shell: Mapping[str, str], root: Path = ROOT) -> Plan:
     }
     project = facts.look(given.folder, given.project)
     home = home_of(project.folder)
+    given = given.with_databases(database_variables.proposals(project, given.project))
     variables, notes = local_environment.complete(given, _folders(home, shell))
     node_build = given.kit.get(assets.VARIABLE, "")
     if note := assets.note(node_build, project.node):

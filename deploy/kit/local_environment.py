@@ -42,6 +42,10 @@ class LocalEnvironment(NamedTuple):
     is_adopted: bool
     """Whether .env and .env.project are this project's."""
 
+    def with_databases(self, proposed: Mapping[str, str]) -> "LocalEnvironment":
+        """With paths in the data volume for variables that nobody has set, as in .env.project."""
+        return self._replace(project={**self.project, **proposed}, own={**self.own, **proposed})
+
 
 def read(shell: Mapping[str, str], root: Path = ROOT) -> LocalEnvironment:
     """Raises KitError for a file with an error, and if there is no such folder."""

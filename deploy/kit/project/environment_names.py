@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from kit.project.modules import imported_names
 from kit.project.reading import is_readable, parse_text, read_text, relative
@@ -48,6 +49,8 @@ class EnvironmentName:
     """Whether it becomes the framework's SECRET_KEY: it signs sessions, so a default in the code is no secret."""
     is_storage: bool = False
     """Whether it names where files are kept, and its default is the folder that the project runs in."""
+    database: str = ""
+    """The kind of a variable that names the project's database and has no default (kit.project.database_names)."""
 
 
 STORAGE = re.compile(r"(STORAGE|UPLOADS?|MEDIA|DATA|FILES)_?(PATH|DIR(ECTORY)?|FOLDER|ROOT)?$")
@@ -78,23 +81,32 @@ def parse(files: Iterable[Path]) -> dict[Path, "ParsedModule"]:
 
 
 def find(
-    parsed: Mapping[Path, "ParsedModule"], folder: Path, unused: Collection[Path] = ()
+    parsed: Mapping[Path, "ParsedModule"],
+    folder: Path,
+    unused: Collection[Path] = (),
+    databases: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[EnvironmentName, ...]:
     """Each name once, sorted: with the first place that insists on it, or the first place if none does.
 
-    `unused` are modules that nothing imports as things are: what they insist on is not required.
+    `unused` are modules that nothing imports as things are: what they insist on is not required. `databases` are the
+    kinds of those that name the database: they are required.
     """
     found: dict[str, EnvironmentName] = {}
     secret_keys = {name for module in parsed.values() for name in module.secret_keys()}
     storage = {name for module in parsed.values() for name in module.storage()}
     for path, module in sorted(parsed.items()):
         for name, line, insists in module.names():
-            is_required = insists and path not in unused
+            is_required = (insists or name in databases) and path not in unused
             if not name.isidentifier() or len(name) > MAX_NAME:
                 continue
             if name not in found or (is_required and not found[name].is_required):
                 found[name] = EnvironmentName(
-                    name, f"{relative(path, folder)}:{line}", is_required, name in secret_keys, name in storage
+                    name,
+                    f"{relative(path, folder)}:{line}",
+                    is_required,
+                    name in secret_keys,
+                    name in storage,
+                    databases.get(name, ""),
                 )
     return tuple(found[name] for name in sorted(found))
 
@@ -148,7 +160,7 @@ class ParsedModule:
         """Names of the module that are readers: `env = environ.Env()`, `config = AutoConfig()`."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-                called = self._dotted(node.value.func)
+                called = self.dotted(node.value.func)
                 kind = {"Env": "env", "FileAwareEnv": "env", "AutoConfig": "config"}.get(called.rpartition(".")[2])
                 for target in node.targets:
                     if kind and isinstance(target, ast.Name):
@@ -168,7 +180,7 @@ class ParsedModule:
         return {
             keyword.arg
             for node in ast.walk(self.tree)
-            if isinstance(node, ast.Call) and self._dotted(node.func).rpartition(".")[2] == "Env"
+            if isinstance(node, ast.Call) and self.dotted(node.func).rpartition(".")[2] == "Env"
             for keyword in node.keywords
             if keyword.arg and isinstance(keyword.value, ast.Tuple) and len(keyword.value.elts) == 2
         }
@@ -181,7 +193,7 @@ class ParsedModule:
             if isinstance(node, ast.Compare)
             and isinstance(node.left, ast.Constant)
             and isinstance(node.left.value, str)
-            and any(self._dotted(one) in ("os.environ", "env") for one in node.comparators)
+            and any(self.dotted(one) in ("os.environ", "env") for one in node.comparators)
         }
 
     def own_functions(self) -> Iterator[tuple[str, tuple[int, bool]]]:
@@ -220,13 +232,13 @@ class ParsedModule:
     def _environ_read(self, node: ast.AST) -> tuple[ast.expr | None, bool]:
         """The expression that names the variable of os.environ, and whether it must be set."""
         match node:
-            case ast.Subscript(value=owner, slice=name, ctx=ast.Load()) if self._dotted(owner) == "os.environ":
+            case ast.Subscript(value=owner, slice=name, ctx=ast.Load()) if self.dotted(owner) == "os.environ":
                 return name, True
             case ast.Call(func=ast.Attribute(value=owner, attr="get"), args=[name, *_]) if (
-                self._dotted(owner) == "os.environ"
+                self.dotted(owner) == "os.environ"
             ):
                 return name, False
-            case ast.Call(func=function, args=[name, *_]) if self._dotted(function) == "os.getenv":
+            case ast.Call(func=function, args=[name, *_]) if self.dotted(function) == "os.getenv":
                 return name, False
         return None, False
 
@@ -244,7 +256,7 @@ class ParsedModule:
                     yield first, not has_default
                 elif method in IMPLIED and first is None:
                     yield IMPLIED[method], not has_default
-            case function if self._dotted(function) == "dj_database_url.config":
+            case function if self.dotted(function) == "dj_database_url.config":
                 given = keywords.get("env")
                 yield str(given.value) if isinstance(given, ast.Constant) else "DATABASE_URL", False
             case _:
@@ -252,9 +264,22 @@ class ParsedModule:
                 if isinstance(variable, ast.Constant) and isinstance(variable.value, str) and variable.value.isupper():
                     yield variable.value, is_required
 
-    def _dotted(self, node: ast.expr) -> str:
+    def optional_read(self, node: ast.AST) -> str:
+        """The variable whose value an expression is, and None or blank if it is not set; empty if it is another one."""
+        if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
+            return ""
+        function, name = node.func, node.args[0].value
+        is_plain = self.dotted(function) in ("os.environ.get", "os.getenv")
+        is_reader = isinstance(function, ast.Name) and function.id in self._readers
+        defaults = [*node.args[1:], *(each.value for each in node.keywords if each.arg == "default")]
+        is_blank = all(isinstance(each, ast.Constant) and each.value in (None, "") for each in defaults)
+        # a reader without a default raises
+        is_optional = (is_plain or (is_reader and defaults)) and is_blank
+        return str(name) if is_optional and isinstance(name, str) else ""
+
+    def dotted(self, node: ast.expr) -> str:
         if isinstance(node, ast.Attribute):
-            return f"{self._dotted(node.value)}.{node.attr}"
+            return f"{self.dotted(node.value)}.{node.attr}"
         if isinstance(node, ast.Name):
             module, name = self._imports.get(node.id, ("", node.id))
             return ".".join(filter(None, (module, name)))
@@ -265,7 +290,7 @@ class ParsedModule:
         for node in ast.walk(self.tree):
             if not isinstance(node, ast.ClassDef):
                 continue
-            if not any(self._dotted(base).rpartition(".")[2] == "BaseSettings" for base in node.bases):
+            if not any(self.dotted(base).rpartition(".")[2] == "BaseSettings" for base in node.bases):
                 continue
             prefix = _prefix(node)
             for field in node.body:

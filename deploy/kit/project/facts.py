@@ -7,6 +7,7 @@ from pathlib import Path
 from kit.project import (
     application,
     asgi,
+    database_names,
     django,
     environment_names,
     first_start,
@@ -25,6 +26,7 @@ from kit.project.environment_names import EnvironmentName
 from kit.project.first_start import FirstStart
 from kit.project.installation import Installation
 from kit.project.migrations import Migrations
+from kit.project.names import name_of
 from kit.project.node import NodeBuild
 from kit.project.procfile import Process
 from kit.project.python_version import PythonVersion
@@ -91,7 +93,9 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         django.settings_files(found_django.root, served.settings.module) if found_django and served.settings else []
     )
     key = django.fixed_secret_key(settings)
-    names = environment_names.find(read, folder, django.other_settings(files, settings))
+    unused = django.other_settings(files, settings)
+    databases = database_names.find(read, [name_of(each) for each in dependencies.requirements], unused)
+    names = environment_names.find(read, folder, unused, databases)
     processes = tuple(procfile.processes(folder))
     sources = services.Sources(
         folder,

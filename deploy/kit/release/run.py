@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from kit import compose, env_files
+from kit import compose, database_variables, env_files
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
 from kit.release import containers, first, images, journal, lock, migrations, page, steps, undo
@@ -82,6 +82,7 @@ def _deploy(call: Call) -> int:
     site = call.site
     # not the prepared one, which may be a copy of the project in the checkout
     project = compose.find_project(site.values.get("PROJECT_DIR") or compose.DEFAULT_PROJECT)
+    database_variables.check(project, site.values, _given(site))
     tag = images.unused_tag(site.engine, site.image, images.project_commit(project, call.environment))
     if call.options.is_dry:
         return _print_plan(call, tag)
@@ -95,6 +96,12 @@ def _deploy(call: Call) -> int:
         first.start(site, tag)
         return 0
     return locked(call, lambda: perform(call, tag, steps.DEPLOY, is_new=True))
+
+
+def _given(site: Site) -> set[str]:
+    """The names of the variables that the application's container gets from compose."""
+    given = site.services.get("app", {}).get("environment") or {}
+    return {name for name, value in given.items() if value is not None}
 
 
 def _rollback(call: Call) -> int:

@@ -101,6 +101,14 @@ def test_link_to_a_file_elsewhere_stays_one(checkout, project, tmp_path):
     assert values(tmp_path / "kept.env")["WSGI_APP"] == "app:app"
 
 
+def test_database_that_is_read_without_a_default_is_a_file_in_the_data_volume(checkout, project, capsys):
+    read = "app.config['DATABASE'] = os.environ.get('APP_DATABASE')\n"
+    (project / "app.py").write_text(f"import os\nfrom flask import Flask\napp = Flask(__name__)\n{read}")
+    adopt.adopt(str(project), {}, checkout)
+    assert values(checkout / ".env.project") == {"APP_DATABASE": "/data/db.sqlite3"}
+    assert "APP_DATABASE: has no default (app.py:4)" in capsys.readouterr().out
+
+
 def test_secret_key_with_a_default_in_the_code_is_made_and_keys_of_others_are_not(checkout, project, capsys):
     text = 'import os\nSECRET_KEY = os.environ.get("SHOP_SECRET", "dev")\n'
     text += 'S3 = os.environ.get("S3_SECRET_KEY")\nCAPTCHA = os.environ.get("RECAPTCHA_SECRET_KEY", "")\n'
