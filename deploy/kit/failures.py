@@ -155,9 +155,20 @@ def _plain(output: str) -> str:
 
 
 def _failed_step(text: str) -> list[str]:
-    """BuildKit repeats the failed step's last lines between two rules."""
+    """BuildKit repeats the failed step's last lines between two rules, of which now and then the very last are missing:
+    then the lines are those that it printed while the step ran."""
     step = re.search(r"^-{6,}\n > .*?:\n(.*?)^-{6,}$", text, re.DOTALL | re.MULTILINE)
-    return [BUILD_LINE.sub("", line).rstrip() for line in (step[1] if step else "").splitlines()]
+    repeated = _said(step[1].splitlines() if step else [])
+    failed = re.findall(r"^(#\d+) ERROR: ", text, re.MULTILINE)
+    if not failed or _own_paragraph(repeated) >= 0:
+        return repeated
+    first = re.compile(rf"{failed[-1]} \d+\.\d+( |$)")
+    printed = _said([line for line in text.splitlines() if first.match(line)])
+    return printed if _own_paragraph(printed) >= 0 else repeated
+
+
+def _said(lines: list[str]) -> list[str]:
+    return [BUILD_LINE.sub("", line).rstrip() for line in lines]
 
 
 def _own_paragraph(lines: list[str]) -> int:

@@ -68,11 +68,15 @@ DISTRIBUTIONS = {
 }
 """By normalized name. Most have wheels, and need the packages only where there is none for this Python or machine."""
 
+EXTRAS = {("psycopg", "c"): "psycopg-c"}
+"""What an extra of a distribution installs beside it."""
+
 WITHOUT_WHEELS = ("psycopg2", "psycopg-c", "mysqlclient", "uwsgi", "python-ldap", "pygraphviz", "pycairo", "gdal")
 """Published as sources alone, at least for Linux."""
 
 MESSAGES = {
     r"pg_config(?: executable)? (?:not found|is required)|libpq-fe\.h": DISTRIBUTIONS["psycopg2"],
+    r"No such file or directory: 'pg_config'": DISTRIBUTIONS["psycopg-c"],
     r"mysql_config|mysql\.h|Can not find valid pkg-config name|Specify MYSQLCLIENT_CFLAGS": _MYSQL,
     r"libxml2? and libxslt development|xmlversion\.h|xslt-config": _XML,
     r"headers or library files could not be found for (?:jpeg|zlib)|jpeglib\.h": _IMAGES,
@@ -115,9 +119,11 @@ def needed(requirements: Iterable[str]) -> SystemPackages:
     wheel brings along, such as libpq for psycopg without [binary]."""
     found = SystemPackages()
     for line in requirements:
-        name = name_of(line)
-        packages = DISTRIBUTIONS.get(name, SystemPackages())
-        is_alone = not re.match(r"[\w.-]+\s*\[[^]]*\b(?:binary|c)\b", line)
-        if name in WITHOUT_WHEELS or (not packages.build and is_alone):
-            found |= packages
+        extras = re.match(r"[\w.-]+\s*\[([^]]*)\]", line)
+        chosen = {normalize(extra.strip()) for extra in extras[1].split(",")} if extras else set()
+        names = [name_of(line), *(EXTRAS[key] for extra in chosen if (key := (name_of(line), extra)) in EXTRAS)]
+        for name in names:
+            packages = DISTRIBUTIONS.get(name, SystemPackages())
+            if name in WITHOUT_WHEELS or (not packages.build and not chosen & {"binary", "c"}):
+                found |= packages
     return found

@@ -91,6 +91,17 @@ def test_build_s_reason_is_the_paragraph_of_the_failed_step():
     assert failures.of_build("failed to solve: no such image\n") == ""
 
 
+def test_build_s_reason_is_found_if_buildkit_leaves_it_out_of_what_it_repeats():
+    output = (
+        "#44 85.66 Installed 38 packages\n#45 1.0 install: another step\n"
+        '#44 97.01 install: typed-ast cannot be built: put into .env:\n#44 97.01 UNPIN="typed-ast"\n'
+        '#44 ERROR: process "/bin/sh" did not complete successfully: exit code: 2\n'
+        "------\n > [app build 3/4] RUN python3:\n85.66 Installed 38 packages\n\n------\n"
+    )
+    assert failures.of_build(output) == 'install: typed-ast cannot be built: put into .env:\nUNPIN="typed-ast"'
+    assert failures.end_of_build(output) == ["Installed 38 packages"]
+
+
 def test_unhealthy_application_that_cannot_write_is_told_where():
     log = "OSError: [Errno 30] Read-only file system: './data'\nGET /healthz 500\n"
     check = "GET /healthz: HTTP/1.1 500 Internal Server Error"

@@ -31,6 +31,11 @@ FAILED = "  × Failed to build `{name}`\n  ├─▶ The build backend returned 
             "error: [Errno 2] No such file or directory: 'x86_64-linux-gnu-g++'",
             'BUILD_PACKAGES="gcc python3-dev g++"',
         ),
+        (
+            "psycopg-c==3.2.3",
+            "couldn't run 'pg_config' --includedir: [Errno 2] No such file or directory: 'pg_config'",
+            'BUILD_PACKAGES="gcc python3-dev libpq-dev"\nRUNTIME_PACKAGES="libpq5"',
+        ),
         ("uwsgi==2.0.28", "Exception: you need a C compiler to build uWSGI", 'BUILD_PACKAGES="gcc python3-dev"'),
         ("ours==1", "ours.c:1:10: fatal error: Python.h: No such file", 'BUILD_PACKAGES="gcc python3-dev"'),
         (
@@ -58,6 +63,12 @@ def test_git_that_is_missing_is_recognized():
 def test_library_that_no_wheel_brings_along():
     assert system_packages.needed(["psycopg>=3", "flask"]).runtime == ("libpq5",)
     assert not system_packages.needed(["psycopg[binary]>=3", "psycopg2-binary==2.9"])
+
+
+def test_extra_that_is_a_distribution_of_its_own():
+    lines = 'BUILD_PACKAGES="gcc python3-dev libpq-dev"\nRUNTIME_PACKAGES="libpq5"'
+    assert system_packages.needed(["psycopg[c]==3.2.3"]).lines() == lines
+    assert system_packages.needed(["psycopg [pool, C]"]).lines() == lines
 
 
 def test_distributions_without_wheels_need_a_compiler_in_any_case():
