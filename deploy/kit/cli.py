@@ -63,7 +63,7 @@ def install_project(options: argparse.Namespace) -> int:
         for text in () if installation.file else installation.notes:
             step(text)
         # here, since this is the first step of the build: nothing has been installed in vain
-        for note in python_version.find(folder).check(sys.version_info[:3], "the image's Python"):
+        for note in python_version.find(folder, installation.base).check(sys.version_info[:3], "the image's Python"):
             step(note)
         install.copy_files(installation, folder, Path(options.copy_to))
         return 0

@@ -111,7 +111,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
     return Project(
         folder=folder,
         dependencies=dependencies,
-        python=python_version.find(folder),
+        python=python_version.find(folder, dependencies.base),
         application=served,
         django=found_django,
         processes=processes,

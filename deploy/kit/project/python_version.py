@@ -15,6 +15,8 @@ from kit.project.reading import read_text, read_toml
 
 Version = tuple[int, ...]
 
+_VERSION = re.compile(r"\d+\.\d+(\.\d+)?")
+_ANY = re.compile(r"3(\.[x*])?|\*|system")
 _CLAUSE = re.compile(r"\s*(~=|===|==|!=|<=|>=|<|>)\s*v?(\d+(?:\.\d+)*)(\.\*)?[a-z0-9.+-]*\s*", re.IGNORECASE)
 
 
@@ -27,12 +29,21 @@ class Condition:
     text: str
     """As it is in the file."""
 
+    def allows(self, version: "Version") -> bool:
+        """Raises KitError, with the file, for a specifier that is none."""
+        try:
+            return any(allows(one, version) for one in self.alternatives)
+        except KitError as error:
+            raise KitError(f"{self.origin}: the Python that it requires: {error}") from None
+
 
 @dataclass(frozen=True, slots=True)
 class PythonVersion:
     conditions: tuple[Condition, ...] = ()
     wishes: tuple[tuple[str, str], ...] = ()
     """Version (`3.12` or `3.12.4`) and the file that names it; the first counts most."""
+    unused: tuple[tuple[str, str], ...] = ()
+    """Files that name no such version, and what they have instead."""
 
     def check(self, version: Version, offered: str) -> list[str]:
         """What to say about wishes that are not met. Raises KitError if a condition is not.
@@ -41,7 +52,7 @@ class PythonVersion:
         """
         shown = ".".join(map(str, version))
         for condition in self.conditions:
-            if not any(allows(one, version) for one in condition.alternatives):
+            if not condition.allows(version):
                 raise KitError(
                     f"{condition.origin} wants Python {condition.text}, but {offered} is {shown}. Use another one"
                     " (make run: PYTHON=python3.X; images: BASE_IMAGE=..., docs/deployment.md), or relax that line"
@@ -54,7 +65,7 @@ class PythonVersion:
 
     def is_allowed(self, version: Version) -> bool:
         """Whether every condition allows the version. Raises KitError for a specifier that is none."""
-        return all(any(allows(one, version) for one in condition.alternatives) for condition in self.conditions)
+        return all(condition.allows(version) for condition in self.conditions)
 
 
 def allows(specifier: str, version: Version) -> bool:
@@ -99,49 +110,61 @@ def _numbers(text: str) -> Version:
     return tuple(int(number) for number in text.split("."))
 
 
-def find(folder: Path) -> PythonVersion:
-    """What the files of the folder say."""
-    return PythonVersion(tuple(_conditions(folder)), tuple(_wishes(folder)))
+def find(folder: Path, base: str = ".") -> PythonVersion:
+    """What the files say: those of `base`, the folder below that lists the dependencies, before the project's own."""
+    places = dict.fromkeys((base, "."))
+    conditions = [one for place in places for one in _conditions(folder / place, _prefix(place))]
+    named = [one for place in places for one in _wishes(folder / place, _prefix(place))]
+    return PythonVersion(
+        tuple(conditions[:1]),
+        tuple((text, origin) for text, origin in named if _VERSION.fullmatch(text)),
+        tuple((origin, text) for text, origin in named if not (_VERSION.fullmatch(text) or _ANY.fullmatch(text))),
+    )
 
 
-def _conditions(folder: Path) -> Iterable[Condition]:
+def _prefix(place: str) -> str:
+    return "" if place == "." else f"{place}/"
+
+
+def _conditions(folder: Path, prefix: str) -> Iterable[Condition]:
     path = folder / "pyproject.toml"
     if not path.is_file():
         return
-    table = read_toml(path)
+    origin = f"{prefix}pyproject.toml"
+    table = read_toml(path, origin)
     text = table.get("project", {}).get("requires-python")
     if text:
-        yield Condition((str(text),), "pyproject.toml", str(text))
+        yield Condition((str(text),), origin, str(text))
         return
     wanted: Any = table.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python")
     if isinstance(wanted, dict):
         wanted = wanted.get("version")
     if wanted:
-        yield Condition(tuple(poetry.specifiers(str(wanted))), "pyproject.toml", str(wanted))
+        yield Condition(tuple(poetry.specifiers(str(wanted))), origin, str(wanted))
 
 
-def _wishes(folder: Path) -> Iterable[tuple[str, str]]:
+def _wishes(folder: Path, prefix: str) -> Iterable[tuple[str, str]]:
+    """What each file names, and its name."""
     for name, pattern in (
-        (".python-version", r"(?:cpython-)?"),
-        ("runtime.txt", r"python-"),
-        (".tool-versions", r"python +"),
+        (".python-version", r"(?:cpython-)?(.+)"),
+        ("runtime.txt", r"python-(.+)|(.+)"),
+        (".tool-versions", r"python +(\S+).*"),
     ):
         path = folder / name
         if not path.is_file():
             continue
-        for line in read_text(path).splitlines():
-            if found := re.fullmatch(rf"{pattern}(\d+\.\d+(?:\.\d+)?)\s*", line.strip()):
-                yield found[1], name
-                break
+        lines = [line.partition("#")[0].strip() for line in read_text(path).splitlines()]
+        named = [found[found.lastindex or 0] for line in lines if (found := re.fullmatch(pattern, line))]
+        if named:  # the first version of several; what is no version only if there is none
+            yield next((text for text in named if _VERSION.fullmatch(text)), named[0]), f"{prefix}{name}"
     path = folder / "Pipfile"
     if path.is_file():
         wanted = read_toml(path).get("requires", {})
-        version = wanted.get("python_full_version") or wanted.get("python_version")
-        if version and re.fullmatch(r"\d+\.\d+(\.\d+)?", str(version)):
-            yield str(version), "Pipfile"
+        if version := wanted.get("python_full_version") or wanted.get("python_version"):
+            yield str(version), f"{prefix}Pipfile"
     path = folder / "Dockerfile"
     if path.is_file() and (version := _of_dockerfile(read_text(path))):
-        yield version, "Dockerfile"
+        yield version, f"{prefix}Dockerfile"
 
 
 def _of_dockerfile(text: str) -> str:

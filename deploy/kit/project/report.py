@@ -38,6 +38,8 @@ def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str
         yield "Python", f"{condition.text} ({condition.origin})"
     for wish, origin in project.python.wishes:
         yield "Python", f"{wish} ({origin})"
+    for origin, text in project.python.unused:
+        yield "Python", f"not used: {origin} ({text!r} is no version such as 3.12)"
     yield "application", f"{project.application.value} ({project.application.origin})"
     if project.root != ".":
         yield "", f"runs in {project.root}"

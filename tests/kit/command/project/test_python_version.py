@@ -76,8 +76,36 @@ def test_wish_that_is_not_met_is_said(project, name, text):
     assert found.check((3, 12, 1), "") == []
 
 
-def test_name_of_an_environment_of_pyenv_says_nothing(project):
-    assert python_version.find(project({".python-version": "shop-env\n"})).wishes == ()
+@pytest.mark.parametrize("name", ["shop-env", "pypy3.9-7.3.13", "banana"])
+def test_what_is_no_version_is_said_to_be_unused(project, name):
+    found = python_version.find(project({".python-version": f"# pyenv\n{name}\n"}))
+    assert (found.wishes, found.unused) == ((), ((".python-version", name),))
+
+
+@pytest.mark.parametrize("name", ["3", "3.x", "system"])
+def test_any_python_will_do(project, name):
+    found = python_version.find(project({".python-version": name, "Pipfile": "[requires]\npython_version = '*'\n"}))
+    assert (found.wishes, found.unused) == ((), ())
+
+
+def test_several_versions(project):
+    found = python_version.find(
+        project({".python-version": "shop\n3.12.1\n3.11\n", ".tool-versions": "python 3.13.1 3.12\n"})
+    )
+    assert found.wishes == (("3.12.1", ".python-version"), ("3.13.1", ".tool-versions"))
+
+
+def test_folder_that_lists_the_dependencies_comes_before_the_project_s_own(project):
+    files = {"web/pyproject.toml": "[project]\nrequires-python = '>=3.99'\n", "web/.python-version": "3.14\n"}
+    found = python_version.find(project(files | {".python-version": "3.12\n"}), "web")
+    assert [(one.text, one.origin) for one in found.conditions] == [(">=3.99", "web/pyproject.toml")]
+    assert found.wishes == (("3.14", "web/.python-version"), ("3.12", ".python-version"))
+
+
+def test_wrong_specifier_names_its_file(project):
+    found = python_version.find(project({"pyproject.toml": "[project]\nrequires-python = 'banana'\n"}))
+    with pytest.raises(KitError, match=r"^pyproject\.toml: the Python that it requires: 'banana' is not a version"):
+        found.is_allowed((3, 12))
 
 
 @pytest.mark.parametrize("image", ["python:slim", "python:3", "python:3-slim", "mypython:3.9", "python:$PYTHON"])
