@@ -19,6 +19,10 @@ LIST = ("ps", "--all", "--format", f'{{{{.Label "{PROJECT}"}}}}\t{{{{.Label "{FO
 """The arguments of docker for read_list."""
 
 
+VARIABLES = {8080: "HTTP_PORT", 8443: "HTTPS_PORT", 9090: "MONITOR_PORT"}
+"""The variable for a port of a container."""
+
+
 class Container(NamedTuple):
     project: str
     folder: str
@@ -60,7 +64,7 @@ def check_owner(image: str, owner: str, own: str) -> None:
 
 
 class Port(NamedTuple):
-    """One of this machine, which nginx needs."""
+    """One of this machine, which nginx or the monitor needs."""
 
     variable: str
     address: str
@@ -79,10 +83,11 @@ class Port(NamedTuple):
 
 def published(model: Mapping[str, Any]) -> Iterator[Port]:
     """Not 0, which is any port."""
-    for port in model["services"]["nginx"].get("ports", ()):
-        if number := int(port.get("published") or 0):
-            variable = {8080: "HTTP_PORT", 8443: "HTTPS_PORT"}.get(port["target"], "a port")
-            yield Port(variable, port.get("host_ip", ""), number, port.get("protocol", "tcp"))
+    for service in ("nginx", "monitor"):
+        for port in model["services"].get(service, {}).get("ports", ()):
+            if number := int(port.get("published") or 0):
+                variable = VARIABLES.get(port["target"], "a port")
+                yield Port(variable, port.get("host_ip", ""), number, port.get("protocol", "tcp"))
 
 
 def _check_bind(port: Port) -> None:

@@ -49,6 +49,7 @@ def lay_out(directory: Path, port: int, body_timeout: str) -> None:
         "${IPV6}listen [::]:8080 default_server;": "",
         "listen 8080": f"listen 127.0.0.1:{port}",
         "listen 127.0.0.1:8081": f"listen 127.0.0.1:{free_port()}",
+        "listen 8082": f"listen 127.0.0.1:{free_port()}",
         "client_header_timeout 10s": "client_header_timeout 300ms",
         "client_body_timeout 15s": f"client_body_timeout {body_timeout}",
         "keepalive_timeout ${CLIENT_KEEP_ALIVE}s": "keepalive_timeout 300ms",

@@ -8,11 +8,11 @@ import yaml
 from kit.variables import declared
 from ropewalk.config.settings import Settings
 
-SERVICES = ["nginx", "app", "release", "worker", "acme", "postgres", "redis", "backup"]
+SERVICES = ["nginx", "app", "release", "worker", "acme", "postgres", "redis", "backup", "monitor"]
 DOCKERFILES = (
     "Dockerfile",
     "nginx/Dockerfile",
-    *(f"deploy/{name}/Dockerfile" for name in ("acme", "postgres", "redis", "backup")),
+    *(f"deploy/{name}/Dockerfile" for name in ("acme", "postgres", "redis", "backup", "monitor")),
 )
 
 
@@ -21,7 +21,7 @@ def test_services_are_the_three_of_the_kit_and_those_that_are_asked_for(compose_
     profiles = {
         name: service["profiles"] for name, service in compose_file["services"].items() if "profiles" in service
     }
-    assert profiles == {name: [name] for name in ("worker", "acme", "postgres", "redis", "backup")}
+    assert profiles == {name: [name] for name in SERVICES[3:]}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -43,7 +43,8 @@ def test_service_is_hardened_and_bounded(compose_file, name):
 
 def test_only_nginx_is_published_and_by_default_only_to_this_machine(compose_file, repository):
     services = compose_file["services"]
-    assert [name for name in SERVICES if "ports" in services[name]] == ["nginx"]
+    assert [name for name in SERVICES if "ports" in services[name]] == ["nginx", "monitor"]
+    assert services["monitor"]["ports"] == ["${MONITOR_ADDRESS:-127.0.0.1}:${MONITOR_PORT:-9090}:9090"]
     both = ("${HTTP_ADDRESS:-127.0.0.1}", "${HTTP_ADDRESS_IPV6:-${HTTP_ADDRESS:-127.0.0.1}}")
     assert services["nginx"]["ports"] == [f"{address}:${{HTTP_PORT:-8080}}:8080" for address in both]
     for name, published in {
@@ -72,7 +73,7 @@ def test_way_out_is_open_unless_it_is_closed(compose_file, repository):
         for value in ("on", "off")
     }
     assert networks["on"] == {"networks": {"outbound": None}}
-    for name in ("app", "release"):
+    for name in ("app", "release", "monitor"):
         assert compose_file["services"][name]["labels"] == {"ropewalk.outbound": "${OUTBOUND:-on}"}
     # compose does not change a network that exists, so each has its own name; and the label has the containers replaced
     name = "${COMPOSE_PROJECT_NAME}_outbound-off"
@@ -187,6 +188,7 @@ def test_migrations_run_in_the_application_s_own_image(compose_file):
         "postgres",
         "redis",
         "backup",
+        "monitor",
     ]
 
 
@@ -297,5 +299,5 @@ def test_every_image_starts_from_the_base_image_alone(repository):
 
 def test_base_image_reaches_every_build(compose_file):
     built = [service for service in compose_file["services"].values() if "build" in service]
-    assert len(built) == 6
+    assert len(built) == 7
     assert all("BASE_IMAGE" in service["build"]["args"] for service in built)

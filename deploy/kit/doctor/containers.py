@@ -6,7 +6,7 @@ from typing import Any
 
 from kit import failures, units
 from kit.containers import Container
-from kit.doctor.findings import Findings, Topic
+from kit.doctor.findings import Finding, Findings, Topic
 
 NEEDED = ("nginx", "app")
 RECREATED = re.compile(r"Container (\S+)\s+Recreate\b")
@@ -75,7 +75,9 @@ def check_ports(found: Sequence[Container], *, public: bool) -> Findings:
         for binding in bindings or ()
     ]
     for service, inside, address, port in published:
-        if service != "nginx":
+        if service == "monitor":
+            yield _monitor_port(topic, address, port)
+        elif service != "nginx":
             who = "everybody" if address in ANY_ADDRESS else address
             text = f"{service} publishes {inside.partition('/')[0]} at port {port} for {who}, past nginx"
             mend = "remove its ports from docker-compose.override.yml, then make up"
@@ -86,6 +88,15 @@ def check_ports(found: Sequence[Container], *, public: bool) -> Findings:
         yield topic.ok(f"nginx at {', '.join(ports)}: {reach}")
     elif published or found:
         yield topic.note("nginx publishes no port", "HTTP_ADDRESS and HTTP_PORT in .env, then make up")
+
+
+def _monitor_port(topic: Topic, address: str, port: str) -> Finding:
+    if address in ("127.0.0.1", "::1"):
+        return topic.ok(f"monitor at {port} ({address}): only this machine reaches it")
+    who = "everybody" if address in ANY_ADDRESS else address
+    text = f"the monitor is at {port} for {who}, and it has no password"
+    mend = "remove MONITOR_ADDRESS from .env, then make up; ssh -L 9090:127.0.0.1:9090 from your machine"
+    return topic.error(text, mend) if address in ANY_ADDRESS else topic.warning(text, mend)
 
 
 def check_drift(found: Sequence[Container], output: str) -> Findings:

@@ -73,6 +73,13 @@ def test_ipv4_and_ipv6_have_ports_of_their_own(listening):
     assert bind_error("::", listening) in (None, errno.EAFNOSUPPORT)
 
 
+def test_port_of_the_monitor_is_one_of_the_site_s(tmp_path, listening):
+    port = {"target": 9090, "host_ip": "127.0.0.1", "published": str(listening)}
+    found = {"name": "shop", "services": {"nginx": {}, "monitor": {"ports": [port]}}}
+    with pytest.raises(KitError, match=f"^MONITOR_PORT={listening}: in use by another program"):
+        check(found, [], tmp_path)
+
+
 def test_port_0_is_any_port(tmp_path):
     check(model(HTTP_PORT=0, HTTPS_PORT=0), [Container("blog", "/srv/blog", "127.0.0.1:0->8080/tcp")], tmp_path)
 

@@ -70,6 +70,14 @@ def test_port_of_another_service_goes_past_nginx(address, severity):
     assert said(containers.check_ports(found, public=False))[0][0] == severity
 
 
+@pytest.mark.parametrize(
+    ("address", "severity"), [("127.0.0.1", "ok"), ("0.0.0.0", "error"), ("::", "error"), ("10.0.0.7", "warning")]
+)
+def test_monitor_is_for_this_machine_since_it_has_no_password(address, severity):
+    found = site(entry("monitor", NetworkSettings=ports(_9090=binding(address, "9090"))))
+    assert said(containers.check_ports(found, public=False))[0][0] == severity
+
+
 def test_no_port_at_all():
     assert said(containers.check_ports(site(), public=False)) == [("note", "nginx publishes no port")]
 
