@@ -6,6 +6,8 @@
 #
 # There is no "syntax" line: it would pull an image for every build.
 ARG BASE_IMAGE=debian:trixie-slim
+# Decides which stage the assets come from.
+ARG NODE_BUILD=""
 
 # ---- project: only the user's files. `--build-context project=...` replaces this stage.
 FROM scratch AS project
@@ -36,23 +38,30 @@ ENV PATH=/opt/venv/bin:$PATH \
     MEDIA_ROOT=/srv/media \
     STATIC_ROOT=/srv/static
 
-# ---- source: the project's files without those that do not belong in an image (deploy/app/project_files.py).
-FROM base AS source
-# Files that the rules would leave out, and the image needs: --build-arg IMAGE_INCLUDE="data/*.sqlite3"
-ARG IMAGE_INCLUDE=""
-COPY deploy/app/copy_project.py deploy/app/dockerignore.py deploy/app/project_files.py /kit/
-RUN --mount=type=bind,from=project,target=/project python3 /kit/copy_project.py /project /app
-
-# ---- look: what the project's files say about it, found by the detector that `make run` and `make adopt` use.
-FROM base AS look
-# What the detector would guess otherwise.
-ARG WSGI_APP="" DJANGO_SETTINGS_MODULE="" REQUIREMENTS=""
+# ---- detector: what looks at a project's files, compiled, since the next stage runs it for each change of the code.
+FROM base AS detector
 COPY deploy/app /build/deploy/app
 COPY deploy/kit /build/deploy/kit
-COPY --from=source /app /app
-# The files that list the dependencies, on their own: a change of the code leaves the layer of the dependencies as it is.
-RUN install -d /manifests && python3 -I /build/deploy/kit look --json /app >/looked.json \
+RUN python3 -m compileall -q /build/deploy
+
+# ---- look: the project's files without those that do not belong in an image (deploy/app/project_files.py), and what they
+# say about it, found by the detector that `make run` and `make adopt` use. One step: each starts a container.
+FROM detector AS look
+# Files that the rules would leave out, and the image needs: --build-arg IMAGE_INCLUDE="data/*.sqlite3"
+ARG IMAGE_INCLUDE=""
+# What the detector would guess otherwise.
+ARG WSGI_APP="" DJANGO_SETTINGS_MODULE="" REQUIREMENTS=""
+# /manifests: the files that list the dependencies, on their own, so that a change of the code leaves the layer of the
+# dependencies as it is.
+RUN --mount=type=bind,from=project,target=/project \
+    python3 /build/deploy/app/copy_project.py /project /app \
+    && install -d /manifests && python3 -I /build/deploy/kit look --json /app >/looked.json \
     && python3 -I /build/deploy/kit install --project /app --copy-to /manifests
+
+# ---- built: the assets that a build adds to the project's files, in /built. Without NODE_BUILD, none; a value selects the
+# other stage of the two.
+FROM base AS built
+RUN install -d /built
 
 # ---- node-manifests: what npm installs from, if NODE_BUILD asks for it; otherwise nothing.
 FROM look AS node-manifests
@@ -60,20 +69,23 @@ ARG NODE_BUILD=""
 RUN install -d /node/app && touch /node/packages \
     && python3 -I /build/deploy/kit assets --step manifests --project /app --copy-to /node
 
-# ---- node: builds the project's assets. Only the files that are new or changed then leave this stage, in /built: no
-# package does. Without NODE_BUILD nothing is installed.
-FROM base AS node
+# ---- built-by-node: builds the project's assets. Only the files that are new or changed then leave this stage, in /built:
+# no package does. With NODE_BUILD=off nothing is installed.
+FROM base AS built-by-node
 COPY --from=node-manifests /node/packages /packages
 # hadolint ignore=DL3008,SC2046
 RUN [ ! -s /packages ] || { apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(cat /packages) \
     && apt-get clean && rm -rf /var/lib/apt/lists/*; }
-COPY --from=look /build /build
+COPY --from=detector /build /build
 COPY --from=node-manifests /node/app /app
 ARG NODE_BUILD=""
 RUN python3 -I /build/deploy/kit assets --step install --project /app
-COPY --from=source /app /app
+COPY --from=look /app /app
 RUN install -d /built && python3 -I /build/deploy/kit assets --step build --project /app --copy-to /built
+
+# hadolint ignore=DL3006
+FROM built${NODE_BUILD:+-by-node} AS assets
 
 # ---- tools: what installs and prepares a project, and the backends. Nothing here depends on the project, so that all
 # projects of a machine share these layers, and the next stage.
@@ -109,7 +121,7 @@ RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir 
 
 # ---- python-build: installs all Python packages into /opt/venv, the only part of this stage that ships.
 FROM tools AS python-build
-COPY --from=look /build /build
+COPY --from=detector /build /build
 COPY --from=look /manifests /build/project
 ARG REQUIREMENTS=""
 # Packages that are installed in their newest version instead of the one that is listed: --build-arg UNPIN="markdown cffi"
@@ -145,26 +157,28 @@ RUN site=$(/opt/venv/bin/python -Ic 'import sysconfig; print(sysconfig.get_path(
     && chmod -R u=rwX,go=rX /opt/venv/etc
 
 # ---- prepared: the project installed where it is a package, asked about itself, its static files collected and
-# compressed, and links to where it writes.
+# compressed, links to where it writes, and its code compiled.
 FROM python-build AS prepared
 COPY --from=runtime /kit /kit
-COPY --from=source /app /app
-COPY --from=node /built /app
+COPY --from=look /app /app
+COPY --from=assets /built /app
 COPY --from=look /looked.json /looked.json
 # More files and folders of the project that it writes to: --build-arg WRITABLE_PATHS="cache data/list.txt"
 ARG WRITABLE_PATHS=""
 # Variables that the settings insist on, for this stage alone: --build-arg BUILD_ENV="REGION=eu LEVELS='1 2'"
 ARG BUILD_ENV=""
 ARG UNPIN=""
-# Only what this adds to the virtual environment is in a layer of its own.
 ARG PIP_INDEX_URL="" PIP_EXTRA_INDEX_URL=""
+# Only what this adds to the virtual environment is in a layer of its own. The secret is not there for the next step, which
+# runs the project's code.
 RUN --mount=type=secret,id=netrc \
     touch /marker && NETRC=/run/secrets/netrc python3 -I /build/deploy/kit install --only project --project /app \
         --python /opt/venv/bin/python --uv /opt/build/bin/uv \
     && install -d /additions \
     && find /opt/venv -cnewer /marker ! -type d ! -name .lock -exec cp -a --parents -t /additions {} +
 RUN install -d /srv/static \
-    && /opt/venv/bin/python /kit/bin/prepare.py /looked.json /app /srv/static /prepared && /kit/bin/compress /srv/static
+    && /opt/venv/bin/python /kit/bin/prepare.py /looked.json /app /srv/static /prepared && /kit/bin/compress /srv/static \
+    && { /opt/venv/bin/python -m compileall -q /app || true; }
 
 # ---- app: the image that ships.
 FROM runtime AS app
@@ -172,15 +186,14 @@ ARG BASE_IMAGE
 LABEL org.opencontainers.image.title="Web application on Ropewalk" \
     org.opencontainers.image.description="A WSGI project with the servers that can run it" \
     org.opencontainers.image.base.name="${BASE_IMAGE}"
+# `make up` replaces no image of another project's.
+ARG PROJECT_ID=""
+LABEL ropewalk.project="${PROJECT_ID}"
+WORKDIR /app
 COPY --from=prepared /additions /
 COPY --from=prepared /app /app
 COPY --from=prepared /srv/static /srv/static
 COPY --from=prepared /prepared /kit
-RUN python -m compileall -q /app || true
-WORKDIR /app
-# `make up` replaces no image of another project's.
-ARG PROJECT_ID=""
-LABEL ropewalk.project="${PROJECT_ID}"
 # Numeric, so that an orchestrator can verify that it is not root.
 USER 10001:10001
 EXPOSE 8000

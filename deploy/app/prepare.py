@@ -17,6 +17,7 @@ The container's root is read-only, so each file and folder that the project writ
 """
 
 import builtins
+import hashlib
 import json
 import os
 import re
@@ -64,6 +65,7 @@ def prepare(looked: dict[str, Any], project: Path, static: Path, kit: Path) -> N
     folder = project / looked["work_folder"]
     answer = _ask(folder, project, is_django=bool(looked["manage"]))
     root = collect(answer, folder, static)
+    answer["files_digest"] = digest(answer, static)
     links = link(places(answer, project, root), project, kit / "initial", Path(answer.get("media_root") or "/nowhere"))
     kit.mkdir(parents=True, exist_ok=True)
     (kit / "project.env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
@@ -153,6 +155,16 @@ def _collectstatic(answer: dict[str, Any], folder: Path) -> str:
     if status:
         raise PrepareError("collecting the static files failed; its own lines above say why")
     return str(folder / printed) if printed else ""
+
+
+def digest(answer: dict[str, Any], static: Path) -> str:
+    """Of what the release publishes: the static files, and what nginx has to know (release.describe)."""
+    known = [answer.get(key) for key in ("static_url", "media_url", "https_redirect")]
+    total = hashlib.sha256(json.dumps(known).encode())
+    for path in sorted(path for path in static.rglob("*") if path.is_file()):
+        total.update(f"\0{path.relative_to(static)}\0".encode("utf-8", "surrogateescape"))
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
 
 
 # --- Places that the project writes to

@@ -44,6 +44,8 @@ class Answer(TypedDict, total=False):
     notes: list[str]
     """What somebody should know of where it keeps its files, one line each."""
     https_redirect: bool
+    files_digest: str
+    """Of its static files, and of what nginx has to know of them: the same if nothing has to be published again."""
     allowed_hosts: list[str]
     debug: bool
     insecure_key: bool

@@ -116,6 +116,9 @@ def publish(source: Path, target: Path) -> None:
     except (OSError, ValueError):
         record = {}
     now = int(time.time())
+    # what was published last has been in use until now, however long ago that was
+    last = max(record.values(), default=0)
+    record = {name: now if seen == last else seen for name, seen in record.items()}
     copied = 0
     _remove_files_that_became_folders(source, target)
     for path in sorted(source.rglob("*")):
@@ -248,6 +251,8 @@ def describe(answer: dict[str, Any], target: Path) -> None:
     lines = [f"{name}={answer[key]}\n" for name, key in FOR_NGINX.items() if answer.get(key)]
     if answer.get("https_redirect"):
         lines.append("HTTPS_REDIRECT=1\n")  # for its health checks
+    if answer.get("files_digest"):
+        lines.append(f"FILES={answer['files_digest']}\n")  # for a rollback, which may have nothing to publish
     _write(target / SITE, "".join(lines).encode())
 
 

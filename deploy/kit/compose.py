@@ -7,7 +7,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,15 +40,19 @@ COPIES = "project"
 
 def check_docker(environment: Mapping[str, str]) -> None:
     """Raises KitError if compose is missing or too old, or if the engine does not respond."""
+    version_of_compose, version_of_engine = _started(
+        [["docker", "compose", "version", "--short"], ["docker", "version", "--format", "{{.Server.Version}}"]],
+        environment,
+    )
     try:
-        version = _output(["docker", "compose", "version", "--short"], environment)
+        version = version_of_compose()
     except (FileNotFoundError, subprocess.CalledProcessError):
         raise KitError("docker with its compose plugin is not installed; `make run` works without them") from None
     if (found := re.match(r"v?(\d+)\.(\d+)", version)) and (int(found[1]), int(found[2])) < COMPOSE_NEEDED:
         needed = ".".join(map(str, COMPOSE_NEEDED))
         raise KitError(f"docker compose {version} is too old: this kit needs {needed} or newer")
     try:
-        _output(["docker", "info"], environment)
+        version_of_engine()
     except subprocess.CalledProcessError:
         question = f"is it running? may {getpass.getuser()} use it?"
         raise KitError(f"the Docker engine does not respond ({question})") from None
@@ -102,14 +107,20 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, A
 
     Raises KitError if `up` would meet another project's containers or ports, or if compose refuses its files.
     """
+    config, context, listed = _started(
+        [
+            ["docker", "compose", "config", "--format", "json"],
+            ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"],
+            ["docker", *clashes.LIST],
+        ],
+        prepared,
+    )
     try:
-        model: dict[str, Any] = json.loads(_output(["docker", "compose", "config", "--format", "json"], prepared))
+        model: dict[str, Any] = json.loads(config())
     except subprocess.CalledProcessError as error:
         raise KitError((error.stderr.strip().splitlines() or ["docker compose config failed"])[-1]) from None
-    endpoint = prepared.get("DOCKER_HOST") or _output(
-        ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"], prepared
-    )
-    containers = list_containers(prepared)
+    endpoint = prepared.get("DOCKER_HOST") or context()
+    containers = _read_list(listed)
     clashes.check(model, containers, root, is_local=endpoint.startswith("unix:"))
     app = model["services"].get("app", {})
     own = app.get("environment", {}).get("PROJECT_ID") or ""
@@ -151,8 +162,12 @@ def assets_note(environment: Mapping[str, str], root: Path = ROOT) -> str:
 
 def list_containers(environment: Mapping[str, str]) -> list[clashes.Container]:
     """All containers of the engine. Raises KitError if there is no engine that answers."""
+    return _read_list(lambda: _output(["docker", *clashes.LIST], environment))
+
+
+def _read_list(listed: Callable[[], str]) -> list[clashes.Container]:
     try:
-        return clashes.read_list(_output(["docker", *clashes.LIST], environment))
+        return clashes.read_list(listed())
     except (FileNotFoundError, subprocess.SubprocessError):
         raise KitError("the Docker engine does not respond") from None
 
@@ -205,6 +220,12 @@ def published_port(port: int, environment: Mapping[str, str]) -> str:
     """The port of this machine that leads to nginx's `port`."""
     output = _output(["docker", "compose", "port", "nginx", str(port)], environment)
     return output.rpartition(":")[2]
+
+
+def _started(commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> list[Callable[[], str]]:
+    """All at the same time, since each takes a while: functions that return what `_output` does."""
+    with ThreadPoolExecutor(len(commands)) as threads:
+        return [threads.submit(_output, command, environment).result for command in commands]
 
 
 def _output(command: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -6,10 +6,12 @@ After each command it checks what matters: nginx's list has a container that ser
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from kit.release import answers
 from kit.release.engine import Done, Engine
 from kit.release.signals import Signals
 
@@ -79,6 +81,10 @@ class FakeEngine(Engine):
         self.pages: dict[str, int] = {}
         """The status of the page `/` of an image, by its id; otherwise 200."""
         self.is_maintained = False
+        self.published = ""
+        """What the last release left for nginx (release.describe)."""
+        self.digests: dict[str, str] = {}
+        """Of the files of an image, in its project.json, by its id."""
         self.printed = b""
         """What a program prints piece by piece."""
         self.is_dead = False
@@ -139,6 +145,11 @@ class FakeEngine(Engine):
     def together(self, calls: Sequence[Sequence[str]], timeout: float) -> list[Done]:
         return [self.run(*call) for call in calls]
 
+    @contextmanager
+    def beside(self, *arguments: str, timeout: float = 60) -> Iterator[Callable[[], Done]]:
+        done = self.run(*arguments)
+        yield lambda: done
+
     def _count(self) -> None:
         if self.is_dead:
             raise Killed
@@ -177,13 +188,13 @@ class FakeEngine(Engine):
 
     def _container(self, arguments: list[str], _: dict[str, str]) -> Done:
         if arguments[1] == "--format":
-            found = self._find(arguments[3])
-            if found is None:
-                return Done(1, "", f"No such container: {arguments[3]}")
-            label = next((value for name, value in found.labels.items() if name in arguments[2]), "")
-            return Done(
-                0, f"{found.identifier}\n2026-11-29T08:00:00\n{label}\n" if ".Id" in arguments[2] else label, ""
-            )
+            found = [each for each in map(self._find, arguments[3:]) if each]
+            lines = []
+            for each in found:
+                label = next((value for name, value in each.labels.items() if name in arguments[2]), "")
+                first = f"{each.identifier}\n2026-11-29T08:00:00\n" if ".Id" in arguments[2] else f"/{each.name} "
+                lines.append(f"{first}{label}\n")
+            return Done(0 if len(found) == len(arguments[3:]) else 1, "".join(lines) or "\n", "No such container")
         inspected = [self.containers[each].inspected() for each in arguments[1:] if each in self.containers]
         return Done(0 if len(inspected) == len(arguments) - 1 else 1, json.dumps(inspected), "")
 
@@ -254,9 +265,12 @@ class FakeEngine(Engine):
     def _project(self, image: str) -> Done:
         if image not in self.migrations:
             return Done(1, "", "no such file")
-        return Done(0, json.dumps({"migrations": self.migrations[image]}), "")
+        said = {"migrations": self.migrations[image], "files_digest": self.digests.get(image, "")}
+        return Done(0, json.dumps(said), "")
 
     def _exec(self, arguments: list[str], _: dict[str, str]) -> Done:
+        if arguments[1:] == ["cat", answers.PUBLISHED]:
+            return Done(0, self.published, "")
         if arguments[1] == "cat":
             return self._project(self.containers[arguments[0]].image)
         if arguments[1] == "/kit/bin/maintenance":

@@ -51,10 +51,23 @@ def test_file_that_no_release_had_for_long_is_removed(folders):
     (source / "css/a.1234567890ab.css").unlink()
     record = json.loads((target / ".published.json").read_text())
     long_ago = int(time.time()) - (release.KEEP_DAYS + 1) * 86400
-    (target / ".published.json").write_text(json.dumps(dict.fromkeys(record, long_ago)))
+    record["css/a.1234567890ab.css"] = long_ago
+    (target / ".published.json").write_text(json.dumps(record))
     release.publish(source, target)
     assert not (target / "css/a.1234567890ab.css").exists()
     assert (target / "robots.txt").exists()
+
+
+def test_file_of_the_release_that_serves_stays_however_old_that_is(folders):
+    """The old containers serve while the next release is published, and pages that they sent are open."""
+    source, target = folders
+    release.publish(source, target)
+    record = json.loads((target / ".published.json").read_text())
+    long_ago = int(time.time()) - (release.KEEP_DAYS + 1) * 86400
+    (target / ".published.json").write_text(json.dumps(dict.fromkeys(record, long_ago)))
+    (source / "css/a.1234567890ab.css").unlink()
+    release.publish(source, target)
+    assert (target / "css/a.1234567890ab.css").exists()
 
 
 def test_unchanged_file_is_left_alone(folders):
@@ -206,7 +219,7 @@ def test_volume_that_cannot_be_written_is_one_line(repository, tmp_path):
 
 
 def test_nginx_is_told_where_the_files_are_and_how_to_ask_for_health(tmp_path):
-    said = {"static_url": "/assets/", "media_url": "", "https_redirect": True}
-    for answer, expected in (({}, ""), (said, "STATIC_URL=/assets/\nHTTPS_REDIRECT=1\n")):
+    said = {"static_url": "/assets/", "media_url": "", "https_redirect": True, "files_digest": "ab12"}
+    for answer, expected in (({}, ""), (said, "STATIC_URL=/assets/\nHTTPS_REDIRECT=1\nFILES=ab12\n")):
         release.describe(answer, tmp_path)
         assert (tmp_path / ".site").read_text() == expected

@@ -3,20 +3,22 @@
 import select
 import sys
 
-from kit.release import migrations
+from kit.release import answers, migrations
+from kit.release.answers import Answer
+from kit.release.containers import Container
 from kit.release.engine import TICK
 from kit.release.errors import ReleaseError
 from kit.release.signals import Signals
 from kit.release.site import Site
 
 
-def confirm(site: Site, tag: str, *, is_forced: bool) -> None:
-    """Raises ReleaseError if the release lacks migrations that the live one has, and nobody agrees to that."""
-    running = next(container for container in site.containers() if container.is_up)
-    live = migrations.of_container(site.engine, running)
-    missing = migrations.added(migrations.of_image(site.engine, site.image.release(tag)), live)
+def confirm(site: Site, running: Container, tag: str, *, is_forced: bool) -> Answer:
+    """What the image of the release says. Raises ReleaseError if it lacks migrations that the live one has, and nobody
+    agrees to that."""
+    live, wanted = answers.of_both(site.engine, running, site.image.release(tag))
+    missing = migrations.added(wanted, live)
     if not missing:
-        return
+        return wanted
     text = f"{tag} does not have these migrations, which stay applied: {migrations.named(missing)}"
     if is_forced:
         site.output.note(f"Warning: {text}", migrations=missing)
@@ -26,6 +28,7 @@ def confirm(site: Site, tag: str, *, is_forced: bool) -> None:
             raise ReleaseError("nothing was changed")
     else:
         raise ReleaseError(f"{text}. If that release works with them: make rollback TO={tag} FORCE=1")
+    return wanted
 
 
 def ask(signals: Signals, question: str) -> bool:

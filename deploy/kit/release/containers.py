@@ -23,10 +23,13 @@ class Container(NamedTuple):
     restarts: int
     image_id: str
     number: int
+    service: str
     stop_grace: int
     """Seconds from SIGTERM to SIGKILL."""
     addresses: Mapping[str, str]
     """Its IPv4 address on each network, by the network's id."""
+    published: Mapping[str, str]
+    """The port of the engine's machine that leads to a port of the container, both as text: that of 8080/tcp."""
     failure: failures.Container
 
     @property
@@ -47,15 +50,21 @@ def read(inspected: Mapping[str, Any]) -> Container:
         restarts=int(inspected.get("RestartCount") or 0),
         image_id=inspected.get("Image", ""),
         number=int((config.get("Labels") or {}).get(NUMBER) or 0),
+        service=(config.get("Labels") or {}).get(SERVICE, ""),
         stop_grace=int(config.get("StopTimeout") or 10),
         addresses={each["NetworkID"]: each["IPAddress"] for each in networks.values() if each.get("IPAddress")},
+        published={
+            name: bound[0].get("HostPort", "")
+            for name, bound in (inspected.get("NetworkSettings", {}).get("Ports") or {}).items()
+            if bound
+        },
         failure=failures.read_container(inspected),
     )
 
 
-def find(engine: Engine, project: str, service: str) -> list[Container]:
-    """Those of one service, in the order of their numbers, also those that have ended."""
-    filters = [f"--filter=label={PROJECT}={project}", f"--filter=label={SERVICE}={service}"]
+def find(engine: Engine, project: str, service: str = "") -> list[Container]:
+    """Those of one service, or of all, in the order of their numbers, also those that have ended."""
+    filters = [f"--filter=label={PROJECT}={project}", *([f"--filter=label={SERVICE}={service}"] if service else [])]
     listed = engine.output("ps", "--all", "--quiet", "--no-trunc", f"--filter=label={ONE_OFF}=False", *filters)
     return inspect(engine, listed.split())
 

@@ -100,6 +100,14 @@ class Engine:
             return [self._follow(program, deadline, None) for program in programs]
 
     @contextlib.contextmanager
+    def beside(self, *arguments: str, timeout: float = 60) -> Iterator[Callable[[], Done]]:
+        """Runs it at the same time as the block, which calls what it gets to wait for the end."""
+        self.signals.check()
+        deadline = time.monotonic() + timeout
+        with self._started(arguments, {}) as program:
+            yield lambda: self._follow(program, deadline, None)
+
+    @contextlib.contextmanager
     def _started(
         self,
         arguments: Sequence[str],

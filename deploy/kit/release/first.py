@@ -26,7 +26,7 @@ def start(site: Site, tag: str) -> None:
         images.add_tag(site.engine, image_id, site.image.release(tag))
         images.add_tag(site.engine, image_id, site.image.live)
     address, port = published(site, 8080)
-    page.warn(site, port)
+    page.warn(site)
     if site.server and address in ("127.0.0.1", "[::1]"):
         site.output.note(
             f"Only {site.server.host} itself reaches it. To see it here: {site.server.tunnel(port)}; for everybody:"

@@ -44,6 +44,10 @@ class Image(NamedTuple):
     def release(self, tag: str) -> str:
         return f"{self.repository}:{self.prefix}{tag}"
 
+    def is_release(self, name: str) -> bool:
+        tag = name.removeprefix(f"{self.repository}:{self.prefix}")
+        return tag != name and RELEASE.fullmatch(tag) is not None
+
 
 class Release(NamedTuple):
     tag: str
@@ -109,12 +113,23 @@ def find_id(engine: Engine, name: str) -> str:
     return done.output.strip() if done.status == 0 else ""
 
 
+def named(engine: Engine, image: Image) -> dict[str, str]:
+    """The id of each image of the repository, by its whole name."""
+    listed = engine.output("images", "--no-trunc", "--format", LISTED, image.repository)
+    rows = [line.split("\t") for line in listed.splitlines()]
+    return {f"{image.repository}:{tag}": identifier for tag, identifier, _ in rows}
+
+
 def releases(engine: Engine, image: Image) -> list[Release]:
     """The newest first. Of several with the same image, which differ in their settings alone, the newest."""
-    unique: dict[str, Release] = {}
-    for release in tagged(engine, image):
-        unique.setdefault(release.image_id, release)
-    return list(unique.values())
+    return unique(tagged(engine, image))
+
+
+def unique(found: list[Release]) -> list[Release]:
+    first: dict[str, Release] = {}
+    for release in found:
+        first.setdefault(release.image_id, release)
+    return list(first.values())
 
 
 def tagged(engine: Engine, image: Image) -> list[Release]:
@@ -141,6 +156,6 @@ def remove_tag(engine: Engine, name: str) -> None:
 
 def outdated(engine: Engine, image: Image) -> list[str]:
     """The names of the tags that a rollback does not need: of those past the newest, unless they are live."""
-    found = releases(engine, image)
-    kept = {release.tag for at, release in enumerate(found) if at < KEPT or release.is_live}
-    return [image.release(release.tag) for release in tagged(engine, image) if release.tag not in kept]
+    found = tagged(engine, image)
+    kept = {release.tag for at, release in enumerate(unique(found)) if at < KEPT or release.is_live}
+    return [image.release(release.tag) for release in found if release.tag not in kept]

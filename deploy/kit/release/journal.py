@@ -44,20 +44,18 @@ def mark_switched(engine: Engine, project: str) -> None:
 
 def read(engine: Engine, project: str) -> Journal | None:
     """That of a deployment which has not come to its end. Raises ReleaseError if it is another version's."""
-    for is_switched in (True, False):
-        template = f'{{{{index .Config.Labels "{LABEL}"}}}}'
-        found = engine.run("container", "inspect", "--format", template, name(project, is_switched=is_switched))
-        if found.status == 0:
-            try:
-                release, is_new, old, latest, live = json.loads(found.output)
-            except ValueError:
-                raise ReleaseError(
-                    f"the container {name(project, is_switched=is_switched)} is not a deployment's: remove it"
-                ) from None
-            return Journal(release, is_new, old, latest, live, is_switched)
+    names = [name(project, is_switched=is_switched) for is_switched in (True, False)]
+    template = f'{{{{.Name}}}} {{{{index .Config.Labels "{LABEL}"}}}}'
+    found = engine.run("container", "inspect", "--format", template, *names)
+    for line in filter(None, found.output.splitlines()):  # those that exist, and a blank line if there is none
+        found_name, _, text = line.removeprefix("/").partition(" ")
+        try:
+            release, is_new, old, latest, live = json.loads(text)
+        except ValueError:
+            raise ReleaseError(f"the container {found_name} is not a deployment's: remove it") from None
+        return Journal(release, is_new, old, latest, live, found_name == names[0])
     return None
 
 
 def remove(engine: Engine, project: str) -> None:
-    for is_switched in (True, False):
-        engine.run("rm", "--volumes", name(project, is_switched=is_switched))
+    engine.run("rm", "--volumes", *(name(project, is_switched=is_switched) for is_switched in (True, False)))

@@ -15,6 +15,7 @@ from kit import failures
 from kit.release import containers
 from kit.release.containers import Container
 from kit.release.errors import ReleaseError
+from kit.release.proxy import Proxy
 from kit.release.site import Site
 
 TIMEOUT = 10
@@ -92,14 +93,14 @@ def _read(said: str, scheme: str) -> tuple[int, tuple[str, str] | None]:
     return status, (target.scheme or scheme, target.path + (f"?{target.query}" if target.query else ""))
 
 
-def check(site: Site, old: Iterable[Container], new: Iterable[Container]) -> None:
-    """Raises ReleaseError if a new container answers with a 5xx, and an old one did not."""
-    before = next(filter(None, (_status(site, each) for each in old if each.health == "healthy")), 0)
-    if not 0 < before < 500:
-        return
+def check(site: Site, proxy: Proxy, old: Sequence[Container], new: Iterable[Container]) -> None:
+    """Raises ReleaseError if a new container answers with a 5xx, and an old one does not."""
     for container in new:
         # twice: the first request may have met something else that has just started
-        if _status(site, container) >= 500 and (status := _status(site, container)) >= 500:
+        if _status(proxy, container) < 500 or (status := _status(proxy, container)) < 500:
+            continue
+        before = next(filter(None, (_status(proxy, each) for each in old if each.health == "healthy")), 0)
+        if 0 < before < 500:
             log = containers.log_of(site.engine, container.identifier)
             cause = failures.cause(log) or "its log has no exception"
             command = "rollback" if site.output.command == "rollback" else "deploy"
@@ -111,21 +112,23 @@ def check(site: Site, old: Iterable[Container], new: Iterable[Container]) -> Non
             )
 
 
-def _status(site: Site, container: Container) -> int:
-    proxy = site.require_proxy()
+def _status(proxy: Proxy, container: Container) -> int:
     (address,) = proxy.addresses([container])
     return status_inside(proxy.ask, address)
 
 
-def warn(site: Site, port: str) -> None:
-    running = [container for container in site.containers() if container.is_up]
-    proxy = site.proxy()
-    is_maintained = proxy is not None and proxy.is_maintained
+def warn(site: Site) -> None:
+    application, proxy = site.look()
+    if proxy is None:
+        return
+    running = [container for container in application if container.is_up]
+    is_maintained = proxy.is_maintained
     if is_maintained:
         site.output.note(f"Visitors do not see this yet: {MAINTENANCE}", maintenance=True)
     if is_maintained or site.server:  # whose port may be open to itself alone
-        status = max((_status(site, each) for each in running if each.health == "healthy"), default=0)
+        status = max((_status(proxy, each) for each in running if each.health == "healthy"), default=0)
     else:
+        port = proxy.nginx.published.get("8080/tcp", "")
         status = status_of(int(port)) if port.isdecimal() else 0
     if status < 500:
         return

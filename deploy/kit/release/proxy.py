@@ -29,10 +29,6 @@ class Proxy:
         return found
 
     @property
-    def can_switch(self) -> bool:
-        return self.engine.succeeds("exec", self.nginx.identifier, "test", "-x", SWITCH)
-
-    @property
     def is_serving(self) -> bool:
         """nginx has found the application."""
         return self.engine.succeeds("exec", self.nginx.identifier, "/kit/bin/probe", "127.0.0.1", "8081", "/health")
@@ -50,11 +46,17 @@ class Proxy:
         addresses = self.addresses(containers)
         return self._call("ready", str(timeout), *addresses, timeout=timeout + 30, meanwhile=meanwhile)
 
-    def use(self, containers: list[Container], seconds: int) -> None:
-        """nginx sends requests to these alone, for so long. Raises ReleaseError if it does not."""
+    def use(self, containers: list[Container], seconds: int, *, or_not_there: bool = False) -> bool:
+        """nginx sends requests to these alone, for so long. Raises ReleaseError if it does not.
+
+        `or_not_there`: False instead, if its container is of an earlier version of the kit.
+        """
         done = self._call("to", str(seconds), *self.addresses(containers), timeout=60)
+        if or_not_there and done.status in NOT_THERE:
+            return False
         if done.status:
             raise ReleaseError(f"nginx cannot be switched: {done.reason}")
+        return True
 
     def drain(self, timeout: int, meanwhile: Callable[[], None] | None = None) -> bool:
         """Waits until nginx has nothing more to send to the containers before; False if that takes longer."""

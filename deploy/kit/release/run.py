@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 from kit import compose, database_variables, env_files
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
-from kit.release import containers, first, images, journal, lock, migrations, page, steps, undo
+from kit.release import first, images, journal, lock, migrations, page, steps, undo
+from kit.release.answers import Answer
 from kit.release.confirm import confirm
+from kit.release.containers import Container
 from kit.release.engine import Engine
 from kit.release.errors import ConnectionLost, InterruptedByUser, ReleaseError
 from kit.release.images import Release
@@ -92,10 +94,12 @@ def _deploy(call: Call) -> int:
         site.output.note(f"Not in the image: {line}")
     if assets_note:
         site.output.note(assets_note)
-    if not any(container.is_up for container in site.containers()) or site.proxy() is None:
+    application, proxy = site.look()
+    up = [container for container in application if container.is_up]
+    if not up or proxy is None:
         first.start(site, tag)
         return 0
-    return locked(call, lambda: perform(call, tag, steps.DEPLOY, is_new=True))
+    return locked(call, lambda: perform(call, tag, steps.DEPLOY, is_new=True), up[0].image_id)
 
 
 def _given(site: Site) -> set[str]:
@@ -110,17 +114,28 @@ def _rollback(call: Call) -> int:
     def target() -> str:
         return find_target(images.releases(site.engine, site.image), call.options.to).tag
 
-    if not any(container.is_up for container in site.containers()):
+    up = [container for container in site.containers() if container.is_up]
+    if not up:
         raise KitError("the application does not run: make up")
     if call.options.is_dry:
         site.output.result(f"Would roll back to {target()}", tag=target())
         return 0
-    return locked(call, lambda: roll_back(call, target()))  # a recovery, which comes first, may change what is live
+    # a recovery, which comes first, may change what is live
+    return locked(call, lambda: roll_back(call, target()), up[0].image_id)
 
 
 def roll_back(call: Call, tag: str) -> int:
-    confirm(call.site, tag, is_forced=call.options.is_forced)
-    return perform(call, tag, steps.ROLLBACK, is_new=False)
+    old = running(call.site)
+    answer = confirm(call.site, old[0], tag, is_forced=call.options.is_forced)
+    return perform(call, tag, steps.ROLLBACK, is_new=False, old=old, answer=answer)
+
+
+def running(site: Site) -> list[Container]:
+    """The application's containers that run. Raises ReleaseError if there is none."""
+    found = [container for container in site.containers() if container.is_up]
+    if not found:
+        raise ReleaseError("the application no longer runs: make up")
+    return found
 
 
 def find_target(found: list[Release], wanted: str) -> Release:
@@ -142,10 +157,10 @@ def find_target(found: list[Release], wanted: str) -> Release:
     return before[0]
 
 
-def locked(call: Call, perform_it: Callable[[], int]) -> int:
-    """Holds the lock, and begins with what an earlier deployment left."""
+def locked(call: Call, perform_it: Callable[[], int], image_id: str = "") -> int:
+    """Holds the lock, and begins with what an earlier deployment left. `image_id`: any that is there."""
     site = call.site
-    image_id = next(container.image_id for container in site.containers())
+    image_id = image_id or next(container.image_id for container in site.containers())
     held = lock.acquire(site.engine, site.project, image_id, by_force=call.options.unlocks)
     try:
         undo.recover(site)
@@ -156,22 +171,32 @@ def locked(call: Call, perform_it: Callable[[], int]) -> int:
             lock.release(site.engine, held)
 
 
-def perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
+def perform(
+    call: Call,
+    tag: str,
+    plan: Sequence[Step],
+    *,
+    is_new: bool,
+    old: list[Container] | None = None,
+    answer: Answer | None = None,
+) -> int:
+    """`old`: what runs, if that is known already. `answer`: of the release's image, if that is there."""
     site = call.site
-    old = [container for container in site.containers() if container.is_up]
-    if not old:
-        raise ReleaseError("the application no longer runs: make up")
-    name_what_runs(site, old)
+    old = old or running(site)
+    found = images.named(site.engine, site.image)
+    name_what_runs(site, old, found)
     began = Journal(
         release=site.image.release(tag),
         is_new=is_new,
         old=[container.identifier for container in old],
-        latest=images.find_id(site.engine, site.image.name),
-        live=images.find_id(site.engine, site.image.live),
+        latest=found.get(site.image.name, ""),
+        live=found.get(site.image.live, ""),
     )
     journal.write(site.engine, site.project, began, old[0].image_id)
     wanted = call.options.is_forced
-    deployment = Deployment(site, began, tag, old, is_forced=wanted or not is_new, may_break_page=wanted)
+    deployment = Deployment(
+        site, began, tag, old, answer=answer or {}, is_forced=wanted or not is_new, may_break_page=wanted
+    )
     try:
         for step in plan:
             if step.is_wanted(deployment):
@@ -188,27 +213,29 @@ def perform(call: Call, tag: str, plan: Sequence[Step], *, is_new: bool) -> int:
             site.output.note(f"Its migrations stay applied: {migrations.named(deployment.migrations)}")
         raise
     if deployment.is_needed:
-        with suppress(ReleaseError):  # it is published on no port
-            page.warn(site, first.published_port(site, 8080))
+        page.warn(site)
         site.output.result(f"{tag} is live", tag=tag)
     else:
         site.output.result("Nothing has changed, and what runs is healthy; FORCE=1 replaces it anyway", tag="")
     return 0
 
 
-def name_what_runs(site: Site, old: Sequence[containers.Container]) -> None:
-    """The image that runs becomes the live release, also if no deployment has started it: there is a way back."""
-    running = {container.image_id for container in old}
-    if len(running) != 1:
+def name_what_runs(site: Site, old: Sequence[Container], names: dict[str, str]) -> None:
+    """The image that runs becomes the live release, also if no deployment has started it: there is a way back.
+
+    `names` are those that the image's repository has now, each with its id; `live` is changed there too.
+    """
+    ids = {container.image_id for container in old}
+    if len(ids) != 1:
         return
-    image_id = running.pop()
-    found = images.releases(site.engine, site.image)
-    if not any(release.image_id == image_id for release in found):
+    image_id = ids.pop()
+    if not any(site.image.is_release(name) for name, named in names.items() if named == image_id):
         created = site.engine.output("image", "inspect", "--format", "{{.Created}}", image_id)
         tag = images.new_tag(datetime.fromisoformat(created[:19] + "+00:00"), "")
         images.add_tag(site.engine, image_id, site.image.release(tag))
-    if not any(release.is_live and release.image_id == image_id for release in found):
+    if names.get(site.image.live) != image_id:
         images.add_tag(site.engine, image_id, site.image.live)
+        names[site.image.live] = image_id
 
 
 def _give_up(site: Site, error: Exception) -> None:

@@ -37,14 +37,20 @@ class Site(NamedTuple):
 
     def proxy(self) -> Proxy | None:
         """None if nginx does not run."""
-        running = [each for each in containers.find(self.engine, self.project, "nginx") if each.state == "running"]
+        return self._proxy(containers.find(self.engine, self.project, "nginx"))
+
+    def look(self) -> tuple[list[Container], Proxy | None]:
+        """Both at once: the application's containers, and nginx."""
+        found = containers.find(self.engine, self.project)
+        application = [each for each in found if each.service == "app"]
+        return application, self._proxy([each for each in found if each.service == "nginx"])
+
+    def _proxy(self, found: list[Container]) -> Proxy | None:
+        running = [each for each in found if each.state == "running"]
         return Proxy(self.engine, running[0]) if running else None
 
     def require_proxy(self) -> Proxy:
-        proxy = self.proxy()
-        if proxy is None:
-            raise ReleaseError("nginx has stopped: docker compose logs nginx")
-        return proxy
+        return required(self.proxy())
 
     @property
     def server(self) -> Server | None:
@@ -71,3 +77,9 @@ class Site(NamedTuple):
     def other_services(self) -> list[str]:
         """Those that a deployment starts beside the application and nginx."""
         return sorted(set(self.services) - {"app", "nginx", ONE_SHOT})
+
+
+def required(proxy: Proxy | None) -> Proxy:
+    if proxy is None:
+        raise ReleaseError("nginx has stopped: docker compose logs nginx")
+    return proxy

@@ -13,24 +13,27 @@ tidy      releases that are too old for a rollback are removed
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kit import failures, publishing
-from kit.release import containers, images, journal, migrations, page, undo
+from kit.release import answers, containers, images, journal, migrations, page, undo
+from kit.release.answers import Answer
 from kit.release.build_log import BuildLog
 from kit.release.containers import Container
+from kit.release.engine import Done
 from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
 from kit.release.proxy import Proxy, every
-from kit.release.site import ONE_SHOT, Site
+from kit.release.site import ONE_SHOT, Site, required
 from kit.remote import folders
 
 BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
 MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
 START_TIMEOUT = 300.0  # seconds for containers whose image is there
-WATCH_INTERVAL = 0.3  # seconds between two looks at containers that start
+WATCH_INTERVAL = 0.5  # seconds between two looks at containers that start
 RECREATED = re.compile(r"Container (\S+)\s+Recreate$", re.MULTILINE)
 """What `docker compose --dry-run create` prints for a container whose configuration or image has changed."""
 
@@ -46,6 +49,8 @@ class Deployment:
     """Containers are replaced although nothing has changed."""
     may_break_page: bool = False
     """The user wants the release although the page `/` fails with it."""
+    answer: Answer = field(default_factory=dict)
+    """What the release's image says."""
     new: list[Container] = field(default_factory=list)
     is_needed: bool = True
     """False: what runs is the same, so the containers are left alone."""
@@ -101,13 +106,16 @@ def build(deployment: Deployment) -> None:
     image_id = images.find_id(site.engine, release)
     if not image_id:
         raise ReleaseError("the service app has another image than ${APP_IMAGE}, in a file that was added to the kit's")
-    find_changes(deployment, image_id)
+    with _recreated(site, len(deployment.old)) as names:
+        before, deployment.answer = answers.of_both(site.engine, deployment.old[0], release)
+        changed = names()
+    deployment.migrations = migrations.added(before, deployment.answer)
+    find_changes(deployment, image_id, changed)
 
 
-def find_changes(deployment: Deployment, image_id: str) -> None:
-    """Whether anything has to be replaced: compose itself says what it would do."""
+def find_changes(deployment: Deployment, image_id: str, changed: set[str]) -> None:
+    """Whether anything has to be replaced. `changed`: the containers that compose would replace."""
     site = deployment.site
-    changed = recreated(site, len(deployment.old))
     nginx = {container.name for container in containers.find(site.engine, site.project, "nginx")}
     deployment.has_new_nginx = bool(nginx & changed)
     deployment.is_needed = (
@@ -122,24 +130,35 @@ def find_changes(deployment: Deployment, image_id: str) -> None:
 
 def recreated(site: Site, count: int) -> set[str]:
     """The names of the application's and nginx's containers that `docker compose up` would replace."""
-    done = site.engine.run("compose", "--dry-run", "create", "--no-build", f"--scale=app={count}", "nginx", "app")
-    if done.status:
-        raise ReleaseError(f"docker compose create: {done.reason}")
-    return set(RECREATED.findall(done.output + done.errors))
+    with _recreated(site, count) as names:
+        return names()
+
+
+@contextmanager
+def _recreated(site: Site, count: int) -> Iterator[Callable[[], set[str]]]:
+    """The same while something else is done."""
+    command = ("compose", "--dry-run", "create", "--no-build", f"--scale=app={count}", "nginx", "app")
+    with site.engine.beside(*command) as ended:
+
+        def names() -> set[str]:
+            done = _created(ended())
+            return set(RECREATED.findall(done.output + done.errors))
+
+        yield names
 
 
 def prepare_data(deployment: Deployment) -> None:
-    site = deployment.site
-    before = migrations.of_container(site.engine, deployment.old[0])
-    if adds := migrations.added(before, migrations.of_image(site.engine, deployment.began.release)):
-        site.output.note(f"This release adds migrations: {migrations.named(adds)}", migrations=adds)
-    deployment.migrations = adds
+    if adds := deployment.migrations:
+        deployment.site.output.note(f"This release adds migrations: {migrations.named(adds)}", migrations=adds)
     run_one_shot(deployment)
     deployment.has_migrated = bool(adds)
 
 
 def publish_static_files(deployment: Deployment) -> None:
     """A file whose name has no hash of its content may be another release's now. The database is left alone."""
+    if answers.is_published(deployment.answer, deployment.site.require_proxy().ask(("cat", answers.PUBLISHED))):
+        deployment.site.output.note("The static files are those that nginx serves already")
+        return
     # the second for images that do not know the first
     run_one_shot(deployment, "--env", "ONLY_STATIC_FILES=1", "--env", "MIGRATE_COMMAND=true")
 
@@ -163,9 +182,13 @@ def create(site: Site, services: list[str], *options: str) -> None:
     `docker compose up` would also run the release again, on which the application depends. Its --no-deps creates
     containers with another configuration, which the next `docker compose up` replaces.
     """
-    done = site.engine.run("compose", "create", "--no-build", *options, *services, timeout=START_TIMEOUT)
+    _created(site.engine.run("compose", "create", "--no-build", *options, *services, timeout=START_TIMEOUT))
+
+
+def _created(done: Done) -> Done:
     if done.status:
         raise ReleaseError(f"docker compose create: {publishing.explain(done.reason)}")
+    return done
 
 
 def start_services(site: Site, services: list[str], *options: str) -> None:
@@ -181,12 +204,12 @@ def start_containers(site: Site, created: list[Container]) -> None:
 
 def start(deployment: Deployment) -> None:
     site = deployment.site
-    ended = [container for container in site.containers() if not container.is_up]
+    found, proxy = site.look()
+    ended = [container for container in found if not container.is_up]
     containers.remove(site.engine, ended)  # compose would start them
-    proxy = ready_proxy(site)
     serving = [container for container in deployment.old if container.health == "healthy"]
     if serving:
-        proxy.use(serving, site.patience + 120)
+        keep_serving(site, required(proxy), serving)
     images.add_tag(site.engine, images.find_id(site.engine, deployment.began.release), site.image.name)
     create(site, ["app"], "--no-recreate", f"--scale=app={len(deployment.old) + deployment.count}")
     created = _new(deployment)
@@ -202,14 +225,13 @@ def _new(deployment: Deployment) -> list[Container]:
     return [container for container in found if container.identifier not in deployment.began.old]
 
 
-def ready_proxy(site: Site) -> Proxy:
-    """nginx's container, which an earlier version of the kit may have started: that one is replaced."""
-    proxy = site.require_proxy()
-    if proxy.can_switch:
-        return proxy
+def keep_serving(site: Site, proxy: Proxy, serving: list[Container]) -> None:
+    """nginx uses these alone until it is switched. One that an earlier version of the kit has started is replaced."""
+    if proxy.use(serving, site.patience + 120, or_not_there=True):
+        return
     site.output.note("nginx is of an earlier version of the kit: it is replaced first")
     replace_nginx(site)
-    return site.require_proxy()
+    site.require_proxy().use(serving, site.patience + 120)
 
 
 def wait_ready(deployment: Deployment) -> None:
@@ -222,17 +244,21 @@ def wait_ready(deployment: Deployment) -> None:
         found = containers.inspect(site.engine, (container.identifier for container in deployment.new))
         if len(found) < len(deployment.new):
             raise ReleaseError("a new container was removed by somebody else")
+        check(found)
+
+    def check(found: list[Container]) -> None:
         for container in found:
             if container.state != "running" or container.restarts or container.health == "unhealthy":
                 raise failed(site, container)
 
-    look()  # one that has ended already has no address
-    done = site.require_proxy().wait_ready(deployment.new, site.patience, every(WATCH_INTERVAL, look))
+    check(deployment.new)  # one that has ended already has no address
+    proxy = site.require_proxy()
+    done = proxy.wait_ready(deployment.new, site.patience, every(WATCH_INTERVAL, look))
     look()
     if done.status:
         raise failed(site, deployment.new[0], f"not ready within {site.patience} s: {done.reason}")
     if not deployment.may_break_page:
-        page.check(site, deployment.old, deployment.new)
+        page.check(site, proxy, deployment.old, deployment.new)
 
 
 def failed(site: Site, container: Container, reason: str = "") -> ReleaseError:
@@ -251,7 +277,11 @@ def switch(deployment: Deployment) -> None:
 
 
 def drain(deployment: Deployment) -> None:
-    undo.finish(deployment.site, deployment.began)
+    site = deployment.site
+    # compose replaces what depends on a service that it replaces: this one must be up to date for the next `up`
+    with site.engine.beside("compose", "create", "--no-build", ONE_SHOT, timeout=START_TIMEOUT) as created:
+        undo.finish(site, deployment.began)
+        _created(created())
 
 
 def nginx(deployment: Deployment) -> None:
@@ -282,8 +312,6 @@ def others(deployment: Deployment) -> None:
 
 def tidy(deployment: Deployment) -> None:
     site = deployment.site
-    # compose replaces what depends on a service that it replaces: this one must be up to date for the next `up`
-    create(site, [ONE_SHOT])
     for name in images.outdated(site.engine, site.image):
         images.remove_tag(site.engine, name)
     journal.remove(site.engine, site.project)

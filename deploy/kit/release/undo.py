@@ -6,7 +6,7 @@ from kit.release.containers import Container
 from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
 from kit.release.proxy import Proxy
-from kit.release.site import ONE_SHOT, Site
+from kit.release.site import ONE_SHOT, Site, required
 
 QUICK = 15
 """Seconds in which the new containers of a deployment that was killed must be ready, if it is to be finished."""
@@ -60,8 +60,9 @@ def _give_back(site: Site, proxy: Proxy, old: list[Container]) -> None:
 
 def finish(site: Site, began: Journal, timeout: float | None = None) -> None:
     """The old containers finish their requests and are removed. nginx has been switched. Raises ReleaseError."""
-    old, _ = _sort(site, began)
-    proxy = site.require_proxy()
+    found, running = site.look()
+    proxy = required(running)
+    old = [container for container in found if container.identifier in began.old]
     if not proxy.drain(int(timeout or site.drain_timeout)):
         site.output.note("nginx has ended requests that took too long")
     containers.stop(site.engine, old)

@@ -17,7 +17,6 @@ def docker(tmp_path):
     def fake(commands=(), **values):
         known = {
             "compose version --short": "2.26.1-4",
-            "info": "",
             "version --format {{.Server.Version}}": "26.1.5",
         } | dict(commands)
         cases = "".join(f"'{words}') printf %s '{said}' ;;\n" for words, said in known.items() if said is not None)
@@ -47,7 +46,7 @@ def test_missing_plugin_is_reported_with_the_other_way(docker):
 
 
 def test_engine_that_does_not_respond_is_reported(docker):
-    said = refusal(docker(commands={"info": None}))
+    said = refusal(docker(commands={"version --format {{.Server.Version}}": None}))
     assert said.startswith("the Docker engine does not respond (is it running? may ")
 
 

@@ -363,6 +363,26 @@ def test_rollback_goes_to_the_release_before_the_live_one_and_runs_no_migration(
     assert f"shop-app:{SECOND}" in engine.tags
 
 
+@pytest.mark.parametrize(("published", "runs"), [("FILES=ab12\n", 0), ("FILES=ab1\n", 1), ("", 1)])
+def test_rollback_publishes_static_files_unless_nginx_serves_them_already(engine, published, runs):
+    deploy(engine)
+    engine.calls.clear()
+    engine.migrations["sha256:1"] = []
+    engine.digests["sha256:1"] = "ab12"
+    engine.published = f"STATIC_URL=/static/\n{published}"
+    run.locked(call := Call(site(engine), PLAIN, {}, {}), lambda: run.roll_back(call, FIRST))
+    assert_deployed(engine, FIRST)
+    assert sum(each.startswith("compose run") for each in engine.calls) == runs
+
+
+def test_nginx_of_an_earlier_version_of_the_kit_is_replaced_first(engine, capsys):
+    switch = "exec 000000000003 /kit/bin/switch to"
+    engine.failing[switch] = lambda: engine.failing.pop(switch) and Done(127, "", "no such file")
+    deploy(engine)
+    assert_deployed(engine)
+    assert "nginx is of an earlier version of the kit" in capsys.readouterr().out
+
+
 def test_migrations_that_a_release_adds_are_named_and_stay_if_it_fails(engine, capsys):
     engine.migrations["sha256:1"] = ["shop.0001_initial"]
     build = engine._compose
