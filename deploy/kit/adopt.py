@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import project_identity
-from kit import assets, clashes, compose, dotenv, env_files, identity, own_services
+from kit import assets, clashes, compose, development_env, dotenv, env_files, identity, own_services
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
@@ -92,6 +92,8 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     _add(root / ".env", kit, known, 0o644)
     wanted = list(project_lines(project, {**present, **own}))
     _add(root / PROJECT_FILE, wanted, own, 0o600)
+    if text := development_env.note(project, {*present, *own, *(line.name for line in (*kit, *wanted))}):
+        step(text)
     step(addresses(env_files.read_kit(environment, root)))
     step(next_step(project, wanted))
     return 0

@@ -93,6 +93,18 @@ def test_mode_of_a_file_that_is_there_is_kept(checkout, project):
     assert not (checkout / ".env.new").exists()
 
 
+def test_variables_that_only_the_project_s_own_file_sets_are_said(checkout, project, capsys):
+    (project / ".env").write_text("PAGE_SIZE=50\nMAIL_HOST=mail.example.org\nPS1=x\n")
+    adopt.adopt(str(project), {}, checkout)
+    said = capsys.readouterr().out
+    assert (
+        ".env of the project sets PAGE_SIZE, and is for development: no image gets it. What the site needs of" in said
+    )
+    (checkout / ".env.project").write_text("PAGE_SIZE=10\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert "is for development" not in capsys.readouterr().out
+
+
 def test_link_to_a_file_elsewhere_stays_one(checkout, project, tmp_path):
     (tmp_path / "kept.env").touch(0o600)
     (checkout / ".env").symlink_to(tmp_path / "kept.env")
