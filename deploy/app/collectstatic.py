@@ -2,6 +2,9 @@
 
 Prints their folder after the mark of ask_project.py: the project's STATIC_ROOT, or the environment's if the project has
 none. Prints nothing if the project does not use django.contrib.staticfiles.
+
+A project may bring files in its STATIC_ROOT whose sources are elsewhere, such as what a build of its frontend wrote.
+Django writes the manifest of hashed names anew, so that these files would be in the folder and not in the manifest.
 """
 
 import os
@@ -9,9 +12,19 @@ import sys
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
 from django.core.management import call_command
 
 if apps.is_installed("django.contrib.staticfiles"):
     settings.STATIC_ROOT = settings.STATIC_ROOT or os.environ["STATIC_ROOT"]
+    known = dict(getattr(staticfiles_storage, "hashed_files", None) or {})
     call_command("collectstatic", stdout=sys.stderr, verbosity=1, interactive=False, skip_checks=False)
+    if known:
+        hashed = staticfiles_storage.hashed_files
+        brought = {
+            name: file for name, file in known.items() if name not in hashed and staticfiles_storage.exists(file)
+        }
+        if brought:
+            hashed.update(brought)
+            staticfiles_storage.save_manifest()
     print(f"\n\x1eanswer:{settings.STATIC_ROOT}", flush=True)  # noqa: T201

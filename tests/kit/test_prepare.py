@@ -139,6 +139,35 @@ def test_django_s_static_files_are_collected(folders, root):
     assert "DJANGO_SETTINGS_MODULE=settings\n" in (folders / "kit/project.env").read_text()
 
 
+MANAGE = (
+    "import os, sys\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\n"
+    "from django.core.management import execute_from_command_line\nexecute_from_command_line(sys.argv)\n"
+)
+
+
+def test_manifest_keeps_files_that_the_project_brings_in_its_static_root(folders):
+    (folders / "app/manage.py").write_text(MANAGE)
+    storages = {"staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}}
+    (folders / "app/settings.py").write_text(
+        "SECRET_KEY = 'x'\nINSTALLED_APPS = ['django.contrib.staticfiles']\nSTATIC_ROOT = 'static'\n"
+        f"STATIC_URL, STATICFILES_DIRS = '/static/', ['assets']\nSTORAGES = {storages!r}\n"
+    )
+    brought = {"built.js": "built.0123.js", "gone.js": "gone.4567.js", "site.css": "site.old.css"}
+    (folders / "app/assets").mkdir()
+    (folders / "app/assets/site.css").write_text("p {}")
+    (folders / "app/static").mkdir()
+    for name in ("built.js", "built.0123.js", "site.old.css"):
+        (folders / "app/static" / name).write_text("")
+    (folders / "app/static/staticfiles.json").write_text(json.dumps({"version": "1.1", "hash": "", "paths": brought}))
+    done = run(folders, {**LOOKED, "manage": "manage.py", "settings": {"module": "settings"}})
+    assert done.returncode == 0, done.stderr
+    paths = json.loads((folders / "static/staticfiles.json").read_text())["paths"]
+    assert paths["built.js"] == "built.0123.js"
+    assert set(paths) == {"built.js", "site.css"}
+    assert paths["site.css"] != "site.old.css"
+    assert (folders / "static/built.0123.js").exists()
+
+
 SPLIT = {
     "manage.py": (
         "import os, sys\nfrom pathlib import Path\nsys.path.insert(0, str(Path(__file__).parent / 'src'))\n"

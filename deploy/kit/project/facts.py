@@ -116,7 +116,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         django=found_django,
         processes=processes,
         environment_names=names,
-        system_packages=packages.needed(dependencies.requirements),
+        system_packages=packages.needed((*dependencies.requirements, *listed)),
         node=node.find(folder),
         services=services.find(sources, files),
         fixed_secret_key=f"{relative(key[0], folder)}:{key[1]}" if key else "",

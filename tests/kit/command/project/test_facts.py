@@ -40,6 +40,13 @@ def test_report_has_a_line_for_each_fact(project):
     ]
 
 
+def test_packages_for_what_a_lock_of_uv_lists(project):
+    text = "[project]\nname = 'shop'\nversion = '1'\ndependencies = ['django', 'uwsgi']\n"
+    files = SHOP | {"requirements.txt": "", "pyproject.toml": text, "uv.lock": "version = 1\n", "setup.py": ""}
+    found = facts.look(project({name: value for name, value in files.items() if name != "requirements.txt"}), {})
+    assert (found.dependencies.file, found.system_packages.build) == ("uv.lock", ("gcc", "python3-dev"))
+
+
 def test_long_list_of_variables_is_counted_or_wrapped(project):
     names = [f"SHOP_VARIABLE_{number}" for number in range(30)]
     text = "".join(f"{name} = os.getenv('{name}')\n" for name in names)
