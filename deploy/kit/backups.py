@@ -23,7 +23,7 @@ from kit import compose, containers, dotenv, env_files, processes
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
-from kit.remote import folders
+from kit.remote import folders, images
 
 FOLDER = "backups"
 """In the checkout: where `make backup` writes."""
@@ -129,7 +129,9 @@ def restore(environment: Mapping[str, str], root: Path = ROOT) -> int:
 def replace_data(name: str, given: str, file: Path | None, prepared: Mapping[str, str]) -> int:
     """The application is stopped meanwhile, and starts again on the old data if the new are not as they were saved."""
     services = [service for service in ("postgres", "redis") if service in profiles(prepared)]
-    start = ["docker", "compose", "up", "--detach", "--wait", "--build", *services]
+    start = ["docker", "compose", "up", "--detach", "--wait", "--no-build", *services]
+    if services:
+        build(services, prepared)
     if services and processes.call(start, prepared, folder=ROOT):
         raise KitError(f"{' and '.join(services)}: cannot be started, so nothing is replaced")
     serving = [each for each in containers.of_project(name, prepared) if each.service == "app" and each.is_running]
@@ -235,6 +237,17 @@ def profiles(prepared: Mapping[str, str]) -> set[str]:
     return set(env_files.read_kit(prepared).get("COMPOSE_PROFILES", "").split(","))
 
 
+def build(services: Sequence[str], prepared: Mapping[str, str]) -> None:
+    """The images of these services, on this machine or where the site is. Raises KitError."""
+    here = images.builder(env_files.read_kit(prepared), prepared)
+    command = ["docker", "compose", "--profile", "*", "build", "--quiet", *services]
+    if subprocess.run(command, env=here or prepared, cwd=ROOT, check=False, stdin=subprocess.DEVNULL).returncode:
+        raise KitError(f"{' and '.join(services)}: cannot be built: {shlex.join(command)}")
+    if here:
+        found = compose.model(prepared)["services"]
+        images.transfer(images.built({name: found[name] for name in services}), here, prepared, lambda *_: None)
+
+
 def run(
     arguments: Sequence[str],
     prepared: Mapping[str, str],
@@ -245,9 +258,7 @@ def run(
     target: IO[bytes] | None = None,
 ) -> int:
     """The container, to its end; its messages go to the terminal. Raises KitError if its image cannot be built."""
-    build = ["docker", "compose", "--profile", "backup", "build", "--quiet", "backup"]
-    if subprocess.run(build, env=prepared, cwd=ROOT, check=False, stdin=subprocess.DEVNULL).returncode:
-        raise KitError(f"the image of backups cannot be built: {shlex.join(build)}")
+    build(["backup"], prepared)
     command = ["docker", "compose", "--profile", "backup", "--ansi=never", "--progress=quiet"]
     if arguments[0] == "save":
         for copy in folders.copies(prepared):

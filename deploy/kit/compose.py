@@ -190,10 +190,19 @@ def has_contexts(environment: Mapping[str, str]) -> bool:
     return version is None or int(version[0]) >= ENGINE_WITH_CONTEXTS
 
 
+def _builder(values: Mapping[str, str], environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment with the engine that builds the images."""
+    if not environment.get("DOCKER_HOST", "").startswith("ssh:"):
+        return environment
+    from kit.remote import images  # here, since the image's build has this file without that package
+
+    return images.builder(values, environment) or environment
+
+
 def _project_outside(
     project: Path, values: Mapping[str, str], environment: Mapping[str, str], root: Path
 ) -> dict[str, str]:
-    if has_contexts(environment):
+    if has_contexts(_builder(values, environment)):
         return {"PROJECT_DIR": str(project), **OUTSIDE}
     name = values.get("COMPOSE_PROJECT_NAME") or identity.compose_name(project)
     copy = RUN / COPIES / name

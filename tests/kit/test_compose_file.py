@@ -238,7 +238,7 @@ def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repo
     lines = (repository / ".env.example").read_text().splitlines()
     listed = {found[1] for line in lines if (found := re.match(r"#\s?([A-Z0-9_]+)=", line))}
     # compose's own: which services there are; and the kit's command's: where the engine is
-    others = {"COMPOSE_PROFILES", "HOST", "SSH_OPTIONS"}
+    others = {"COMPOSE_PROFILES", "HOST", "SSH_OPTIONS", "BUILD", "REGISTRY"}
     assert listed == compose_variables(repository) | others
     assert not [line for line in lines if line and not line.startswith("#")]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kit import failures, publishing
-from kit.release import answers, containers, images, journal, migrations, page, undo
+from kit.release import answers, containers, delivery, images, journal, migrations, page, undo
 from kit.release.answers import Answer
 from kit.release.build_log import BuildLog
 from kit.release.containers import Container
@@ -28,7 +28,6 @@ from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
 from kit.release.proxy import Proxy, every
 from kit.release.site import ONE_SHOT, Site, required
-from kit.remote import folders
 
 BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
 MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
@@ -75,12 +74,13 @@ class Step(NamedTuple):
 def build_images(site: Site, environment: Mapping[str, str]) -> None:
     """Raises ReleaseError, with the kit's own reason if it has one: BuildKit prints lines of its own after it."""
     command = ("compose", "build", *site.build_options)
+    here = delivery.builder(site)
     log = None if site.output.is_live else BuildLog(site.output.line)  # on a terminal, BuildKit shows all that itself
     done = site.engine.run(
         *command,
         timeout=BUILD_TIMEOUT,
         show=log.feed if log else True,
-        environment=environment,
+        environment=environment if here is None else {**environment, "DOCKER_HOST": here["DOCKER_HOST"]},
         meanwhile=log.look if log else None,
     )
     if done.status:
@@ -88,16 +88,7 @@ def build_images(site: Site, environment: Mapping[str, str]) -> None:
         lines = failures.end_of_build(done.output) if log else []
         reason = f"the image cannot be built: {said or done.reason}"
         raise ReleaseError(reason, lines, whole_log=log.place if log else "")
-    send_folders(site)
-
-
-def send_folders(site: Site) -> None:
-    """To a server: what its containers need of the files here."""
-    for copy in folders.copies(site.engine.environment):
-        service = site.services.get(folders.IMAGES[copy.volume])
-        if service:
-            site.output.note(f"Copy {copy.source} into the volume {copy.volume}")
-            folders.send(site.project, service["image"], copy, site.engine.environment)
+    delivery.deliver(site, here, environment.get("APP_IMAGE", ""))
 
 
 def build(deployment: Deployment) -> None:

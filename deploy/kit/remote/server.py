@@ -21,6 +21,8 @@ SSH = "ROPEWALK_SSH"
 """The real ssh, for bin/ssh."""
 SOCKET = "ROPEWALK_SSH_SOCKET"
 """The path of the connection that is shared, in ssh's own notation."""
+ENGINE_HERE = "ROPEWALK_ENGINE_HERE"
+"""DOCKER_HOST of this machine's engine, if it was set."""
 BIN = Path(__file__).resolve().parent / "bin"
 
 PATTERN = re.compile(
@@ -93,6 +95,7 @@ def variables(server: Server, environment: Mapping[str, str]) -> dict[str, str]:
     return {
         HOST: str(server),
         "DOCKER_HOST": url,
+        **({ENGINE_HERE: given} if given.startswith("unix:") else {}),
         SSH: ssh,
         SOCKET: f"{folder(environment)}/%C",
         "PATH": f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}",
