@@ -229,6 +229,14 @@ def _move(place: Path, target: Path) -> None:
     if place.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(place, target)
+        _let_read(target)
+
+
+def _let_read(place: Path) -> None:
+    """The containers' user reads what the project created, as root, when it was imported: caches have mode 0600."""
+    for path in (place, *place.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 if __name__ == "__main__":

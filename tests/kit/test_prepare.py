@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -41,6 +42,17 @@ def test_files_that_the_project_writes_become_links_into_the_volume(folders):
     assert os.readlink(project / "logs") == f"{folders}/volumes/data/logs"
     assert os.readlink(project / "db.sqlite3") == f"{folders}/volumes/data/db.sqlite3"
     assert (folders / "kit/initial/logs/.keep").exists()
+
+
+def test_files_that_only_root_could_read_can_be_copied_into_the_volume(folders):
+    cache = folders / "app/cache/1"
+    cache.mkdir(parents=True, mode=0o700)
+    (cache / "entry").write_text("x")
+    (cache / "entry").chmod(0o600)
+    (cache / "gone").symlink_to("/nowhere")
+    prepare.link({Path("cache"): True}, folders / "app", folders / "kit/initial", Path("/nowhere"))
+    kept = folders / "kit/initial/cache/1"
+    assert [oct(path.stat().st_mode)[-3:] for path in (kept, kept / "entry")] == ["755", "644"]
 
 
 def test_media_have_the_volume_that_nginx_reads(folders):
