@@ -113,6 +113,10 @@ RUN for locked in /build/backends/*/requirements.txt; do \
             --requirement "$locked" --target "/opt/backends/${folder##*/}" \
         || exit; \
     done
+# What reads a crontab, likewise (app/cron.py).
+COPY deploy/cron /build/cron
+RUN /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps \
+        --requirement /build/cron/requirements.txt --target /opt/cron
 
 # ---- server: its wheel, and supervisor's. A stage of its own, because it changes most often during development.
 FROM tools AS server
@@ -149,6 +153,7 @@ COPY deploy/backends /kit/backends
 # COPY keeps the modes of the checkout, which its umask may have made root's alone.
 RUN chmod -R u=rwX,go=rX /kit
 COPY --from=tools /opt/backends /opt/backends
+COPY --from=tools /opt/cron /opt/cron
 COPY --from=python-build /opt/venv /opt/venv
 # The first place in which supervisorctl looks: a file of the project's with this name does no harm.
 COPY deploy/supervisor/supervisord.conf /opt/venv/etc/supervisord.conf

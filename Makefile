@@ -192,7 +192,7 @@ fuzz: $(STAMP) ## Fuzz the parsers, guided by coverage (SECONDS_TO_FUZZ=60 each)
 
 .PHONY: lock
 lock: $(STAMP) ## Lock the requirements, with hashes, from the *.in files.
-	@for folder in deploy deploy/backends/*/ tests/kit/backends/*/ sample_project compare tests tests/fuzz; do
+	@for folder in deploy deploy/cron deploy/backends/*/ tests/kit/backends/*/ sample_project compare tests tests/fuzz; do
 	  [[ -f $$folder/requirements.in ]] || continue
 	  (cd $$folder && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --quiet $(UPGRADE) requirements.in -o requirements.txt)

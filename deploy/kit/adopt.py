@@ -82,7 +82,7 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     profiles = own_services.choose(project, present, own)
     kit = [
         *kit_lines(project, present, environment, root),
-        *(Line(*line) for line in own_services.lines(project, profiles)),
+        *own_lines(project, profiles, present),
     ]
     if not present.get("BASE_IMAGE"):
         say_python(project)
@@ -218,6 +218,11 @@ def kit_lines(
         yield Line("BUILD_PACKAGES", " ".join(packages.build), "Debian packages that the requirements need")
     if packages.runtime:
         yield Line("RUNTIME_PACKAGES", " ".join(packages.runtime), "Debian packages that the requirements need")
+
+
+def own_lines(project: Project, profiles: Sequence[str], present: Mapping[str, str]) -> Iterator[Line]:
+    for one in own_services.lines(project, profiles, present):
+        yield Line(one.name, one.value, one.comment, is_proposal=one.is_proposal)
 
 
 def python_lines(project: Project) -> Iterator[Line]:

@@ -14,7 +14,9 @@ LONGEST_CAUSE = 300  # characters
 ORDER = ("release", "app", "nginx")
 """A service later in the order waits for those before it, so its failure is theirs."""
 
-KIT_LINE = re.compile(r"^(?:release|entrypoint|supervise|ropewalk|nginx/entrypoint|prepare|look|install|assets): \S")
+KIT_LINE = re.compile(
+    r"^(?:cron|worker|release|entrypoint|supervise|ropewalk|nginx/entrypoint|prepare|look|install|assets): \S"
+)
 TRACEBACK = re.compile(r"^(\S.*)?Traceback \(most recent call last\):$")
 TERMINAL_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 UNREACHABLE = re.compile(r"[WE]: Failed to fetch (\S+)\s+(\S[^\n]*)")

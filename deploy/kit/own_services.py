@@ -1,9 +1,11 @@
-"""Which of the kit's own servers, PostgreSQL and Redis, `make adopt` chooses for a project, and how it says so."""
+"""What `make adopt` writes into .env about services: which of the kit's own servers, PostgreSQL and Redis, a project
+uses, and the commands of its queue's worker and scheduler, which run once their profiles are on."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from kit import env_files
-from kit.project import service_names
+from kit.project import service_names, workers
 from kit.project.facts import Project
 
 PROFILES = "COMPOSE_PROFILES"
@@ -17,13 +19,36 @@ def choose(project: Project, present: Mapping[str, str], own: Mapping[str, str])
     return list(dict.fromkeys(one.profile for one in wanted if one.profile))
 
 
-def lines(project: Project, profiles: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Lines of .env: name, value, comment."""
-    if not profiles:
-        return
-    yield (PROFILES, ",".join(profiles), "Servers of the kit's own that the project uses (docs/data.md)")
+class Line(NamedTuple):
+    name: str
+    value: str
+    comment: str
+    is_proposal: bool = False
+    """Whether it is written as a comment."""
+
+
+def lines(project: Project, profiles: Sequence[str], present: Mapping[str, str]) -> Iterator[Line]:
+    """Of .env."""
+    if profiles:
+        yield from _server_lines(project, profiles)
+    on = present.get(PROFILES) or ",".join(profiles)
+    if found := project.services.workers[:1]:
+        comment = f"A worker of {found[0].name}, which runs with {_with(on, 'worker')} (docs/workers.md)"
+        yield Line("WORKER_COMMAND", found[0].command, comment, workers.UNKNOWN in found[0].command)
+    if one := project.services.scheduler:
+        comment = f"{one.name} in the Procfile, which runs with {_with(on, 'scheduler')} (docs/workers.md)"
+        yield Line("SCHEDULER_COMMAND", one.command, comment)
+
+
+def _with(profiles: str, added: str) -> str:
+    names = [name for name in profiles.split(",") if name]
+    return f"{PROFILES}={','.join([*names, *[added] * (added not in names)])}"
+
+
+def _server_lines(project: Project, profiles: Sequence[str]) -> Iterator[Line]:
+    yield Line(PROFILES, ",".join(profiles), "Servers of the kit's own that the project uses (docs/data.md)")
     if "redis" in profiles and not project.services.has_redis_password:
-        yield ("REDIS_AUTH", "off", "The project has no variable for a password")
+        yield Line("REDIS_AUTH", "off", "The project has no variable for a password")
 
 
 def text(project: Project, profiles: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ RECLAIMED = re.compile(r"^Total reclaimed space: (.+)$", re.MULTILINE)
 PRUNE_TIMEOUT = 600  # seconds: many images on a slow disk
 SHOWN = 12
 """Packages of an update that are listed by name."""
-UPDATED = ("app", "nginx", "acme", "postgres", "redis", "worker", "cron")
+UPDATED = ("app", "nginx", "acme", "postgres", "redis", "worker", "scheduler", "cron")
 ASK_PACKAGES = ("--entrypoint", "dpkg-query")
 
 

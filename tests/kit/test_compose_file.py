@@ -8,7 +8,10 @@ import yaml
 from kit.variables import declared
 from ropewalk.config.settings import Settings
 
-SERVICES = ["nginx", "app", "release", "worker", "acme", "postgres", "redis", "backup", "monitor"]
+SERVICES = [
+    *("nginx", "app", "release", "worker", "scheduler", "cron"),
+    *("acme", "postgres", "redis", "backup", "monitor"),
+]
 DOCKERFILES = (
     "Dockerfile",
     "nginx/Dockerfile",
@@ -110,7 +113,7 @@ def passed_on(repository):
 def test_variable_of_the_project_s_own_file_is_not_replaced_by_one_of_the_kit(compose_file, repository):
     """Under `environment` a name takes precedence over the same name in .env.project, even without a value."""
     own = {"PROJECT_ID", "REQUEST_TIMEOUT", "DRAIN_DELAY", "STOP_GRACE_PERIOD", "MAX_BODY_SIZE", "UPLOAD_SIZE"}
-    more = {"app": {"FORWARDED_ALLOW_IPS"}, "release": {"ASSETS_DIR"}}
+    more = {"app": {"FORWARDED_ALLOW_IPS"}, "release": {"ASSETS_DIR", "CRON"}}
     for name, names in more.items():
         service = compose_file["services"][name]
         assert service["environment"].keys() == own | names

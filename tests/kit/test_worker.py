@@ -7,11 +7,11 @@ import sys
 import pytest
 
 
-def run(repository, command):
+def run(repository, command, name="WORKER_COMMAND"):
     return subprocess.run(
-        [sys.executable, "-I", "deploy/app/worker.py"],
+        [sys.executable, "-I", "deploy/app/worker.py", name],
         cwd=repository,
-        env={"PATH": os.environ["PATH"], "WORKER_COMMAND": command},
+        env={"PATH": os.environ["PATH"], name: command},
         capture_output=True,
         text=True,
         check=False,
@@ -39,3 +39,9 @@ def test_program_takes_its_place_with_its_arguments(repository):
 def test_what_cannot_be_started_is_one_line(repository, command, said):
     done = run(repository, command)
     assert (done.returncode, done.stderr) == (2, said)
+
+
+def test_variables_may_precede_the_program(repository):
+    done = run(repository, "GREETING='good day' sh -c 'echo $GREETING $1' -- A=1", "SCHEDULER_COMMAND")
+    assert (done.returncode, done.stdout) == (0, "good day A=1\n")
+    assert run(repository, "A=1", "SCHEDULER_COMMAND").stderr.startswith("worker: SCHEDULER_COMMAND='A=1': ")

@@ -10,6 +10,17 @@ from kit.doctor.findings import Finding, Findings, Topic
 
 NEEDED = ("nginx", "app")
 RECREATED = re.compile(r"Container (\S+)\s+Recreate\b")
+MEMORY_OF = {
+    "app": "APP_MEMORY",
+    "release": "APP_MEMORY",
+    "nginx": "NGINX_MEMORY",
+    "worker": "WORKER_MEMORY",
+    "scheduler": "WORKER_MEMORY",
+    "cron": "CRON_MEMORY",
+    "postgres": "POSTGRES_MEMORY",
+    "redis": "REDIS_MEMORY",
+}
+"""The variable for the limit of each service."""
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
@@ -51,7 +62,7 @@ def _state(topic: Topic, container: Container) -> Findings:
 
 
 def memory_variable(service: str) -> str:
-    return {"app": "APP_MEMORY", "release": "APP_MEMORY", "nginx": "NGINX_MEMORY"}.get(service, "the memory limit")
+    return MEMORY_OF.get(service, "the memory limit")
 
 
 def check_errors(log: str) -> Findings:

@@ -34,7 +34,7 @@ PREFIXES = (
     # logging: WARNING django.request message, WARNING:root:message
     re.compile(rf"(?P<rest>)\[?(?P<level>{WORD.upper()})\b\]?:? ?"),
     # the kit's own scripts
-    re.compile(r"(?P<rest>[a-z][a-z/-]+:) (?P<level>warning): "),
+    re.compile(r"(?P<rest>[a-z][a-z/-]+:) (?P<level>warning|error): "),
 )
 GUNICORN = re.compile(
     r'(?P<client>\S+) - (?P<user>.*?) \[[^\]]+\] "(?P<method>[^ "]+) (?P<target>[^"]*?) (?P<protocol>HTTP/[^"]*)"'

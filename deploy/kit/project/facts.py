@@ -104,7 +104,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         read,
         names,
         settings,
-        [process.command for process in processes],
+        processes,
     )
     found_migrations = None if found_django else migrations.find(folder, served.root)
     has_migrations = bool(found_django or found_migrations or migrations.is_flask_migrate(served.root))

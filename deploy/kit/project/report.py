@@ -16,6 +16,8 @@ FEW = 8
 """So many names of variables are a line; of more, `make adopt` prints how many there are."""
 
 
+CRONTAB = "crontab"
+
 IN_THE_CODE = 'who can read it can forge sessions; os.environ["SECRET_KEY"] reads another one'
 
 
@@ -58,10 +60,14 @@ def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str
         yield "secret key", f"in the code ({project.fixed_secret_key}): {IN_THE_CODE}"
     for example, module in project.settings_examples:
         yield "example", f"{example}: the project may need a {module} like it, which does not exist"
-    workers = {worker.command for worker in project.services.workers}
+    commands = {worker.command for worker in project.services.workers}
+    scheduler = project.services.scheduler
     for process in project.processes:
-        if process.name != "web" and process.command not in workers:
+        is_known = process.command in commands or (scheduler and process.name == scheduler.name)
+        if process.name != "web" and not is_known:
             yield "process", f"{process.name}: {process.command} (Procfile:{process.line}): {_not_started(process)}"
+    if (project.folder / CRONTAB).is_file():
+        yield "crontab", f"{CRONTAB}: cron in COMPOSE_PROFILES of .env runs its lines"
     for build in project.node:
         builds = "NODE_BUILD in .env builds them" if build.is_npms else f"{build.path(build.lock)} is not npm's"
         yield "assets", f"{build.path('package.json')}: npm run build ({build.command}); {builds}"
@@ -130,6 +136,7 @@ def as_json(project: Project) -> str:
             ],
             "service_names": project.services.names,
             "workers": [{"name": one.name, "command": one.command} for one in project.services.workers],
+            "scheduler": project.services.scheduler.command if project.services.scheduler else "",
             "environment": [
                 {"name": one.name, "origin": one.origin, "required": one.is_required}
                 for one in project.environment_names

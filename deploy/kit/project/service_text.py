@@ -14,6 +14,9 @@ def lines(services: Services) -> Iterator[tuple[str, str]]:
     for worker in services.workers:
         text = f"a worker of {worker.name} ({worker.origin}): worker in COMPOSE_PROFILES of .env runs it"
         yield "uses", f"{text}, with WORKER_COMMAND={worker.command}"
+    if one := services.scheduler:
+        text = f"{one.name} (Procfile:{one.line}): scheduler in COMPOSE_PROFILES of .env runs it"
+        yield "uses", f"{text}, with SCHEDULER_COMMAND={one.command}"
 
 
 def _with_alternatives(text: str, services: Services) -> str:

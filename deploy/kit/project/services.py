@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from kit.project import service_names, workers
 from kit.project.environment_names import EnvironmentName, ParsedModule, nodes
 from kit.project.names import name_of
+from kit.project.procfile import Process
 from kit.project.reading import is_readable, parse_text, read_text, relative
 from kit.project.values import Assigned, assigned, default_databases, entry, followed, targets, texts
 from kit.project.workers import Worker
@@ -113,6 +114,7 @@ class Services:
     database: Service | None = None
     others: tuple[Service, ...] = ()
     workers: tuple[Worker, ...] = ()
+    scheduler: Process | None = None
     alternatives: tuple[Service, ...] = ()
     """Other databases, which a variable can choose."""
     names: Mapping[str, service_names.Names] = field(default_factory=dict)
@@ -164,7 +166,7 @@ class Sources:
     names: Sequence[EnvironmentName]
     settings: Sequence[Path] = ()
     """Django's; empty for another framework."""
-    commands: Sequence[str] = ()
+    processes: Sequence[Process] = ()
     """Of the Procfile."""
 
     def parse(self, path: Path) -> ParsedModule | None:
@@ -191,7 +193,8 @@ def find(sources: Sources, files: Iterable[Path]) -> Services:
     return Services(
         _named_by_driver(database, by_name, sources.names),
         tuple(_with_need(one, sources.names) for one in others),
-        workers.find(by_name, sources.commands, sources.folder, files),
+        workers.find(by_name, [one.command for one in sources.processes], sources.folder, files),
+        workers.scheduler(sources.processes),
         alternatives,
         names,
         not service_names.reads_no_password(sources.names, names["redis"]),

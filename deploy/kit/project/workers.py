@@ -3,11 +3,12 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kit.project.application import root_and_module
 from kit.project.modules import statements
+from kit.project.procfile import Process
 from kit.project.reading import is_readable, parse_text, read_text
 
 WORKERS = {
@@ -20,7 +21,25 @@ WORKERS = {
     "django-dramatiq": ("Dramatiq", "python manage.py rundramatiq"),
     "dramatiq": ("Dramatiq", "dramatiq {application}"),
     "procrastinate": ("Procrastinate", "python manage.py procrastinate worker"),
+    "django-tasks-rq": ("Django Tasks", "python manage.py rqworker"),
+    "django-tasks-db": ("Django Tasks", "python manage.py db_worker"),
+    "django-tasks": ("Django Tasks", "python manage.py db_worker"),
 }
+WITHOUT_DJANGO = {
+    "huey": "huey_consumer {application}.huey",
+    "procrastinate": "procrastinate --app {application} worker",
+}
+
+UNKNOWN = "PACKAGE"
+"""In a command: what only the owner of the project knows."""
+
+SCHEDULER = re.compile(r"\b(beat|rqscheduler|celerybeat|scheduler|clock)\b")
+"""In the name or the command of a process of which there must be only one."""
+
+BEAT = re.compile(r"\bcelery\b.*\bbeat\b")
+PLACE_OF_BEAT = re.compile(r"\s(-s|--schedule|-S|--scheduler)\b")
+SCHEDULE = "-s /data/celerybeat-schedule"
+"""Celery's beat writes into its folder otherwise, which is read-only in the container."""
 
 CELERY = re.compile(r"Celery|\w*celery\w*")
 """What makes Celery's application: its class, or a function of the project's own that is called after it."""
@@ -48,6 +67,8 @@ def find(
         word = usual.split()[0] if usual.split()[0] != "python" else usual.split()[2]
         own = [command for command in commands if re.search(rf"\b{word}\b", command)]
         own.sort(key=lambda command: "worker" not in command)
+        if not (folder / "manage.py").is_file():
+            usual = WITHOUT_DJANGO.get(distribution, usual)
         command = own[0] if own else usual.replace("{application}", _application(word, folder, files))
         found[name] = Worker(name, by_name[distribution], command)
     return tuple(found.values())
@@ -59,7 +80,7 @@ def _application(word: str, folder: Path, files: Sequence[Path]) -> str:
     if places and places[0] != folder:
         return places[0].name
     made = [one for path in files for one in _made(path, folder)] if word == "celery" else []
-    return min(made, key=lambda one: ("celery" not in one, one.count("."), one), default="PACKAGE")
+    return min(made, key=lambda one: ("celery" not in one, one.count("."), one), default=UNKNOWN)
 
 
 def _made(path: Path, folder: Path) -> Iterator[str]:
@@ -72,3 +93,14 @@ def _made(path: Path, folder: Path) -> Iterator[str]:
             ):
                 _, module = root_and_module(path, folder)
                 yield module if name in CELERYS_NAMES else f"{module}:{name}"
+
+
+def scheduler(processes: Iterable[Process]) -> Process | None:
+    """The process of the Procfile that must run once, such as Celery's beat, with what it needs in the container."""
+    for process in processes:
+        is_one = SCHEDULER.search(process.name) or SCHEDULER.search(process.command)
+        if process.name in ("web", "release") or not is_one or re.search(r"\bworker\b", process.command):
+            continue
+        needs_place = BEAT.search(process.command) and not PLACE_OF_BEAT.search(process.command)
+        return replace(process, command=f"{process.command} {SCHEDULE}") if needs_place else process
+    return None

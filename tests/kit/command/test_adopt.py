@@ -417,3 +417,22 @@ def test_files_that_would_be_kept_beside_the_code_go_into_the_data_volume(checko
     adopt.adopt(str(project), {}, checkout)
     own = values(checkout / ".env.project")
     assert {name for name, value in own.items() if value == "/data"} == {"SHOP_STORAGE_PATH", "MEDIA_ROOT"}
+
+
+def test_commands_of_the_procfile_are_there_for_their_profiles(checkout, project):
+    (project / "requirements.txt").write_text("flask\ncelery[redis]\n")
+    (project / "Procfile").write_text(
+        "web: x app:app\nworker: celery -A app worker\nbeat: celery -A app beat -s /tmp/x\n"
+    )
+    (project / "app.py").write_text(APP + "BROKER = os.environ['BROKER_URL']\n")
+    adopt.adopt(str(project), {}, checkout)
+    text = (checkout / ".env").read_text()
+    assert "COMPOSE_PROFILES" not in values(checkout / ".env")
+    assert values(checkout / ".env")["SCHEDULER_COMMAND"] == "celery -A app beat -s /tmp/x"
+    assert "with COMPOSE_PROFILES=worker (docs/workers.md)\nWORKER_COMMAND=" in text
+
+
+def test_command_that_only_the_owner_knows_is_a_line_to_decide_about(checkout, project):
+    (project / "requirements.txt").write_text("flask\nhuey\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert "#WORKER_COMMAND='huey_consumer PACKAGE.huey'" in (checkout / ".env").read_text()

@@ -15,7 +15,7 @@ SHOP = startproject("src/") | {
     "src/shop/live.py": "import os\nKEY = os.environ['KEY']\nLEVEL = os.getenv('LEVEL', 'INFO')\n",
 }
 
-NOT_STARTED = "not started; worker in COMPOSE_PROFILES of .env, and WORKER_COMMAND, run it"
+BEAT = "scheduler in COMPOSE_PROFILES of .env runs it, with SCHEDULER_COMMAND=celery beat -s /data/celerybeat-schedule"
 WORKER = "worker in COMPOSE_PROFILES of .env runs it, with WORKER_COMMAND="
 
 
@@ -29,12 +29,12 @@ def test_report_has_a_line_for_each_fact(project):
         "              runs in src",
         "Django        src/manage.py",
         "settings      shop.settings (src/shop/wsgi.py:3)",
-        f"process       beat: celery beat (Procfile:3): {NOT_STARTED}",
         "assets        package.json: npm run build (vite build); NODE_BUILD in .env builds them",
         'packages      RUNTIME_PACKAGES="libpq5"',
         "database      PostgreSQL (psycopg in requirements.txt): on a server that the settings have to name",
         "uses          Redis (rq in requirements.txt): on a server that the settings have to name",
         f"uses          a worker of RQ (rq in requirements.txt): {WORKER}rq worker",
+        f"uses          beat (Procfile:3): {BEAT}",
         "variable      KEY: has no default (src/shop/live.py:2)",
         "variables     LEVEL: have a default, or may be unset",
     ]

@@ -257,3 +257,27 @@ def test_parts_of_texts_are_no_servers(project):
     ]
     found = facts.look(project({"app.py": FLASK, "config.py": "\n".join(lines).strip()}), {}).services
     assert rows(found) == [("database", "SQLite (config.py:3), unless DATABASE_URL names another one")]
+
+
+@pytest.mark.parametrize(
+    ("procfile", "command"),
+    [
+        (
+            "worker: celery -A shop worker\nbeat: celery -A shop beat\n",
+            "celery -A shop beat -s /data/celerybeat-schedule",
+        ),
+        ("beat: celery -A shop beat --schedule /tmp/beat\n", "celery -A shop beat --schedule /tmp/beat"),
+        ("beat: celery -A shop beat -S django\n", "celery -A shop beat -S django"),
+        ("clock: python clock.py\n", "python clock.py"),
+        ("worker: celery -A shop worker --beat\nweb: scheduler\n", ""),
+    ],
+)
+def test_scheduler_is_the_process_of_the_procfile_that_runs_once(project, procfile, command):
+    found = look(project, engine("sqlite3"), Procfile=procfile)
+    assert (found.scheduler.command if found.scheduler else "") == command
+
+
+def test_worker_outside_of_django_has_another_command(project):
+    files = {"app.py": FLASK, "requirements.txt": "flask\nhuey\n"}
+    (worker,) = facts.look(project(files), {}).services.workers
+    assert worker.command == "huey_consumer PACKAGE.huey"
