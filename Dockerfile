@@ -49,6 +49,8 @@ RUN python3 -m compileall -q /build/deploy
 FROM detector AS look
 # Files that the rules would leave out, and the image needs: --build-arg IMAGE_INCLUDE="data/*.sqlite3"
 ARG IMAGE_INCLUDE=""
+# More files that the image does not need, such as uploads made during development: --build-arg IMAGE_EXCLUDE="media"
+ARG IMAGE_EXCLUDE=""
 # What the detector would guess otherwise.
 ARG WSGI_APP="" DJANGO_SETTINGS_MODULE="" REQUIREMENTS=""
 # /manifests: the files that list the dependencies, on their own, so that a change of the code leaves the layer of the

@@ -44,7 +44,8 @@ def main(arguments: list[str]) -> int:
     project, target = map(Path, arguments)
     os.umask(0o022)
     try:
-        lines = copy(Selection(project, os.environ.get("IMAGE_INCLUDE", "")), target)
+        include, exclude = (os.environ.get(name, "") for name in ("IMAGE_INCLUDE", "IMAGE_EXCLUDE"))
+        lines = copy(Selection(project, include, exclude), target)
     except PatternError as error:
         sys.stderr.write(f"project: {error}\n")
         return 2

@@ -208,13 +208,25 @@ def link(paths: dict[Path, bool], project: Path, initial: Path, media_root: Path
         place = project / path
         target = MEDIA if place == media_root else DATA / path
         inner = _take_media(media_root, project, initial) if place in media_root.parents else {}
+        shipped = shipped_with(place)
         _move(place, initial / path)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(target)
         links[str(path)] = f"{target}/" if is_folder else str(target)
         links |= inner
-        say(f"{path} is kept in a volume, since the project writes to it")
+        say(f"{path} is kept in a volume, since the project writes to it{shipped}")
     return links
+
+
+def shipped_with(place: Path) -> str:
+    """What is said of files that are there already: they may be uploads that were made during development."""
+    sizes = [file.stat().st_size for file in place.rglob("*") if file.is_file()] if place.is_dir() else []
+    if not sizes:
+        return ""
+    return (
+        f". The image has {len(sizes)} files of it ({sum(sizes) / 1e6:.1f} MB), which are copied into the volume while"
+        " that is empty"
+    )
 
 
 def _take_media(media_root: Path, project: Path, initial: Path) -> dict[str, str]:

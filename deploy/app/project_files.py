@@ -2,7 +2,8 @@
 
 Left out are what the project's own .dockerignore names, and what never belongs in an image: secrets, version control,
 environments and databases of the machine that it was developed on, caches, links that lead out of the project. Patterns
-that the user gives (IMAGE_INCLUDE) keep what one of the kit's own rules would leave out, and nothing else.
+that the user gives leave out more (IMAGE_EXCLUDE), or keep what one of the kit's own rules, or IMAGE_EXCLUDE, would
+leave out (IMAGE_INCLUDE), and nothing else.
 
 Only reads. Knows nothing of Docker.
 """
@@ -37,6 +38,7 @@ PRIVATE_KEYS = "private keys"
 CREDENTIALS = "credentials"
 CACHES = "caches"
 LINKS = "links that lead out of the project"
+EXCLUDED = "IMAGE_EXCLUDE"
 SPECIAL_FILES = "sockets, pipes and devices"
 
 NAMES = {
@@ -84,12 +86,13 @@ class Entry(NamedTuple):
 class Selection:
     """The files of a project, sorted: kept or left out."""
 
-    def __init__(self, project: Path, include: str = "") -> None:
+    def __init__(self, project: Path, include: str = "", exclude: str = "") -> None:
         """Raises PatternError, with the name of the file or variable."""
         self.project = project
         self._root = os.path.realpath(project)
         self._ignored = read_ignore_file(project)
-        self._included = read_includes(include)
+        self._included = read_patterns("IMAGE_INCLUDE", include)
+        self._excluded = read_patterns(EXCLUDED, exclude)
         self._includes = include.split()
 
     def entries(self, folder: str = "", rule: str = "") -> Iterator[Entry]:
@@ -129,6 +132,8 @@ class Selection:
             return ""
         if outer and outer != IGNORE_FILE:
             return outer
+        if self._excluded.matches(path):
+            return EXCLUDED
         return rule_of_name(child.name) or ("" if child.is_symlink() else _rule_of_content(child))
 
     def _leads_inside(self, link: os.DirEntry[str]) -> bool:
@@ -146,15 +151,15 @@ def read_ignore_file(project: Path) -> Patterns:
         raise PatternError(f"{IGNORE_FILE} of the project: {error}") from None
 
 
-def read_includes(value: str) -> Patterns:
-    """The patterns of IMAGE_INCLUDE. One that would keep everything is refused: it would ship every secret."""
+def read_patterns(variable: str, value: str) -> Patterns:
+    """Those of IMAGE_INCLUDE or IMAGE_EXCLUDE. One that matches everything is refused: it would ship every secret."""
     words = value.split()
     try:
         patterns = Patterns(words)
     except PatternError:
         patterns = None
     if patterns is None or any(re.fullmatch(r"!.*|[./*?]*|(.*/)?\.\.(/.*)?", word) for word in words):
-        raise PatternError(f"IMAGE_INCLUDE={value!r}: {ALLOWED_INCLUDES}")
+        raise PatternError(f"{variable}={value!r}: {ALLOWED_INCLUDES}")
     return patterns
 
 

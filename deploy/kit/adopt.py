@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import project_identity
-from kit import assets, clashes, compose, development_env, dotenv, env_files, identity, own_services
+from kit import assets, clashes, compose, development_env, dotenv, env_files, identity, own_services, uploads
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
@@ -83,7 +83,11 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     kit = [
         *kit_lines(project, present, environment, root),
         *own_lines(project, profiles, present),
+        *(Line(*line) for line in uploads.lines(uploads.find(project, present))),
     ]
+    for each in kit:
+        if each.name == uploads.VARIABLE and each.name not in present:
+            step(each.comment)
     if not present.get("BASE_IMAGE"):
         say_python(project)
     if profiles:

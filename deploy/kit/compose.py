@@ -17,6 +17,7 @@ from kit.errors import KitError
 from kit.paths import COMPOSE, ROOT, RUN
 from kit.project import node
 from kit.variables import read
+from project_files import Selection
 
 COMPOSE_NEEDED = (2, 24)
 """The first version with `required` in `env_file`, which docker-compose.yml uses."""
@@ -69,7 +70,7 @@ def prepare(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]
     prepared = dict(environment) | {"STOP_GRACE_PERIOD": times.stop_grace_period(values)}
     prepared |= publishing.prepare(values)
     project = find_project(values["PROJECT_DIR"], root) if values.get("PROJECT_DIR") else root / DEFAULT_PROJECT
-    image_files.select(project, values.get("IMAGE_INCLUDE", ""))
+    _selection(project, values)
     if values.get("PROJECT_DIR"):
         prepared |= identity.of_project(project, values, root)
         if project.is_relative_to(root):
@@ -86,6 +87,11 @@ def _on_server(values: Mapping[str, str], prepared: Mapping[str, str], root: Pat
 
     found = server.of(prepared)
     return folders.prepare(found, values, prepared, root) if found else {}
+
+
+def _selection(project: Path, values: Mapping[str, str]) -> Selection:
+    """What the image gets of the project. Raises KitError."""
+    return image_files.select(project, values.get("IMAGE_INCLUDE", ""), values.get("IMAGE_EXCLUDE", ""))
 
 
 def _check_outbound(values: Mapping[str, str]) -> None:
@@ -149,7 +155,7 @@ def left_out(environment: Mapping[str, str], root: Path = ROOT) -> list[str]:
     """What the image will not get of the project: a line for each reason. Raises KitError."""
     values = env_files.read_kit(environment, root)
     project = find_project(values.get("PROJECT_DIR") or DEFAULT_PROJECT, root)
-    return image_files.left_out(image_files.select(project, values.get("IMAGE_INCLUDE", "")))
+    return image_files.left_out(_selection(project, values))
 
 
 def assets_note(environment: Mapping[str, str], root: Path = ROOT) -> str:
@@ -207,7 +213,7 @@ def _project_outside(
     name = values.get("COMPOSE_PROJECT_NAME") or identity.compose_name(project)
     copy = RUN / COPIES / name
     shutil.rmtree(copy, ignore_errors=True)
-    image_files.copy(image_files.select(project, values.get("IMAGE_INCLUDE", "")), copy)
+    image_files.copy(_selection(project, values), copy)
     return {"PROJECT_DIR": f"./{copy.relative_to(ROOT)}", "PROJECT_PLACE": "inside"}
 
 

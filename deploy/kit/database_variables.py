@@ -4,11 +4,10 @@ Which these are: kit.project.database_names.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
 
 from kit import env_files
 from kit.errors import KitError
-from kit.project import database_names, facts
+from kit.project import database_names
 from kit.project.environment_names import EnvironmentName
 from kit.project.facts import Project
 
@@ -16,15 +15,11 @@ OF_PROFILES = {"postgres": ("DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPAS
 """What the kit's own services set (deploy/postgres/entrypoint)."""
 
 
-def check(folder: Path, values: Mapping[str, str], given: Collection[str]) -> None:
+def check(project: Project, values: Mapping[str, str], given: Collection[str]) -> None:
     """Raises KitError for a variable of the database that the application's container does not get.
 
     `values` are the kit's variables, `given` the names of the container's.
     """
-    try:
-        project = facts.look(folder, values)
-    except KitError:  # the build says so
-        return
     profiles = values.get("COMPOSE_PROFILES", "").split(",")
     known = {*given, *(name for profile in profiles for name in OF_PROFILES.get(profile, ()))}
     for variable in missing(project, known):

@@ -8,10 +8,10 @@ from dockerignore import PatternError
 from kit.errors import KitError
 
 
-def select(project: Path, include: str) -> project_files.Selection:
-    """Raises KitError."""
+def select(project: Path, include: str, exclude: str = "") -> project_files.Selection:
+    """By IMAGE_INCLUDE and IMAGE_EXCLUDE. Raises KitError."""
     try:
-        return project_files.Selection(project, include)
+        return project_files.Selection(project, include, exclude)
     except PatternError as error:
         raise KitError(str(error)) from None
 

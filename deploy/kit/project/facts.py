@@ -17,6 +17,7 @@ from kit.project import (
     procfile,
     python_version,
     services,
+    upload_folders,
 )
 from kit.project import settings_examples as examples
 from kit.project import system_packages as packages
@@ -57,6 +58,8 @@ class Project:
     """Alembic's own; those of Django and of Flask-Migrate are found by the release."""
     first_start: FirstStart | None
     """The command that creates the database, if nothing else does."""
+    upload_folders: tuple[Path, ...]
+    """Of uploads, as far as they are there, relative to the project."""
 
     @property
     def root(self) -> str:
@@ -123,6 +126,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         settings_examples=tuple(examples.find(folder, application.DEPTH)),
         migrations=found_migrations,
         first_start=first_start.find(folder, served.root, served.value, has_migrations=has_migrations),
+        upload_folders=tuple(upload_folders.find(files, found_django.root if found_django else served.root, folder)),
     )
 
 

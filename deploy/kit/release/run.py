@@ -5,11 +5,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from kit import compose, database_variables, env_files
+from kit import compose, database_variables, env_files, uploads
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
+from kit.project import facts
+from kit.project.facts import Project
 from kit.release import first, images, journal, lock, migrations, page, steps, undo
 from kit.release.answers import Answer
 from kit.release.confirm import confirm
@@ -84,7 +87,9 @@ def _deploy(call: Call) -> int:
     site = call.site
     # not the prepared one, which may be a copy of the project in the checkout
     project = compose.find_project(site.values.get("PROJECT_DIR") or compose.DEFAULT_PROJECT)
-    database_variables.check(project, site.values, _given(site))
+    looked = _look(project, site.values)
+    if looked:
+        database_variables.check(looked, site.values, _given(site))
     tag = images.unused_tag(site.engine, site.image, images.project_commit(project, call.environment))
     if call.options.is_dry:
         return _print_plan(call, tag)
@@ -94,12 +99,22 @@ def _deploy(call: Call) -> int:
         site.output.note(f"Not in the image: {line}")
     if assets_note:
         site.output.note(assets_note)
+    for found in uploads.find(looked, site.values) if looked else ():
+        site.output.note(uploads.note(found))
     application, proxy = site.look()
     up = [container for container in application if container.is_up]
     if not up or proxy is None:
         first.start(site, tag)
         return 0
     return locked(call, lambda: perform(call, tag, steps.DEPLOY, is_new=True), up[0].image_id)
+
+
+def _look(folder: Path, values: Mapping[str, str]) -> Project | None:
+    """None for a project that cannot be understood: the build says why."""
+    try:
+        return facts.look(folder, values)
+    except KitError:
+        return None
 
 
 def _given(site: Site) -> set[str]:

@@ -25,23 +25,19 @@ def test_missing_variable_is_refused_with_the_line_to_add(folder):
         " APP_DATABASE=/data/db.sqlite3 to .env.project"
     )
     with pytest.raises(KitError, match=re.escape(said)):
-        database_variables.check(folder, {}, ["SECRET_KEY"])
+        database_variables.check(facts.look(folder, {}), {}, ["SECRET_KEY"])
 
 
 @pytest.mark.parametrize("given", ["APP_DATABASE", "APP_DATABASE_FILE"])
 def test_variable_that_is_set_is_fine(folder, given):
-    database_variables.check(folder, {}, [given])
+    database_variables.check(facts.look(folder, {}), {}, [given])
 
 
 def test_variable_that_the_kit_s_own_database_sets_is_fine(folder):
     (folder / "app.py").write_text(APP.replace("APP_DATABASE", "DATABASE_URL"))
-    database_variables.check(folder, {"COMPOSE_PROFILES": "redis,postgres"}, [])
+    database_variables.check(facts.look(folder, {}), {"COMPOSE_PROFILES": "redis,postgres"}, [])
     with pytest.raises(KitError, match="DATABASE_URL names the project's database"):
-        database_variables.check(folder, {"COMPOSE_PROFILES": "redis"}, [])
-
-
-def test_project_that_cannot_be_understood_is_left_to_the_build(tmp_path):
-    database_variables.check(tmp_path, {}, [])
+        database_variables.check(facts.look(folder, {}), {"COMPOSE_PROFILES": "redis"}, [])
 
 
 def test_value_is_proposed_where_there_is_one(folder):
