@@ -14,6 +14,9 @@ SERVICE = "com.docker.compose.service"
 ONE_OFF = "com.docker.compose.oneoff"
 """Of a container of `docker compose run`, such as the release that a deploy runs."""
 
+BUILT = ("app", "nginx", "acme", "postgres", "redis", "backup", "monitor")
+"""The services that have an image of the kit's; the others have the application's."""
+
 TIMEOUT = 60  # seconds for a question to the engine
 
 

@@ -19,7 +19,6 @@ RECLAIMED = re.compile(r"^Total reclaimed space: (.+)$", re.MULTILINE)
 PRUNE_TIMEOUT = 600  # seconds: many images on a slow disk
 SHOWN = 12
 """Packages of an update that are listed by name."""
-UPDATED = ("app", "nginx", "acme", "postgres", "redis", "worker", "scheduler", "cron")
 ASK_PACKAGES = ("--entrypoint", "dpkg-query")
 
 
@@ -56,6 +55,8 @@ def removed(output: str) -> str:
     count = len(others) or len(images)
     if not count:
         return "none to remove"
+    if images and not others and freed and freed[1] == "0B":
+        return f"{count} removed, which frees nothing: the build cache has the same layers"
     what = f"{count} {'layers ' if images and not others else ''}removed"
     return f"{what}, {freed[1]} freed" if freed else what
 
@@ -110,7 +111,9 @@ def is_from_registry(base: str, environment: Mapping[str, str]) -> bool:
 
 def packages(found: Iterable[Container], environment: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Of the image of each running service: Debian's packages and their versions."""
-    images = {each.service: each.inspected["Image"] for each in found if each.is_running and each.service in UPDATED}
+    images = {
+        each.service: each.inspected["Image"] for each in found if each.is_running and each.service in containers.BUILT
+    }
     return {service: _installed(image, environment) for service, image in images.items()}
 
 

@@ -121,12 +121,12 @@ def _backups(site: Site) -> Findings:
 
 
 def _images(site: Site) -> Findings:
-    for service in ("app", "nginx"):
+    for service in site.built:
         yield from machine.check_image(service, site.created(service), datetime.now(UTC))
 
 
 def _updates(site: Site) -> Findings:
-    for service in ("app", "nginx"):
+    for service in site.built:
         try:
             yield from machine.check_updates(service, site.updates(service))
         except KitError as error:
@@ -134,7 +134,8 @@ def _updates(site: Site) -> Findings:
 
 
 CHECKS: dict[str, Check] = {
-    "containers": lambda site: containers.check_states(site.containers),
+    "containers": lambda site: containers.check_states(site.containers, datetime.now(UTC)),
+    "uptime": lambda site: containers.check_uptime(site.containers, datetime.now(UTC)),
     "page": lambda site: page.check_page(site.pages, site.log, is_maintained=site.is_maintained),
     "configuration": lambda site: containers.check_drift(site.containers, site.plan),
     "errors": lambda site: containers.check_errors(site.log),

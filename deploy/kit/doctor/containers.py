@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from kit import failures, units
 from kit.containers import Container
 from kit.doctor.findings import Finding, Findings, Topic
+from kit.logs.records import read_time
 
 NEEDED = ("nginx", "app")
 RECREATED = re.compile(r"Container (\S+)\s+Recreate\b")
@@ -19,14 +21,15 @@ MEMORY_OF = {
     "cron": "CRON_MEMORY",
     "postgres": "POSTGRES_MEMORY",
     "redis": "REDIS_MEMORY",
+    "monitor": "MONITOR_MEMORY",
 }
 """The variable for the limit of each service."""
 ANY_ADDRESS = ("0.0.0.0", "::", "")
 
 
-def check_states(found: Sequence[Container]) -> Findings:
+def check_states(found: Sequence[Container], now: datetime) -> Findings:
     topic = Topic("containers")
-    problems = [finding for container in found for finding in _state(topic, container)]
+    problems = [finding for container in found for finding in _state(topic, container, now)]
     running = [container for container in found if container.is_running]
     for service in NEEDED:
         if not any(container.service == service for container in running):
@@ -40,7 +43,24 @@ def check_states(found: Sequence[Container]) -> Findings:
         yield topic.ok(f"{text}: running and healthy")
 
 
-def _state(topic: Topic, container: Container) -> Findings:
+def check_uptime(found: Sequence[Container], now: datetime) -> Findings:
+    """Of each service, that of the container which was started last: a restart shows."""
+    shortest: dict[str, float] = {}
+    for container in found:
+        started = started_at(container)
+        if container.is_running and started:
+            seconds = max((now - started).total_seconds(), 0)
+            shortest[container.service] = min(seconds, shortest.get(container.service, seconds))
+    if shortest:
+        text = ", ".join(f"{service} for {units.duration(shortest[service])}" for service in sorted(shortest))
+        yield Topic("uptime").ok(f"running: {text}")
+
+
+def started_at(container: Container) -> datetime | None:
+    return read_time(str(container.inspected["State"].get("StartedAt") or ""))
+
+
+def _state(topic: Topic, container: Container, now: datetime) -> Findings:
     known = failures.read_container(container.inspected)
     name, logs = container.name, f"make logs SERVICE={container.service}"
     state = container.inspected["State"]
@@ -58,7 +78,10 @@ def _state(topic: Topic, container: Container) -> Findings:
         yield topic.note(f"{name} is starting")
     restarts = int(container.inspected.get("RestartCount") or 0)
     if restarts and container.state != "restarting":
-        yield topic.warning(f"{name} has been restarted {restarts} times after it ended by itself", logs)
+        started = started_at(container)
+        last = f", last {units.duration(max((now - started).total_seconds(), 0))} ago" if started else ""
+        times = "once" if restarts == 1 else f"{restarts} times"
+        yield topic.warning(f"{name} has been restarted {times} after it ended by itself{last}", logs)
 
 
 def memory_variable(service: str) -> str:

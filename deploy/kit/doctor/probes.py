@@ -56,14 +56,18 @@ class Site:
 
     def ask_ahead(self) -> None:
         """Starts what takes the longest, so that the other checks go on meanwhile: Debian's servers are slow."""
-        running = {each.service for each in self.containers if each.is_running}
-        for service in ("app", "nginx"):
-            if service in running:
-                self._ahead[service] = in_background(partial(self._ask_updates, service))
+        for service in self.built:
+            self._ahead[service] = in_background(partial(self._ask_updates, service))
 
     @cached_property
     def containers(self) -> list[Container]:
         return containers.of_project(self.project, self.environment)
+
+    @property
+    def built(self) -> list[str]:
+        """The services that run in an image of the kit's."""
+        running = {each.service for each in self.containers if each.is_running}
+        return [service for service in containers.BUILT if service in running]
 
     def running(self, service: str) -> Container:
         """Raises KitError if none runs."""

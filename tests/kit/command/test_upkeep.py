@@ -15,6 +15,7 @@ FREED = "Deleted Images:\ndeleted: sha256:1\ndeleted: sha256:2\n\nTotal reclaime
     ("output", "said"),
     [
         (FREED, "2 layers removed, 36.1MB freed"),
+        (FREED.replace("36.1MB", "0B"), "2 removed, which frees nothing: the build cache has the same layers"),
         ("Total reclaimed space: 0B\n", "none to remove"),
         ("Deleted Containers:\none\ntwo\n\nTotal reclaimed space: 2kB\n", "2 removed, 2kB freed"),
         ("Deleted Networks:\nshop_outbound\n", "1 removed"),

@@ -1,11 +1,15 @@
 """deploy/kit/doctor/containers.py: findings about containers, from what `docker inspect` prints."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from kit import containers as engine
 from kit.doctor import containers
 from tests.kit.command.doctor.test_settings import said
 from tests.kit.command.test_containers import inspected
+
+NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 def entry(service, name="", *, state="running", health="healthy", more=None, **values):
@@ -20,7 +24,7 @@ def site(*others, nginx=None, app=None):
 
 def test_all_is_well():
     found = site(entry("app", "app-2"), entry("release", state="exited", health="", more={"ExitCode": 0}))
-    assert said(containers.check_states(found)) == [("ok", "2 app, nginx: running and healthy")]
+    assert said(containers.check_states(found, NOW)) == [("ok", "2 app, nginx: running and healthy")]
 
 
 @pytest.mark.parametrize(
@@ -35,15 +39,43 @@ def test_all_is_well():
         (entry("app", health="unhealthy"), "error", "app is unhealthy: "),
         (entry("app", health="starting"), "note", "app is starting"),
         (entry("app", RestartCount=4), "warning", "app has been restarted 4 times after it ended by itself"),
+        (
+            entry("app", RestartCount=1, more={"StartedAt": "2026-11-29T09:00:00.123456789Z"}),
+            "warning",
+            "app has been restarted once after it ended by itself, last 3 h ago",
+        ),
         (entry("app", more={"OOMKilled": True}), "error", "app was killed for lack of memory"),
     ],
 )
 def test_state_of_a_container(app, severity, text):
-    assert said(containers.check_states(site(app=app)))[0] == (severity, text)
+    assert said(containers.check_states(site(app=app), NOW))[0] == (severity, text)
+
+
+def started(service, name, stamp, **values):
+    return entry(service, name, more={"StartedAt": stamp}, **values)
+
+
+def test_uptime_is_that_of_the_container_that_was_started_last():
+    found = engine.read(
+        [
+            started("app", "app-1", "2026-11-24T12:00:00Z"),
+            started("app", "app-2", "2026-11-29T11:00:00.5Z"),
+            started("nginx", "nginx", "2026-11-09T12:00:00+00:00"),
+            started("release", "release", "2026-11-29T11:59:00Z", state="exited"),
+        ]
+    )
+    assert said(containers.check_uptime(found, NOW)) == [("ok", "running: app for 60 min, nginx for 20 days")]
+    assert list(containers.check_uptime([], NOW)) == []
+
+
+def test_memory_has_a_variable_of_the_compose_file(repository):
+    compose = (repository / "docker-compose.yml").read_text()
+    assert all(f"${{{name}:-" in compose for name in containers.MEMORY_OF.values())
+    assert containers.memory_variable("acme") == "the memory limit"
 
 
 def test_service_without_a_container():
-    assert said(containers.check_states([])) == [
+    assert said(containers.check_states([], NOW)) == [
         ("error", "no container of nginx runs"),
         ("error", "no container of app runs"),
     ]
