@@ -34,7 +34,7 @@ def docker(tmp_path):
 case "$*" in
 'compose version --short') echo 2.26.1 ;;
 'compose config --format json') cat {tmp_path}/model.json ;;
-info) ;;
+version*) echo 26.1.5 ;;
 ps*) echo {"one" if running else ""} ;;
 'inspect one') cat {tmp_path}/all.json ;;
 {cases}

@@ -67,7 +67,7 @@ def command(tmp_path):
 case "$*" in
 'compose version --short') echo 2.26.1 ;;
 'compose config --format json') echo '{{"name": "shop"}}' ;;
-info) ;;
+version*) echo 26.1.5 ;;
 ps*) echo id-of-app ;;
 inspect*) cat {tmp_path}/inspected ;;
 'exec --interactive id-of-app python '*) shift 4; exec {sys.executable} "$@" ;;

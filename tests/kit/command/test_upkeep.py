@@ -43,7 +43,7 @@ echo "$*" >>{tmp_path}/asked
 case "$*" in
 'compose version --short') echo 2.26.1 ;;
 'compose config --format json') echo '{{"name": "shop"}}' ;;
-info) ;;
+version*) echo 26.1.5 ;;
 {cases}
 *) exit 9 ;;
 esac

@@ -57,7 +57,7 @@ def test_engine_is_asked_in_nginx_s_container(tmp_path, status, maintained, seve
 case "$*" in
 'compose version --short') echo 2.26.1 ;;
 'compose config --format json') echo '{{"name": "shop"}}' ;;
-info) ;;
+version*) echo 26.1.5 ;;
 ps*) echo app nginx ;;
 inspect*) echo '{rows}' ;;
 'exec nginx /kit/bin/maintenance status') exit {maintained} ;;

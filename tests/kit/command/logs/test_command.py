@@ -59,7 +59,7 @@ case "$*" in
 'compose version --short') echo 2.26.1 ;;
 'compose config --format json') echo '{{"name": "shop"}}' ;;
 'info --format {{{{.SystemTime}}}}') echo 2026-11-29T09:00:00Z ;;
-info) ;;
+version*) echo 26.1.5 ;;
 ps*) echo one ;;
 'inspect one') cat {tmp_path}/all.json ;;
 events*) exec sleep 60 ;;
