@@ -76,6 +76,8 @@ class FakeEngine(Engine):
         self.changed: list[str] = []
         """The names of the containers that compose would replace."""
         self.restriction: set[str] | None = None
+        self.asked_with: list[str] = []
+        """Variables that the last health check was given, instead of nginx's own."""
         self.used: set[str] = set()
         """The addresses in nginx's list."""
         self.pages: dict[str, int] = {}
@@ -269,6 +271,10 @@ class FakeEngine(Engine):
         return Done(0, json.dumps(said), "")
 
     def _exec(self, arguments: list[str], _: dict[str, str]) -> Done:
+        given = []
+        while arguments[0] == "--env":
+            given.append(arguments[1])
+            arguments = arguments[2:]
         if arguments[1:] == ["cat", answers.PUBLISHED]:
             return Done(0, self.published, "")
         if arguments[1] == "cat":
@@ -280,6 +286,8 @@ class FakeEngine(Engine):
             return Done(0, f"Host: localhost\nHTTP/1.1 {self.pages.get(image, 200)} x\n", "")
         action, rest = (arguments[2], arguments[3:]) if arguments[1] == "/kit/bin/switch" else ("", [])
         serving = {container.address for container in self.application() if container.serves}
+        if action == "ready":
+            self.asked_with = given
         if action in ("ready", "to") and not set(rest[1:]) <= serving:
             return Done(1, "GET /healthz: HTTP/1.1 500 Internal Server Error", "")
         if action == "to":

@@ -1,7 +1,7 @@
 """nginx's side of a deployment: nginx/switch, called in its container."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from kit.release.containers import Container, shared_address
 from kit.release.engine import Done, Engine
@@ -42,9 +42,17 @@ class Proxy:
         """What the command prints in nginx's container."""
         return self.engine.run("exec", self.nginx.identifier, *command).output
 
-    def wait_ready(self, containers: list[Container], timeout: int, meanwhile: Callable[[], None]) -> Done:
-        addresses = self.addresses(containers)
-        return self._call("ready", str(timeout), *addresses, timeout=timeout + 30, meanwhile=meanwhile)
+    def wait_ready(
+        self,
+        containers: list[Container],
+        timeout: int,
+        meanwhile: Callable[[], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> Done:
+        """`environment`: what the health checks take instead of nginx's own variables."""
+        command = [self.nginx.identifier, SWITCH, "ready", str(timeout), *self.addresses(containers)]
+        given = [word for name, value in (environment or {}).items() for word in ("--env", f"{name}={value}")]
+        return self.engine.run("exec", *given, *command, timeout=timeout + 30, meanwhile=meanwhile)
 
     def use(self, containers: list[Container], seconds: int, *, or_not_there: bool = False) -> bool:
         """nginx sends requests to these alone, for so long. Raises ReleaseError if it does not.

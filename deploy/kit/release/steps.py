@@ -33,6 +33,9 @@ BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
 MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
 START_TIMEOUT = 300.0  # seconds for containers whose image is there
 WATCH_INTERVAL = 0.5  # seconds between two looks at containers that start
+HEALTH_CHECK = ("HEALTH_PATH", "ALLOWED_HOSTS")
+"""nginx's variables for its health checks of the application."""
+
 RECREATED = re.compile(r"Container (\S+)\s+Recreate$", re.MULTILINE)
 """What `docker compose --dry-run create` prints for a container whose configuration or image has changed."""
 
@@ -244,12 +247,21 @@ def wait_ready(deployment: Deployment) -> None:
 
     check(deployment.new)  # one that has ended already has no address
     proxy = site.require_proxy()
-    done = proxy.wait_ready(deployment.new, site.patience, every(WATCH_INTERVAL, look))
+    done = proxy.wait_ready(deployment.new, site.patience, every(WATCH_INTERVAL, look), health_check(deployment))
     look()
     if done.status:
         raise failed(site, deployment.new[0], f"not ready within {site.patience} s: {done.reason}")
     if not deployment.may_break_page:
         page.check(site, proxy, deployment.old, deployment.new)
+
+
+def health_check(deployment: Deployment) -> dict[str, str]:
+    """Variables of the nginx that replaces the present one: a wrong one ends the deployment before that, and a right
+    one is not measured by the wrong one before it."""
+    if not deployment.has_new_nginx:
+        return {}
+    given = deployment.site.services["nginx"].get("environment", {})
+    return {name: given.get(name) or "" for name in HEALTH_CHECK}
 
 
 def failed(site: Site, container: Container, reason: str = "") -> ReleaseError:
