@@ -48,6 +48,7 @@ def site_without_application():
         running_nginx(server, Path(name), before=own_pages) as port,
     ):
         server.stop()
+        (Path(name) / "nginx/away").touch()  # as watch-upstream does: nothing waits for it
         yield Site(port, Recorder(), Path(name))
 
 

@@ -16,5 +16,12 @@ def test_no_request_is_lost(execute):
     done = execute(sys.executable, "-I", "deploy/kit", "prove", env=environment, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "==> 0 failed of " in done.stdout
-    for each in ("deploy", "deploy a release that cannot start", "roll back", "recycle the workers", "kill a worker"):
+    for each in (
+        "deploy",
+        "deploy a release that cannot start",
+        "roll back",
+        "recycle the workers",
+        "kill a worker",
+        "restart the container",
+    ):
         assert f"==> {each}: " in done.stdout

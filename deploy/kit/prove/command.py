@@ -23,6 +23,9 @@ IN_FLIGHT = 1.0
 """Seconds after a worker was killed: what it was doing ends with it, and its failure may take as long to show."""
 
 
+KILL_SERVER = f"import os; os.kill(int(open('/tmp/backend.pid').read()), {int(signal.SIGKILL)})"
+
+
 class Step(NamedTuple):
     name: str
     run: Callable[[Site], None]
@@ -86,6 +89,21 @@ def recycle_workers(site: Site) -> None:
     _wait(lambda: len(workers := set(site.workers(container))) >= 2 and not workers & before, "the workers are others")
 
 
+def restart(site: Site) -> None:
+    """As `docker compose restart app`: for a moment nothing serves, and requests wait."""
+    (container,) = site.containers()
+    site.docker("restart", container)
+    _wait(lambda: len(site.workers(container)) >= 2, "the server has started")
+
+
+def kill_server(site: Site) -> None:
+    """The master, and with it its workers; supervisord starts another."""
+    (container,) = site.containers()
+    before = set(site.workers(container))
+    site.docker("exec", container, "python3", "-Ic", KILL_SERVER)
+    _wait(lambda: len(workers := set(site.workers(container))) >= 2 and not workers & before, "another has started")
+
+
 def kill_worker(site: Site) -> None:
     (container,) = site.containers()
     before = site.workers(container)
@@ -112,6 +130,8 @@ STEPS = (
     Step("move to ropewalk", serve_with("ropewalk"), is_long=True),
     Step("recycle the workers", recycle_workers),
     Step("kill a worker", kill_worker, kills=True),
+    Step("restart the container", restart),
+    Step("kill the server", kill_server, is_long=True, kills=True),
 )
 
 

@@ -23,7 +23,7 @@ from kit.release import answers, containers, delivery, images, journal, migratio
 from kit.release.answers import Answer
 from kit.release.build_log import BuildLog
 from kit.release.containers import Container
-from kit.release.engine import Done
+from kit.release.engine import TICK, Done
 from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
 from kit.release.proxy import Proxy, every
@@ -32,6 +32,7 @@ from kit.release.site import ONE_SHOT, Site, required
 BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
 MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
 START_TIMEOUT = 300.0  # seconds for containers whose image is there
+NGINX_PATIENCE = 10  # seconds for the requests in flight of an nginx that is replaced
 WATCH_INTERVAL = 0.5  # seconds between two looks at containers that start
 HEALTH_CHECK = ("HEALTH_PATH", "ALLOWED_HOSTS")
 """nginx's variables for its health checks of the application."""
@@ -292,7 +293,11 @@ def nginx(deployment: Deployment) -> None:
 
 
 def replace_nginx(site: Site) -> None:
-    """Its ports can have one owner, so it is out for a moment; the new one is checked before."""
+    """Its ports can have one owner, so it is out for a moment; the new one is checked before.
+
+    Compose creates the new one, stops the old, and starts the new. A stopping nginx accepts nothing, so its requests in
+    flight have NGINX_PATIENCE to end.
+    """
     checked = site.engine.run(
         "compose", "run", "--rm", "--no-deps", "--no-TTY", "nginx", "check", timeout=START_TIMEOUT
     )
@@ -300,11 +305,14 @@ def replace_nginx(site: Site) -> None:
         raise ReleaseError(f"nginx: {checked.reason}", checked.errors.splitlines()[-failures.SHOWN_LINES :])
     began = time.monotonic()
     with site.engine.signals.shielded():
-        start_services(site, ["nginx"])
+        command = ("compose", "up", "--detach", "--no-build", "--timeout", str(NGINX_PATIENCE), "nginx")
+        done = site.engine.run(*command, timeout=START_TIMEOUT)
+        if done.status:
+            raise ReleaseError(f"docker compose up nginx: {publishing.explain(done.reason)}")
         while not ((proxy := site.proxy()) and proxy.is_serving):
             if time.monotonic() - began > site.patience:
                 raise ReleaseError(f"nginx does not serve after {site.patience} s: docker compose logs nginx")
-            time.sleep(0.05)
+            time.sleep(TICK)
     seconds = time.monotonic() - began
     site.output.note(f"nginx was out for at most {seconds:.1f} s", nginx_out=round(seconds, 3))
 

@@ -130,7 +130,7 @@ def test_changed_nginx_is_checked_and_replaced_after_the_switch(engine):
         engine.calls.index(call)
         for call in (
             "compose run --rm --no-deps --no-TTY nginx check",
-            "compose create --no-build nginx",
+            "compose up --detach --no-build --timeout 10 nginx",
         )
     )
     switched = next(number for number, call in enumerate(engine.calls) if call.startswith("rename"))
