@@ -10,6 +10,7 @@ import runpy
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypedDict
@@ -326,10 +327,18 @@ def _record_writes(folder: Path, top: Path) -> set[str]:
         if isinstance(path, (str, os.PathLike)):
             name = os.path.abspath(_sqlite_file(folder, str(path)) if event == "sqlite3.connect" else path)
             if name.startswith(root) and "__pycache__" not in name:
+                if event == "sqlite3.connect":
+                    _create_parent(Path(name))
                 written.add(f"{name}/" if event == "os.mkdir" else name)
 
     sys.addaudithook(watch)
     return written
+
+
+def _create_parent(file: Path) -> None:
+    """Git keeps no empty folder, and a queue such as Huey's opens its database when the project is imported."""
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _one_line(error: BaseException, folder: Path) -> str:

@@ -202,6 +202,15 @@ def test_project_that_ends_the_interpreter_is_reported(project):
     assert said == "the project cannot be imported: importing it ended the interpreter (exit status 7)\n"
 
 
+def test_folder_of_a_database_that_is_opened_on_import_is_created(project, tmp_path):
+    answer = project(
+        app="import sqlite3\nsqlite3.connect('data/tasks.db')\napplication = lambda e, s: []\n",
+        variables={"WSGI_APP": "app:application"},
+    )
+    assert (tmp_path / "data/tasks.db").exists()
+    assert f"{tmp_path}/data/tasks.db" in answer["writes"]
+
+
 def test_files_that_are_written_while_it_is_imported_are_found(project, tmp_path):
     lines = "os.makedirs('var/log'); open('var/log/a.log', 'a'); open('/dev/null', 'w'); open('app.py')"
     answer = project(
