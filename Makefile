@@ -184,6 +184,10 @@ projects: $(STAMP) ## Bring up the projects in tests/projects, each in three way
 profile: ## Measure the cost of a request: system calls, time, memory, functions; write docs/benchmarks/profile.md.
 	@compare/bench/run bench.profile
 
+.PHONY: pages
+pages: $(STAMP) ## Take pictures of the pages of nginx and the server, phone and desktop, and check them (SITE=http://...).
+	@$(BIN)/python -m tests.pages
+
 SECONDS_TO_FUZZ ?= 60
 .PHONY: fuzz
 fuzz: $(STAMP) ## Fuzz the parsers, guided by coverage (SECONDS_TO_FUZZ=60 each).

@@ -34,9 +34,13 @@ def _missing_docker() -> str | None:
     return None
 
 
+def find_browser() -> str | None:
+    """The path of chromium."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 def _missing_browser() -> str | None:
-    found = any(shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
-    return None if found else "chromium is not installed"
+    return None if find_browser() else "chromium is not installed"
 
 
 def _missing_nginx() -> str | None:

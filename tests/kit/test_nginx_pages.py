@@ -13,6 +13,7 @@ import pytest
 import ropewalk
 from tests.helpers.containers import wait_until
 from tests.helpers.nginx import NOBODY, running_nginx
+from tests.helpers.paths import REPOSITORY
 from tests.kit.test_nginx_requests import Recorder, Site
 
 pytestmark = pytest.mark.nginx
@@ -96,6 +97,80 @@ def test_everybody_else_gets_the_page(site_without_application, accepted):
     assert get(site_without_application, "/", accepted)[1]["Content-Type"] == "text/html; charset=utf-8"
 
 
+REFUSED = {
+    "Host with a space": (b"GET / HTTP/1.1\r\nHost: a b\r\n", 400),
+    "two Hosts": (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
+    "no Host": (b"GET / HTTP/1.1\r\n", 400),
+    "no path": (b"GET a HTTP/1.1\r\nHost: a\r\n", 400),
+    "dots that lead out": (b"GET /../../etc/passwd HTTP/1.1\r\nHost: a\r\n", 400),
+    "Referer that controls a terminal": (b"GET / HTTP/1.1\r\nHost: a\r\nReferer: \x1b[2J\r\n", 400),
+    "file with a dot in front": (b"GET /static/.published.json HTTP/1.1\r\nHost: a\r\n", 404),
+    "TRACE": (b"TRACE / HTTP/1.1\r\nHost: a\r\n", 405),
+    "target of 9 KB": (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: a\r\n", 414),
+    "field of 9 KB": (b"GET / HTTP/1.1\r\nHost: a\r\nCookie: " + b"a" * 9000 + b"\r\n", 431),
+    "fields of 40 KB": (
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"X%d: %s\r\n" % (n, b"a" * 4000) for n in range(10)),
+        431,
+    ),
+    "unknown transfer coding": (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: zip\r\n", 501),
+}
+
+
+@pytest.mark.parametrize("sent", REFUSED)
+def test_request_that_nginx_refuses_gets_a_page_too(site, sent):
+    head, status = REFUSED[sent]
+    received = site.send(head + b"Connection: close\r\n\r\n").decode()
+    fields, _, page = received.partition("\r\n\r\n")
+    assert fields.startswith(f"HTTP/1.1 {status} ")
+    assert "Cache-Control: no-store\r\n" in fields
+    assert f'<div class="code">{status}</div>' in page
+    assert re.search("Request ID: [0-9a-f]{32}</small>", page)
+
+
+def test_programs_and_head_get_them_in_their_form(site):
+    status, fields, content = get(site, "/static/.published.json", PROGRAM)
+    assert (status, fields["Content-Type"], json.loads(content)["title"]) == (
+        404, "application/problem+json", "Page not found"
+    )  # fmt: skip
+    status, fields, content = get(site, "/static/.published.json", BROWSER, method="HEAD")
+    assert (status, fields["Content-Type"], content) == (404, "text/html; charset=utf-8", "")
+
+
+def test_request_that_nginx_cannot_read_is_not_redirected():
+    with (
+        tempfile.TemporaryDirectory(prefix="ropewalk-nginx-") as name,
+        ropewalk.Server(application, bind="127.0.0.1:0") as server,
+        running_nginx(server, Path(name), before=redirect_all) as port,
+    ):
+        site = Site(port, Recorder(), Path(name))
+        assert b" 308 " in site.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert b" 400 " in site.send(b"GET a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+
+
+def redirect_all(directory: Path) -> None:
+    """As with HTTPS_ONLY=1, which needs HTTPS."""
+    site = directory / "kit/nginx/snippets/site.conf"
+    site.write_text((directory / "kit/nginx/snippets/redirect.conf").read_text() + site.read_text())
+
+
+def luminance(color: str) -> float:
+    """Relative, as WCAG 2.1 defines it."""
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_text_has_the_contrast_that_wcag_asks_for(scheme):
+    page = (REPOSITORY / "nginx/pages/page.html").read_text()
+    colors = [dict(re.findall("--(\\w+): (#[0-9a-f]{6})", line)) for line in page.splitlines() if "--ink" in line][
+        scheme
+    ]
+    for name in ("ink", "soft", "rope"):
+        less, more = sorted(luminance(colors[each]) for each in (name, "paper"))
+        assert (more + 0.05) / (less + 0.05) >= 4.5, name
+
+
 def test_page_of_the_site_s_own(site_without_application):
     too_large = f"Content-Length: {100 << 20}"
     assert get(site_without_application, "/", BROWSER, too_large, method="POST")[2] == "our page, 413"
@@ -108,7 +183,10 @@ def test_pages_have_no_address_of_their_own(site_without_application, name):
     assert get(site_without_application, f"/_errors/{name}")[0] == 404
 
 
-@pytest.mark.parametrize("name", ["413", "429", "502", "503", "504", "maintenance", "response"])
+@pytest.mark.parametrize(
+    "name",
+    ["400", "403", "404", "405", "413", "414", "429", "431", "501", "502", "503", "504", "maintenance", "response"],
+)
 @pytest.mark.parametrize("accepted", [BROWSER, PROGRAM])
 def test_each_page_has_its_own_words(name, accepted):
     """All that an error can lead to: the names in errors.conf have texts in pages.conf."""

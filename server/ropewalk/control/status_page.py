@@ -10,8 +10,8 @@ PAGE = """\
 <title>Ropewalk</title>
 <style>
 :root {
-  --paper: #f5f1e8; --card: #fffdf8; --ink: #22303c; --faint: #6c7a85; --line: #ddd5c5;
-  --rope: #b58a4a; --sea: #1f6f8b; --good: #3d7f4f; --warn: #b8720a; --bad: #b23a2e;
+  --paper: #f5f1e8; --card: #fffdf8; --ink: #22303c; --faint: #596772; --line: #ddd5c5;
+  --rope: #b58a4a; --sea: #1f6f8b; --good: #357546; --warn: #93580a; --bad: #b23a2e;
 }
 @media (prefers-color-scheme: dark) {
   :root {
