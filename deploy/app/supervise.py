@@ -30,7 +30,6 @@ FATAL_MARK = Path("/tmp/supervisor.fatal")
 GROUP = "group:kit"
 PROGRAM = "program:"
 DEFAULTS = {
-    "directory": "/app",
     "stdout_logfile": "/dev/fd/1",
     "stdout_logfile_maxbytes": "0",
     # as long as the server has; a program that needs less does not wait
@@ -82,8 +81,11 @@ def _members(config: UnhosedConfigParser) -> set[str]:
 
 
 def _set_defaults(config: UnhosedConfigParser, program: str) -> None:
+    # where the release has run the project's commands, and the server runs: a relative path means the same file
+    folder = os.environ.get("PROJECT_FOLDER", "/app").replace("%", "%%")
     redirected = config.get(program, "redirect_stderr", fallback="false").lower() in ("true", "yes", "on", "1")
-    for option, value in (DEFAULTS if redirected else DEFAULTS | DEFAULTS_OF_STDERR).items():
+    defaults = {"directory": folder} | DEFAULTS | ({} if redirected else DEFAULTS_OF_STDERR)
+    for option, value in defaults.items():
         if not config.has_option(program, option):
             config.set(program, option, value)
 

@@ -56,6 +56,12 @@ def test_added_program_stops_with_the_server_and_logs_to_the_container(folder):
     }
 
 
+def test_added_program_runs_where_the_server_does(folder, monkeypatch):
+    monkeypatch.setenv("PROJECT_FOLDER", "/app/src")
+    merged = supervise.merge(KIT, folder(worker="[program:worker]\ncommand = python manage.py work\n"))
+    assert merged.get("program:worker", "directory") == "/app/src"
+
+
 def test_options_of_the_project_s_own_are_kept(folder):
     text = "[program:worker]\ncommand = %(here)s/work\nstopwaitsecs = 3\nredirect_stderr = true\n"
     merged = supervise.merge(KIT, folder(worker=text))
