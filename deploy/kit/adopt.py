@@ -176,6 +176,9 @@ def kit_lines(
     project: Project, present: Mapping[str, str], environment: Mapping[str, str], root: Path
 ) -> Iterator[Line]:
     """The lines of .env."""
+    server = environment.get("HOST", "") if environment.get("DOCKER_HOST", "").startswith("ssh:") else ""
+    if server:
+        yield Line("HOST", server, "Where the site runs: every command works there, over SSH (docs/remote.md)")
     folder = project.folder
     path = f"./{folder.relative_to(root)}" if folder.is_relative_to(root) else str(folder)
     yield Line("PROJECT_DIR", path, "The project that this checkout serves")
@@ -198,12 +201,12 @@ def kit_lines(
         yield Line("INIT_COMMAND", project.first_start.command, comment)
     taken: list[int] = []
     for variable in ("HTTP_PORT", "HTTPS_PORT"):
-        port = _free_port(8443 if variable == "HTTPS_PORT" else 8080, name, containers, taken)
+        port = _free_port(8443 if variable == "HTTPS_PORT" else 8080, name, containers, taken, is_here=not server)
         taken.append(port)
         yield Line(
             variable,
             str(port),
-            "Ports of this machine, reachable from it alone; see docs/deployment.md for the internet",
+            f"Ports of {server or 'this machine'}, reachable from it alone; see docs/deployment.md for the internet",
         )
     for known in project.environment_names:
         if known.name == "SERVER_NAME" and known.is_required:
@@ -362,14 +365,16 @@ def _is_free(image: str, own: str, environment: Mapping[str, str]) -> bool:
     return not owner or project_identity.is_same(owner, own)
 
 
-def _free_port(first: int, name: str, containers: Sequence[clashes.Container], taken: Sequence[int]) -> int:
+def _free_port(
+    first: int, name: str, containers: Sequence[clashes.Container], taken: Sequence[int], *, is_here: bool = True
+) -> int:
     """`first`, or another port that is free or published by the project itself."""
     ports: list[int] = [first, *PORTS]
     for port in ports:
         owners = {each.project for each in containers if clashes.publishes(each, port)}
         if port in taken or owners - {name}:
             continue
-        if owners or not clashes.is_in_use("127.0.0.1", port):
+        if owners or not is_here or not clashes.is_in_use("127.0.0.1", port):
             return port
     raise KitError(f"no port from {PORTS[0]} to {PORTS[-1]} is free")
 

@@ -23,7 +23,7 @@ from kit import compose, containers, dotenv, env_files, processes
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
-from kit.remote import folders, images
+from kit.remote import folders, images, server
 
 FOLDER = "backups"
 """In the checkout: where `make backup` writes."""
@@ -211,8 +211,9 @@ def write_environment(given: str, file: Path | None, environment: Mapping[str, s
                 continue
             saved = tar.extractfile(member)
             descriptor = os.open(root / member.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, member.mode & 0o644)
+            content_here = elsewhere(saved.read() if saved else b"", environment)
             with os.fdopen(descriptor, "wb") as target:
-                target.write(saved.read() if saved else b"")
+                target.write(content_here)
             step(f"{member.name}: from the backup")
     values = dotenv.read(root / ".env", environment)
     if values.get("PROJECT_DIR") and not (root / values["PROJECT_DIR"]).is_dir():
@@ -220,6 +221,13 @@ def write_environment(given: str, file: Path | None, environment: Mapping[str, s
             f"PROJECT_DIR={values['PROJECT_DIR']!r}, from the backup: the code is not there; put it there, or correct"
             " .env, and call this again"
         )
+
+
+def elsewhere(content: bytes, environment: Mapping[str, str]) -> bytes:
+    """A saved .env that names a server (HOST) names the one that this is restored on: not that of the saved site."""
+    found = server.of(environment)
+    line = f"HOST={found}".encode() if found else b"#HOST="
+    return re.sub(rb"^[ \t]*HOST=.*$", line, content, flags=re.MULTILINE)
 
 
 def confirm(name: str, given: str, environment: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from kit.release import answers
 from kit.release.engine import Done, Engine
+from kit.release.errors import ConnectionLost
 from kit.release.signals import Signals
 
 OK = Done(0, "", "")
@@ -89,6 +90,8 @@ class FakeEngine(Engine):
         """Of the files of an image, in its project.json, by its id."""
         self.printed = b""
         """What a program prints piece by piece."""
+        self.is_unreachable = False
+        """The connection to it is lost."""
         self.is_dead = False
         self._next = 1
         for number in range(1, replicas + 1):
@@ -155,10 +158,14 @@ class FakeEngine(Engine):
     def _count(self) -> None:
         if self.is_dead:
             raise Killed
+        if self.is_unreachable:
+            raise ConnectionLost("error during connect")
         if action := self.at.pop(len(self.calls), None):
             action()
         if self.is_dead:
             raise Killed
+        if self.is_unreachable:
+            raise ConnectionLost("error during connect")
 
     # --- nginx
 

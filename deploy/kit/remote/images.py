@@ -67,7 +67,7 @@ def transfer(names: Sequence[str], here: Mapping[str, str], there: Mapping[str, 
     """Returns the octets that were sent. Raises KitError, and what `progress` raises."""
     with tempfile.TemporaryDirectory(prefix="ropewalk-images-") as folder:
         saved, packed = Path(folder) / "saved.tar", Path(folder) / "sent.tar.gz"
-        _docker(["save", "--output", str(saved), *names], here, timeout=SAVE_TIMEOUT)
+        _docker(["save", "--output", str(saved), *map(tagged, names)], here, timeout=SAVE_TIMEOUT)
         known = layers_of(there)
         pack(saved, packed, known)
         try:
@@ -77,6 +77,11 @@ def transfer(names: Sequence[str], here: Mapping[str, str], there: Mapping[str, 
                 raise
         pack(saved, packed, set())  # a layer has gone meanwhile, or this engine insists on all
         return _load(packed, there, progress)
+
+
+def tagged(name: str) -> str:
+    """With its tag: `docker save` takes a name without one for all images of that name."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
 def layers_of(environment: Mapping[str, str]) -> set[tuple[str, ...]]:

@@ -8,6 +8,7 @@ import pytest
 
 from kit import backups
 from kit.errors import KitError
+from kit.remote import server
 
 
 @pytest.fixture
@@ -150,6 +151,13 @@ def test_fresh_machine_gets_the_variables_first(docker, root):
         backups.restore(environment, root)
     assert (root / ".env.project").stat().st_mode & 0o777 == 0o600
     assert (root / ".env").read_text() == "PROJECT_DIR=../gone\n"
+
+
+def test_server_of_the_saved_site_is_not_the_one_of_the_restored_site():
+    saved = b"A=1\nHOST=me@old.example\nNOT_HOST=x\n"
+    assert backups.elsewhere(saved, {}) == b"A=1\n#HOST=\nNOT_HOST=x\n"
+    there = {"HOST": "me@new.example", server.SOCKET: "x"}
+    assert backups.elsewhere(saved, there) == b"A=1\nHOST=me@new.example\nNOT_HOST=x\n"
 
 
 def test_check_takes_the_newest_file(docker, root, capsys):

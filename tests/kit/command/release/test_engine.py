@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kit.release.engine import Engine
-from kit.release.errors import InterruptedByUser, ReleaseError
+from kit.release.errors import ConnectionLost, InterruptedByUser, ReleaseError
 from kit.release.signals import Signals
 
 
@@ -115,3 +115,20 @@ def test_several_calls_run_at_the_same_time(docker, tmp_path):
     engine = Engine(docker(script), Signals(), print)
     done = engine.together([["a", "b"], ["b", "a"]], timeout=20)
     assert [each.output for each in done] == ["a\n", "b\n"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error during connect: Get http://docker.example.com/v1.45/info: command [ssh -- shop] has exited with 255",
+        "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+        "failed to connect to the docker API at unix:///var/run/docker.sock",
+    ],
+)
+def test_engine_that_is_gone_is_no_answer(docker, said):
+    """It was taken for 'there is none', such as no journal of a deployment that was cut short."""
+    engine = Engine(docker(f"echo '{said}' >&2; exit 1"), Signals(), lambda _: None)
+    with pytest.raises(ConnectionLost, match="the engine cannot be reached any more"):
+        engine.run("image", "inspect")
+    engine = Engine(docker(f"echo '{said}'; echo the application has failed; exit 1"), Signals(), lambda _: None)
+    assert engine.run("run", merge=True).status == 1

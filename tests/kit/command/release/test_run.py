@@ -10,7 +10,7 @@ import pytest
 from kit.errors import KitError
 from kit.release import images, lock, run, steps
 from kit.release.engine import Done
-from kit.release.errors import InterruptedByUser, ReleaseError
+from kit.release.errors import ConnectionLost, InterruptedByUser, ReleaseError
 from kit.release.images import Release
 from kit.release.output import Output
 from kit.release.run import Call, Options
@@ -157,6 +157,29 @@ def test_killed_at_any_call_the_next_one_undoes_or_finishes(number, monkeypatch)
         with pytest.raises(Killed):
             deploy(engine)
     engine.is_dead = False
+    deploy(engine, "20261129-100000")
+    assert_deployed(engine, "20261129-100000", count=2)
+
+
+@pytest.mark.parametrize("is_brief", [True, False])
+@pytest.mark.parametrize("number", range(count_calls()))
+def test_connection_lost_at_any_call_the_next_call_undoes_or_finishes(number, is_brief, monkeypatch):
+    engine = FakeEngine(replicas=2)
+    engine.tags |= {f"shop-app:{FIRST}": "sha256:1", "shop-app:live": "sha256:1"}
+
+    def lose():
+        engine.is_unreachable = not is_brief
+        raise ConnectionLost("error during connect")
+
+    engine.at[number] = lose
+    # the first has ended by the time of the second, on whatever machine it was
+    gone = lock.this_process()._replace(started="0")
+    with monkeypatch.context() as patched, contextlib.suppress(ConnectionLost):
+        patched.setattr(lock, "this_process", lambda: gone)
+        deploy(engine)
+    assert engine.broken == []
+    engine.is_unreachable = False
+    engine.at.clear()
     deploy(engine, "20261129-100000")
     assert_deployed(engine, "20261129-100000", count=2)
 

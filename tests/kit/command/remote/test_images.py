@@ -82,6 +82,12 @@ def test_images_are_sent_with_what_is_missing_there(docker, tmp_path):
     assert steps[-1] == (sent, sent)
 
 
+def test_release_of_before_is_not_sent_too(docker, tmp_path):
+    images.transfer(["shop-nginx", "registry:5000/shop", "shop-app:1"], *docker, lambda *_: None)
+    (saved,) = [line for line in (tmp_path / "called").read_text().splitlines() if " save " in line]
+    assert saved.endswith(" shop-nginx:latest registry:5000/shop:latest shop-app:1")
+
+
 def test_layer_that_has_gone_meanwhile_is_sent_after_all(docker, tmp_path):
     (tmp_path / "fails").touch()
     images.transfer(["shop-app:1"], *docker, lambda *_: None)
