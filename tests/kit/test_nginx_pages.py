@@ -288,3 +288,50 @@ def test_maintenance_outlives_nginx():
             site = Site(port, Recorder(), Path(folder))
             status, fields, _ = get(site, "/")
         assert (status, fields["Retry-After"]) == (503, "60")
+
+
+OWN_ID = "order-7f3a.2026_11"
+
+
+@pytest.fixture
+def site_that_fails(tmp_path):
+    """Behind a trusted proxy, with an application that raises; and the server's error log."""
+
+    def fail(environ, start_response):
+        if environ["PATH_INFO"] == "/healthz":
+            return application(environ, start_response)
+        raise KeyError("price")
+
+    log = tmp_path / "server.log"
+    with (
+        tempfile.TemporaryDirectory(prefix="ropewalk-nginx-") as name,
+        ropewalk.Server(
+            fail, bind="127.0.0.1:0", request_id="environ", forwarded_allow_ips="127.0.0.1", error_logfile=str(log)
+        ) as server,
+        running_nginx(server, Path(name), TRUSTED_PROXIES="127.0.0.0/8") as port,
+    ):
+        yield Site(port, Recorder(), Path(name)), server, log
+
+
+def test_id_of_a_trusted_client_is_on_every_page_and_in_every_log(site_that_fails):
+    site, server, log = site_that_fails
+    sent = f"X-Request-ID: {OWN_ID}"
+    # the server's own 500
+    status, fields, _ = get(site, "/", BROWSER, sent)
+    assert (status, fields["X-Request-ID"]) == (500, OWN_ID)
+    wait_until(lambda: f"(request id {OWN_ID})" in log.read_text(), "the server has logged the exception")
+    # nginx's page, and its problem details
+    server.stop()
+    status, fields, page = get(site, "/", BROWSER, sent)
+    assert (status, fields["X-Request-ID"]) == (502, OWN_ID)
+    assert f"Request ID: {OWN_ID}</small>" in page
+    status, fields, content = get(site, "/", PROGRAM, sent)
+    assert (status, fields["X-Request-ID"], json.loads(content)["request_id"]) == (502, OWN_ID, OWN_ID)
+    wait_until(lambda: len(site.logged()) >= 3, "nginx has logged them")
+    assert [line["request_id"] for line in site.logged()[-3:]] == [OWN_ID] * 3
+
+
+def test_id_of_anybody_else_is_on_no_page(site_without_application):
+    _, fields, page = get(site_without_application, "/", BROWSER, f"X-Request-ID: {OWN_ID}")
+    assert OWN_ID not in page + str(fields)
+    assert f"Request ID: {fields['X-Request-ID']}</small>" in page
