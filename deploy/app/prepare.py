@@ -31,6 +31,12 @@ import ask_project
 
 DATA = Path("/data/project")
 MEDIA = Path("/srv/media")
+ADDITIONS = Path("/additions")
+"""What the image gets in addition, from its root."""
+
+TEMPORARY = tuple(map(Path, ("/tmp", "/run", "/dev", "/data", "/srv")))
+"""Folders of the containers that are no part of the image."""
+
 COLLECTSTATIC = Path(__file__).with_name("collectstatic.py")
 
 SERVED = re.compile(r"/[A-Za-z0-9._~/-]*/|/")
@@ -65,6 +71,8 @@ def prepare(looked: dict[str, Any], project: Path, static: Path, kit: Path) -> N
     folder = project / looked["work_folder"]
     answer = _ask(folder, project, is_django=bool(looked["manage"]))
     root = collect(answer, folder, static)
+    if root:
+        keep_outside(Path(root), project, static)
     answer["files_digest"] = digest(answer, static)
     links = link(places(answer, project, root), project, kit / "initial", Path(answer.get("media_root") or "/nowhere"))
     kit.mkdir(parents=True, exist_ok=True)
@@ -147,6 +155,16 @@ def collect(answer: dict[str, Any], folder: Path, static: Path) -> str:
     if source and Path(source).is_dir() and Path(source).resolve() != static.resolve():
         shutil.copytree(source, static, dirs_exist_ok=True, ignore_dangling_symlinks=True)
     return source if answer.get("collects") else ""
+
+
+def keep_outside(root: Path, project: Path, static: Path, additions: Path = ADDITIONS) -> None:
+    """A STATIC_ROOT such as /public_collected is no part of the image, and the project reads its manifest there: it
+    becomes a link to the files that are."""
+    within = (project, static, *TEMPORARY)
+    if additions.is_dir() and not any(root.is_relative_to(each) for each in within):
+        place = additions / root.relative_to("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(static)
 
 
 def _collectstatic(answer: dict[str, Any], folder: Path) -> str:

@@ -44,6 +44,16 @@ def test_files_that_the_project_writes_become_links_into_the_volume(folders):
     assert (folders / "kit/initial/logs/.keep").exists()
 
 
+def test_static_root_outside_of_the_project_becomes_a_link_to_the_files(tmp_path):
+    additions, project, static = tmp_path / "additions", tmp_path / "app", tmp_path / "static"
+    additions.mkdir()
+    for root in (Path("/var/www/collected"), project / "static", static, Path("/tmp/static")):
+        prepare.keep_outside(root, project, static, additions)
+    links = [path for path in additions.rglob("*") if path.is_symlink()]
+    assert links == [additions / "var/www/collected"]
+    assert links[0].readlink() == static
+
+
 def test_files_that_only_root_could_read_can_be_copied_into_the_volume(folders):
     cache = folders / "app/cache/1"
     cache.mkdir(parents=True, mode=0o700)
