@@ -77,8 +77,8 @@ class FakeEngine(Engine):
         self.changed: list[str] = []
         """The names of the containers that compose would replace."""
         self.restriction: set[str] | None = None
-        self.asked_with: list[str] = []
-        """Variables that the last health check was given, instead of nginx's own."""
+        self.asked_with: list[tuple[str, list[str]]] = []
+        """The variables that each health check was given, instead of nginx's own."""
         self.used: set[str] = set()
         """The addresses in nginx's list."""
         self.pages: dict[str, int] = {}
@@ -293,8 +293,8 @@ class FakeEngine(Engine):
             return Done(0, f"Host: localhost\nHTTP/1.1 {self.pages.get(image, 200)} x\n", "")
         action, rest = (arguments[2], arguments[3:]) if arguments[1] == "/kit/bin/switch" else ("", [])
         serving = {container.address for container in self.application() if container.serves}
-        if action == "ready":
-            self.asked_with = given
+        if action in ("ready", "to"):
+            self.asked_with.append((action, given))
         if action in ("ready", "to") and not set(rest[1:]) <= serving:
             return Done(1, "GET /healthz: HTTP/1.1 500 Internal Server Error", "")
         if action == "to":

@@ -50,16 +50,22 @@ class Proxy:
         environment: Mapping[str, str] | None = None,
     ) -> Done:
         """`environment`: what the health checks take instead of nginx's own variables."""
-        command = [self.nginx.identifier, SWITCH, "ready", str(timeout), *self.addresses(containers)]
-        given = [word for name, value in (environment or {}).items() for word in ("--env", f"{name}={value}")]
-        return self.engine.run("exec", *given, *command, timeout=timeout + 30, meanwhile=meanwhile)
+        command = ("ready", str(timeout), *self.addresses(containers))
+        return self._call(*command, timeout=timeout + 30, meanwhile=meanwhile, environment=environment)
 
-    def use(self, containers: list[Container], seconds: int, *, or_not_there: bool = False) -> bool:
+    def use(
+        self,
+        containers: list[Container],
+        seconds: int,
+        *,
+        or_not_there: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> bool:
         """nginx sends requests to these alone, for so long. Raises ReleaseError if it does not.
 
         `or_not_there`: False instead, if its container is of an earlier version of the kit.
         """
-        done = self._call("to", str(seconds), *self.addresses(containers), timeout=60)
+        done = self._call("to", str(seconds), *self.addresses(containers), timeout=60, environment=environment)
         if or_not_there and done.status in NOT_THERE:
             return False
         if done.status:
@@ -73,8 +79,15 @@ class Proxy:
     def free(self) -> None:
         self._call("free", timeout=30)
 
-    def _call(self, *arguments: str, timeout: float, meanwhile: Callable[[], None] | None = None) -> Done:
-        command = ("exec", self.nginx.identifier, SWITCH, *arguments)
+    def _call(
+        self,
+        *arguments: str,
+        timeout: float,
+        meanwhile: Callable[[], None] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Done:
+        given = [word for name, value in (environment or {}).items() for word in ("--env", f"{name}={value}")]
+        command = ("exec", *given, self.nginx.identifier, SWITCH, *arguments)
         return self.engine.run(*command, timeout=timeout, meanwhile=meanwhile)
 
 

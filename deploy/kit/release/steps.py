@@ -274,7 +274,7 @@ def failed(site: Site, container: Container, reason: str = "") -> ReleaseError:
 
 def switch(deployment: Deployment) -> None:
     site = deployment.site
-    site.require_proxy().use(deployment.new, site.drain_timeout + 300)
+    site.require_proxy().use(deployment.new, site.drain_timeout + 300, environment=health_check(deployment))
     site.engine.signals.defer()  # there is nothing left to undo: the rest is done whatever happens
     journal.mark_switched(site.engine, site.project)
     images.add_tag(site.engine, deployment.new[0].image_id, site.image.live)

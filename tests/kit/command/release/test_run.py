@@ -119,7 +119,8 @@ def test_new_containers_are_asked_as_the_next_nginx_asks(engine, changed):
     own = Site(engine, Output("deploy"), "shop", images.Image("shop-app", "latest"), services, {})
     call = Call(own, PLAIN, {}, {})
     assert run.locked(call, lambda: run.perform(call, SECOND, steps.DEPLOY, is_new=True)) == 0
-    assert engine.asked_with == (["HEALTH_PATH=/up", "ALLOWED_HOSTS="] if "shop-nginx-1" in changed else [])
+    given = ["HEALTH_PATH=/up", "ALLOWED_HOSTS="] if "shop-nginx-1" in changed else []
+    assert engine.asked_with == [("to", []), ("ready", given), ("to", given)]
 
 
 def test_changed_nginx_is_checked_and_replaced_after_the_switch(engine):
