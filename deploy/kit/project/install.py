@@ -334,7 +334,10 @@ def _explained(
     line = f"\n{unpin.line(unpinned)}" if unpinned else ""
     if not missing:
         also = f", also with {line.strip()} in .env" if line else ""
-        return KitError(f"{listed} could not be installed{also}; uv has printed the reason above")
+        reason = system_packages.not_fetched(error.output)
+        return KitError(
+            f"{listed} could not be installed{also}{f': {reason}' if reason else '; uv has printed the reason above'}"
+        )
     given = _given(uv)
     what = name or listed
     here = "" if uv.is_image else f"here, apt-get install {' '.join(missing.build)}; for the images, "

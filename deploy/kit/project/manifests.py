@@ -265,6 +265,8 @@ def _listed(base: Path, table: Mapping[str, Any]) -> Installation:
     local = list(_itself(base, table))
     files, chosen = ["pyproject.toml"], list[str]()
     if "dependencies" in project:
+        if not isinstance(project["dependencies"], list):
+            raise KitError("pyproject.toml: project.dependencies must be a list of strings")
         requirements = [str(line) for line in project["dependencies"]]
     elif "dependencies" in project.get("dynamic", []):
         requirements, more = _dynamic(base, table)

@@ -101,6 +101,24 @@ MESSAGES = {
 _FAILED = re.compile(r"Failed to (?:build|download and build) `?([A-Za-z0-9][\w.-]*?)(?:==[^`\s]*)?[`\s]")
 
 
+_NOT_FETCHED = re.compile(
+    r"Git operation failed|[Cc]ould not resolve host|dns error|error sending request|operation timed out"
+    r"|Connection (?:refused|reset)|HTTP status (?:client|server) error|URLError"
+)
+"""What uv, git and builds print if something cannot be fetched: no version and no package of Debian mends that."""
+
+_REASON = re.compile(r"^\s*(fatal: .*|cause: .*)$", re.M)
+
+
+def not_fetched(output: str) -> str:
+    """Why something could not be fetched, in one line; "" if that is not what failed."""
+    if not _NOT_FETCHED.search(output):
+        return ""
+    reasons = _REASON.findall(output)
+    first = next((line for line in reasons if line.startswith("fatal: ")), "")
+    return (first or (reasons[-1] if reasons else "")).removeprefix("cause: ") or "something could not be fetched"
+
+
 def diagnose(output: str) -> tuple[str, SystemPackages]:
     """The distribution that could not be built, and the packages that it lacks; both are empty if that is not it."""
     found = _FAILED.search(output)
@@ -109,6 +127,8 @@ def diagnose(output: str) -> tuple[str, SystemPackages]:
     for pattern, packages in MESSAGES.items():
         if re.search(pattern, output):
             missing |= packages
+    if not missing and not_fetched(output):
+        return "", missing
     if missing and name in DISTRIBUTIONS:
         missing = DISTRIBUTIONS[name] | missing
     return name, missing

@@ -186,6 +186,11 @@ def test_pyproject_without_a_lock(project, more, local):
     assert (found.requirements, found.local) == (("flask>=3", "redis"), local)
 
 
+def test_dependencies_that_are_no_list_are_refused(project):
+    with pytest.raises(KitError, match=r"^pyproject\.toml: project\.dependencies must be a list of strings$"):
+        find(project({"pyproject.toml": LISTED.replace('["flask>=3", "redis"]', '"flask"')}))
+
+
 def test_dependencies_of_pyproject_in_another_file(project):
     text = f"""
 [project]

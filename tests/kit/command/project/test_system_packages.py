@@ -56,6 +56,26 @@ def test_other_failure_is_not():
     assert (name, bool(missing)) == ("ours", False)
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "  cause: Git operation failed\n fatal: unable to access 'https://x/': Could not resolve host: x\n",
+            "fatal: unable to access 'https://x/': Could not resolve host: x",
+        ),
+        (
+            "  cause: error sending request for url (https://packages.example/x.tar.gz)\n  cause: dns error\n",
+            "dns error",
+        ),
+        ("urllib.error.URLError: <urlopen error timed out>\n", "something could not be fetched"),
+    ],
+)
+def test_what_cannot_be_fetched_is_no_old_version(text, reason):
+    output = FAILED.format(name="click @ git+https://git.example/x.git@1") + text
+    assert system_packages.diagnose(output) == ("", system_packages.SystemPackages())
+    assert system_packages.not_fetched(output) == reason
+
+
 def test_git_that_is_missing_is_recognized():
     assert system_packages.diagnose("error: Git executable not found.")[1].build == ("git",)
 
