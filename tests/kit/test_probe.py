@@ -13,13 +13,16 @@ PATIENCE = 30.0
 
 @pytest.fixture
 def probe(repository, tmp_path):
-    """probe(response, *path, project=...): its exit status and output, and the head that the server got."""
+    """probe(response, *path, project=..., then=...): its exit status and output, and the first head that it sent.
+
+    `then` are the responses to further requests.
+    """
     programs = tmp_path / "kit/bin"
     programs.mkdir(parents=True)
     for name in ("kit.sh", "probe", "variables", "times"):
         shutil.copy(repository / "deploy/app" / name, programs)
 
-    def run(response, *path, project=None):
+    def run(response, *path, project=None, then=()):
         if project is not None:
             (tmp_path / "kit/project.json").write_text(project)
         heads = []
@@ -27,13 +30,14 @@ def probe(repository, tmp_path):
             listener.settimeout(PATIENCE)
 
             def serve():
-                with listener.accept()[0] as connection:
-                    connection.settimeout(PATIENCE)
-                    head = b""
-                    while b"\r\n\r\n" not in head and (data := connection.recv(65536)):
-                        head += data
-                    heads.append(head.decode())
-                    connection.sendall(response)
+                for each in (response, *then):
+                    with listener.accept()[0] as connection:
+                        connection.settimeout(PATIENCE)
+                        head = b""
+                        while b"\r\n\r\n" not in head and (data := connection.recv(65536)):
+                            head += data
+                        heads.append(head.decode())
+                        connection.sendall(each)
 
             thread = threading.Thread(target=serve)
             thread.start()
@@ -65,7 +69,8 @@ def test_status_decides_and_is_named_if_it_is_unhealthy(probe, status, with_path
     for path, is_healthy in ((("/admin/",), with_path), ((), without), (("",), without)):
         shown = path[0] if path and path[0] else "/healthz"
         said = "" if is_healthy else f"GET {shown}: HTTP/1.1 {status}\n"
-        returned, output, head = probe(response, *path)
+        is_asked_again = status.startswith("500") and shown == "/healthz"
+        returned, output, head = probe(response, *path, then=[response] if is_asked_again else [])
         assert (returned, output) == (0 if is_healthy else 1, said)
         assert head.startswith(f"GET {shown} HTTP/1.1\r\nHost: localhost\r\n")
         assert "X-Forwarded" not in head
@@ -86,3 +91,11 @@ def test_missing_response_is_named(probe, repository):
         done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     said = f"GET /healthz: port {port} of 127.0.0.1 refuses connections\n"
     assert (done.returncode, done.stdout + done.stderr) == (1, said)
+
+
+def test_page_for_unknown_paths_that_fails_is_told_apart_from_a_site_that_does(probe):
+    failed, well = (f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode() for status in ("500 Error", "302 Found"))
+    returned, output, _ = probe(failed, then=[well])
+    assert returned == 1
+    hint = "but the page / is well: HEALTH_PATH=/ in .env has that one requested"
+    assert output == f"GET /healthz: HTTP/1.1 500 Error, {hint}\n"
