@@ -107,8 +107,12 @@ dbshell: ## Open the database's console in the application's container.
 	@exec $(KIT) dbshell
 
 .PHONY: prove
-prove: ## Count what a site loses while it is deployed, rolled back, scaled, moved and hurt (6 minutes; QUICK=1: 2 minutes).
+prove: ## Count what a site loses while it is deployed, rolled back, scaled, moved and hurt (6 minutes; QUICK=1: 2 minutes; FAULTS=1: faults in each step).
 	@exec $(KIT) prove
+
+.PHONY: bench-deploy
+bench-deploy: ## Measure how long a changed line of the sample project takes to be live, beside docker compose (ROUNDS=5).
+	@exec $(KIT) bench-deploy
 
 .PHONY: backup
 backup: ## Save the database, the data, the uploads and the variables in one file, in backups/.

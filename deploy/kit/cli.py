@@ -227,6 +227,9 @@ COMMANDS = {
         on_site("prove.command", "prove"),
         "count the requests that a site of its own loses while it is deployed, rolled back, scaled, moved and hurt",
     ),
+    "bench-deploy": Command(
+        on_site("prove.speed", "measure"), "measure how long a deployment and a rollback take, beside docker compose"
+    ),
     "backup": Command(on_site("backups", "backup"), "save the database, the data and the uploads in one file"),
     "restore": Command(on_site("backups", "restore"), "replace the site's data by that of a backup (FILE=...)"),
     "backup-check": Command(

@@ -135,9 +135,20 @@ STEPS = (
 )
 
 
-def prove(environment: Mapping[str, str], steps: tuple[Step, ...] = STEPS) -> int:
-    """The exit status. QUICK=1 is the short form. Raises KitError if the site does not come up."""
-    chosen = [each for each in steps if not (each.is_long and environment.get("QUICK") == "1")]
+def prove(environment: Mapping[str, str]) -> int:
+    """The exit status. QUICK=1 is the short form; FAULTS=1, or a word, is another proof (kit.prove.faults).
+
+    Raises KitError if the site does not come up.
+    """
+    if wanted := environment.get("FAULTS"):
+        from kit.prove import faults  # here, since it has this module's steps
+
+        chosen = list(faults.chosen(wanted))
+        if not chosen:
+            names = ", ".join(each.name for each in faults.STEPS)
+            raise KitError(f"FAULTS={wanted!r}: must be 1, or a word in one of these: {names}")
+    else:
+        chosen = [each for each in STEPS if not (each.is_long and environment.get("QUICK") == "1")]
     with temporary(environment) as site:
         step("Bringing up a site of its own (minutes, if nothing is cached)")
         site.write("one")

@@ -1,6 +1,7 @@
 """The site that `make prove` deploys: a small project of its own, in containers of its own."""
 
 import contextlib
+import http.client
 import json
 import secrets
 import shutil
@@ -22,7 +23,7 @@ import hashlib
 
 def application(environ, start_response):
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    start_response("200 OK", [("Content-Type", "text/plain")])
+    start_response("{status}", [("Content-Type", "text/plain")])
     return [("{version} " + hashlib.sha256(body).hexdigest()).encode()]
 '''
 WORKERS = """
@@ -56,6 +57,9 @@ class ProofError(Exception):
 class Site:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.folder = folder
+        self.step_seconds: dict[str, float] = {}
+        """How long each step of a deployment took; empty: not measured yet."""
+        self._written = 0
         self.name = f"ropewalk-prove-{secrets.token_hex(4)}"
         kept = {name: environment[name] for name in KEPT if name in environment}
         self.environment = {
@@ -71,8 +75,27 @@ class Site:
             **dict.fromkeys(("RATE_LIMIT", "CONNECTION_LIMIT", "BODY_LIMIT"), "0"),
         }
 
-    def write(self, version: str, first_line: str = "") -> None:
-        (self.folder / "wsgi.py").write_text(WSGI.format(version=version, first_line=first_line), encoding="utf-8")
+    def write(self, version: str, first_line: str = "", status: str = "200 OK") -> None:
+        text = WSGI.format(version=version, first_line=first_line, status=status)
+        (self.folder / "wsgi.py").write_text(text, encoding="utf-8")
+
+    def write_next(self) -> str:
+        """A release that there was not; its version."""
+        self._written += 1
+        self.write(version := f"version-{self._written}")
+        return version
+
+    def version(self) -> str:
+        """Of the release that serves. Raises ProofError if none does."""
+        client = self.clients()[0]
+        connection = http.client.HTTPConnection(*client.address, timeout=COMMAND_TIMEOUT)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().read().decode(errors="replace").split(" ")[0]
+        except (OSError, http.client.HTTPException) as error:
+            raise ProofError(f"the site does not respond: {error}", []) from None
+        finally:
+            connection.close()
 
     def kit(self, *arguments: str, status: int = 0, **variables: str) -> str:
         """What the command prints. Raises ProofError if it ends with another status."""
@@ -92,11 +115,11 @@ class Site:
             raise ProofError(said, done.stdout.splitlines()[-20:])
         return done.stdout
 
-    def docker(self, *arguments: str) -> str:
+    def docker(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         """Raises ProofError."""
         done = subprocess.run(
             ["docker", *arguments],
-            env=self.environment,
+            env=environment or self.environment,
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -1,0 +1,142 @@
+"""`make prove FAULTS=1`: deployments that are interrupted or killed in each of their steps, and releases that fail.
+
+After each, the site serves, and the next deployment finishes or undoes what was begun and brings its release.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+
+from kit.prove.command import Step
+from kit.prove.site import COMMAND_TIMEOUT, KIT, ProofError, Site
+
+PLACES = ("build", "release", "start", "ready", "switch", "drain", "tidy")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+BROKEN_NGINX = "/tmp/nginx/maintenance.conf"
+"""A file that nginx's configuration includes."""
+
+
+def interrupted(place: str, number: signal.Signals) -> Callable[[Site], None]:
+    def run(site: Site) -> None:
+        seconds = site.step_seconds or measure(site)
+        serves = site.version()
+        version = site.write_next()
+        status = interrupt(site, place, number, seconds.get(place, 0.0) / 2)
+        expected = {-number} if number == signal.SIGKILL else {0, 128 + number}
+        if status not in expected:
+            raise ProofError(f"exit status {status} instead of {' or '.join(map(str, sorted(expected)))}", [])
+        expect(site.version() in (serves, version), "the site serves the old release or the new one")
+        settle(site, version)
+
+    return run
+
+
+def measure(site: Site) -> dict[str, float]:
+    """How long each step of a deployment takes."""
+    rows = [json.loads(line) for line in site.kit("deploy", "--json", "--force").splitlines() if line.startswith("{")]
+    site.step_seconds = {row["step"]: row["seconds"] for row in rows if row.get("state") == "done"}
+    return site.step_seconds
+
+
+def interrupt(site: Site, place: str, number: signal.Signals, after: float) -> int:
+    """Sends the signal to a deployment, so many seconds after the start of this step; its exit status."""
+    timer: threading.Timer | None = None
+    command = [*KIT, "deploy", "--json"]
+    with subprocess.Popen(
+        command, env=site.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        for line in process.stdout or ():
+            row = json.loads(line)
+            if (row.get("step"), row.get("state")) == (place, "started"):
+                timer = threading.Timer(after, os.kill, (process.pid, number))
+                timer.start()
+        status = process.wait(COMMAND_TIMEOUT)
+        if timer:
+            timer.cancel()
+    return status
+
+
+def settle(site: Site, version: str) -> None:
+    """The next deployment, without a fault, leaves one container of the release, and nothing of the one before."""
+    site.kit("deploy")
+    expect(site.version() == version, f"the site serves {version}")
+    expect(len(site.containers()) == 1, "one container serves")
+    left = site.docker("ps", "--all", "--format", "{{.Names}}", f"--filter=name={site.name}-deployment").split()
+    expect(not left, f"nothing is left of the deployment: {', '.join(left)}")
+
+
+def expect(is_so: bool, what: str) -> None:
+    if not is_so:
+        raise ProofError(f"not so: {what}", [])
+
+
+def failing(place: str, breaks: Callable[[Site], Mapping[str, str]], mends: Callable[[Site], None]) -> Step:
+    def run(site: Site) -> None:
+        serves = site.version()
+        version = site.write_next()
+        said = site.kit("deploy", status=1, **breaks(site))
+        expect(site.version() == serves, f"the site serves {serves} after:\n{said[-500:]}")
+        mends(site)
+        site.write(version)
+        settle(site, version)
+
+    return Step(f"a release that fails in {place}", run)
+
+
+def _break_build(site: Site) -> Mapping[str, str]:
+    (site.folder / "requirements.txt").write_text("./there-is-no-such-folder\n")
+    return {}
+
+
+def _mend_build(site: Site) -> None:
+    (site.folder / "requirements.txt").unlink()
+
+
+def _break_nginx(site: Site) -> Mapping[str, str]:
+    """Its workers go on; it refuses to load anything else."""
+    _in_nginx(site, f"cp {BROKEN_NGINX} /tmp/kept && echo nonsense >>{BROKEN_NGINX}")
+    return {}
+
+
+def _mend_nginx(site: Site) -> None:
+    _in_nginx(site, f"cp /tmp/kept {BROKEN_NGINX}")
+
+
+def _in_nginx(site: Site, command: str) -> None:
+    site.docker("exec", site.containers("nginx")[0], "sh", "-c", command)
+
+
+def _break_start(site: Site) -> Mapping[str, str]:
+    site.write("bad", 'raise RuntimeError("this release cannot start")')
+    return {}
+
+
+def _break_page(site: Site) -> Mapping[str, str]:
+    site.write("bad", "import os", status="500 Internal Server Error")
+    return {"START_PATIENCE": "10"}
+
+
+def _nothing(_: Site) -> None:
+    pass
+
+
+FAILING = (
+    failing("build", _break_build, _mend_build),
+    failing("release", lambda _: {"MIGRATE_COMMAND": "false"}, _nothing),
+    failing("start", lambda _: {"APP_CPUS": "100000"}, _nothing),
+    failing("ready, since it ends", _break_start, _nothing),
+    failing("ready, since it is not well", _break_page, _nothing),
+    failing("switch", _break_nginx, _mend_nginx),
+)
+STEPS = (
+    *FAILING,
+    *(Step(f"{number.name} in {place}", interrupted(place, number)) for place in PLACES for number in SIGNALS),
+)
+
+
+def chosen(wanted: str) -> tuple[Step, ...]:
+    """`wanted`: 1 for all, or a word that the names have to contain, such as SIGKILL or switch."""
+    return tuple(step for step in STEPS if wanted == "1" or wanted in step.name)
