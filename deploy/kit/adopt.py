@@ -17,7 +17,7 @@ from kit import assets, clashes, compose, development_env, dotenv, env_files, id
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
-from kit.project import base_python, database_names, facts, report, services, unpin
+from kit.project import base_python, database_names, debug_switch, facts, report, services, unpin
 from kit.project.environment_names import EnvironmentName
 from kit.project.facts import Project
 from kit.project.names import name_of
@@ -94,7 +94,12 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
         step(own_services.text(project, profiles))
         present = {**present, own_services.PROFILES: ",".join(profiles)}
     _add(root / ".env", kit, known, 0o644)
-    wanted = list(project_lines(project, {**present, **own}))
+    debug = debug_switch.lines(project.debug_switches, lacks_hosts=project.lacks_hosts)
+    switches = [line for line in (Line(*each) for each in debug) if line.name not in {**present, **own}]
+    for each in switches:
+        text = f"{'#' * each.is_proposal}{each.name}={each.value} in {PROJECT_FILE}"
+        step(f"{text}: {each.comment[0].lower()}{each.comment[1:]}")
+    wanted = [*project_lines(project, {**present, **own}), *switches]
     _add(root / PROJECT_FILE, wanted, own, 0o600)
     if text := development_env.note(project, {*present, *own, *(line.name for line in (*kit, *wanted))}):
         step(text)

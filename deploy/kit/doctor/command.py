@@ -93,7 +93,10 @@ def _django(site: Site) -> Findings:
 def _debugging(site: Site) -> Findings:
     said = is_debugging(site.django_check)
     public = settings.is_public(site.values)
-    yield from settings.check_debugging(site.inside["variables"], site.fixed_settings, said, public=public)
+    switches = site.debug_switches
+    yield from settings.check_debugging(
+        site.inside["variables"], site.fixed_settings, said, public=public, switches=switches
+    )
 
 
 def _database(site: Site) -> Findings:
@@ -145,7 +148,9 @@ CHECKS: dict[str, Check] = {
         site.values, site.inside["project"], site.hints, site.inside["variables"]
     ),
     "certificate": _certificate,
-    "secrets": lambda site: settings.check_secrets(site.secrets),
+    "secrets": lambda site: settings.check_secrets(
+        site.secrets, site.fixed_key, public=settings.is_public(site.values)
+    ),
     "debug": _debugging,
     "check --deploy": _django,
     "database": _database,

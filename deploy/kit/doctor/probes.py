@@ -23,7 +23,9 @@ from kit.errors import KitError
 from kit.logs import sources
 from kit.logs.records import read_time
 from kit.paths import ROOT
-from kit.project import django
+from kit.project import django, facts
+from kit.project.debug_switch import DebugSwitch
+from kit.project.facts import Project
 from kit.project.reading import relative
 from kit.release import page
 from kit.release.containers import read, shared_address
@@ -134,6 +136,27 @@ class Site:
         except KitError:
             return {}
         return fixed_in(folder, django.settings_files(found.root, module)) if found and module else {}
+
+    @cached_property
+    def looked(self) -> Project | None:
+        """What the project's files say; None if they are not here, or cannot be understood."""
+        try:
+            folder = compose.find_project(self.values.get("PROJECT_DIR") or compose.DEFAULT_PROJECT)
+            return facts.look(folder, self.values)
+        except KitError:
+            return None
+
+    @property
+    def fixed_key(self) -> str:
+        """File and line of a secret key that is a text in the code; "" if there is none."""
+        is_replaced = any(secret["name"] == "FLASK_SECRET_KEY" and not secret["blank"] for secret in self.secrets)
+        return self.looked.fixed_secret_key if self.looked and not is_replaced else ""
+
+    @property
+    def debug_switches(self) -> list[DebugSwitch]:
+        """Variables without which DEBUG is on, and that are not set."""
+        given = self.values | env_files.read_project(self.values)
+        return [one for one in self.looked.debug_switches if one.name not in given] if self.looked else []
 
     @property
     def is_maintained(self) -> bool:

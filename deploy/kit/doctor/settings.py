@@ -8,6 +8,7 @@ from typing import Any
 from kit import publishing, times
 from kit.doctor.findings import Findings, Topic
 from kit.errors import KitError
+from kit.project.debug_switch import DebugSwitch
 from kit.variables import read
 
 SHORT_KEY = 32
@@ -103,10 +104,15 @@ def _switch(name: str, values: Mapping[str, str]) -> bool:
         return False
 
 
-def check_secrets(secrets: Sequence[Mapping[str, Any]]) -> Findings:
-    """`secrets`: of the application's environment, as inside.describe has them."""
+def check_secrets(secrets: Sequence[Mapping[str, Any]], fixed_key: str = "", *, public: bool = False) -> Findings:
+    """`secrets`: of the application's environment, as inside.describe has them; `fixed_key`: file and line of a secret
+    key in the code."""
     topic = Topic("secrets")
     found = [finding for secret in secrets for finding in _secret(topic, secret)]
+    if fixed_key:
+        text = f"the secret key is in the code ({fixed_key}): who has the code can forge sessions"
+        mend = 'read it there: os.environ["SECRET_KEY"]; make adopt then adds one to .env.project'
+        found.append(topic.error(text, mend) if public else topic.warning(text, mend))
     yield from found
     if not found:
         names = ", ".join(sorted(secret["name"] for secret in secrets))
@@ -145,19 +151,21 @@ def check_debugging(
     django_says: bool | None,
     *,
     public: bool,
+    switches: Sequence[DebugSwitch] = (),
 ) -> Findings:
     """`fixed`: file and line of the settings that are literals in the code; `django_says`: whether Django's own check
-    found DEBUG on, None: not asked."""
+    found DEBUG on, None: not asked; `switches`: variables that are not set, and without which DEBUG is on."""
     topic = Topic("debug")
     is_set = variables.get("DEBUG", "").lower() in ("1", "true", "yes", "on")
-    on = is_set if django_says is None else django_says
+    on = is_set or bool(switches) if django_says is None else django_says
+    line = f"{switches[0].name}={switches[0].off} in .env.project" if switches else "DEBUG=0 in .env"
     in_code = read_variable("DEBUG", fixed)
     if on and public:
-        mend = f"{in_code}, then make deploy" if in_code else "set DEBUG=0 in .env, then make up"
+        mend = f"{in_code}, then make deploy" if in_code else f"set {line}, then make up"
         yield topic.error("DEBUG is on, and others reach the site: pages show code and settings", mend)
     elif on:
         mend = f"before others use the site: {in_code}, then make deploy" if in_code else ""
-        yield topic.warning("DEBUG is on", mend or "set DEBUG=0 in .env before others use the site, then make up")
+        yield topic.warning("DEBUG is on", mend or f"set {line} before others use the site, then make up")
     else:
         yield topic.ok("DEBUG is off")
     if variables.get("DIAGNOSTICS", "0").lower() in ("1", "true", "yes", "on") and public:

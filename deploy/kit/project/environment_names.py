@@ -139,7 +139,7 @@ class ParsedModule:
     def secret_keys(self) -> Iterator[str]:
         """Names read in what becomes SECRET_KEY."""
         for node in ast.walk(self.tree):
-            for value in _secret_key_values(node):
+            for value in secret_key_values(node):
                 yield from self.variables_in(value)
 
     def storage(self) -> Iterator[str]:
@@ -155,6 +155,11 @@ class ParsedModule:
         for part in ast.walk(node):
             for name, _ in self._read_by(part):
                 yield name
+
+    def variables_of(self, node: ast.AST) -> Iterator[str]:
+        """The name that this expression itself reads."""
+        for name, _ in self._read_by(node):
+            yield name
 
     def _assigned_readers(self) -> Iterator[tuple[str, str]]:
         """Names of the module that are readers: `env = environ.Env()`, `config = AutoConfig()`."""
@@ -299,7 +304,7 @@ class ParsedModule:
                         yield f"{prefix}{name}".upper(), field.lineno, field.value is None
 
 
-def _secret_key_values(node: ast.AST) -> Iterator[ast.expr]:
+def secret_key_values(node: ast.AST) -> Iterator[ast.expr]:
     """What `SECRET_KEY = ...`, `app.secret_key = ...`, `config["SECRET_KEY"] = ...` and `SECRET_KEY=...` are given."""
     match node:
         case ast.Assign(targets=targets, value=value):

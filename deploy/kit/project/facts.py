@@ -8,9 +8,11 @@ from kit.project import (
     application,
     asgi,
     database_names,
+    debug_switch,
     django,
     environment_names,
     first_start,
+    fixed_keys,
     manifests,
     migrations,
     node,
@@ -22,6 +24,7 @@ from kit.project import (
 from kit.project import settings_examples as examples
 from kit.project import system_packages as packages
 from kit.project.application import Application
+from kit.project.debug_switch import DebugSwitch
 from kit.project.django import Django
 from kit.project.environment_names import EnvironmentName
 from kit.project.first_start import FirstStart
@@ -51,7 +54,11 @@ class Project:
     node: tuple[NodeBuild, ...]
     services: Services
     fixed_secret_key: str
-    """File and line of a key of Django's that is in the code; "" if there is none."""
+    """File and line of a key that is in the code; "" if there is none."""
+    debug_switches: tuple[DebugSwitch, ...]
+    """Variables without which DEBUG is on."""
+    lacks_hosts: bool
+    """Whether Django's settings allow no host as soon as DEBUG is off."""
     settings_examples: tuple[tuple[str, str], ...]
     """Examples of settings, and the modules that they are for, which do not exist."""
     migrations: Migrations | None
@@ -95,7 +102,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
     settings = (
         django.settings_files(found_django.root, served.settings.module) if found_django and served.settings else []
     )
-    key = django.fixed_secret_key(settings)
+    key = django.fixed_secret_key(settings) if found_django else fixed_keys.find(files)
     unused = django.other_settings(files, settings)
     databases = database_names.find(read, [name_of(each) for each in dependencies.requirements], unused)
     names = environment_names.find(read, folder, unused, databases)
@@ -123,6 +130,8 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         node=node.find(folder),
         services=services.find(sources, files),
         fixed_secret_key=f"{relative(key[0], folder)}:{key[1]}" if key else "",
+        debug_switches=debug_switch.find({path: read[path] for path in read if path not in unused}, folder),
+        lacks_hosts=bool(found_django) and debug_switch.lacks_hosts(settings),
         settings_examples=tuple(examples.find(folder, application.DEPTH)),
         migrations=found_migrations,
         first_start=first_start.find(folder, served.root, served.value, has_migrations=has_migrations),

@@ -113,6 +113,16 @@ def test_link_to_a_file_elsewhere_stays_one(checkout, project, tmp_path):
     assert values(tmp_path / "kept.env")["WSGI_APP"] == "app:app"
 
 
+def test_debug_that_is_on_by_default_is_switched_off_and_said(checkout, project, capsys):
+    text = 'import os\nfrom flask import Flask\napp = Flask(__name__)\napp.secret_key = "dev"\n'
+    (project / "app.py").write_text(f'{text}app.debug = os.environ.get("APP_DEBUG", "1") == "1"\n')
+    adopt.adopt(str(project), {}, checkout)
+    assert values(checkout / ".env.project") == {"APP_DEBUG": "False"}
+    said = capsys.readouterr().out
+    assert "APP_DEBUG=False in .env.project: read in app.py:5: DEBUG would be on without it" in said
+    assert "secret key    in the code (app.py:4): who can read it can forge sessions" in said
+
+
 def test_database_that_is_read_without_a_default_is_a_file_in_the_data_volume(checkout, project, capsys):
     read = "app.config['DATABASE'] = os.environ.get('APP_DATABASE')\n"
     (project / "app.py").write_text(f"import os\nfrom flask import Flask\napp = Flask(__name__)\n{read}")

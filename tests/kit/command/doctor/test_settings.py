@@ -4,6 +4,7 @@ import pytest
 
 from kit.doctor import inside, probes, settings
 from kit.doctor.findings import Severity
+from kit.project.debug_switch import DebugSwitch
 
 
 def said(findings):
@@ -185,3 +186,18 @@ def test_nothing_to_say():
     assert said(settings.check_django("System check identified no issues (0 silenced).", {}, {}, public=True)) == [
         ("ok", "Django has nothing to say")
     ]
+
+
+def test_key_in_the_code_is_an_error_where_others_reach_the_site():
+    (found,) = settings.check_secrets([], "app.py:4", public=True)
+    assert (found.severity.value, found.what) == (
+        "error",
+        "the secret key is in the code (app.py:4): who has the code can forge sessions",
+    )
+    assert settings.check_secrets([], "app.py:4").__next__().severity.value == "warning"
+
+
+def test_debug_that_a_variable_has_on_by_default_is_reported_with_its_line():
+    switches = [DebugSwitch("APP_DEBUG", "False", "app.py:5")]
+    (found,) = settings.check_debugging({}, {}, None, public=True, switches=switches)
+    assert (found.severity.value, found.mend) == ("error", "set APP_DEBUG=False in .env.project, then make up")

@@ -1,0 +1,118 @@
+"""The variable that switches a project's DEBUG, if DEBUG is on when it is not set: `env.bool("DEBUG", default=True)`.
+
+The default is meant for development, and holds on a server too: there, strangers see code and settings.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from kit.project.environment_names import ParsedModule
+from kit.project.reading import parse_module, relative
+
+ON = ("1", "true", "yes", "on", "y", "t")
+
+
+class DebugSwitch(NamedTuple):
+    name: str
+    off: str
+    """The value with which DEBUG is off."""
+    origin: str
+
+
+def find(parsed: Mapping[Path, ParsedModule], folder: Path) -> tuple[DebugSwitch, ...]:
+    """Each variable once."""
+    found: dict[str, DebugSwitch] = {}
+    for path, module in sorted(parsed.items()):
+        for value, line in _values(module.tree):
+            for name in _on_by_default(value, module):
+                found.setdefault(name, DebugSwitch(name, _off(value), f"{relative(path, folder)}:{line}"))
+    return tuple(found.values())
+
+
+def _values(tree: ast.Module) -> Iterator[tuple[ast.expr, int]]:
+    """What DEBUG is given, as a name, an attribute, a key or a parameter."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=[target], value=value) if _is_debug(target):
+                yield value, node.lineno
+            case ast.AnnAssign(target=target, value=ast.expr() as value) if _is_debug(target):
+                yield value, node.lineno
+            case ast.keyword(arg="DEBUG", value=value):
+                yield value, value.lineno
+
+
+def _is_debug(target: ast.expr) -> bool:
+    match target:
+        case ast.Name(id="DEBUG") | ast.Attribute(attr="debug" | "DEBUG") | ast.Subscript(slice=ast.Constant("DEBUG")):
+            return True
+    return False
+
+
+def _on_by_default(value: ast.expr, module: ParsedModule) -> Iterator[str]:
+    """Names of variables in it whose default is on, perhaps by `environ.Env(DEBUG=(bool, True))`."""
+    on_in_scheme = {
+        keyword.arg
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call) and module.dotted(node.func).rpartition(".")[2] == "Env"
+        for keyword in node.keywords
+        if keyword.arg and isinstance(keyword.value, ast.Tuple) and _is_on(keyword.value.elts[-1])
+    }
+    for node in ast.walk(value):
+        if isinstance(node, ast.Call) and (names := [*module.variables_of(node)]):
+            defaults = [*node.args[1:2], *(each.value for each in node.keywords if each.arg == "default")]
+            if any(map(_is_on, defaults)) or (not defaults and names[0] in on_in_scheme):
+                yield names[0]
+
+
+def _is_on(default: ast.expr) -> bool:
+    return isinstance(default, ast.Constant) and str(default.value).lower() in ON
+
+
+def _off(value: ast.expr) -> str:
+    """`int("False")` fails, and `bool("False")` is true."""
+    match value:
+        case ast.Call(func=ast.Name(id="bool"), args=[ast.Call(func=ast.Attribute(attr="get" | "getenv"))]):
+            return ""
+    called = {_name(node.func) for node in ast.walk(value) if isinstance(node, ast.Call)}
+    called |= {
+        getattr(each.value, "id", "")
+        for node in ast.walk(value)
+        if isinstance(node, ast.Call)
+        for each in node.keywords
+    }
+    if "int" in called:
+        return "0"
+    return "false" if "loads" in called else "False"
+
+
+def _name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def lacks_hosts(settings: Iterable[Path]) -> bool:
+    """Whether Django's settings allow no host as soon as DEBUG is off: ALLOWED_HOSTS is a list in the code without one
+    for this machine, or is not there."""
+    for path in settings:
+        tree = parse_module(path)
+        for node in reversed(list(ast.walk(tree)) if tree else []):
+            match node:
+                case ast.Assign(targets=[ast.Name(id="ALLOWED_HOSTS")], value=ast.List(elts=parts)):
+                    named = {part.value for part in parts if isinstance(part, ast.Constant)}
+                    return len(named) == len(parts) and not named & {"*", "localhost", "127.0.0.1"}
+                case (
+                    ast.Assign(targets=[ast.Name(id="ALLOWED_HOSTS")])
+                    | ast.AnnAssign(target=ast.Name(id="ALLOWED_HOSTS"))
+                ):
+                    return False
+    return True
+
+
+def lines(switches: tuple[DebugSwitch, ...], *, lacks_hosts: bool) -> Iterator[tuple[str, str, str, str, bool]]:
+    """The lines of .env.project, as make adopt writes them: proposals, if nobody would get an answer with DEBUG off."""
+    for one in switches:
+        comment = f"Read in {one.origin}: DEBUG would be on without it, which shows code and settings"
+        if lacks_hosts:
+            comment += ". Before it is off, ALLOWED_HOSTS in the settings needs the names of the site"
+        yield one.name, one.off, comment, "", lacks_hosts
