@@ -184,6 +184,10 @@ soak: $(STAMP) ## Run the server for ten minutes under load, hostile clients, re
 projects: $(STAMP) ## Bring up the projects in tests/projects, each in three ways (ONLY="bottle falcon", WAYS=run).
 	@$(BIN)/python -m tests.projects $(if $(ONLY),--only $(ONLY)) $(if $(WAYS),--ways $(WAYS))
 
+.PHONY: test-remote
+test-remote: ## Try the kit's commands on a real server: make test-remote HOST=user@server (some minutes).
+	@$(PYTHON) tests/remote_server.py
+
 .PHONY: profile
 profile: ## Measure the cost of a request: system calls, time, memory, functions; write docs/benchmarks/profile.md.
 	@compare/bench/run bench.profile
