@@ -86,6 +86,14 @@ render: ## Print the effective configuration and the origin of each value (WHAT=
 update: ## Build the images again on the newest packages of their base, then do as `make up`.
 	@exec $(KIT) update
 
+.PHONY: sbom
+sbom: ## Write a bill of materials of each image, in sbom/ (CycloneDX).
+	@exec $(KIT) sbom
+
+.PHONY: sizes
+sizes: ## Print the size of each image, and what it adds to its base.
+	@exec $(KIT) sizes
+
 .PHONY: prune
 prune: ## Remove images, containers and networks of this project that nothing needs any more.
 	@exec $(KIT) prune

@@ -263,3 +263,14 @@ def test_way_out_can_be_closed_and_opened_again(new_stack, execute):
             assert networks == {f"{stack.name}_back": True, f"{stack.name}_{name}": name == "outbound-off"}
     # which the fixture, with the other value, does not know
     dataclasses.replace(stack, environment={**stack.environment, "OUTBOUND": "on"}).compose("down")
+
+
+BUDGET = {"plain": 60, "sample": 110, "nginx": 20, "acme": 70}
+"""MB that an image may add to its base; docs/running.md has what they add."""
+
+
+@pytest.mark.parametrize("image", BUDGET)
+def test_image_is_within_its_budget(images, shipped, execute, image):
+    size = int(execute("docker", "image", "inspect", "--format", "{{.Size}}", shipped[image]).stdout)
+    base = int(execute("docker", "image", "inspect", "--format", "{{.Size}}", BASE_IMAGE).stdout)
+    assert (size - base) / 1e6 <= BUDGET[image]
