@@ -190,7 +190,8 @@ def own_migration(answer: dict[str, Any], environment: Mapping[str, str] = os.en
         has_none = databases is not None and all(each["engine"] == "dummy" for each in databases)
         return "" if has_none else "python manage.py migrate --noinput"
     if answer.get("framework") == "flask" and (folder / "migrations/env.py").is_file():
-        return f"flask --app {shlex.quote(environment['WSGI_APP'])} db upgrade"
+        # Flask has the option --app since 2.2 only
+        return f"env FLASK_APP={shlex.quote(environment['WSGI_APP'])} flask db upgrade"
     return ""
 
 

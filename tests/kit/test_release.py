@@ -223,3 +223,10 @@ def test_nginx_is_told_where_the_files_are_and_how_to_ask_for_health(tmp_path):
     for answer, expected in (({}, ""), (said, "STATIC_URL=/assets/\nHTTPS_REDIRECT=1\nFILES=ab12\n")):
         release.describe(answer, tmp_path)
         assert (tmp_path / ".site").read_text() == expected
+
+
+def test_migrations_of_flask_need_no_option_that_old_versions_lack(tmp_path):
+    (tmp_path / "migrations").mkdir()
+    (tmp_path / "migrations/env.py").touch()
+    command = release.own_migration({"framework": "flask"}, {"WSGI_APP": "shop:create_app()"}, tmp_path)
+    assert command == "env FLASK_APP='shop:create_app()' flask db upgrade"
