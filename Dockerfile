@@ -148,7 +148,7 @@ RUN --mount=type=bind,from=server,source=/wheels,target=/wheels \
 
 # ---- runtime: the packages, the kit's scripts, and the folders that the container may write to.
 FROM base AS runtime
-RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d -o 10001 -g 10001 -m 0700 /srv/services \
+RUN install -d -o 10001 -g 10001 /data /srv/media /srv/assets && install -d -o 10001 -g 10001 -m 0750 /srv/services \
     && install -d /srv/static
 COPY deploy/app /kit/bin
 COPY deploy/backends /kit/backends
@@ -162,6 +162,23 @@ COPY deploy/supervisor/supervisord.conf /opt/venv/etc/supervisord.conf
 RUN site=$(/opt/venv/bin/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))') \
     && ln -s /kit/bin/kit_environment.py "$site/" && echo 'import kit_environment' >"$site/kit_environment.pth" \
     && chmod -R u=rwX,go=rX /opt/venv/etc
+
+# ---- dev: for `make dev`, which mounts the project at /app: the packages that it needs, and what catches its mails.
+FROM tools AS dev-tools
+COPY deploy/dev /build/dev
+RUN /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps \
+        --requirement /build/dev/requirements.txt --target /opt/dev
+
+FROM runtime AS dev
+COPY --from=dev-tools /opt/dev /opt/dev
+COPY --from=look /looked.json /looked.json
+RUN site=$(/opt/venv/bin/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+    && ln -s /kit/bin/dev_settings.py /kit/bin/dev_application.py "$site/" \
+    && /opt/venv/bin/python /kit/bin/prepare.py --environment /looked.json /app /kit
+WORKDIR /app
+USER 10001:10001
+ENTRYPOINT ["/kit/bin/entrypoint"]
+CMD ["dev", "server"]
 
 # ---- prepared: the project installed where it is a package, asked about itself, its static files collected and
 # compressed, links to where it writes, and its code compiled.

@@ -27,6 +27,10 @@ help: ## List the targets.
 run: ## Serve the project on this machine, without Docker, at http://127.0.0.1:8080 (PORT=...).
 	@exec $(KIT) run
 
+.PHONY: dev
+dev: ## Run the project in Docker for development: reloads, DEBUG on, mails caught in a page (DEV_PORT=8090).
+	@exec $(KIT) dev
+
 .PHONY: up
 up: ## Build and start the kit in Docker, at http://localhost:8080 and https://localhost:8443; if it runs, deploy.
 	@exec $(KIT) up $(RELEASE_OPTIONS)
@@ -212,7 +216,7 @@ fuzz: $(STAMP) ## Fuzz the parsers, guided by coverage (SECONDS_TO_FUZZ=60 each)
 
 .PHONY: lock
 lock: $(STAMP) ## Lock the requirements, with hashes, from the *.in files.
-	@for folder in deploy deploy/cron deploy/backends/*/ tests/kit/backends/*/ sample_project compare tests tests/fuzz; do
+	@for folder in deploy deploy/cron deploy/dev deploy/backends/*/ tests/kit/backends/*/ sample_project compare tests tests/fuzz; do
 	  [[ -f $$folder/requirements.in ]] || continue
 	  (cd $$folder && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --quiet $(UPGRADE) requirements.in -o requirements.txt)

@@ -142,6 +142,10 @@ def _is_filtered(handler: "Any") -> bool:
 
 if not sys.flags.isolated:
     load()
+    if os.environ.get("MAKE_DEV"):
+        import dev_settings
+
+        dev_settings.install()
     if os.environ.get("DJANGO_SETTINGS_MODULE"):
         leave_out_health_checks_of_django()
         if os.environ.get("LOG_ERRORS") != "0":

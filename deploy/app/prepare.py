@@ -2,6 +2,7 @@
 """While the image is built: asks the project about itself, collects its static files, and links what it writes.
 
     prepare.py LOOKED PROJECT STATIC KIT
+    prepare.py --environment LOOKED PROJECT KIT     for development: what follows from LOOKED alone
 
 LOOKED is what the detector found (JSON, from `deploy/kit look --json`), PROJECT the folder of the project's files,
 STATIC the folder that the static files go to, KIT the folder for what the running containers need to know:
@@ -55,6 +56,12 @@ def say(text: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[0] == "--environment":
+        looked_file, project, kit = map(Path, arguments[1:])
+        looked = json.loads(looked_file.read_text(encoding="utf-8"))
+        write_environment(looked, environment(looked, project), kit)
+        (kit / "links").touch()
+        return 0
     looked_file, project, static, kit = map(Path, arguments)
     looked = json.loads(looked_file.read_text(encoding="utf-8"))
     try:
@@ -75,11 +82,15 @@ def prepare(looked: dict[str, Any], project: Path, static: Path, kit: Path) -> N
         keep_outside(Path(root), project, static)
     answer["files_digest"] = digest(answer, static)
     links = link(places(answer, project, root), project, kit / "initial", Path(answer.get("media_root") or "/nowhere"))
+    write_environment(looked, variables, kit)
+    (kit / "project.json").write_text(json.dumps(answer, indent=1))
+    (kit / "links").write_text("".join(f"{path}\t{target}\n" for path, target in links.items()))
+
+
+def write_environment(looked: dict[str, Any], variables: dict[str, str], kit: Path) -> None:
     kit.mkdir(parents=True, exist_ok=True)
     (kit / "project.env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
     (kit / "service-names").write_text("".join(service_names(looked)))
-    (kit / "project.json").write_text(json.dumps(answer, indent=1))
-    (kit / "links").write_text("".join(f"{path}\t{target}\n" for path, target in links.items()))
 
 
 def environment(looked: dict[str, Any], project: Path) -> dict[str, str]:

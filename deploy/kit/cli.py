@@ -244,6 +244,10 @@ COMMANDS = {
     ),
     "left-out": Command(lambda _: stack.left_out(os.environ), "list the project's files that its image will not get"),
     "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker", is_local=True),
+    "dev": Command(
+        on_site("dev", "dev"),
+        "run the project in containers for development: its folder mounted, reloading, DEBUG on, mails caught",
+    ),
     "adopt": Command(
         lambda options: adopt.adopt(options.argument or "", os.environ),
         "look at a project, and write .env and .env.project for it",

@@ -61,12 +61,13 @@ def read(shell: Mapping[str, str], root: Path = ROOT) -> LocalEnvironment:
     own = env_files.read_project(values, root)
     hidden = sorted(name for name in own if shell.get(name, own[name]) != own[name])
     notes = [f"not used from the shell, since {env_files.PROJECT_FILE} comes first: {', '.join(hidden)}"]
-    passed = {name: values[name] for name in _passed() if values.get(name)}
+    passed = {name: values[name] for name in passed_names() if values.get(name)}
     project = {**passed, **shell, **own}
     return LocalEnvironment(folder, values, project, own, tuple(notes if hidden else ()), is_adopted=True)
 
 
-def _passed() -> Iterator[str]:
+def passed_names() -> Iterator[str]:
+    """The variables of .env that the project's processes get."""
     for line in PASSED.read_text(encoding="utf-8").splitlines():
         name = line.strip()
         if name and not name.startswith("#") and name not in FOR_THE_SITE and not name.endswith("_FILE"):
