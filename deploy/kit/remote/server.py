@@ -98,6 +98,8 @@ def variables(server: Server, environment: Mapping[str, str]) -> dict[str, str]:
         **({ENGINE_HERE: given} if given.startswith("unix:") else {}),
         SSH: ssh,
         SOCKET: f"{folder(environment)}/%C",
+        # sshd refuses an eleventh session on one connection (MaxSessions), then several logins at once (MaxStartups)
+        "COMPOSE_PARALLEL_LIMIT": environment.get("COMPOSE_PARALLEL_LIMIT") or "4",
         "PATH": f"{BIN}{os.pathsep}{environment.get('PATH', os.defpath)}",
     }
 

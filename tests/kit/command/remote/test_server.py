@@ -70,6 +70,7 @@ def test_docker_finds_an_ssh_that_shares_one_connection(ssh, tmp_path):
     assert environment["DOCKER_HOST"] == "ssh://me@shop.example"
     assert environment["PATH"].split(os.pathsep) == [str(server.BIN), str(ssh.parent)]
     assert environment[server.SSH] == str(ssh)
+    assert environment["COMPOSE_PARALLEL_LIMIT"] == "4", "sshd allows ten sessions on a connection"
     assert server.of(environment) == Server("me", "shop.example")
     again = environment | server.variables(Server("me", "shop.example"), environment)
     assert again[server.SSH] == str(ssh), "not the kit's own, which would call itself"
