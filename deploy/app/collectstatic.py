@@ -9,6 +9,7 @@ Django writes the manifest of hashed names anew, so that these files would be in
 
 import os
 import sys
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
@@ -17,14 +18,12 @@ from django.core.management import call_command
 
 if apps.is_installed("django.contrib.staticfiles"):
     settings.STATIC_ROOT = settings.STATIC_ROOT or os.environ["STATIC_ROOT"]
-    known = dict(getattr(staticfiles_storage, "hashed_files", None) or {})
+    storage: Any = staticfiles_storage  # of any class; one with hashed names has `hashed_files` and `save_manifest`
+    known = dict(getattr(storage, "hashed_files", None) or {})
     call_command("collectstatic", stdout=sys.stderr, verbosity=1, interactive=False, skip_checks=False)
-    if known:
-        hashed = staticfiles_storage.hashed_files
-        brought = {
-            name: file for name, file in known.items() if name not in hashed and staticfiles_storage.exists(file)
-        }
-        if brought:
-            hashed.update(brought)
-            staticfiles_storage.save_manifest()
+    hashed = getattr(storage, "hashed_files", {})
+    brought = {name: file for name, file in known.items() if name not in hashed and storage.exists(file)}
+    if brought:
+        hashed.update(brought)
+        storage.save_manifest()
     print(f"\n\x1eanswer:{settings.STATIC_ROOT}", flush=True)  # noqa: T201
