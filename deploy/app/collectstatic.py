@@ -4,7 +4,7 @@ Prints their folder after the mark of ask_project.py: the project's STATIC_ROOT,
 none. Prints nothing if the project does not use django.contrib.staticfiles.
 
 A project may bring files in its STATIC_ROOT whose sources are elsewhere, such as what a build of its frontend wrote.
-Django writes the manifest of hashed names anew, so that these files would be in the folder and not in the manifest.
+Django writes the whole manifest of hashed names again, so these files would be in the folder and not in the manifest.
 """
 
 import os

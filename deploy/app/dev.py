@@ -1,5 +1,5 @@
 #!/opt/venv/bin/python -u
-"""Process 1 of a container of `make dev`: starts a program, and again or anew whenever the project's code has changed.
+"""Process 1 of a container of `make dev`: starts a program, and again whenever the project's code has changed.
 
     dev.py server           migrates, then serves with ropewalk, which reloads: the old code serves until the new does
     dev.py worker NAME      the command in the variable NAME

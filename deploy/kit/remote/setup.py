@@ -174,7 +174,7 @@ def _ports(facts: Mapping[str, Any], values: Mapping[str, str]) -> Findings:
 def _clock(facts: Mapping[str, Any], found: Server | None) -> Finding:
     topic, difference = Topic("clock"), facts["difference"]
     if found and abs(difference) > CLOCK:
-        direction = "ahead of" if difference > 0 else "behind"
+        direction = "later than" if difference > 0 else "earlier than"
         text = f"{units.duration(abs(difference))} {direction} this machine's"
         return topic.warning(text, "there: sudo timedatectl set-ntp true; certificates and sessions depend on it")
     if facts["synchronized"] == [0, "no"]:

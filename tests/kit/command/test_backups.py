@@ -179,7 +179,7 @@ def test_private_key_is_given_to_the_container(docker, root, tmp_path):
     (root / "backups/shop-20250101-000000.tar.gz").write_text("content")
     backups.check(docker(BACKUP_IDENTITY=str(tmp_path / "key.txt")), root)
     assert "--env=BACKUP_IDENTITY=- backup check -" in docker.called()[-1]
-    assert docker.given() == b"7\nthe keycontent", "from here, whoever may read the file, and wherever the engine is"
+    assert docker.given() == b"7\nthe keycontent", "read here, since the engine may be elsewhere"
     with pytest.raises(KitError, match="must be a file with the private key"):
         backups.check(docker(BACKUP_IDENTITY="/nowhere/key"), root)
 

@@ -53,7 +53,7 @@ def test_good_server_has_nothing_to_mend():
         ({"memory": None}, "memory", "note", "not known", ""),
         ({"ports": [22, 443]}, "ports", "warning", "443 is in use by another program", "ss -ltnp"),
         ({"ports": [80], "published": "0.0.0.0:80->8080/tcp"}, "ports", "note", "80: published by a container", ""),
-        ({"difference": 60.0}, "clock", "warning", "60.0 s ahead of this machine's", "set-ntp true"),
+        ({"difference": 60.0}, "clock", "warning", "60.0 s later than this machine's", "set-ntp true"),
         ({"synchronized": [0, "no"]}, "clock", "warning", "not synchronized", "set-ntp true"),
         ({"kernel": GOOD["kernel"] | {"net/core/somaxconn": "128"}}, "kernel", "warning", "is 128", "sysctl"),
         ({"warnings": [0, '["WARNING: No memory limit support"]']}, "kernel", "warning", "No memory limit", "cgroups"),
