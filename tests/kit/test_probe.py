@@ -99,3 +99,9 @@ def test_page_for_unknown_paths_that_fails_is_told_apart_from_a_site_that_does(p
     assert returned == 1
     hint = "but the page / is well: HEALTH_PATH=/ in .env has that one requested"
     assert output == f"GET /healthz: HTTP/1.1 500 Error, {hint}\n"
+
+
+def test_status_is_named_although_the_page_of_the_site_does_not_answer(probe):
+    # nobody accepts the second connection
+    returned, output, _ = probe(b"HTTP/1.1 500 Error\r\nContent-Length: 0\r\n\r\n")
+    assert (returned, output) == (1, "GET /healthz: HTTP/1.1 500 Error\n")
