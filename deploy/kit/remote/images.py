@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from kit import containers
 from kit.errors import KitError
 from kit.paths import ROOT
 from kit.remote import server
@@ -211,23 +212,4 @@ def forget(app_image: str, latest: str, here: Mapping[str, str]) -> None:
 
 def _docker(words: Sequence[str], environment: Mapping[str, str], *, timeout: float = QUESTION_TIMEOUT) -> str:
     """What it prints. Raises KitError."""
-    try:
-        done = subprocess.run(
-            ["docker", *words],
-            env=environment,
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-            timeout=timeout,
-        )
-    except FileNotFoundError:
-        raise KitError("docker is not installed") from None
-    except subprocess.TimeoutExpired:
-        raise KitError(f"docker {words[0]}: no answer within {timeout:.0f} s") from None
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise KitError(f"docker {words[0]}: {said[-1]}")
-    return done.stdout.strip()
+    return containers.output(words, environment, timeout=timeout).strip()
