@@ -83,8 +83,8 @@ def run_marked(
 ) -> tuple[int, str]:
     """The exit status, and the line after MARK in the standard output; "" if there is none.
 
-    The project may print lines before and after it, and leave a process behind that keeps its standard output: that is
-    a file, since a pipe would not end before that process does. Raises subprocess.TimeoutExpired.
+    The project may print lines before and after it. Its standard output is a file: a process that it has started may
+    outlive it, and a pipe would not end before that process does. Raises subprocess.TimeoutExpired.
     """
     with tempfile.TemporaryFile() as output:
         done = subprocess.run(command, cwd=folder, env=environment, stdout=output, check=False, timeout=timeout)

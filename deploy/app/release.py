@@ -53,7 +53,7 @@ def run(words: list[str], *, stdout: int | None = None) -> int:
     )
     output = process.stderr if stdout else process.stdout
     assert output
-    # A process that the command leaves behind may keep the pipe open for good: then only what comes soon is waited for.
+    # A process that outlives the command may keep the pipe open without end, so this does not wait for its end.
     copier = threading.Thread(target=copy, args=(output.fileno(), last, is_over), daemon=True)
     copier.start()
     process.wait()
@@ -277,7 +277,7 @@ def main() -> int:
     except OSError as error:
         say(reasons.of_os_error(error))
         return 1
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - of the kit itself; one line for who deploys
         # the last line is what `make up` shows
         traceback.print_exc()
         say(f"internal error: {type(error).__name__}: {error}")

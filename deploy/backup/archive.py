@@ -54,7 +54,7 @@ class Writer:
     def __init__(self, target: IO[bytes], manifest: Manifest) -> None:
         # most of what is large, such as images, is compressed already
         self._gzip = gzip.GzipFile(fileobj=target, mode="wb", compresslevel=3)
-        self._tar = tarfile.open(fileobj=self._gzip, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+        self._tar = tarfile.open(fileobj=self._gzip, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - closed by `close`
         self.manifest = manifest
 
     def add_file(self, path: Path, name: str) -> None:

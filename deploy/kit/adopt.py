@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import project_identity
-from kit import assets, clashes, compose, development_env, dotenv, env_files, identity, own_services, uploads
+from kit import (
+    assets,
+    clashes,
+    compose,
+    development_env,
+    dotenv,
+    env_files,
+    example_values,
+    identity,
+    own_services,
+    uploads,
+)
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
@@ -24,9 +35,6 @@ from kit.project.names import name_of
 from kit.variables import read
 
 PROJECT_FILE = env_files.PROJECT_FILE
-EXAMPLES = (".env.example", ".env.sample", ".env.template", "env.example", ".env.dist", "example.env")
-"""Files of a project that show its variables. Their values are used only where they are no secrets."""
-
 SECRET = re.compile(r"(SECRET|SALT|SIGNING|JWT|ENCRYPTION|SESSION)_?(KEY|TOKEN|SECRET)?$|^(APP|FLASK)_KEY$|SECRET")
 """Names of variables of which any long random value is right."""
 
@@ -37,19 +45,6 @@ FOREIGN = re.compile(
 
 OWN_KEY = re.compile(r"((DJANGO|FLASK|APP)_)?SECRET_KEY")
 """Names that are the framework's key wherever they are read."""
-
-PLACEHOLDER = re.compile(
-    r"<[^>]*>|\[[a-z][^]]*\]|\{\{|\.\.\.|\byour\b|your[._-]|change[ _-]?(me|this|it)|x{3,}|\btodo\b|placeholder"
-    r"|replace[ _-]?(me|this|with)|\bdummy\b|\bexample\.(com|org|net)\b|\.example\b|\bmy(domain|site)\b|\bsome[-_]",
-    re.IGNORECASE,
-)
-"""Values of an example that nobody means."""
-
-SERVER = re.compile(
-    r"(^|_)(DB|DATABASE|POSTGRES\w*|PG|MYSQL|MARIADB|SQL|REDIS|VALKEY|BROKER|CELERY|AMQP|RABBIT\w*|MONGO\w*|ELASTIC\w*"
-    r"|MEMCACHED?|CACHE|MAIL|EMAIL|SMTP)_?(\w+_)?(HOST|URL|URI|SERVER)$"
-)
-"""Names of variables that say where a server is."""
 
 NOT_THE_PROJECTS = ("DJANGO_SETTINGS_MODULE", *env_files.SHARED_WITH_NGINX)
 """Set in .env."""
@@ -271,7 +266,7 @@ def say_python(project: Project) -> None:
 
 def project_lines(project: Project, present: Mapping[str, str]) -> Iterator[Line]:
     """The lines of .env.project: what the project insists on, a secret key in any case, and where its servers are."""
-    examples = example_values(project.folder)
+    examples = example_values.read(project.folder)
     names = {one.name: one for one in project.environment_names}
     profiles = present.get(own_services.PROFILES, "").split(",")
     given = {name for profile in profiles for name in own_services.given_by(profile, project)}
@@ -309,35 +304,16 @@ def _line(variable: EnvironmentName, examples: Mapping[str, str], *, is_key: boo
         return Line(name, proposed, f"{comment}: the database; a file in the data volume")
     if name == "DEBUG" or name.endswith("_DEBUG"):
         return Line(name, "0", comment)
-    if name in examples and is_placeholder(name, examples[name]):
+    if name in examples and example_values.is_placeholder(name, examples[name]):
         return Line(name, None, f"{comment}; in the project's example: {examples[name]}")
     if name in examples and not re.search("SECRET|PASSWORD|TOKEN|KEY", name):
         return Line(name, examples[name], f"{comment}; the value of the project's example")
     return Line(name, None, f"{comment}; without a default")
 
 
-def is_placeholder(name: str, value: str) -> bool:
-    """Whether it only shows where a value goes, or names a server of the developer's machine or containers."""
-    if PLACEHOLDER.search(value):
-        return True
-    host = services.host_of(value) if SERVER.search(name) else None
-    return host is not None and not services.is_reachable(host)
-
-
 def is_own_secret(name: str) -> bool:
     """Whether any long random value does."""
     return bool(SECRET.search(name)) and not FOREIGN.search(name)
-
-
-def example_values(folder: Path) -> dict[str, str]:
-    """What the project's own example of an environment file suggests; blank values are left out."""
-    for name in EXAMPLES:
-        if (folder / name).is_file():
-            try:
-                return {key: value for key, value in dotenv.read(folder / name, {}).items() if value}
-            except KitError:
-                return {}
-    return {}
 
 
 def _containers(environment: Mapping[str, str]) -> list[clashes.Container]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from kit import adopt, compose, dotenv, env_files, local, local_environment, own_services
+from kit import compose, dotenv, env_files, example_values, local, local_environment, own_services
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
@@ -158,7 +158,7 @@ def names_server(name: str, value: str, project: Project) -> bool:
     """Whether it says where a server is, or how to log in there, and none in a file of the data folder."""
     parts = {*service_names.POSTGRES.values(), *service_names.REDIS.values()}
     parts |= {each for names in project.services.names.values() for each in names}
-    is_server = name in parts or adopt.SERVER.search(name) is not None or name == "DATABASE_URL_FILE"
+    is_server = name in parts or example_values.SERVER.search(name) is not None or name == "DATABASE_URL_FILE"
     return is_server and not value.startswith(("sqlite:", "/data/"))
 
 

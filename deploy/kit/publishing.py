@@ -17,7 +17,7 @@ def prepare(values: Mapping[str, str]) -> dict[str, str]:
     on = {name: read(name, values) == "1" for name in SWITCHES}
     if on["HTTP3"] and not on["HTTPS"]:
         raise KitError(
-            "HTTP3=on: needs HTTPS=on, since HTTP/3 has TLS in it; behind a load balancer, it is the balancer's"
+            "HTTP3=on: needs HTTPS=on, since HTTP/3 is always encrypted; a load balancer in front offers HTTP/3 itself"
         )
     spelled = {name: "on" if is_on else "off" for name, is_on in on.items()}
     return {name: word for name, word in spelled.items() if values.get(name) and values[name] != word}

@@ -5,6 +5,8 @@ the environment, .flaskenv or .env), WSGI_APPLICATION of the settings that manag
 and then the modules: wsgi.py before app.py, main.py and the like, before packages, before other modules. Within a
 module, `application` comes before `app`, before other names, before factories. Equal ones are an error that lists
 them.
+
+It is long because these are one ordered search: what one of them finds decides whether the next is looked at.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The variables by which a project reads where its PostgreSQL or Redis is and how to log in, and what each stands for.
+"""The variables from which a project reads the address and the login of its PostgreSQL or Redis, and what each means.
 
 The containers of the kit's own servers write these parts under names of their own (deploy/postgres/entrypoint,
 deploy/redis/entrypoint). With what is found here, the application gets them under the names that it reads.

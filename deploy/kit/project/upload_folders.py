@@ -65,7 +65,7 @@ def _upload_to(tree: ast.Module) -> Iterator[list[str]]:
 
 
 def _parts(value: ast.expr, values: dict[str, ast.expr], depth: int = 0) -> Iterator[str]:
-    """The texts that a path is made of; what stands for the project's own folder has none."""
+    """The names that a path is made of, without those of the project's own folder."""
     match value:
         case ast.Constant(value=str(text)):
             yield text

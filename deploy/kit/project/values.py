@@ -18,7 +18,7 @@ FOLLOWED = 4
 """Names within the expressions of names are followed so far."""
 
 UNKNOWN = "{}"
-"""Stands in a text for what only running the module would show."""
+"""In a text: a part that is known only when the module runs."""
 
 Assigned = Mapping[str, ast.expr]
 

@@ -16,11 +16,11 @@ class ReleaseError(Exception):
         self.whole_log = whole_log
 
 
-class ConnectionLost(ReleaseError):  # noqa: N818
+class ConnectionLost(ReleaseError):  # noqa: N818 - named as what has happened
     """The engine cannot be reached any more, so nothing can be undone now either."""
 
 
-class InterruptedByUser(Exception):  # noqa: N818
+class InterruptedByUser(Exception):  # noqa: N818 - named as what has happened
     """A signal asked to stop: Ctrl-C, SIGTERM, or SIGHUP of a terminal that is gone."""
 
     def __init__(self, number: int) -> None:

@@ -3,6 +3,8 @@
 A reader takes text (from an option or a variable), or a value of Python or TOML (from a file, or from a program that
 embeds the server). It returns the setting's value, or raises ValueError with what is allowed. Readers do not know where
 a value came from; `table.Setting.read` adds that to the error.
+
+It is as long as there are kinds of values; each reader stands alone.
 """
 
 from __future__ import annotations

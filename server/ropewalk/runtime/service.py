@@ -113,17 +113,7 @@ class Service:
         is_timed = bool(settings.queue_timeout) or access_log is not None
         self._connection = TimedConnection if is_timed else Connection
         self._exchange = Exchange if hooks is None else hooks.exchange
-        serve = self._serve_in_time if settings.queue_timeout else self._serve
-        self._pool = Pool(
-            threads=settings.threads,
-            run=serve if hooks is None else hooks.wrap(serve),
-            overflow=self._shedder.overflow,
-            max_waiting=settings.limit_waiting,
-            parallelism=partial(parallel_threads, settings.workers),
-            is_overdue=self._shedder.is_overdue if settings.queue_timeout else None,
-            stream_threads=settings.stream_threads,
-            streams=Streams(settings.threads, settings.stream_threads),
-        )
+        self._pool = self._make_pool(settings, hooks)
         self._refusals = Refusals(
             self._metrics, self._default_fields, self._request_ids, self._access_logger, self._pool.call_later
         )
@@ -142,18 +132,33 @@ class Service:
         self._paused: set[Acceptor] = set()  # because no descriptor is free; changed by atomic calls of any thread
         self._acceptors: dict[Acceptor, Environ] = {}
         for sock in listeners:
-            acceptor = Acceptor(
-                sock,
-                self._pool.epoll,
-                self._open_connection,
-                self._has_connections,
-                self._paused,
-                self._pool.call_later,
-                partial(self._idle_closer.make_room, DESCRIPTORS),
-            )
-            self._acceptors[acceptor] = listener_environ(
+            self._acceptors[self._make_acceptor(sock)] = listener_environ(
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
             )
+
+    def _make_pool(self, settings: Settings, hooks: RequestHooks | None) -> Pool:
+        serve = self._serve_in_time if settings.queue_timeout else self._serve
+        return Pool(
+            threads=settings.threads,
+            run=serve if hooks is None else hooks.wrap(serve),
+            overflow=self._shedder.overflow,
+            max_waiting=settings.limit_waiting,
+            parallelism=partial(parallel_threads, settings.workers),
+            is_overdue=self._shedder.is_overdue if settings.queue_timeout else None,
+            stream_threads=settings.stream_threads,
+            streams=Streams(settings.threads, settings.stream_threads),
+        )
+
+    def _make_acceptor(self, sock: socket.socket) -> Acceptor:
+        return Acceptor(
+            sock,
+            self._pool.epoll,
+            self._open_connection,
+            self._has_connections,
+            self._paused,
+            self._pool.call_later,
+            partial(self._idle_closer.make_room, DESCRIPTORS),
+        )
 
     def _connection_events(self) -> ConnectionEvents[WsgiConnection]:
         return ConnectionEvents(

@@ -344,7 +344,7 @@ class Pool:
                 return  # another thread took the last one
             try:
                 item.send()
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001 - logged by `_drop`
                 self._drop(item)
 
     def _run_batch(self, thread: PoolThread) -> None:
@@ -370,7 +370,7 @@ class Pool:
                 try:
                     if run(item):
                         to_send.append(item)
-                except Exception:  # noqa: BLE001
+                except Exception:  # noqa: BLE001 - logged by `_drop`
                     self._drop(item)
                 thread.finished += 1
                 now = time.monotonic()
@@ -396,7 +396,7 @@ class Pool:
                         to_run.append(item)
                     else:
                         self._overflow(item)
-                except Exception:  # noqa: BLE001
+                except Exception:  # noqa: BLE001 - logged by `_drop`
                     self._drop(item)
         except IndexError:
             pass  # another thread took the last one
@@ -454,7 +454,7 @@ class Pool:
                 return
             try:
                 self._overflow(item)
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001 - logged by `_drop`
                 self._drop(item)
 
     def _run_timers(self) -> float:

@@ -1,6 +1,9 @@
 """One run of the application (PEP 3333), whose response is set on the connection whole, or streamed as it is produced.
 
 Runs in the thread of the pool that took the request, from the call of the application to the `close` of its iterable.
+
+Longer than most modules here: start_response, write, the iterable and its errors change one state, and PEP 3333 says
+what each may do after the others. Heads, streams and environs are in modules beside it.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 
 from kit import adopt, compose, uploads
 from kit.project import facts
-from tests.kit.command.test_adopt import checkout, values  # noqa: F401
+from tests.kit.command.test_adopt import checkout, values  # noqa: F401 - fixtures
 
 APP = "from flask import Flask\napp = Flask(__name__)\napp.config['UPLOAD_FOLDER'] = 'uploads'\n"
 
@@ -73,7 +73,7 @@ def test_files_that_the_image_does_not_get_are_no_matter(folder):
     assert find(folder) == []
 
 
-def test_adopt_leaves_uploads_out_and_says_so(checkout, folder, capsys):  # noqa: F811
+def test_adopt_leaves_uploads_out_and_says_so(checkout, folder, capsys):  # noqa: F811 - a fixture
     commit(folder, "app.py")
     adopt.adopt(str(folder), {}, checkout)
     assert values(checkout / ".env")["IMAGE_EXCLUDE"] == "uploads"
@@ -87,7 +87,7 @@ def test_adopt_leaves_uploads_out_and_says_so(checkout, folder, capsys):  # noqa
     assert "Uploads made" not in capsys.readouterr().out
 
 
-def test_adopt_proposes_it_where_nobody_knows(checkout, folder, capsys):  # noqa: F811
+def test_adopt_proposes_it_where_nobody_knows(checkout, folder, capsys):  # noqa: F811 - a fixture
     adopt.adopt(str(folder), {}, checkout)
     assert "\n#IMAGE_EXCLUDE=uploads\n" in (checkout / ".env").read_text()
     assert "If they were made during development" in capsys.readouterr().out
