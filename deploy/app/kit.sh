@@ -165,7 +165,7 @@ kit_secret() {
 # A file whose first variable is set already is left out whole: the project uses another one. So is one if the project's
 # own name for the host is set. The containers of the profiles that are on write theirs when they start; compose starts
 # this one also if they do not. NAMES is a file with the project's names: SERVICE NAME=SOURCE, in each line; the source is
-# a variable of the service, or, after a second "=", a text.
+# a variable of the service, or, after a second "=", a text. The name "scheme" is what the service's URLs begin with.
 kit_services() {
   local folder=${1:-/srv/services} names=${2:-/kit/service-names} file name value service tries
   for name in postgres redis; do
@@ -194,22 +194,25 @@ kit_admin_bind() {
 
 # kit_service SERVICE FILE NAMES: exports the variables of one service.
 kit_service() {
-  local service name value
+  local service name value scheme=
   local -A kit_parts=()
   local -a kit_order=()
+  while IFS=' =' read -r service name value; do
+    [[ $service == "$1" ]] || continue
+    [[ $value != *HOST || ! -v $name ]] || return 0
+    [[ $name != scheme ]] || scheme=$value
+  done <"$3"
   while IFS='=' read -r name value; do
+    [[ -z $scheme || $value != *://* ]] || value=$scheme://${value#*://}
     kit_parts[$name]=$value
     kit_order+=("$name")
   done <"$2"
   ((${#kit_order[@]})) && [[ ! -v ${kit_order[0]} ]] || return 0
-  while IFS=' =' read -r service name value; do
-    [[ $service != "$1" || $value != *HOST || ! -v $name ]] || return 0
-  done <"$3"
   for name in "${kit_order[@]}"; do
     [[ -v $name ]] || export "$name=${kit_parts[$name]}"
   done
   while IFS=' =' read -r service name value; do
-    [[ $service == "$1" && ! -v $name ]] || continue
+    [[ $service == "$1" && $name != scheme && ! -v $name ]] || continue
     if [[ $value == =* ]]; then export "$name=${value#=}"; else export "$name=${kit_parts[$value]:-}"; fi
   done <"$3"
 }

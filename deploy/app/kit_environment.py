@@ -58,11 +58,18 @@ def _load_service(lines: "list[tuple[str, str]]", names: "list[tuple[str, str]]"
     is_another = any(source.endswith("HOST") and name in os.environ for name, source in names)
     if not lines or lines[0][0] in os.environ or is_another:
         return
-    values = dict(lines)
-    for name, value in lines:
+    own = dict(names)
+    scheme = own.pop("scheme", "")
+    values = {name: _with_scheme(value, scheme) for name, value in lines}
+    for name, value in values.items():
         os.environ.setdefault(name, value)
-    for name, source in names:
+    for name, source in own.items():
         os.environ.setdefault(name, source[1:] if source.startswith("=") else values.get(source, ""))
+
+
+def _with_scheme(value: str, scheme: str) -> str:
+    _, mark, rest = value.partition("://")
+    return f"{scheme}://{rest}" if scheme and mark else value
 
 
 def _read(path: str) -> "list[tuple[str, str]]":

@@ -8,7 +8,8 @@ LOOKED is what the detector found (JSON, from `deploy/kit look --json`), PROJECT
 STATIC the folder that the static files go to, KIT the folder for what the running containers need to know:
 
     project.env     NAME=value, one per line: the environment of every process of the project
-    service-names   SERVICE NAME=SOURCE, one per line: the project's own names for where a service of the kit's is
+    service-names   SERVICE NAME=SOURCE, one per line: the project's own names for where a service of the kit's is; and
+                    SERVICE scheme=SCHEME: what its URLs begin with, for a driver that SQLAlchemy has to be told
     project.json    what the project said about itself (project_answer.Answer)
     links           path in the project, tab, target in a volume: one per line; the target of a folder ends with "/". A
                     third column is a path that becomes a link to the target, in the volume of the folder that it is in
@@ -19,6 +20,7 @@ The container's root is read-only, so each file and folder that the project writ
 
 import builtins
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -43,6 +45,9 @@ COLLECTSTATIC = Path(__file__).with_name("collectstatic.py")
 SERVED = re.compile(r"/[A-Za-z0-9._~/-]*/|/")
 """A URL that nginx can serve files below: a path, not one of another host."""
 
+
+SQLALCHEMY_DRIVERS = ("psycopg", "pg8000")
+"""For PostgreSQL, besides its default: the modules, which are the drivers' names in its URLs as well."""
 
 FAULTS_OF_CODE = (ImportError, NameError, SyntaxError)
 
@@ -111,7 +116,21 @@ def environment(looked: dict[str, Any], project: Path) -> dict[str, str]:
 def service_names(looked: dict[str, Any]) -> list[str]:
     """Lines for kit_services of kit.sh."""
     found: dict[str, dict[str, str]] = looked.get("service_names", {})
-    return [f"{service} {name}={source}\n" for service, names in found.items() for name, source in names.items()]
+    lines = [f"{service} {name}={source}\n" for service, names in found.items() for name, source in names.items()]
+    if not looked["settings"] and (driver := postgres_driver()):
+        lines.append(f"postgres scheme=postgresql+{driver}\n")
+    return lines
+
+
+def postgres_driver() -> str:
+    """The driver that SQLAlchemy has to be told in the URL, since psycopg2, its default, is not installed; or empty."""
+    if not _is_installed("sqlalchemy") or _is_installed("psycopg2"):
+        return ""
+    return next((name for name in SQLALCHEMY_DRIVERS if _is_installed(name)), "")
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def build_environment(given: str) -> dict[str, str]:

@@ -69,6 +69,12 @@ def test_services_have_the_names_that_the_project_reads(tmp_path):
     assert run(tmp_path, services=services, names=names, SECRET_KEY="mine") == "[None, 'mine', None] False"
 
 
+def test_url_of_a_service_names_the_driver_that_the_project_has(tmp_path):
+    services = {"one.env": "SECRET_KEY=db://a:b=@c/d?e=f://\n", "two.env": "A=db://a\n"}
+    said = run(tmp_path, services=services, names="one scheme=db+driver\n")
+    assert said == "['db://a', 'db+driver://a:b=@c/d?e=f://', None] False"
+
+
 def test_isolated_interpreter_is_left_alone(tmp_path):
     assert run(tmp_path, "-I", lines="A=1\nPYTHONPATH=/srv/code\n") == "[None, None, None] False"
 

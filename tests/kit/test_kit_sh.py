@@ -400,6 +400,12 @@ def test_services_have_the_names_that_the_project_reads(bash, services, variable
     assert bash(f"kit_services {services} {services}/names; {show}", **variables).stdout == expected
 
 
+def test_url_of_a_service_names_the_driver_that_the_project_has(bash, services):
+    (services / "names").write_text("postgres scheme=postgresql+psycopg\npostgres MY_URL=DATABASE_URL\n")
+    done = bash(f'kit_services {services} {services}/names; {SHOW}; printf "%s|" "$MY_URL" "${{scheme-unset}}"')
+    assert done.stdout == ("postgresql+psycopg://a:b=@c/d|c|redis://e|postgresql+psycopg://a:b=@c/d|unset|")
+
+
 def test_without_services_nothing_is_set(bash, tmp_path):
     assert bash(f"kit_services {tmp_path}/none; {SHOW}").stdout == "|||"
 

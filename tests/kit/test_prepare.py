@@ -263,3 +263,24 @@ def test_settings_that_cannot_be_imported_end_the_build_in_one_line(folders, lin
     assert said in done.stderr
     assert ('set BUILD_ENV="NAME=value ..." in .env' in done.stderr) is may_need_a_variable
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("installed", "settings", "scheme"),
+    [
+        ({"sqlalchemy", "psycopg"}, None, "postgresql+psycopg"),
+        ({"sqlalchemy", "pg8000"}, None, "postgresql+pg8000"),
+        # what SQLAlchemy takes by itself
+        ({"sqlalchemy", "psycopg", "psycopg2"}, None, ""),
+        ({"sqlalchemy"}, None, ""),
+        # libpq's own URLs, and Django's, have no driver in them
+        ({"psycopg"}, None, ""),
+        ({"sqlalchemy", "psycopg"}, {"module": "shop.settings"}, ""),
+    ],
+)
+def test_url_of_the_database_names_a_driver_that_sqlalchemy_would_not_look_for(
+    monkeypatch, installed, settings, scheme
+):
+    monkeypatch.setattr(prepare, "_is_installed", installed.__contains__)
+    lines = prepare.service_names({"settings": settings, "service_names": {"postgres": {"MY_URL": "DATABASE_URL"}}})
+    assert lines == ["postgres MY_URL=DATABASE_URL\n"] + [f"postgres scheme={scheme}\n"] * bool(scheme)
