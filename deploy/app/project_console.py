@@ -49,19 +49,22 @@ class Program(NamedTuple):
 
 def program(console: str, arguments: list[str], framework: str, environment: Mapping[str, str]) -> Program:
     """What to run. Raises ConsoleError."""
-    commands = _commands(framework, environment)
+    commands = _commands(framework)
+    # not --app, which Flask before 2.2 does not know
+    is_told = framework != "flask" or environment.get("FLASK_APP")
+    variables = {} if is_told else {"FLASK_APP": environment.get("WSGI_APP", "")}
     match console:
         case "manage" if Path("manage.py").is_file():
             return Program([PYTHON, "manage.py", *arguments])
         case "manage" if commands:
-            return Program([*commands, *arguments])
+            return Program([*commands, *arguments], variables)
         case "manage":
             raise ConsoleError(
                 f"the project has no manage.py in {Path.cwd()}, and it is no Flask application. Any program of it:"
                 " docker compose exec app python ..."
             )
         case "shell":
-            return Program([*commands, "shell", *arguments] if commands else [PYTHON, *arguments])
+            return Program([*commands, "shell", *arguments] if commands else [PYTHON, *arguments], variables)
         case "dbshell" if commands and framework == "django":
             return _dbshell_of_django(commands, arguments)
         case "dbshell":
@@ -69,12 +72,12 @@ def program(console: str, arguments: list[str], framework: str, environment: Map
     raise ConsoleError(f"{console!r}: must be manage, shell or dbshell")
 
 
-def _commands(framework: str, environment: Mapping[str, str]) -> list[str]:
+def _commands(framework: str) -> list[str]:
     """What the project's own commands begin with; empty if its framework has none."""
     if framework == "django":
         return [PYTHON, "manage.py"] if Path("manage.py").is_file() else [PYTHON, "-m", "django"]
     if framework == "flask":
-        return [PYTHON, "-m", "flask", "--app", environment.get("FLASK_APP") or environment.get("WSGI_APP", "")]
+        return [PYTHON, "-m", "flask"]
     return []
 
 

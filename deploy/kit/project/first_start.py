@@ -105,7 +105,8 @@ def _flask_command(
         if not is_known and not (owner in ("", "click") and node.name in registered):
             continue
         words = [word for word in (groups.get(owner, ""), name) if word]
-        command = f"flask --app {shlex.quote(application)} {' '.join(words)}"
+        # not --app, which Flask before 2.2 does not know
+        command = f"env FLASK_APP={shlex.quote(application)} flask {' '.join(words)}"
         if asked := _asks(node):
             yield FirstStart("", origin, f"`{command}` creates the database, and {asked}: not run")
         else:

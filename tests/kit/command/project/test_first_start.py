@@ -25,7 +25,7 @@ def command(folder, application="shop:create_app()"):
 def test_command_of_click_that_the_application_has(project):
     folder = project({"shop/db.py": CLICK})
     found = first_start.find(folder, folder, "shop:create_app()")
-    assert found.command == "flask --app 'shop:create_app()' init-db"
+    assert found.command == "env FLASK_APP='shop:create_app()' flask init-db"
     assert found.origin == "shop/db.py:3"
 
 
@@ -42,7 +42,7 @@ def test_command_of_click_that_the_application_has(project):
     ],
 )
 def test_commands_of_flask(project, text, expected):
-    assert command(project({"app.py": text}), "app:app") == f"flask --app app:app {expected}"
+    assert command(project({"app.py": text}), "app:app") == f"env FLASK_APP=app:app flask {expected}"
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_command_that_wants_an_answer_is_named_and_not_run(project, option, reas
     folder = project({"app.py": f'@app.cli.command("init-db")\n{option}\ndef x(name): ...\n'})
     found = first_start.find(folder, folder, "app:app")
     assert found.command == ""
-    assert found.note == f"`flask --app app:app init-db` creates the database, and {reason}: not run"
+    assert found.note == f"`env FLASK_APP=app:app flask init-db` creates the database, and {reason}: not run"
 
 
 def test_call_that_only_python_app_py_makes(project):
