@@ -99,7 +99,7 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     if text := development_env.note(project, {*present, *own, *(line.name for line in (*kit, *wanted))}):
         step(text)
     step(addresses(env_files.read_kit(environment, root)))
-    step(next_step(project, wanted))
+    step(next_step(project, wanted, present.get(own_services.PROFILES, "")))
     return 0
 
 
@@ -124,8 +124,8 @@ class Line(NamedTuple):
     """Whether it is written as a comment, for its reader to decide."""
 
 
-def next_step(project: Project, wanted: Sequence[Line]) -> str:
-    """What to do before `make up`, if anything."""
+def next_step(project: Project, wanted: Sequence[Line], on: str = "") -> str:
+    """What to do before `make up`, if anything. `on`: COMPOSE_PROFILES."""
     blank = [line for line in wanted if line.value is None]
     todo = [line.name for line in blank if not line.needed_by]
     optional = _optional([line for line in blank if line.needed_by])
@@ -141,8 +141,9 @@ def next_step(project: Project, wanted: Sequence[Line]) -> str:
         return f"Have {where} name a {unnamed.name} server that a container can reach{filled}; then: make up"
     if todo:
         more = f", and {optional}," if optional else ""
-        profiles = [service.profile for service in project.services.servers if service.profile and service.is_wanted]
-        own = f" (or, for the kit's own, COMPOSE_PROFILES={','.join(profiles)} in .env)" if profiles else ""
+        servers = [service for service in project.services.servers if service.profile and service.is_wanted]
+        profiles = [service.profile for service in servers if service.profile not in on.split(",")]
+        own = f" (or, for the kit's own, {own_services.line_of(on, *profiles)} in .env)" if profiles else ""
         return f"Fill in {', '.join(todo)}{more} in {PROJECT_FILE}{own}; then: make up"
     more = f"; and fill in {optional} in {PROJECT_FILE}, if it is to be used" if optional else ""
     return f"Next: make up (or without Docker: make run){more}"

@@ -1,6 +1,6 @@
 """The two files of variables in the checkout: .env is the kit's, .env.project the project's own."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from kit import dotenv
@@ -38,3 +38,9 @@ def read_project(kit: Mapping[str, str], root: Path = ROOT) -> dict[str, str]:
         if name in values and values[name] != kit.get(name):
             raise KitError(f"{PROJECT_FILE}: {name} belongs into .env: nginx needs it too")
     return values
+
+
+def decider(name: str, own: Container[str], *, is_project: bool = False) -> str:
+    """The file to set a variable in: .env.project, which comes first, if it has it (`own`: the names of its variables)
+    or if the variable is the project's alone."""
+    return PROJECT_FILE if is_project or name in own else ".env"

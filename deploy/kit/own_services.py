@@ -33,16 +33,16 @@ def lines(project: Project, profiles: Sequence[str], present: Mapping[str, str])
         yield from _server_lines(project, profiles)
     on = present.get(PROFILES) or ",".join(profiles)
     if found := project.services.workers[:1]:
-        comment = f"A worker of {found[0].name}, which runs with {_with(on, 'worker')} (docs/workers.md)"
+        comment = f"A worker of {found[0].name}, which runs with {line_of(on, 'worker')} (docs/workers.md)"
         yield Line("WORKER_COMMAND", found[0].command, comment, workers.UNKNOWN in found[0].command)
     if one := project.services.scheduler:
-        comment = f"{one.name} in the Procfile, which runs with {_with(on, 'scheduler')} (docs/workers.md)"
+        comment = f"{one.name} in the Procfile, which runs with {line_of(on, 'scheduler')} (docs/workers.md)"
         yield Line("SCHEDULER_COMMAND", one.command, comment)
 
 
-def _with(profiles: str, added: str) -> str:
-    names = [name for name in profiles.split(",") if name]
-    return f"{PROFILES}={','.join([*names, *[added] * (added not in names)])}"
+def line_of(on: str, *added: str) -> str:
+    """The line of .env with more profiles than those that are on."""
+    return f"{PROFILES}={','.join(dict.fromkeys([*(name for name in on.split(',') if name), *added]))}"
 
 
 def _server_lines(project: Project, profiles: Sequence[str]) -> Iterator[Line]:

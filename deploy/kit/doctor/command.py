@@ -86,7 +86,7 @@ def _django(site: Site) -> Findings:
         yield Topic("check --deploy").error(f"Django's check fails: {last[:200]}", 'make manage CMD="check --deploy"')
     else:
         yield from settings.check_django(
-            check, site.values, site.fixed_settings, public=settings.is_public(site.values)
+            check, site.values, site.fixed_settings, public=settings.is_public(site.values), own=site.own
         )
 
 
@@ -95,13 +95,13 @@ def _debugging(site: Site) -> Findings:
     public = settings.is_public(site.values)
     switches = site.debug_switches
     yield from settings.check_debugging(
-        site.inside["variables"], site.fixed_settings, said, public=public, switches=switches
+        site.inside["variables"], site.fixed_settings, said, public=public, switches=switches, own=site.own
     )
 
 
 def _database(site: Site) -> Findings:
     status, output = site.manage("migrate", "--check") if site.inside["has_manage"] else (None, "")
-    yield from machine.check_database(status, output)
+    yield from machine.check_database(status, output, site.own)
 
 
 def _disks(site: Site) -> Findings:
@@ -149,7 +149,7 @@ CHECKS: dict[str, Check] = {
     ),
     "certificate": _certificate,
     "secrets": lambda site: settings.check_secrets(
-        site.secrets, site.fixed_key, public=settings.is_public(site.values)
+        site.secrets, site.fixed_key, public=settings.is_public(site.values), own=site.own
     ),
     "debug": _debugging,
     "check --deploy": _django,

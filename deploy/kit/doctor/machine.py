@@ -2,11 +2,11 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from kit import units
+from kit import env_files, units
 from kit.doctor.findings import Findings, Topic
 
 MEGABYTE = 10**6
@@ -161,19 +161,19 @@ def covers(text: str, name: str) -> bool:
     return name.lower() in known or f"*.{name.lower().partition('.')[2]}" in known
 
 
-def check_database(status: int | None, output: str) -> Findings:
-    """`status` and `output`: of `manage.py migrate --check`; None: the project has no manage.py."""
+def check_database(status: int | None, output: str, own: Container[str] = ()) -> Findings:
+    """`status` and `output`: of `manage.py migrate --check`; None: the project has no manage.py; `own`: the names in
+    .env.project."""
     topic = Topic("database")
     said = " ".join((output.strip().splitlines() or ["no reason"])[-1].split())[:200]
+    line = f"DATABASE_URL in {env_files.decider('DATABASE_URL', own)}"
     if status is None:
         yield topic.note("not known: the project has no manage.py")
     elif status == 0:
         yield topic.ok("it answers, and all migrations are applied")
     elif status in (124, 137):
-        yield topic.error(
-            "it does not answer within 30 s", "DATABASE_URL in .env; on another machine it needs OUTBOUND"
-        )
+        yield topic.error("it does not answer within 30 s", f"{line}; on another machine it needs OUTBOUND")
     elif status == 1 and "Error" not in said and "Exception" not in said:
         yield topic.error("it answers, but migrations are missing", 'make up, or make manage CMD="migrate"')
     else:
-        yield topic.error(f"it cannot be used: {said}", "DATABASE_URL in .env; make logs SERVICE=release")
+        yield topic.error(f"it cannot be used: {said}", f"{line}; make logs SERVICE=release")

@@ -154,9 +154,14 @@ class Site:
 
     @property
     def debug_switches(self) -> list[DebugSwitch]:
-        """Variables without which DEBUG is on, and that are not set."""
-        given = self.values | env_files.read_project(self.values)
-        return [one for one in self.looked.debug_switches if one.name not in given] if self.looked else []
+        """Variables, set or not, with which DEBUG is on."""
+        given = self.values | self.own
+        return [one for one in self.looked.debug_switches if one.is_on(given)] if self.looked else []
+
+    @cached_property
+    def own(self) -> dict[str, str]:
+        """The variables of .env.project."""
+        return env_files.read_project(self.values)
 
     @property
     def is_maintained(self) -> bool:

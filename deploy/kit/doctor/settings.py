@@ -2,10 +2,10 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from kit import publishing, times
+from kit import env_files, publishing, times
 from kit.doctor.findings import Findings, Topic
 from kit.errors import KitError
 from kit.project.debug_switch import DebugSwitch
@@ -104,11 +104,13 @@ def _switch(name: str, values: Mapping[str, str]) -> bool:
         return False
 
 
-def check_secrets(secrets: Sequence[Mapping[str, Any]], fixed_key: str = "", *, public: bool = False) -> Findings:
+def check_secrets(
+    secrets: Sequence[Mapping[str, Any]], fixed_key: str = "", *, public: bool = False, own: Container[str] = ()
+) -> Findings:
     """`secrets`: of the application's environment, as inside.describe has them; `fixed_key`: file and line of a secret
-    key in the code."""
+    key in the code; `own`: the names in .env.project."""
     topic = Topic("secrets")
-    found = [finding for secret in secrets for finding in _secret(topic, secret)]
+    found = [finding for secret in secrets for finding in _secret(topic, secret, own)]
     if fixed_key:
         text = f"the secret key is in the code ({fixed_key}): who has the code can forge sessions"
         mend = 'read it there: os.environ["SECRET_KEY"]; make adopt then adds one to .env.project'
@@ -119,17 +121,18 @@ def check_secrets(secrets: Sequence[Mapping[str, Any]], fixed_key: str = "", *, 
         yield topic.ok(f"none is blank, short or from an example ({names or 'no variable holds one'})")
 
 
-def _secret(topic: Topic, secret: Mapping[str, Any]) -> Findings:
+def _secret(topic: Topic, secret: Mapping[str, Any], own: Container[str]) -> Findings:
     name, length = secret["name"], secret["length"]
+    file = env_files.decider(name, own)
     new = 'python3 -c "import secrets; print(secrets.token_urlsafe(50))"'
     if secret["blank"]:
-        yield topic.warning(f"{name} is set but blank", f"set it in .env or .env.project, or remove the line: {new}")
+        yield topic.warning(f"{name} is set but blank", f"set it in {file}, or remove the line: {new}")
     elif secret["known"]:
-        yield topic.error(f"{name} has a value from an example or for development", f"replace it: {new}")
+        yield topic.error(f"{name} has a value from an example or for development", f"replace it in {file}: {new}")
     elif "SECRET_KEY" in name and length < SHORT_KEY:
-        yield topic.warning(f"{name} has {length} characters", f"replace it, existing sessions end: {new}")
+        yield topic.warning(f"{name} has {length} characters", f"replace it in {file}, existing sessions end: {new}")
     elif "PASSW" in name and length < SHORT_PASSWORD:
-        yield topic.warning(f"{name} has {length} characters", "choose a longer one")
+        yield topic.warning(f"{name} has {length} characters", f"choose a longer one in {file}")
 
 
 READS = {
@@ -152,13 +155,16 @@ def check_debugging(
     *,
     public: bool,
     switches: Sequence[DebugSwitch] = (),
+    own: Container[str] = (),
 ) -> Findings:
     """`fixed`: file and line of the settings that are literals in the code; `django_says`: whether Django's own check
-    found DEBUG on, None: not asked; `switches`: variables that are not set, and without which DEBUG is on."""
+    found DEBUG on, None: not asked; `switches`: variables, set or not, with which DEBUG is on; `own`: the names in
+    .env.project."""
     topic = Topic("debug")
     is_set = variables.get("DEBUG", "").lower() in ("1", "true", "yes", "on")
     on = is_set or bool(switches) if django_says is None else django_says
-    line = f"{switches[0].name}={switches[0].off} in .env.project" if switches else "DEBUG=0 in .env"
+    switch, off = (switches[0].name, switches[0].off) if switches else ("DEBUG", "0")
+    line = f"{switch}={off} in {env_files.decider(switch, own, is_project=bool(switches))}"
     in_code = read_variable("DEBUG", fixed)
     if on and public:
         mend = f"{in_code}, then make deploy" if in_code else f"set {line}, then make up"
@@ -170,7 +176,8 @@ def check_debugging(
         yield topic.ok("DEBUG is off")
     if variables.get("DIAGNOSTICS", "0").lower() in ("1", "true", "yes", "on") and public:
         yield topic.error(
-            "DIAGNOSTICS=1: strangers reach the pages for tests", "set DIAGNOSTICS=0 in .env, then make up"
+            "DIAGNOSTICS=1: strangers reach the pages for tests",
+            f"set DIAGNOSTICS=0 in {env_files.decider('DIAGNOSTICS', own)}, then make up",
         )
 
 
@@ -179,7 +186,7 @@ OF_KIT = {
     "W008": "HTTPS_ONLY=1 in .env, then make up",
     "W012": "SESSION_COOKIE_SECURE = True where the site has https; HTTPS_ONLY=1 sets it for the sample project",
     "W016": "CSRF_COOKIE_SECURE = True where the site has https; HTTPS_ONLY=1 sets it for the sample project",
-    "W009": 'a new SECRET_KEY in .env: python3 -c "import secrets; print(secrets.token_urlsafe(50))"',
+    "W009": 'a new SECRET_KEY in {file}: python3 -c "import secrets; print(secrets.token_urlsafe(50))"',
     "W018": "DEBUG = False in the settings",
     "W020": "SERVER_NAME in .env, or ALLOWED_HOSTS in the settings",
 }
@@ -192,8 +199,10 @@ BY_NGINX = {"W004": "HSTS_SECONDS", "W008": "HTTPS_ONLY"}
 """nginx does these if the kit's variable is set."""
 
 
-def check_django(output: str, values: Mapping[str, str], fixed: Mapping[str, str], *, public: bool) -> Findings:
-    """`output`: of `manage.py check --deploy`; `fixed`: as in check_debugging."""
+def check_django(
+    output: str, values: Mapping[str, str], fixed: Mapping[str, str], *, public: bool, own: Container[str] = ()
+) -> Findings:
+    """`output`: of `manage.py check --deploy`; `fixed` and `own`: as in check_debugging."""
     topic = Topic("check --deploy")
     found = re.findall(r"^\S*: \((?:[\w.]*\.)?([EW]\d{3})\) (.+)$", output, re.MULTILINE)
     count = 0
@@ -204,6 +213,7 @@ def check_django(output: str, values: Mapping[str, str], fixed: Mapping[str, str
         count += 1
         first = text.partition(". ")[0].rstrip(".")
         mend = OF_KIT.get(code, f"docs.djangoproject.com, System check framework, {code}")
+        mend = mend.replace("{file}", env_files.decider(OF_VARIABLE.get(code, ""), own))
         if in_code := read_variable(OF_VARIABLE.get(code, ""), fixed):
             mend = f"{in_code}; then {mend}"
         if code.startswith("E"):

@@ -1,6 +1,6 @@
-"""The variable that switches a project's DEBUG, if DEBUG is on when it is not set: `env.bool("DEBUG", default=True)`.
+"""The variables that switch a project's DEBUG, and whether DEBUG is on without: `env.bool("DEBUG", default=True)`.
 
-The default is meant for development, and holds on a server too: there, strangers see code and settings.
+Such a default is meant for development, and holds on a server too: there, strangers see code and settings.
 """
 
 import ast
@@ -19,6 +19,13 @@ class DebugSwitch(NamedTuple):
     off: str
     """The value with which DEBUG is off."""
     origin: str
+    is_default: bool = True
+    """Whether DEBUG is on if the variable is not set."""
+
+    def is_on(self, variables: Mapping[str, str]) -> bool:
+        """In the environment of the application."""
+        value = variables.get(self.name)
+        return self.is_default if value is None else value.strip().lower() in ON
 
 
 def find(parsed: Mapping[Path, ParsedModule], folder: Path) -> tuple[DebugSwitch, ...]:
@@ -26,8 +33,10 @@ def find(parsed: Mapping[Path, ParsedModule], folder: Path) -> tuple[DebugSwitch
     found: dict[str, DebugSwitch] = {}
     for path, module in sorted(parsed.items()):
         for value, line in _values(module.tree):
-            for name in _on_by_default(value, module):
-                found.setdefault(name, DebugSwitch(name, _off(value), f"{relative(path, folder)}:{line}"))
+            for name, is_default in _variables(value, module):
+                switch = DebugSwitch(name, _off(value), f"{relative(path, folder)}:{line}", is_default)
+                if name not in found or (is_default and not found[name].is_default):
+                    found[name] = switch
     return tuple(found.values())
 
 
@@ -50,8 +59,8 @@ def _is_debug(target: ast.expr) -> bool:
     return False
 
 
-def _on_by_default(value: ast.expr, module: ParsedModule) -> Iterator[str]:
-    """Names of variables in it whose default is on, perhaps by `environ.Env(DEBUG=(bool, True))`."""
+def _variables(value: ast.expr, module: ParsedModule) -> Iterator[tuple[str, bool]]:
+    """Names of variables in it, and whether their default is on, perhaps by `environ.Env(DEBUG=(bool, True))`."""
     on_in_scheme = {
         keyword.arg
         for node in ast.walk(module.tree)
@@ -62,8 +71,7 @@ def _on_by_default(value: ast.expr, module: ParsedModule) -> Iterator[str]:
     for node in ast.walk(value):
         if isinstance(node, ast.Call) and (names := [*module.variables_of(node)]):
             defaults = [*node.args[1:2], *(each.value for each in node.keywords if each.arg == "default")]
-            if any(map(_is_on, defaults)) or (not defaults and names[0] in on_in_scheme):
-                yield names[0]
+            yield names[0], any(map(_is_on, defaults)) or (not defaults and names[0] in on_in_scheme)
 
 
 def _is_on(default: ast.expr) -> bool:
@@ -112,6 +120,8 @@ def lacks_hosts(settings: Iterable[Path]) -> bool:
 def lines(switches: tuple[DebugSwitch, ...], *, lacks_hosts: bool) -> Iterator[tuple[str, str, str, str, bool]]:
     """The lines of .env.project, as make adopt writes them: proposals, if nobody would get an answer with DEBUG off."""
     for one in switches:
+        if not one.is_default:
+            continue
         comment = f"Read in {one.origin}: DEBUG would be on without it, which shows code and settings"
         if lacks_hosts:
             comment += ". Before it is off, ALLOWED_HOSTS in the settings needs the names of the site"

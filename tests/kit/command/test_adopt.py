@@ -287,11 +287,20 @@ def test_server_that_the_kit_can_run_is_asked_for_until_its_profile_is_on(checko
     (project / "app.py").write_text(text)
     (checkout / ".env").write_text("COMPOSE_PROFILES=acme\n")
     adopt.adopt(str(project), {}, checkout)
-    own = "(or, for the kit's own, COMPOSE_PROFILES=postgres in .env)"
+    own = "(or, for the kit's own, COMPOSE_PROFILES=acme,postgres in .env)"
     assert f"Fill in DATABASE_URL in .env.project {own}; then: make up" in capsys.readouterr().out
     (checkout / ".env").write_text((checkout / ".env").read_text().replace("=acme", "=acme,postgres"))
     adopt.adopt(str(project), {}, checkout)
     assert "Next: make up" in capsys.readouterr().out
+
+
+def test_profile_that_adopt_has_written_is_not_offered_again(checkout, project, capsys):
+    text = "import os\nfrom flask import Flask\napp = Flask(__name__)\n"
+    text += "SQLALCHEMY_DATABASE_URI = os.environ.get('DATABASE_URL', 'postgresql://localhost/shop')\n"
+    (project / "app.py").write_text(f"{text}MAIL = os.environ['MAIL_HOST']\n")
+    (checkout / ".env").write_text("COMPOSE_PROFILES=postgres\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert "==> Fill in MAIL_HOST in .env.project; then: make up" in capsys.readouterr().out
 
 
 def test_database_server_that_only_the_settings_know_is_asked_for(adopt_django):

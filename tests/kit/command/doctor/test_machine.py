@@ -155,3 +155,8 @@ def test_backups(days, has_schedule, severity):
     (finding,) = machine.check_backups(newest, now, has_schedule=has_schedule)
     assert finding.severity is severity
     assert (finding.mend == "") is (severity is Severity.OK)
+
+
+def test_database_is_mended_in_the_file_that_decides():
+    (found,) = machine.check_database(124, "", {"DATABASE_URL"})
+    assert found.mend == "DATABASE_URL in .env.project; on another machine it needs OUTBOUND"

@@ -201,3 +201,21 @@ def test_debug_that_a_variable_has_on_by_default_is_reported_with_its_line():
     switches = [DebugSwitch("APP_DEBUG", "False", "app.py:5")]
     (found,) = settings.check_debugging({}, {}, None, public=True, switches=switches)
     assert (found.severity.value, found.mend) == ("error", "set APP_DEBUG=False in .env.project, then make up")
+
+
+def test_mends_name_the_file_that_decides():
+    own = {"DEBUG", "SECRET_KEY", "DIAGNOSTICS"}
+    variables = {"DEBUG": "1", "DIAGNOSTICS": "1"}
+    found = settings.check_debugging(variables, {}, None, public=True, own=own)
+    assert [each.mend for each in found] == [
+        "set DEBUG=0 in .env.project, then make up",
+        "set DIAGNOSTICS=0 in .env.project, then make up",
+    ]
+    (secret,) = settings.check_secrets([inside.describe("SECRET_KEY", "")], own=own)
+    assert secret.mend.startswith("set it in .env.project, or remove the line: ")
+    (other,) = settings.check_secrets([inside.describe("API_TOKEN", "")], own=own)
+    assert other.mend.startswith("set it in .env, or remove the line: ")
+    found = settings.check_django(CHECK, {}, {}, public=True, own=own)
+    assert next(each.mend for each in found if "SECRET_KEY" in each.what).startswith(
+        "a new SECRET_KEY in .env.project: "
+    )

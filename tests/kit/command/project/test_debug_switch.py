@@ -8,7 +8,7 @@ from kit.project.reading import modules
 
 def find(folder):
     found = debug_switch.find(environment_names.parse(modules(folder, 3)), folder)
-    return {one.name: one.off for one in found}
+    return {one.name: one.off for one in found if one.is_default}
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,20 @@ def test_variable_without_which_debug_is_on(project, text, found):
 def test_settings_that_allow_no_host_without_debug(project, text, lacks):
     folder = project({"settings.py": f"{text}\n"})
     assert debug_switch.lacks_hosts([folder / "settings.py"]) is lacks
+
+
+@pytest.mark.parametrize(
+    ("text", "variables", "is_on"),
+    [
+        ("env.bool('SHOP_DEBUG', default=True)", {}, True),
+        ("env.bool('SHOP_DEBUG', default=True)", {"SHOP_DEBUG": "False"}, False),
+        ("os.environ.get('SHOP_DEBUG') == '1'", {}, False),
+        ("os.environ.get('SHOP_DEBUG') == '1'", {"SHOP_DEBUG": "1"}, True),
+        ("os.environ.get('SHOP_DEBUG') == '1'", {"SHOP_DEBUG": ""}, False),
+    ],
+)
+def test_switch_is_known_by_its_value_or_its_default(project, text, variables, is_on):
+    folder = project({"settings.py": f"import environ, os\nenv = environ.Env()\nDEBUG = {text}\n"})
+    (switch,) = debug_switch.find(environment_names.parse(modules(folder, 3)), folder)
+    assert (switch.name, switch.is_on(variables)) == ("SHOP_DEBUG", is_on)
+    assert [line[0] for line in debug_switch.lines((switch,), lacks_hosts=False)] == ["SHOP_DEBUG"] * switch.is_default
