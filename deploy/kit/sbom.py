@@ -22,7 +22,8 @@ FOLDER = "sbom"
 ASK = r"""
 . /etc/os-release; printf '%s\t%s\n' "$ID" "$VERSION_ID"
 echo '== packages'
-dpkg-query -W -f '${Package}\t${Version}\t${Architecture}\t${Homepage}\n'
+dpkg-query -W -f '${db:Status-Status}\t${Package}\t${Version}\t${Architecture}\t${Homepage}\n' |
+  sed -n 's/^installed\t//p'
 echo '== licences'
 grep -HE '^License: ' /usr/share/doc/*/copyright 2>/dev/null
 echo '== python'
@@ -31,6 +32,14 @@ find / -xdev -path '*.dist-info/METADATA' ! -path '/usr/lib/python3/*' \
 true
 """
 """Runs in the image. Debian's own Python packages are in dpkg's status already."""
+
+ADDRESS = re.compile(
+    r"https?://[A-Za-z0-9.-]+(:[0-9]+)?"
+    r"(/(?:[\w.~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*)?([?](?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
+    r"(#(?:[\w.~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?",
+    re.ASCII,
+)
+"""RFC 3986's: with one that is not, such as a host between braces, the schema refuses the whole bill."""
 
 SPDX = {
     "Apache-2.0": "Apache-2.0",
@@ -162,6 +171,6 @@ def _component(name: str, version: str, purl: str, licences: list[dict[str, Any]
     component: Component = {"type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl}
     if licences:
         component["licenses"] = licences
-    if re.fullmatch(r"https?://[^\s<>\"]+", homepage):
+    if ADDRESS.fullmatch(homepage):
         component["externalReferences"] = [{"type": "website", "url": homepage}]
     return component

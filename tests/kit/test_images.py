@@ -9,7 +9,9 @@ import subprocess
 
 import pytest
 
+from kit import sbom
 from kit.project.base_python import DEBIAN
+from tests.helpers.bills import faults
 from tests.helpers.containers import NGINX_ROOMS, clean_environment
 from tests.helpers.machine import BASE_IMAGE
 
@@ -274,3 +276,10 @@ def test_image_is_within_its_budget(images, shipped, execute, image):
     size = int(execute("docker", "image", "inspect", "--format", "{{.Size}}", shipped[image]).stdout)
     base = int(execute("docker", "image", "inspect", "--format", "{{.Size}}", BASE_IMAGE).stdout)
     assert (size - base) / 1e6 <= BUDGET[image]
+
+
+@pytest.mark.parametrize("image", SHIPPED)
+def test_bill_of_materials_of_an_image_is_valid(shipped, image):
+    bill = sbom.describe(image, "sha256:1f2e", sbom.ask(shipped[image], clean_environment()))
+    assert faults(bill) == []
+    assert "libc6" in {component["name"] for component in bill["components"]}

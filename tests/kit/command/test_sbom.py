@@ -1,8 +1,11 @@
 """deploy/kit/sbom.py: what an image says of its packages, as a bill of materials."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kit import sbom
+from tests.helpers.bills import faults
 
 SAID = """debian\t13
 == packages
@@ -78,3 +81,26 @@ def test_address_that_is_none_is_left_out(bill):
         "bash": "http://tiswww.case.edu/php/chet/bash/bashtop.html",
         "supervisor": "http://supervisord.org/",
     }
+
+
+def test_bill_is_what_the_schema_allows(bill):
+    assert faults(bill) == []
+    del bill["components"][0]["name"]
+    assert faults(bill)
+
+
+LINES = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1)
+
+
+@given(
+    LINES,
+    LINES,
+    st.one_of(LINES, st.text("abz019:/?#[]@!%{}|\\^`~.").map("http://{}".format)),
+    st.lists(LINES | st.sampled_from(sorted(sbom.SPDX))),
+)
+def test_bill_is_valid_whatever_a_package_says_of_itself(name, version, homepage, licences):
+    said = f"debian\t13\n== packages\n{name}\t{version}\tall\t{homepage}\n== licences\n"
+    said += "".join(f"/usr/share/doc/{name}/copyright:License: {each}\n" for each in licences)
+    said += f"== python\nName: {name}\nVersion: {version}\nHome-page: {homepage}\n"
+    said += f"License: {licences[0]}\n\n" if licences else "\n"
+    assert faults(sbom.describe("shop-app", "sha256:1f2e", said)) == []
