@@ -197,7 +197,7 @@ COMMANDS = {
         "print the configuration as the containers have it, with the origin of values",
     ),
     "sbom": Command(on_site("sbom", "sbom"), "write a bill of materials of each image (CycloneDX) in sbom/"),
-    "sizes": Command(on_site("upkeep", "sizes"), "print the size of each image, and what it adds to its base"),
+    "sizes": Command(on_site("sizes", "sizes"), "print the size of each image, and what it adds to its base"),
     "prune": Command(
         on_site("upkeep", "prune"), "remove images, containers and networks of this project that nothing needs any more"
     ),

@@ -70,10 +70,11 @@ def sbom(environment: Mapping[str, str]) -> int:
     """Raises KitError if no image is there."""
     prepared = compose.prepare(environment)
     written = 0
-    for service, image in images(prepared).items():
+    every = services(prepared)
+    for service in containers.BUILT:
+        image = every.get(service, "")
         inspected = containers.call(["image", "inspect", "--format", "{{.Id}}", image], prepared)
-        if inspected.returncode:
-            step(f"{image} has not been built")
+        if inspected.returncode:  # not built, as its profile is off
             continue
         bill = describe(image, inspected.stdout.strip(), ask(image, prepared))
         (ROOT / FOLDER).mkdir(exist_ok=True)
@@ -86,11 +87,11 @@ def sbom(environment: Mapping[str, str]) -> int:
     return 0
 
 
-def images(environment: Mapping[str, str]) -> dict[str, str]:
-    """By service, the images that this project builds."""
-    model = json.loads(containers.output(["compose", "config", "--format", "json"], environment))
-    services = model.get("services", {})
-    return {name: services[name]["image"] for name in containers.BUILT if name in services}
+def services(environment: Mapping[str, str]) -> dict[str, str]:
+    """By service, the name of its image: also of those whose profile is off, as `make backup` builds its own."""
+    words = ["compose", "config", "--format", "json"]
+    model = json.loads(containers.output(words, {**environment, "COMPOSE_PROFILES": "*"}))
+    return {name: service["image"] for name, service in model.get("services", {}).items() if "image" in service}
 
 
 def ask(image: str, environment: Mapping[str, str]) -> str:

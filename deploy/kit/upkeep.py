@@ -1,4 +1,4 @@
-"""`make prune`, `make update` and `make sizes`: the disk, and the packages of the images.
+"""`make prune` and `make update`: the disk, and the packages of the images.
 
 Nothing here touches another project's images, and the releases that `make rollback` can go to are the deployment's.
 """
@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 
-from kit import compose, containers, env_files, sbom, units
+from kit import compose, containers, env_files
 from kit.console import step
 from kit.containers import Container
 from kit.errors import KitError
@@ -146,22 +146,3 @@ def differences(before: Mapping[str, Mapping[str, str]], after: Mapping[str, Map
             more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
             lines.append(f"{service}: {', '.join(changed[:SHOWN])}{more}")
     return lines or ["No package is newer than before"]
-
-
-def sizes(environment: Mapping[str, str]) -> int:
-    """Of the images that are there: each with its base, which all share, and without."""
-    prepared = compose.prepare(environment)
-    base = env_files.read_kit(environment).get("BASE_IMAGE") or default_base()
-    base_size = _size(base, prepared)
-    for name, image in {**sbom.images(prepared), "base": base}.items():
-        octets = _size(image, prepared)
-        if octets:
-            added = f"{units.size(octets - base_size):>8} more than its base" if base_size and name != "base" else ""
-            step(f"{name:<10}{units.size(octets):>8}  {added}".rstrip())
-    return 0
-
-
-def _size(image: str, environment: Mapping[str, str]) -> int:
-    """In octets; 0 if there is no such image."""
-    said = containers.call(["image", "inspect", "--format", "{{.Size}}", image], environment).stdout.strip()
-    return int(said) if said.isdigit() else 0

@@ -48,6 +48,16 @@ def acme_images() -> Iterator[Mapping[str, str]]:
         }
 
 
+@pytest.fixture(scope="session")
+def service_images() -> Iterator[Mapping[str, str]]:
+    """Those of the profiles postgres, redis, backup and monitor, under the variables that name them."""
+    with image_builder() as build:
+        yield {
+            f"{name.upper()}_IMAGE": build(name, dockerfile=f"deploy/{name}/Dockerfile")
+            for name in ("postgres", "redis", "backup", "monitor")
+        }
+
+
 @pytest.fixture
 def new_stack(images: Mapping[str, str]) -> Iterator[Callable[..., Stack]]:
     """new_stack("plain", BACKEND=...): a compose project of this test's own, not started yet."""

@@ -4,7 +4,7 @@ import secrets
 
 import pytest
 
-from tests.helpers.containers import image_builder, rooms, wait_until
+from tests.helpers.containers import rooms, wait_until
 
 pytestmark = pytest.mark.docker
 
@@ -28,16 +28,6 @@ PING = (
 )
 
 
-@pytest.fixture(scope="module")
-def services():
-    with image_builder() as build:
-        yield {
-            "POSTGRES_IMAGE": build("postgres", dockerfile="deploy/postgres/Dockerfile"),
-            "REDIS_IMAGE": build("redis", dockerfile="deploy/redis/Dockerfile"),
-            "BACKUP_IMAGE": build("backup", dockerfile="deploy/backup/Dockerfile"),
-        }
-
-
 @pytest.fixture
 def volume(execute):
     name = f"ropewalk-test-{secrets.token_hex(4)}"
@@ -58,9 +48,9 @@ PUSH = PING.replace("INCR kept", "RPUSH tasks done")
 
 
 @pytest.fixture(scope="module")
-def stack(start_stack, services):
+def stack(start_stack, service_images):
     command = f'python -c "{WORK}"'
-    stack = start_stack("sample", COMPOSE_PROFILES="postgres,redis,worker", WORKER_COMMAND=command, **services)
+    stack = start_stack("sample", COMPOSE_PROFILES="postgres,redis,worker", WORKER_COMMAND=command, **service_images)
     stack.up()
     return stack
 
@@ -154,20 +144,20 @@ def test_nobody_without_the_password(stack, execute):
     assert "NOAUTH" in execute("docker", "exec", stack.container("redis"), "bash", "-c", program).stdout
 
 
-def test_database_of_another_version_is_refused_in_one_line(services, execute, volume):
+def test_database_of_another_version_is_refused_in_one_line(service_images, execute, volume):
     mount = ("--read-only", *rooms("/tmp"), *(f"--volume={volume}:/srv/{name}" for name in ("postgres", "services")))
     make = "mkdir -p /srv/postgres/data && echo 13 >/srv/postgres/data/PG_VERSION"
-    execute("docker", "run", "--rm", *mount, services["POSTGRES_IMAGE"], "bash", "-c", make)
-    refused = execute("docker", "run", "--rm", *mount, services["POSTGRES_IMAGE"], check=False)
+    execute("docker", "run", "--rm", *mount, service_images["POSTGRES_IMAGE"], "bash", "-c", make)
+    refused = execute("docker", "run", "--rm", *mount, service_images["POSTGRES_IMAGE"], check=False)
     assert refused.returncode == 2
     assert refused.stderr.startswith(
         "postgres: the volume has a database of PostgreSQL 13, and this image PostgreSQL 17"
     )
 
 
-def test_service_that_does_not_start_ends_the_release(services, start_stack):
+def test_service_that_does_not_start_ends_the_release(service_images, start_stack):
     """Compose itself would start the application without it, on an SQLite file."""
-    stack = start_stack("sample", COMPOSE_PROFILES="postgres", POSTGRES_CONNECTIONS="none", **services)
+    stack = start_stack("sample", COMPOSE_PROFILES="postgres", POSTGRES_CONNECTIONS="none", **service_images)
     assert stack.compose("up", "--no-build", "--wait", check=False, timeout=300).returncode != 0
     said = "entrypoint: the profile postgres is on, and its container has not started: docker compose logs postgres"
     assert said in stack.logs("release")

@@ -12,14 +12,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
-from kit import compose
+from kit import compose, documents
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
 from kit.prove.site import ProofError, Site, temporary
 
-DOCUMENT = ROOT / "docs/running.md"
-BEGIN, END = "<!-- make bench-deploy -->", "<!-- end of make bench-deploy -->"
 CHANGED = "harbour/views.py"
 COMPOSE = "docker compose up --build"
 DEPLOY, ROLLBACK = "make deploy", "make rollback"
@@ -49,7 +47,8 @@ def measure(environment: Mapping[str, str]) -> int:
     lines = table(times)
     print("\n".join(lines))  # noqa: T201
     if environment.get("DOCS") == "1":
-        put_into_document(lines, f"{os.cpu_count()} CPUs, {rounds} rounds, a load of {os.getloadavg()[1]:.1f}")
+        machine = f"{os.cpu_count()} CPUs, {rounds} rounds, a load of {os.getloadavg()[1]:.1f}"
+        documents.replace("docs/running.md", "make bench-deploy", [f"Measured with {machine}:", "", *lines])
     return 0
 
 
@@ -81,13 +80,3 @@ def table(times: Times) -> list[str]:
             found = (statistics.median(times[name]), min(times[name]), max(times[name]))
             rows.append(f"| {shown} | " + " | ".join(f"{seconds:.1f} s" for seconds in found) + " |")
     return rows
-
-
-def put_into_document(lines: list[str], machine: str) -> None:
-    text = DOCUMENT.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise KitError(f"{DOCUMENT.relative_to(ROOT)}: the lines {BEGIN} and {END} are missing")
-    inside = "\n".join(("", f"Measured with {machine}:", "", *lines, ""))
-    DOCUMENT.write_text(f"{before}{begin}{inside}{end}{after}", encoding="utf-8")
