@@ -55,6 +55,20 @@ kit_octets() {
   printf '%d\n' "$number"
 }
 
+# kit_read NAME FILE: sets NAME to what the file contains, or to nothing if it cannot be read. Unlike $(<FILE) it starts no
+# process, which matters in what runs every few seconds.
+kit_read() {
+  printf -v "$1" %s ''
+  [[ ! -r $2 ]] || IFS= read -r -d '' "$1" <"$2" || true
+}
+
+# kit_pause SECONDS: waits, without a process either.
+kit_pause() {
+  # a pipe that nobody writes to
+  [[ -n ${kit_silence:-} ]] || exec {kit_silence}<> <(:)
+  read -r -t "$1" -u "$kit_silence" || true
+}
+
 # kit_room FOLDER: prints the size of the file system that holds the folder, in octets.
 kit_room() {
   local blocks size

@@ -443,3 +443,14 @@ def test_address_of_the_metrics_that_is_none_is_refused(bash, value):
     done = bash("kit_admin_bind", ADMIN_BIND=value)
     said = f"kit: ADMIN_BIND='{value}': must be ADDRESS:PORT, such as 127.0.0.1:9180, or off\n"
     assert (done.returncode, done.stderr) == (2, said)
+
+
+def test_file_is_read_whole_or_as_nothing(bash, tmp_path):
+    (tmp_path / "a").write_text(" one\n\ntwo \\n\n")
+    done = bash(f'kit_read text "{tmp_path}/a"; printf "<%s>" "$text"; kit_read text "{tmp_path}/b"; echo "<$text>"')
+    assert (done.stdout, done.stderr) == ("< one\n\ntwo \\n\n><>\n", "")
+
+
+def test_pause_needs_no_program(bash):
+    done = bash("PATH=; kit_pause 0.05; kit_pause 0.05; echo waited")
+    assert (done.stdout, done.stderr) == ("waited\n", "")
