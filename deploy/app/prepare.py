@@ -207,7 +207,7 @@ def _collectstatic(answer: dict[str, Any], folder: Path) -> str:
 
 def digest(answer: dict[str, Any], static: Path) -> str:
     """Of what the release publishes: the static files, and what nginx has to know (release.describe)."""
-    known = [answer.get(key) for key in ("static_url", "media_url", "https_redirect")]
+    known = [answer.get(key) for key in ("static_url", "media_url", "https_redirect", "allowed_hosts")]
     total = hashlib.sha256(json.dumps(known).encode())
     for path in sorted(path for path in static.rglob("*") if path.is_file()):
         total.update(f"\0{path.relative_to(static)}\0".encode("utf-8", "surrogateescape"))

@@ -251,7 +251,9 @@ def describe(answer: dict[str, Any], target: Path) -> None:
     """Leaves for nginx, beside the static files, which URLs it serves itself: NAME=value, one per line."""
     lines = [f"{name}={answer[key]}\n" for name, key in FOR_NGINX.items() if answer.get(key)]
     if answer.get("https_redirect"):
-        lines.append("HTTPS_REDIRECT=1\n")  # for its health checks
+        lines.append("HTTPS_REDIRECT=1\n")  # for its health checks, as the next
+    if hosts := [host.removeprefix(".") for host in answer.get("allowed_hosts", []) if "*" not in host]:
+        lines.append(f"ALLOWED_HOST={hosts[0]}\n")
     if answer.get("files_digest"):
         lines.append(f"FILES={answer['files_digest']}\n")  # for a rollback, which may have nothing to publish
     _write(target / SITE, "".join(lines).encode())

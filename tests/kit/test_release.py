@@ -219,8 +219,17 @@ def test_volume_that_cannot_be_written_is_one_line(repository, tmp_path):
 
 
 def test_nginx_is_told_where_the_files_are_and_how_to_ask_for_health(tmp_path):
-    said = {"static_url": "/assets/", "media_url": "", "https_redirect": True, "files_digest": "ab12"}
-    for answer, expected in (({}, ""), (said, "STATIC_URL=/assets/\nHTTPS_REDIRECT=1\nFILES=ab12\n")):
+    said = {
+        "static_url": "/assets/",
+        "media_url": "",
+        "https_redirect": True,
+        "files_digest": "ab12",
+        "allowed_hosts": ["*", ".shop.example"],
+    }
+    for answer, expected in (
+        ({}, ""),
+        (said, "STATIC_URL=/assets/\nHTTPS_REDIRECT=1\nALLOWED_HOST=shop.example\nFILES=ab12\n"),
+    ):
         release.describe(answer, tmp_path)
         assert (tmp_path / ".site").read_text() == expected
 
