@@ -83,6 +83,8 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     for each in kit:
         if each.name == uploads.VARIABLE and each.name not in present:
             step(each.comment)
+        if each.name == assets.VARIABLE and each.name not in present and not each.is_proposal:
+            step(f"{each.name}={each.value} in .env: {each.comment}")
     if not present.get("BASE_IMAGE"):
         say_python(project)
     if profiles:
@@ -212,13 +214,8 @@ def kit_lines(
     for known in project.environment_names:
         if known.name == "SERVER_NAME" and known.is_required:
             yield Line("SERVER_NAME", "localhost", f"Read in {known.origin}: the domain, which nginx serves too")
-    usable = [build for build in project.node if build.is_npms]
-    if usable:
-        value = "on" if len(project.node) == 1 else usable[0].folder
-        comment = (
-            f"{usable[0].path('package.json')} has a build script ({usable[0].command}). Builds its assets in the image"
-        )
-        yield Line(assets.VARIABLE, value, comment, is_proposal=True)
+    if found := assets.propose(project.node, project.folder):
+        yield Line(assets.VARIABLE, found.value, found.comment, is_proposal=not found.is_needed)
     if not present.get("BASE_IMAGE"):
         yield from python_lines(project)
     packages = project.system_packages

@@ -7,12 +7,13 @@ developer does.
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from kit import processes
 from kit.console import step
 from kit.errors import KitError
-from kit.project import node
+from kit.project import built_assets, node
 from kit.project.node import NodeBuild
 from kit.variables import SWITCH
 
@@ -58,6 +59,29 @@ def choose(value: str, found: Sequence[NodeBuild]) -> NodeBuild | None:
             f" assets before `make up`, with {VARIABLE}=off, or lock them for npm too (npm install --package-lock-only)"
         )
     return build
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    value: str
+    comment: str
+    is_needed: bool
+    """Whether templates name a file that only the build makes. Otherwise its reader decides."""
+
+
+def propose(found: Sequence[NodeBuild], project: Path) -> Proposal | None:
+    """A line for .env; None if npm can build nothing."""
+    usable = [build for build in found if build.is_npms]
+    if not usable:
+        return None
+    missing = {build: built_assets.missing(build, project) for build in usable}
+    build = next(filter(missing.get, usable), usable[0])
+    value = "on" if len(found) == 1 else build.folder
+    if file := missing[build]:
+        comment = f"npm run build in {build.folder} makes {file}, which is not there. Builds it in the image"
+    else:
+        comment = f"{build.path('package.json')} has a build script ({build.command}). Builds its assets in the image"
+    return Proposal(value, comment, is_needed=bool(file))
 
 
 def note(value: str, found: Sequence[NodeBuild]) -> str:
@@ -134,7 +158,9 @@ def _state(path: Path) -> tuple[int, int, int]:
 def build_locally(build: NodeBuild, project: Path, environment: Mapping[str, str]) -> None:
     """In the project's folder: packages that are there stay as they are. Raises KitError without npm."""
     if shutil.which("npm", path=environment.get("PATH")) is None:
-        raise KitError(f"{VARIABLE} asks for {build.path('package.json')}, but npm is not installed")
+        raise KitError(
+            f"{VARIABLE} asks for {build.path('package.json')}, but npm is not installed; {VARIABLE}=off goes without"
+        )
     if build.has_packages and not (project / build.folder / "node_modules").is_dir():
         install(build, project, environment)
     run(build, project, environment)

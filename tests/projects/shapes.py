@@ -123,7 +123,6 @@ SHAPES = (
         "Flask, a stylesheet that an npm script builds",
         "app:app",
         "requirements.txt",
-        variables={"NODE_BUILD": "on"},
     ),
     Shape("bottle", "Bottle, SQLite in the project's folder", "app:application", "requirements.txt"),
     Shape("falcon", "Falcon, SQLite in the project's folder", "main:app", "requirements.txt"),

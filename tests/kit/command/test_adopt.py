@@ -329,6 +329,21 @@ def test_build_script_is_a_line_to_decide_about(checkout, project):
     assert text.count(comment) == text.count("NODE_BUILD") == 1
 
 
+def test_build_whose_file_a_template_names_is_run(checkout, project, capsys):
+    (project / "package.json").write_text('{"scripts": {"build": "postcss -o shop/static/theme.css styles/theme.css"}}')
+    for name, text in (
+        ("styles/theme.css", "p { color: red }"),
+        ("templates/base.html", "{% load static %}\n<link rel=stylesheet href=\"{% static 'theme.css' %}\">"),
+    ):
+        (project / name).parent.mkdir()
+        (project / name).write_text(text)
+    adopt.adopt(str(project), {}, checkout)
+    assert values(checkout / ".env")["NODE_BUILD"] == "on"
+    file = "theme.css (templates/base.html:2)"
+    said = f"==> NODE_BUILD=on in .env: npm run build in . makes {file}, which is not there. Builds it in the image\n"
+    assert said in capsys.readouterr().out
+
+
 def test_build_script_that_npm_cannot_run_is_no_line(checkout, project, capsys):
     (project / "package.json").write_text('{"scripts": {"build": "vite build"}}')
     (project / "yarn.lock").touch()
