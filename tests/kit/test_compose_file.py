@@ -195,12 +195,15 @@ def test_migrations_run_in_the_application_s_own_image(compose_file):
     ]
 
 
-@pytest.mark.parametrize("name", ["nginx", "app"])
-def test_health_check_is_in_exec_form(compose_file, name):
+@pytest.mark.parametrize("name", ["nginx", "app", "acme", "postgres", "redis", "backup", "monitor"])
+def test_health_check_is_in_exec_form_and_has_time_to_stay(compose_file, name, repository):
     check = compose_file["services"][name]["healthcheck"]
-    assert check["test"][:2] == ["CMD", "/kit/bin/probe"]
+    assert check["test"][:2] in (["CMD", "/kit/bin/probe"], ["CMD", "/kit/bin/health-check"])
+    assert check["test"][1].endswith("health-check") or check["test"][-1] == "stay"
     assert check["start_period"]
-    assert check["timeout"]
+    script = (repository / "deploy/app/health-check").read_text()
+    stay, pause, limit = map(int, re.search(r"stay=(\d+) pause=(\d+) limit=(\d+)", script).groups())
+    assert stay + pause + limit < int(check["timeout"].removesuffix("s"))
 
 
 def test_nginx_writes_only_the_certificate_that_it_makes_and_the_state_of_a_maintenance(compose_file):
