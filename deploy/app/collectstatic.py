@@ -5,6 +5,9 @@ none. Prints nothing if the project does not use django.contrib.staticfiles.
 
 A project may bring files in its STATIC_ROOT whose sources are elsewhere, such as what a build of its frontend wrote.
 Django writes the whole manifest of hashed names again, so these files would be in the folder and not in the manifest.
+
+With COMPRESS_OFFLINE, django-compressor's files for the templates are made here too: without its manifest, every page
+that has some is an error.
 """
 
 import os
@@ -26,4 +29,9 @@ if apps.is_installed("django.contrib.staticfiles"):
     if brought:
         hashed.update(brought)
         storage.save_manifest()
+    if apps.is_installed("compressor") and getattr(settings, "COMPRESS_OFFLINE", False):
+        # as on the site: DEBUG may be on while the image is built, and changes what the tags render
+        settings.DEBUG = False
+        settings.COMPRESS_ENABLED = True
+        call_command("compress", stdout=sys.stderr, force=True)
     print(f"\n\x1eanswer:{settings.STATIC_ROOT}", flush=True)  # noqa: T201

@@ -9,7 +9,7 @@ STATIC the folder that the static files go to, KIT the folder for what the runni
 
     project.env     NAME=value, one per line: the environment of every process of the project
     service-names   SERVICE NAME=SOURCE, one per line: the project's own names for where a service of the kit's is; and
-                    SERVICE scheme=SCHEME: what its URLs begin with, for a driver that SQLAlchemy has to be told
+                    SERVICE scheme=SCHEME: what its URLs begin with, for a driver that is not SQLAlchemy's default
     project.json    what the project said about itself (project_answer.Answer)
     links           path in the project, tab, target in a volume: one per line; the target of a folder ends with "/". A
                     third column is a path that becomes a link to the target, in the volume of the folder that it is in
@@ -123,7 +123,7 @@ def service_names(looked: dict[str, Any]) -> list[str]:
 
 
 def postgres_driver() -> str:
-    """The driver that SQLAlchemy has to be told in the URL, since psycopg2, its default, is not installed; or empty."""
+    """The driver that URLs have to name for SQLAlchemy, since psycopg2, its default, is not installed; or empty."""
     if not _is_installed("sqlalchemy") or _is_installed("psycopg2"):
         return ""
     return next((name for name in SQLALCHEMY_DRIVERS if _is_installed(name)), "")

@@ -190,6 +190,49 @@ def test_manifest_keeps_files_that_the_project_brings_in_its_static_root(folders
     assert (folders / "static/built.0123.js").exists()
 
 
+COMPRESS = """
+from pathlib import Path
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+
+class Command(BaseCommand):
+    def add_arguments(self, parser):
+        parser.add_argument("--force", action="store_true")
+
+    def handle(self, force, **options):
+        if settings.DEBUG or not (settings.COMPRESS_ENABLED or force):
+            raise CommandError("not as on the site")
+        assert (Path(settings.STATIC_ROOT) / "site.css").exists()
+        (Path(settings.STATIC_ROOT) / "manifest.json").write_text("{}")
+"""
+"""As django-compressor's, which writes a manifest of what the templates' tags contain."""
+
+
+@pytest.mark.parametrize("is_offline", [True, False])
+def test_what_templates_compress_is_made_with_the_static_files(folders, is_offline):
+    files = {
+        "manage.py": MANAGE,
+        "settings.py": (
+            "SECRET_KEY, DEBUG = 'x', True\nINSTALLED_APPS = ['django.contrib.staticfiles', 'compressor']\n"
+            f"STATIC_URL, STATIC_ROOT, STATICFILES_DIRS = '/static/', 'static', ['assets']\n"
+            f"COMPRESS_ENABLED, COMPRESS_OFFLINE = not DEBUG, {is_offline}\n"
+        ),
+        "assets/site.css": "p {}",
+        "compressor/__init__.py": "",
+        "compressor/management/__init__.py": "",
+        "compressor/management/commands/__init__.py": "",
+        "compressor/management/commands/compress.py": COMPRESS,
+    }
+    for name, text in files.items():
+        (folders / "app" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folders / "app" / name).write_text(text)
+    done = run(folders, {**LOOKED, "manage": "manage.py", "settings": {"module": "settings"}})
+    assert done.returncode == 0, done.stderr
+    assert (folders / "static/manifest.json").exists() == is_offline
+
+
 SPLIT = {
     "manage.py": (
         "import os, sys\nfrom pathlib import Path\nsys.path.insert(0, str(Path(__file__).parent / 'src'))\n"
