@@ -156,6 +156,10 @@ class ParsedModule:
             for name, _ in self._read_by(part):
                 yield name
 
+    def insists(self, node: ast.AST) -> bool:
+        """Whether a part of the module raises without a variable."""
+        return any(is_required for part in ast.walk(node) for _, is_required in self._read_by(part))
+
     def variables_of(self, node: ast.AST) -> Iterator[str]:
         """The name that this expression itself reads."""
         for name, _ in self._read_by(node):

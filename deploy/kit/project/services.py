@@ -213,7 +213,7 @@ def _names_of_own(sources: Sources, database: Service | None, others: Iterable[S
 
 def _with_need(service: Service, names: Iterable[EnvironmentName]) -> Service:
     required = {one.name for one in names if one.is_required}
-    return replace(service, is_required=bool(required.intersection(service.place)))
+    return replace(service, is_required=service.is_required or bool(required.intersection(service.place)))
 
 
 def _named_by_driver(
@@ -260,10 +260,12 @@ def _classes(tree: ast.Module) -> dict[ast.AST, str]:
 def _databases_of_django(module: ParsedModule, known: Assigned) -> Iterator[tuple[Service, int, bool]]:
     """What is assigned to DATABASES["default"]: the service, its line, and whether a branch decides."""
     tests = _tests(module, known)
+    insisting = set(_without_another_way(module))
     for statement, value, is_conditional in default_databases(module.tree):
         if service := _described(followed(value, known), module):
             variables = dict.fromkeys((*tests.get(statement, ()), *service.variables))
-            yield replace(service, variables=tuple(variables)), value.lineno, is_conditional
+            is_required = statement in insisting and bool(service.place)
+            yield replace(service, variables=tuple(variables), is_required=is_required), value.lineno, is_conditional
 
 
 def _tests(module: ParsedModule, known: Assigned) -> dict[ast.AST, list[str]]:
@@ -275,6 +277,15 @@ def _tests(module: ParsedModule, known: Assigned) -> dict[ast.AST, list[str]]:
             for statement in node.body:
                 found.setdefault(statement, []).extend(variables)
     return found
+
+
+def _without_another_way(module: ParsedModule) -> Iterator[ast.stmt]:
+    """The statements of a branch whose other branch describes the database by variables that have to be set."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.If):
+            others = default_databases(ast.Module(node.orelse, []))
+            if any(module.insists(value) for _, value, _ in others):
+                yield from node.body
 
 
 def _described(value: ast.expr, module: ParsedModule) -> Service | None:

@@ -188,6 +188,34 @@ def test_service_that_only_a_dependency_shows(project, listed, text):
     assert rows(found)[1:] == [("uses", text)]
 
 
+BRANCHES = """
+import environ
+env = environ.Env()
+if os.environ.get("SHOP_DATABASE_URI"):
+    DATABASES = {"default": env.db_url("SHOP_DATABASE_URI")}
+else:
+    DATABASES = {"default": {"ENGINE": env.str("DB_ENGINE"), "NAME": env.str("DB_NAME")}}
+"""
+
+
+def test_variable_is_needed_where_the_other_branch_insists_on_more(project):
+    found = look(project, BRANCHES, requirements_txt="psycopg[binary]\ndjango-environ\n")
+    assert found.database.place == ("SHOP_DATABASE_URI",)
+    assert found.database.is_wanted
+    assert found.names["postgres"]["SHOP_DATABASE_URI"] == "DATABASE_URL"
+
+
+def test_variable_is_not_needed_where_the_other_branch_has_a_file(project):
+    settings = f"""
+if os.environ.get("SHOP_DATABASE_URI"):
+    DATABASES = {{"default": env.db_url("SHOP_DATABASE_URI")}}
+else:
+    {engine("sqlite3", "'NAME': os.getenv('DB_NAME', 'db.sqlite3')")}
+"""
+    found = look(project, settings, requirements_txt="psycopg[binary]\n")
+    assert not any(one.is_wanted for one in found.servers)
+
+
 def test_url_in_the_settings_names_a_service(project):
     text = "BROKER = os.environ.get('QUEUE', 'redis://localhost:6379/0')\nOTHER = 'amqp://queue.shop.net'\n"
     found = look(project, text)
