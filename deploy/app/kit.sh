@@ -11,6 +11,17 @@ kit_fail() {
   exit 2
 }
 
+# kit_writable FOLDER SERVICE: fails, with the command that mends it, unless the folder, in a volume that the service has,
+# can be written.
+kit_writable() {
+  local kit_mount=$1
+  [[ ! -d $1 || ! -w $1 ]] || return 0
+  [[ ! $1 =~ ^(/data|/srv/[^/]+)/ ]] || kit_mount=${BASH_REMATCH[1]}
+  kit_fail "$1: uid $(id -u) cannot write there. If it belongs to another user, as after a restore:" \
+    "docker compose run --rm --no-deps --user 0 --cap-add CHOWN --cap-add DAC_READ_SEARCH --entrypoint chown $2" \
+    "-R 10001:10001 $kit_mount"
+}
+
 # kit_variables NAME...: exports each with its value, or its default from the file `variables` when it is unset or blank.
 # A value that is not allowed ends the script.
 kit_variables() {
@@ -247,9 +258,8 @@ kit_places() {
   while IFS=$'\t' read -r path target inner; do
     parent=$target
     [[ $target == */ ]] || parent=${target%/*}
-    if ! mkdir -p -- "$parent" 2>/dev/null || [[ ! -w $parent ]]; then
-      kit_fail "$parent: uid $(id -u) cannot write there (if it was restored from a backup: chown -R 10001:10001 it)"
-    fi
+    mkdir -p -- "$parent" 2>/dev/null || true
+    kit_writable "$parent" release
     if [[ $target == */ ]]; then
       [[ -n $(ls -A -- "$target") || ! -d $folder/initial/$path ]] || cp -a -- "$folder/initial/$path/." "$target"
     else

@@ -346,6 +346,18 @@ def test_media_that_are_in_the_wrong_volume_are_moved(bash, nested):
     assert (nested / "media/2026/old.png").read_text() == "old"
 
 
+@pytest.mark.parametrize(
+    ("folder", "volume"),
+    [("/data/project/photos/", "/data"), ("/srv/media", "/srv/media"), ("/srv/assets/one/two", "/srv/assets")],
+)
+def test_folder_of_another_owner_is_reported_with_the_command_that_mends_it(bash, folder, volume):
+    done = bash(f"kit_writable {folder} worker")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"kit: {folder}: uid {os.getuid()} cannot write there. If it belongs to another user")
+    assert done.stderr.endswith(f" --entrypoint chown worker -R 10001:10001 {volume}\n")
+    assert bash(f"kit_writable {os.getcwd()} worker; echo fine").stdout == "fine\n"
+
+
 def test_place_that_cannot_be_written_is_reported(bash, kit):
     (kit / "links").write_text("media\t/proc/nowhere/media/\n")
     done = bash(f"kit_places {kit}")
