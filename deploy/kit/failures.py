@@ -93,6 +93,9 @@ def explain(container: Container, log: str) -> Failure:
     elif said:
         reason = said.partition(": ")[2]
         lines = [line for line in lines if line != said]
+    elif container.state == "restarting":
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        reason = f"it ends again and again{last and ', and its last line is: '}{last[:LONGEST_CAUSE]}"
     elif container.health == "starting":
         reason = "it has not become healthy in time"
     else:

@@ -202,3 +202,16 @@ def test_number_of_containers_is_deployed_too(site):
         site.kit("deploy", APP_REPLICAS="2")
         assert len([name for name in site.containers() if name.startswith("app-")]) == 2
     assert_nothing_lost(reports)
+
+
+def test_database_that_does_not_start_is_an_error_and_the_next_up_mends_it(site):
+    site.write("with a database")
+    site.kit("up", COMPOSE_PROFILES="postgres")
+    broken = site.kit("up", COMPOSE_PROFILES="postgres", POSTGRES_OPTIONS="-c nonsense=1", check=False)
+    assert broken.returncode == 1
+    assert 'unrecognized configuration parameter "nonsense"' in broken.stderr.splitlines()[-2], broken.stderr
+    assert site.version() == "with"
+    site.kit("up", COMPOSE_PROFILES="postgres")
+    healthy = ("ps", "--format", "{{.Health}}", "postgres")
+    environment = {**site.stack.environment, "COMPOSE_PROFILES": "postgres"}
+    assert run("docker", "compose", *healthy, env=environment).stdout.strip() == "healthy"

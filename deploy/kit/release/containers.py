@@ -37,6 +37,11 @@ class Container(NamedTuple):
         """Also one that is restarted again and again: it is still a container of this service."""
         return self.state in ("running", "restarting", "paused")
 
+    @property
+    def is_ailing(self) -> bool:
+        """It does not do its work; also between two of its restarts."""
+        return self.state != "running" or self.health == "unhealthy" or (self.restarts > 0 and self.health != "healthy")
+
 
 def read(inspected: Mapping[str, Any]) -> Container:
     """From an entry of `docker inspect`."""

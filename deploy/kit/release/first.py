@@ -1,7 +1,7 @@
 """`make up` and `make deploy` when nothing serves yet, so that there is nothing to replace: `docker compose up`."""
 
 from kit import failures, publishing
-from kit.release import containers, hosts, images, page, steps
+from kit.release import containers, hosts, images, page, services, steps
 from kit.release.errors import InterruptedByUser, ReleaseError
 from kit.release.site import Site
 from kit.variables import read
@@ -18,6 +18,7 @@ def start(site: Site, tag: str) -> None:
             done = site.engine.run("compose", *arguments, timeout=steps.MIGRATION_TIMEOUT, show=True)
             if done.status:
                 raise _failure(site, [each.failure for each in before], publishing.explain(done.reason))
+            services.watch(site)
         except (ReleaseError, InterruptedByUser):
             site.engine.signals.defer()
             _free_ports(site)

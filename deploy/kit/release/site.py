@@ -78,6 +78,12 @@ class Site(NamedTuple):
         """Those that a deployment starts beside the application and nginx."""
         return sorted(set(self.services) - {"app", "nginx", ONE_SHOT})
 
+    @property
+    def servers(self) -> list[str]:
+        """Those of them that run another image than the application's, such as a database."""
+        own = self.services["app"].get("image")
+        return [name for name in self.other_services if self.services[name].get("image") != own]
+
 
 def required(proxy: Proxy | None) -> Proxy:
     if proxy is None:

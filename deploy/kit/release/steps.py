@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kit import failures, publishing
-from kit.release import answers, containers, delivery, images, journal, migrations, page, undo
+from kit.release import answers, containers, delivery, images, journal, migrations, page, services, undo
 from kit.release.answers import Answer
 from kit.release.build_log import BuildLog
 from kit.release.containers import Container
-from kit.release.engine import TICK, Done
+from kit.release.engine import TICK
 from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
 from kit.release.proxy import Proxy, every
@@ -31,7 +31,6 @@ from kit.release.site import ONE_SHOT, Site, required
 
 BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
 MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
-START_TIMEOUT = 300.0  # seconds for containers whose image is there
 NGINX_PATIENCE = 10  # seconds for the requests in flight of an nginx that is replaced
 WATCH_INTERVAL = 0.5  # seconds between two looks at containers that start
 HEALTH_CHECK = ("HEALTH_PATH", "ALLOWED_HOSTS")
@@ -136,7 +135,7 @@ def _recreated(site: Site, count: int) -> Iterator[Callable[[], set[str]]]:
     with site.engine.beside(*command) as ended:
 
         def names() -> set[str]:
-            done = _created(ended())
+            done = services.check_created(ended())
             return set(RECREATED.findall(done.output + done.errors))
 
         yield names
@@ -160,8 +159,7 @@ def publish_static_files(deployment: Deployment) -> None:
 
 def run_one_shot(deployment: Deployment, *options: str) -> None:
     site, release = deployment.site, deployment.began.release
-    if site.other_services:  # such as a database
-        start_services(site, site.other_services, "--no-recreate")
+    services.start_servers(site)
     name = undo.one_shot_name(site.project, release)
     command = ("compose", "run", "--rm", "--no-deps", "--no-TTY", "--name", name, *options, ONE_SHOT)
     done = site.engine.run(*command, timeout=MIGRATION_TIMEOUT, show=True, environment={"APP_IMAGE": release})
@@ -169,32 +167,6 @@ def run_one_shot(deployment: Deployment, *options: str) -> None:
         ended = failures.Container(ONE_SHOT, "", "exited", done.status, "", "", "")
         failure = failures.explain(ended, done.output)
         raise ReleaseError(f"{ONE_SHOT}: {failure.reason}", failure.lines, done.output)
-
-
-def create(site: Site, services: list[str], *options: str) -> None:
-    """Creates what is missing of these services, and replaces what has changed; nothing is started.
-
-    `docker compose up` would also run the release again, on which the application depends. Its --no-deps creates
-    containers with another configuration, which the next `docker compose up` replaces.
-    """
-    _created(site.engine.run("compose", "create", "--no-build", *options, *services, timeout=START_TIMEOUT))
-
-
-def _created(done: Done) -> Done:
-    if done.status:
-        raise ReleaseError(f"docker compose create: {publishing.explain(done.reason)}")
-    return done
-
-
-def start_services(site: Site, services: list[str], *options: str) -> None:
-    create(site, services, *options)
-    found = [container for name in services for container in containers.find(site.engine, site.project, name)]
-    start_containers(site, [container for container in found if not container.is_up])
-
-
-def start_containers(site: Site, created: list[Container]) -> None:
-    if created:
-        site.engine.output("start", *(container.identifier for container in created), timeout=START_TIMEOUT)
 
 
 def start(deployment: Deployment) -> None:
@@ -206,11 +178,11 @@ def start(deployment: Deployment) -> None:
     if serving:
         keep_serving(site, required(proxy), serving)
     images.add_tag(site.engine, images.find_id(site.engine, deployment.began.release), site.image.name)
-    create(site, ["app"], "--no-recreate", f"--scale=app={len(deployment.old) + deployment.count}")
+    services.create(site, ["app"], "--no-recreate", f"--scale=app={len(deployment.old) + deployment.count}")
     created = _new(deployment)
     if len(created) != deployment.count:
         raise ReleaseError(f"compose has created {len(created)} new containers instead of {deployment.count}")
-    start_containers(site, created)
+    services.start_containers(site, created)
     deployment.new = _new(deployment)
 
 
@@ -244,14 +216,14 @@ def wait_ready(deployment: Deployment) -> None:
     def check(found: list[Container]) -> None:
         for container in found:
             if container.state != "running" or container.restarts or container.health == "unhealthy":
-                raise failed(site, container)
+                raise services.failed(site, container)
 
     check(deployment.new)  # one that has ended already has no address
     proxy = site.require_proxy()
     done = proxy.wait_ready(deployment.new, site.patience, every(WATCH_INTERVAL, look), health_check(deployment))
     look()
     if done.status:
-        raise failed(site, deployment.new[0], f"not ready within {site.patience} s: {done.reason}")
+        raise services.failed(site, deployment.new[0], f"not ready within {site.patience} s: {done.reason}")
     if not deployment.may_break_page:
         page.check(site, proxy, deployment.old, deployment.new)
 
@@ -265,13 +237,6 @@ def health_check(deployment: Deployment) -> dict[str, str]:
     return {name: given.get(name) or "" for name in HEALTH_CHECK}
 
 
-def failed(site: Site, container: Container, reason: str = "") -> ReleaseError:
-    """The error for a container that did not become ready, with its last lines."""
-    log = containers.log_of(site.engine, container.identifier)
-    failure = failures.explain(container.failure, log)
-    return ReleaseError(f"{container.name}: {reason or failure.reason}", failure.lines, log)
-
-
 def switch(deployment: Deployment) -> None:
     site = deployment.site
     site.require_proxy().use(deployment.new, site.drain_timeout + 300, environment=health_check(deployment))
@@ -283,9 +248,9 @@ def switch(deployment: Deployment) -> None:
 def drain(deployment: Deployment) -> None:
     site = deployment.site
     # compose replaces what depends on a service that it replaces: this one must be up to date for the next `up`
-    with site.engine.beside("compose", "create", "--no-build", ONE_SHOT, timeout=START_TIMEOUT) as created:
+    with site.engine.beside("compose", "create", "--no-build", ONE_SHOT, timeout=services.START_TIMEOUT) as created:
         undo.finish(site, deployment.began)
-        _created(created())
+        services.check_created(created())
 
 
 def nginx(deployment: Deployment) -> None:
@@ -299,14 +264,14 @@ def replace_nginx(site: Site) -> None:
     flight have NGINX_PATIENCE to end.
     """
     checked = site.engine.run(
-        "compose", "run", "--rm", "--no-deps", "--no-TTY", "nginx", "check", timeout=START_TIMEOUT
+        "compose", "run", "--rm", "--no-deps", "--no-TTY", "nginx", "check", timeout=services.START_TIMEOUT
     )
     if checked.status:
         raise ReleaseError(f"nginx: {checked.reason}", checked.errors.splitlines()[-failures.SHOWN_LINES :])
     began = time.monotonic()
     with site.engine.signals.shielded():
         command = ("compose", "up", "--detach", "--no-build", "--timeout", str(NGINX_PATIENCE), "nginx")
-        done = site.engine.run(*command, timeout=START_TIMEOUT)
+        done = site.engine.run(*command, timeout=services.START_TIMEOUT)
         if done.status:
             raise ReleaseError(f"docker compose up nginx: {publishing.explain(done.reason)}")
         while not ((proxy := site.proxy()) and proxy.is_serving):
@@ -318,7 +283,7 @@ def replace_nginx(site: Site) -> None:
 
 
 def others(deployment: Deployment) -> None:
-    start_services(deployment.site, deployment.site.other_services)
+    services.replace_others(deployment.site)
 
 
 def tidy(deployment: Deployment) -> None:
