@@ -31,7 +31,7 @@ VOLUMES = {
 }
 """The folders that belong to the user of the container, so that the volumes there do."""
 
-SHARED = dict.fromkeys(SHIPPED, ["/run/lock", "/tmp", "/var/tmp"]) | {
+SHARED = {key: ["/run/lock", "/tmp", "/var/tmp"] for key in SHIPPED} | {
     "nginx": ["/run/lock", "/srv/bodies", "/srv/responses", "/tmp", "/var/tmp"]
 }
 """Folders that every user may write to, Debian's and those for a tmpfs, with the sticky bit."""
