@@ -1,8 +1,8 @@
 """The places that an imported project names for what it writes later: a SQLite file that the first request opens, a
-folder for uploads.
+folder for uploads, a folder that is made when it is needed.
 
-Found in the values of its modules, and in the calls in their source, such as `sqlite3.connect(ROOT / "notes.db")`. Only
-looks at modules that are imported already. project_answer.py imports this.
+Found in the values of its modules, and in the calls in their source, such as `sqlite3.connect(ROOT / "notes.db")` and
+`os.makedirs("media")`. Only looks at modules that are imported already. project_answer.py imports this.
 """
 
 import ast
@@ -20,6 +20,12 @@ DATABASE = re.compile(r"(?:sqlite(?:\+\w+)?:///|file:)?([^?:*\n]+\.(?:db|db3|sql
 UPLOADS = re.compile(r"(?:UPLOAD|MEDIA)[A-Z]*(?:_(?:FOLDER|DIR|DIRECTORY|ROOT|PATH))?")
 """Names of variables for a folder with uploads."""
 
+FOLDERS = re.compile(
+    r"(?:[A-Z0-9]+[._])*(?:DATA|CACHE|LOCK|SESSION|LOG|TMP|TEMP)S?(?:_FILES?)?_(?:FOLDER|DIR|DIRECTORY|ROOT)"
+)
+"""Names of variables for other folders that are written to. Only those that are not there yet, or empty: a folder with
+files may be one that is read."""
+
 MOST_SOURCE = 1 << 20
 """Octets of a module that are read: longer ones are data."""
 
@@ -36,7 +42,11 @@ def named_places(folder: Path, top: Path) -> set[str]:
     for module in _modules(top):
         values = {name: value for name, value in vars(module).items() if not name.startswith("__")}
         found |= set(places_of_values(values, folder))
-        found |= {_absolute(name, folder) for name in _databases_of_calls(module)}
+        for value in list(values.values()):
+            if isinstance(value, dict):  # options of a library, such as {"session.data_dir": "./data"}
+                inner = {key: each for key, each in value.items() if isinstance(key, str)}
+                found |= {place for place in places_of_values(inner, folder) if place.endswith("/")}
+        found |= set(_places_of_calls(module, folder))
     return {place for place in found if place.startswith(f"{top}{os.sep}") and "/site-packages/" not in place}
 
 
@@ -48,8 +58,18 @@ def places_of_values(values: Mapping[str, Any], folder: Path) -> Iterator[str]:
         if database := DATABASE.fullmatch(text):
             if not name.startswith("SQLALCHEMY_"):  # relative to another folder: project_answer knows which
                 yield _absolute(database[1], folder)
-        elif _is_for_uploads(name, value):
+        elif _is_for_uploads(name, value) or _is_new_folder(name, text, folder):
             yield f"{_absolute(text, folder)}/"
+
+
+def _is_new_folder(name: str, text: str, folder: Path) -> bool:
+    return bool(FOLDERS.fullmatch(name.upper())) and "://" not in text and _is_new(_absolute(text, folder))
+
+
+def _is_new(place: str) -> bool:
+    """Whether a folder is not there, or has nothing in it but what keeps it in Git."""
+    path = Path(place)
+    return not path.exists() or (path.is_dir() and all(each.name.startswith(".") for each in path.iterdir()))
 
 
 def _is_for_uploads(name: str, value: str | os.PathLike[str]) -> bool:
@@ -74,8 +94,8 @@ def _modules(top: Path) -> list[ModuleType]:
     ]
 
 
-def _databases_of_calls(module: ModuleType) -> Iterator[str]:
-    """Those that a call in the module's source names."""
+def _places_of_calls(module: ModuleType, folder: Path) -> Iterator[str]:
+    """SQLite files and new folders that a call in the module's source names."""
     path = Path(str(module.__file__))
     try:
         if path.stat().st_size > MOST_SOURCE:
@@ -84,10 +104,27 @@ def _databases_of_calls(module: ModuleType) -> Iterator[str]:
     except (OSError, SyntaxError, ValueError):
         return
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _name(node.func) not in CALLED:
-            for argument in (*node.args[:1], *(keyword.value for keyword in node.keywords)):
-                if found := DATABASE.fullmatch(_text(argument, module)):
-                    yield found[1]
+        if not isinstance(node, ast.Call) or _name(node.func) in CALLED:
+            continue
+        for argument in (*node.args[:1], *(keyword.value for keyword in node.keywords)):
+            if _has_text(argument) and (found := DATABASE.fullmatch(_text(argument, module))):
+                yield _absolute(found[1], folder)
+        if (made := _made_folder(node, module)) and _is_new(place := _absolute(made, folder)):
+            yield f"{place}/"
+
+
+def _made_folder(node: ast.Call, module: ModuleType) -> str:
+    """What `os.makedirs(...)` or `....mkdir()` makes; empty for another call."""
+    match node.func:
+        case ast.Attribute(value=ast.Name(id="os"), attr="makedirs" | "mkdir") if node.args:
+            return _text(node.args[0], module)
+        case ast.Attribute(value=owner, attr="mkdir"):
+            return _text(owner, module)
+    return ""
+
+
+def _has_text(expression: ast.expr) -> bool:
+    return any(isinstance(each, ast.Constant) and isinstance(each.value, str) for each in ast.walk(expression))
 
 
 def _name(function: ast.expr) -> str:
@@ -96,8 +133,6 @@ def _name(function: ast.expr) -> str:
 
 def _text(expression: ast.expr, module: ModuleType) -> str:
     """The value of an expression that makes up a path; empty if it is none, or not known here."""
-    if not any(isinstance(each, ast.Constant) and isinstance(each.value, str) for each in ast.walk(expression)):
-        return ""
     if not all(_is_harmless(each) for each in ast.walk(expression)):
         return ""
     try:

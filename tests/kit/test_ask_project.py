@@ -235,6 +235,11 @@ NAMED = [
     ("UPLOADS = ROOT / 'received'", "received/"),
     ("UPLOAD_FOLDER = 'received'", "received/"),
     ("media_dir = str(ROOT / 'received')", "received/"),
+    ("CACHE_DIR = ROOT / 'var' / 'cache'", "var/cache/"),
+    ("OPTIONS = {'session.type': 'file', 'session.data_dir': './var'}", "var/"),
+    ("def log(): os.makedirs('./logs', exist_ok=True)", "logs/"),
+    ("def log(): (ROOT / 'logs').mkdir(parents=True)", "logs/"),
+    ("LOGS = ROOT / 'logs'\ndef log(): LOGS.mkdir()", "logs/"),
 ]
 
 
@@ -260,6 +265,11 @@ NOT_NAMED = [
     "MEDIA_ROOT = 'https://cdn.example/'",
     "TEXT = 'a database: notes.db, or another'",
     "def rows(name): return sqlite3.connect(ROOT / name / 'notes.db')",
+    "DATA_DIR = ROOT",
+    "CACHE_DIR = 'redis://cache'",
+    "def log(name): os.makedirs(ROOT / name)",
+    "def log(): os.makedirs(ROOT)",
+    "def log(): os.makedirs('/srv/logs')",
 ]
 
 
