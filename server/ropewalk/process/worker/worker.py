@@ -239,11 +239,13 @@ class _ServingWorker:
         self._asked_for_replacement = True  # the worker is being replaced, or is not needed
         drained: list[Drained] = []
         deadline = time.monotonic() + self._options.graceful_timeout
+        has_ended = threading.Event()  # the thread itself may live on for a moment after it has woken this one
 
         def drain() -> None:
             try:
                 drained.append(self._service.drain(deadline))
             finally:
+                has_ended.set()
                 self._inbox.wake()
 
         thread = threading.Thread(target=drain, name="ropewalk-drain", daemon=True)
@@ -252,7 +254,7 @@ class _ServingWorker:
         poll.register(self._inbox, select.POLLIN)
         interval = min(1.0, self._watchdog.interval if self._watchdog else 1.0)
         signals: frozenset[int] = frozenset()
-        while thread.is_alive() and not signals & _QUICK:
+        while not has_ended.is_set() and not signals & _QUICK:
             poll.poll(interval * 1000)
             signals = self._receive_signals()
             if not drained:
