@@ -1,7 +1,8 @@
 """nginx's side of a deployment: nginx/switch, called in its container."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from kit.release.containers import Container, shared_address
 from kit.release.engine import Done, Engine
@@ -78,6 +79,13 @@ class Proxy:
 
     def free(self) -> None:
         self._call("free", timeout=30)
+
+    @contextmanager
+    def freed(self) -> Iterator[None]:
+        """The same while something else is done."""
+        with self.engine.beside("exec", self.nginx.identifier, SWITCH, "free", timeout=30) as ended:
+            yield
+            ended()
 
     def _call(
         self,

@@ -26,7 +26,7 @@ from kit.release.containers import Container
 from kit.release.engine import TICK
 from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
-from kit.release.proxy import Proxy, every
+from kit.release.proxy import every
 from kit.release.site import ONE_SHOT, Site, required
 
 BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
@@ -174,31 +174,31 @@ def start(deployment: Deployment) -> None:
     found, proxy = site.look()
     ended = [container for container in found if not container.is_up]
     containers.remove(site.engine, ended)  # compose would start them
-    serving = [container for container in deployment.old if container.health == "healthy"]
-    if serving:
-        keep_serving(site, required(proxy), serving)
     images.add_tag(site.engine, images.find_id(site.engine, deployment.began.release), site.image.name)
-    services.create(site, ["app"], "--no-recreate", f"--scale=app={len(deployment.old) + deployment.count}")
+    scale = f"--scale=app={len(deployment.old) + deployment.count}"
+    # nginx must use the old ones alone before the new ones start, not before they are created
+    with site.engine.beside(
+        "compose", "create", "--no-build", "--no-recreate", scale, "app", timeout=services.START_TIMEOUT
+    ) as when_created:
+        serving = [container for container in deployment.old if container.health == "healthy"]
+        # until it is switched; an nginx of an earlier version of the kit cannot
+        is_kept = not serving or required(proxy).use(serving, site.patience + 120, or_not_there=True)
+        services.check_created(when_created())
+    if not is_kept:
+        site.output.note("nginx is of an earlier version of the kit: it is replaced first")
+        replace_nginx(site)
+        site.require_proxy().use(serving, site.patience + 120)
     created = _new(deployment)
     if len(created) != deployment.count:
         raise ReleaseError(f"compose has created {len(created)} new containers instead of {deployment.count}")
     services.start_containers(site, created)
-    deployment.new = _new(deployment)
+    deployment.new = containers.inspect(site.engine, (container.identifier for container in created))
 
 
 def _new(deployment: Deployment) -> list[Container]:
     """The containers of the application that were not there before."""
     found = deployment.site.containers()
     return [container for container in found if container.identifier not in deployment.began.old]
-
-
-def keep_serving(site: Site, proxy: Proxy, serving: list[Container]) -> None:
-    """nginx uses these alone until it is switched. One that an earlier version of the kit has started is replaced."""
-    if proxy.use(serving, site.patience + 120, or_not_there=True):
-        return
-    site.output.note("nginx is of an earlier version of the kit: it is replaced first")
-    replace_nginx(site)
-    site.require_proxy().use(serving, site.patience + 120)
 
 
 def wait_ready(deployment: Deployment) -> None:

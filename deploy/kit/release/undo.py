@@ -66,8 +66,8 @@ def finish(site: Site, began: Journal, timeout: float | None = None) -> None:
     if not proxy.drain(int(timeout or site.drain_timeout)):
         site.output.note("nginx has ended requests that took too long")
     containers.stop(site.engine, old)
-    containers.remove(site.engine, old)
-    proxy.free()
+    with proxy.freed():
+        containers.remove(site.engine, old)
 
 
 def recover(site: Site) -> None:
