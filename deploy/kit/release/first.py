@@ -7,10 +7,15 @@ from kit.release.site import Site
 from kit.variables import read
 
 
-def start(site: Site, tag: str) -> None:
-    """Builds the images, starts the services and waits until they are healthy. Raises ReleaseError."""
+def build(site: Site) -> str:
+    """Builds the images; returns the id of the application's. Raises ReleaseError."""
     with site.output.step("build", "Build the images"):
         steps.build_images(site, {})
+    return images.find_id(site.engine, site.image.name)
+
+
+def start(site: Site, tag: str) -> int:
+    """Starts the services and waits until they are healthy; returns the exit status. Raises ReleaseError."""
     with site.output.step("start", "Start the services"):
         before = containers.all_of(site.engine, site.project)
         arguments = ("up", "--no-build", "--wait", "--detach")
@@ -35,6 +40,7 @@ def start(site: Site, tag: str) -> None:
         )
     host = hosts.of_server(site, address) if site.server else hosts.find(site, port)
     site.output.result(f"Serving {' and '.join(addresses(site, host))}; make logs, make down", tag=tag)
+    return 0
 
 
 def _free_ports(site: Site) -> None:

@@ -104,8 +104,9 @@ def _deploy(call: Call) -> int:
     application, proxy = site.look()
     up = [container for container in application if container.is_up]
     if not up or proxy is None:
-        first.start(site, tag)
-        return 0
+        image_id = first.build(site)
+        # the lock is a container, of this image
+        return locked(call, lambda: first.start(site, tag), image_id) if image_id else first.start(site, tag)
     return locked(call, lambda: perform(call, tag, steps.DEPLOY, is_new=True), up[0].image_id)
 
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from kit.release import build_log, first, images
+from kit.release import build_log, first, images, lock, run
 from kit.release.engine import Done
 from kit.release.errors import InterruptedByUser, ReleaseError
 from kit.release.output import Output
@@ -23,7 +23,9 @@ def engine(tmp_path, monkeypatch):
 
 def start(engine):
     image = images.Image("shop-app", "latest")
-    first.start(Site(engine, Output("up"), "shop", image, {}, {}), TAG)
+    site = Site(engine, Output("up"), "shop", image, {}, {})
+    first.build(site)
+    first.start(site, TAG)
 
 
 def test_first_start_becomes_a_release_that_is_live(engine, capsys):
@@ -107,3 +109,14 @@ def test_failure_that_is_no_container_s_is_compose_s_own(engine):
     engine.failing["compose up"] = lambda: Done(1, "", "starting\nno network\n")
     with pytest.raises(ReleaseError, match=r"^no network$"):
         start(engine)
+
+
+def test_second_first_start_is_refused_and_leaves_the_first_one_alone(engine, tmp_path, monkeypatch):
+    """Both find that nothing runs: the second failed in compose, and then stopped the nginx of the first."""
+    monkeypatch.setattr(images, "project_commit", lambda *_: "")
+    engine.run("create", "--name", "shop-deployment", f"--label={lock.LABEL}={lock.this_process()}", "sha256:1")
+    image = images.Image("shop-app", "latest")
+    site = Site(engine, Output("up"), "shop", image, {}, {"PROJECT_DIR": str(tmp_path)})
+    with pytest.raises(ReleaseError, match="another deployment of shop is in progress"):
+        run._deploy(run.Call(site, run.Options(), {}, {"PROJECT_DIR": str(tmp_path)}))
+    assert [each.state for each in engine.containers.values() if each.service == "nginx"] == ["running"]
