@@ -87,6 +87,7 @@ def prepare(looked: dict[str, Any], project: Path, static: Path, kit: Path) -> N
         keep_outside(Path(root), project, static)
     answer["files_digest"] = digest(answer, static)
     links = link(places(answer, project, root), project, kit / "initial", Path(answer.get("media_root") or "/nowhere"))
+    links |= from_temporary(answer, project)
     write_environment(looked, variables, kit)
     (kit / "project.json").write_text(json.dumps(answer, indent=1))
     (kit / "links").write_text("".join(f"{path}\t{target}\n" for path, target in links.items()))
@@ -263,6 +264,19 @@ def link(paths: dict[Path, bool], project: Path, initial: Path, media_root: Path
         links[str(path)] = f"{target}/" if is_folder else str(target)
         links |= inner
         say(f"{path} is kept in a volume, since the project writes to it{shipped}")
+    return links
+
+
+def from_temporary(answer: dict[str, Any], project: Path) -> dict[str, str]:
+    """As `link`, for SQLite files in /tmp, such as Flask-SQLAlchemy's old example: they would go with the container."""
+    files = [Path(database.get("file") or "/") for database in answer.get("databases", ())]
+    links = {}
+    for file in files:
+        if not file.is_relative_to("/tmp") or file.is_relative_to(project):
+            continue
+        kept = f".outside{file}"
+        links[kept] = f"{DATA / kept}\t{file}"
+        say(f"{file} is kept in a volume, since it is a database")
     return links
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 import subprocess
 
 import pytest
@@ -336,6 +337,16 @@ def test_media_in_a_folder_that_is_written_are_in_their_own_volume(bash, nested)
     (nested / "data/var/media/new.png").touch()
     assert os.readlink(nested / "data/var/media") == f"{nested}/media"
     assert sorted(path.name for path in (nested / "media").iterdir()) == ["logo.png", "new.png"]
+
+
+def test_file_elsewhere_becomes_a_link_into_the_volume(bash, kit):
+    (kit / "links").write_text(f".outside/tmp/shop.db\t{kit}/data/.outside/tmp/shop.db\t{kit}/tmp/shop.db\n")
+    for _ in range(2):
+        done = bash(f"kit_places {kit}")
+        assert done.returncode == 0, done.stderr
+    with sqlite3.connect(kit / "tmp/shop.db") as database:
+        database.execute("create table notes (text)")
+    assert (kit / "data/.outside/tmp/shop.db").stat().st_size > 0
 
 
 def test_media_that_are_in_the_wrong_volume_are_moved(bash, nested):

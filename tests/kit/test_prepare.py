@@ -54,6 +54,15 @@ def test_static_root_outside_of_the_project_becomes_a_link_to_the_files(tmp_path
     assert links[0].readlink() == static
 
 
+def test_database_in_the_folder_for_temporary_files_is_kept(capsys):
+    databases = [{"file": name} for name in ("/tmp/shop.db", "/srv/shop.db", "")] + [{"host": "db"}]
+    target = "/data/project/.outside/tmp/shop.db"
+    assert prepare.from_temporary({"databases": databases}, Path("/app")) == {
+        ".outside/tmp/shop.db": f"{target}\t/tmp/shop.db"
+    }
+    assert capsys.readouterr().err == "prepare: /tmp/shop.db is kept in a volume, since it is a database\n"
+
+
 def test_files_that_only_root_could_read_can_be_copied_into_the_volume(folders):
     cache = folders / "app/cache/1"
     cache.mkdir(parents=True, mode=0o700)
