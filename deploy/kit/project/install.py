@@ -334,7 +334,7 @@ def _explained(
     line = f"\n{unpin.line(unpinned)}" if unpinned else ""
     if not missing:
         also = f", also with {line.strip()} in .env" if line else ""
-        reason = system_packages.not_fetched(error.output)
+        reason = system_packages.of_index(error.output) or system_packages.not_fetched(error.output)
         return KitError(
             f"{listed} could not be installed{also}{f': {reason}' if reason else '; uv has printed the reason above'}"
         )

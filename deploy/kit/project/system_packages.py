@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from kit.project.names import name_of, normalize
 
@@ -117,6 +118,22 @@ def not_fetched(output: str) -> str:
     reasons = _REASON.findall(output)
     first = next((line for line in reasons if line.startswith("fatal: ")), "")
     return (first or (reasons[-1] if reasons else "")).removeprefix("cause: ") or "something could not be fetched"
+
+
+_NO_PASSWORD = re.compile(r"index URL \((\S+?)\) could not be queried due to .*\((401|403) ")
+_UNKNOWN = re.compile(r"Because (\S+) was not found in the package registry")
+
+
+def of_index(output: str) -> str:
+    """What to do about an index that wants a password, or that does not have a package; "" if that is not it."""
+    if found := _NO_PASSWORD.search(output):
+        return (
+            f"the index {found[1]} wants a user and a password ({found[2]}): NETRC=./netrc in .env, a file with the line"
+            f" machine {urlsplit(found[1]).hostname} login ... password ..."
+        )
+    if found := _UNKNOWN.search(output):
+        return f"{found[1]} is in no index. If it is in a private one: PIP_EXTRA_INDEX_URL in .env, and NETRC for a password"
+    return ""
 
 
 def diagnose(output: str) -> tuple[str, SystemPackages]:
