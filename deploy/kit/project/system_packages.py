@@ -128,11 +128,11 @@ def of_index(output: str) -> str:
     """What to do about an index that wants a password, or that does not have a package; "" if that is not it."""
     if found := _NO_PASSWORD.search(output):
         return (
-            f"the index {found[1]} wants a user and a password ({found[2]}): NETRC=./netrc in .env, a file with the line"
-            f" machine {urlsplit(found[1]).hostname} login ... password ..."
+            f"the index {found[1]} wants a user and a password ({found[2]}): NETRC=./netrc in .env, a file with the"
+            f" line: machine {urlsplit(found[1]).hostname} login ... password ..."
         )
     if found := _UNKNOWN.search(output):
-        return f"{found[1]} is in no index. If it is in a private one: PIP_EXTRA_INDEX_URL in .env, and NETRC for a password"
+        return f"no index has {found[1]}. A private one needs PIP_EXTRA_INDEX_URL in .env, and NETRC for its password"
     return ""
 
 

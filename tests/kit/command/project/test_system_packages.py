@@ -76,25 +76,22 @@ def test_what_cannot_be_fetched_is_no_old_version(text, reason):
     assert system_packages.not_fetched(output) == reason
 
 
-@pytest.mark.parametrize(
-    ("output", "said"),
-    [
-        (
-            "  cause: Because flask was not found in the package registry and you require flask\n  hint: An index URL"
-            " (https://packages.example/simple) could not be queried due to a lack of valid authentication credentials"
-            " (401 Unauthorized)\n",
-            "the index https://packages.example/simple wants a user and a password (401): NETRC=./netrc in .env, a file"
-            " with the line machine packages.example login ... password ...",
-        ),
-        (
-            "  cause: Because shop-core was not found in the package registry and you require shop-core, we can",
-            "shop-core is in no index. If it is in a private one: PIP_EXTRA_INDEX_URL in .env, and NETRC for a password",
-        ),
-        ("error: failed", ""),
-    ],
+NOT_FOUND = "  cause: Because {0} was not found in the package registry and you require {0}, we can conclude that"
+NO_PASSWORD = (
+    "  hint: An index URL (https://packages.example/simple) could not be queried due to a lack of valid authentication"
+    " credentials (401 Unauthorized)"
 )
-def test_private_index_is_named_with_the_lines_that_it_needs(output, said):
-    assert system_packages.of_index(output) == said
+
+
+def test_private_index_is_named_with_the_lines_that_it_needs():
+    assert system_packages.of_index(f"{NOT_FOUND.format('flask')}\n{NO_PASSWORD}\n") == (
+        "the index https://packages.example/simple wants a user and a password (401): NETRC=./netrc in .env, a file"
+        " with the line: machine packages.example login ... password ..."
+    )
+    assert system_packages.of_index(NOT_FOUND.format("shop-core")) == (
+        "no index has shop-core. A private one needs PIP_EXTRA_INDEX_URL in .env, and NETRC for its password"
+    )
+    assert system_packages.of_index("error: failed") == ""
 
 
 def test_git_that_is_missing_is_recognized():
