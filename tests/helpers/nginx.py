@@ -56,6 +56,7 @@ def lay_out(directory: Path, port: int, body_timeout: str) -> None:
         "/dev/stderr": f"{directory}/error.log",
         "${IPV6}listen [::]:8080 ${LISTEN_DEFAULT};": "",
         "${IPV6}listen [::]:8080 default_server;": "",
+        "${IPV6}listen [::]:8080;": "",
         "listen 8080": f"listen 127.0.0.1:{port}",
         "listen 127.0.0.1:8081": f"listen 127.0.0.1:{free_port()}",
         "listen 8082": f"listen 127.0.0.1:{free_port()}",

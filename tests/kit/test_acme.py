@@ -127,7 +127,8 @@ def test_new_container_keeps_the_certificate_and_other_names_get_another(new_sit
     wait(lambda: "Pebble" in issuer_of(certificate_at(stack)), "nginx has the certificate that was issued")
     first = certificate_at(stack)
     stack.compose(*UP, "--force-recreate", "nginx", "acme")
-    more = type(stack)(stack.name, {**stack.environment, "SERVER_NAME": " ".join(MORE_NAMES)})
+    added = {"REDIRECT_HOSTS": " ".join(sorted(set(MORE_NAMES) - set(NAMES)))}
+    more = type(stack)(stack.name, {**stack.environment, **added})
     wait(lambda: certificate_at(stack) == first, "nginx has it still")
     more.compose(*UP, "nginx", "acme")
     wait(lambda: names_of(certificate_at(more)) == set(MORE_NAMES), "nginx has another one")
@@ -140,6 +141,7 @@ def test_new_container_keeps_the_certificate_and_other_names_get_another(new_sit
         ("SERVER_NAME", "_"),
         ("SERVER_NAME", "*.shop.example"),
         ("SERVER_NAME", "10.0.0.1"),
+        ("REDIRECT_HOSTS", "www.shop.example *.shop.example"),
         ("ACME_EMAIL", "keeper"),
         ("ACME_DIRECTORY", "http://issuer.example/directory"),
     ],

@@ -303,7 +303,7 @@ def test_expired_certificate_or_one_for_other_names_is_a_warning(nginx, authorit
     name, _, port = nginx(folder, SERVER_NAME=f"{NAME} www.{NAME}")
     log = execute("docker", "logs", name).stderr
     assert "nginx/certificate: TLS_DIR: warning: the certificate has expired: " in log
-    assert f"nginx/certificate: TLS_DIR: warning: the certificate does not match www.{NAME} in SERVER_NAME\n" in log
+    assert f"nginx/certificate: TLS_DIR: warning: the certificate does not match www.{NAME}\n" in log
     assert names_of(certificate_at(port, NAME)) == {NAME}
 
 
@@ -366,6 +366,29 @@ def test_redirect_names_no_port_where_it_is_the_usual_one(nginx):
     status, headers, _ = ask(plainly(http_port), "/", name="shop.example:80")
     # the health path is a page of the site
     assert (status, headers["Location"]) == (308, "https://shop.example/")
+
+
+def test_other_names_of_the_site_lead_to_the_first_one(nginx):
+    hosts = {"SERVER_NAME": NAME, "REDIRECT_HOSTS": f"www.{NAME}"}
+    _, http_port, https_port = nginx(**hosts)
+    assert names_of(certificate_at(https_port, name=f"www.{NAME}")) == {NAME, f"www.{NAME}"}
+    for host, port in ((f"www.{NAME}", ""), (f"www.{NAME}:{https_port}", f":{https_port}")):
+        status, headers, _ = ask(handshake(https_port, name=f"www.{NAME}"), "/a?b=c", name=host)
+        assert (status, headers["Location"]) == (308, f"https://{NAME}{port}/a?b=c")
+        assert ask(plainly(http_port), "/a?b=c", name=host)[1]["Location"] == f"http://{NAME}{port}/a?b=c"
+        # http:// with the port of https
+        assert ask(plainly(https_port), "/a?b=c", name=host)[1]["Location"] == f"https://{NAME}{port}/a?b=c"
+    assert ask(handshake(https_port, name=NAME), name=NAME)[0] == 502
+
+
+def test_other_name_leads_to_the_first_one_over_https_in_one_step(nginx):
+    hosts = {"SERVER_NAME": NAME, "REDIRECT_HOSTS": f"www.{NAME}", "HTTPS_ONLY": "1", "HTTPS_PORT": "443"}
+    _, http_port, https_port = nginx(**hosts, HSTS_SECONDS="300")
+    status, headers, _ = ask(plainly(http_port), "/a?b=c", name=f"www.{NAME}:80")
+    assert (status, headers["Location"]) == (308, f"https://{NAME}/a?b=c")
+    # includeSubDomains is not said, so each name says it for itself
+    headers = ask(handshake(https_port, name=f"www.{NAME}"), name=f"www.{NAME}")[1]
+    assert (headers["Location"], headers["Strict-Transport-Security"]) == (f"https://{NAME}/", "max-age=300")
 
 
 def test_trusted_proxy_is_sent_nowhere(nginx):

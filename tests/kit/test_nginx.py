@@ -227,6 +227,9 @@ RENDERINGS = [
     },
     {"REQUEST_TIMEOUT": "3600", "STATIC_URL": "/assets/v1/", "HEALTH_PATH": "/", "UPLOAD_SIZE": "150m"},
     {"UPLOAD_PATHS": "/a/ /a /a/b.c /assets /~x@y+z/_-", "STATIC_URL": "/assets/v1/", "BODY_LIMIT": "0"},
+    {"SERVER_NAME": "a.example", "REDIRECT_HOSTS": "www.a.example b.example"},
+    {"SERVER_NAME": "a.example", "REDIRECT_HOSTS": "b.example", "HTTPS_ONLY": "1", "HTTPS_PORT": "443", "HTTP3": "on"},
+    {"SERVER_NAME": "a.example", "REDIRECT_HOSTS": "b.example", "HTTPS": "off"},
     {"CONNECTION_LIMIT": "65535", "BODY_LIMIT": "65535", "UPLOAD_LIMIT": "65535", "MAX_BODY_SIZE": "1"},
 ]
 ROOMS = rooms("/tmp", "/srv/bodies", "/srv/responses", size="600m")
@@ -278,6 +281,7 @@ def test_body_larger_than_the_application_s_room_stops_the_start(images, execute
     ("name", "value"),
     [
         ("SERVER_NAME", "a; return 200"),
+        ("REDIRECT_HOSTS", "www.shop.example"),
         ("STATIC_URL", "static"),
         ("MAX_BODY_SIZE", "lots"),
         ("MAX_BODY_SIZE", "700m"),
@@ -306,3 +310,21 @@ def test_value_that_is_not_allowed_stops_the_start_and_is_named(images, execute,
     assert done.returncode == 2
     assert done.stderr.startswith(f"nginx/entrypoint: {name}='{value}': ")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "hosts", "said"),
+    [
+        ("a.example", "b.example; return 200", "must be names separated by spaces, such as www.shop.example"),
+        ("a.example", "https://b.example", "must be names separated by spaces, such as www.shop.example"),
+        ("a.example", "*.b.example", "must be names separated by spaces, such as www.shop.example"),
+        ("a.example", " ", "must be names separated by spaces, such as www.shop.example"),
+        ("*.a.example", "b.example", "leads to the first name in SERVER_NAME, which must be one, not '*.a.example'"),
+        ("_", "b.example", "leads to the first name in SERVER_NAME, which must be one, not '_'"),
+        ("a.example B.example", "b.example", "b.example must not be in SERVER_NAME too"),
+    ],
+)
+def test_names_that_cannot_be_redirected_stop_the_start(images, execute, names, hosts, said):
+    given = ("--env", f"SERVER_NAME={names}", "--env", f"REDIRECT_HOSTS={hosts}")
+    done = execute("docker", "run", "--rm", "--read-only", *ROOMS, *given, images["nginx"], "check", check=False)
+    assert (done.returncode, done.stderr) == (2, f"nginx/entrypoint: REDIRECT_HOSTS='{hosts}': {said}\n")

@@ -113,7 +113,7 @@ def _certificate(site: Site) -> Findings:
     if read("HTTPS", site.values) != "1":
         yield Topic("certificate").ok("HTTPS=off: a load balancer in front ends TLS")
         return
-    names = read("SERVER_NAME", site.values)
+    names = " ".join(read(name, site.values) for name in ("SERVER_NAME", "REDIRECT_HOSTS")).strip()
     public = settings.is_public(site.values)
     yield from machine.check_certificate(site.certificate, datetime.now(UTC), names, public=public)
 

@@ -117,7 +117,8 @@ def read_expiry(text: str) -> datetime | None:
 
 
 def check_certificate(text: str, now: datetime, names: str, *, public: bool) -> Findings:
-    """`text`: what openssl prints of the certificate in use (end, issuer, subject, names); `names`: SERVER_NAME."""
+    """`text`: what openssl prints of the certificate in use (end, issuer, subject, names); `names`: those that visitors
+    use."""
     topic = Topic("certificate")
     expiry = read_expiry(text)
     if expiry is None:
@@ -140,7 +141,8 @@ def check_certificate(text: str, now: datetime, names: str, *, public: bool) -> 
     missing = [name for name in names.split() if is_host_name(name) and not covers(text, name)]
     if missing and expiry > now:
         yield topic.warning(
-            f"the certificate is not for {', '.join(missing)}", "obtain one for all names of SERVER_NAME"
+            f"the certificate is not for {', '.join(missing)}",
+            "obtain one for all names of SERVER_NAME and REDIRECT_HOSTS",
         )
     elif expiry > now and days >= EXPIRES_SOON and not (is_self_signed and public):
         kind = "self-signed, for this machine alone" if is_self_signed else "valid"
