@@ -13,7 +13,7 @@ from pathlib import Path
 from kit import processes
 from kit.console import step
 from kit.errors import KitError
-from kit.project import built_assets, node
+from kit.project import built_assets, node, node_stage
 from kit.project.node import NodeBuild
 from kit.variables import SWITCH
 
@@ -35,10 +35,16 @@ def is_asked_for(value: str) -> bool:
     return SWITCH.get(value.lower(), value) not in ("", "0")
 
 
-def choose(value: str, found: Sequence[NodeBuild]) -> NodeBuild | None:
-    """The build that NODE_BUILD asks for: on, or a folder. None if it asks for none. Raises KitError."""
+def choose(value: str, found: Sequence[NodeBuild], project: Path) -> NodeBuild | None:
+    """The build that NODE_BUILD asks for: on, a folder, or a folder and a command. None if it asks for none. Raises
+    KitError."""
     if not is_asked_for(value):
         return None
+    folder, separator, command = value.partition(":")
+    if separator and command.strip():
+        if build := node.by_command(project, os.path.normpath(folder), command):
+            return build
+        raise KitError(f"{VARIABLE}={value!r}: {folder} must be a folder of the project with a package.json")
     if SWITCH.get(value.lower()) == "1":
         wanted = list(found)
     else:
@@ -47,7 +53,8 @@ def choose(value: str, found: Sequence[NodeBuild]) -> NodeBuild | None:
         listed = ", ".join(one.folder for one in found)
         there = f"those with one are {listed}" if found else "there is none that the image gets"
         raise KitError(
-            f"{VARIABLE}={value!r}: must be on, off, or a folder whose package.json has a build script: {there}"
+            f"{VARIABLE}={value!r}: must be on, off, a folder whose package.json has a script build, or 'FOLDER: COMMAND'"
+            f": {there}"
         )
     if len(wanted) > 1:
         listed = " or ".join(one.folder for one in wanted)
@@ -73,7 +80,7 @@ def propose(found: Sequence[NodeBuild], project: Path) -> Proposal | None:
     """A line for .env; None if npm can build nothing."""
     usable = [build for build in found if build.is_npms]
     if not usable:
-        return None
+        return _of_dockerfile(project)
     missing = {build: built_assets.missing(build, project) for build in usable}
     build = next(filter(missing.get, usable), usable[0])
     value = "on" if len(found) == 1 else build.folder
@@ -84,14 +91,34 @@ def propose(found: Sequence[NodeBuild], project: Path) -> Proposal | None:
     return Proposal(value, comment, is_needed=bool(file))
 
 
-def note(value: str, found: Sequence[NodeBuild]) -> str:
+def _of_dockerfile(project: Path) -> Proposal | None:
+    """What the project's own Dockerfile runs, if templates name a file that only this makes."""
+    command, origin = node_stage.find(project)
+    for build in node.without_script(project) if command else ():
+        if file := built_assets.missing(build, project):
+            comment = f"The command of {origin} makes {file}, which is not there. Runs it in the image's build"
+            return Proposal(f"{build.folder}: {command}", comment, is_needed=True)
+    return None
+
+
+def note(value: str, found: Sequence[NodeBuild], project: Path) -> str:
     """What to say about builds that nobody has decided about; "" if there is none."""
-    if value or not found:
+    if value:
         return ""
+    if not found:
+        missing = {build: built_assets.missing(build, project) for build in node.without_script(project)}
+        return next((_unknown(build, file) for build, file in missing.items() if file), "")
     listed = ", ".join(f"{one.path('package.json')} ({one.command})" for one in found)
     value = "on" if len(found) == 1 else found[0].folder
     return (
         f"A build script is not run: {listed}. To build its assets, put {VARIABLE}={value} into .env; off: say no more"
+    )
+
+
+def _unknown(build: NodeBuild, file: str) -> str:
+    return (
+        f"Nothing makes {file}, which is not there, and {build.path('package.json')} has no script `build`: put"
+        f" {VARIABLE}='{build.folder}: COMMAND' into .env, with the command that does; off: say no more"
     )
 
 
@@ -119,8 +146,15 @@ def install(build: NodeBuild, project: Path, environment: Mapping[str, str]) -> 
 def run(build: NodeBuild, project: Path, environment: Mapping[str, str]) -> None:
     if build.has_own_scripts:
         _npm(["npm", "rebuild"], build, project, environment)
-    step(f"npm run build in {build.folder}: {build.command}")
-    _npm(["npm", "run", "build"], build, project, {"NODE_ENV": "production", **environment})
+    variables = {"NODE_ENV": "production", **environment}
+    if build.is_script:
+        step(f"npm run build in {build.folder}: {build.command}")
+        _npm(["npm", "run", "build"], build, project, variables)
+        return
+    step(f"In {build.folder}: {build.command}")
+    tools = project / build.folder / "node_modules/.bin"
+    variables["PATH"] = f"{tools}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    _npm(["sh", "-c", build.command], build, project, variables)
 
 
 def run_and_copy(build: NodeBuild, project: Path, environment: Mapping[str, str], target: Path) -> None:
@@ -129,7 +163,7 @@ def run_and_copy(build: NodeBuild, project: Path, environment: Mapping[str, str]
     run(build, project, environment)
     changed = [path for path in _files(project) if before.get(path) != _state(path)]
     if not changed:
-        raise KitError(f"npm run build in {build.folder} has written nothing into the project")
+        raise KitError(f"{build.command}, in {build.folder}, has written nothing into the project")
     for path in changed:
         place = target / path.relative_to(project)
         place.parent.mkdir(parents=True, exist_ok=True)

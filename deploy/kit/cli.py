@@ -82,7 +82,7 @@ def build_assets(options: argparse.Namespace) -> int:
     if not options.project or options.step not in ("manifests", "install", "build"):
         raise KitError("--project DIR and --step manifests, install or build are needed")
     folder = compose.find_project(options.project, Path.cwd())
-    build = assets.choose(os.environ.get(assets.VARIABLE, ""), node.find(folder))
+    build = assets.choose(os.environ.get(assets.VARIABLE, ""), node.find(folder), folder)
     if build is None:
         return 0
     if options.step == "install":

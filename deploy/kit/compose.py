@@ -161,9 +161,10 @@ def left_out(environment: Mapping[str, str], root: Path = ROOT) -> list[str]:
 def assets_note(environment: Mapping[str, str], root: Path = ROOT) -> str:
     """What to say about a build script that nobody has decided about. Raises KitError if NODE_BUILD is wrong."""
     values = env_files.read_kit(environment, root)
-    found = node.find(find_project(values.get("PROJECT_DIR") or DEFAULT_PROJECT, root))
-    assets.choose(values.get(assets.VARIABLE, ""), found)
-    return assets.note(values.get(assets.VARIABLE, ""), found)
+    project = find_project(values.get("PROJECT_DIR") or DEFAULT_PROJECT, root)
+    found = node.find(project)
+    assets.choose(values.get(assets.VARIABLE, ""), found, project)
+    return assets.note(values.get(assets.VARIABLE, ""), found, project)
 
 
 def list_containers(environment: Mapping[str, str]) -> list[clashes.Container]:

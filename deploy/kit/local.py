@@ -90,7 +90,7 @@ def make_plan(shell: Mapping[str, str], root: Path = ROOT) -> Plan:
     given = given.with_databases(database_variables.proposals(project, given.project))
     variables, notes = local_environment.complete(given, _folders(home, shell))
     node_build = given.kit.get(assets.VARIABLE, "")
-    if note := assets.note(node_build, project.node):
+    if note := assets.note(node_build, project.node, project.folder):
         notes.append(note)
     paths = [str(project.folder / path) for path in project.paths]
     settings = project.application.settings
@@ -110,7 +110,7 @@ def make_plan(shell: Mapping[str, str], root: Path = ROOT) -> Plan:
         (*given.notes, *notes),
         given.is_adopted,
         *interpreters.choose(project.python, shell),
-        assets=assets.choose(node_build, project.node),
+        assets=assets.choose(node_build, project.node, project.folder),
     )
 
 

@@ -99,6 +99,12 @@ SHAPES = (
     ),
     Shape("django-manifest", "Django, hashed static files", "beacon.wsgi:application", "requirements.txt"),
     Shape(
+        "django-compressor",
+        "Django with django-compressor's files made beforehand, `DEBUG` from the environment",
+        "gazette.wsgi:application",
+        "requirements.txt",
+    ),
+    Shape(
         "django-ssl-redirect",
         "Django that redirects to HTTPS",
         "vault.wsgi:application",
@@ -125,6 +131,13 @@ SHAPES = (
         "requirements.txt",
     ),
     Shape("bottle", "Bottle, SQLite in the project's folder", "app:application", "requirements.txt"),
+    Shape(
+        "bottle-folders",
+        "Bottle, uploads and a log in folders that it makes when they are needed",
+        "app:application",
+        "requirements.txt",
+        has_uploads=True,
+    ),
     Shape("falcon", "Falcon, SQLite in the project's folder", "main:app", "requirements.txt"),
     Shape("pyramid", "Pyramid without an ini file", "app:app", "requirements.txt"),
     Shape(

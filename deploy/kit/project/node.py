@@ -1,7 +1,9 @@
-"""A package.json with a build script: assets that npm makes."""
+"""A package.json with a build script, or with another command that builds: assets that npm makes."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from kit.project.reading import folders, read_json, relative
 
@@ -26,6 +28,8 @@ class NodeBuild:
     """Whether the project itself runs something when its packages are installed."""
     has_packages: bool = True
     """Whether it needs packages at all."""
+    is_script: bool = True
+    """Whether the command is that of the script `build`."""
 
     @property
     def is_npms(self) -> bool:
@@ -38,21 +42,50 @@ class NodeBuild:
 
 
 def find(folder: Path) -> tuple[NodeBuild, ...]:
+    """Those with a script `build`."""
     found = []
+    for place, table in _manifests(folder):
+        scripts = table.get("scripts", {})
+        if isinstance(scripts, dict) and scripts.get("build"):
+            lock = next((name for name in LOCKS if (place / name).is_file()), "")
+            found.append(_described(place, folder, table, str(scripts["build"]), lock))
+    return tuple(found)
+
+
+def without_script(folder: Path) -> Iterator[NodeBuild]:
+    """Those without one, whose command is not known."""
+    for place, table in _manifests(folder):
+        scripts = table.get("scripts", {})
+        if not (isinstance(scripts, dict) and scripts.get("build")):
+            yield with_command(place, folder, table, "")
+
+
+def by_command(folder: Path, place: str, command: str) -> NodeBuild | None:
+    """None if the place, relative to the project, has no package.json."""
+    tables = {relative(path, folder): (path, table) for path, table in _manifests(folder)}
+    found = tables.get(place)
+    return with_command(found[0], folder, found[1], command) if found else None
+
+
+def with_command(place: Path, folder: Path, table: dict[str, Any], command: str) -> NodeBuild:
+    """npm installs what package.json lists: another program's lock is not used."""
+    lock = next((name for name in NPM_LOCKS if (place / name).is_file()), "")
+    return replace(_described(place, folder, table, command, lock), is_script=False)
+
+
+def _manifests(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for place in folders(folder, DEPTH):
         path = place / "package.json"
         if path.is_file():
-            table = read_json(path, relative(path, folder))
-            scripts = table.get("scripts", {})
-            if isinstance(scripts, dict) and scripts.get("build"):
-                lock = next((name for name in LOCKS if (place / name).is_file()), "")
-                found.append(
-                    NodeBuild(
-                        relative(place, folder),
-                        " ".join(str(scripts["build"]).split()),
-                        lock,
-                        has_own_scripts=not OWN_SCRIPTS.isdisjoint(scripts),
-                        has_packages=bool(table.get("dependencies") or table.get("devDependencies")),
-                    )
-                )
-    return tuple(found)
+            yield place, read_json(path, relative(path, folder))
+
+
+def _described(place: Path, folder: Path, table: dict[str, Any], command: str, lock: str) -> NodeBuild:
+    scripts = table.get("scripts", {})
+    return NodeBuild(
+        relative(place, folder),
+        " ".join(command.split()),
+        lock,
+        has_own_scripts=isinstance(scripts, dict) and not OWN_SCRIPTS.isdisjoint(scripts),
+        has_packages=bool(table.get("dependencies") or table.get("devDependencies")),
+    )

@@ -62,8 +62,8 @@ def calls(environment):
         (".", [ROOT, FRONTEND], ROOT),
     ],
 )
-def test_build_is_chosen_by_a_switch_or_a_folder(value, found, chosen):
-    assert assets.choose(value, found) == chosen
+def test_build_is_chosen_by_a_switch_or_a_folder(value, found, chosen, tmp_path):
+    assert assets.choose(value, found, tmp_path) == chosen
 
 
 @pytest.mark.parametrize(
@@ -72,22 +72,82 @@ def test_build_is_chosen_by_a_switch_or_a_folder(value, found, chosen):
         ("on", [], "there is none that the image gets"),
         ("assets", [FRONTEND], "those with one are frontend"),
         ("on", [ROOT, FRONTEND], "several folders have a build script: must be . or frontend"),
+        ("assets: make css", [], "assets must be a folder of the project with a package.json"),
         ("on", [NodeBuild("web", "x", "yarn.lock")], "web/yarn.lock is not npm's, and the kit builds with npm alone"),
         ("on", [NodeBuild(".", "x", "pnpm-lock.yaml")], "pnpm-lock.yaml is not npm's"),
     ],
 )
-def test_wrong_choice_is_one_line(value, found, said):
+def test_wrong_choice_is_one_line(value, found, said, tmp_path):
     with pytest.raises(KitError) as raised:
-        assets.choose(value, found)
+        assets.choose(value, found, tmp_path)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_build_that_nobody_has_decided_about_is_said_once():
-    assert "package.json (vite build)" in assets.note("", [ROOT])
-    assert "put NODE_BUILD=on into .env" in assets.note("", [ROOT])
-    assert "frontend/package.json (make)" in assets.note("", [ROOT, FRONTEND])
-    assert assets.note("off", [ROOT]) == assets.note("on", [ROOT]) == assets.note("", []) == ""
+def test_build_that_nobody_has_decided_about_is_said_once(tmp_path):
+    assert "package.json (vite build)" in assets.note("", [ROOT], tmp_path)
+    assert "put NODE_BUILD=on into .env" in assets.note("", [ROOT], tmp_path)
+    assert "frontend/package.json (make)" in assets.note("", [ROOT, FRONTEND], tmp_path)
+    assert {assets.note(*each, tmp_path) for each in (("off", [ROOT]), ("on", [ROOT]), ("", []))} == {""}
+
+
+STAGE = """
+FROM node:24-slim AS assets
+WORKDIR /app/assets
+RUN apt-get update && apt-get install -y build-essential
+RUN yarn install
+RUN --mount=type=cache,target=/tmp/x if [ "$NODE_ENV" != development ]; then \\
+  # a comment
+  ../run build:css; fi
+FROM python:3.13-slim
+RUN python build.py
+"""
+COMMAND = 'if [ "$NODE_ENV" != development ]; then ../run build:css; fi'
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """A project that builds its stylesheet by a command of its own, in its Dockerfile."""
+    files = {
+        "Dockerfile": STAGE,
+        "assets/package.json": '{"dependencies": {"esbuild": "1"}}',
+        "assets/yarn.lock": "",
+        "assets/esbuild.config.mjs": "esbuild.build({outfile: '../public/app.css'})",
+        "shop/templates/base.html": "{% static 'app.css' %}",
+    }
+    for name, text in files.items():
+        (tmp_path / "shop" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "shop" / name).write_text(text)
+    return tmp_path / "shop"
+
+
+def test_command_of_the_project_s_dockerfile_is_found(elsewhere):
+    assert assets.propose(node.find(elsewhere), elsewhere) == assets.Proposal(
+        f"assets: {COMMAND}",
+        "The command of Dockerfile:6 makes app.css (shop/templates/base.html:1), which is not there. Runs it in the"
+        " image's build",
+        is_needed=True,
+    )
+    (elsewhere / "Dockerfile").unlink()
+    assert assets.propose(node.find(elsewhere), elsewhere) is None
+    said = assets.note("", [], elsewhere)
+    assert said.startswith("Nothing makes app.css (shop/templates/base.html:1), which is not there, and assets/package")
+    assert "put NODE_BUILD='assets: COMMAND' into .env" in said
+
+
+def test_command_of_one_s_own_runs_with_the_packages(elsewhere, npm, tmp_path):
+    value = "assets: mkdir ../public && bundle >../public/app.css"
+    build = assets.choose(value, [], elsewhere)
+    assert (build.folder, build.lock, build.is_npms) == ("assets", "", True)
+    assets.install(build, elsewhere, npm)
+    tools = elsewhere / "assets/node_modules/.bin"
+    tools.mkdir()
+    (tools / "bundle").write_text('#!/bin/sh\necho "$NODE_ENV"\n')
+    (tools / "bundle").chmod(0o755)
+    target = tmp_path / "built"
+    assets.run_and_copy(build, elsewhere, npm, target)
+    assert [path.relative_to(target).as_posix() for path in target.rglob("*.*")] == ["public/app.css"]
+    assert (target / "public/app.css").read_text() == "production\n"
 
 
 def test_only_what_was_built_is_copied_and_no_package(project, npm, tmp_path):

@@ -148,7 +148,7 @@ def test_build_script_is_reported_and_a_wrong_choice_refused(tmp_path):
     values = {"PROJECT_DIR": str(tmp_path), "COMPOSE_ENV_FILES": "/dev/null"}
     assert compose.assets_note(values).startswith("A build script is not run: package.json (vite build).")
     assert compose.assets_note(values | {"NODE_BUILD": "on"}) == ""
-    with pytest.raises(KitError, match="NODE_BUILD='web': must be on, off, or a folder"):
+    with pytest.raises(KitError, match="NODE_BUILD='web': must be on, off, a folder"):
         compose.assets_note(values | {"NODE_BUILD": "web"})
 
 

@@ -1,0 +1,2 @@
+UPLOADS = "./received"
+OPTIONS = {"log.data_dir": "./var"}
