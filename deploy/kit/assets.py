@@ -53,8 +53,8 @@ def choose(value: str, found: Sequence[NodeBuild], project: Path) -> NodeBuild |
         listed = ", ".join(one.folder for one in found)
         there = f"those with one are {listed}" if found else "there is none that the image gets"
         raise KitError(
-            f"{VARIABLE}={value!r}: must be on, off, a folder whose package.json has a script build, or 'FOLDER: COMMAND'"
-            f": {there}"
+            f"{VARIABLE}={value!r}: must be on, off, a folder whose package.json has a build script, or"
+            f" 'FOLDER: COMMAND': {there}"
         )
     if len(wanted) > 1:
         listed = " or ".join(one.folder for one in wanted)
