@@ -14,6 +14,8 @@ from kit.remote import server
 from kit.remote.server import Server
 from kit.variables import read, read_integer
 
+HEALTH_CHECK = ("HEALTH_PATH", "ALLOWED_HOSTS")
+"""nginx's variables for its health checks of the application."""
 ONE_SHOT = "release"
 """The service that publishes static files and migrates."""
 
@@ -56,6 +58,16 @@ class Site(NamedTuple):
     def server(self) -> Server | None:
         """Where the engine is; None: on this machine."""
         return server.of(self.engine.environment)
+
+    @property
+    def health_check(self) -> dict[str, str]:
+        """nginx's variables for its health checks of the application, as they are configured now.
+
+        nginx itself may run with others from before: new containers are not measured by these, and a wrong value ends a
+        deployment before nginx gets it.
+        """
+        given = self.services.get("nginx", {}).get("environment") or {}
+        return {name: given.get(name) or "" for name in HEALTH_CHECK}
 
     @property
     def patience(self) -> int:

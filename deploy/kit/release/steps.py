@@ -33,8 +33,6 @@ BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
 MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
 NGINX_PATIENCE = 10  # seconds for the requests in flight of an nginx that is replaced
 WATCH_INTERVAL = 0.5  # seconds between two looks at containers that start
-HEALTH_CHECK = ("HEALTH_PATH", "ALLOWED_HOSTS")
-"""nginx's variables for its health checks of the application."""
 
 RECREATED = re.compile(r"Container (\S+)\s+Recreate$", re.MULTILINE)
 """What `docker compose --dry-run create` prints for a container whose configuration or image has changed."""
@@ -220,7 +218,7 @@ def wait_ready(deployment: Deployment) -> None:
 
     check(deployment.new)  # one that has ended already has no address
     proxy = site.require_proxy()
-    done = proxy.wait_ready(deployment.new, site.patience, every(WATCH_INTERVAL, look), health_check(deployment))
+    done = proxy.wait_ready(deployment.new, site.patience, every(WATCH_INTERVAL, look), site.health_check)
     look()
     if done.status:
         raise services.failed(site, deployment.new[0], f"not ready within {site.patience} s: {done.reason}")
@@ -228,18 +226,9 @@ def wait_ready(deployment: Deployment) -> None:
         page.check(site, proxy, deployment.old, deployment.new)
 
 
-def health_check(deployment: Deployment) -> dict[str, str]:
-    """Variables of the nginx that replaces the present one: a wrong one ends the deployment before that, and a right
-    one is not measured by the wrong one before it."""
-    if not deployment.has_new_nginx:
-        return {}
-    given = deployment.site.services["nginx"].get("environment", {})
-    return {name: given.get(name) or "" for name in HEALTH_CHECK}
-
-
 def switch(deployment: Deployment) -> None:
     site = deployment.site
-    site.require_proxy().use(deployment.new, site.drain_timeout + 300, environment=health_check(deployment))
+    site.require_proxy().use(deployment.new, site.drain_timeout + 300, environment=site.health_check)
     site.engine.signals.defer()  # there is nothing left to undo: the rest is done whatever happens
     journal.mark_switched(site.engine, site.project)
     images.add_tag(site.engine, deployment.new[0].image_id, site.image.live)

@@ -97,9 +97,9 @@ def _is_ready(site: Site, began: Journal) -> bool:
     if not new or proxy is None or not all(container.state == "running" for container in new):
         return False
     try:
-        if proxy.wait_ready(new, QUICK, lambda: None).status:
+        if proxy.wait_ready(new, QUICK, lambda: None, site.health_check).status:
             return False
-        proxy.use(new, site.drain_timeout + 120)
+        proxy.use(new, site.drain_timeout + 120, environment=site.health_check)
     except ReleaseError:
         return False
     return True

@@ -112,14 +112,15 @@ def test_changed_settings_are_deployed_with_the_same_image(engine):
     assert f"shop-app:{FIRST}" not in engine.tags, "one release for one image"
 
 
-@pytest.mark.parametrize("changed", [["shop-app-1"], ["shop-app-1", "shop-nginx-1"]])
-def test_new_containers_are_asked_as_the_next_nginx_asks(engine, changed):
-    engine.changed = changed
+@pytest.mark.parametrize("plan", [steps.DEPLOY, steps.ROLLBACK])
+def test_new_containers_are_asked_as_the_next_nginx_asks(engine, plan):
+    engine.changed = ["shop-app-1", "shop-nginx-1"]
+    engine.tags[f"shop-app:{SECOND}"] = "sha256:2"
     services = {"app": {}, "nginx": {"environment": {"HEALTH_PATH": "/up", "ALLOWED_HOSTS": None}}, "release": {}}
     own = Site(engine, Output("deploy"), "shop", images.Image("shop-app", "latest"), services, {})
     call = Call(own, PLAIN, {}, {})
-    assert run.locked(call, lambda: run.perform(call, SECOND, steps.DEPLOY, is_new=True)) == 0
-    given = ["HEALTH_PATH=/up", "ALLOWED_HOSTS="] if "shop-nginx-1" in changed else []
+    assert run.locked(call, lambda: run.perform(call, SECOND, plan, is_new=plan is steps.DEPLOY)) == 0
+    given = ["HEALTH_PATH=/up", "ALLOWED_HOSTS="]
     assert engine.asked_with == [("to", []), ("ready", given), ("to", given)]
 
 
