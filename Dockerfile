@@ -223,4 +223,3 @@ USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["/kit/bin/entrypoint"]
-CMD ["supervisor"]

@@ -127,6 +127,19 @@ def test_release_and_another_backend_are_deployed_without_a_lost_request(site):
     assert site.containers() == ["app-3", "nginx-1", "release-1"]
 
 
+def test_server_becomes_process_1_without_a_lost_request(site):
+    refused = site.kit("deploy", APP_PROCESS="bash", check=False)
+    assert refused.stderr.splitlines()[-2] == "deploy: release: APP_PROCESS='bash': must be supervisor or server"
+    with site.traffic() as reports:
+        site.kit("deploy", APP_PROCESS="server", BACKEND="ropewalk")
+        first = site.stack.compose("exec", "-T", "app", "cat", "/proc/1/cmdline").stdout.split("\0")
+        assert "ropewalk" in first[1], first
+        site.kit("deploy")
+    assert_nothing_lost(reports)
+    first = site.stack.compose("exec", "-T", "app", "cat", "/proc/1/cmdline").stdout
+    assert "supervise" in first, first
+
+
 def test_compose_then_finds_nothing_to_replace(site):
     before = site.stack.compose("ps", "--quiet").stdout
     environment = {**site.stack.environment, **site.variables, "STOP_GRACE_PERIOD": "45s"}
