@@ -23,6 +23,9 @@ CONFIGURATION = re.compile(r"(gulpfile|gruntfile|webpack.*|rollup.*|.*\bconfig)\
 SCRIPT = re.compile(r"[\w@./-]+\.[cm]?[jt]s\b")
 """In package.json: one that its scripts run."""
 
+SOURCE = r"\.(?:\w+\.)*(?:css|s[ac]ss|less|styl|[cm]?[jt]sx?)\b"
+"""How the name of a file goes on that is made, or that it is made of."""
+
 MOST = 20_000
 """So many files are looked at."""
 
@@ -40,7 +43,7 @@ def missing(build: NodeBuild, folder: Path) -> str:
         text = read_text(template)
         for found in NAMED.finditer(text):
             name = found[1].rpartition("/")[2]
-            if name not in names and re.search(rf"\b{re.escape(name.partition('.')[0])}\b", made):
+            if name not in names and re.search(rf"\b{re.escape(name.partition('.')[0])}{SOURCE}", made):
                 line = text.count("\n", 0, found.start()) + 1
                 return f"{found[1]} ({relative(template, folder)}:{line})"
     return ""

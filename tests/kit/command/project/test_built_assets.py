@@ -46,6 +46,10 @@ def test_file_of_a_package_is_not_the_build_s(tmp_path):
     assert missing(tmp_path, {"base.html": "{% static 'admin/css/base.css' %}"}) == ""
 
 
+def test_word_of_the_manifest_is_no_file(tmp_path):
+    assert missing(tmp_path, {"base.html": "{% static 'build.css' %}"}, "npm run all") == ""
+
+
 def test_configuration_beside_the_manifest_says_what_is_made(tmp_path):
     files = {
         "frontend/rollup.config.mjs": "export default { output: { file: '../static/app.js' } }",
