@@ -43,9 +43,9 @@ class Surroundings:
     def _arm(self, fd: int, events: int) -> None:
         self.armed.append(events)
 
-    def _refuse(self, connection: Any, error: ProtocolError) -> str:
+    def _refuse(self, connection: Any, error: ProtocolError) -> tuple[str, str]:
         self.refused.append(error.status_code)
-        return ""
+        return "", ""
 
     def connection(self, sock: Any, handshake: Any = None, **timeouts: float) -> Connection[Any, Any]:
         """A connection on `sock`, which has only to look like a socket."""

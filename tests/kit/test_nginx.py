@@ -89,6 +89,7 @@ def test_exception_is_logged_with_the_id_that_the_visitor_sees(new_stack, wait):
     stack.up()
     answer = stack.request("/slow?seconds=no")
     assert answer.status == 500
+    assert answer.content.decode() == f"500 Internal Server Error\nRequest ID: {answer.headers['X-Request-ID']}\n"
     message = f"the application raised ValueError (request id {answer.headers['X-Request-ID']})"
     wait(lambda: message in stack.logs("app"), "the log tells of it")
 

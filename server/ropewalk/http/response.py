@@ -5,12 +5,14 @@ Works on what an application or an error provides: the status, checked field lin
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from functools import lru_cache
 
 from ropewalk.http.head import HTTP_11
 from ropewalk.http.status import reason_phrase
 
+_WANTS_JSON = re.compile(r"application/(problem\+)?json", re.IGNORECASE)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -54,16 +56,25 @@ def imf_fixdate(year: int, month: int, day: int, hour: int, minute: int, second:
     return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
 
 
-def error_response(status_code: int, method: str, *, extra: str) -> bytes:
+def error_response(status_code: int, method: str, *, extra: str, request_id: str = "", accept: str = "") -> bytes:
     """Return a whole response of the server itself, which closes the connection.
 
     `extra` holds the field lines of Date and Server, and further ones. The content repeats the status and reveals
-    nothing of the cause; a response to HEAD has none.
+    nothing of the cause; `request_id`, by which the log has it, is for the client to report. It has to be harmless in
+    text and JSON. `accept` is the request's field: a program that asks for JSON gets problem details (RFC 9457). A
+    response to HEAD has no content.
     """
     phrase = reason_phrase(status_code)
-    content = f"{status_code} {phrase}\n"
+    if _WANTS_JSON.search(accept) and "text/html" not in accept.lower():
+        media_type = "application/problem+json"
+        named = f',"request_id":"{request_id}"' if request_id else ""
+        content = f'{{"type":"about:blank","status":{status_code},"title":"{phrase}"{named}}}\n'
+    else:
+        media_type = "text/plain; charset=utf-8"
+        named = f"Request ID: {request_id}\n" if request_id else ""
+        content = f"{status_code} {phrase}\n{named}"
     head = (
-        f"HTTP/1.1 {status_code} {phrase}\r\n{extra}Content-Type: text/plain; charset=utf-8\r\n"
+        f"HTTP/1.1 {status_code} {phrase}\r\n{extra}Content-Type: {media_type}\r\n"
         f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
     )
     return (head if method == "HEAD" else head + content).encode("latin-1")

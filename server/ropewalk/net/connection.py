@@ -330,9 +330,12 @@ class Connection(Generic[ContextT, ExchangeT]):
         """Send an error response, and read nothing on this connection as a request again."""
         self.keeps_alive = False
         self.is_refused = True
-        fields = self.events.on_refused(self, error)
-        method = "HEAD" if self.request_reader.is_head_method else "GET"
-        self.set_response(error_response(error.status_code, method, extra=fields))
+        fields, request_id = self.events.on_refused(self, error)
+        reader = self.request_reader
+        method = "HEAD" if reader.is_head_method else "GET"
+        accept = "" if reader.head is None else reader.head.fields.get("HTTP_ACCEPT", "")
+        response = error_response(error.status_code, method, extra=fields, request_id=request_id, accept=accept)
+        self.set_response(response)
         self.move(SENDING)
         self.send()
 

@@ -79,7 +79,7 @@ class ConnectionEvents(Generic[ConnectionT]):
         ready: Sized,  # the queue of connections to receive from
         call_soon: Callable[[Callable[[], None]], None],  # have another thread call it within a few milliseconds
         on_closed: Callable[[ConnectionT, bool], None],  # the connection is closed; True if a response was cut
-        on_refused: Callable[[ConnectionT, ProtocolError], str],  # an error response: returns its field lines
+        on_refused: Callable[[ConnectionT, ProtocolError], tuple[str, str]],  # an error response: field lines, id
         on_disconnected: Callable[[Any, str], None],  # a peer, as `accept` has it, and why its handshake was refused
     ) -> None:
         self.register = register

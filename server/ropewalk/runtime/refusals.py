@@ -59,24 +59,29 @@ class Refusals:
         """Protects the counts, by status or kind, since the first refusal of this minute."""
         self._counts: Counter[str] = Counter()
 
-    def on_refused(self, connection: WsgiConnection, error: ProtocolError) -> str:
-        """Count and log a response of the server itself, for this reason; return its field lines."""
+    def on_refused(self, connection: WsgiConnection, error: ProtocolError) -> tuple[str, str]:
+        """Count and log a response of the server itself, for this reason; return its field lines, and the request's id,
+        "" if that is not known."""
         self._metrics.refused(error.status_code)
+        request_id = self._log(connection, error)
+        fields = self._default_fields.for_error_response(request_id)
         if isinstance(error, OverloadError):
             self._metrics.shed(error.reason)
-            return f"{self._log(connection, error)}Retry-After: {RETRY_AFTER}\r\n"
-        return self._log(connection, error)
+            fields += f"Retry-After: {RETRY_AFTER}\r\n"
+        return fields, request_id
 
     def _log(self, connection: WsgiConnection, error: ProtocolError) -> str:
+        """Returns the request's id."""
         is_shown = error.status_code != GATEWAY_TIMEOUT and self._is_shown(str(error.status_code))
-        if not is_shown and self._access_logger is None and self._request_ids is None:
-            return self._default_fields.for_error_response("")
+        is_logged = is_shown or self._access_logger is not None or self._request_ids is not None
+        if not is_logged and connection.exchange is None:  # what is refused in numbers costs little
+            return ""
         environ, request_id = self._identify(connection)
         if is_shown:
             log.warning("%s", _describe(connection, environ, error), request_id=request_id)
         if self._access_logger is not None:
             self._access_logger.refused(connection, environ, request_id, error.status_code)
-        return self._default_fields.for_error_response(request_id)
+        return request_id
 
     def on_disconnected(self, peer: Any, reason: str) -> None:
         """Log that a peer was disconnected before its first request, without a response."""
@@ -105,7 +110,7 @@ class Refusals:
         """The environ and the id of the request, as far as they are known."""
         exchange = connection.exchange
         if exchange is not None:  # in place of the application
-            return exchange.environ, exchange.request_id
+            return exchange.environ, exchange.logged_request_id
         context, reader = connection.context, connection.request_reader
         assert context is not None  # during the handshake no response is sent
         environ = context.partial(reader.head, reader.valid_request_line())

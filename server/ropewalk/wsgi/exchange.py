@@ -512,9 +512,14 @@ class Exchange:
             self._take_claim()
         connection = self._connection
         connection.keeps_alive = False
-        connection.set_response(
-            error_response(500, self._request.method, extra=self._default_fields.for_error_response(self.request_id))
+        response = error_response(
+            500,
+            self._request.method,
+            extra=self._default_fields.for_error_response(self.request_id),
+            request_id=self.logged_request_id,
+            accept=self._request.fields.get("HTTP_ACCEPT", ""),
         )
+        connection.set_response(response)
         self.head = ResponseHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True
 

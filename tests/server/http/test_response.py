@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -51,6 +52,40 @@ def test_a_date_is_an_imf_fixdate(moment: datetime):
     t = moment.timetuple()
     date = imf_fixdate(t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, t.tm_wday)
     assert date == format_datetime(moment.replace(microsecond=0, tzinfo=UTC), usegmt=True)
+
+
+TEXT = "500 Internal Server Error\nRequest ID: a-1\n"
+
+
+@pytest.mark.parametrize(
+    ("accept", "media_type", "content"),
+    [
+        ("", "text/plain; charset=utf-8", TEXT),
+        (
+            "text/html,application/json;q=0.9",
+            "text/plain; charset=utf-8",
+            TEXT,
+        ),
+        ("*/*", "text/plain; charset=utf-8", TEXT),
+        *(
+            (
+                accept,
+                "application/problem+json",
+                '{"type":"about:blank","status":500,"title":"Internal Server Error","request_id":"a-1"}\n',
+            )
+            for accept in ("application/json", "text/plain, Application/Problem+JSON")
+        ),
+    ],
+)
+def test_a_response_of_our_own_names_the_id_to_report(accept: str, media_type: str, content: str):
+    head, _, sent = error_response(500, "GET", extra="", request_id="a-1", accept=accept).decode().partition("\r\n\r\n")
+    assert f"\r\nContent-Type: {media_type}\r\nContent-Length: {len(content)}\r\n" in head
+    assert sent == content
+
+
+def test_problem_details_are_json_without_an_id_too():
+    content = error_response(404, "GET", extra="", accept="application/json").partition(b"\r\n\r\n")[2]
+    assert json.loads(content) == {"type": "about:blank", "status": 404, "title": "Not Found"}
 
 
 @pytest.mark.parametrize("status_code", [400, 408, 413, 414, 417, 431, 500, 501, 503, 505])

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -179,5 +180,6 @@ def test_each_status_has_lines_of_its_own(capfd: pytest.CaptureFixture[str]) -> 
 
 def test_a_timeout_has_its_own_report(capfd: pytest.CaptureFixture[str]) -> None:
     refusals = Refusals(Metrics(), DefaultFields(""), None, None, Later())
-    refusals.on_refused(None, ProtocolError(504, "timeout"))  # type: ignore[arg-type]
+    connection = SimpleNamespace(exchange=None)
+    assert refusals.on_refused(connection, ProtocolError(504, "timeout"))[1] == ""  # type: ignore[arg-type]
     assert lines(capfd.readouterr().err) == []

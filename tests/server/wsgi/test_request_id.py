@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import select
 import threading
@@ -157,6 +158,17 @@ def test_response_to_an_exception_and_the_log_have_the_id(talk: Talk, capfd: pyt
     assert own_response(talk, GET, fails, request_id="environ") == (b"500", b"")
 
 
+@pytest.mark.parametrize("request_id", ["off", "environ", "response"])
+def test_content_of_a_response_of_our_own_names_the_id(talk: Talk, request_id: str) -> None:
+    request = b"GET /a HTTP/1.1\r\n" + HEAD
+    response = talk.ask(fails, request + b"\r\n", request_id=request_id)
+    assert response.endswith(b"\r\n\r\n500 Internal Server Error\nRequest ID: theirs\n")
+    response = talk.ask(fails, request + b"Accept: application/json\r\n\r\n", request_id=request_id)
+    assert json.loads(response.partition(b"\r\n\r\n")[2])["request_id"] == "theirs"
+    harmful = request.replace(b"theirs", b'"<a>')
+    assert b"<a>" not in talk.ask(fails, harmful + b"\r\n", request_id=request_id)
+
+
 def test_the_log_has_the_proxys_id_if_the_server_assigns_none(talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
     assert own_response(talk, b"GET /a HTTP/1.1\r\n" + HEAD + b"\r\n", fails, request_id="off") == (b"500", b"")
     assert "ValueError (request id theirs)\n" in capfd.readouterr().err
@@ -213,6 +225,7 @@ def test_response_in_the_place_of_a_slow_application_has_the_id(talk: Talk) -> N
     go_on.set()
     assert response.startswith(b"HTTP/1.1 504 ")
     assert b"\r\nX-Request-ID: theirs\r\n" in response
+    assert response.endswith(b"\r\n\r\n504 Gateway Timeout\nRequest ID: theirs\n")
 
 
 def test_a_request_that_may_not_wait_is_refused_with_it(talk: Talk) -> None:
