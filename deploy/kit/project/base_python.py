@@ -52,6 +52,9 @@ def choose(python: PythonVersion, dependencies: Installation) -> Choice:
         raise KitError(f"the project wants Python {wanted}; the kit has 3.11 to 3.14. Relax that line of the project")
     for wish, origin in python.wishes:
         version = _nearest(wish, allowed)
+        if origin.endswith("Dockerfile") and (older := _without_old(version, allowed, dependencies)):
+            old = ", ".join(old_versions.too_old(dependencies, version).values())
+            return _of(older, f"{origin} names Python {wish}, for which {old} is too old", dependencies)
         nearest = "" if wish.startswith(f"{version[0]}.{version[1]}") else ", the nearest that the kit has"
         return _of(version, f"{origin} names Python {wish}{nearest}", dependencies)
     if DEBIAN not in allowed:
@@ -72,6 +75,18 @@ def _of(version: Version, reason: str, dependencies: Installation, cured: tuple[
 def _nearest(wish: str, allowed: Sequence[Version]) -> Version:
     wanted = tuple(int(number) for number in wish.split("."))[:2]
     return next((version for version in allowed if version <= wanted), allowed[-1])
+
+
+def _without_old(version: Version, allowed: Sequence[Version], dependencies: Installation) -> Version | None:
+    """The newest Python before this one with which no package is too old, if some are too old for this one.
+
+    A Dockerfile counts for less than what .python-version and the like say: the image may be newer than the pins, and
+    then the project's own build fails too.
+    """
+    if not old_versions.too_old(dependencies, version):
+        return None
+    older = (one for one in allowed if one < version)
+    return next((one for one in older if not old_versions.too_old(dependencies, one)), None)
 
 
 def newest(dependencies: Installation, versions: Sequence[Version]) -> Version:

@@ -22,6 +22,8 @@ OLD = {"requirements.txt": "psycopg2-binary==2.9.9\n"}
         (OLD, "python:3.12-slim-trixie"),
         ({"requirements.txt": "psycopg2-binary==2.9.9\nmultidict==6.0.4\n"}, "python:3.11-slim-trixie"),
         ({**OLD, ".python-version": "3.13\n"}, ""),
+        ({**OLD, "Dockerfile": "FROM python:3.14-slim\n"}, "python:3.12-slim-trixie"),
+        ({"requirements.txt": "bottle==0.11.6\n", "Dockerfile": "FROM python:3.12\n"}, "python:3.12-slim-trixie"),
         ({"requirements.txt": "bottle==0.11.6\n"}, ""),
         ({"pyproject.toml": '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.12"\n', **OLD},
          "python:3.12-slim-trixie"),
@@ -39,3 +41,9 @@ def test_reason_names_the_versions_that_are_too_old(project):
     found = base_python.choose(python_version.find(folder), manifests.find(folder, {}))
     assert found.reason == "cffi==1.16.0 (requirements.txt) is older than Debian's Python 3.13"
     assert (found.cured, found.remaining) == (("cffi",), ("bottle==0.11.6",))
+
+
+def test_reason_names_what_is_too_old_for_the_python_of_a_dockerfile(project):
+    folder = project({"requirements.txt": "cffi==1.15.1\n", "Dockerfile": "FROM python:3.12.2\n"})
+    found = base_python.choose(python_version.find(folder), manifests.find(folder, {}))
+    assert (found.shown, found.reason) == ("3.11", "Dockerfile names Python 3.12.2, for which cffi==1.15.1 is too old")
