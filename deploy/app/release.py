@@ -35,6 +35,8 @@ REST_TIMEOUT = 2  # seconds in which the rest of it arrives, after its end
 KEEP_DAYS = 30  # pages that stay open or cached for longer may miss an old asset
 SITE = ".site"
 FOR_NGINX = {"STATIC_URL": "static_url", "MEDIA_URL": "media_url"}
+ASK_ENGINES = "from django.db import connections as c; print(*[c[alias].settings_dict['ENGINE'] for alias in c])"
+DUMMY = "django.db.backends.dummy"
 RECORD = ".published.json"  # relative path -> when a release last contained it (seconds since 1970)
 
 
@@ -187,12 +189,20 @@ def own_migration(answer: dict[str, Any], environment: Mapping[str, str] = os.en
     """Django's, or Alembic's through Flask-Migrate; empty if the project has neither."""
     if answer.get("framework") == "django":
         databases = answer.get("databases")
-        has_none = databases is not None and all(each["engine"] == "dummy" for each in databases)
-        return "" if has_none else "python manage.py migrate --noinput"
+        had_none = databases is not None and all(each["engine"] == "dummy" for each in databases)
+        # the build has no DATABASE_URL, without which settings may have no database
+        return "" if had_none and not has_database() else "python manage.py migrate --noinput"
     if answer.get("framework") == "flask" and (folder / "migrations/env.py").is_file():
         # Flask has the option --app since 2.2 only
         return f"env FLASK_APP={shlex.quote(environment['WSGI_APP'])} flask db upgrade"
     return ""
+
+
+def has_database() -> bool:
+    """Whether Django's settings have one, as things are now; also if they cannot be asked."""
+    done = subprocess.run([sys.executable, "-c", ASK_ENGINES], stdout=subprocess.PIPE, text=True, check=False)
+    lines = done.stdout.splitlines()
+    return done.returncode != 0 or not lines or any(engine != DUMMY for engine in lines[-1].split())
 
 
 def create(answer: dict[str, Any], data: Path) -> int:

@@ -234,6 +234,21 @@ def test_nginx_is_told_where_the_files_are_and_how_to_ask_for_health(tmp_path):
         assert (tmp_path / ".site").read_text() == expected
 
 
+@pytest.mark.parametrize(
+    ("url", "command"), [("", ""), ("sqlite:///db.sqlite3", "python manage.py migrate --noinput")], ids=["none", "one"]
+)
+def test_database_that_the_build_has_not_seen_is_migrated(tmp_path, monkeypatch, url, command):
+    settings = (
+        "import os\nDATABASES = {'default': {'ENGINE': 'django.db.backends.sqlite3'} if os.environ['URL'] else {}}\n"
+    )
+    (tmp_path / "shop_settings.py").write_text(settings)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "shop_settings")
+    monkeypatch.setenv("URL", url)
+    answer = {"framework": "django", "databases": [{"alias": "default", "engine": "dummy", "name": ""}]}
+    assert release.own_migration(answer) == command
+
+
 def test_migrations_of_flask_need_no_option_that_old_versions_lack(tmp_path):
     (tmp_path / "migrations").mkdir()
     (tmp_path / "migrations/env.py").touch()
