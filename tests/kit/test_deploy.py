@@ -5,25 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from kit.prove.traffic import Client, Report, Traffic
-from tests.helpers.containers import Stack, clean_environment, run
-from tests.helpers.machine import BASE_IMAGE
+from tests.helpers.containers import run
+from tests.helpers.deployed import KIT, Deployed, deployed
 from tests.helpers.paths import REPOSITORY
 
 pytestmark = pytest.mark.docker
 
-KIT = (sys.executable, "-I", "deploy/kit")
 WSGI = """
 import hashlib
 {first_line}
@@ -34,22 +28,12 @@ def application(environ, start_response):
 """
 
 
-@dataclass
-class Site:
-    """A project of this module's own, and what it is deployed with."""
-
-    folder: Path
-    stack: Stack
-    variables: dict[str, str] = field(default_factory=dict)
+class Site(Deployed):
+    """A project of this module's own."""
 
     def write(self, version: str, *, status: str = "200 OK", first_line: str = "") -> None:
         text = WSGI.format(version=version, status=status, first_line=first_line)
         (self.folder / "wsgi.py").write_text(text)
-
-    def kit(self, *arguments: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
-        return run(
-            *KIT, *arguments, check=check, timeout=300, env={**self.stack.environment, **self.variables, **variables}
-        )
 
     def version(self) -> str:
         return self.stack.request("/").content.decode().split()[0]
@@ -86,32 +70,10 @@ def assert_nothing_lost(reports: list[Report]) -> None:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    name = f"ropewalk-test-{secrets.token_hex(4)}"
-    # inside of the checkout: older engines build from no other folder
-    folder = REPOSITORY / "tests/kit" / f"deployed-{secrets.token_hex(4)}"
-    environment = clean_environment() | {
-        "BASE_IMAGE": BASE_IMAGE,
-        "COMPOSE_ENV_FILES": "/dev/null",
-        "COMPOSE_PROJECT_NAME": name,
-        "PROJECT_DIR": f"./{folder.relative_to(REPOSITORY)}",
-        "PROJECT_ID": folder.name,  # as `make adopt` writes it: plain `docker compose` names the folder otherwise
-        "HTTP_PORT": "0",
-        "HTTPS_PORT": "0",
-        **dict.fromkeys(("RATE_LIMIT", "CONNECTION_LIMIT", "BODY_LIMIT"), "0"),
-    }
-    site = Site(folder, Stack(name, environment))
-    folder.mkdir()
-    try:
+    with deployed(Site) as site:
         site.write("one")
         site.kit("up")
         yield site
-    finally:
-        shutil.rmtree(folder)
-        site.stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "5", check=False)
-        listed = run("docker", "ps", "--all", "--quiet", "--filter", f"name={name}").stdout.split()
-        run("docker", "rm", "--force", *listed, check=False)
-        tags = run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={name}-*")
-        run("docker", "image", "rm", "--force", *tags.stdout.split(), check=False)
 
 
 def test_release_and_another_backend_are_deployed_without_a_lost_request(site):
