@@ -6,14 +6,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from kit import dotenv, env_files, times
+from kit.doctor import inside
 from kit.errors import KitError
 from kit.paths import ROOT
 from kit.variables import declared
 
 IN_COMPOSE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)(?::?-([^${}]*))?\}")
 """A variable of the compose files, and its default if that is plain text."""
-SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|_KEY$|^KEY$|PRIVATE|_DSN$")
-PASSWORD_IN_URL = re.compile(r"(://[^:/@\s]*):[^@/\s]+@")
+ALSO_SECRET = re.compile(r"_KEYS$|_DSN$|SALT|CREDENTIAL|SIGNING|WEBHOOK", re.IGNORECASE)
+"""In names of variables that are shown nowhere, but not checked as secrets are (kit.doctor.inside)."""
+PASSWORD_IN_URL = re.compile(r"(://[^:/\s]*):[^/\s]+@")
+USER_IN_URL = re.compile(r"(\bhttps?://)[^:/@\s]+@")
+"""Over HTTP, a user without a password is a token."""
+SECRET_IN_TEXT = re.compile(
+    r"\b([\w-]*(?:password|passwd|passphrase|secret|token|_key|apikey|accountkey|signature)=)(\"[^\"]*\"|[^\s,;&\"]+)",
+    re.IGNORECASE,
+)
+"""In the query of a URL, in a connection string, in the environment of a command."""
 
 COMPUTED = {
     "STOP_GRACE_PERIOD": "computed from REQUEST_TIMEOUT and DRAIN_DELAY",
@@ -96,10 +105,14 @@ def _kit_value(
 
 
 def mask(name: str, value: str) -> str:
-    """The value, unless it is secret: then its length; and without a password inside a URL."""
-    if value and SECRET.search(name) and not name.endswith("_FILE"):
+    """The value, unless it is secret: then its length; and without what is secret inside it."""
+    if value and (inside.is_secret(name) or (ALSO_SECRET.search(name) and not name.endswith("_FILE"))):
         return f"({len(value)} characters)"
-    return PASSWORD_IN_URL.sub(r"\1:***@", value)
+    return mask_text(value)
+
+
+def mask_text(text: str) -> str:
+    return SECRET_IN_TEXT.sub(r"\1***", USER_IN_URL.sub(r"\1***@", PASSWORD_IN_URL.sub(r"\1:***@", text)))
 
 
 def check_what(what: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ class Renderer:
             raise KitError(f"no container of {service} runs")
         else:
             said = containers.output(new_container(service, self._model, in_new), self._prepared)
-        return said if self._shows_secrets else origins.PASSWORD_IN_URL.sub(r"\1:***@", said)
+        return said if self._shows_secrets else origins.mask_text(said)
 
 
 def new_container(service: str, model: Mapping[str, Any], words: tuple[str, ...]) -> list[str]:

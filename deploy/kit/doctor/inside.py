@@ -12,7 +12,9 @@ import time
 from typing import Any
 
 FOLDERS = ("/", "/data", "/srv/media", "/tmp", "/dev/shm")
-SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|_KEY$|^KEY$|PRIVATE")
+SECRET = re.compile(
+    r"SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|_KEY$|^KEY$|API_?KEY$|PRIVATE|_PASS$|_PWD$|^DBPASS$", re.IGNORECASE
+)
 KNOWN = {"changeme", "change-me", "secret", "password", "insecure", "dev", "test", "example", "a$b", "admin", "none"}
 SHOWN = (
     "ALLOWED_HOSTS",
