@@ -55,7 +55,7 @@ setup: ## Check a server, or this machine, for a site: make setup HOST=user@serv
 	@exec $(KIT) setup
 
 .PHONY: adopt
-adopt: ## Look at a project, and write .env and .env.project for it: make adopt PROJECT=../shop.
+adopt: ## Look at a project, and write .env and .env.project for it: make adopt PROJECT=../shop (later: make adopt).
 	@exec $(KIT) adopt $(if $(PROJECT),"$$PROJECT")
 
 .PHONY: look

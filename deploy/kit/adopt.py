@@ -59,12 +59,13 @@ PORTS = range(8080, 8180)
 
 def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     """Raises KitError, before anything is written."""
-    if not given:
-        raise KitError("which project? make adopt PROJECT=../shop")
-    folder = compose.find_project(given, Path.cwd(), variable="PROJECT")
     present = dotenv.read(root / ".env", environment)
     before = present.get("PROJECT_DIR")
-    if before and compose.find_project(before, root) != folder:
+    if not (given or before):
+        raise KitError("which project? make adopt PROJECT=../shop")
+    served = compose.find_project(before, root) if before else None
+    folder = compose.find_project(given, Path.cwd(), variable="PROJECT") if given or served is None else served
+    if served not in (None, folder):
         raise KitError(
             f"this checkout serves {before} already (PROJECT_DIR in .env). One checkout serves one project: use another"
             " copy of it, or move .env and .env.project away"

@@ -250,7 +250,7 @@ COMMANDS = {
     ),
     "adopt": Command(
         lambda options: adopt.adopt(options.argument or "", os.environ),
-        "look at a project, and write .env and .env.project for it",
+        "look at a project, and write .env and .env.project for it; again: for what is new in it",
         "[FOLDER]",
     ),
     "look": Command(

@@ -315,7 +315,7 @@ def test_second_run_changes_nothing_that_is_set(checkout, project, capsys):
     adopt.adopt(str(project), {}, checkout)
     assert [(checkout / name).read_text() for name in (".env", ".env.project")] == before
     (project / "more.py").write_text("import os\nos.environ['QUEUE_HOST']\n")
-    adopt.adopt(str(project), {}, checkout)
+    adopt.adopt("", {}, checkout)  # the project is that of .env
     assert (checkout / ".env.project").read_text().startswith(before[1])
     assert "#QUEUE_HOST=" in (checkout / ".env.project").read_text()
 
