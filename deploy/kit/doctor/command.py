@@ -139,7 +139,7 @@ def _updates(site: Site) -> Findings:
 CHECKS: dict[str, Check] = {
     "containers": lambda site: containers.check_states(site.containers, datetime.now(UTC)),
     "uptime": lambda site: containers.check_uptime(site.containers, datetime.now(UTC)),
-    "page": lambda site: page.check_page(site.pages, site.log, is_maintained=site.is_maintained),
+    "page": lambda site: page.check_page(site.pages, site.log, site.values, is_maintained=site.is_maintained),
     "configuration": lambda site: containers.check_drift(site.containers, site.plan),
     "errors": lambda site: containers.check_errors(site.log),
     "times": lambda site: settings.check_times(site.values, site.stop_timeouts),

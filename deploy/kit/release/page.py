@@ -3,11 +3,13 @@
 While the old containers serve, each new one is asked for it (`check`): one that fails where an old one does not ends
 the deployment. After a start it is requested once more as a visitor would (`warn`). With nothing to compare, a failure
 is a warning with the reason from the application's log, since the page may be one that nobody uses.
+
+A 400 is a failure too: the application does not accept the name by which visitors know the site.
 """
 
 import http.client
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,6 +25,9 @@ TIMEOUT = 10
 MOST_REDIRECTS = 3
 MAINTENANCE = "the maintenance is on (make maintenance OFF)"
 ASK = Path(__file__).with_name("ask_page")
+
+REFUSED = 400
+"""Django's status for a name that is not in ALLOWED_HOSTS."""
 
 Ask = Callable[[Sequence[str]], str]
 """Runs a command in nginx's container, and returns what it printed."""
@@ -93,20 +98,38 @@ def _read(said: str, scheme: str) -> tuple[int, tuple[str, str] | None]:
     return status, (target.scheme or scheme, target.path + (f"?{target.query}" if target.query else ""))
 
 
+def fails(status: int) -> bool:
+    return status == REFUSED or status >= 500
+
+
+def name_of(values: Mapping[str, str]) -> str:
+    """The name by which visitors know the site, as ask_page finds it: the first in SERVER_NAME that is no pattern."""
+    names = values.get("SERVER_NAME", "").split()
+    return next((name for name in names if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name)), "")
+
+
+def cause(status: int, log: str, values: Mapping[str, str]) -> str:
+    """Why the page failed; empty if nothing says so."""
+    if status == REFUSED:
+        name = name_of(values) or "localhost"
+        return f"the application does not accept the name {name}, which ALLOWED_HOSTS in Django's settings has to have"
+    return failures.cause(log)
+
+
 def check(site: Site, proxy: Proxy, old: Sequence[Container], new: Iterable[Container]) -> None:
-    """Raises ReleaseError if a new container answers with a 5xx, and an old one does not."""
+    """Raises ReleaseError if a new container answers with a 400 or a 5xx, and an old one does not."""
     for container in new:
         # twice: the first request may have met something else that has just started
-        if _status(proxy, container) < 500 or (status := _status(proxy, container)) < 500:
+        if not fails(_status(proxy, container)) or not fails(status := _status(proxy, container)):
             continue
         before = next(filter(None, (_status(proxy, each) for each in old if each.health == "healthy")), 0)
-        if 0 < before < 500:
+        if before and not fails(before):
             log = containers.log_of(site.engine, container.identifier)
-            cause = failures.cause(log) or "its log has no exception"
+            why = cause(status, log, site.values) or "its log has no exception"
             command = "rollback" if site.output.command == "rollback" else "deploy"
             raise ReleaseError(
                 f"{container.name}: the page / is answered with {status}, and with {before} by the release that serves:"
-                f" {cause}. To go on all the same: make {command} FORCE=1",
+                f" {why}. To go on all the same: make {command} FORCE=1",
                 failures.explain(container.failure, log).lines,
                 log,
             )
@@ -125,13 +148,14 @@ def warn(site: Site) -> None:
     is_maintained = proxy.is_maintained
     if is_maintained:
         site.output.note(f"Visitors do not see this yet: {MAINTENANCE}", maintenance=True)
-    if is_maintained or site.server:  # whose port may be open to itself alone
+    # the port of a server may be open to itself alone, and nginx answers no other name than the site's, if it has one
+    if is_maintained or site.server or name_of(site.values):
         status = max((_status(proxy, each) for each in running if each.health == "healthy"), default=0)
     else:
         port = proxy.nginx.published.get("8080/tcp", "")
         status = status_of(int(port)) if port.isdecimal() else 0
-    if status < 500:
+    if not fails(status):
         return
-    logs = [failures.cause(containers.log_of(site.engine, container.identifier)) for container in running]
-    cause = next(filter(None, logs), "see make logs")
-    site.output.note(f"Warning: the page / is answered with {status}: {cause}", status=status, cause=cause)
+    found = (cause(status, containers.log_of(site.engine, each.identifier), site.values) for each in running)
+    why = next(filter(None, found), "see make logs")
+    site.output.note(f"Warning: the page / is answered with {status}: {why}", status=status, cause=why)

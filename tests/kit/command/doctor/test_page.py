@@ -12,7 +12,8 @@ LOG = "Traceback (most recent call last):\nValueError: no such column\n"
 
 
 def said(statuses, *, log=LOG, is_maintained=False):
-    return [(it.severity.value, it.what, it.mend) for it in page.check_page(statuses, log, is_maintained=is_maintained)]
+    found = page.check_page(statuses, log, {"SERVER_NAME": "_ shop.example"}, is_maintained=is_maintained)
+    return [(it.severity.value, it.what, it.mend) for it in found]
 
 
 @pytest.mark.parametrize(("status", "text"), [(200, "200"), (302, "302"), (404, "404")])
@@ -25,6 +26,13 @@ def test_page_that_fails_is_an_error_with_its_reason():
         ("error", "app-1 answers the page / with 500: ValueError: no such column", "make logs, or make rollback")
     ]
     assert said({"app-1": 503}, log="")[0][1] == "app-1 answers the page / with 503"
+
+
+def test_name_that_the_application_does_not_accept_is_an_error():
+    ((severity, what, mend),) = said({"app-1": 400})
+    assert severity == "error"
+    assert what.startswith("app-1 answers the page / with 400: the application does not accept the name shop.example")
+    assert "Domain names" in mend
 
 
 def test_page_without_a_response_is_a_warning():

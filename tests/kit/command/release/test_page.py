@@ -91,5 +91,10 @@ def test_container_that_does_not_respond_has_no_status(server, ask):
     assert page.status_inside(ask, "127.0.0.1") == 0
 
 
+def test_name_that_visitors_use_is_the_first_that_is_no_pattern():
+    assert page.name_of({"SERVER_NAME": "_ *.x.org shop.org www.shop.org"}) == "shop.org"
+    assert page.name_of({}) == page.name_of({"SERVER_NAME": "_"}) == ""
+
+
 def test_nobody_at_the_port_is_no_status():
     assert page.status_of(1, timeout=2) == 0

@@ -288,13 +288,14 @@ def test_container_that_does_not_become_ready_ends_the_deployment(engine, health
 
 @pytest.fixture
 def broken_page(engine):
-    """The next release answers the page `/` with 500."""
+    """The next release answers the page `/` with 500, or another status."""
     build = engine._compose
+    engine.new_page = 500
 
     def record(arguments, environment):
         done = build(arguments, environment)
         if arguments[0] == "build":
-            engine.pages[engine.tags[environment["APP_IMAGE"]]] = 500
+            engine.pages[engine.tags[environment["APP_IMAGE"]]] = engine.new_page
         return done
 
     engine._compose = record
@@ -314,6 +315,15 @@ def test_release_whose_page_fails_where_it_did_not_is_undone(broken_page):
     assert "ValueError" in raised.value.log
     assert state(broken_page) == before
     assert broken_page.broken == []
+
+
+def test_release_that_does_not_accept_the_site_s_name_is_undone(broken_page):
+    engine = broken_page
+    engine.new_page = 400
+    before = state(engine)
+    with pytest.raises(ReleaseError, match=r"answered with 400, .* the name localhost, which ALLOWED_HOSTS"):
+        deploy(engine)
+    assert state(engine) == before
 
 
 def test_release_whose_page_fails_is_deployed_by_force(broken_page):
