@@ -65,6 +65,8 @@ def of_django(*, is_in_container: bool = True) -> Iterator[Database]:
     django.setup()
     from django.db import connections
 
+    if said := unused_server({connection.vendor for connection in connections.all()}):
+        say(said)
     for alias in connections:
         connection = connections[alias]
         settings = connection.settings_dict
@@ -74,6 +76,20 @@ def of_django(*, is_in_container: bool = True) -> Iterator[Database]:
             place = f" at {settings['HOST']}" if settings.get("HOST") else ""
             place += f":{settings['PORT']}" if settings.get("PORT") else ""
             yield Database(f"the database {alias!r} ({connection.vendor}{place})", connection.ensure_connection)
+
+
+def unused_server(vendors: set[str]) -> str:
+    """A warning if the kit's own PostgreSQL runs, and the project's databases are all of another kind.
+
+    Its variables are set unless the project names another server.
+    """
+    is_on = "postgres" in os.environ.get("COMPOSE_PROFILES", "").split(",") and os.environ.get("PGHOST") == "postgres"
+    if not is_on or "postgresql" in vendors:
+        return ""
+    return (
+        f"warning: the profile postgres is on, and the project's database is {' and '.join(sorted(vendors))}: DATABASES"
+        " in the settings has to read DATABASE_URL or PGDATABASE (docs/data.md)"
+    )
 
 
 def of_url(url: str, *, is_in_container: bool = True) -> Iterator[Database]:

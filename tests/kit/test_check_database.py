@@ -78,6 +78,22 @@ def test_file_that_cannot_be_written_is_named_with_what_to_set(tmp_path, monkeyp
         check_database.check_file("/proc/nowhere/db")
 
 
+@pytest.mark.parametrize(
+    ("profiles", "host", "vendors", "is_said"),
+    [
+        ("acme,postgres", "postgres", {"sqlite"}, True),
+        ("postgres", "postgres", {"sqlite", "postgresql"}, False),
+        ("postgres", "db.example", {"mysql"}, False),
+        ("acme", "postgres", {"sqlite"}, False),
+    ],
+)
+def test_server_of_the_kit_that_the_project_does_not_use_is_said(monkeypatch, profiles, host, vendors, is_said):
+    monkeypatch.setenv("COMPOSE_PROFILES", profiles)
+    monkeypatch.setenv("PGHOST", host)
+    said = check_database.unused_server(vendors)
+    assert ("the project's database is sqlite: DATABASES" in said) == bool(said) == is_said
+
+
 def test_django_is_asked_for_its_databases(tmp_path):
     (tmp_path / "settings.py").write_text(
         "SECRET_KEY = 'x'\n"

@@ -99,9 +99,15 @@ def _debugging(site: Site) -> Findings:
     )
 
 
+VENDORS = "from django.db import connections; print(*(each.vendor for each in connections.all()))"
+
+
 def _database(site: Site) -> Findings:
     status, output = site.manage("migrate", "--check") if site.inside["has_manage"] else (None, "")
-    yield from machine.check_database(status, output, site.own)
+    vendors = None
+    if status == 0 and "postgres" in site.values.get("COMPOSE_PROFILES", "").split(",") and "PGHOST" not in site.own:
+        vendors = site.manage("shell", "--verbosity=0", "--command", VENDORS)[1].split()
+    yield from machine.check_database(status, output, site.own, vendors)
 
 
 def _disks(site: Site) -> Findings:

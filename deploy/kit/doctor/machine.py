@@ -163,14 +163,21 @@ def covers(text: str, name: str) -> bool:
     return name.lower() in known or f"*.{name.lower().partition('.')[2]}" in known
 
 
-def check_database(status: int | None, output: str, own: Container[str] = ()) -> Findings:
+def check_database(
+    status: int | None, output: str, own: Container[str] = (), vendors: Container[str] | None = None
+) -> Findings:
     """`status` and `output`: of `manage.py migrate --check`; None: the project has no manage.py; `own`: the names in
-    .env.project."""
+    .env.project; `vendors`: of Django's databases, if the profile postgres is on."""
     topic = Topic("database")
     said = " ".join((output.strip().splitlines() or ["no reason"])[-1].split())[:200]
     line = f"DATABASE_URL in {env_files.decider('DATABASE_URL', own)}"
     if status is None:
         yield topic.note("not known: the project has no manage.py")
+    elif status == 0 and vendors is not None and "postgresql" not in vendors:
+        yield topic.warning(
+            "the profile postgres is on, and the project uses another database",
+            "DATABASES in the settings has to read DATABASE_URL or PGDATABASE (docs/data.md); then make deploy",
+        )
     elif status == 0:
         yield topic.ok("it answers, and all migrations are applied")
     elif status in (124, 137):

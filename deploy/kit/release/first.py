@@ -1,10 +1,15 @@
 """`make up` and `make deploy` when nothing serves yet, so that there is nothing to replace: `docker compose up`."""
 
+import re
+from collections.abc import Iterator
+
 from kit import failures, publishing
 from kit.release import containers, hosts, images, page, services, steps
 from kit.release.errors import InterruptedByUser, ReleaseError
-from kit.release.site import Site
+from kit.release.site import ONE_SHOT, Site
 from kit.variables import read
+
+WARNING = re.compile(r"release: warning: (.+)")
 
 
 def build(site: Site) -> str:
@@ -31,6 +36,8 @@ def start(site: Site, tag: str) -> int:
     if image_id := images.find_id(site.engine, site.image.name):
         images.add_tag(site.engine, image_id, site.image.release(tag))
         images.add_tag(site.engine, image_id, site.image.live)
+    for line in _warnings(site):
+        site.output.note(line)
     address, port = published(site, 8080)
     page.warn(site)
     if site.server and address in ("127.0.0.1", "[::1]"):
@@ -41,6 +48,14 @@ def start(site: Site, tag: str) -> int:
     host = hosts.of_server(site, address) if site.server else hosts.find(site, port)
     site.output.result(f"Serving {' and '.join(addresses(site, host))}; make logs, make down", tag=tag)
     return 0
+
+
+def _warnings(site: Site) -> Iterator[str]:
+    """Those of the release, which compose does not show."""
+    for each in containers.find(site.engine, site.project, ONE_SHOT):
+        for line in containers.log_of(site.engine, each.identifier).splitlines():
+            if found := WARNING.match(line):
+                yield f"Warning: {found[1]}"
 
 
 def _free_ports(site: Site) -> None:

@@ -132,6 +132,15 @@ def test_database(status, output, severity):
     assert said(machine.check_database(status, output))[0][0] == severity
 
 
+@pytest.mark.parametrize(
+    ("vendors", "severity"), [(None, "ok"), (["sqlite"], "warning"), (["sqlite", "postgresql"], "ok")]
+)
+def test_server_that_the_project_does_not_use_is_said(vendors, severity):
+    ((found, what),) = said(machine.check_database(0, "", vendors=vendors))
+    assert found == severity
+    assert ("profile postgres" in what) == (severity == "warning")
+
+
 def test_reason_of_the_database_is_said():
     ((_, what),) = said(machine.check_database(1, "Traceback\ndjango.db.utils.OperationalError: no route\n"))
     assert what == "it cannot be used: django.db.utils.OperationalError: no route"

@@ -35,6 +35,21 @@ def test_first_start_becomes_a_release_that_is_live(engine, capsys):
     assert "Serving http://localhost:8080 and https://localhost:8080; make logs, make down" in capsys.readouterr().out
 
 
+def test_warnings_of_the_release_are_said_at_the_end(engine, capsys):
+    up = engine._compose
+
+    def record(arguments, environment):
+        if arguments[0] == "up":
+            engine.add("release", 1, state="exited", health="", exit_status=0)
+        return up(arguments, environment)
+
+    engine._compose = record
+    engine.failing["logs"] = lambda: Done(0, "migrating\nrelease: warning: no table\nrelease: static files\n", "")
+    engine.failing["compose port"] = lambda: Done(0, "127.0.0.1:8080\n", "")
+    start(engine)
+    assert capsys.readouterr().out.count("Warning: no table\n") == 1
+
+
 def test_failed_release_ends_with_its_reason_and_the_next_command(engine):
     def fail():
         engine.add("release", 1, state="exited", health="", exit_status=1)
