@@ -24,7 +24,9 @@ from kit.release.signals import Signals
 
 TICK = 0.1  # seconds between two looks at signals, deadline and `meanwhile`
 LOST = re.compile(r"^error during connect: |^Cannot connect to the Docker daemon|failed to connect to the docker API")
-"""How docker's last line begins if the engine, or the SSH connection to it, is gone."""
+"""How docker's last line begins if the engine is gone."""
+SSH_LOST = re.compile(r"command \[ssh .*\] has exited with ")
+"""What docker's last line has in it if the connection is; its end is `stderr=` and what ssh said."""
 KEPT = 256 * 1024  # octets of what a program prints, from the end
 TERM_PATIENCE = 5.0  # seconds from SIGTERM to SIGKILL
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -162,9 +164,18 @@ class Engine:
             raise ReleaseError(f"{name} has not ended in time") from None
         texts = [text.decode(errors="replace") for text in kept.values()]
         done = Done(status, texts[0], texts[1] if len(texts) > 1 else "")
-        if status and LOST.search(done.reason):
-            raise ConnectionLost(f"the engine cannot be reached any more: {done.reason}")
+        if status:
+            self._check_connection(done.reason)
         return done
+
+    def _check_connection(self, reason: str) -> None:
+        """`reason`: docker's last line. Raises ConnectionLost."""
+        host = self.environment.get("DOCKER_HOST", "").partition("ssh://")[2]
+        if host and SSH_LOST.search(reason):
+            said = reason.rpartition("stderr=")[2].strip() if "stderr=" in reason else ""
+            raise ConnectionLost(f"the SSH connection to {host} was lost{said and f': {said}'}")
+        if LOST.search(reason):
+            raise ConnectionLost(f"the engine cannot be reached any more: {reason}")
 
 
 class _Program(NamedTuple):

@@ -132,3 +132,22 @@ def test_engine_that_is_gone_is_no_answer(docker, said):
         engine.run("image", "inspect")
     engine = Engine(docker(f"echo '{said}'; echo the application has failed; exit 1"), Signals(), lambda _: None)
     assert engine.run("run", merge=True).status == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("failed to receive status: rpc error: error reading from server: {}", ""),
+        ("error during connect: Post http://docker.example.com/v1.45/x/start: {}", ""),
+        ("{}kex_exchange_identification: Connection reset", ": kex_exchange_identification: Connection reset"),
+    ],
+)
+def test_connection_that_is_lost_is_said_in_plain_words(docker, said, reason):
+    ssh = (
+        "command [ssh -l ada -- shop.example docker system dial-stdio] has exited with exit status 255, please make"
+        " sure the URL is valid, and Docker 18.09 or later is installed on the remote host: stderr="
+    )
+    environment = docker(f"echo '{said.format(ssh)}' >&2; exit 1") | {"DOCKER_HOST": "ssh://ada@shop.example"}
+    with pytest.raises(ConnectionLost) as raised:
+        Engine(environment, Signals(), lambda _: None).run("compose", "build")
+    assert str(raised.value) == f"the SSH connection to ada@shop.example was lost{reason}"
