@@ -110,8 +110,11 @@ def claim(path: Path, project: str) -> None:
         path.write_text(f"{name}\n")
 
 
-def publish(source: Path, target: Path) -> None:
-    """Adds the files of `source` to `target`. Files of older releases stay there for KEEP_DAYS."""
+def publish(source: Path, target: Path, *, only_new: bool = False) -> bool:
+    """Adds the files of `source` to `target`. Files of older releases stay there for KEEP_DAYS.
+
+    With `only_new`, what is there stays as it is; returns whether something in `source` is another than that.
+    """
     record_path = target / RECORD
     try:
         record = json.loads(record_path.read_text())
@@ -121,13 +124,17 @@ def publish(source: Path, target: Path) -> None:
     # what was published last has been in use until now, however long ago that was
     last = max(record.values(), default=0)
     record = {name: now if seen == last else seen for name, seen in record.items()}
-    copied = 0
-    _remove_files_that_became_folders(source, target)
+    copied = waiting = 0
+    if not only_new:
+        _remove_files_that_became_folders(source, target)
     for path in sorted(source.rglob("*")):
         if not path.is_file():
             continue
         name = str(path.relative_to(source))
-        copied += _copy(path, target / name)
+        if only_new and _is_taken(target, target / name):
+            waiting += not _is_same(path, target / name)
+        else:
+            copied += _copy(path, target / name)
         record[name] = now
     record = {name: seen for name, seen in record.items() if (target / name).is_file()}
     old = [name for name, seen in record.items() if seen < now - KEEP_DAYS * 86400]
@@ -135,7 +142,19 @@ def publish(source: Path, target: Path) -> None:
         (target / name).unlink(missing_ok=True)
         del record[name]
     _write(record_path, json.dumps(record).encode())
-    say(f"static files: {copied} copied, {len(old)} old ones removed, {len(record)} published")
+    later = f", {waiting} to be replaced later" if waiting else ""
+    say(f"static files: {copied} copied{later}, {len(old)} old ones removed, {len(record)} published")
+    return bool(waiting)
+
+
+def _is_taken(top: Path, place: Path) -> bool:
+    """Whether something is at this place, or a file where it needs a folder."""
+    return place.exists() or any(each.is_file() for each in place.parents if each != top and top in each.parents)
+
+
+def _is_same(source: Path, target: Path) -> bool:
+    # by its content: with another time, browsers would fetch again what has not changed
+    return target.is_file() and filecmp.cmp(source, target, shallow=False)
 
 
 def _remove_files_that_became_folders(source: Path, target: Path) -> None:
@@ -146,8 +165,7 @@ def _remove_files_that_became_folders(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> bool:
-    # by its content: with another time, browsers would fetch again what has not changed
-    if target.is_file() and filecmp.cmp(source, target, shallow=False):
+    if _is_same(source, target):
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir() and not target.is_symlink():  # a folder in an older release
@@ -257,8 +275,11 @@ def read_answer(path: Path = Path("/kit/project.json")) -> dict[str, Any]:
         return {}
 
 
-def describe(answer: dict[str, Any], target: Path) -> None:
-    """Leaves for nginx, beside the static files, which URLs it serves itself: NAME=value, one per line."""
+def describe(answer: dict[str, Any], target: Path, *, only_new: bool = False, is_waiting: bool = False) -> None:
+    """Leaves for nginx, beside the static files, which URLs it serves itself: NAME=value, one per line.
+
+    With `only_new`, what nginx serves stays as it is; the line FILES then goes if that is not all of this release.
+    """
     lines = [f"{name}={answer[key]}\n" for name, key in FOR_NGINX.items() if answer.get(key)]
     if answer.get("https_redirect"):
         lines.append("HTTPS_REDIRECT=1\n")  # for its health checks, as the next
@@ -266,7 +287,12 @@ def describe(answer: dict[str, Any], target: Path) -> None:
         lines.append(f"ALLOWED_HOST={hosts[0]}\n")
     if answer.get("files_digest"):
         lines.append(f"FILES={answer['files_digest']}\n")  # for a rollback, which may have nothing to publish
-    _write(target / SITE, "".join(lines).encode())
+    place = target / SITE
+    if only_new and place.exists():
+        before = [line for line in place.read_text().splitlines(keepends=True) if not line.startswith("FILES=")]
+        if is_waiting or before != [line for line in lines if not line.startswith("FILES=")]:
+            lines = before
+    _write(place, "".join(lines).encode())
 
 
 def main() -> int:
@@ -281,8 +307,9 @@ def main() -> int:
         claim(folder / ".project", os.environ.get("PROJECT_ID", ""))
         answer = read_answer()
         if static and assets and Path(static).is_dir():
-            publish(Path(static), Path(assets))
-            describe(answer, Path(assets))
+            only_new = bool(os.environ.get("ONLY_NEW_FILES"))  # the old release serves the others
+            is_waiting = publish(Path(static), Path(assets), only_new=only_new)
+            describe(answer, Path(assets), only_new=only_new, is_waiting=is_waiting)
         if os.environ.get("ONLY_STATIC_FILES"):  # a rollback: this image has served before, and the database stays
             return 0
         return check_databases() or create(answer, folder) or check() or check_tables(answer)

@@ -86,6 +86,8 @@ class FakeEngine(Engine):
         self.is_maintained = False
         self.published = ""
         """What the last release left for nginx (release.describe)."""
+        self.changes_files = False
+        """A release has other files than nginx serves, under the same names."""
         self.digests: dict[str, str] = {}
         """Of the files of an image, in its project.json, by its id."""
         self.printed = b""
@@ -311,6 +313,12 @@ class FakeEngine(Engine):
             return OK
         if arguments[0] == "--dry-run":
             return Done(0, "", "".join(f" DRY-RUN MODE -  Container {name}  Recreate\n" for name in self.changed))
+        if (
+            arguments[0] == "run"
+            and arguments[-1] == "release"
+            and not (self.changes_files and "ONLY_NEW_FILES=1" in arguments)
+        ):
+            self.published = f"FILES={self.digests.get(self.tags[environment['APP_IMAGE']], '')}\n"
         if arguments[0] == "create" and arguments[-1] == "app":
             wanted = int(next(word for word in arguments if word.startswith("--scale")).rpartition("=")[2])
             while len(self.application()) < wanted:

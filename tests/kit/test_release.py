@@ -37,6 +37,43 @@ def test_new_files_are_added_and_changed_ones_replaced(folders):
     assert published == {"css/a.1234567890ab.css": "a", "robots.txt": "two"}
 
 
+def test_what_the_old_release_serves_stays_until_nginx_is_switched(folders):
+    source, target = folders
+    release.publish(source, target)
+    release.describe({"static_url": "/static/", "files_digest": "one"}, target)
+    before = files(target)
+    (source / "robots.txt").write_text("two")
+    (source / "new.css").write_text("n")
+    (source / "css/a.1234567890ab.css").unlink()
+    (source / "css").rmdir()
+    (source / "css").write_text("a file")
+    changed = {"static_url": "/assets/", "files_digest": "two"}
+    is_waiting = release.publish(source, target, only_new=True)
+    release.describe(changed, target, only_new=True, is_waiting=is_waiting)
+    assert is_waiting
+    now = files(target)
+    assert now.pop("new.css") == "n"
+    assert now.pop(".site") == "STATIC_URL=/static/\n"
+    kept = ("robots.txt", "css/a.1234567890ab.css")
+    assert {name: now[name] for name in kept} == {name: before[name] for name in kept}
+    release.publish(source, target)
+    release.describe(changed, target)
+    assert files(target)["css"] == "a file"
+    assert files(target)["robots.txt"] == "two"
+    assert files(target)[".site"] == "STATIC_URL=/assets/\nFILES=two\n"
+
+
+def test_release_that_only_adds_files_is_published_at_once(folders):
+    source, target = folders
+    release.publish(source, target)
+    release.describe({"static_url": "/static/", "files_digest": "one"}, target)
+    (source / "new.css").write_text("n")
+    is_waiting = release.publish(source, target, only_new=True)
+    release.describe({"static_url": "/static/", "files_digest": "two"}, target, only_new=True, is_waiting=is_waiting)
+    assert not is_waiting
+    assert files(target)[".site"] == "STATIC_URL=/static/\nFILES=two\n"
+
+
 def test_file_of_an_older_release_stays_for_the_pages_that_still_name_it(folders):
     source, target = folders
     release.publish(source, target)

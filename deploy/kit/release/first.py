@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from kit import failures, publishing
-from kit.release import containers, hosts, images, page, services, steps
+from kit.release import containers, hosts, images, one_shot, page, services, steps
 from kit.release.errors import InterruptedByUser, ReleaseError
 from kit.release.site import ONE_SHOT, Site
 from kit.variables import read
@@ -25,7 +25,7 @@ def start(site: Site, tag: str) -> int:
         before = containers.all_of(site.engine, site.project)
         arguments = ("up", "--no-build", "--wait", "--detach")
         try:
-            done = site.engine.run("compose", *arguments, timeout=steps.MIGRATION_TIMEOUT, show=True)
+            done = site.engine.run("compose", *arguments, timeout=one_shot.MIGRATION_TIMEOUT, show=True)
             if done.status:
                 raise _failure(site, [each.failure for each in before], publishing.explain(done.reason))
             services.watch(site)

@@ -1,10 +1,11 @@
 """The steps of a deployment and of a rollback. A step that fails leaves the old containers serving (kit.release.undo).
 
 build     the images, under the tag of the release
-release   static files are added and the database is migrated, with the old containers serving
+release   new static files are added and the database is migrated, with the old containers serving
 start     new containers beside the old ones, which nginx alone uses meanwhile
 ready     nginx's container gets a right response from each, and the page `/` fails in none where it did not before
 switch    nginx uses the new ones alone, and its workers with the old list accept nothing more: the release is live
+static    files that nginx serves are replaced by those of the same name, if the release has changed any
 drain     the old ones finish their requests, stop, and are removed
 nginx     is replaced, if it has changed
 others    services beside these are started or replaced
@@ -19,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kit import failures, publishing
-from kit.release import answers, containers, delivery, images, journal, migrations, page, services, undo
+from kit.release import answers, containers, delivery, images, journal, migrations, one_shot, page, services, undo
 from kit.release.answers import Answer
 from kit.release.build_log import BuildLog
 from kit.release.containers import Container
@@ -30,7 +31,6 @@ from kit.release.proxy import every
 from kit.release.site import ONE_SHOT, Site, required
 
 BUILD_TIMEOUT = 2 * 3600.0  # seconds, for a project that compiles a lot
-MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
 NGINX_PATIENCE = 10  # seconds for the requests in flight of an nginx that is replaced
 WATCH_INTERVAL = 0.5  # seconds between two looks at containers that start
 
@@ -142,29 +142,20 @@ def _recreated(site: Site, count: int) -> Iterator[Callable[[], set[str]]]:
 def prepare_data(deployment: Deployment) -> None:
     if adds := deployment.migrations:
         deployment.site.output.note(f"This release adds migrations: {migrations.named(adds)}", migrations=adds)
-    run_one_shot(deployment)
+    one_shot.run(deployment.site, deployment.began.release, *one_shot.ADD)
     deployment.has_migrated = bool(adds)
 
 
-def publish_static_files(deployment: Deployment) -> None:
-    """A file whose name has no hash of its content may be another release's now. The database is left alone."""
-    if answers.is_published(deployment.answer, deployment.site.require_proxy().ask(("cat", answers.PUBLISHED))):
+def add_static_files(deployment: Deployment) -> None:
+    """The database is left alone."""
+    if one_shot.are_published(deployment.site, deployment.answer):
         deployment.site.output.note("The static files are those that nginx serves already")
-        return
-    # the second for images that do not know the first
-    run_one_shot(deployment, "--env", "ONLY_STATIC_FILES=1", "--env", "MIGRATE_COMMAND=true")
+    else:
+        one_shot.run(deployment.site, deployment.began.release, *one_shot.ADD, *one_shot.WITHOUT_DATABASE)
 
 
-def run_one_shot(deployment: Deployment, *options: str) -> None:
-    site, release = deployment.site, deployment.began.release
-    services.start_servers(site)
-    name = undo.one_shot_name(site.project, release)
-    command = ("compose", "run", "--rm", "--no-deps", "--no-TTY", "--name", name, *options, ONE_SHOT)
-    done = site.engine.run(*command, timeout=MIGRATION_TIMEOUT, show=True, environment={"APP_IMAGE": release})
-    if done.status:
-        ended = failures.Container(ONE_SHOT, "", "exited", done.status, "", "", "")
-        failure = failures.explain(ended, done.output)
-        raise ReleaseError(f"{ONE_SHOT}: {failure.reason}", failure.lines, done.output)
+def replace_static_files(deployment: Deployment) -> None:
+    one_shot.replace_files(deployment.site, deployment.began.release)
 
 
 def start(deployment: Deployment) -> None:
@@ -289,6 +280,12 @@ def always(_: Deployment) -> bool:
 START = Step("start", lambda it: f"Start {_containers(it.count)} beside the old", start)
 READY = Step("ready", lambda it: f"Wait until {'it is' if it.count == 1 else 'each is'} ready", wait_ready)
 SWITCH = Step("switch", lambda it: "Switch nginx", switch)
+STATIC = Step(
+    "static",
+    lambda it: "Replace static files that this release has changed",
+    replace_static_files,
+    lambda it: it.is_needed and not one_shot.are_published(it.site, it.answer),
+)
 DRAIN = Step("drain", lambda it: f"Let {_containers(len(it.old), 'old ')} finish, and remove", drain)
 OTHERS = Step(
     "others",
@@ -304,16 +301,18 @@ DEPLOY = (
     START,
     READY,
     SWITCH,
+    STATIC,
     DRAIN,
     Step("nginx", lambda it: "Replace nginx, which has changed", nginx, lambda it: it.has_new_nginx),
     OTHERS,
     TIDY,
 )
 ROLLBACK = (
-    Step("release", lambda it: "Add static files", publish_static_files),
+    Step("release", lambda it: "Add static files", add_static_files),
     START,
     READY,
     SWITCH,
+    STATIC,
     DRAIN,
     OTHERS,
     TIDY,

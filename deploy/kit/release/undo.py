@@ -1,25 +1,20 @@
 """Undoing a deployment, or finishing it, from what the engine knows: a failed one, an interrupted one, and one whose
 process was killed take the same way. Everything here can be repeated."""
 
-from kit.release import containers, images, journal
+from kit.release import containers, images, journal, one_shot
 from kit.release.containers import Container
 from kit.release.errors import ReleaseError
 from kit.release.journal import Journal
 from kit.release.proxy import Proxy
-from kit.release.site import ONE_SHOT, Site, required
+from kit.release.site import Site, required
 
 QUICK = 15
 """Seconds in which the new containers of a deployment that was killed must be ready, if it is to be finished."""
 
 
-def one_shot_name(project: str, release: str) -> str:
-    """The container of a deployment's release step."""
-    return f"{project}-{ONE_SHOT}-{release.rpartition(':')[2]}"
-
-
 def undo(site: Site, began: Journal) -> None:
     """The containers from before serve, and nothing of the deployment remains. Raises ReleaseError."""
-    site.engine.run("rm", "--force", "--volumes", one_shot_name(site.project, began.release))
+    site.engine.run("rm", "--force", "--volumes", one_shot.name(site.project, began.release))
     old, new = _sort(site, began)
     if lost := [container.identifier for container in old if not container.is_up]:
         site.engine.run("start", *lost)
@@ -79,6 +74,7 @@ def recover(site: Site) -> None:
     if began.is_switched and _is_ready(site, began):
         with site.output.step("recover", f"Finish the deployment of {tag}, which was cut short"):
             images.add_tag(site.engine, images.find_id(site.engine, began.release), site.image.live)
+            one_shot.replace_files(site, began.release)
             finish(site, began)
             journal.remove(site.engine, site.project)
     elif any(container.is_up for container in _sort(site, began)[0]):

@@ -68,6 +68,7 @@ def test_new_containers_replace_the_old_ones(engine, capsys):
         "==> Start 1 container beside the old",
         "==> Wait until it is ready",
         "==> Switch nginx",
+        "==> Replace static files that this release has changed",
         "==> Let 1 old container finish, and remove",
         "==> Remove what is no longer needed",
         next(line for line in printed.splitlines() if f"{SECOND} is live" in line),
@@ -403,8 +404,11 @@ def test_rollback_goes_to_the_release_before_the_live_one_and_runs_no_migration(
     engine.calls.clear()
     deploy(engine, FIRST, plan=steps.ROLLBACK, is_new=False)
     assert_deployed(engine, FIRST)
-    (one_shot,) = (call for call in engine.calls if call.startswith("compose run"))
-    assert "--env MIGRATE_COMMAND=true release" in one_shot
+    one_shots = [call for call in engine.calls if call.startswith("compose run")]
+    assert [call.partition("--env ")[2] for call in one_shots] == [
+        "ONLY_NEW_FILES=1 --env ONLY_STATIC_FILES=1 --env MIGRATE_COMMAND=true release",
+        "ONLY_STATIC_FILES=1 --env MIGRATE_COMMAND=true release",
+    ]
     assert f"shop-app:{SECOND}" in engine.tags
 
 
@@ -418,6 +422,21 @@ def test_rollback_publishes_static_files_unless_nginx_serves_them_already(engine
     run.locked(call := Call(site(engine), PLAIN, {}, {}), lambda: run.roll_back(call, FIRST))
     assert_deployed(engine, FIRST)
     assert sum(each.startswith("compose run") for each in engine.calls) == runs
+
+
+@pytest.mark.parametrize("changes_files", [False, True])
+def test_static_files_are_replaced_once_nginx_is_switched_if_a_release_has_changed_any(engine, changes_files):
+    deploy(engine)
+    engine.calls.clear()
+    engine.migrations["sha256:1"] = []
+    engine.digests["sha256:1"] = "ab12"
+    engine.changes_files = changes_files
+    run.locked(call := Call(site(engine), PLAIN, {}, {}), lambda: run.roll_back(call, FIRST))
+    assert_deployed(engine, FIRST)
+    assert engine.published == "FILES=ab12\n"
+    at = [at for at, call in enumerate(engine.calls) if call.startswith("compose run")]
+    switched = next(at for at, call in enumerate(engine.calls) if " /kit/bin/switch to" in call)
+    assert [each < switched for each in at] == ([True, False] if changes_files else [True])
 
 
 def test_nginx_of_an_earlier_version_of_the_kit_is_replaced_first(engine, capsys):
@@ -505,6 +524,7 @@ def test_output_for_programs_is_one_object_per_line(engine, capsys):
         "start",
         "ready",
         "switch",
+        "static",
         "drain",
         "tidy",
     ]
