@@ -161,6 +161,27 @@ def test_the_key_is_agreed_upon_so_that_a_quantum_computer_does_not_find_it(ngin
     assert "Negotiated TLS1.3 group: X25519MLKEM768\n" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("options", "alert"),
+    [
+        (("-tls1",), "protocol version"),
+        (("-tls1_1",), "protocol version"),
+        # without forward secrecy, and with CBC, which has been attacked more than once
+        (("-tls1_2", "-cipher", "AES256-GCM-SHA384:AES128-SHA:@SECLEVEL=0"), "handshake failure"),
+        (("-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-SHA:ECDHE-ECDSA-AES128-SHA256:@SECLEVEL=0"), "handshake failure"),
+        (("-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"), None),
+    ],
+)
+def test_old_versions_and_weak_ciphers_are_refused(nginx, execute, options, alert):
+    name, _, _ = nginx()
+    weak = () if "-cipher" in options else ("-cipher", "ALL:@SECLEVEL=0")
+    client = ("openssl", "s_client", "-connect", "127.0.0.1:8443", *options, *weak)
+    done = execute("docker", "exec", name, *client, check=False)
+    found = re.findall(r" alert ([a-z ]+):", done.stderr)
+    assert found[:1] == ([alert] if alert else [])
+    assert (done.returncode == 0) is (alert is None)
+
+
 def test_unknown_name_gets_no_handshake_when_names_are_set(nginx):
     _, _, port = nginx(SERVER_NAME=f"{NAME} *.shop.example")
     for known in (NAME, "www.shop.example"):

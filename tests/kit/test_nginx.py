@@ -203,7 +203,12 @@ def test_application_can_have_nginx_send_an_uploaded_file(plain):
     # what a browser would run as a page of this site
     page = plain.request("/accel?name=page.html")
     assert (page.headers.get_content_type(), page.headers.get_content_disposition()) == ("text/html", "attachment")
-    assert plain.request("/_media/a.txt").status == 404
+    part = plain.request("/accel?name=a.txt", headers={"Range": "bytes=1-2"})
+    assert (part.status, part.content, part.headers["Content-Range"]) == (206, b"ex", "bytes 1-2/4")
+    for path in ("/_media/a.txt", "//_media/a.txt", "/%5Fmedia/a.txt", "/static/../_media/a.txt"):
+        assert plain.request(path).status == 404
+    # what a client names is a field of its request, not of the response
+    assert plain.request("/environ", headers={"X-Accel-Redirect": "/_media/a.txt"}).content != b"text"
 
 
 def test_unknown_name_gets_no_response_when_names_are_set(new_stack):

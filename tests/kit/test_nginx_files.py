@@ -158,3 +158,67 @@ def test_urls_of_a_new_release_are_followed_without_a_restart():
         write(site.directory, "STATIC_URL=/assets/\nMEDIA_URL=/fi les/\n")
         wait_until(lambda: not is_served("/files/b.txt"), "nginx follows the release")
         assert (site.directory / "output").read_text().count("the project has its media files below") == 1
+
+
+@pytest.fixture(scope="module")
+def files():
+    """A site with one file of ten octets below /static/, under a name with a hash and without, and below /media/."""
+    with site_of("STATIC_URL=/static/\nMEDIA_URL=/media/\n") as site:
+        for path in ("assets/a.txt", "assets/a.0123456789ab.txt", "media/a.txt"):
+            (site.directory / "srv" / path).write_text("0123456789")
+        yield site
+
+
+def part_of(site, target, *fields):
+    """The status, the field lines and the content of the response to a GET."""
+    head = "".join(f"{field}\r\n" for field in ("Host: a", *fields, "Connection: close"))
+    received = site.send(f"GET {target} HTTP/1.1\r\n{head}\r\n".encode()).decode()
+    head, _, content = received.partition("\r\n\r\n")
+    status, *lines = head.split("\r\n")
+    return int(status.split()[1]), [tuple(line.split(": ", 1)) for line in lines], content
+
+
+TARGETS = ["/static/a.txt", "/static/a.0123456789ab.txt", "/media/a.txt"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("wanted", "span", "content"),
+    [("0-2", "0-2", "012"), ("7-", "7-9", "789"), ("-1", "9-9", "9"), ("8-99", "8-9", "89")],
+)
+def test_part_of_a_file_is_sent(files, target, wanted, span, content):
+    status, fields, sent = part_of(files, target, f"Range: bytes={wanted}")
+    assert (status, sent) == (206, content)
+    assert ("Content-Range", f"bytes {span}/10") in fields
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_several_parts_are_sent_as_long_as_they_are_less_than_the_file(files, target):
+    status, fields, sent = part_of(files, target, "Range: bytes=0-0,8-9")
+    boundary = dict(fields)["Content-Type"].removeprefix("multipart/byteranges; boundary=")
+    parts = [part.partition("\r\n\r\n")[2].rstrip("\r\n") for part in sent.split(f"--{boundary}")[1:-1]]
+    assert (status, parts) == (206, ["0", "89"])
+    # many small requests for much in one
+    status, fields, sent = part_of(files, target, f"Range: bytes={','.join(['0-'] * 500)}")
+    assert (status, sent) == (200, "0123456789")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("wanted", ["10-", "99-100", "-0", "5-2"])
+def test_part_that_a_file_does_not_have_is_refused_and_no_cache_keeps_that(files, target, wanted):
+    status, fields, _ = part_of(files, target, f"Range: bytes={wanted}")
+    assert status == 416
+    assert ("Content-Range", "bytes */10") in fields
+    assert [value for name, value in fields if name == "Cache-Control"] == ["no-cache"]
+
+
+def test_range_counts_only_for_the_file_that_the_client_has(files):
+    entity = dict(part_of(files, TARGETS[0])[1])["ETag"]
+    assert part_of(files, TARGETS[0], "Range: bytes=0-1", f"If-Range: {entity}")[::2] == (206, "01")
+    assert part_of(files, TARGETS[0], "Range: bytes=0-1", 'If-Range: "other"')[::2] == (200, "0123456789")
+    assert part_of(files, TARGETS[0], "Range: pages=0-1")[::2] == (200, "0123456789")
+
+
+def test_whole_file_whose_name_has_a_hash_is_kept_for_a_year(files):
+    kept = [dict(part_of(files, target)[1])["Cache-Control"] for target in TARGETS]
+    assert kept == ["no-cache", "public, max-age=31536000, immutable", "no-cache"]
