@@ -4,12 +4,13 @@
     save -                a backup to standard output
     list                  what is in /backups
     check [NAME]          restores the newest backup, or NAME, beside the site, and compares it with what was saved
+    verify NAME           reads it and checks that it is complete, and what it is of
     restore NAME          replaces the site's data. The application must not run
     environment NAME      prints the files .env and .env.project of a backup as a tar archive
     schedule              saves at the times in BACKUP_AT, until it is stopped
 
-NAME is - for a backup on standard input. With `save`, standard input has the files .env and .env.project as a tar
-archive, unless it is a terminal or empty.
+NAME is - for a backup on standard input; BACKUP_NAME is its name then, for messages.
+With `save`, standard input has the files .env and .env.project as a tar archive, unless it is a terminal or empty.
 Messages go to standard error; the exit status is 1 if something failed, and 2 for a wrong value or usage.
 """
 

@@ -38,6 +38,7 @@ def run(arguments: list[str], settings: Settings | None = None) -> int:
         "save": (save, range(2)),
         "list": (show, range(1)),
         "check": (check, range(2)),
+        "verify": (verify, range(1, 2)),
         "restore": (restore, range(1, 2)),
         "environment": (environment, range(1, 2)),
         "schedule": (schedule, range(1)),
@@ -217,16 +218,36 @@ def compare(member: str, manifest: Manifest, found: dict[str, int]) -> None:
             )
 
 
-def unpack(path: Path, folder: Path, settings: Settings, prefix: str = "") -> Manifest:
+def unpack(path: Path, folder: Path, settings: Settings, prefix: str | None = "") -> Manifest:
+    """What begins with the prefix; None: nothing. All of it is checked. Raises BackupError."""
     folder.mkdir(parents=True)
     with crypt.reader(path, settings) as source:
         try:
-            return archive.unpack(source, folder, lambda name: name.startswith(prefix))
+            return archive.unpack(source, folder, lambda name: prefix is not None and name.startswith(prefix))
         except BackupError as error:
             raise BackupError(f"{path.name}: {error}") from None
 
 
 # --- restore
+
+
+def verify(settings: Settings, name: str) -> None:
+    """While the application runs: a file that cannot be restored must not stop it."""
+    with store.lock(settings), work_folder(settings) as work:
+        path = received(work) if name == "-" else store.find(name, settings)
+        manifest = unpack(path, work / "content", settings, None)
+        check_database(manifest, settings)
+    say(f"a backup of {manifest.project}, made at {manifest.created}: complete")
+    if manifest.project != settings.project:
+        say(f"warning: it is a backup of another project, {manifest.project}: this one is {settings.project}")
+
+
+def check_database(manifest: Manifest, settings: Settings) -> None:
+    """Raises BackupError."""
+    if manifest.database == "postgres" and not (settings.database_url or settings.has_postgres):
+        raise BackupError("it has a database of PostgreSQL: the profile postgres has to be on (COMPOSE_PROFILES)")
+    if manifest.database != "postgres" and settings.database_url:
+        raise BackupError("it has no database of PostgreSQL: the profile postgres has to be off (COMPOSE_PROFILES)")
 
 
 def restore(settings: Settings, name: str) -> None:
@@ -236,10 +257,7 @@ def restore(settings: Settings, name: str) -> None:
         content = work / "content"
         manifest = unpack(path, content, settings)
         say(f"a backup of {manifest.project}, made at {manifest.created}: complete")
-        if manifest.database == "postgres" and not settings.database_url:
-            raise BackupError("it has a database of PostgreSQL: the profile postgres has to be on (COMPOSE_PROFILES)")
-        if manifest.database != "postgres" and settings.database_url:
-            raise BackupError("it has no database of PostgreSQL: the profile postgres has to be off (COMPOSE_PROFILES)")
+        check_database(manifest, dataclasses.replace(settings, has_postgres=False))
         server = None
         if manifest.database == "postgres":
             server = postgres.Server(settings.database_url)
@@ -277,7 +295,7 @@ def moved_beside(source: Path, folder: Path) -> Path:
 
 
 def received(work: Path) -> Path:
-    path = work / "the backup"
+    path = work / (Path(os.environ.get("BACKUP_NAME", "")).name or "the backup")
     with path.open("xb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file, archive.CHUNK)
     if not path.stat().st_size:

@@ -33,6 +33,8 @@ class Settings:
     """Of the kit's own PostgreSQL; "" if the project does not use it."""
     elsewhere: str
     """Where the database is that is not in the backup; "" for none."""
+    has_postgres: bool = False
+    """The kit's own PostgreSQL is wanted; it may not have started yet."""
     data: Path = Path("/data")
     media: Path = Path("/srv/media")
     folder: Path = Path("/backups")
@@ -69,6 +71,7 @@ def read(environment: "os._Environ[str] | dict[str, str]" = os.environ) -> Setti
         key=key,
         identity=path(environment.get("BACKUP_IDENTITY", "")),
         database_url=own if own and url == own else "",
+        has_postgres="postgres" in environment.get("COMPOSE_PROFILES", "").split(","),
         elsewhere=rest.rpartition("@")[2] if scheme not in {"", "sqlite"} and url != own else "",
     )
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from kit import compose, containers, dotenv, env_files, processes
+from kit import compose, containers, dotenv, env_files, processes, units
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT
@@ -64,7 +64,7 @@ def save(name: str, prepared: Mapping[str, str], root: Path) -> Path | None:
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)
-    step(f"{path.relative_to(root)}: {path.stat().st_size / 1e6:.1f} MB")
+    step(f"{path.relative_to(root)}: {units.size(path.stat().st_size)}")
     return path
 
 
@@ -120,6 +120,12 @@ def restore(environment: Mapping[str, str], root: Path = ROOT) -> int:
     name = compose.project_name(prepared)
     has_data = bool(containers.output(["volume", "ls", "--quiet", "--filter", f"name=^{name}_data$"], prepared).strip())
     if has_data:
+        profiles_on = env_files.read_kit(prepared, root).get("COMPOSE_PROFILES", "")
+        if run(
+            ["verify", "-" if file else given], prepared, options=[f"--env=COMPOSE_PROFILES={profiles_on}"], source=file
+        ):
+            step("Nothing was touched")
+            return 1
         confirm(name, given, environment)
         if not save(name, prepared, root):
             raise KitError("the present data cannot be saved, so nothing is replaced")
@@ -249,7 +255,18 @@ def build(services: Sequence[str], prepared: Mapping[str, str]) -> None:
     """The images of these services, on this machine or where the site is. Raises KitError."""
     here = images.builder(env_files.read_kit(prepared), prepared)
     command = ["docker", "compose", "--profile", "*", "build", "--quiet", *services]
-    if subprocess.run(command, env=here or prepared, cwd=ROOT, check=False, stdin=subprocess.DEVNULL).returncode:
+    # docker's clients print lines of their own over SSH, which are of no use if all went well
+    done = subprocess.run(
+        command,
+        env=here or prepared,
+        cwd=ROOT,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    if done.returncode:
+        sys.stderr.write(done.stdout.decode(errors="replace"))
         raise KitError(f"{' and '.join(services)}: cannot be built: {shlex.join(command)}")
     if here:
         found = compose.model(prepared)["services"]
@@ -274,7 +291,7 @@ def run(
                 model = compose.model(prepared)
                 folders.send(model["name"], model["services"]["backup"]["image"], copy, prepared)
     key = identity(prepared)
-    words = [*options, *([IDENTITY] if key else [])]
+    words = [*options, *([f"--env=BACKUP_NAME={source.name}"] if source else []), *([IDENTITY] if key else [])]
     command += ["run", "--rm", "--no-deps", "--no-TTY", *words, "backup", *arguments]
     output = subprocess.PIPE if isinstance(target, io.BytesIO) else target
     with subprocess.Popen(command, env=prepared, cwd=ROOT, stdin=subprocess.PIPE, stdout=output) as process:

@@ -98,6 +98,23 @@ def test_damaged_backup_is_refused_and_nothing_is_replaced(site, capsys, at):
     assert rows(site) == 2
 
 
+def test_backup_is_verified_without_a_change(site, capsys, monkeypatch):
+    path = site.folder / save(site, capsys)
+    before = files(site.data.parent)
+    commands.run(["verify", path.name], site)
+    assert "a backup of shop, made at" in (said := capsys.readouterr().err)
+    assert "warning" not in said
+    commands.run(["verify", path.name], replace(site, project="blog"))
+    assert "warning: it is a backup of another project, shop: this one is blog" in capsys.readouterr().err
+    assert files(site.data.parent) == before
+    with pytest.raises(BackupError, match="the profile postgres has to be off"):
+        commands.run(["verify", path.name], replace(site, database_url="postgresql://x"))
+    monkeypatch.setenv("BACKUP_NAME", "../mine.tar.gz")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes()[:-100])))
+    with pytest.raises(BackupError, match=r"^mine\.tar\.gz: it cannot be read"):
+        commands.run(["verify", "-"], site)
+
+
 def test_backup_that_ends_early_is_incomplete(site, capsys):
     path = site.folder / save(site, capsys)
     path.write_bytes(path.read_bytes()[:-100])
@@ -171,7 +188,7 @@ def test_two_at_once_are_refused(site):
     ("arguments", "said"),
     [
         (["save", "x"], "'x': must be -, or nothing"),
-        (["lose"], "'lose': must be one of save, list, check, restore, environment, schedule"),
+        (["lose"], "'lose': must be one of save, list, check, verify, restore, environment, schedule"),
         (["check"], "there is no backup yet"),
         (["restore", "../x"], "there is no such backup; the newest: none"),
         (["restore"], "'restore': must be one of"),

@@ -88,7 +88,7 @@ def test_restore_saves_what_is_there_and_sends_the_file(docker, root):
     (root / "old.tar.gz").write_text("the old data")
     assert backups.restore(docker(volume="shop_data", FILE="old.tar.gz", FORCE="1"), root) == 0
     runs = [call.partition(" backup ")[2] for call in docker.called() if " run " in call]
-    assert [each.rpartition("backup ")[2] for each in runs] == ["save -", "restore -"]
+    assert [each.rpartition("backup ")[2] for each in runs] == ["verify -", "save -", "restore -"]
     assert docker.given() == b"the old data"
     assert len(saved(root)) == 1
 
@@ -108,13 +108,22 @@ def test_restore_asks_before_it_replaces_data(docker, root, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(KitError, match=r"shop has data already, which old\.tar\.gz replaces .*: FORCE=1$"):
         backups.restore(docker(volume="shop_data", FILE="old.tar.gz"), root)
-    assert not [call for call in docker.called() if " run " in call]
+    assert [call.rpartition("backup ")[2] for call in docker.called() if " run " in call] == ["verify -"]
 
 
-def test_nothing_is_replaced_if_the_present_data_cannot_be_saved(docker, root):
+def test_file_that_cannot_be_restored_stops_nothing(docker, root):
     (root / "old.tar.gz").write_text("x")
+    assert backups.restore(docker(status=1, volume="shop_data", FILE="old.tar.gz", FORCE="1"), root) == 1
+    (call,) = [call for call in docker.called() if " run " in call]
+    assert call.endswith("--env=BACKUP_NAME=old.tar.gz backup verify -")
+    assert not [call for call in docker.called() if call.startswith("stop")]
+
+
+def test_nothing_is_replaced_if_the_present_data_cannot_be_saved(docker, root, monkeypatch):
+    (root / "old.tar.gz").write_text("x")
+    monkeypatch.setattr(backups, "save", lambda *_: None)
     with pytest.raises(KitError, match=r"^the present data cannot be saved, so nothing is replaced$"):
-        backups.restore(docker(status=1, volume="shop_data", FILE="old.tar.gz", FORCE="1"), root)
+        backups.restore(docker(volume="shop_data", FILE="old.tar.gz", FORCE="1"), root)
     assert len([call for call in docker.called() if " run " in call]) == 1
 
 
