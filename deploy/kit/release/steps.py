@@ -55,6 +55,8 @@ class Deployment:
     is_needed: bool = True
     """False: what runs is the same, so the containers are left alone."""
     has_new_nginx: bool = False
+    has_same_files: bool = False
+    """The static files are known to be those that nginx serves."""
     migrations: list[str] = field(default_factory=list)
     """Those that this release adds."""
     has_migrated: bool = False
@@ -148,7 +150,8 @@ def prepare_data(deployment: Deployment) -> None:
 
 def add_static_files(deployment: Deployment) -> None:
     """The database is left alone."""
-    if one_shot.are_published(deployment.site, deployment.answer):
+    deployment.has_same_files = one_shot.are_published(deployment.site, deployment.answer)
+    if deployment.has_same_files:
         deployment.site.output.note("The static files are those that nginx serves already")
     else:
         one_shot.run(deployment.site, deployment.began.release, *one_shot.ADD, *one_shot.WITHOUT_DATABASE)
@@ -284,7 +287,7 @@ STATIC = Step(
     "static",
     lambda it: "Replace static files that this release has changed",
     replace_static_files,
-    lambda it: it.is_needed and not one_shot.are_published(it.site, it.answer),
+    lambda it: it.is_needed and not it.has_same_files and not one_shot.are_published(it.site, it.answer),
 )
 DRAIN = Step("drain", lambda it: f"Let {_containers(len(it.old), 'old ')} finish, and remove", drain)
 OTHERS = Step(
