@@ -173,7 +173,7 @@ FROM runtime AS dev
 COPY --from=dev-tools /opt/dev /opt/dev
 COPY --from=look /looked.json /looked.json
 RUN site=$(/opt/venv/bin/python -Ic 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-    && ln -s /kit/bin/dev_settings.py /kit/bin/dev_application.py "$site/" \
+    && ln -s /kit/bin/dev_settings.py /kit/bin/dev_application.py /kit/bin/debug_page.py "$site/" \
     && /opt/venv/bin/python /kit/bin/prepare.py --environment /looked.json /app /kit
 WORKDIR /app
 USER 10001:10001

@@ -28,7 +28,7 @@ WATCHED = frozenset(
 )
 IGNORED = frozenset(("node_modules", "venv", "env", "__pycache__", "site-packages"))
 SERVER = ("ropewalk", "--bind", "0.0.0.0:8000", "--workers", "1", "--threads", "8", "--pid", "/tmp/backend.pid")
-LOG = ("--access-logfile", "-", "--access-log-skip", "probe", "--access-logformat", "%(s)s %(m)s %(U)s%(q)s %(M)s ms")
+LOG = ("--access-logfile", "-", "--access-log-skip", "probe", "--access-logformat", "%(s)s %(r)s %(M)s ms")
 
 
 def say(text: str) -> None:

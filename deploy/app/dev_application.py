@@ -1,12 +1,13 @@
 """The application that `make dev` serves: the project's, with what its framework's own server would add.
 
 Django's static files come from the folders of the source. Flask's and other applications get Werkzeug's debugger, if it
-is installed.
+is installed, or else a page with the traceback.
 """
 
 import os
 from typing import Any
 
+import debug_page
 from ropewalk.wsgi.loader import load_application
 
 
@@ -16,7 +17,7 @@ def wrapped(application: Any) -> Any:
     try:
         from werkzeug.debug import DebuggedApplication
     except ImportError:
-        return application
+        return debug_page.DebugPage(application)
     if hasattr(application, "debug"):
         application.debug = True  # Flask then passes exceptions on
     debugger = DebuggedApplication(application, evalex=True)

@@ -6,6 +6,7 @@ server, such as DATABASE_URL, are left out: it could be the one that visitors us
 
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -70,6 +71,8 @@ def dev(environment: Mapping[str, str]) -> int:
         **{each: str(port) for each, port in ports.items()},
     }
     surroundings.pop("COMPOSE_FILE", None)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed
+        signal.signal(number, signal.default_int_handler)
     try:
         serve(project, surroundings, values, prepared.get("PROJECT_DIR", ""))
     except KeyboardInterrupt:
