@@ -46,6 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("_version", "errors", "logs", "net", "wsgi", "threads", "metrics", "process", "config", "control"),
         *("monkey_patches", "runtime"),
     },
+    "dev": {"logs", "net", "wsgi", "config", "runtime", "cli"},
+    "simple_server": {"dev"},
     "__init__": {"_version", "embedded"},
     "__main__": {"cli"},
 }

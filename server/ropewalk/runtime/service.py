@@ -154,7 +154,7 @@ class Service:
             sock,
             self._pool.epoll,
             self._open_connection,
-            self._has_connections,
+            self.has_connections,
             self._paused,
             self._pool.call_later,
             partial(self._idle_closer.make_room, DESCRIPTORS),
@@ -174,14 +174,15 @@ class Service:
 
     # Start and end
 
-    def start(self) -> None:
-        """Start the threads and accept; returns at once."""
+    def start(self, *, accepts: bool = True) -> None:
+        """Start the threads and accept; returns at once. `accepts`: False if the caller does (`open_connection`)."""
         if self._shared_counts is not None:
             self._slot = self._shared_counts.claim_slot(lambda: self._pool.connections)
             self._pool.watch(self._shared_counts.wake_fd, WakeListener(self._acceptors), WAKE_EVENTS)
         for acceptor in self._acceptors:
             acceptor.slot = self._slot
-            self._pool.watch(acceptor.fd, acceptor, LISTENING)
+            if accepts:
+                self._pool.watch(acceptor.fd, acceptor, LISTENING)
         if self._slot is not None:
             self._slot.publish()
         if parallel_threads() > 1:
@@ -264,6 +265,15 @@ class Service:
 
     # Connections and requests
 
+    def open_connection(self, sock: socket.socket, peer: Any) -> None:
+        """Serve a connection of the first listener that the caller has accepted; it does not block. Any thread."""
+        self._open_connection(sock, peer, next(iter(self._acceptors)))
+        self._pool.nudge()
+
+    def has_connections(self) -> bool:
+        """Whether any connection is open."""
+        return self._pool.connections > 0
+
     def _open_connection(self, sock: socket.socket, peer: Any, acceptor: Acceptor) -> None:
         listener = self._acceptors[acceptor]
         context: ConnectionEnviron | None = None
@@ -322,9 +332,6 @@ class Service:
         self._on_closed(connection, is_aborted)
         if self._slot is not None:
             self._slot.publish()
-
-    def _has_connections(self) -> bool:
-        return self._pool.connections > 0
 
     def _serve(self, item: Item) -> bool:
         """Run the request of a connection; return whether there is a response to send."""

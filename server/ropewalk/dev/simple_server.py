@@ -1,0 +1,300 @@
+"""The interface of wsgiref.simple_server, served by Ropewalk.
+
+The classes are subclasses of the standard library's, so that what a program knows of those holds: their attributes, how
+they bind, the `with` block. What serves is another: a `Service` receives and parses requests and sends responses. The
+application runs in the thread that serves, one request at a time, as wsgiref runs it, or in several threads if the
+class of the server is a `ThreadingMixIn`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+from functools import cached_property
+from http.client import HTTPMessage
+from http.server import BaseHTTPRequestHandler
+from socketserver import BaseServer, ForkingMixIn, ThreadingMixIn
+from typing import TYPE_CHECKING, Any, cast
+from wsgiref import simple_server as original
+
+from ropewalk.cli.stdio import print_error, print_out
+from ropewalk.config.settings import make_settings
+from ropewalk.dev.caller_thread import CallerThread, in_caller_thread
+from ropewalk.net.tls import Certificate, TlsConfig, TlsContext
+from ropewalk.runtime.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from wsgiref.types import StartResponse, WSGIApplication
+
+    from ropewalk.logs.access_record import AccessRecord
+
+KEEP_ALIVE = 5
+"""Seconds that `serve_forever` keeps an idle connection."""
+
+HONOURED = frozenset(
+    {"address_string", "get_environ", "get_stderr", "log_date_time_string", "log_error", "log_message", "log_request"}
+)
+"""Methods of a request handler that are called here."""
+
+REPLACED = frozenset({"finish_request", "process_request", "shutdown_request", "close_request"})
+"""Methods of a server that are not: no thread waits for a request of one connection."""
+
+
+class WSGIRequestHandler(original.WSGIRequestHandler):
+    """What a program may want to know or change of a request: its environ, and its line in the log.
+
+    It handles nothing. One is made for each request and, after the response, another for its line in the log.
+    """
+
+    server: WSGIServer
+
+    def __init__(self, environ: dict[str, Any], server: WSGIServer) -> None:  # no socket, unlike the original
+        self.server = server
+        self.environ = environ
+        self.client_address = (environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0))
+        self.command = environ.get("REQUEST_METHOD") or ""
+        self.path = environ.get("RAW_URI") or ""
+        self.request_version = environ.get("SERVER_PROTOCOL") or ""
+        self.requestline = " ".join(filter(None, (self.command, self.path, self.request_version)))
+
+    @cached_property
+    def headers(self) -> HTTPMessage:  # type: ignore[override]  # made of the environ, if anybody asks
+        message = HTTPMessage()
+        for name, value in self.environ.items():
+            if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+                message[name.removeprefix("HTTP_").replace("_", "-").title()] = value
+        return message
+
+    def get_environ(self) -> dict[str, Any]:
+        """The environ that the application gets, with what the program has put into `server.base_environ`."""
+        own = {name: value for name, value in self.server.base_environ.items() if name not in self.server.usual_environ}
+        return {**self.environ, **own}
+
+
+class WSGIServer(original.WSGIServer):
+    """A server for one application, which may be exchanged while it serves (`set_app`)."""
+
+    def __init__(
+        self,
+        server_address: tuple[str, int],
+        RequestHandlerClass: type[BaseHTTPRequestHandler] = WSGIRequestHandler,  # noqa: N803 - the original's name
+        bind_and_activate: bool = True,
+    ) -> None:
+        """Raises TypeError if one of the classes overrides what is not called here, OSError as the original does."""
+        if isinstance(self, ForkingMixIn):
+            raise TypeError(f"{type(self).__name__}: no process is forked for a request; use ThreadingMixIn")
+        _refuse_overrides(type(self), REPLACED, BaseServer, WSGIServer)
+        handler_class = _with_own(RequestHandlerClass)
+        self.application: WSGIApplication | None = None
+        self._caller = CallerThread()
+        self._services: dict[bool, Service] = {}
+        self._must_end = False
+        self._has_ended = threading.Event()
+        super().__init__(server_address, handler_class, bind_and_activate)
+
+    def setup_environ(self) -> None:
+        """Fill `base_environ`; what the program adds later is in each environ."""
+        super().setup_environ()
+        self.usual_environ = frozenset(self.base_environ)
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Serve until `shutdown`, which another thread calls; `service_actions` is called every `poll_interval`."""
+        service = self._service(keeps_alive=True)
+        self._has_ended.clear()
+        self._caller.watch(self.fileno())
+        try:
+            while not self._must_end:
+                if self._caller.run(poll_interval):
+                    self._accept(service)
+                self.service_actions()
+        finally:
+            self._caller.unwatch(self.fileno())
+            self._must_end = False
+            self._has_ended.set()
+
+    def shutdown(self) -> None:
+        """Have `serve_forever` return, and wait until it has."""
+        self._must_end = True
+        self._caller.wake()
+        self._has_ended.wait()
+
+    def handle_request(self) -> None:
+        """Serve one request on a connection of its own; `handle_timeout` after `timeout` seconds without one."""
+        service = self._service(keeps_alive=False)
+        ends = None if self.timeout is None else time.monotonic() + self.timeout
+        self._caller.watch(self.fileno())
+        try:
+            while not self._caller.run(None if ends is None else max(0.0, ends - time.monotonic())):
+                if ends is not None and time.monotonic() >= ends:
+                    self.handle_timeout()
+                    return
+        finally:
+            self._caller.unwatch(self.fileno())
+        if self._accept(service):
+            while service.has_connections():
+                self._caller.run(None)
+
+    def server_close(self) -> None:
+        """Close the listening socket and every connection."""
+        self._caller.close()
+        for service in self._services.values():
+            service.close()
+        self._services.clear()
+        super().server_close()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """The next connection. A socket that the program has wrapped in TLS is not: its handshake would block."""
+        return socket.socket.accept(self.socket)
+
+    @property
+    def _is_threaded(self) -> bool:
+        return isinstance(self, ThreadingMixIn)
+
+    def _service(self, *, keeps_alive: bool) -> Service:
+        """What serves the connections, started at its first use: one that keeps them, and one that closes each."""
+        if keeps_alive not in self._services:
+            more = {} if self._is_threaded else {"threads": 1}
+            settings = make_settings(keep_alive=KEEP_ALIVE if keeps_alive else 0, timeout=0, **more)
+            application = self._respond if self._is_threaded else in_caller_thread(self._respond, self._caller)
+            service = _Service(
+                application,
+                [socket.socket(fileno=os.dup(self.fileno()))],  # the service closes it
+                settings,
+                access_log=_HandlerLog(self),  # type: ignore[arg-type]
+                tls=_tls_of(self.socket),
+            )
+            service.on_connection_closed = self._caller.wake
+            service.start(accepts=False)
+            self._services[keeps_alive] = service
+        return self._services[keeps_alive]
+
+    def _accept(self, service: Service) -> bool:
+        """Take the next connection, unless it has gone or `verify_request` refuses it."""
+        try:
+            sock, peer = self.get_request()
+        except OSError:
+            return False
+        if isinstance(sock, ssl.SSLSocket):
+            raise TypeError("get_request returned a TLS socket; wrap the socket of the server instead")
+        if not self.verify_request(sock, peer):
+            sock.close()
+            return False
+        sock.setblocking(False)
+        service.open_connection(sock, peer)
+        return True
+
+    def handler(self, environ: dict[str, Any]) -> WSGIRequestHandler:
+        """The request handler for a request."""
+        return cast("type[WSGIRequestHandler]", self.RequestHandlerClass)(environ, self)
+
+    def _respond(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        handler = self.handler(environ)
+        environ = handler.get_environ()
+        environ["wsgi.errors"] = handler.get_stderr()
+        application = self.get_app()
+        if application is None:
+            raise RuntimeError("the server has no application: set_app")
+        return application(environ, start_response)
+
+
+class _Service(Service):
+    on_connection_closed = staticmethod(lambda: None)
+
+    def _on_closed(self, connection: Any, is_aborted: bool) -> None:
+        super()._on_closed(connection, is_aborted)
+        self.on_connection_closed()
+
+
+class _HandlerLog:
+    """In place of an access log: the request handler of the program writes the line."""
+
+    lost = 0
+
+    def __init__(self, server: WSGIServer) -> None:
+        self._server = server
+
+    def write(self, record: AccessRecord) -> None:
+        handler = self._server.handler(record.environ)
+        try:
+            handler.log_request(record.status.partition(" ")[0], record.body_bytes)
+        except Exception:  # noqa: BLE001 - as of the original: it is printed, and the server goes on
+            self._server.handle_error(None, handler.client_address)  # type: ignore[arg-type]
+
+
+def _tls_of(sock: socket.socket) -> TlsContext | None:
+    """What wraps connections, if the program has wrapped the listening socket, as it would for the original."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return None
+    return TlsContext(TlsConfig(Certificate("")), adapt=lambda _: sock.context)
+
+
+def _with_own(given: type[BaseHTTPRequestHandler]) -> type[WSGIRequestHandler]:
+    """The class of the program, above the one here. Raises TypeError."""
+    if not issubclass(given, original.WSGIRequestHandler):
+        raise TypeError(f"{given.__name__}: must be a subclass of WSGIRequestHandler")
+    own: type[WSGIRequestHandler] = _above(given, WSGIRequestHandler, original.WSGIRequestHandler)
+    known = {name for name in dir(original.WSGIRequestHandler) if callable(getattr(original.WSGIRequestHandler, name))}
+    _refuse_overrides(own, known - HONOURED | {"__init__"}, original.WSGIRequestHandler, WSGIRequestHandler)
+    return own
+
+
+def _above(given: type, own: type, replaced: type) -> Any:
+    """`given`, whose base becomes `own` where it is the original that this replaces."""
+    if issubclass(given, own):
+        return given
+    return own if given is replaced else type(given.__name__, (given, own), {})
+
+
+def _refuse_overrides(given: type, names: set[str] | frozenset[str], base: type, own: type) -> None:
+    """Raises TypeError if a class of the program's overrides what the server here does not call."""
+    for each in given.__mro__[: given.__mro__.index(own)]:
+        if each is ThreadingMixIn:
+            continue
+        for name in vars(each):
+            is_handler_of_method = name.startswith("do_") and base is original.WSGIRequestHandler
+            if is_handler_of_method or (name in names and not _is_plumbing(name)):
+                raise TypeError(f"{each.__name__}.{name}: is not called by this server")
+
+
+def _is_plumbing(name: str) -> bool:
+    """What every class has."""
+    return name.startswith("__") and name != "__init__"
+
+
+def make_server(
+    host: str,
+    port: int,
+    app: WSGIApplication,
+    server_class: type[original.WSGIServer] = WSGIServer,
+    handler_class: type[original.WSGIRequestHandler] = WSGIRequestHandler,
+) -> WSGIServer:
+    """A server that listens on `host` ("" for all addresses) and `port` (0 for any free one).
+
+    Raises TypeError for a class that overrides what is not called here, OSError for an address that cannot be bound.
+    """
+    server: WSGIServer = _above(server_class, WSGIServer, original.WSGIServer)((host, port), handler_class)
+    server.set_app(app)
+    return server
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve the demonstration of the standard library until Ctrl-C; returns the exit status."""
+    port = arguments[0] if arguments else "8000"
+    if len(arguments) > 1 or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        print_error("usage: python -m ropewalk.simple_server [PORT], by default 8000")
+        return 2
+    try:
+        server = make_server("127.0.0.1", int(port), original.demo_app)
+    except OSError as error:
+        print_error(f"127.0.0.1:{port}: {error.strerror}")
+        return 1
+    with server:
+        print_out(f"Serving http://127.0.0.1:{server.server_port} until Ctrl-C\n")
+        with suppress(KeyboardInterrupt):
+            server.serve_forever()
+    return 0
