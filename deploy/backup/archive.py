@@ -169,12 +169,14 @@ def copy(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path | None) -> 
             path.parent.mkdir(parents=True, exist_ok=True)
             target = stack.enter_context(path.open("xb"))
             os.chmod(path, (checked.mode or 0o644) & 0o777)
-            os.utime(path, (member.mtime, member.mtime))
         file = extracted(tar, member)
         while block := file.read(CHUNK):
             digest.update(block)
             if target:
                 target.write(block)
+        if target:
+            target.flush()  # a write after it would be a change of the file
+            os.utime(target.fileno(), (member.mtime, member.mtime))
     return digest.hexdigest()
 
 
