@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kit import assets, backends, clashes, env_files, identity, image_files, processes, publishing, times
+from kit import assets, backends, clashes, env_files, given_values, identity, image_files, processes, publishing, times
 from kit.errors import KitError
 from kit.paths import COMPOSE, ROOT, RUN
 from kit.project import node
@@ -26,6 +26,9 @@ DEFAULT_PROJECT = "sample_project"
 
 IMAGE_OWNER = '{{index .Config.Labels "ropewalk.project"}}'
 """Of the application's image (Dockerfile)."""
+
+PROFILES = ("acme", "backup", "cron", "monitor", "postgres", "redis", "scheduler", "worker")
+"""Of docker-compose.yml; files that are added to it may have others."""
 
 ENGINE_WITH_CONTEXTS = 23
 """The first engine with more than one build context."""
@@ -64,6 +67,7 @@ def prepare(environment: Mapping[str, str], root: Path = ROOT) -> dict[str, str]
     check_docker(environment)
     values = env_files.read_kit(environment, root)
     env_files.read_project(values, root)
+    given_values.check(values)
     backends.chosen(values)
     _check_outbound(values)
     _check_files(values)
@@ -125,6 +129,7 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, A
         model: dict[str, Any] = json.loads(config())
     except subprocess.CalledProcessError as error:
         raise KitError((error.stderr.strip().splitlines() or ["docker compose config failed"])[-1]) from None
+    _check_profiles(prepared)
     endpoint = prepared.get("DOCKER_HOST") or context()
     containers = _read_list(listed)
     clashes.check(model, containers, root, is_local=endpoint.startswith("unix:"))
@@ -134,6 +139,19 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, A
     if endpoint.startswith("ssh:"):
         _check_mounts(model, prepared, root)
     return model
+
+
+def _check_profiles(prepared: Mapping[str, str]) -> None:
+    """Compose ignores a profile that no service has. Raises KitError."""
+    given = env_files.read_kit(prepared).get("COMPOSE_PROFILES", "")
+    wanted = {name.strip() for name in given.split(",")} - {"", "*", *PROFILES}
+    if not wanted:
+        return
+    known = _output(["docker", "compose", "--profile", "*", "config", "--profiles"], prepared).split()
+    if unknown := sorted(wanted - set(known)):
+        raise KitError(
+            f"COMPOSE_PROFILES={given!r}: no service has {unknown[0]}; must be of {', '.join(sorted(known))}"
+        )
 
 
 def owner_of(image: str, environment: Mapping[str, str]) -> str:

@@ -218,7 +218,7 @@ def perform(
             if step.is_wanted(deployment):
                 with site.output.step(step.name, step.text(deployment)):
                     step.run(deployment)
-    except (ReleaseError, InterruptedByUser) as error:
+    except (ReleaseError, InterruptedByUser, KitError) as error:
         site.engine.signals.defer()
         try:
             _give_up(site, error)

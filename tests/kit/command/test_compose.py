@@ -29,6 +29,29 @@ def docker(tmp_path):
     return fake
 
 
+def test_values_that_compose_allows_are_allowed(docker):
+    compose.prepare(docker(APP_MEMORY="1.5GB", REDIS_MEMORY="268435456", APP_CPUS=".5", SERVER_NAME="*.shop.example b"))
+
+
+@pytest.mark.parametrize(("given", "is_known"), [("acme,mails", True), ("acme, postgers", False), ("postgres,", True)])
+def test_profile_that_no_service_has_is_refused(docker, given, is_known):
+    commands = {
+        "compose config --format json": '{"name": "shop", "services": {}}',
+        "compose --profile * config --profiles": "acme\nmails\npostgres",
+        " ".join(["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]): "unix:///x",
+        " ".join(clashes.LIST): "",
+    }
+    environment = docker(commands, COMPOSE_PROFILES=given)
+    if is_known:
+        assert compose.check_clashes(environment)["name"] == "shop"
+        return
+    with pytest.raises(KitError) as raised:
+        compose.check_clashes(environment)
+    assert str(raised.value) == (
+        f"COMPOSE_PROFILES={given!r}: no service has postgers; must be of acme, mails, postgres"
+    )
+
+
 def refusal(environment):
     with pytest.raises(KitError) as raised:
         compose.prepare(environment)
@@ -64,6 +87,17 @@ def test_stop_grace_period_follows_from_the_request_timeout(docker):
         ({"OUTBOUND": "no"}, "OUTBOUND='no': must be on or off"),
         ({"HTTPS": "maybe"}, "HTTPS='maybe': must be 1 or 0 (or true, yes, on; false, no, off)"),
         ({"HTTP_ADDRESS_IPV6": "::"}, "HTTP_ADDRESS_IPV6='::': must be an IPv6 address in brackets, such as [::]"),
+        (
+            {"HTTP_ADDRESS": "300.1.1.1"},
+            "HTTP_ADDRESS='300.1.1.1': must be an IPv4 address, such as 127.0.0.1 or 0.0.0.0",
+        ),
+        ({"HTTP_PORT": "99999"}, "HTTP_PORT='99999': must be an integer from 0 to 65535"),
+        ({"APP_REPLICAS": "many"}, "APP_REPLICAS='many': must be an integer from 1 to 100"),
+        ({"START_PATIENCE": "1m"}, "START_PATIENCE='1m': must be an integer from 0 to 3600"),
+        ({"APP_MEMORY": "lots"}, "APP_MEMORY='lots': must be a size such as 512m"),
+        ({"BODY_ROOM": "-1"}, "BODY_ROOM='-1': must be a size such as 512m"),
+        ({"NGINX_CPUS": "two"}, "NGINX_CPUS='two': must be a number such as 1 or 0.5"),
+        ({"SERVER_NAME": "a;b"}, "SERVER_NAME='a;b': must be names separated by spaces, or _ for any name"),
         ({"PROJECT_DIR": "nowhere"}, "PROJECT_DIR='nowhere': must be an existing folder"),
         ({"PROJECT_DIR": "Makefile"}, "PROJECT_DIR='Makefile': must be an existing folder"),
         ({"REQUEST_TIMEOUT": "30s"}, "REQUEST_TIMEOUT='30s': must be an integer from 1 to 3600"),

@@ -287,6 +287,19 @@ def test_container_that_does_not_become_ready_ends_the_deployment(engine, health
     assert engine.broken == []
 
 
+def test_wrong_value_that_only_a_step_meets_is_undone(engine):
+    before = state(engine)
+
+    def fail():
+        raise KitError("START_PATIENCE='x': must be an integer")
+
+    engine.failing["compose create"] = fail
+    with pytest.raises(KitError, match="START_PATIENCE"):
+        deploy(engine)
+    assert state(engine) == before
+    assert engine.broken == []
+
+
 @pytest.fixture
 def broken_page(engine):
     """The next release answers the page `/` with 500, or another status."""
