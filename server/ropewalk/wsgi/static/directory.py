@@ -10,10 +10,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Directory", "File"]
+__all__ = ["Directory", "Entry", "File"]
 
 # O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on regular files.
 _FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -48,6 +50,17 @@ class File:
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a directory contains under a name."""
+
+    name: bytes
+    is_directory: bool
+    size: int
+    modified: int
+    """Seconds since the epoch."""
 
 
 class Directory:
@@ -86,6 +99,40 @@ class Directory:
             if descriptor >= 0:
                 os.close(descriptor)
         return None
+
+    def entries(self, path: bytes) -> list[Entry] | None:
+        """What is public in the directory of this path, which is empty or ends with a slash; in the order of the names.
+
+        None if there is no such directory. Raises OSError for an error that is not the path's.
+        """
+        if path and not (path.endswith(b"/") and _is_clean(path[:-1])):
+            return None
+        try:
+            descriptor = os.open(os.path.join(self._path, path), _FLAGS | os.O_DIRECTORY)
+        except OSError as error:
+            if error.errno in _NOT_FOUND:
+                return None
+            raise
+        try:
+            if path and not self._contains(_real_path(descriptor)):
+                return None
+            return sorted(self._entries(path, descriptor), key=lambda entry: entry.name)
+        finally:
+            os.close(descriptor)
+
+    def _entries(self, path: bytes, descriptor: int) -> Iterator[Entry]:
+        for name in map(os.fsencode, os.listdir(descriptor)):
+            if name.startswith(b"."):
+                continue
+            if file := self.open(path + name):
+                yield Entry(name, False, file.size, file.modified)
+                file.close()
+                continue
+            place = os.path.join(self._path, path, name)
+            with suppress(OSError):  # it has just gone
+                status = os.stat(place)
+                if stat.S_ISDIR(status.st_mode) and self._contains(os.path.realpath(place)):
+                    yield Entry(name, True, 0, int(status.st_mtime))
 
     def has(self, path: bytes) -> bool:
         """Whether there seems to be such a file; only `open` can tell for certain."""

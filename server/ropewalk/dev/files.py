@@ -1,0 +1,117 @@
+"""Serves a folder, as `python -m http.server` does: its files, index pages, and a list where a folder has none."""
+
+from __future__ import annotations
+
+import argparse
+import html
+import os
+import signal
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ropewalk.cli.stdio import print_error, print_out
+from ropewalk.embedded import Server
+from ropewalk.errors import ConfigError
+from ropewalk.wsgi.static.app import StaticFiles
+from ropewalk.wsgi.static.directory import Directory, Entry
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse
+
+INDEX = ("index.html", "index.htm")
+STYLE = """
+:root{color-scheme:light dark}body{font:16px/1.6 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem}
+h1{font-size:1.2rem;overflow-wrap:anywhere}table{width:100%;border-collapse:collapse}
+td{padding:.1rem .5rem;overflow-wrap:anywhere}
+td+td{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+@media(max-width:30rem){td:last-child{display:none}}
+"""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+class Files:
+    """A WSGI application: the public files of a folder. None whose name begins with a dot, and none outside of it."""
+
+    def __init__(self, folder: str) -> None:
+        """Raises ConfigError for what is no folder."""
+        self._files = StaticFiles(self._respond, {"/": folder})
+        self._directory = Directory(folder)
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"].endswith("/"):
+            path = environ["PATH_INFO"]
+            for name in INDEX:
+                if self._directory.has(f"{path[1:]}{name}".encode("latin-1")):
+                    environ["PATH_INFO"] = f"{path}{name}"
+                    break
+        return self._files(environ, start_response)
+
+    def _respond(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        """To what is no file."""
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return _page("405 Method Not Allowed", [("Allow", "GET, HEAD")], "", environ, start_response)
+        path = environ["PATH_INFO"].encode("latin-1")[1:]
+        if path and not path.endswith(b"/"):
+            if self._directory.entries(path + b"/") is None:
+                return _page("404 Not Found", [], "", environ, start_response)
+            # a path alone: whatever Host says, the client stays where it is
+            location = "/" + quote(path.lstrip(b"/") + b"/")
+            if environ["QUERY_STRING"]:
+                location += f"?{environ['QUERY_STRING']}"
+            return _page("301 Moved Permanently", [("Location", location)], "", environ, start_response)
+        entries = self._directory.entries(path)
+        if entries is None:
+            return _page("404 Not Found", [], "", environ, start_response)
+        return _page("200 OK", [], _list(path, entries), environ, start_response)
+
+
+def _page(
+    status: str, headers: list[tuple[str, str]], body: str, environ: dict[str, Any], start_response: StartResponse
+) -> list[bytes]:
+    title = html.escape(os.fsdecode(environ["PATH_INFO"].encode("latin-1")) if body else status)
+    content = (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>{body}\n"
+    ).encode(errors="replace")
+    described = [
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Length", str(len(content))),
+        ("Content-Security-Policy", POLICY),
+        ("Cache-Control", "no-cache"),
+    ]
+    start_response(status, described + headers)
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [content]
+
+
+def _list(path: bytes, entries: Sequence[Entry]) -> str:
+    rows = ['<tr><td><a href="../">../</a><td><td>'] if path else []
+    for entry in sorted(entries, key=lambda entry: (not entry.is_directory, entry.name)):
+        slash = "/" * entry.is_directory
+        name = html.escape(os.fsdecode(entry.name) + slash)
+        # with ./, a colon in the name begins no scheme
+        link = f"./{quote(entry.name)}{slash}"
+        size = "" if entry.is_directory else f"{entry.size:,}"
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.modified))
+        rows.append(f'<tr><td><a href="{link}">{name}</a><td>{size}<td>{when}')
+    return f"<table>{''.join(rows)}</table>" if rows else "<p>This folder has no public files.</p>"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve a folder until Ctrl-C; returns the exit status."""
+    parser = argparse.ArgumentParser("python -m ropewalk.files", description="Serve the files of a folder.")
+    parser.add_argument("folder", nargs="?", default=".", help="by default the current one")
+    parser.add_argument("--bind", default="127.0.0.1:8000", metavar="HOST:PORT", help="by default 127.0.0.1:8000")
+    given = parser.parse_args(arguments)
+    try:
+        server = Server(Files(given.folder), bind=given.bind, access_log="-", access_log_format="%(s)s %(m)s %(U)s")
+    except ConfigError as error:
+        print_error(f"python -m ropewalk.files: {error}")
+        return 2
+    with server:
+        print_out(f"Serving {os.path.abspath(given.folder)} at {server.url} until Ctrl-C\n")
+        with suppress(KeyboardInterrupt):
+            signal.pause()
+    return 0

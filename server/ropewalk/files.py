@@ -1,0 +1,13 @@
+"""The files of a folder, as `python -m http.server` serves them.
+
+python -m ropewalk.files [FOLDER] [--bind HOST:PORT]
+"""
+
+import sys
+
+from ropewalk.dev.files import Files, main
+
+__all__ = ["Files"]
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
