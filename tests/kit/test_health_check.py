@@ -46,6 +46,10 @@ def test_failure_is_reported_at_once_with_its_reason(check):
     assert check("exit 0") == (0, "", 1)
 
 
+def test_command_that_says_nothing_has_failed_too(check):
+    assert check("exit 3") == (1, "", 1)
+
+
 def test_command_that_hangs_has_failed(check):
     assert check("exec sleep 60") == (1, "no response within 1 s\n", 1)
 
