@@ -1,8 +1,9 @@
 """Which tables of the database lack columns of the project's models: every query of such a model fails.
 
 A migration that was not made leaves the site like that: the models have a new field, and nothing adds its column. A
-column that the database has and the models do not is no fault. check_tables.py imports this; it has set up Django, or
-loaded the application.
+column that the database has and the models do not is no fault. Databases do not list each column that can be queried,
+such as SQLite's rowid, so one that is not listed is queried before it counts as missing. check_tables.py imports this;
+it has set up Django, or loaded the application.
 """
 
 import sys
@@ -40,15 +41,26 @@ def of_django(models: Iterable[Any]) -> list[Lack]:
     found = []
     for model in models:
         table = model._meta.db_table
-        wanted = [field.column for field in model._meta.local_concrete_fields]
-        missing = [_missing(wanted, columns) for columns in _columns_of_django(table)]
+        names = {field.column: field.attname for field in model._meta.local_concrete_fields}
+        missing = [
+            [name for name in _missing(list(names), columns) if not _can_be_queried(model, alias, names[name])]
+            for alias, columns in _columns_of_django(table)
+        ]
         if missing and (least := min(missing, key=len)):
             found.append(Lack(table, least, model._meta.app_label))
     return found
 
 
-def _columns_of_django(table: str) -> Iterator[list[str]]:
-    """Of the table in each database that has it."""
+def _can_be_queried(model: Any, alias: str, name: str) -> bool:
+    try:
+        list(model._base_manager.using(alias).order_by().values_list(name)[:1])
+    except Exception:  # noqa: BLE001 - each driver has its own for a column that is not there
+        return False
+    return True
+
+
+def _columns_of_django(table: str) -> Iterator[tuple[str, list[str]]]:
+    """Of the table in each database that has it, with the database's alias."""
     from django.db import connections
 
     for alias in connections:
@@ -61,7 +73,7 @@ def _columns_of_django(table: str) -> Iterator[list[str]]:
         except Exception:  # noqa: BLE001 - each driver has its own for a table that is not there
             continue
         if columns:
-            yield [column.name for column in columns]
+            yield alias, [column.name for column in columns]
 
 
 def _missing(wanted: list[str], present: list[str]) -> list[str]:
@@ -99,16 +111,30 @@ def _unapplied(labels: list[str]) -> list[str]:
 
 def of_sqlalchemy(tables: Iterable[Any], engines: list[Any]) -> list[Lack]:
     """`tables` are of the models' metadata."""
-    inspectors = [sys.modules["sqlalchemy"].inspect(engine) for engine in engines]
+    sqlalchemy = sys.modules["sqlalchemy"]
     found = []
     for table in tables:
-        wanted = [column.name for column in table.columns]
-        having = [each for each in inspectors if each.has_table(table.name, schema=table.schema)]
-        columns = [each.get_columns(table.name, schema=table.schema) for each in having]
-        missing = [_missing(wanted, [column["name"] for column in each]) for each in columns]
+        missing = []
+        for engine in engines:
+            inspector = sqlalchemy.inspect(engine)
+            if not inspector.has_table(table.name, schema=table.schema):
+                continue
+            listed = [column["name"] for column in inspector.get_columns(table.name, schema=table.schema)]
+            columns = {column.name: column for column in table.columns}
+            lacking = _missing(list(columns), listed)
+            missing.append([name for name in lacking if not _answers(engine, sqlalchemy, columns[name])])
         if missing and (least := min(missing, key=len)):
             found.append(Lack(table.fullname, least))
     return found
+
+
+def _answers(engine: Any, sqlalchemy: Any, column: Any) -> bool:
+    try:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.select(column).limit(1)).first()
+    except Exception:  # noqa: BLE001 - as above
+        return False
+    return True
 
 
 def advice_of_sqlalchemy(*, has_migrations: bool) -> str:

@@ -101,6 +101,17 @@ def test_column_of_a_model_of_django_that_nothing_adds_is_refused(tmp_path):
     assert check(tmp_path, files={}, DJANGO_SETTINGS_MODULE="settings", CHECK_TABLES="0").returncode == 0
 
 
+def test_column_that_the_database_does_not_list_but_has_is_not_missing(tmp_path):
+    """SQLite's rowid, which the model of a full-text index may name."""
+    models = (
+        "from django.db import models\nclass Note(models.Model):\n    row = models.IntegerField(db_column='rowid')\n"
+    )
+    files = {"settings.py": SETTINGS, "notes/__init__.py": "", "notes/models.py": models}
+    create(tmp_path, "notes_note (id, text)")
+    done = check(tmp_path, files=files, DJANGO_SETTINGS_MODULE="settings")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_column_of_a_migration_that_is_not_applied_is_said(tmp_path):
     files = {"settings.py": SETTINGS.replace('"notes"', '"django.contrib.contenttypes"')}
     create(tmp_path, "django_content_type (id, app_label)")
@@ -173,6 +184,14 @@ def test_column_of_a_table_of_sqlalchemy_that_nothing_adds_is_refused(tmp_path, 
     assert done.returncode == 1
     assert "release: the database lacks columns of the project's models: note (id). " in done.stderr
     assert advice in done.stderr
+
+
+@pytest.mark.usefixtures("_sqlalchemy")
+def test_column_of_sqlalchemy_that_the_database_does_not_list_but_has_is_not_missing(tmp_path):
+    create(tmp_path, "note (id)", "page (text)")
+    app = APP.replace('"page", metadata, Column("id"', '"page", metadata, Column("rowid"')
+    done = check(tmp_path, files={"app.py": app}, WSGI_APP="app:app")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.usefixtures("_sqlalchemy")
