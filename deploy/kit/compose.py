@@ -150,7 +150,7 @@ def _check_profiles(prepared: Mapping[str, str]) -> None:
     known = _output(["docker", "compose", "--profile", "*", "config", "--profiles"], prepared).split()
     if unknown := sorted(wanted - set(known)):
         raise KitError(
-            f"COMPOSE_PROFILES={given!r}: no service has {unknown[0]}; must be of {', '.join(sorted(known))}"
+            f"COMPOSE_PROFILES={given!r}: no service has {unknown[0]}; must be one of {', '.join(sorted(known))}"
         )
 
 

@@ -120,5 +120,5 @@ def check_what(what: str, known: tuple[str, ...]) -> tuple[str, ...]:
     chosen = tuple(what.replace(",", " ").split()) or known
     for each in chosen:
         if each not in known:
-            raise KitError(f"WHAT={each!r}: must be of {', '.join(known)}")
+            raise KitError(f"WHAT={each!r}: must be one of {', '.join(known)}")
     return chosen

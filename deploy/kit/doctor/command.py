@@ -149,7 +149,9 @@ CHECKS: dict[str, Check] = {
     "configuration": lambda site: containers.check_drift(site.containers, site.plan),
     "errors": lambda site: containers.check_errors(site.log),
     "times": lambda site: settings.check_times(site.values, site.stop_timeouts),
-    "ports": lambda site: containers.check_ports(site.containers, public=settings.is_public(site.values)),
+    "ports": lambda site: containers.check_ports(
+        site.containers, public=settings.is_public(site.values), where=site.machine
+    ),
     "proxies": lambda site: settings.check_proxies(
         site.values, site.inside["project"], site.hints, site.inside["variables"]
     ),

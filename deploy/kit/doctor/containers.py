@@ -99,7 +99,8 @@ def check_errors(log: str) -> Findings:
         yield topic.ok("none in the application's log that comes from the kit's settings")
 
 
-def check_ports(found: Sequence[Container], *, public: bool) -> Findings:
+def check_ports(found: Sequence[Container], *, public: bool, where: str = "this machine") -> Findings:
+    """`where`: the engine's machine, for people."""
     topic = Topic("ports")
     published = [
         (container.service, inside, binding.get("HostIp", ""), binding.get("HostPort", ""))
@@ -110,7 +111,7 @@ def check_ports(found: Sequence[Container], *, public: bool) -> Findings:
     ]
     for service, inside, address, port in published:
         if service == "monitor":
-            yield _monitor_port(topic, address, port)
+            yield _monitor_port(topic, address, port, where)
         elif service != "nginx":
             who = "everybody" if address in ANY_ADDRESS else address
             text = f"{service} publishes {inside.partition('/')[0]} at port {port} for {who}, past nginx"
@@ -118,15 +119,15 @@ def check_ports(found: Sequence[Container], *, public: bool) -> Findings:
             yield topic.error(text, mend) if address in ANY_ADDRESS else topic.note(text, mend)
     ports = sorted({f"{port} ({address})" for service, _, address, port in published if service == "nginx"})
     if ports:
-        reach = "other machines reach the site" if public else "only this machine reaches the site"
+        reach = "other machines reach the site" if public else f"only {where} reaches the site"
         yield topic.ok(f"nginx at {', '.join(ports)}: {reach}")
     elif published or found:
         yield topic.note("nginx publishes no port", "HTTP_ADDRESS and HTTP_PORT in .env, then make up")
 
 
-def _monitor_port(topic: Topic, address: str, port: str) -> Finding:
+def _monitor_port(topic: Topic, address: str, port: str, where: str) -> Finding:
     if address in ("127.0.0.1", "::1"):
-        return topic.ok(f"monitor at {port} ({address}): only this machine reaches it")
+        return topic.ok(f"monitor at {port} ({address}): only {where} reaches it")
     who = "everybody" if address in ANY_ADDRESS else address
     text = f"the monitor is at {port} for {who}, and it has no password"
     mend = "remove MONITOR_ADDRESS from .env, then make up; ssh -L 9090:127.0.0.1:9090 from your machine"

@@ -30,6 +30,7 @@ from kit.project.reading import relative
 from kit.release import page
 from kit.release.containers import read, shared_address
 from kit.release.proxy import MAINTENANCE
+from kit.remote import server
 
 ENTRYPOINT = "/kit/bin/entrypoint"
 INSIDE = Path(inside.__file__)
@@ -64,6 +65,12 @@ class Site:
     @cached_property
     def containers(self) -> list[Container]:
         return containers.of_project(self.project, self.environment)
+
+    @property
+    def machine(self) -> str:
+        """The engine's, for people."""
+        found = server.of(self.environment)
+        return f"{found.host} itself" if found else "this machine"
 
     @property
     def built(self) -> list[str]:

@@ -71,7 +71,7 @@ def check_services(services: Sequence[str], known: Sequence[str]) -> None:
     """Raises KitError for a service that has no container."""
     for service in services:
         if service not in known:
-            raise KitError(f"SERVICE={service!r}: must be of {', '.join(sorted(set(known)))}")
+            raise KitError(f"SERVICE={service!r}: must be one of {', '.join(sorted(set(known)))}")
 
 
 def read_request_id(given: str) -> str:

@@ -268,7 +268,11 @@ def _give_up(site: Site, error: Exception) -> None:
     with site.output.step("undo", f"The deployment {cause}: undo it"):
         undo.undo(site, began)
     still = [container.name for container in site.containers() if container.state == "running"]
-    site.output.note(f"Serving as before: {', '.join(still)}")
+    site.output.note(
+        f"Serving as before: {', '.join(still)}"
+        if still
+        else "Nothing serves: the containers from before have gone; make up"
+    )
 
 
 def _print_plan(call: Call, tag: str) -> int:

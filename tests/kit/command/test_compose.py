@@ -48,7 +48,7 @@ def test_profile_that_no_service_has_is_refused(docker, given, is_known):
     with pytest.raises(KitError) as raised:
         compose.check_clashes(environment)
     assert str(raised.value) == (
-        f"COMPOSE_PROFILES={given!r}: no service has postgers; must be of acme, mails, postgres"
+        f"COMPOSE_PROFILES={given!r}: no service has postgers; must be one of acme, mails, postgres"
     )
 
 

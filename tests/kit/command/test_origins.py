@@ -92,5 +92,5 @@ def test_secrets_are_masked(name, value, shown):
 def test_sections_have_to_exist():
     assert origins.check_what("", ("a", "b")) == ("a", "b")
     assert origins.check_what("b", ("a", "b")) == ("b",)
-    with pytest.raises(KitError, match=r"^WHAT='c': must be of a, b$"):
+    with pytest.raises(KitError, match=r"^WHAT='c': must be one of a, b$"):
         origins.check_what("c", ("a", "b"))

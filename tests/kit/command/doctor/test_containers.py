@@ -94,6 +94,9 @@ def test_ports_of_nginx_are_said_with_who_reaches_them():
     assert said(containers.check_ports(found, public=True)) == [
         ("ok", "nginx at 80 (0.0.0.0): other machines reach the site")
     ]
+    assert said(containers.check_ports(found, public=False, where="shop.example itself")) == [
+        ("ok", "nginx at 80 (0.0.0.0): only shop.example itself reaches the site")
+    ]
 
 
 @pytest.mark.parametrize(("address", "severity"), [("0.0.0.0", "error"), ("::", "error"), ("127.0.0.1", "note")])

@@ -72,5 +72,5 @@ def test_health_checks_that_succeed_are_left_out_of_text():
 def test_services_have_to_exist():
     assert read(SERVICE="app, nginx").services == ("app", "nginx")
     choice.check_services(["app"], ["nginx", "app", "app"])
-    with pytest.raises(KitError, match=r"^SERVICE='ngnx': must be of app, nginx$"):
+    with pytest.raises(KitError, match=r"^SERVICE='ngnx': must be one of app, nginx$"):
         choice.check_services(["ngnx"], ["nginx", "app", "app"])

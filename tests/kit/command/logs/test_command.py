@@ -88,7 +88,7 @@ def test_what_there_is_is_merged_by_time(logs):
 def test_unknown_service_is_one_line(logs):
     with logs(SERVICE="ngnx") as process:
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (2, "", "logs: SERVICE='ngnx': must be of app, nginx\n")
+    assert (process.returncode, out, err) == (2, "", "logs: SERVICE='ngnx': must be one of app, nginx\n")
 
 
 FOLLOWED = "logs*--follow*id-of-app) echo '2026-11-29T09:00:01Z fourth'; exec sleep 60 ;;\n"

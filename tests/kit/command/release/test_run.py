@@ -287,6 +287,19 @@ def test_container_that_does_not_become_ready_ends_the_deployment(engine, health
     assert engine.broken == []
 
 
+def test_undo_says_if_somebody_has_removed_all_containers(engine, capsys):
+    def down():
+        engine.containers = {key: each for key, each in engine.containers.items() if each.service != "app"}
+        return Done(1, "", "no such network")
+
+    engine.failing["compose create"] = down
+    with pytest.raises(ReleaseError):
+        deploy(engine)
+    said = capsys.readouterr().out
+    assert "Nothing serves: the containers from before have gone; make up\n" in said
+    assert "Serving as before" not in said
+
+
 def test_wrong_value_that_only_a_step_meets_is_undone(engine):
     before = state(engine)
 
