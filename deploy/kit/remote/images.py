@@ -25,6 +25,16 @@ SAVE_TIMEOUT = 1200.0
 LOAD_TIMEOUT = 3600.0
 """For what remains once all is sent."""
 REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)*")
+OF_REGISTRY = (
+    ("no basic auth credentials|unauthorized|authentication required|denied", "refuses the login: docker login {host}"),
+    (
+        "HTTP response to HTTPS",
+        'speaks plain HTTP: give it a certificate, or list it in "insecure-registries" of both engines\' daemon.json',
+    ),
+    ("refused|no such host|timeout|timed out|unreachable|no route", "does not answer: is it on? is the name right?"),
+)
+"""What docker says of a registry, and the reason with its mend."""
+
 CONTAINERD = "io.containerd.snapshotter"
 """An image store that refuses an archive without all layers."""
 
@@ -196,12 +206,24 @@ def by_registry(
         remote = f"{registry}/{base}:{tag}"
         say(f"Push {remote}")
         _docker(["tag", name, remote], here)
-        _docker(["push", "--quiet", remote], here, timeout=LOAD_TIMEOUT)
+        _ask_registry("push", remote, registry, here)
         say(f"Pull {remote}")
-        _docker(["pull", "--quiet", remote], there, timeout=LOAD_TIMEOUT)
+        _ask_registry("pull", remote, registry, there)
         _docker(["tag", remote, name], there)
         for environment in (here, there):
             _docker(["image", "rm", remote], environment)
+
+
+def _ask_registry(command: str, name: str, registry: str, environment: Mapping[str, str]) -> None:
+    """Raises KitError."""
+    try:
+        _docker([command, "--quiet", name], environment, timeout=LOAD_TIMEOUT)
+    except KitError as error:
+        for pattern, text in OF_REGISTRY:
+            if re.search(pattern, str(error), re.IGNORECASE):
+                host = registry.partition("/")[0]
+                raise KitError(f"REGISTRY={registry!r}: it {text.format(host=host)} ({error})") from None
+        raise
 
 
 def forget(app_image: str, latest: str, here: Mapping[str, str]) -> None:

@@ -117,6 +117,30 @@ def test_store_of_containerd_gets_every_layer(docker, tmp_path):
     assert images.layers_of(docker[1]) == set()
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("no basic auth credentials", "it refuses the login: docker login registry.example"),
+        ("unauthorized: authentication required", "it refuses the login: docker login registry.example"),
+        ("dial tcp 10.0.0.1:443: connect: connection refused", "it does not answer: is it on"),
+        ("http: server gave HTTP response to HTTPS client", "it speaks plain HTTP"),
+        ("no space left on device", None),
+    ],
+)
+def test_registry_that_cannot_be_used_is_named_with_what_mends_it(monkeypatch, said, reason):
+    def fail(words, _environment, **_):
+        if words[0] == "push":
+            raise KitError(f"docker push: {said}")
+        return ""
+
+    monkeypatch.setattr(images, "_docker", fail)
+    with pytest.raises(KitError) as raised:
+        images.by_registry(["shop-app:1"], "registry.example/shop", {}, {}, "1", lambda _: None)
+    found = str(raised.value)
+    assert found.startswith(f"REGISTRY='registry.example/shop': {reason}" if reason else "docker push: ")
+    assert said in found
+
+
 def test_registry_is_on_the_way_alone(docker, tmp_path):
     said = []
     images.by_registry(["shop-app:1", "shop-nginx"], "registry.example/shop", *docker, "1", said.append)
