@@ -157,7 +157,8 @@ def test_interrupted_deployment_is_undone_and_a_killed_one_by_the_next_call(site
         assert "Finish the deployment of" in site.kit("rollback").stdout
         assert site.version() == "three"
     assert_nothing_lost(reports)
-    assert site.containers() == ["app-6", "nginx-1", "release-1"]
+    # one of the application, of whatever number: nothing of the deployments before remains
+    assert [name.rstrip("0123456789") for name in site.containers()] == ["app-", "nginx-", "release-"]
 
 
 def test_rollback_goes_back_and_forth(site):
