@@ -121,6 +121,9 @@ def _certificate(site: Site) -> Findings:
         return
     names = " ".join(read(name, site.values) for name in ("SERVER_NAME", "REDIRECT_HOSTS")).strip()
     public = settings.is_public(site.values)
+    if problem := site.issue_problem:
+        mend = "the issuer must reach SERVER_NAME's names here, at port 80, and be reached; make logs SERVICE=acme"
+        yield Topic("certificate").error(f"acme: {problem}", mend)
     yield from machine.check_certificate(site.certificate, datetime.now(UTC), names, public=public)
 
 

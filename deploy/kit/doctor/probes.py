@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kit import backups, compose, containers, env_files
+from kit import backups, certificates, compose, containers, env_files
 from kit.containers import Container
 from kit.doctor import inside
 from kit.doctor.settings import READS
@@ -191,6 +191,15 @@ class Site:
     def certificate(self) -> str:
         words = ["exec", self.running("nginx").identifier, "bash", "-c", ASK_CERTIFICATE]
         return containers.output(words, self.environment)
+
+    @property
+    def issue_problem(self) -> str:
+        """Why the profile acme has no certificate; empty if it has one, or is off."""
+        for each in self.containers:
+            if each.service == "acme" and each.is_running and each.health != "healthy":
+                logged = containers.call(["logs", "--tail", "1000", each.identifier], self.environment)
+                return certificates.problem(f"{logged.stdout}\n{logged.stderr}")
+        return ""
 
     @property
     def newest_backup(self) -> datetime | None:

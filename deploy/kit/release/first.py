@@ -40,6 +40,7 @@ def start(site: Site, tag: str) -> int:
         site.output.note(line)
     address, port = published(site, 8080)
     page.warn(site)
+    services.note_certificate(site)
     if site.server and address in ("127.0.0.1", "[::1]"):
         site.output.note(
             f"Only {site.server.host} itself reaches it. To see it here: {site.server.tunnel(port)}; for everybody:"

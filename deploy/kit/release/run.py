@@ -13,7 +13,7 @@ from kit.errors import KitError
 from kit.paths import ROOT, RUN
 from kit.project import facts
 from kit.project.facts import Project
-from kit.release import first, images, journal, lock, migrations, page, steps, undo
+from kit.release import first, images, journal, lock, migrations, page, services, steps, undo
 from kit.release.answers import Answer
 from kit.release.confirm import confirm
 from kit.release.containers import Container
@@ -230,6 +230,7 @@ def perform(
         raise
     if deployment.is_needed:
         page.warn(site)
+        services.note_certificate(site)
         site.output.result(f"{tag} is live", tag=tag)
     else:
         site.output.result("Nothing has changed, and what runs is healthy; FORCE=1 replaces it anyway", tag="")

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection
 
-from kit import failures, publishing
+from kit import certificates, failures, publishing
 from kit.release import containers
 from kit.release.containers import Container
 from kit.release.engine import Done
@@ -86,6 +86,15 @@ def watch(site: Site, before: Collection[str] = ()) -> None:
 
 def _others(site: Site) -> list[Container]:
     return [each for each in containers.find(site.engine, site.project) if each.service in site.other_services]
+
+
+def note_certificate(site: Site) -> None:
+    """The first attempt may last longer than a deployment, and a failed one ends none."""
+    for each in containers.find(site.engine, site.project, "acme"):
+        if each.is_up and each.health != "healthy":
+            problem = certificates.problem(containers.log_of(site.engine, each.identifier))
+            text = f"Warning: acme: {problem}" if problem else "acme has no certificate yet, and goes on trying"
+            site.output.note(f"{text} (make logs SERVICE=acme)", certificate=problem)
 
 
 def failed(site: Site, container: Container, reason: str = "") -> ReleaseError:

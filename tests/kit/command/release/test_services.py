@@ -89,3 +89,22 @@ def test_service_that_is_unhealthy_is_named(engine, capsys):
 def test_service_that_is_done_is_no_error(engine):
     engine.add("worker", 1, state="exited", health="", exit_status=0)
     services.watch(site(engine))
+
+
+@pytest.mark.parametrize(
+    ("health", "log", "said"),
+    [
+        ("healthy", "", ""),
+        ("starting", "", "acme has no certificate yet, and goes on trying (make logs SERVICE=acme)"),
+        (
+            "unhealthy",
+            "ValueError: no name\nacme/entrypoint: no certificate from https://a/; next attempt in 9 s\n",
+            "Warning: acme: no certificate from https://a/: no name (make logs SERVICE=acme)",
+        ),
+    ],
+)
+def test_certificate_that_cannot_be_obtained_is_said(engine, capsys, monkeypatch, health, log, said):
+    engine.add("acme", 1, health=health)
+    monkeypatch.setattr(services.containers, "log_of", lambda *_: log)
+    services.note_certificate(site(engine))
+    assert capsys.readouterr().out == (f"==> {said}\n" if said else "")
