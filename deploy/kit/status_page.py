@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 
-from kit import compose, containers, variables
+from kit import compose, containers, env_files, variables
 from kit.console import step
 from kit.containers import Container
 from kit.errors import KitError
@@ -47,7 +47,7 @@ os._exit(0)
 def status_page(environment: Mapping[str, str]) -> int:
     """Until Ctrl-C. Raises KitError if no container of the application has a status page."""
     prepared = compose.prepare(environment)
-    first = read_port(environment)
+    first = read_port(env_files.read_kit(environment))
     name = compose.project_name(prepared)
     found = [each for each in containers.of_project(name, prepared) if each.service == "app" and each.is_running]
     if not found:
