@@ -11,7 +11,8 @@ from typing import Any
 
 STYLE = """
 :root{color-scheme:light dark;--soft:#8882}
-*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem}
+*{box-sizing:border-box}body{background:Canvas;color:CanvasText}
+body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:70rem;padding:1rem}
 h1{font-size:1.3rem;overflow-wrap:anywhere}h2{font-size:1rem;margin:1.5rem 0 .5rem}
 pre{font:14px/1.5 ui-monospace,monospace;overflow-x:auto;padding:1rem;background:var(--soft);border-radius:.4rem}
 code{overflow-wrap:anywhere}

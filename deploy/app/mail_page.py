@@ -30,7 +30,8 @@ CONTENT = {"Content-Security-Policy": "sandbox; default-src 'none'; style-src 'u
 
 STYLE = """
 :root{color-scheme:light dark;--line:#8884;--soft:#8881}
-*{box-sizing:border-box}body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem}
+*{box-sizing:border-box}body{background:Canvas;color:CanvasText}
+body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:60rem;padding:1rem}
 h1{font-size:1.3rem;overflow-wrap:anywhere}header{display:flex;gap:1rem;align-items:center;flex-wrap:wrap}
 header h1{flex:1;margin:.5rem 0}a{color:LinkText}ul{list-style:none;padding:0;margin:0}
 li a{display:grid;grid-template-columns:1fr auto;gap:0 1rem;padding:.7rem .5rem;border-bottom:1px solid var(--line);

@@ -13,13 +13,17 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from email.message import EmailMessage
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 
 import ropewalk
+from deploy.app import debug_page, mail_page
 from tests.helpers.machine import find_browser
 from tests.helpers.nginx import free_port, running_nginx, wait_until_listening
 from tests.helpers.paths import REPOSITORY
@@ -93,6 +97,47 @@ def nginx(shown: list[str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def development() -> Iterator[dict[str, str]]:
+    """The pages of `make dev`: mails, one mail, an exception."""
+
+    def fails(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        raise LookupError(
+            "no order has the number 17, and this is a long text that says so without a single line break"
+        )
+
+    message = EmailMessage()
+    message["Subject"] = "Your order 17: thanks, and what happens next"
+    message["From"], message["To"] = "shop@example.org", "Ada <ada@example.com>"
+    message.set_content(f"Hello Ada,\n\nthanks for your order: https://shop.example/orders/{'17' * 40}\n")
+    message.add_alternative("<h1>Hello Ada</h1><p>Thanks for your <b>order</b>.", subtype="html")
+    message.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="invoice.pdf")
+    mail_page.Pages.box = mail_page.Box()
+    empty = mail_page.list_page([])
+    for _ in range(3):
+        mail_page.Pages.box.add(message.as_bytes(), ["ada@example.com", "orders@shop.example"])
+    mails = ThreadingHTTPServer(("127.0.0.1", 0), mail_page.Pages)
+    threading.Thread(target=mails.serve_forever, daemon=True).start()
+
+    def none(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+        return [empty.encode()]
+
+    with (
+        ropewalk.Server(debug_page.DebugPage(fails), bind="127.0.0.1:0") as failing,
+        ropewalk.Server(none, bind="127.0.0.1:0") as none_yet,
+    ):
+        address = f"http://127.0.0.1:{mails.server_port}"
+        yield {
+            "mails": f"{address}/",
+            "mail": f"{address}/1",
+            "mails-none": "http://{}:{}/".format(*none_yet.address),
+            "exception": "http://{}:{}/orders/17?from=mail".format(*failing.address),
+        }
+    mails.shutdown()
+    mails.server_close()
+
+
+@contextlib.contextmanager
 def server_status() -> Iterator[str]:
     """The status page of a server of its own."""
     port = free_port()
@@ -125,8 +170,8 @@ def show(browser: Browser, addresses: dict[str, str]) -> int:
 
 def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with nginx(names()) as site, server_status() as status, sync_playwright() as playwright:
-        addresses = {f"nginx-{name}": f"{site}/{name}" for name in names()} | {"status": f"{status}/"}
+    with nginx(names()) as site, server_status() as status, development() as own, sync_playwright() as playwright:
+        addresses = {f"nginx-{name}": f"{site}/{name}" for name in names()} | {"status": f"{status}/"} | own
         if given := os.environ.get("SITE", "").rstrip("/"):
             addresses |= {f"site{path.replace('/', '-').rstrip('-')}": given + path for path in OF_A_SITE}
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
