@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import urllib.request
 
 import pytest
 import yaml
@@ -172,3 +173,33 @@ def test_server_without_metrics_is_not_asked(render, variables):
 def test_value_that_is_not_allowed_is_refused(render, name, value, said):
     done = render(**{name: value})
     assert (done.returncode, done.stderr) == (2, f"monitor/entrypoint: {name}='{value}': {said}\n")
+
+
+@pytest.fixture
+def watched(new_stack, service_images):
+    stack = new_stack("plain", COMPOSE_PROFILES="monitor", MONITOR_PORT="0", **service_images)
+    stack.up()
+    return stack
+
+
+@pytest.mark.docker
+def test_site_is_watched_and_an_alert_fires_when_it_does_not_serve(watched, rules, wait):
+    place = watched.compose("port", "monitor", "9090").stdout.strip()
+
+    def ask(path):
+        with urllib.request.urlopen(f"http://{place}/api/v1/{path}", timeout=30) as response:
+            return json.load(response)["data"]
+
+    def health():
+        return {(target["labels"]["job"], target["health"]) for target in ask("targets")["activeTargets"]}
+
+    def firing():
+        return {each["labels"]["alertname"] for each in ask("alerts")["alerts"] if each["state"] == "firing"}
+
+    wait(lambda: health() == {(job, "up") for job in ("app", "machine", "nginx", "site")}, "all targets are up", 120)
+    wait(lambda: {each["health"] for group in ask("rules")["groups"] for each in group["rules"]} == {"ok"}, "rules run")
+    loaded = [each["name"] for group in ask("rules")["groups"] for each in group["rules"]]
+    assert sorted(loaded) == sorted(rule.get("alert") or rule["record"] for rule in rules)
+    assert "SiteDown" not in firing()
+    watched.compose("stop", "--timeout", "5", "app")
+    wait(lambda: "SiteDown" in firing(), "SiteDown fires", 180)
