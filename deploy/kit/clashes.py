@@ -30,17 +30,32 @@ class Container(NamedTuple):
     """As `docker ps` prints them: 127.0.0.1:8080->8080/tcp, ..."""
 
 
-def check(model: Mapping[str, Any], containers: list[Container], root: Path, *, is_local: bool = True) -> None:
+def check(
+    model: Mapping[str, Any],
+    containers: list[Container],
+    root: Path,
+    *,
+    is_local: bool = True,
+    owner: str = "",
+    own: str = "",
+) -> None:
     """Raises KitError if starting the compose project would take over another one, or needs a port that is in use.
 
-    `model` is what `docker compose config` prints; `is_local`: the engine's ports are this machine's.
+    `model` is what `docker compose config` prints; `is_local`: the engine's ports are this machine's; `owner`: the
+    PROJECT_ID of the image that is there, `own`: this project's. If they are equal, it was deployed from elsewhere.
     """
     name = model["name"]
-    for container in containers if is_local else ():  # a folder of another machine says nothing here
+    is_same = project_identity.has_digest(own) and project_identity.of(own) == project_identity.of(owner)
+    way = (
+        f"; if it is the same project, deployed from elsewhere: PROJECT_ID={project_identity.of(owner)}"
+        if owner
+        else ""
+    )
+    for container in containers if is_local and not is_same else ():  # a folder of another machine says nothing here
         if container.project == name and container.folder and Path(container.folder).resolve() != root:
             raise KitError(
                 f"the compose project {name!r} belongs to {container.folder}: set COMPOSE_PROJECT_NAME in .env to"
-                f" another name; if that folder is gone, remove its containers: docker compose -p {name} down"
+                f" another name{way}; if that folder is gone, remove its containers: docker compose -p {name} down"
             )
     for port in published(model):
         owners = {container.project for container in containers if publishes(container, port.number, port.protocol)}

@@ -132,10 +132,11 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, A
     _check_profiles(prepared)
     endpoint = prepared.get("DOCKER_HOST") or context()
     containers = _read_list(listed)
-    clashes.check(model, containers, root, is_local=endpoint.startswith("unix:"))
     app = model["services"].get("app", {})
     own = app.get("environment", {}).get("PROJECT_ID") or ""
-    clashes.check_owner(app.get("image", ""), owner_of(app.get("image", ""), prepared), own)
+    owner = owner_of(app.get("image", ""), prepared)
+    clashes.check(model, containers, root, is_local=endpoint.startswith("unix:"), owner=owner, own=own)
+    clashes.check_owner(app.get("image", ""), owner, own)
     if endpoint.startswith("ssh:"):
         _check_mounts(model, prepared, root)
     return model

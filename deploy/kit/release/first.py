@@ -95,5 +95,7 @@ def _failure(site: Site, before: list[failures.Container], reason: str) -> Relea
     if container is None:
         return ReleaseError(reason)
     failure = failures.explain(container, containers.log_of(site.engine, container.identifier))
-    command = f"docker compose -p {site.project} logs {failure.service}"
+    # a plain docker compose asks this machine's engine
+    compose = "python3 -I deploy/kit compose" if site.server else f"docker compose -p {site.project}"
+    command = f"{compose} logs {failure.service}"
     return ReleaseError(f"{failure.service}: {failure.reason}", failure.lines, whole_log=command)

@@ -99,5 +99,5 @@ class Site(NamedTuple):
 
 def required(proxy: Proxy | None) -> Proxy:
     if proxy is None:
-        raise ReleaseError("nginx has stopped: docker compose logs nginx")
+        raise ReleaseError("nginx has stopped: make logs SERVICE=nginx")
     return proxy

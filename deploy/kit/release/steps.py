@@ -259,7 +259,7 @@ def replace_nginx(site: Site) -> None:
             raise ReleaseError(f"docker compose up nginx: {publishing.explain(done.reason)}")
         while not ((proxy := site.proxy()) and proxy.is_serving):
             if time.monotonic() - began > site.patience:
-                raise ReleaseError(f"nginx does not serve after {site.patience} s: docker compose logs nginx")
+                raise ReleaseError(f"nginx does not serve after {site.patience} s: make logs SERVICE=nginx")
             time.sleep(TICK)
     seconds = time.monotonic() - began
     site.output.note(f"nginx was out for at most {seconds:.1f} s", nginx_out=round(seconds, 3))

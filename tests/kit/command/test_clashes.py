@@ -37,6 +37,15 @@ def test_same_name_in_another_folder_is_a_clash(tmp_path):
     )  # a folder of who knows which machine
 
 
+def test_site_that_was_deployed_from_elsewhere_is_the_same_one_by_its_id(tmp_path):
+    running = [Container("shop", "/home/ada/ropewalk", "")]
+    check(model(), running, tmp_path, owner="shop@12345678", own="shop@12345678")
+    for owner, own in (("shop@12345678", "shop@87654321"), ("shop", "shop"), ("", "")):
+        with pytest.raises(KitError, match=r"belongs to /home/ada/ropewalk") as raised:
+            check(model(), running, tmp_path, owner=owner, own=own)
+        assert (f"PROJECT_ID={owner}; if that" in str(raised.value)) == bool(owner)
+
+
 def test_port_of_another_project_is_a_clash(tmp_path):
     containers = [Container("blog", "/srv/blog", "0.0.0.0:8080->8080/tcp, [::]:8080->8080/tcp")]
     with pytest.raises(
