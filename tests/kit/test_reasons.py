@@ -113,6 +113,15 @@ def test_other_error_is_its_last_line_with_the_place_in_the_project():
     assert said == "ValueError: bad level 'x' (shop/settings.py, line 12)"
 
 
+def test_migration_that_fails_is_named():
+    said = "Running migrations:\n  Applying notes.0002_more..." + traceback(
+        "ValueError: half-way",
+        ("/opt/venv/django/operations/special.py", 196),
+        ("/app/notes/migrations/0002_more.py", 5),
+    )
+    assert reasons.explain(said, {}) == "ValueError: half-way (notes/migrations/0002_more.py, line 5)"
+
+
 def test_output_without_a_traceback_ends_with_its_reason():
     assert reasons.explain("one\nCommandError: no such table\n\n", {}) == "CommandError: no such table"
     assert reasons.explain("", {}) == ""
