@@ -98,9 +98,9 @@ def test_one_request_is_handled_in_the_thread_of_the_caller(module):
 
         def parts():
             threads.append(threading.current_thread())
-            yield b"hel"
+            yield b"he"
             threads.append(threading.current_thread())
-            yield b"lo"
+            yield b"llo"
 
         return parts()
 
@@ -212,8 +212,8 @@ def test_application_that_fails_is_a_500_and_the_server_goes_on(module, capfd):
 def test_write_of_start_response(module):
     def application(environ, start_response):
         write = start_response("200 OK", [])
-        write(b"hel")
-        return [b"lo"]
+        write(b"he")
+        return [b"llo"]
 
     with serving(module.make_server("127.0.0.1", 0, application)) as server:
         assert fetch(server)[1] == b"hello"
