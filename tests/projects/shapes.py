@@ -99,12 +99,6 @@ SHAPES = (
     ),
     Shape("django-manifest", "Django, hashed static files", "beacon.wsgi:application", "requirements.txt"),
     Shape(
-        "django-compressor",
-        "Django with django-compressor's files made beforehand, `DEBUG` from the environment",
-        "gazette.wsgi:application",
-        "requirements.txt",
-    ),
-    Shape(
         "django-ssl-redirect",
         "Django that redirects to HTTPS",
         "vault.wsgi:application",
