@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 TRACEBACK = re.compile(r"^(\S.*| +Applying \S+)?Traceback \(most recent call last\):$")
-"""Also behind what a program has printed of that line, as `manage.py migrate` does."""
+"""Also after what a program has printed on that line, as `manage.py migrate` does."""
 FRAME = re.compile(r'^\s+File "([^"]+)", line (\d+)')
 LONGEST = 500
 OWNER = "10001:10001"

@@ -18,7 +18,7 @@ KIT_LINE = re.compile(
     r"^(?:cron|worker|release|entrypoint|supervise|ropewalk|nginx/entrypoint|prepare|look|install|assets): \S"
 )
 TRACEBACK = re.compile(r"^(\S.*| +Applying \S+)?Traceback \(most recent call last\):$")
-"""Also behind what a program has printed of that line, as `manage.py migrate` does."""
+"""Also after what a program has printed on that line, as `manage.py migrate` does."""
 TERMINAL_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 UNREACHABLE = re.compile(r"[WE]: Failed to fetch (\S+)\s+(\S[^\n]*)")
 """apt's line. apt-get update succeeds all the same, and the next command says that there is no such package."""

@@ -5,6 +5,7 @@ TLS_DIR, ERROR_PAGES, BACKUP_DIR and the file BACKUP_KEY. An override file may h
 """
 
 import io
+import ssl
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -67,6 +68,8 @@ def prepare(server: Server, values: Mapping[str, str], environment: Mapping[str,
             source = (root / Path(value).expanduser()).resolve()
             if not source.is_dir():
                 raise KitError(f"{variable}={value!r}: must be an existing folder")
+            if variable == "TLS_DIR":
+                check_certificate(value, source)
             prepared |= {variable: volume, PREFIX + volume: str(source)}
     if PREFIX + "tls" in prepared and "acme" in values.get("COMPOSE_PROFILES", "").split(","):
         raise KitError("TLS_DIR: the profile acme keeps its certificate on the server; leave TLS_DIR blank")
@@ -81,6 +84,29 @@ def prepare(server: Server, values: Mapping[str, str], environment: Mapping[str,
     prepared |= {PREFIX + KEY[1]: str(key), "BACKUP_KEY_PLACE": "volume"}
     _check_there(server, values, environment)
     return prepared
+
+
+def check_certificate(given: str, folder: Path) -> None:
+    """Before it is copied over one that is in use: nginx does not start with such files.
+
+    Raises KitError if there are files, and they are no certificate with its key.
+    """
+    chain, key = folder / "fullchain.pem", folder / "privkey.pem"
+    found = [path.is_file() for path in (chain, key)]
+    if not any(found):
+        return
+    if not all(found):
+        raise KitError(f"TLS_DIR={given!r}: must have fullchain.pem and privkey.pem, or neither")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password="")
+    except ssl.SSLError as error:
+        reason = (error.reason or "").lower().replace("_", " ") or "one of them is not in PEM format"
+        raise KitError(
+            f"TLS_DIR={given!r}: must have a certificate in fullchain.pem and its key, without a passphrase, in"
+            f" privkey.pem: {reason}"
+        ) from None
+    except OSError as error:
+        raise KitError(f"TLS_DIR={given!r}: {error.strerror}") from None
 
 
 def _check_there(server: Server, values: Mapping[str, str], environment: Mapping[str, str]) -> None:

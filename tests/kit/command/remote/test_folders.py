@@ -6,12 +6,14 @@ import subprocess
 import tarfile
 
 import pytest
+import trustme
 
 from kit.errors import KitError
 from kit.remote import folders
 from kit.remote.server import Server
 
 SHOP = Server("me", "shop.example")
+CHECK_CERTIFICATE = folders.check_certificate
 
 
 @pytest.fixture
@@ -29,6 +31,7 @@ def root(tmp_path):
 def there(monkeypatch):
     """The folders that the server has."""
     found = []
+    monkeypatch.setattr(folders, "check_certificate", lambda *_: None)
     monkeypatch.setattr(folders.connection, "call", lambda _s, words, _e: (words[-1].strip("'") not in found, ""))
     return found
 
@@ -42,6 +45,30 @@ def test_folder_of_the_checkout_becomes_a_volume_that_is_filled(root):
     assert prepared["TLS_DIR"] == "tls"
     found = dict(folders.copies(prepared))
     assert found == {"tls": root / "certs", "keys": root / "deploy/compose/no-netrc"}
+
+
+def test_certificate_that_nginx_could_not_use_is_not_copied(root, monkeypatch):
+    monkeypatch.setattr(folders, "check_certificate", CHECK_CERTIFICATE)
+    chain, key = root / "certs/fullchain.pem", root / "certs/privkey.pem"
+    chain.unlink()
+
+    def refusal():
+        with pytest.raises(KitError) as raised:
+            prepare(root, TLS_DIR="./certs")
+        return str(raised.value)
+
+    assert refusal() == "TLS_DIR='./certs': must have fullchain.pem and privkey.pem, or neither"
+    chain.write_text("rubbish")
+    assert refusal().endswith("in privkey.pem: one of them is not in PEM format")
+    mine, other = (trustme.CA().issue_cert("shop.example") for _ in range(2))
+    mine.cert_chain_pems[0].write_to_path(str(chain))
+    other.private_key_pem.write_to_path(str(key))
+    assert refusal().endswith("in privkey.pem: key values mismatch")
+    mine.private_key_pem.write_to_path(str(key))
+    assert prepare(root, TLS_DIR="./certs")["TLS_DIR"] == "tls"
+    chain.unlink()
+    key.unlink()
+    assert prepare(root, TLS_DIR="./certs")["TLS_DIR"] == "tls", "another client may fill the folder later"
 
 
 def test_volume_and_blank_stay_as_they_are(root):
