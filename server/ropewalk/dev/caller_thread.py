@@ -71,7 +71,7 @@ class CallerThread:
         return ready
 
     def close(self) -> None:
-        """Nothing runs any more: whoever waits gets a RuntimeError."""
+        """Nothing runs any more: a thread that waits gets a RuntimeError."""
         with self._lock:
             if self._is_closed:
                 return
