@@ -331,11 +331,18 @@ def schedule(settings: Settings) -> None:
             time.sleep(RETRY)
 
 
+def reason_of(error: Exception, settings: Settings) -> str:
+    """An error without a file is one of writing into the folder of backups."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or settings.folder}: {error.strerror.lower()}"
+    return str(error)
+
+
 def attempt(settings: Settings) -> bool:
     try:
         save(settings)
     except (BackupError, UsageError, OSError) as error:
-        say(f"failed, and tries again in {RETRY / 60:.0f} minutes: {error}")
+        say(f"failed, and tries again in {RETRY / 60:.0f} minutes: {reason_of(error, settings)}")
         HEALTHY.unlink(missing_ok=True)
         return False
     HEALTHY.touch()

@@ -1,6 +1,7 @@
 """deploy/backup: what is saved comes back. With PostgreSQL: tests/kit/test_services.py."""
 
 import datetime
+import errno
 import io
 import os
 import sqlite3
@@ -256,6 +257,17 @@ def test_scheduled_backup_that_fails_shows_in_its_health(site, monkeypatch, tmp_
     assert not commands.attempt(site)
     assert not (tmp_path / "healthy").exists()
     assert "failed, and tries again in 15 minutes" in capsys.readouterr().err
+
+
+def test_full_disk_is_said_with_its_folder(site, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(commands, "HEALTHY", tmp_path / "healthy")
+
+    def fail(_settings):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(commands, "save", fail)
+    assert not commands.attempt(site)
+    assert capsys.readouterr().err.endswith(f"in 15 minutes: {site.folder}: no space left on device\n")
 
 
 def test_member_that_leads_out_of_the_folder_is_refused(tmp_path):
