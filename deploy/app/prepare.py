@@ -285,9 +285,10 @@ def shipped_with(place: Path) -> str:
     sizes = [file.stat().st_size for file in place.rglob("*") if file.is_file()] if place.is_dir() else []
     if not sizes:
         return ""
+    files, are = ("1 file", "is") if len(sizes) == 1 else (f"{len(sizes)} files", "are")
     return (
-        f". The image has {len(sizes)} files of it ({sum(sizes) / 1e6:.1f} MB), which are copied into the volume while"
-        " that is empty"
+        f". The image has {files} of it ({sum(sizes) / 1e6:.1f} MB), which {are} copied into the volume while that is"
+        " empty"
     )
 
 

@@ -34,6 +34,8 @@ ENVIRONMENT_FILES = "environment files"
 VIRTUAL_ENVIRONMENTS = "virtual environments"
 NODE_MODULES = "node_modules"
 DATABASES = "databases"
+AFTERWARDS = {DATABASES: "; the site has its own, which begins empty (IMAGE_INCLUDE in .env takes this one along)"}
+"""What a line about a rule ends with."""
 PRIVATE_KEYS = "private keys"
 CREDENTIALS = "credentials"
 CACHES = "caches"
@@ -203,7 +205,7 @@ def report(selection: Selection, entries: Iterable[Entry]) -> list[str]:
     for rule in sorted(by_rule):
         names = by_rule[rule]
         more = f", and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-        rows.append(f"{rule}: {', '.join(names[:NAMES_SHOWN])}{more}")
+        rows.append(f"{rule}: {', '.join(names[:NAMES_SHOWN])}{more}{AFTERWARDS.get(rule, '')}")
     unused = [
         f"warning: {_printable(word)!r} in IMAGE_INCLUDE keeps nothing" for word in selection.unused_includes(entries)
     ]

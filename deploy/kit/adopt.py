@@ -389,4 +389,5 @@ def _add(path: Path, lines: Sequence[Line] | Iterator[Line], present: Mapping[st
         return
     separator = "" if not before or before.endswith("\n") else "\n"
     _replace(path.resolve(), before + separator + "".join(f"{line}\n" for line in added), mode)
-    step(f"{path.name}: {len([line for line in added if not line.startswith('# ')])} lines added")
+    count = len([line for line in added if not line.startswith("# ")])
+    step(f"{path.name}: {count} {'line' if count == 1 else 'lines'} added")

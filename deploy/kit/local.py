@@ -138,7 +138,8 @@ def home_of(project: Path) -> Path:
 def check_port(port: int) -> None:
     """Before anything is installed. Raises KitError."""
     if clashes.is_in_use("127.0.0.1", port):
-        raise KitError(f"PORT={port}: in use by another program; another one: PORT={port + 1} make run")
+        free = next((each for each in range(port + 1, 65536) if not clashes.is_in_use("127.0.0.1", each)), 0)
+        raise KitError(f"PORT={port}: in use by another program; a free one: PORT={free} make run")
 
 
 def run(environment: Mapping[str, str]) -> NoReturn:

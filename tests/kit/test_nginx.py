@@ -104,13 +104,15 @@ def test_every_response_has_the_security_headers_once(plain):
         assert headers["Server"] == "nginx"
 
 
-def test_body_over_the_limit_is_refused_with_the_kits_page(new_stack):
+def test_body_over_the_limit_is_refused_with_the_kits_page(new_stack, wait):
     stack = new_stack("plain", BACKEND="gunicorn", MAX_BODY_SIZE="1m", UPLOAD_SIZE="1m")
     stack.up()
     assert stack.request("/upload", method="POST", content=b"x" * (1 << 20)).content == b"1048576"
     answer = stack.request("/upload", method="POST", content=b"x" * ((1 << 20) + 1))
     assert answer.status == 413
     assert b"larger than this site accepts" in answer.content
+    line = access_log(stack, wait, answer.headers["X-Request-ID"])
+    assert (line["method"], line["status"]) == ("POST", 413)
 
 
 def test_requests_over_the_rate_get_429_and_the_kits_own_health_check_never_does(new_stack):

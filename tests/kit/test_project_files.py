@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import copy_project
+import project_files
 from dockerignore import PatternError
 from project_files import Selection, report, rule_of_name
 
@@ -198,7 +199,7 @@ def test_report_is_bounded_and_printable(project):
     folder = project(dict.fromkeys([*names, ".env", "x/\x1b[2J\n.env", f"{'a' * 200}.pem.p12"], ""))
     lines = report(Selection(folder, "none/*"), Selection(folder, "none/*").entries())
     assert lines == [
-        "databases: 000.sqlite3, 001.sqlite3, 002.sqlite3, and 47 more",
+        f"databases: 000.sqlite3, 001.sqlite3, 002.sqlite3, and 47 more{project_files.AFTERWARDS['databases']}",
         "environment files: .env, x/?[2J?.env",
         f"private keys: {'a' * 97}...",
         "warning: 'none/*' in IMAGE_INCLUDE keeps nothing",
@@ -242,7 +243,7 @@ def test_command_prints_what_is_left_out_and_refuses_wrong_values_in_one_line(pr
     done = run()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "project: not in the image: databases: db.sqlite3",
+        f"project: not in the image: databases: db.sqlite3{project_files.AFTERWARDS['databases']}",
         "project: not in the image: environment files: .env",
     ]
     done = run(IMAGE_INCLUDE="*")

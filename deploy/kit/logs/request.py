@@ -17,7 +17,7 @@ ALONE = {
     2: "a file",
     3: "a redirect, or a file that has not changed",
     429: "more requests or connections than RATE_LIMIT, CONNECTION_LIMIT, BODY_LIMIT or UPLOAD_LIMIT allow",
-    413: "a body larger than MAX_BODY_SIZE, or UPLOAD_SIZE",
+    413: "a body larger than MAX_BODY_SIZE allows, or UPLOAD_SIZE for the paths in UPLOAD_PATHS",
     408: "the client did not send its request in time",
     499: "the client closed the connection first",
     502: "no container of the application accepted the connection",

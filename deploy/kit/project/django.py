@@ -214,6 +214,12 @@ def fixed_secret_key(files: Iterable[Path]) -> tuple[Path, int] | None:
     return fixed_setting(files, "SECRET_KEY")
 
 
+def debug_in_code(files: Iterable[Path]) -> tuple[Path, int] | None:
+    """File and line of a DEBUG that is on whatever a variable says."""
+    found = fixed_setting(files, "DEBUG")
+    return found if found and "True" in found[0].read_text(encoding="utf-8").splitlines()[found[1] - 1] else None
+
+
 def fixed_setting(files: Iterable[Path], name: str) -> tuple[Path, int] | None:
     """File and line of a setting that is a literal in the code, so that no variable changes it."""
     for path in files:

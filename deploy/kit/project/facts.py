@@ -55,8 +55,10 @@ class Project:
     services: Services
     fixed_secret_key: str
     """File and line of a key that is in the code; "" if there is none."""
+    debug_in_code: str
+    """The same of a DEBUG in Django's settings that is on for good."""
     debug_switches: tuple[DebugSwitch, ...]
-    """Variables without which DEBUG is on."""
+    """Variables that switch DEBUG."""
     lacks_hosts: bool
     """Whether Django's settings allow no host as soon as DEBUG is off."""
     settings_examples: tuple[tuple[str, str], ...]
@@ -103,6 +105,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         django.settings_files(found_django.root, served.settings.module) if found_django and served.settings else []
     )
     key = django.fixed_secret_key(settings) if found_django else fixed_keys.find(files)
+    debug = django.debug_in_code(settings)
     unused = django.other_settings(files, settings)
     databases = database_names.find(read, [name_of(each) for each in dependencies.requirements], unused)
     names = environment_names.find(read, folder, unused, databases)
@@ -130,6 +133,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         node=node.find(folder),
         services=services.find(sources, files),
         fixed_secret_key=f"{relative(key[0], folder)}:{key[1]}" if key else "",
+        debug_in_code=f"{relative(debug[0], folder)}:{debug[1]}" if debug else "",
         debug_switches=debug_switch.find({path: read[path] for path in read if path not in unused}, folder),
         lacks_hosts=bool(found_django) and debug_switch.lacks_hosts(settings),
         settings_examples=tuple(examples.find(folder, application.DEPTH)),

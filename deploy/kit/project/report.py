@@ -18,6 +18,7 @@ FEW = 8
 
 CRONTAB = "crontab"
 
+DEBUG_IN_THE_CODE = 'strangers would see code and settings; os.environ.get("DEBUG") == "1" is off without a variable'
 IN_THE_CODE = 'who can read it can forge sessions; os.environ["SECRET_KEY"] reads another one'
 
 
@@ -58,6 +59,8 @@ def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str
         yield "database", run_once if first.command else f"{first.note} ({first.origin})"
     if project.fixed_secret_key:
         yield "secret key", f"in the code ({project.fixed_secret_key}): {IN_THE_CODE}"
+    if project.debug_in_code:
+        yield "DEBUG", f"on in the code ({project.debug_in_code}): {DEBUG_IN_THE_CODE}"
     for example, module in project.settings_examples:
         yield "example", f"{example}: the project may need a {module} like it, which does not exist"
     commands = {worker.command for worker in project.services.workers}

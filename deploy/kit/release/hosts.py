@@ -34,15 +34,17 @@ def find(site: Site, port: str) -> str:
     """The name for the address to print. If the application allows none of the kit's, that is noted."""
     if not port.isdecimal():
         return LOCAL[0]
-    name = allowed(int(port), list(dict.fromkeys((*LOCAL, *_own(site)))))
+    # with SERVER_NAME, nginx answers under no other name
+    names = _own(site) or list(LOCAL)
+    name = allowed(int(port), names)
     if name:
-        return name if name in LOCAL else LOCAL[0]
+        return name
     running = [container for container in site.containers() if container.is_up]
     if any(LOGGED in containers.log_of(site.engine, container.identifier) for container in running):
         site.output.note(
-            f"Warning: the page / is answered with {REFUSED}: the application allows neither {' nor '.join(LOCAL)} as"
-            " its name. Add one to ALLOWED_HOSTS in the project's settings, or set SERVER_NAME in .env to a name that"
-            " it allows",
+            f"Warning: the page / is answered with {REFUSED}: the application does not allow the name"
+            f" {' or '.join(names)}. Add it to ALLOWED_HOSTS in the project's settings, or set SERVER_NAME in .env to a"
+            " name that it allows",
             status=REFUSED,
         )
-    return LOCAL[0]
+    return names[0]

@@ -183,7 +183,8 @@ def locked(call: Call, perform_it: Callable[[], int], image_id: str = "") -> int
         return perform_it()
     finally:
         site.engine.signals.defer()
-        with suppress(ConnectionLost):  # the next deployment takes over the lock of a process that has ended
+        # the next deployment takes over the lock of a process that has ended, and the reason for a failure comes first
+        with suppress(ReleaseError):
             lock.release(site.engine, held)
 
 
@@ -225,6 +226,8 @@ def perform(
         except ConnectionLost:
             site.output.note("What was begun is undone or finished by the next call: make deploy, or make rollback")
             raise
+        except ReleaseError as another:  # the first one says why it failed
+            site.output.note(f"It could not be undone: {another}. The next call does that: make deploy")
         if deployment.has_migrated:
             site.output.note(f"Its migrations stay applied: {migrations.named(deployment.migrations)}")
         raise

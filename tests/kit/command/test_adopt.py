@@ -227,6 +227,15 @@ def adopt_django(checkout, project, capsys):
     return run
 
 
+@pytest.mark.parametrize(("value", "is_said"), [("True", True), ("False", False), ("bool(os.environ.get('D'))", False)])
+def test_debug_that_is_on_in_the_code_is_said(adopt_django, checkout, project, capsys, value, is_said):
+    adopt_django("'localhost'")
+    with (project / "shop/settings.py").open("a") as settings:
+        settings.write(f"DEBUG = {value}\n")
+    adopt.adopt(str(project), {}, checkout)
+    assert ("DEBUG         on in the code (shop/settings.py:" in capsys.readouterr().out) is is_said
+
+
 def test_database_server_that_the_settings_fix_on_localhost_is_said_before_make_up(adopt_django):
     assert adopt_django("'localhost'") == (
         "==> Before make up, change shop/settings.py:5: let the settings read where the server is, as in"

@@ -50,21 +50,26 @@ def test_name_that_the_application_allows_is_found(serve):
     assert hosts.allowed(port, ["localhost", "shop.example"]) == ""
 
 
+NOT_ALLOWED = "Invalid HTTP_HOST header: 'localhost'"
+
+
 @pytest.mark.parametrize(
-    ("allowed", "log", "host", "said"),
+    ("server_name", "allowed", "log", "host", "said"),
     [
-        (("localhost",), "", "localhost", ""),
-        (("127.0.0.1",), "", "127.0.0.1", ""),
-        (("shop.example",), "Invalid HTTP_HOST header: 'localhost'", "localhost", ""),
-        ((), "an API without a page", "localhost", ""),
-        ((), "Invalid HTTP_HOST header: 'localhost'", "localhost", "allows neither localhost nor 127.0.0.1"),
+        ("_", ("localhost",), "", "localhost", ""),
+        ("_", ("127.0.0.1",), "", "127.0.0.1", ""),
+        ("_", (), "an API without a page", "localhost", ""),
+        ("_", (), NOT_ALLOWED, "localhost", "does not allow the name localhost or 127.0.0.1"),
+        # then nginx answers under no other name
+        ("shop.example *.shop.example", ("shop.example", "localhost"), "", "shop.example", ""),
+        ("a.example b.example", ("b.example",), "", "b.example", ""),
+        ("shop.example", ("localhost",), NOT_ALLOWED, "shop.example", "does not allow the name shop.example"),
     ],
 )
-def test_project_that_allows_other_names_is_reported(serve, capsys, allowed, log, host, said):
+def test_address_to_print_has_a_name_that_is_answered(serve, capsys, server_name, allowed, log, host, said):
     engine = FakeEngine()
     engine.failing["logs"] = lambda: Done(0, f"{log}\n", "")
-    values = {"SERVER_NAME": "shop.example *.shop.example"}
-    site = Site(engine, Output("up"), "shop", images.Image("shop-app", "latest"), {}, values)
+    site = Site(engine, Output("up"), "shop", images.Image("shop-app", "latest"), {}, {"SERVER_NAME": server_name})
     assert hosts.find(site, str(serve(allows(*allowed)))) == host
     out = "".join(capsys.readouterr())
     assert said in out

@@ -353,6 +353,17 @@ def test_release_that_does_not_accept_the_site_s_name_is_undone(broken_page):
     assert state(engine) == before
 
 
+def test_undoing_that_fails_hides_no_reason(broken_page, capsys):
+    def hang():
+        raise ReleaseError("docker rm has not ended in time")
+
+    broken_page.failing["rm"] = hang
+    with pytest.raises(ReleaseError, match=r"the page / is answered with"):
+        deploy(broken_page)
+    said = capsys.readouterr().out
+    assert "It could not be undone: docker rm has not ended in time. The next call does that: make deploy" in said
+
+
 def test_release_whose_page_fails_is_deployed_by_force(broken_page):
     assert deploy(broken_page, options=Options(is_forced=True)) == 0
     assert_deployed(broken_page)
