@@ -203,13 +203,23 @@ def migrate(answer: dict[str, Any], *, quiet: bool = False) -> int:
         return 2
 
 
-def own_migration(answer: dict[str, Any], environment: Mapping[str, str] = os.environ, folder: Path = Path()) -> str:
-    """Django's, or Alembic's through Flask-Migrate; empty if the project has neither."""
+def own_migration(
+    answer: dict[str, Any],
+    environment: Mapping[str, str] = os.environ,
+    folder: Path = Path(),
+    *,
+    is_of_build: bool = True,
+) -> str:
+    """Django's, or Alembic's through Flask-Migrate; empty if the project has neither.
+
+    `is_of_build`: the answer is that of the image's build, which had no DATABASE_URL: without it, settings may have no
+    database.
+    """
     if answer.get("framework") == "django":
         databases = answer.get("databases")
         had_none = databases is not None and all(each["engine"] == "dummy" for each in databases)
-        # the build has no DATABASE_URL, without which settings may have no database
-        return "" if had_none and not has_database() else "python manage.py migrate --noinput"
+        has_none = had_none and not (is_of_build and has_database())
+        return "" if has_none else "python manage.py migrate --noinput"
     if answer.get("framework") == "flask" and (folder / "migrations/env.py").is_file():
         # Flask has the option --app since 2.2 only
         return f"env FLASK_APP={shlex.quote(environment['WSGI_APP'])} flask db upgrade"

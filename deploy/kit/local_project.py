@@ -117,7 +117,7 @@ def migrate(installed: Installed, answer: Mapping[str, Any]) -> None:
     processes.require(check, installed.environment, folder=installed.folder)
     found = installed.project.migrations
     given = installed.environment.get("MIGRATE_COMMAND") or (found.command if found else "")
-    command = given or release.own_migration(dict(answer), installed.environment, installed.folder)
+    command = given or release.own_migration(dict(answer), installed.environment, installed.folder, is_of_build=False)
     known = installed.project.first_start
     first = installed.environment.get("INIT_COMMAND") or (known.command if known else "")
     places = (_data(installed), installed.folder)
