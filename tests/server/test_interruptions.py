@@ -21,6 +21,7 @@ from ropewalk.interruptions import uninterrupted
 INTERRUPTIONS = int(os.environ.get("INTERRUPTIONS", "1500")) * 2
 
 WITH_LOCKS = {
+    "dev.caller_thread": "of servers without a time limit, which interrupt nothing",
     "embedded": "taken by a program that stops its server, not by the application",
     "logs.access_log": "taken after a response, or in `with uninterrupted`",
     "logs.error_log": "taken in `with uninterrupted`",

@@ -45,6 +45,9 @@ THREAD_GRACE = 0.5
 EXIT_FUNCTIONS_TIMEOUT = 1.0
 """Seconds for exit functions if such threads go on. With the grace, less than the time after which the master kills."""
 
+WAKE_SECONDS = 1.0
+"""The most that a thread which has done its work takes to wake the main thread, by the inbox that is closed then."""
+
 _QUICK: frozenset[int] = frozenset({signal.SIGINT, signal.SIGQUIT})
 _STOPPING: frozenset[int] = _QUICK | {signal.SIGTERM}
 
@@ -239,7 +242,7 @@ class _ServingWorker:
         self._asked_for_replacement = True  # the worker is being replaced, or is not needed
         drained: list[Drained] = []
         deadline = time.monotonic() + self._options.graceful_timeout
-        has_ended = threading.Event()  # the thread itself may live on for a moment after it has woken this one
+        has_ended = threading.Event()  # the thread itself lives on for a moment
 
         def drain() -> None:
             try:
@@ -259,6 +262,8 @@ class _ServingWorker:
             signals = self._receive_signals()
             if not drained:
                 self._check_timeouts()
+        if has_ended.is_set():
+            thread.join(WAKE_SECONDS)
         if signals & _QUICK:
             self._options.hooks.worker_interrupted()
         for counts in drained:
