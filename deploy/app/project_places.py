@@ -6,6 +6,7 @@ Found in the values of its modules, and in the calls in their source, such as `s
 """
 
 import ast
+import itertools
 import os
 import re
 import sys
@@ -23,8 +24,19 @@ UPLOADS = re.compile(r"(?:UPLOAD|MEDIA)[A-Z]*(?:_(?:FOLDER|DIR|DIRECTORY|ROOT|PA
 FOLDERS = re.compile(
     r"(?:[A-Z0-9]+[._])*(?:DATA|CACHE|LOCK|SESSION|LOG|TMP|TEMP)S?(?:_FILES?)?_(?:FOLDER|DIR|DIRECTORY|ROOT)"
 )
-"""Names of variables for other folders that are written to. Only those that are not there yet, or empty: a folder with
-files may be one that is read."""
+"""Names of variables for other folders that are written to. Not those with files that a project brings along."""
+
+BROUGHT = frozenset(
+    (
+        *(".conf", ".cfg", ".css", ".csv", ".htm", ".html", ".ico", ".ini", ".j2", ".jinja", ".jinja2", ".js"),
+        *(".json", ".less", ".mako", ".md", ".mjs", ".mo", ".po", ".py", ".rst", ".scss", ".sh", ".sql"),
+        *(".svg", ".toml", ".tpl", ".ts", ".ttf", ".txt", ".woff", ".woff2", ".xml", ".yaml", ".yml"),
+    )
+)
+"""Suffixes of files that belong to a project's code. Others in a folder that it makes were written by it before."""
+
+MOST_FILES = 10_000
+"""So many are looked at."""
 
 MOST_SOURCE = 1 << 20
 """Octets of a module that are read: longer ones are data."""
@@ -63,13 +75,16 @@ def places_of_values(values: Mapping[str, Any], folder: Path) -> Iterator[str]:
 
 
 def _is_new_folder(name: str, text: str, folder: Path) -> bool:
-    return bool(FOLDERS.fullmatch(name.upper())) and "://" not in text and _is_new(_absolute(text, folder))
+    return bool(FOLDERS.fullmatch(name.upper())) and "://" not in text and _is_for_data(_absolute(text, folder))
 
 
-def _is_new(place: str) -> bool:
-    """Whether a folder is not there, or has nothing in it but what keeps it in Git."""
+def _is_for_data(place: str) -> bool:
+    """Whether a folder is not there, or has nothing in it but what keeps it in Git and what the project has written."""
     path = Path(place)
-    return not path.exists() or (path.is_dir() and all(each.name.startswith(".") for each in path.iterdir()))
+    if not path.exists():
+        return True
+    files = itertools.islice((each for each in path.rglob("*") if each.is_file()), MOST_FILES)
+    return path.is_dir() and not any(each.suffix.lower() in BROUGHT for each in files if each.name[0] != ".")
 
 
 def _is_for_uploads(name: str, value: str | os.PathLike[str]) -> bool:
@@ -109,8 +124,9 @@ def _places_of_calls(module: ModuleType, folder: Path) -> Iterator[str]:
         for argument in (*node.args[:1], *(keyword.value for keyword in node.keywords)):
             if _has_text(argument) and (found := DATABASE.fullmatch(_text(argument, module))):
                 yield _absolute(found[1], folder)
-        if (made := _made_folder(node, module)) and _is_new(place := _absolute(made, folder)):
-            yield f"{place}/"
+        made = _made_folder(node, module)
+        if made and _is_for_data(_absolute(made, folder)):
+            yield f"{_absolute(made, folder)}/"
 
 
 def _made_folder(node: ast.Call, module: ModuleType) -> str:

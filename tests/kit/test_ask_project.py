@@ -280,6 +280,21 @@ def test_what_is_no_place_or_not_known_before_a_request_is_left_alone(project, l
     assert answer["writes"] == []
 
 
+@pytest.mark.parametrize(
+    ("names", "is_found"), [(["a.png", ".gitkeep", "2026/b.bin"], True), (["a.png", "2026/index.html"], False)]
+)
+def test_folder_that_is_made_and_has_files_of_development_is_found_unless_the_project_brings_it(
+    project, tmp_path, names, is_found
+):
+    for name in names:
+        (tmp_path / "received" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "received" / name).touch()
+    line = "def save(): os.makedirs('received', exist_ok=True)"
+    app = f"import os\n{line}\napplication = lambda e, s: []\n"
+    answer = project(app=app, variables={"WSGI_APP": "app:application"})
+    assert answer["writes"] == [f"{tmp_path}/received/"] * is_found
+
+
 def test_database_beside_the_folder_of_manage_py_is_found(project, tmp_path, monkeypatch):
     settings = SETTINGS.replace(".parent.parent", ".parent.parent.parent")
     project(src__manage=MANAGE, src__shop__settings=settings)
