@@ -4,7 +4,7 @@ A reader takes text (from an option or a variable), or a value of Python or TOML
 embeds the server). It returns the setting's value, or raises ValueError with what is allowed. Readers do not know where
 a value came from; `table.Setting.read` adds that to the error.
 
-It is as long as there are kinds of values; each reader stands alone.
+It is long because there are many kinds of values. Each reader can be read by itself.
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ The life of a request: the pool takes a ready connection, which receives (`net.c
 `_serve` here makes the environ and runs the application (`wsgi.exchange`), whose response is encoded
 (`wsgi.response_head`, `http.response`) and set on the connection; the pool has the connection send it, and arm itself
 for the next request.
+
+It is long because all parts of a connection's life are put together here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -175,7 +177,7 @@ class Service:
     # Start and end
 
     def start(self, *, accepts: bool = True) -> None:
-        """Start the threads and accept; returns at once. `accepts`: False if the caller does (`open_connection`)."""
+        """Start the threads and, unless the caller does it (`open_connection`), accept; returns at once."""
         if self._shared_counts is not None:
             self._slot = self._shared_counts.claim_slot(lambda: self._pool.connections)
             self._pool.watch(self._shared_counts.wake_fd, WakeListener(self._acceptors), WAKE_EVENTS)
@@ -271,7 +273,6 @@ class Service:
         self._pool.nudge()
 
     def has_connections(self) -> bool:
-        """Whether any connection is open."""
         return self._pool.connections > 0
 
     def _open_connection(self, sock: socket.socket, peer: Any, acceptor: Acceptor) -> None:
