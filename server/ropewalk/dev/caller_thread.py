@@ -11,7 +11,7 @@ import select
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ropewalk.wsgi.file_wrapper import FileWrapper
 
@@ -131,7 +131,7 @@ class _Response:
         part = self._caller.call(self._next)
         if part is END:
             raise StopIteration
-        return part  # type: ignore[no-any-return]
+        return cast("bytes", part)
 
     def _next(self) -> Any:
         if self._parts is None:

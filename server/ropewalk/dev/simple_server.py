@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication
 
+    from ropewalk.logs.access_log import AccessLog
     from ropewalk.logs.access_record import AccessRecord
 
 KEEP_ALIVE = 5
@@ -165,7 +166,7 @@ class WSGIServer(original.WSGIServer):
                 application,
                 [socket.socket(fileno=os.dup(self.fileno()))],  # the service closes it
                 settings,
-                access_log=_HandlerLog(self),  # type: ignore[arg-type]
+                access_log=cast("AccessLog", _HandlerLog(self)),  # has what a service uses of it
                 tls=_tls_of(self.socket),
             )
             service.on_connection_closed = self._caller.wake
@@ -223,7 +224,7 @@ class _HandlerLog:
         try:
             handler.log_request(record.status.partition(" ")[0], record.body_bytes)
         except Exception:  # noqa: BLE001 - as of the original: it is printed, and the server goes on
-            self._server.handle_error(None, handler.client_address)  # type: ignore[arg-type]
+            self._server.handle_error(cast("Any", None), handler.client_address)  # it prints the address alone
 
 
 def _tls_of(sock: socket.socket) -> TlsContext | None:

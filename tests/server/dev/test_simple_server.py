@@ -281,6 +281,19 @@ def test_system_exit_of_the_application_is_a_500(module):
         assert fetch(server)[1] == b"hello"
 
 
+def test_ctrl_c_inside_the_application_ends_the_server():
+    """wsgiref makes a 500 of it, and goes on."""
+
+    def application(environ, start_response):
+        raise KeyboardInterrupt
+
+    with ropewalk.simple_server.make_server("127.0.0.1", 0, application) as server:
+        status = in_background(lambda: fetch(server)[0])
+        with pytest.raises(KeyboardInterrupt):
+            server.serve_forever()
+        assert status() == 500
+
+
 @BOTH
 def test_port_in_use_is_an_os_error(module):
     with module.make_server("127.0.0.1", 0, hello) as server, pytest.raises(OSError, match="in use"):
