@@ -66,6 +66,11 @@ MUST_NOT_IMPORT: dict[str, set[str]] = {
 }
 """Modules of the standard library that would tell a layer what it must not know."""
 
+IF_INSTALLED: dict[str, set[str]] = {
+    "dev": {"cryptography"},
+}
+"""Other packages that a layer imports for a feature that needs them, inside functions: nothing else pays for them."""
+
 
 def part_of(module: str) -> str:
     """The part of the server that a dotted name is in: `ropewalk.net.listeners.open` is in `net`."""
@@ -101,6 +106,12 @@ def imports(module: str, source: str) -> Iterator[tuple[int, str]]:
                     yield node.lineno, name
 
 
+def deferred_lines(source: str) -> set[int]:
+    """The lines of functions: what is imported there is imported when it is used."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+    return {line for node in functions for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+
+
 def violations(module: str, source: str) -> list[str]:
     """What a module imports and must not; `module` is its dotted name, with `.__init__` for a package's own."""
     part = part_of(module)
@@ -112,6 +123,9 @@ def violations(module: str, source: str) -> list[str]:
         if top == "ropewalk":
             if not may_import(part, name):
                 found.append(f"{module}:{line}: {part} must not know {name}")
+        elif top in IF_INSTALLED.get(part, ()):
+            if line not in deferred_lines(source):
+                found.append(f"{module}:{line}: {name} is imported whether it is used or not")
         elif top not in sys.stdlib_module_names:
             found.append(f"{module}:{line}: {name} is not of the standard library")
         elif top in MUST_NOT_IMPORT.get(part, ()):
@@ -146,6 +160,14 @@ def test_no_two_modules_import_each_other() -> None:
         for module, path in modules.items()
     }
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the modules
+
+
+def test_every_package_that_may_be_installed_is_used() -> None:
+    used: dict[str, set[str]] = {part: set() for part in IF_INSTALLED}
+    for path in ROOT.rglob("*.py"):
+        for _, name in imports(module_name(path), path.read_text()):
+            used.get(part_of(module_name(path)), set()).add(name.partition(".")[0])
+    assert {part: IF_INSTALLED[part] - used[part] for part in IF_INSTALLED if IF_INSTALLED[part] - used[part]} == {}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=module_name)
@@ -187,6 +209,8 @@ def test_module_knows_only_what_is_below_it(path: Path) -> None:
         ("ropewalk.errors", "from ropewalk.http import head"),
         ("ropewalk.config.load", "from ropewalk.cli.main import main"),
         ("ropewalk.cli.main", "import h11"),
+        ("ropewalk.cli.main", "def f():\n    import cryptography.x509"),
+        ("ropewalk.dev.certificate", "import cryptography.x509"),
         ("ropewalk.helper", ""),
     ],
 )
@@ -203,6 +227,7 @@ def test_planted_violation_is_found(module: str, source: str) -> None:
         ("ropewalk.net.connection", "from ropewalk.logs.error_log import get_logger"),
         ("ropewalk.cli.main", "from ropewalk import net, wsgi, threads, process, runtime"),
         ("ropewalk.wsgi.loader", "import importlib\nimportlib.import_module(name)"),
+        ("ropewalk.dev.certificate", "def f():\n    import cryptography.x509"),
     ],
 )
 def test_proper_import_is_no_violation(module: str, source: str) -> None:
