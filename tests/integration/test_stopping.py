@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from ropewalk.process.system.signals import WORKER_SIGNALS
+
 APPLICATION = """\
 import os, time
 
@@ -86,6 +88,62 @@ def test_term_to_the_process_group_is_no_error(
     assert "[ERROR]" not in running.output
     assert "[WARNING]" not in running.output
     assert running.output.count("Booting worker") == 2 or delay  # which is time to serve: others take their places
+
+
+SIGNALLED_LATE = """\
+import os, signal, sys, types
+
+class Last:
+    def __del__(self, write=os.write, kill=os.kill, pid=os.getpid()):
+        kill(pid, %d)
+        write(2, b"still here\\n")
+
+sys.modules["late"] = types.ModuleType("late")
+sys.modules["late"].last = Last()  # until the interpreter's shutdown clears the modules
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+
+@pytest.mark.parametrize("number", WORKER_SIGNALS)
+def test_signal_that_comes_during_the_interpreters_shutdown_does_not_kill_a_worker(
+    start: Callable[..., Any], tmp_path: Path, number: int
+) -> None:
+    (tmp_path / "shop.py").write_text(SIGNALLED_LATE % number)
+    running = start(*COMMAND, "-b", "127.0.0.1:0", "shop")
+    running.wait_line("Ready: 2 workers")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0
+    assert running.output.count("still here") == 2
+    assert "[ERROR]" not in running.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2])
+def test_signal_that_comes_while_the_master_exits_leaves_nothing_behind(
+    start: Callable[..., Any], tmp_path: Path, number: int
+) -> None:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    hook = f"import os\ndef on_exit(server):\n    os.kill(os.getpid(), {int(number)})\n"
+    (tmp_path / "settings.py").write_text(hook)
+    options = ("--config", "settings.py", "--pid", "shop.pid", "-b", "unix:shop.sock")
+    running = start(*COMMAND, *options, "shop")
+    running.wait_line("Ready: 2 workers")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0
+    assert sorted(each.name for each in tmp_path.iterdir() if each.is_file()) == ["settings.py", "shop.py"]
+    assert "Shutting down: Master" in running.output
+
+
+def test_question_where_a_worker_is_does_not_kill_it_when_it_has_just_failed(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "shop.py").write_text(SIGNALLED_LATE % signal.SIGUSR1 + "raise ValueError('no database')")
+    running = start(*COMMAND, "-b", "127.0.0.1:0", "shop")
+    assert running.wait_exit() != 0
+    assert "still here" in running.output
+    assert "ValueError: no database" in running.output
 
 
 def test_while_the_last_request_is_finished_others_are_refused(start: Callable[..., Any], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ here, and the parts it is made of are in the modules beside it.
 
 from __future__ import annotations
 
+import atexit
 import select
 import signal
 import time
@@ -44,7 +45,7 @@ from ropewalk.process.states import (
 )
 from ropewalk.process.system.reaper import is_init, reap_orphans
 from ropewalk.process.system.sd_notify import Notifier
-from ropewalk.process.system.signals import MASTER_SIGNALS, SignalInbox, describe_exit, name_of
+from ropewalk.process.system.signals import MASTER_SIGNALS, SignalInbox, describe_exit, ignore_handled, name_of
 from ropewalk.process.worker.worker import BOOT_FAILED_STATUS, Program, reopen_logs
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Master:
     def run(self) -> None:
         """Serve until asked to stop. Raises BootError, and what `Hooks.ready` does; in a worker, SystemExit."""
         self._options.hooks.ready()
+        atexit.register(ignore_handled, MASTER_SIGNALS)  # in the workers, too: they inherit it
         try:
             self._inbox = SignalInbox(MASTER_SIGNALS)
             self._forker = Forker(self._close_in_child)
@@ -131,7 +133,7 @@ class Master:
             self._liveness.notify_watchdog(self._target, time.monotonic())
         forked.cancel(self._release_in_child)
         self._control.close()
-        self._inbox.close()
+        self._inbox.close(is_process_exiting=True)
         self._forker.close()
         self._options.hooks.exiting()
         if self._boot_failure and not self._has_served and self._state in FORKING_STATES:

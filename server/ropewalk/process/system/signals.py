@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType
 
@@ -94,6 +95,19 @@ class SignalInbox:
         signal.set_wakeup_fd(self._old_descriptor)
         self._reader.close()
         self._writer.close()
+
+
+def ignore_handled(signals: Iterable[int]) -> None:
+    """Ignore those of `signals` that have a handler in Python; for the end of a process, in its main thread.
+
+    The interpreter's shutdown restores the default effect of such signals. One that a master has sent a moment too late
+    would then kill a worker that has done its work.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in signals:
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
