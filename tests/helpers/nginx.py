@@ -15,17 +15,12 @@ from typing import Any
 
 import ropewalk
 from tests.helpers.paths import REPOSITORY
+from tests.helpers.ports import free_port
 
 BROTLI = Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so")  # a package of its own
 ECHO = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
 NOBODY = 65534  # nginx is started as this user, if the tests run as root
 PATIENCE = 30.0  # seconds; only a fault runs into it
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def scripts() -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.nginx import free_port
+from tests.helpers.ports import free_port
 
 APPLICATION = """\
 def application(environ, start_response):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 import subprocess
 import time
 import urllib.error
@@ -16,6 +15,7 @@ import pytest
 from tests.helpers.containers import run, wait_until
 from tests.helpers.deployed import KIT, deployed
 from tests.helpers.paths import REPOSITORY
+from tests.helpers.ports import free_port
 
 pytestmark = pytest.mark.docker
 
@@ -46,11 +46,6 @@ PROJECTS = {
     "flask": ({"requirements.txt": "flask\n", "app.py": FLASK + MAIL}, "Werkzeug"),
     "wsgi": ({"wsgi.py": WSGI + MAIL}, "This page is that of <code>make dev</code>"),
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Site:

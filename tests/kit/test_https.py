@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from tests.helpers.containers import NGINX_ROOMS
+from tests.helpers.ports import free_port
 
 pytestmark = pytest.mark.docker
 
@@ -488,11 +489,6 @@ def test_application_sees_https_its_host_and_port(plain, version):
     assert environ["wsgi.url_scheme"] == environ["HTTP_X_FORWARDED_PROTO"] == "https"
     assert environ["HTTP_HOST"] == environ["HTTP_X_FORWARDED_HOST"] == host
     assert environ["HTTP_X_FORWARDED_PORT"] == str(plain.tls_port)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @pytest.mark.parametrize("backend", ["gunicorn", "ropewalk"])

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -14,6 +13,7 @@ import urllib.request
 import pytest
 
 from tests.helpers.paths import REPOSITORY
+from tests.helpers.ports import free_port
 from tests.helpers.wheels import make_wheel
 
 
@@ -26,11 +26,6 @@ def checkout(tmp_path_factory):
         shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=kept)
     shutil.copy(REPOSITORY / "Makefile", tmp_path)
     return tmp_path
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @contextlib.contextmanager

@@ -25,8 +25,9 @@ from playwright.sync_api import Browser, sync_playwright
 import ropewalk
 from deploy.app import debug_page, mail_page
 from tests.helpers.machine import find_browser
-from tests.helpers.nginx import free_port, running_nginx, wait_until_listening
+from tests.helpers.nginx import running_nginx, wait_until_listening
 from tests.helpers.paths import REPOSITORY
+from tests.helpers.ports import free_port
 
 SCREENS = {"phone": (390, 844), "desktop": (1280, 800)}
 SCHEMES = ("light", "dark")

@@ -6,7 +6,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 from tests.helpers.containers import clean_environment
 from tests.helpers.machine import BASE_IMAGE
 from tests.helpers.paths import REPOSITORY
+from tests.helpers.ports import free_port
 from tests.projects.shapes import Shape
 from tests.projects.site import ProjectError, Site, Written, add_row, check_kept, check_stylesheet
 
@@ -201,12 +201,6 @@ def lock(arguments: tuple[str, ...], folder: Path) -> None:
     )
     if done.returncode:
         raise ProjectError(f"uv {' '.join(arguments)}: exit status {done.returncode}", done.stderr)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def prove(site: Site, shape: Shape) -> Written:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.helpers.parity.raw_http import Address
 from tests.helpers.paths import REPOSITORY, SAMPLE_PROJECT
+from tests.helpers.ports import free_port
 
 SECRET_KEY = "the same on both sides, so that signatures are"
 START_TIMEOUT = 60.0
@@ -34,12 +35,6 @@ def clean_environment(**variables: str) -> dict[str, str]:
     """Of this process's environment, what a program needs to start, and `variables`."""
     kept = ("PATH", "HOME", "LANG", "TMPDIR")
     return {name: os.environ[name] for name in kept if name in os.environ} | variables
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def make_prepared(directory: Path) -> Path:

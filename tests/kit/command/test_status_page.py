@@ -14,6 +14,7 @@ import pytest
 
 from kit import containers, status_page
 from kit.errors import KitError
+from tests.helpers.ports import free_port
 from tests.kit.command.test_containers import inspected
 
 
@@ -98,13 +99,8 @@ esac
         process.wait()
 
 
-def unused_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 def test_page_of_the_container_is_on_this_machine(repository, command, serve_once):
-    admin, page = serve_once, unused_port()
+    admin, page = serve_once, free_port()
     said = command(repository, admin, page)
     assert said == f"==> http://127.0.0.1:{page}/ is the status page of app\n"
     with urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=30) as response:
@@ -133,7 +129,7 @@ def serve_once():
 
 
 def test_listener_that_is_not_there_is_said_by_the_page(repository, command):
-    admin, page = unused_port(), unused_port()
+    admin, page = free_port(), free_port()
     command(repository, admin, page)
     with pytest.raises(urllib.error.HTTPError) as failed:
         urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=30)
