@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ropewalk.errors import ConfigError
 
-VARIABLE = "ROPEWALK_ADHOC_CERTIFICATE"
+VARIABLE = "_ROPEWALK_ADHOC_CERTIFICATE"
 """The descriptor of the certificate that the process before a reload has made."""
 
 FILE_NAME = "ropewalk-adhoc-certificate"
