@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -23,6 +23,7 @@ from ropewalk.net.listeners.open import close_listeners, describe, open_listener
 from ropewalk.net.listeners.unix import DEFAULT_MODE
 from ropewalk.process.system.signals import SignalInbox
 from ropewalk.process.worker.watchdog import interrupt_all
+from ropewalk.runtime.caller_thread import CallerThread, in_caller_thread
 from ropewalk.runtime.draining import IDLE_GRACE, Drained
 from ropewalk.runtime.environment import ProcessEnvironment
 from ropewalk.runtime.factories import tls_context, with_static_files
@@ -32,17 +33,23 @@ from ropewalk.runtime.watchdog_thread import watchdog_thread
 from ropewalk.wsgi.loader import check_application
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Unpack
-    from wsgiref.types import WSGIApplication
+    from wsgiref.types import StartResponse, WSGIApplication
 
     from ropewalk.config.embedded_settings import EmbeddedSettings
     from ropewalk.logs.access_log import AccessLog
 
 ERROR_LOG_SETTINGS = frozenset({"error_log", "error_log_format", "log_level"})
 
-EMBEDDED_IDLE_GRACE = 0.02
+EMBEDDED_IDLE_GRACE = 0.005
 """Seconds in which an idle connection may still send a request when the server stops. Shorter than a worker's grace:
 clients of an embedded server are the program's own, and a test suite stops hundreds of servers."""
+
+
+def _no_application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    """What a server has until its application is set; `start` refuses it."""
+    raise RuntimeError("the server has no application")
 
 
 class Server:
@@ -52,13 +59,19 @@ class Server:
             host, port = server.address
 
     It listens as soon as it is created, so that `address` is known and connections can wait. It serves from `start` to
-    `stop`, which a `with` block calls.
+    `stop`, which a `with` block calls, or in `serve_forever`.
     """
 
     def __init__(
-        self, application: WSGIApplication, *, errors: TextIO | None = None, **settings: Unpack[EmbeddedSettings]
+        self,
+        application: WSGIApplication = _no_application,
+        *,
+        errors: TextIO | None = None,
+        **settings: Unpack[EmbeddedSettings],
     ) -> None:
-        """`settings` are the options of the command line, with underscores: `keep_alive=5`. See docs/settings.md.
+        """One that has to know the address of the server can be set later, before `start`: `application`.
+
+        `settings` are the options of the command line, with underscores: `keep_alive=5`. See docs/settings.md.
 
         `errors` is the `wsgi.errors` of every environ: by default standard error, or the error log if one of its
         settings is given. That log and the variables of `env` belong to the process; `stop` restores both.
@@ -72,7 +85,6 @@ class Server:
         self.settings = make_settings(**settings)
         refuse_not_embedded(self.settings)
         tls = tls_context(self.settings)
-        application = with_static_files(application, self.settings)
         unix_mode = DEFAULT_MODE if self.settings.unix_mode is None else self.settings.unix_mode
         with ExitStack() as opened:
             if vars(self.settings).keys() & ERROR_LOG_SETTINGS:
@@ -84,7 +96,7 @@ class Server:
             environment.apply((), self.settings.env)
             opened.callback(environment.restore)
             self._service = Service(
-                application,
+                with_static_files(application, self.settings),
                 self._listeners,
                 self.settings,
                 access_log=_open_access_log(self.settings, opened),
@@ -97,8 +109,13 @@ class Server:
         scheme = "https" if tls is not None else "http"
         self._urls = [describe(listener, scheme=scheme) for listener in self._listeners]
         self._idle_grace = EMBEDDED_IDLE_GRACE
+        self._application = application
+        self._caller: CallerThread | None = None  # while `serve_forever` runs the application in its own thread
         self._lock = threading.Lock()
-        self._is_stopped = False  # under _lock
+        self._is_started = False  # under _lock
+        self._is_stopping = False  # under _lock
+        self._must_end = threading.Event()
+        self._has_ended = threading.Event()
 
     @property
     def address(self) -> Any:
@@ -120,12 +137,43 @@ class Server:
         """The addresses of all listeners as URLs, in the order of `bind`."""
         return list(self._urls)
 
+    @property
+    def application(self) -> WSGIApplication:
+        """The application. Another one, which may be set at any time and from any thread, runs for each request that
+        comes from then on.
+
+        Raises ConfigError for what is not a WSGI application.
+        """
+        return self._application
+
+    @application.setter
+    def application(self, application: WSGIApplication) -> None:
+        _check_application(application)
+        self._application = application
+        self._set_application()
+
+    def _set_application(self) -> None:
+        caller = self._caller
+        application = self._application if caller is None else in_caller_thread(self._application, caller)
+        self._service.set_application(with_static_files(application, self.settings))
+
     def stats(self) -> Stats:
         """What the server is doing and has counted. Any thread, also after `stop`."""
         return self._service.stats()
 
     def start(self) -> None:
-        """Start to serve; returns at once."""
+        """Start to serve; returns at once. A server that serves is left as it is.
+
+        Raises RuntimeError if it has been stopped, or has no application.
+        """
+        with self._lock:
+            if self._is_stopping:
+                raise RuntimeError("a server that has been stopped cannot be started again; create another one")
+            if self._application is _no_application:
+                raise RuntimeError("the server has no application: set its attribute `application` first")
+            if self._is_started:
+                return
+            self._is_started = True
         self._service.start()
         if self._watchdog is not None:
             self._watchdog.start()
@@ -133,12 +181,15 @@ class Server:
     def stop(self, timeout: float | None = None) -> Drained:
         """Accept nothing new, finish what is in flight within `timeout` seconds (default: `graceful_timeout`), and end.
 
-        May be called more than once, and from any thread except one that runs the application.
+        May be called more than once, and from any thread except one that runs the application, which can call
+        `shutdown`.
         """
         with self._lock:
-            if self._is_stopped:
-                return Drained(0, 0)
-            self._is_stopped = True
+            is_first, self._is_stopping = not self._is_stopping, True
+        self._must_end.set()
+        if not is_first:
+            self._has_ended.wait()
+            return Drained(0, 0)
         seconds = self.settings.graceful_timeout if timeout is None else timeout
         refuse_new_connections(self._listeners)
         with self._opened:
@@ -151,6 +202,53 @@ class Server:
                 if self._watchdog is not None:
                     self._watchdog.stop()
                 self._service.close()
+                self._has_ended.set()
+                self._wake_caller()
+
+    def serve_forever(self) -> None:
+        """Serve until another thread calls `shutdown` or `stop`, or until Ctrl-C, then stop.
+
+        Requests run in threads of the server; with `threads=1`, in the thread that calls this. Such an application may
+        rely on its thread, as one that has an sqlite3 connection, a profiler or a debugger, and is never interrupted:
+        past its timeout the client gets a 504, and the application goes on.
+        """
+        if self.settings.threads == 1:
+            self._serve_in_this_thread()
+            return
+        with suppress(KeyboardInterrupt):
+            self.start()
+            self._must_end.wait()
+        self.stop()
+
+    def shutdown(self) -> None:
+        """Have `serve_forever` return, or not begin; does not wait. Any thread, also one that runs the application."""
+        self._must_end.set()
+        self._wake_caller()
+
+    def _serve_in_this_thread(self) -> None:
+        caller = CallerThread()
+        try:
+            self._caller = caller
+            self._set_application()
+            with suppress(KeyboardInterrupt):
+                self.start()
+                while not self._must_end.is_set():
+                    caller.run(None)
+            # Not here: what it waits for runs here. After another Ctrl-C the program need not wait for it.
+            stopping = threading.Thread(target=self.stop, name="ropewalk-stop", daemon=True)
+            stopping.start()
+            while not self._has_ended.is_set():
+                caller.run(None)
+            stopping.join()
+        finally:
+            self._caller = None
+            self._set_application()
+            caller.close()
+
+    def _wake_caller(self) -> None:
+        caller = self._caller
+        if caller is not None:
+            caller.wake()
 
     def __enter__(self) -> Server:
         self.start()

@@ -21,7 +21,6 @@ from ropewalk.interruptions import uninterrupted
 INTERRUPTIONS = int(os.environ.get("INTERRUPTIONS", "1500")) * 2
 
 WITH_LOCKS = {
-    "dev.caller_thread": "of servers without a time limit, which interrupt nothing",
     "embedded": "taken by a program that stops its server, not by the application",
     "logs.access_log": "taken after a response, or in `with uninterrupted`",
     "logs.error_log": "taken in `with uninterrupted`",
@@ -31,6 +30,7 @@ WITH_LOCKS = {
     "net.idle_closer": "taken by threads that poll, or in `with uninterrupted` of `Exchange.write`",
     "net.response_budget": "taken outside of the application, or in `with uninterrupted` of `Exchange.write`",
     "net.streamed_response": "taken outside of the application, or in `with uninterrupted` of `Exchange.write`",
+    "runtime.caller_thread": "taken in `with uninterrupted`, or outside of the application",
     "runtime.in_flight": "taken by the thread that interrupts",
     "runtime.refusals": "taken by whichever thread refuses a request, outside of the application",
     "threads.parking": "of threads that have nothing to do",

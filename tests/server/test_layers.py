@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gunicorn_hooks": {"errors", "logs", "http", "wsgi", "process", "config"},
     "runtime": {
         *("errors", "logs", "http", "net", "wsgi", "threads", "metrics", "process", "config", "control"),
-        *("forked", "monkey_patches", "gunicorn_hooks"),
+        *("interruptions", "forked", "monkey_patches", "gunicorn_hooks"),
     },
     "embedded": {"errors", "monkey_patches", "logs", "net", "wsgi", "process", "config", "runtime"},
     "cli": {

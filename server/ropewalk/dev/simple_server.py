@@ -23,8 +23,8 @@ from wsgiref import simple_server as original
 
 from ropewalk.cli.stdio import print_error, print_out
 from ropewalk.config.settings import make_settings
-from ropewalk.dev.caller_thread import CallerThread, in_caller_thread
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext
+from ropewalk.runtime.caller_thread import CallerThread, in_caller_thread
 from ropewalk.runtime.service import Service
 
 if TYPE_CHECKING:

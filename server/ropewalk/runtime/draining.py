@@ -15,7 +15,8 @@ from ropewalk.net.connection_states import State
 from ropewalk.threads.pool import Pool
 from ropewalk.wsgi.exchange import WsgiConnection
 
-DRAIN_INTERVAL = 0.02  # seconds between checks of the remaining connections
+FIRST_INTERVAL = 0.001  # seconds between the first checks of the remaining connections
+DRAIN_INTERVAL = 0.02  # and between later ones
 IDLE_GRACE = 0.5  # seconds in which a connection may send its next request, whose response then closes it
 WITHOUT_REQUEST = frozenset({State.HANDSHAKE, State.IDLE})
 
@@ -47,8 +48,8 @@ def drain(
     config.allow_keep_alive = False
     pool.nudge()
     began = time.monotonic()
-    while _close_idle(pool, config, connections(), began, idle_grace) and time.monotonic() < deadline:
-        time.sleep(DRAIN_INTERVAL)
+    while _close_idle(pool, config, connections(), began, idle_grace) and (now := time.monotonic()) < deadline:
+        time.sleep(min(DRAIN_INTERVAL, max(FIRST_INTERVAL, (now - began) / 4)))
     aborted = sum(connection.state not in WITHOUT_REQUEST for connection in connections())
     return Drained(pool.finished - finished_before, aborted)
 

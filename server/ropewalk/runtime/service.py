@@ -95,7 +95,8 @@ class Service:
         """`tls` is `tls_context(settings)`, if the caller has made it. Raises `ConfigError` if that fails."""
         # First, since what may raise comes before what has to be closed.
         self._tls = tls if tls is not None else tls_context(settings)
-        self._application = with_request_id_field(application) if settings.request_id == "response" else application
+        self._sends_request_id = settings.request_id == "response"
+        self.set_application(application)
         self._request_ids = RequestIds() if settings.request_id != "off" else None
         self._statsd = statsd_reporter(settings)
         self._metrics = Metrics() if self._statsd is None else self._statsd.metrics
@@ -106,7 +107,7 @@ class Service:
 
             self._access_logger = AccessLogger(access_log, settings.access_log_skip)
             self._on_sent = self._access_logger.sent
-        self._default_fields = DefaultFields(settings.server_header, sends_request_id=settings.request_id == "response")
+        self._default_fields = DefaultFields(settings.server_header, sends_request_id=self._sends_request_id)
         dropped = DroppedFields()
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields, dropped)
         self._make_environ = make_environ(settings)
@@ -173,6 +174,10 @@ class Service:
             on_refused=self._refusals.on_refused,
             on_disconnected=self._refusals.on_disconnected,
         )
+
+    def set_application(self, application: WSGIApplication) -> None:
+        """Have this application run for every request that comes from now on. Any thread."""
+        self._application = with_request_id_field(application) if self._sends_request_id else application
 
     # Start and end
 

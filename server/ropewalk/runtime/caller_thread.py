@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from ropewalk.interruptions import uninterrupted
 from ropewalk.wsgi.file_wrapper import FileWrapper
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class CallerThread:
     def call(self, function: Callable[[], Any]) -> Any:
         """Have `function` run; wait for what it returns or raises. Raises RuntimeError once the server is closed."""
         job = _Job(function)
-        with self._lock:
+        with uninterrupted, self._lock:
             if self._is_closed:
                 raise RuntimeError("the server is closed")
             self._jobs.append(job)
