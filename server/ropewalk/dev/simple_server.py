@@ -14,15 +14,14 @@ import ssl
 import threading
 import time
 from contextlib import suppress
-from functools import cached_property
-from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler
-from socketserver import BaseServer, ForkingMixIn, ThreadingMixIn
+from socketserver import ForkingMixIn, ThreadingMixIn
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref import simple_server as original
 
 from ropewalk.cli.stdio import print_error, print_out
-from ropewalk.config.settings import make_settings
+from ropewalk.config.settings import Settings, make_settings
+from ropewalk.dev.handlers import RequestFacts, above, refuse_other_methods, refuse_overrides
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext
 from ropewalk.runtime.caller_thread import CallerThread, in_caller_thread
 from ropewalk.runtime.service import Service
@@ -37,6 +36,9 @@ if TYPE_CHECKING:
 KEEP_ALIVE = 5
 """Seconds that `serve_forever` keeps an idle connection."""
 
+FINISH_INTERVAL = 0.02
+"""Seconds between checks whether the last request is finished; what runs of it here ends the wait."""
+
 HONOURED = frozenset(
     {"address_string", "get_environ", "get_stderr", "log_date_time_string", "log_error", "log_message", "log_request"}
 )
@@ -46,30 +48,10 @@ REPLACED = frozenset({"finish_request", "process_request", "shutdown_request", "
 """Methods of a server that are not: no thread waits for a request of one connection."""
 
 
-class WSGIRequestHandler(original.WSGIRequestHandler):
-    """What a program may want to know or change of a request: its environ, and its line in the log.
-
-    It handles nothing. One is made for each request and, after the response, another for its line in the log.
-    """
+class WSGIRequestHandler(RequestFacts, original.WSGIRequestHandler):
+    """What a program may want to know or change of a request: its environ, and its line in the log."""
 
     server: WSGIServer
-
-    def __init__(self, environ: dict[str, Any], server: WSGIServer) -> None:  # no socket, unlike the original
-        self.server = server
-        self.environ = environ
-        self.client_address = (environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0))
-        self.command = environ.get("REQUEST_METHOD") or ""
-        self.path = environ.get("RAW_URI") or ""
-        self.request_version = environ.get("SERVER_PROTOCOL") or ""
-        self.requestline = " ".join(filter(None, (self.command, self.path, self.request_version)))
-
-    @cached_property
-    def headers(self) -> HTTPMessage:  # type: ignore[override]  # made of the environ, if anybody asks
-        message = HTTPMessage()
-        for name, value in self.environ.items():
-            if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-                message[name.removeprefix("HTTP_").replace("_", "-").title()] = value
-        return message
 
     def get_environ(self) -> dict[str, Any]:
         """The environ that the application gets, with what the program has put into `server.base_environ`."""
@@ -77,8 +59,20 @@ class WSGIRequestHandler(original.WSGIRequestHandler):
         return {**self.environ, **own}
 
 
+class ReportingService(Service):
+    """Calls a function when a connection has been closed."""
+
+    on_connection_closed = staticmethod(lambda: None)
+
+    def _on_closed(self, connection: Any, is_aborted: bool) -> None:
+        super()._on_closed(connection, is_aborted)
+        self.on_connection_closed()
+
+
 class WSGIServer(original.WSGIServer):
     """A server for one application, which may be exchanged while it serves (`set_app`)."""
+
+    _service_type: type[ReportingService] = ReportingService
 
     def __init__(
         self,
@@ -89,8 +83,8 @@ class WSGIServer(original.WSGIServer):
         """Raises TypeError if one of the classes overrides what is not called here, OSError as the original does."""
         if isinstance(self, ForkingMixIn):
             raise TypeError(f"{type(self).__name__}: no process is forked for a request; use ThreadingMixIn")
-        _refuse_overrides(type(self), REPLACED, BaseServer, WSGIServer)
-        handler_class = _with_own(RequestHandlerClass)
+        refuse_overrides(type(self), REPLACED, WSGIServer)
+        handler_class = self._adapt_handler(RequestHandlerClass)
         self.application: WSGIApplication | None = None
         self._caller = CallerThread()
         self._services: dict[bool, Service] = {}
@@ -104,17 +98,24 @@ class WSGIServer(original.WSGIServer):
         self.usual_environ = frozenset(self.base_environ)
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Serve until `shutdown`, which another thread calls; `service_actions` is called every `poll_interval`."""
+        """Serve until `shutdown`, which another thread calls; `service_actions` is called every `poll_interval`.
+
+        A request that the application has begun is finished.
+        """
         service = self._service(keeps_alive=True)
         self._has_ended.clear()
         self._caller.watch(self.fileno())
         try:
-            while not self._must_end:
-                if self._caller.run(poll_interval):
-                    self._accept(service)
-                self.service_actions()
+            try:
+                while not self._must_end:
+                    if self._caller.run(poll_interval):
+                        self._accept(service)
+                    self.service_actions()
+            finally:
+                self._caller.unwatch(self.fileno())
+            while not self._is_threaded and service.running():
+                self._caller.run(FINISH_INTERVAL)
         finally:
-            self._caller.unwatch(self.fileno())
             self._must_end = False
             self._has_ended.set()
 
@@ -152,6 +153,34 @@ class WSGIServer(original.WSGIServer):
         """The next connection. A socket that the program has wrapped in TLS is not: its handshake would block."""
         return socket.socket.accept(self.socket)
 
+    # What ropewalk.dev.serving does in its own way
+
+    def _adapt_handler(self, given: type[BaseHTTPRequestHandler]) -> type[RequestFacts]:
+        """The class of the program, above the one here. Raises TypeError."""
+        if not issubclass(given, original.WSGIRequestHandler):
+            raise TypeError(f"{given.__name__}: must be a subclass of WSGIRequestHandler")
+        own: type[WSGIRequestHandler] = above(given, WSGIRequestHandler, original.WSGIRequestHandler)
+        refuse_other_methods(own, HONOURED, original.WSGIRequestHandler, WSGIRequestHandler)
+        return own
+
+    def _settings(self, *, keeps_alive: bool) -> Settings:
+        more = {} if self._is_threaded else {"threads": 1}
+        return make_settings(keep_alive=KEEP_ALIVE if keeps_alive else 0, timeout=0, **more)
+
+    def _respond(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        handler = cast("WSGIRequestHandler", self.handler(environ))
+        environ = handler.get_environ()
+        environ["wsgi.errors"] = handler.get_stderr()
+        application = self.get_app()
+        if application is None:
+            raise RuntimeError("the server has no application: set_app")
+        return application(environ, start_response)
+
+    def _log_response(self, record: AccessRecord) -> None:
+        self.handler(record.environ).log_request(record.status.partition(" ")[0], record.body_bytes)
+
+    # The same for both
+
     @property
     def _is_threaded(self) -> bool:
         return isinstance(self, ThreadingMixIn)
@@ -159,13 +188,11 @@ class WSGIServer(original.WSGIServer):
     def _service(self, *, keeps_alive: bool) -> Service:
         """What serves the connections, started at its first use: one that keeps them, and one that closes each."""
         if keeps_alive not in self._services:
-            more = {} if self._is_threaded else {"threads": 1}
-            settings = make_settings(keep_alive=KEEP_ALIVE if keeps_alive else 0, timeout=0, **more)
             application = self._respond if self._is_threaded else in_caller_thread(self._respond, self._caller)
-            service = _Service(
+            service = self._service_type(
                 application,
                 [socket.socket(fileno=os.dup(self.fileno()))],  # the service closes it
-                settings,
+                self._settings(keeps_alive=keeps_alive),
                 access_log=cast("AccessLog", _HandlerLog(self)),  # has what a service uses of it
                 tls=_tls_of(self.socket),
             )
@@ -189,26 +216,9 @@ class WSGIServer(original.WSGIServer):
         service.open_connection(sock, peer)
         return True
 
-    def handler(self, environ: dict[str, Any]) -> WSGIRequestHandler:
+    def handler(self, environ: dict[str, Any]) -> RequestFacts:
         """The request handler for a request."""
-        return cast("type[WSGIRequestHandler]", self.RequestHandlerClass)(environ, self)
-
-    def _respond(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        handler = self.handler(environ)
-        environ = handler.get_environ()
-        environ["wsgi.errors"] = handler.get_stderr()
-        application = self.get_app()
-        if application is None:
-            raise RuntimeError("the server has no application: set_app")
-        return application(environ, start_response)
-
-
-class _Service(Service):
-    on_connection_closed = staticmethod(lambda: None)
-
-    def _on_closed(self, connection: Any, is_aborted: bool) -> None:
-        super()._on_closed(connection, is_aborted)
-        self.on_connection_closed()
+        return cast("type[RequestFacts]", self.RequestHandlerClass)(environ, self)
 
 
 class _HandlerLog:
@@ -220,11 +230,11 @@ class _HandlerLog:
         self._server = server
 
     def write(self, record: AccessRecord) -> None:
-        handler = self._server.handler(record.environ)
         try:
-            handler.log_request(record.status.partition(" ")[0], record.body_bytes)
+            self._server._log_response(record)
         except Exception:  # noqa: BLE001 - as of the original: it is printed, and the server goes on
-            self._server.handle_error(cast("Any", None), handler.client_address)  # it prints the address alone
+            address = RequestFacts(record.environ, self._server).client_address
+            self._server.handle_error(cast("Any", None), address)  # it prints the address alone
 
 
 def _tls_of(sock: socket.socket) -> TlsContext | None:
@@ -232,39 +242,6 @@ def _tls_of(sock: socket.socket) -> TlsContext | None:
     if not isinstance(sock, ssl.SSLSocket):
         return None
     return TlsContext(TlsConfig(Certificate("")), adapt=lambda _: sock.context)
-
-
-def _with_own(given: type[BaseHTTPRequestHandler]) -> type[WSGIRequestHandler]:
-    """The class of the program, above the one here. Raises TypeError."""
-    if not issubclass(given, original.WSGIRequestHandler):
-        raise TypeError(f"{given.__name__}: must be a subclass of WSGIRequestHandler")
-    own: type[WSGIRequestHandler] = _above(given, WSGIRequestHandler, original.WSGIRequestHandler)
-    known = {name for name in dir(original.WSGIRequestHandler) if callable(getattr(original.WSGIRequestHandler, name))}
-    _refuse_overrides(own, known - HONOURED | {"__init__"}, original.WSGIRequestHandler, WSGIRequestHandler)
-    return own
-
-
-def _above(given: type, own: type, replaced: type) -> Any:
-    """`given`, whose base becomes `own` where it is the original that this replaces."""
-    if issubclass(given, own):
-        return given
-    return own if given is replaced else type(given.__name__, (given, own), {})
-
-
-def _refuse_overrides(given: type, names: set[str] | frozenset[str], base: type, own: type) -> None:
-    """Raises TypeError if a class of the program's overrides what the server here does not call."""
-    for each in given.__mro__[: given.__mro__.index(own)]:
-        if each is ThreadingMixIn:
-            continue
-        for name in vars(each):
-            is_handler_of_method = name.startswith("do_") and base is original.WSGIRequestHandler
-            if is_handler_of_method or (name in names and not _is_plumbing(name)):
-                raise TypeError(f"{each.__name__}.{name}: is not called by this server")
-
-
-def _is_plumbing(name: str) -> bool:
-    """What every class has."""
-    return name.startswith("__") and name != "__init__"
 
 
 def make_server(
@@ -278,7 +255,7 @@ def make_server(
 
     Raises TypeError for a class that overrides what is not called here, OSError for an address that cannot be bound.
     """
-    server: WSGIServer = _above(server_class, WSGIServer, original.WSGIServer)((host, port), handler_class)
+    server: WSGIServer = above(server_class, WSGIServer, original.WSGIServer)((host, port), handler_class)
     server.set_app(app)
     return server
 

@@ -77,6 +77,44 @@ def test_serves_until_shutdown(module):
 
 
 @BOTH
+def test_request_is_finished_before_the_server_ends(module):
+    is_asked, may_end, is_closed = threading.Event(), threading.Event(), threading.Event()
+
+    class Parts:
+        def __init__(self):
+            self.left = [b"hello"]
+
+        def __iter__(self):
+            return self
+
+        def __next__(self):
+            if self.left:
+                return self.left.pop()
+            is_asked.set()
+            may_end.wait(20)
+            raise StopIteration
+
+        def close(self):
+            is_closed.set()
+
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return Parts()
+
+    with module.make_server("127.0.0.1", 0, application) as server:
+        serves = in_background(lambda: server.serve_forever(0.01) or is_closed.is_set())
+        response = in_background(lambda: fetch(server)[1])
+        assert is_asked.wait(20)
+        stops = in_background(server.shutdown)
+        while not (getattr(server, "_must_end", False) or getattr(server, "_BaseServer__shutdown_request", False)):
+            time.sleep(0.001)
+        may_end.set()
+        stops()
+        assert serves()
+        assert response() == b"hello"
+
+
+@BOTH
 def test_attributes_are_those_that_programs_read(module):
     with module.make_server("127.0.0.1", 0, hello) as server:
         assert server.server_address == ("127.0.0.1", server.server_port) == server.socket.getsockname()
