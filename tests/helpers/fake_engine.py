@@ -313,6 +313,10 @@ class FakeEngine(Engine):
             return OK
         if arguments[0] == "--dry-run":
             return Done(0, "", "".join(f" DRY-RUN MODE -  Container {name}  Recreate\n" for name in self.changed))
+        if arguments[0] == "run" and "--name" in arguments:
+            name = arguments[arguments.index("--name") + 1]
+            if self._find(name):
+                return Done(125, "", f'Conflict. The container name "/{name}" is already in use by container "x".')
         if (
             arguments[0] == "run"
             and arguments[-1] == "release"

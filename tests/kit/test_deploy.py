@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -26,6 +27,13 @@ def application(environ, start_response):
     start_response({status!r}, [("Content-Type", "text/plain")])
     return [("{version} " + hashlib.sha256(body).hexdigest()).encode()]
 """
+FLASK = """
+import flask
+site = flask.Flask(__name__)
+site.wsgi_app = application
+application = site
+"""
+STYLE = "/static/style.css"
 
 
 class Site(Deployed):
@@ -35,8 +43,35 @@ class Site(Deployed):
         text = WSGI.format(version=version, status=status, first_line=first_line)
         (self.folder / "wsgi.py").write_text(text)
 
-    def version(self) -> str:
-        return self.stack.request("/").content.decode().split()[0]
+    def write_with_style(self, version: str, *, status: str = "200 OK") -> None:
+        """A release with a static file, which has its version too."""
+        self.write(version, status=status)
+        with (self.folder / "wsgi.py").open("a") as file:
+            file.write(FLASK)
+        (self.folder / "requirements.txt").write_text("flask\n")
+        (self.folder / "static").mkdir(exist_ok=True)
+        (self.folder / STYLE.removeprefix("/")).write_text(f"{version} {{}}\n")
+
+    def version(self, target: str = "/") -> str:
+        return self.stack.request(target).content.decode().split()[0]
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[set[tuple[str, str]]]:
+        """The set has, after the block, the versions of the style and of the page that it was followed by."""
+        seen: set[tuple[str, str]] = set()
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.02):
+                seen.add((self.version(STYLE), self.version()))
+
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield seen
+        finally:
+            over.set()
+            thread.join()
 
     def releases(self) -> dict[str, str]:
         """The state of each release by its tag, the newest first."""
@@ -171,6 +206,23 @@ def test_rollback_goes_back_and_forth(site):
     assert_nothing_lost(reports)
     done = site.kit("rollback", "--to", newest, check=False)
     assert (done.returncode, done.stderr) == (2, f"rollback: TO='{newest}': is the live release\n")
+
+
+def test_static_file_is_replaced_once_nginx_is_switched(site):
+    site.write_with_style("plain")
+    site.kit("deploy")
+    assert site.version(STYLE) == "plain"
+    with site.traffic() as reports, site.watched() as seen:
+        site.write_with_style("bad", status="500 Internal Server Error")
+        assert site.kit("deploy", check=False, START_PATIENCE="6").returncode == 1
+        site.write_with_style("colored")
+        assert "Replace static files" in site.kit("deploy").stdout
+    assert_nothing_lost(reports)
+    # a page of the new release may have the old style for a moment; an old page never has a new one
+    assert {("plain", "plain"), ("colored", "colored")} <= seen
+    assert seen <= {("plain", "plain"), ("plain", "colored"), ("colored", "colored")}
+    site.kit("rollback")
+    assert site.version(STYLE) == "plain"
 
 
 def test_number_of_containers_is_deployed_too(site):

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable, Mapping
 
 from kit.prove.command import Step
-from kit.prove.site import COMMAND_TIMEOUT, KIT, ProofError, Site
+from kit.prove.site import COMMAND_TIMEOUT, KIT, STATIC_FILE, ProofError, Site
 
-PLACES = ("build", "release", "start", "ready", "switch", "drain", "tidy")
+PLACES = ("build", "release", "start", "ready", "switch", "static", "drain", "tidy")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
 BROKEN_NGINX = "/tmp/nginx/maintenance.conf"
 """A file that nginx's configuration includes."""
@@ -21,24 +21,31 @@ BROKEN_NGINX = "/tmp/nginx/maintenance.conf"
 
 def interrupted(place: str, number: signal.Signals) -> Callable[[Site], None]:
     def run(site: Site) -> None:
-        seconds = site.step_seconds or measure(site)
+        if place == "static":
+            site.has_static_files = True  # from now on
+        if place not in site.step_seconds:
+            measure(site)
         serves = site.version()
         version = site.write_next()
-        status = interrupt(site, place, number, seconds.get(place, 0.0) / 2)
+        status = interrupt(site, place, number, site.step_seconds[place] / 2)
         expected = {-number} if number == signal.SIGKILL else {0, 128 + number}
         if status not in expected:
             raise ProofError(f"exit status {status} instead of {' or '.join(map(str, sorted(expected)))}", [])
         expect(site.version() in (serves, version), "the site serves the old release or the new one")
+        if site.has_static_files:
+            served = site.version(f"/{STATIC_FILE}")
+            expect(served in (serves, version), f"nginx serves the static file of {serves} or of {version}: {served}")
         settle(site, version)
 
     return run
 
 
-def measure(site: Site) -> dict[str, float]:
-    """How long each step of a deployment takes."""
+def measure(site: Site) -> None:
+    """How long each step of a deployment takes; what was measured before stays."""
+    site.write_next()
     rows = [json.loads(line) for line in site.kit("deploy", "--json", "--force").splitlines() if line.startswith("{")]
-    site.step_seconds = {row["step"]: row["seconds"] for row in rows if row.get("state") == "done"}
-    return site.step_seconds
+    found = {row["step"]: row["seconds"] for row in rows if row.get("state") == "done"}
+    site.step_seconds = found | site.step_seconds
 
 
 def interrupt(site: Site, place: str, number: signal.Signals, after: float) -> int:
@@ -63,6 +70,9 @@ def settle(site: Site, version: str) -> None:
     """The next deployment, without a fault, leaves one container of the release, and nothing of the one before."""
     site.kit("deploy")
     expect(site.version() == version, f"the site serves {version}")
+    if site.has_static_files:
+        served = site.version(f"/{STATIC_FILE}")
+        expect(served == version, f"nginx serves the static file of {version}: {served}")
     expect(len(site.containers()) == 1, "one container serves")
     left = site.docker("ps", "--all", "--format", "{{.Names}}", f"--filter=name={site.name}-deployment").split()
     expect(not left, f"nothing is left of the deployment: {', '.join(left)}")
@@ -123,6 +133,27 @@ def _nothing(_: Site) -> None:
     pass
 
 
+def _failing_static(site: Site) -> None:
+    """It is live by then: the next deployment completes it."""
+    site.has_static_files = True  # from now on
+    settle(site, serves := site.write_next())
+    # it replaces a file by one of this name
+    blocked = f"/srv/assets/.{STATIC_FILE.rpartition('/')[2]}.new"
+    _in_assets(site, "mkdir", blocked)
+    version = site.write_next()
+    said = site.kit("deploy", status=1)
+    expect(site.version() == version, f"the site serves {version} after:\n{said[-500:]}")
+    served = site.version(f"/{STATIC_FILE}")
+    expect(served == serves, f"nginx serves the static file of {serves}: {served}")
+    _in_assets(site, "rmdir", blocked)
+    settle(site, version)
+
+
+def _in_assets(site: Site, *command: str) -> None:
+    volume = f"--volume={site.name}_assets:/srv/assets"
+    site.docker("run", "--rm", volume, f"--entrypoint={command[0]}", f"{site.name}-app", *command[1:])
+
+
 FAILING = (
     failing("build", _break_build, _mend_build),
     failing("release", lambda _: {"MIGRATE_COMMAND": "false"}, _nothing),
@@ -130,6 +161,7 @@ FAILING = (
     failing("ready, since it ends", _break_start, _nothing),
     failing("ready, since it is not well", _break_page, _nothing),
     failing("switch", _break_nginx, _mend_nginx),
+    Step("a release that fails in static", _failing_static),
 )
 STEPS = (
     *FAILING,

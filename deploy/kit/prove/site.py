@@ -26,6 +26,15 @@ def application(environ, start_response):
     start_response("{status}", [("Content-Type", "text/plain")])
     return [("{version} " + hashlib.sha256(body).hexdigest()).encode()]
 '''
+FLASK = """
+import flask
+site = flask.Flask(__name__)
+site.wsgi_app = application
+application = site
+"""
+"""What makes an application with static files of it, which nginx serves."""
+
+STATIC_FILE = "static/version.txt"
 WORKERS = """
 import os
 parents = {}
@@ -59,6 +68,8 @@ class Site:
         self.folder = folder
         self.step_seconds: dict[str, float] = {}
         """How long each step of a deployment took; empty: not measured yet."""
+        self.has_static_files = False
+        """Whether the releases that are written have a static file: their version."""
         self._written = 0
         self.name = f"ropewalk-prove-{secrets.token_hex(4)}"
         kept = {name: environment[name] for name in KEPT if name in environment}
@@ -77,6 +88,11 @@ class Site:
 
     def write(self, version: str, first_line: str = "", status: str = "200 OK") -> None:
         text = WSGI.format(version=version, first_line=first_line, status=status)
+        if self.has_static_files:
+            text += FLASK
+            (self.folder / "requirements.txt").write_text("flask\n", encoding="utf-8")
+            (self.folder / STATIC_FILE).parent.mkdir(exist_ok=True)
+            (self.folder / STATIC_FILE).write_text(f"{version} ", encoding="utf-8")
         (self.folder / "wsgi.py").write_text(text, encoding="utf-8")
 
     def write_next(self) -> str:
@@ -85,12 +101,12 @@ class Site:
         self.write(version := f"version-{self._written}")
         return version
 
-    def version(self) -> str:
-        """Of the release that serves. Raises ProofError if none does."""
+    def version(self, target: str = "/") -> str:
+        """Of the release that serves, or whose static file nginx serves. Raises ProofError if it does not respond."""
         client = self.clients()[0]
         connection = http.client.HTTPConnection(*client.address, timeout=COMMAND_TIMEOUT)
         try:
-            connection.request("GET", "/")
+            connection.request("GET", target)
             return connection.getresponse().read().decode(errors="replace").split(" ")[0]
         except (OSError, http.client.HTTPException) as error:
             raise ProofError(f"the site does not respond: {error}", []) from None

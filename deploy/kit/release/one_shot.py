@@ -33,6 +33,11 @@ def run(site: Site, release: str, *options: str) -> None:
         raise ReleaseError(f"{ONE_SHOT}: {failure.reason}", failure.lines, done.output)
 
 
+def remove(site: Site, release: str) -> None:
+    """That of a deployment whose process was killed: it may run still, and has the name."""
+    site.engine.run("rm", "--force", "--volumes", name(site.project, release))
+
+
 def replace_files(site: Site, release: str) -> None:
     """Those whose names have no hash of their content. Raises ReleaseError."""
     run(site, release, *WITHOUT_DATABASE)

@@ -14,7 +14,7 @@ QUICK = 15
 
 def undo(site: Site, began: Journal) -> None:
     """The containers from before serve, and nothing of the deployment remains. Raises ReleaseError."""
-    site.engine.run("rm", "--force", "--volumes", one_shot.name(site.project, began.release))
+    one_shot.remove(site, began.release)
     old, new = _sort(site, began)
     if lost := [container.identifier for container in old if not container.is_up]:
         site.engine.run("start", *lost)
@@ -74,6 +74,7 @@ def recover(site: Site) -> None:
     if began.is_switched and _is_ready(site, began):
         with site.output.step("recover", f"Finish the deployment of {tag}, which was cut short"):
             images.add_tag(site.engine, images.find_id(site.engine, began.release), site.image.live)
+            one_shot.remove(site, began.release)
             one_shot.replace_files(site, began.release)
             finish(site, began)
             journal.remove(site.engine, site.project)

@@ -476,6 +476,25 @@ def test_static_files_are_replaced_once_nginx_is_switched_if_a_release_has_chang
     assert [each < switched for each in at] == ([True, False] if changes_files else [True])
 
 
+def test_container_that_a_killed_deployment_left_replacing_static_files_is_in_nobody_s_way(engine, monkeypatch):
+    def kill():
+        engine.is_dead = True
+        engine.add("", 0, name=f"shop-release-{SECOND}")
+
+    once = "compose run --rm --no-deps --no-TTY --name shop-release-20261129-090000-1f2e3d4 --env ONLY_STATIC_FILES=1"
+    engine.failing[once] = lambda: kill() or Done(137, "", "")
+    gone = lock.this_process()._replace(started="0")
+    with monkeypatch.context() as patched:
+        patched.setattr(lock, "this_process", lambda: gone)
+        with pytest.raises(Killed):
+            deploy(engine)
+    assert any(each.name.endswith("deployment-switched") for each in engine.containers.values())
+    engine.failing.clear()
+    engine.is_dead = False
+    deploy(engine, FIRST, plan=steps.ROLLBACK, is_new=False)
+    assert_deployed(engine, FIRST)
+
+
 def test_nginx_of_an_earlier_version_of_the_kit_is_replaced_first(engine, capsys):
     switch = "exec 000000000003 /kit/bin/switch to"
     engine.failing[switch] = lambda: engine.failing.pop(switch) and Done(127, "", "no such file")
