@@ -404,6 +404,16 @@ def test_log_says_why_the_clients_of_an_unknown_proxy_share_a_limit():
         assert {line["hint"] for line in lines if line["status"] != 429} == {""}
 
 
+def test_log_says_which_variable_allows_larger_bodies():
+    with running_site(MAX_BODY_SIZE="1k") as site:
+        assert site.send(post("/", 1025)).startswith(b"HTTP/1.1 413 ")
+        assert site.send(post("/", 1024)).startswith(b"HTTP/1.1 200 ")
+        wait_until(lambda: len(site.logged()) == 2, "both are logged")
+        lines = site.logged()
+    hint = "the body is larger than MAX_BODY_SIZE, or than UPLOAD_SIZE at a path in UPLOAD_PATHS"
+    assert {line["status"]: line["hint"] for line in lines} == {413: hint, 200: ""}
+
+
 # --- Logs
 
 

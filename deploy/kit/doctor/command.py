@@ -68,7 +68,7 @@ def guarded(name: str, check: Check, site: Site) -> Iterator[Finding]:
         yield from check(site)
     except Exception as error:  # noqa: BLE001 - whatever the answers of engine and project look like
         reason = str(error) if isinstance(error, KitError) else f"{type(error).__name__}: {error}"
-        yield Topic(name).unknown("this", " ".join(reason.split())[:200])
+        yield Topic(name).note(f"not checked: {' '.join(reason.split())[:200]}")
 
 
 def print_finding(finding: Finding) -> None:
@@ -86,8 +86,18 @@ def _django(site: Site) -> Findings:
         yield Topic("check --deploy").error(f"Django's check fails: {last[:200]}", 'make manage CMD="check --deploy"')
     else:
         yield from settings.check_django(
-            check, site.values, site.fixed_settings, public=settings.is_public(site.values), own=site.own
+            check,
+            site.values,
+            site.fixed_settings,
+            public=settings.is_public(site.values),
+            own=site.own,
+            has_said=settings.codes_of_secrets(_secrets(site)),
         )
+
+
+def _secrets(site: Site) -> Findings:
+    public = settings.is_public(site.values)
+    yield from settings.check_secrets(site.secrets, site.fixed_key, public=public, own=site.own)
 
 
 def _debugging(site: Site) -> Findings:
@@ -156,12 +166,11 @@ CHECKS: dict[str, Check] = {
         site.containers, public=settings.is_public(site.values), where=site.machine
     ),
     "proxies": lambda site: settings.check_proxies(
-        site.values, site.inside["project"], site.hints, site.inside["variables"]
+        site.values, site.inside["project"], site.proxy_hints, site.inside["variables"]
     ),
     "certificate": _certificate,
-    "secrets": lambda site: settings.check_secrets(
-        site.secrets, site.fixed_key, public=settings.is_public(site.values), own=site.own
-    ),
+    "uploads": lambda site: page.check_uploads(site.too_large, site.values),
+    "secrets": _secrets,
     "debug": _debugging,
     "check --deploy": _django,
     "database": _database,

@@ -137,6 +137,9 @@ def _monitor_port(topic: Topic, address: str, port: str, where: str) -> Finding:
 def check_drift(found: Sequence[Container], output: str) -> Findings:
     """`output`: what `docker compose --dry-run up` would do to the application and nginx."""
     topic = Topic("configuration")
+    if not any(container.is_running for container in found):
+        yield topic.note("not checked: no container runs")
+        return
     names = set(RECREATED.findall(output))
     changed = sorted({container.service for container in found if container.name in names})
     if changed:

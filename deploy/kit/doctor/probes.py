@@ -21,7 +21,7 @@ from kit.doctor import inside
 from kit.doctor.settings import READS
 from kit.errors import KitError
 from kit.logs import sources
-from kit.logs.records import read_time
+from kit.logs.records import Access, read_time
 from kit.paths import ROOT
 from kit.project import django, facts
 from kit.project.debug_switch import DebugSwitch
@@ -217,13 +217,23 @@ class Site:
         logged = containers.call(["logs", "--tail", "3000", self.running("app").identifier], self.environment)
         return f"{logged.stdout}\n{logged.stderr}"
 
-    @property
-    def hints(self) -> list[str]:
-        """What nginx has noted in its access log about proxies in front of it."""
+    @cached_property
+    def hints(self) -> list[tuple[str, Access]]:
+        """What nginx has noted in the end of its access log, and of which request."""
         options = ["--tail", "3000"]
         records = sources.read(self.running("nginx").identifier, "nginx", options, self.environment)
-        hints = [str(record.access.fields.get("hint") or "") for record in records if record.access]
-        return [hint for hint in hints if "TRUSTED_PROXIES" in hint]
+        accesses = [record.access for record in records if record.access]
+        return [(str(hint), access) for access in accesses if (hint := access.fields.get("hint"))]
+
+    @property
+    def proxy_hints(self) -> list[str]:
+        """About proxies in front of nginx."""
+        return [hint for hint, _ in self.hints if "TRUSTED_PROXIES" in hint]
+
+    @property
+    def too_large(self) -> list[str]:
+        """The targets of requests whose body nginx has refused."""
+        return [access.target for hint, access in self.hints if "UPLOAD_PATHS" in hint]
 
     @property
     def plan(self) -> str:

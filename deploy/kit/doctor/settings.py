@@ -135,6 +135,12 @@ def _secret(topic: Topic, secret: Mapping[str, Any], own: Container[str]) -> Fin
         yield topic.warning(f"{name} has {length} characters", f"choose a longer one in {file}")
 
 
+def codes_of_secrets(found: Findings) -> list[str]:
+    """Django's own warnings that the findings of check_secrets are about too."""
+    about_key = [each for each in found if each.mend and re.search("SECRET_KEY|secret key", each.what)]
+    return ["W009"] if about_key else []
+
+
 READS = {
     "ALLOWED_HOSTS": 'ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost").split(",")',
     "DEBUG": 'DEBUG = os.environ.get("DEBUG") == "1"',
@@ -200,15 +206,22 @@ BY_NGINX = {"W004": "HSTS_SECONDS", "W008": "HTTPS_ONLY"}
 
 
 def check_django(
-    output: str, values: Mapping[str, str], fixed: Mapping[str, str], *, public: bool, own: Container[str] = ()
+    output: str,
+    values: Mapping[str, str],
+    fixed: Mapping[str, str],
+    *,
+    public: bool,
+    own: Container[str] = (),
+    has_said: Container[str] = (),
 ) -> Findings:
-    """`output`: of `manage.py check --deploy`; `fixed` and `own`: as in check_debugging."""
+    """`output`: of `manage.py check --deploy`; `fixed` and `own`: as in check_debugging; `has_said`: the codes of
+    Django's warnings that another finding is about."""
     topic = Topic("check --deploy")
     found = re.findall(r"^\S*: \((?:[\w.]*\.)?([EW]\d{3})\) (.+)$", output, re.MULTILINE)
     count = 0
     for code, text in found:
         variable = BY_NGINX.get(code)
-        if code == "W018" or (variable and read_quietly(variable, values) not in ("", "0")):
+        if code == "W018" or code in has_said or (variable and read_quietly(variable, values) not in ("", "0")):
             continue  # DEBUG has a topic of its own
         count += 1
         first = text.partition(". ")[0].rstrip(".")

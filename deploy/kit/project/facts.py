@@ -19,6 +19,7 @@ from kit.project import (
     procfile,
     python_version,
     services,
+    upload_fields,
     upload_folders,
 )
 from kit.project import settings_examples as examples
@@ -69,6 +70,8 @@ class Project:
     """The command that creates the database, if nothing else does."""
     upload_folders: tuple[Path, ...]
     """Of uploads, as far as they are there, relative to the project."""
+    upload_field: str
+    """File and line of what takes files from visitors; "" if nothing does."""
 
     @property
     def root(self) -> str:
@@ -120,6 +123,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         processes,
     )
     found_migrations = None if found_django else migrations.find(folder, served.root)
+    uploads = upload_fields.find(files)
     has_migrations = bool(found_django or found_migrations or migrations.is_flask_migrate(served.root))
     return Project(
         folder=folder,
@@ -140,6 +144,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         migrations=found_migrations,
         first_start=first_start.find(folder, served.root, served.value, has_migrations=has_migrations),
         upload_folders=tuple(upload_folders.find(files, found_django.root if found_django else served.root, folder)),
+        upload_field=f"{relative(uploads[0], folder)}:{uploads[1]}" if uploads else "",
     )
 
 

@@ -1,11 +1,18 @@
 """What is to be installed for a project, and from which of its files. A value; `install.py` carries it out."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from kit.project.names import name_of
+
 PROJECT_ROOT = "${PROJECT_ROOT}"
 """In a requirement: the folder in which uv runs. uv itself replaces it, as PDM and pip-tools do."""
+
+
+_FIXED = re.compile(r"===?\s*[^\s,;*]+\s*(?:$|[\s,;\\])|\s@\s")
+"""In a requirement: one version, or the place of an archive."""
 
 
 class Reader(Enum):
@@ -99,6 +106,16 @@ class Installation:
         """Whether a requirement has a hash; then every one must have one, as pip has it. No hash exists for git's."""
         lines = self.requirements
         return any("--hash=" in line for line in lines) and not any(" @ git+" in line for line in lines)
+
+    @property
+    def unpinned(self) -> list[str]:
+        """The names whose version is another one with each new release, as far as the project's files list them."""
+        if self.reader is not Reader.LINES or not self.file:
+            return []
+        fixed = {pin.name for pin in self.pins}
+        fixed |= {name_of(line) for line in (*self.requirements, *self.constraints) if _FIXED.search(line)}
+        names = (name_of(line) for line in self.requirements)
+        return list(dict.fromkeys(name for name in names if name and name not in fixed))
 
     @property
     def listed(self) -> str:

@@ -366,7 +366,6 @@ def _pipfile(base: Path, file: Path) -> Installation:
         requirements=tuple(requirements),
         options=tuple(f"--extra-index-url {source['url']}" for source in sources),
         local=tuple(Local(relative(base / path, base), has_dependencies=True) for path in folders_),
-        notes=("Pipfile has no lock: the newest versions that it allows are installed",),
     )
 
 

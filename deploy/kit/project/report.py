@@ -19,6 +19,7 @@ FEW = 8
 CRONTAB = "crontab"
 
 DEBUG_IN_THE_CODE = 'strangers would see code and settings; os.environ.get("DEBUG") == "1" is off without a variable'
+LARGER_UPLOADS = "UPLOAD_PATHS in .env names the paths that take up to 80 MB"
 IN_THE_CODE = 'who can read it can forge sessions; os.environ["SECRET_KEY"] reads another one'
 
 
@@ -35,6 +36,9 @@ def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str
         yield "", f"not used: {unused.file} ({unused.reason})"
     for local in dependencies.local:
         yield "", f"installed from the project: {local.path}"
+    if names := dependencies.unpinned:
+        shown = f"{', '.join(names[:FEW])}{', ...' * (len(names) > FEW)}"
+        yield "", f"not pinned: {shown}; the image gets the newest, `pip freeze` lists yours"
     for note in dependencies.notes:
         yield "", note
     for condition in project.python.conditions:
@@ -61,6 +65,8 @@ def rows(project: Project, *, is_short: bool = False) -> Iterator[tuple[str, str
         yield "secret key", f"in the code ({project.fixed_secret_key}): {IN_THE_CODE}"
     if project.debug_in_code:
         yield "DEBUG", f"on in the code ({project.debug_in_code}): {DEBUG_IN_THE_CODE}"
+    if project.upload_field:
+        yield "uploads", f"{project.upload_field}: files of up to 3 MB; {LARGER_UPLOADS}"
     for example, module in project.settings_examples:
         yield "example", f"{example}: the project may need a {module} like it, which does not exist"
     commands = {worker.command for worker in project.services.workers}

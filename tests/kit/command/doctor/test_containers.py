@@ -117,6 +117,12 @@ def test_no_port_at_all():
     assert said(containers.check_ports(site(), public=False)) == [("note", "nginx publishes no port")]
 
 
+def test_nothing_that_runs_is_no_configuration():
+    ended = site(app=entry("app", state="exited"), nginx=entry("nginx", state="exited"))
+    for found in ([], ended):
+        assert said(containers.check_drift(found, "")) == [("note", "not checked: no container runs")]
+
+
 def test_changed_configuration_is_what_compose_would_replace():
     running = " DRY-RUN MODE -  Container nginx  Running\n DRY-RUN MODE -  Container app  {}\n"
     assert said(containers.check_drift(site(), running.format("Running")))[0][0] == "ok"

@@ -78,3 +78,10 @@ esac
     (tmp_path / "docker").chmod(0o755)
     site = Site({"PATH": f"{tmp_path}:/usr/bin:/bin", "COMPOSE_ENV_FILES": "/dev/null"})
     assert [each.severity.value for each in command.guarded("page", command.CHECKS["page"], site)] == severities
+
+
+def test_upload_that_nginx_refuses_names_its_path_and_the_variable():
+    assert [each.severity.value for each in page.check_uploads([], {})] == ["ok"]
+    (found,) = page.check_uploads(["/photos/add?x=1", "/photos/add", "/a", "/b", "/c"], {"UPLOAD_SIZE": "200m"})
+    assert found.what == "nginx has refused a body as too large (413) 5 times, at /photos/add, /a, /b, ..."
+    assert found.mend.startswith("UPLOAD_PATHS in .env: the paths that take 200m instead of 3m, ")

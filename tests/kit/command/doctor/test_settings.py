@@ -172,6 +172,21 @@ def test_warnings_of_django_are_findings():
     ]
 
 
+@pytest.mark.parametrize(
+    ("secrets", "fixed_key", "count"),
+    [
+        ([], "", 3),
+        ([], "settings.py:3", 2),
+        ([inside.describe("SECRET_KEY", "short")], "", 2),
+        ([inside.describe("SECRET_KEY", "s" * 40)], "", 3),
+        ([inside.describe("API_TOKEN", "")], "", 3),
+    ],
+)
+def test_key_has_one_mend(secrets, fixed_key, count):
+    has_said = settings.codes_of_secrets(settings.check_secrets(secrets, fixed_key))
+    assert len(said(settings.check_django(CHECK, {}, {}, public=True, has_said=has_said))) == count
+
+
 def test_what_nginx_does_is_no_finding_and_https_matters_only_for_others():
     assert len(said(settings.check_django(CHECK, {"HSTS_SECONDS": "3600"}, {}, public=True))) == 2
     assert said(settings.check_django(CHECK, {}, {}, public=False))[0][0] == "note"

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from kit.project import facts, report
 from tests.helpers.paths import SAMPLE_PROJECT
 from tests.kit.command.project.test_application import startproject
@@ -24,6 +26,7 @@ def test_report_has_a_line_for_each_fact(project):
     assert lines == [
         "dependencies  requirements.txt",
         "              not used: setup.py (requirements.txt comes first)",
+        "              not pinned: django, psycopg, rq; the image gets the newest, `pip freeze` lists yours",
         "Python        3.12.1 (runtime.txt)",
         "application   shop.wsgi:application (Procfile:1)",
         "              runs in src",
@@ -38,6 +41,46 @@ def test_report_has_a_line_for_each_fact(project):
         "variable      KEY: has no default (src/shop/live.py:2)",
         "variables     LEVEL: have a default, or may be unset",
     ]
+
+
+@pytest.mark.parametrize(
+    ("files", "unpinned"),
+    [
+        ({"requirements.txt": "Django==5.2\nflask[async] == 3.1 ; python_version > '3'\n"}, []),
+        ({"requirements.txt": "django>=5,<6\nflask==3.*\nrich == 1.0 --hash=sha256:ab\n"}, ["django", "flask"]),
+        ({"requirements.txt": "-c versions.txt\ndjango\nrich\n", "versions.txt": "Django==5.2\n"}, ["rich"]),
+        ({"requirements.txt": "shop @ git+https://git.example/shop@1f2e3d4\n"}, []),
+        ({"app.py": "import flask\napp = flask.Flask(__name__)\n"}, []),
+        (
+            {
+                "Pipfile": "[packages]\nrich = '*'\n",
+                "Pipfile.lock": '{"default": {"rich": {"version": "==1.0"}}}',
+            },
+            [],
+        ),
+    ],
+)
+def test_requirements_without_a_version(project, files, unpinned):
+    found = facts.look(project({"app.py": "app = print\n"} | files), {"WSGI_APP": "app:app"})
+    assert found.dependencies.unpinned == unpinned
+
+
+@pytest.mark.parametrize(
+    ("line", "takes"),
+    [
+        ("photo = models.ImageField(upload_to='photos')", True),
+        ("file = request.files['photo']", True),
+        ("files = self.request.FILES.getlist('photos')", True),
+        ("# a FileField would take files", False),
+        ("files = os.listdir('files')", False),
+    ],
+)
+def test_report_says_how_large_an_upload_may_be(project, line, takes):
+    found = facts.look(project({"app.py": f"import os\n{line}\napp = print\n"}), {"WSGI_APP": "app:app"})
+    said = [value for name, value in report.rows(found) if name == "uploads"]
+    assert len(said) == takes
+    for text in said:
+        assert text.startswith("app.py:2: files of up to 3 MB; UPLOAD_PATHS in .env")
 
 
 def test_packages_for_what_a_lock_of_uv_lists(project):
