@@ -14,9 +14,9 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from ropewalk.config.settings import Settings, make_settings, refuse_not_embedded
+from ropewalk.config.settings import make_settings, refuse_not_embedded
 from ropewalk.errors import ConfigError
-from ropewalk.logs.error_log import get_logger
+from ropewalk.logs.error_log import get_logger, logging_to
 from ropewalk.logs.wsgi_errors import WsgiErrors
 from ropewalk.monkey_patches import refuse_monkey_patches
 from ropewalk.net.listeners.open import close_listeners, describe, open_listeners, refuse_new_connections
@@ -25,6 +25,7 @@ from ropewalk.process.system.signals import SignalInbox
 from ropewalk.process.worker.watchdog import interrupt_all
 from ropewalk.runtime.caller_thread import CallerThread, in_caller_thread
 from ropewalk.runtime.draining import IDLE_GRACE, Drained
+from ropewalk.runtime.embedded_logs import EmbeddedLogs
 from ropewalk.runtime.environment import ProcessEnvironment
 from ropewalk.runtime.factories import tls_context, with_static_files
 from ropewalk.runtime.service import Service
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication
 
     from ropewalk.config.embedded_settings import EmbeddedSettings
-    from ropewalk.logs.access_log import AccessLog
-
-ERROR_LOG_SETTINGS = frozenset({"error_log", "error_log_format", "log_level"})
 
 EMBEDDED_IDLE_GRACE = 0.005
 """Seconds in which an idle connection may still send a request when the server stops. Shorter than a worker's grace:
@@ -73,8 +71,12 @@ class Server:
 
         `settings` are the options of the command line, with underscores: `keep_alive=5`. See docs/settings.md.
 
+        `error_log` may also be a function, which is called with the level and the text of each message, or a logger of
+        `logging`, which then decides about levels unless `log_level` is given; `access_log` a function of the line of
+        each request, or a logger. Threads that serve call them.
+
         `errors` is the `wsgi.errors` of every environ: by default standard error, or the error log if one of its
-        settings is given. That log and the variables of `env` belong to the process; `stop` restores both.
+        settings is given. The variables of `env` belong to the process; `stop` restores them.
 
         Raises ConfigError for a value that is not allowed, a setting that has no effect in an embedded server, an
         address that cannot be bound, what is not a WSGI application, and a program that gevent or eventlet has patched;
@@ -82,29 +84,31 @@ class Server:
         """
         _check_application(application)
         refuse_monkey_patches("this program", None)
-        self.settings = make_settings(**settings)
+        logs = EmbeddedLogs(settings)
+        self.settings = make_settings(**logs.settings)
         refuse_not_embedded(self.settings)
         tls = tls_context(self.settings)
         unix_mode = DEFAULT_MODE if self.settings.unix_mode is None else self.settings.unix_mode
         with ExitStack() as opened:
-            if vars(self.settings).keys() & ERROR_LOG_SETTINGS:
-                _configure_log(self.settings, opened)
-                errors = errors or cast("TextIO", WsgiErrors(get_logger()))
-            self._listeners = open_listeners(self.settings.bind, backlog=self.settings.backlog, unix_mode=unix_mode)
-            opened.callback(close_listeners, self._listeners)
-            environment = ProcessEnvironment()
-            environment.apply((), self.settings.env)
-            opened.callback(environment.restore)
-            self._service = Service(
-                with_static_files(application, self.settings),
-                self._listeners,
-                self.settings,
-                access_log=_open_access_log(self.settings, opened),
-                errors=errors or sys.stderr,
-                tls=tls,
-            )
+            self._log = logs.open_error_log(self.settings, opened)
+            if errors is None and self._log is not get_logger():
+                errors = cast("TextIO", WsgiErrors(self._log))
+            with logging_to(self._log):
+                self._listeners = open_listeners(self.settings.bind, backlog=self.settings.backlog, unix_mode=unix_mode)
+                opened.callback(close_listeners, self._listeners)
+                environment = ProcessEnvironment()
+                environment.apply((), self.settings.env)
+                opened.callback(environment.restore)
+                self._service = Service(
+                    with_static_files(application, self.settings),
+                    self._listeners,
+                    self.settings,
+                    access_log=logs.open_access_log(self.settings, opened),
+                    errors=errors or sys.stderr,
+                    tls=tls,
+                )
+                self._watchdog = watchdog_thread(self._service, self.settings)
             self._opened = opened.pop_all()
-        self._watchdog = watchdog_thread(self._service, self.settings)
         self._addresses = [listener.getsockname() for listener in self._listeners]
         scheme = "https" if tls is not None else "http"
         self._urls = [describe(listener, scheme=scheme) for listener in self._listeners]
@@ -174,9 +178,10 @@ class Server:
             if self._is_started:
                 return
             self._is_started = True
-        self._service.start()
-        if self._watchdog is not None:
-            self._watchdog.start()
+        with logging_to(self._log):
+            self._service.start()
+            if self._watchdog is not None:
+                self._watchdog.start()
 
     def stop(self, timeout: float | None = None) -> Drained:
         """Accept nothing new, finish what is in flight within `timeout` seconds (default: `graceful_timeout`), and end.
@@ -192,7 +197,7 @@ class Server:
             return Drained(0, 0)
         seconds = self.settings.graceful_timeout if timeout is None else timeout
         refuse_new_connections(self._listeners)
-        with self._opened:
+        with self._opened, logging_to(self._log):
             try:
                 drained = self._service.drain(time.monotonic() + seconds, self._idle_grace)
                 if drained.aborted:
@@ -274,11 +279,10 @@ def serve(application: WSGIApplication, *, errors: TextIO | None = None, **setti
     server = Server(application, errors=errors, **settings)
     server._idle_grace = IDLE_GRACE  # a proxy in front may keep connections open
     inbox = SignalInbox(_STOP_SIGNALS)  # not an Event: that would miss a signal just before it is waited for
-    log = get_logger()
     try:
         with server:
             for url in server.urls:
-                log.info("Listening at: %s", url)
+                server._log.info("Listening at: %s", url)
             while _STOP_SIGNALS.isdisjoint(inbox.receive()):
                 select.select([inbox], [], [])
     finally:
@@ -293,19 +297,3 @@ def _check_application(application: object) -> None:
         reason = "must be the application itself, not its name; the command takes a name: ropewalk MODULE:CALLABLE"
         raise ConfigError("application", application, reason)
     check_application("application", None, "it", application)
-
-
-def _configure_log(settings: Settings, opened: ExitStack) -> None:
-    log = get_logger()
-    log.configure(settings.error_log, settings.log_level, settings.error_log_format)
-    opened.callback(log.configure, "-", "info")
-
-
-def _open_access_log(settings: Settings, opened: ExitStack) -> AccessLog | None:
-    if not settings.access_log:
-        return None
-    from ropewalk.logs.access_log import AccessLog  # not needed without one
-
-    access_log = AccessLog(settings.access_log, settings.access_log_format)
-    opened.callback(access_log.close)
-    return access_log

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from ropewalk.config.settings import all_settings
 from ropewalk.config.table import Setting
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.runtime import factories, service, watchdog_thread
+from ropewalk.runtime import embedded_logs, factories, service, watchdog_thread
 from ropewalk.wsgi.exchange import RequestTimeoutError
 from tests.helpers.embedded import Talk, answering
 from tests.helpers.http_client import GET, Client
@@ -101,7 +102,7 @@ def test_a_setting_without_effect_is_refused_with_the_reason(setting: Setting) -
 
 def test_every_setting_is_used_here_or_refused() -> None:
     """What the service and the server read of the settings is what they take."""
-    sources = [inspect.getsource(module) for module in (embedded, service, factories, watchdog_thread)]
+    sources = [inspect.getsource(module) for module in (embedded, embedded_logs, service, factories, watchdog_thread)]
     read = set(re.findall(r"settings\.([a-z_]+)", "".join(sources))) - {"name"}
     taken = {setting.name for setting in all_settings()} - {setting.name for setting in NOT_EMBEDDED}
     assert taken - read == set()
@@ -169,7 +170,7 @@ class TestTimeout:
 
 
 class TestLogs:
-    """The settings of the error log are those of the process, while the server is there."""
+    """A server whose program sets one of the error log's settings has a log of its own."""
 
     @staticmethod
     def failing(environ: Any, start_response: Any) -> list[bytes]:
@@ -184,22 +185,23 @@ class TestLogs:
         client = talk.connect(server)
         client.send(GET)
         assert client.read_all().startswith(b"HTTP/1.1 500 ")
-        get_logger().info("below the level")
         server.stop()
         messages = [json.loads(line) for line in log.read_text().splitlines()]
         assert [message["message"] for message in messages if "exception" not in message] == ["said to wsgi.errors"]
         assert [message["exception"] for message in messages if "exception" in message] == ["ValueError: a fault"]
-        get_logger().info("after the end")
-        assert "after the end" in capfd.readouterr().err
+        get_logger().info("of the process")
+        assert "of the process" in capfd.readouterr().err
 
     def test_the_level_alone_leaves_it_on_standard_error(self, talk: Talk, capfd: pytest.CaptureFixture[str]) -> None:
-        server = talk.serve(answering(), log_level="debug")
-        get_logger().debug("shown")
-        server.stop()
-        get_logger().debug("hidden")
-        shown = capfd.readouterr().err
-        assert "shown" in shown
-        assert "hidden" not in shown
+        for level, is_shown in (("debug", True), ("info", False)):
+            server = talk.serve(answering([b"x" * 20_000_000]), log_level=level)
+            client = talk.connect(server)
+            client.send(GET)
+            client.read_until(b"200 OK")
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sock.close()  # a reset
+            server.stop()
+            assert ("[DEBUG] sending to" in capfd.readouterr().err) == is_shown
 
     @pytest.mark.parametrize("setting", ["error_log", "access_log"])
     def test_a_log_that_cannot_be_opened_leaves_nothing_open(self, tmp_path: Path, setting: str) -> None:

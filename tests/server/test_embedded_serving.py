@@ -1,4 +1,4 @@
-"""`ropewalk.Server`: its application is exchanged, it serves in the caller's thread, and nothing of it stays behind."""
+"""`ropewalk.Server`: its application is exchanged, it serves in the caller's thread, and nothing of it is left."""
 
 from __future__ import annotations
 
@@ -285,7 +285,7 @@ def test_many_servers_in_one_process(talk: Talk) -> None:
     assert ask(servers[8]).endswith(b"number 8")
 
 
-def test_a_thousand_cycles_leave_nothing_behind(wait_for: WaitFor) -> None:
+def test_a_thousand_cycles_leave_nothing(wait_for: WaitFor) -> None:
     """Each with a client, of one sort after another: gone, still connected after a request, and silent."""
     application = saying(b"hello")
 

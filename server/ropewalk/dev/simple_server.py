@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication
 
-    from ropewalk.logs.access_log import AccessLog
     from ropewalk.logs.access_record import AccessRecord
 
 KEEP_ALIVE = 5
@@ -193,7 +192,7 @@ class WSGIServer(original.WSGIServer):
                 application,
                 [socket.socket(fileno=os.dup(self.fileno()))],  # the service closes it
                 self._settings(keeps_alive=keeps_alive),
-                access_log=cast("AccessLog", _HandlerLog(self)),  # has what a service uses of it
+                access_log=_HandlerLog(self),
                 tls=_tls_of(self.socket),
             )
             service.on_connection_closed = self._caller.wake

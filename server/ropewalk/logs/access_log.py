@@ -17,7 +17,7 @@ from contextlib import suppress
 from ropewalk.interruptions import uninterrupted
 from ropewalk.logs.access_format import JSON, compile_format
 from ropewalk.logs.access_record import AccessRecord
-from ropewalk.logs.error_log import get_logger, open_log
+from ropewalk.logs.error_log import get_logger, inheriting_log, open_log
 from ropewalk.logs.escape import printable
 from ropewalk.logs.sink import Sink
 
@@ -136,7 +136,8 @@ class AccessLog:
     def _start_flusher(self) -> None:
         with self._writing:
             if self._flusher is None and not self._is_closed.is_set():
-                self._flusher = threading.Thread(target=self._flush_soon, name="ropewalk-access-log", daemon=True)
+                flush = inheriting_log(self._flush_soon)
+                self._flusher = threading.Thread(target=flush, name="ropewalk-access-log", daemon=True)
                 self._flusher.start()
 
     def _flush_soon(self) -> None:

@@ -5,7 +5,7 @@ A plain class: `dataclasses` would load `inspect` into each worker.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 
 class AccessRecord:
@@ -70,3 +70,13 @@ class AccessRecord:
     def sending(self) -> float | None:
         """Seconds that the response waited to be sent and was being sent: the rest of `seconds`."""
         return None if self.application is None else max(0.0, self.seconds - self.application)
+
+
+class AccessWriter(Protocol):
+    """An access log, as far as those know it that have a line for it."""
+
+    lost: int
+    """Lines that could not be written."""
+
+    def write(self, record: AccessRecord) -> None:
+        """Take the line of `record`. Any thread of the pool, after the response. Never raises."""

@@ -47,12 +47,18 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def format_plain(message: Message) -> str:
+    head = "" if message.is_raw else f"{_clock()} [{os.getpid()}] [{message.level.upper()}] "
+    return head + format_text(message) + "\n"
+
+
+def format_text(message: Message) -> str:
+    """The text and the traceback, without a line end."""
     if message.is_raw:
-        return message.text.rstrip("\n") + "\n"
+        return message.text.rstrip("\n")
     name = f" (request id {message.request_id})" if message.request_id else ""
     trace = "" if message.error is None else _format_trace(message.error)
     text = message.text if message.text.isprintable() else _INDENTABLE.sub(INDENT, printable(message.text))
-    return f"{_clock()} [{os.getpid()}] [{message.level.upper()}] {text}{name}\n{trace}"
+    return f"{text}{name}\n{trace}".rstrip("\n")
 
 
 INDENT = "    "

@@ -8,6 +8,9 @@ Writing never raises: a full disk or a closed pipe loses messages, never request
 reported as soon as the log can be written again.
 
 The caller escapes text that came from a peer (`logs.escape`).
+
+There is one log in a process, which every module uses. A server that a program embeds may have its own: while one of
+its threads logs, `get_logger()` leads there (`logging_to`).
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from ropewalk.errors import ConfigError
 from ropewalk.interruptions import uninterrupted
@@ -23,7 +28,7 @@ from ropewalk.logs.error_format import FORMATTERS, Exc, ExcInfo, Formatter, Mess
 from ropewalk.logs.sink import Sink
 from ropewalk.trusted_files import open_file
 
-__all__ = ["LEVELS", "ErrorLog", "ExcInfo", "get_logger", "open_log"]
+__all__ = ["LEVELS", "ErrorLog", "ExcInfo", "current_log", "get_logger", "inheriting_log", "logging_to", "open_log"]
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 
@@ -31,7 +36,11 @@ STANDARD_ERROR = 2
 
 
 class ErrorLog:
-    """The log of this process. Messages are `%`-formats with their arguments, as in `logging`."""
+    """A log. Messages are `%`-formats with their arguments, as in `logging`."""
+
+    _counting = threading.Lock()
+    """Protects the counters, of every log. Taken while uninterrupted; replaced in a forked child, which may inherit it
+    held."""
 
     def __init__(self) -> None:
         # Written only by `configure` and `reopen`, in the main thread; read by every thread.
@@ -40,8 +49,6 @@ class ErrorLog:
         self._owners: Collection[int] | None = None
         self._least = LEVELS["info"]
         self._format: Formatter = format_plain
-        self._counting = threading.Lock()
-        """Protects what follows. Taken while uninterrupted; replaced in a forked child, which may inherit it held."""
         self._counts: Counter[str] = Counter()
         self._lost = 0
         self._unreported = 0
@@ -110,6 +117,10 @@ class ErrorLog:
         os.close(new)
         self._sink = Sink(old)
 
+    def close(self) -> None:
+        """Close the file. What is logged later goes to standard error."""
+        self.configure("-", "info")
+
     def is_enabled(self, level: str) -> bool:
         """Whether a message of `level` would be written; asked before composing an expensive one."""
         return LEVELS[level] >= self._least
@@ -161,7 +172,7 @@ class ErrorLog:
         self._counts, self._lost, self._unreported = Counter(), 0, 0
 
     def _write(self, level: str, message: str, arguments: tuple[object, ...], exc_info: Exc, request_id: str) -> None:
-        if LEVELS[level] < self._least:
+        if not self.is_enabled(level):
             return
         try:
             text = message % arguments if arguments else message
@@ -171,24 +182,25 @@ class ErrorLog:
         self._put(Message(level, text, error, request_id), level if error is None else "exception")
 
     def _put(self, message: Message, counted_as: str = "") -> None:
-        octets = self._encode(message)  # before: the text of an application's exception is made by its own code
+        emit = self._prepare(message)  # before: the text of an application's exception is made by its own code
         with uninterrupted:
             if counted_as:
                 self._count(counted_as)
-            if (self._unreported and not self._report_lost()) or not self._emit(octets):
+            if (self._unreported and not self._report_lost()) or not emit():
                 self._count_lost(1, 1)
 
     def _report_lost(self) -> bool:
         """Report the number of lost messages; False if the log still cannot be written."""
         lost = self._take_unreported()
         what = "log message was" if lost == 1 else "log messages were"
-        if lost and not self._emit(self._encode(Message("warning", f"{lost} {what} lost ({self._fault})"))):
+        if lost and not self._prepare(Message("warning", f"{lost} {what} lost ({self._fault})"))():
             self._count_lost(0, lost)
             return False
         return True
 
-    def _encode(self, message: Message) -> bytes:
-        return self._format(message).encode("utf-8", "backslashreplace")
+    def _prepare(self, message: Message) -> Callable[[], bool]:
+        """What writes the message, and returns whether it is written."""
+        return partial(self._emit, self._format(message).encode("utf-8", "backslashreplace"))
 
     def _emit(self, octets: bytes) -> bool:
         sink = self._sink
@@ -211,9 +223,58 @@ class ErrorLog:
             unreported, self._unreported = self._unreported, 0
         return unreported
 
-    def replace_lock(self) -> None:
+    @staticmethod
+    def replace_lock() -> None:
         """In a forked child: the parent's other threads may have held it."""
-        self._counting = threading.Lock()
+        ErrorLog._counting = threading.Lock()
+
+
+class _ProcessLog(ErrorLog):
+    """The log of this process, unless the thread that logs has another one."""
+
+    def is_enabled(self, level: str) -> bool:
+        log = _of_thread.log
+        return super().is_enabled(level) if log is None else log.is_enabled(level)
+
+    def _put(self, message: Message, counted_as: str = "") -> None:
+        log = _of_thread.log
+        if log is None:
+            super()._put(message, counted_as)
+        else:
+            log._put(message, counted_as)
+
+
+class _OfThread(threading.local):
+    log: ErrorLog | None = None
+
+
+_of_thread = _OfThread()
+
+
+@contextmanager
+def logging_to(log: ErrorLog) -> Iterator[None]:
+    """Have what this thread logs meanwhile go to `log`, and what the threads log that are made meanwhile."""
+    before, _of_thread.log = _of_thread.log, None if log is _LOG else log
+    try:
+        yield
+    finally:
+        _of_thread.log = before
+
+
+def inheriting_log(work: Callable[..., None]) -> Callable[..., None]:
+    """`work`, for a thread that logs to where the thread logs that makes it."""
+    log = _of_thread.log
+
+    def run(*arguments: object) -> None:
+        _of_thread.log = log
+        work(*arguments)
+
+    return work if log is None else run
+
+
+def current_log() -> ErrorLog:
+    """The log that this thread logs to."""
+    return _of_thread.log or _LOG
 
 
 def get_logger() -> ErrorLog:
@@ -232,5 +293,5 @@ def open_log(setting: str, path: str, owners: Collection[int] | None = None) -> 
         raise ConfigError(setting, path, f"cannot be opened: {error.strerror}") from None
 
 
-_LOG = ErrorLog()
-os.register_at_fork(after_in_child=_LOG.replace_lock)
+_LOG = _ProcessLog()
+os.register_at_fork(after_in_child=ErrorLog.replace_lock)

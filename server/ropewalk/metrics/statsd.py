@@ -19,7 +19,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
-from ropewalk.logs.error_log import get_logger
+from ropewalk.logs.error_log import get_logger, inheriting_log
 from ropewalk.metrics.counters import Metrics
 
 DEFAULT_PORT = 8125
@@ -159,7 +159,7 @@ class Reporter:
         self._client = client
         self._log = _LogCounts(client, log_counts)
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ropewalk-statsd", daemon=True)
+        self._thread = threading.Thread(target=inheriting_log(self._run), name="ropewalk-statsd", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

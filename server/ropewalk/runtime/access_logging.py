@@ -8,8 +8,7 @@ from __future__ import annotations
 from time import monotonic
 
 from ropewalk.http.status import reason_phrase
-from ropewalk.logs.access_log import AccessLog
-from ropewalk.logs.access_record import AccessRecord
+from ropewalk.logs.access_record import AccessRecord, AccessWriter
 from ropewalk.net.connection_states import State
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.wsgi.environ import Environ
@@ -20,7 +19,7 @@ from ropewalk.wsgi.request_id import KEY
 class AccessLogger:
     """Writes a line for each response. The connections of the service have to be `TimedConnection`s."""
 
-    def __init__(self, log: AccessLog, skip: tuple[str, ...] = ()) -> None:
+    def __init__(self, log: AccessWriter, skip: tuple[str, ...] = ()) -> None:
         """`skip`: the starts of the User-Agents of health checks, which get no line unless they fail."""
         self._log = log
         self._skip = skip

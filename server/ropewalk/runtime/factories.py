@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ropewalk.config.settings import Settings
 from ropewalk.errors import ConfigError
-from ropewalk.logs.error_log import get_logger
+from ropewalk.logs.error_log import current_log
 from ropewalk.wsgi.environ import ConnectionEnviron, MakeEnviron
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def statsd_reporter(settings: Settings) -> Reporter | None:
         return None
     from ropewalk.metrics.statsd import Client, Reporter
 
-    return Reporter(Client(settings.statsd_host, settings.statsd_prefix, settings.dogstatsd_tags), get_logger().counts)
+    return Reporter(Client(settings.statsd_host, settings.statsd_prefix, settings.dogstatsd_tags), current_log().counts)
 
 
 def tls_context(settings: Settings, adapt: Adapt | None = None) -> TlsContext | None:

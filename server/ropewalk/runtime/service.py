@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
     from ropewalk.gunicorn_hooks.requests import RequestHooks
-    from ropewalk.logs.access_log import AccessLog
+    from ropewalk.logs.access_record import AccessWriter
     from ropewalk.metrics.snapshot import WorkerSnapshot
     from ropewalk.net.accept_balance import SharedCounts, WorkerSlot
     from ropewalk.net.handshake import Handshake
@@ -85,7 +85,7 @@ class Service:
         listeners: Sequence[socket.socket],
         settings: Settings,
         *,
-        access_log: AccessLog | None = None,
+        access_log: AccessWriter | None = None,
         multiprocess: bool = False,
         errors: TextIO | None = None,
         tls: TlsContext | None = None,

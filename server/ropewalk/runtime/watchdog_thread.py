@@ -6,7 +6,7 @@ import threading
 import time
 
 from ropewalk.config.settings import Settings
-from ropewalk.logs.error_log import get_logger
+from ropewalk.logs.error_log import get_logger, inheriting_log
 from ropewalk.process.worker.watchdog import Watchdog
 from ropewalk.runtime.service import Service
 from ropewalk.wsgi.timeouts import RequestTimeouts
@@ -26,7 +26,7 @@ class WatchdogThread:
         self._service = service
         self._watchdog = Watchdog(timeout, service.running, service.timeout_of, service.capacity)
         self._is_stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ropewalk-watchdog", daemon=True)
+        self._thread = threading.Thread(target=inheriting_log(self._run), name="ropewalk-watchdog", daemon=True)
 
     def start(self) -> None:
         self._thread.start()

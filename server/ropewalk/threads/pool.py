@@ -31,7 +31,7 @@ from typing import Protocol
 
 from ropewalk import interruptions
 from ropewalk.forked import exit_child
-from ropewalk.logs.error_log import get_logger
+from ropewalk.logs.error_log import get_logger, inheriting_log
 from ropewalk.threads.controller import HELD_AFTER, LONG_RUN, RESCUE_INTERVAL, Controller, Sample
 from ropewalk.threads.parallelism import parallel_threads
 from ropewalk.threads.parking import Parking, make_parking
@@ -155,12 +155,14 @@ class Pool:
         self.threads: list[PoolThread] = []
         for number in range(threads + 1):
             self.threads.append(self._make_thread(is_parked=number >= floor))
-        self._control_thread = threading.Thread(target=self._control, name=f"{name}-controller", daemon=True)
+        control = inheriting_log(self._control)
+        self._control_thread = threading.Thread(target=control, name=f"{name}-controller", daemon=True)
 
     def _make_thread(self, *, is_parked: bool) -> PoolThread:
         pool_thread = PoolThread(make_parking(spins=self.controller.floor > 1))
         name = f"{self._name}-{len(self.threads)}"
-        pool_thread.thread = threading.Thread(target=self._work, args=(pool_thread, is_parked), name=name, daemon=True)
+        work = inheriting_log(self._work)
+        pool_thread.thread = threading.Thread(target=work, args=(pool_thread, is_parked), name=name, daemon=True)
         return pool_thread
 
     def start(self) -> None:
