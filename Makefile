@@ -64,7 +64,7 @@ look: ## Print what the kit finds in the project, all variables that it reads in
 
 .PHONY: down
 down: ## Stop what `make up` started. The data stays; `docker compose down -v` removes it too.
-	@exec $(KIT) down
+	@exec $(KIT) down $(if $(UNLOCK),--unlock)
 
 .PHONY: logs
 logs: ## Follow the containers' logs, merged (SERVICE=app, LEVEL=warning, ID=<request id>, SINCE=10m).

@@ -181,7 +181,11 @@ COMMANDS = {
         "list the releases that a rollback can go to",
         options=AS_JSON,
     ),
-    "down": Command(lambda _: stack.down(os.environ), "stop the kit and remove its containers; the data stays"),
+    "down": Command(
+        lambda options: stack.down(os.environ, unlocks=options.unlock),
+        "stop the kit and remove its containers; the data stays",
+        options=UNLOCK,
+    ),
     "logs": Command(on_site("logs.command", "logs"), "follow the logs of all containers, merged by time"),
     "why": Command(on_site("logs.why", "why"), "show one request's way and times through the logs (ID=...)"),
     "doctor": Command(

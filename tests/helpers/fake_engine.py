@@ -38,6 +38,8 @@ class FakeContainer:
     exit_status: int = 0
     address: str = ""
     labels: dict[str, str] = field(default_factory=dict)
+    ports: dict[str, str] = field(default_factory=dict)
+    """Of the machine, by those of the container, such as 8080/tcp."""
 
     @property
     def serves(self) -> bool:
@@ -53,7 +55,10 @@ class FakeContainer:
             "RestartCount": self.restarts,
             "Config": {"Labels": labels if self.service else self.labels, "StopTimeout": 45},
             "State": {"Status": self.state, "ExitCode": self.exit_status, "Health": {"Status": self.health}},
-            "NetworkSettings": {"Networks": networks if self.state == "running" else {}},
+            "NetworkSettings": {
+                "Networks": networks if self.state == "running" else {},
+                "Ports": {name: [{"HostIp": "127.0.0.1", "HostPort": port}] for name, port in self.ports.items()},
+            },
         }
 
 

@@ -39,7 +39,9 @@ def start(site: Site, tag: str) -> int:
     for line in _warnings(site):
         site.output.note(line)
     address, port = published(site, 8080)
-    page.warn(site)
+    application, proxy = site.look()
+    if proxy:
+        page.warn(site, application, proxy)
     services.note_certificate(site)
     if site.server and address in ("127.0.0.1", "[::1]"):
         site.output.note(
@@ -72,9 +74,9 @@ def _free_ports(site: Site) -> None:
 
 
 def addresses(site: Site, host: str = "localhost") -> list[str]:
-    found = [f"http://{host}:{published_port(site, 8080)}"]
+    found = [hosts.url("http", host, published_port(site, 8080))]
     if read("HTTPS", site.values) == "1":
-        found.append(f"https://{host}:{published_port(site, 8443)}")
+        found.append(hosts.url("https", host, published_port(site, 8443)))
     return found
 
 

@@ -4,10 +4,13 @@ import re
 from collections.abc import Sequence
 
 from kit.release import containers, page
+from kit.release.containers import Container
 from kit.release.site import Site
 from kit.variables import read
 
 LOCAL = ("localhost", "127.0.0.1")
+USUAL = {"http": "80", "https": "443"}
+"""The ports that an address leaves out."""
 REFUSED = 400
 """What Django responds with to another name."""
 LOGGED = "Invalid HTTP_HOST header"
@@ -24,6 +27,19 @@ def of_server(site: Site, address: str) -> str:
     if address in ("127.0.0.1", "[::1]") or not site.server:
         return LOCAL[0]
     return next(iter(_own(site)), site.server.host)
+
+
+def urls(site: Site, nginx: Container) -> list[str]:
+    """Where the site is; empty if no port leads to it."""
+    plain, tls = (nginx.published.get(f"{port}/tcp", "") for port in (8080, 8443))
+    names = _own(site) or ([site.server.host] if site.server else list(LOCAL))
+    is_here = not site.server and plain.isdecimal()
+    host = (is_here and allowed(int(plain), names)) or names[0]
+    return [url(scheme, host, port) for scheme, port in (("http", plain), ("https", tls)) if port]
+
+
+def url(scheme: str, host: str, port: str) -> str:
+    return f"{scheme}://{host}{'' if port == USUAL[scheme] else f':{port}'}"
 
 
 def _own(site: Site) -> list[str]:

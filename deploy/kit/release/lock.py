@@ -99,23 +99,46 @@ def acquire(engine: Engine, project: str, image_id: str, *, by_force: bool = Fal
     raise ReleaseError(f"the lock {name(project)} cannot be created: it comes back again and again")
 
 
-def _take_over(engine: Engine, project: str, *, by_force: bool) -> None:
+class Lock(NamedTuple):
+    """One that is taken."""
+
+    identifier: str
+    created: str
+    owner: Owner | None
+    """None: another version of this command has it."""
+
+    @property
+    def in_progress(self) -> str:
+        """The deployment that has it, for people; "" if its process has certainly ended."""
+        if self.owner and self.owner.is_gone:
+            return ""
+        owner = self.owner
+        who = f"{owner.user}@{owner.host}, process {owner.pid}," if owner else "another version of this command,"
+        return f"{who} since {self.created[:19]}Z"
+
+
+def find(engine: Engine, project: str) -> Lock | None:
+    """None: nobody has it. Raises ReleaseError if a container of somebody else has its name."""
     template = f'{{{{.Id}}}}\n{{{{.Created}}}}\n{{{{index .Config.Labels "{LABEL}"}}}}'
     found = engine.run("container", "inspect", "--format", template, name(project))
     if found.status:
-        return  # it has just gone
+        return None
     identifier, created, label = [*found.output.rstrip("\n").split("\n", 2), "", ""][:3]
     owner = read_owner(label)
     if owner is None and not label:
         raise ReleaseError(f"there is a container named {name(project)}, which is not a deployment's: rename it")
-    if not by_force and (owner is None or not owner.is_gone):
-        who = f"{owner.user}@{owner.host}, process {owner.pid}," if owner else "another version of this command,"
+    return Lock(identifier, created, owner)
+
+
+def _take_over(engine: Engine, project: str, *, by_force: bool) -> None:
+    if (found := find(engine, project)) is None:
+        return  # it has just gone
+    if not by_force and (who := found.in_progress):
         raise ReleaseError(
-            f"another deployment of {project} is in progress: {who} since {created[:19]}Z. If it no longer runs:"
-            " make deploy UNLOCK=1"
+            f"another deployment of {project} is in progress: {who}. If it no longer runs: make deploy UNLOCK=1"
         )
     # By its id: of two that take it over, one finds it gone, and then meets the lock of the other.
-    engine.run("rm", "--volumes", identifier)
+    engine.run("rm", "--volumes", found.identifier)
 
 
 def release(engine: Engine, identifier: str) -> None:

@@ -8,6 +8,7 @@ from kit import failures
 from kit.release import answers, services
 from kit.release.answers import Answer
 from kit.release.errors import ReleaseError
+from kit.release.frames import WithoutFrames
 from kit.release.site import ONE_SHOT, Site
 
 MIGRATION_TIMEOUT = 12 * 3600.0  # seconds; Ctrl-C ends it before
@@ -25,7 +26,12 @@ def run(site: Site, release: str, *options: str) -> None:
     services.start_servers(site)
     words = ("--rm", "--no-deps", "--no-TTY", "--name", name(site.project, release), *options, ONE_SHOT)
     done = site.engine.run(
-        "compose", "run", *words, timeout=MIGRATION_TIMEOUT, show=True, environment={"APP_IMAGE": release}
+        "compose",
+        "run",
+        *words,
+        timeout=MIGRATION_TIMEOUT,
+        show=WithoutFrames(site.output.show),
+        environment={"APP_IMAGE": release},
     )
     if done.status:
         ended = failures.Container(ONE_SHOT, "", "exited", done.status, "", "", "")

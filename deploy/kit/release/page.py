@@ -140,10 +140,7 @@ def _status(proxy: Proxy, container: Container) -> int:
     return status_inside(proxy.ask, address)
 
 
-def warn(site: Site) -> None:
-    application, proxy = site.look()
-    if proxy is None:
-        return
+def warn(site: Site, application: Sequence[Container], proxy: Proxy) -> None:
     running = [container for container in application if container.is_up]
     is_maintained = proxy.is_maintained
     if is_maintained:

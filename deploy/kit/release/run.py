@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kit import compose, database_variables, env_files, uploads
+from kit import compose, database_variables, env_files
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
 from kit.project import facts
 from kit.project.facts import Project
-from kit.release import first, images, journal, lock, migrations, page, services, steps, undo
+from kit.release import first, hosts, images, journal, lock, migrations, notices, page, services, steps, undo
 from kit.release.answers import Answer
 from kit.release.confirm import confirm
 from kit.release.containers import Container
@@ -93,14 +93,8 @@ def _deploy(call: Call) -> int:
     tag = images.unused_tag(site.engine, site.image, images.project_commit(project, call.environment))
     if call.options.is_dry:
         return _print_plan(call, tag)
-    assets_note = compose.assets_note(call.environment)
-    # The build prints it too, but not if its steps are cached, and on a terminal only for a moment.
-    for line in compose.left_out(call.environment):
-        site.output.note(f"Not in the image: {line}")
-    if assets_note:
-        site.output.note(assets_note)
-    for found in uploads.find(looked, site.values) if looked else ():
-        site.output.note(uploads.note(found))
+    for line in [*notices.of(looked, call.environment, site.values)]:
+        site.output.note(line)
     application, proxy = site.look()
     up = [container for container in application if container.is_up]
     if not up or proxy is None:
@@ -232,9 +226,12 @@ def perform(
             site.output.note(f"Its migrations stay applied: {migrations.named(deployment.migrations)}")
         raise
     if deployment.is_needed:
-        page.warn(site)
+        application, proxy = site.look()
+        if proxy:
+            page.warn(site, application, proxy)
         services.note_certificate(site)
-        site.output.result(f"{tag} is live", tag=tag)
+        urls = hosts.urls(site, proxy.nginx) if proxy else []
+        site.output.result(f"{tag} is live{' at ' if urls else ''}{' and '.join(urls)}", tag=tag, urls=urls)
     else:
         site.output.result("Nothing has changed, and what runs is healthy; FORCE=1 replaces it anyway", tag="")
     return 0

@@ -50,6 +50,26 @@ def test_name_that_the_application_allows_is_found(serve):
     assert hosts.allowed(port, ["localhost", "shop.example"]) == ""
 
 
+@pytest.mark.parametrize(
+    ("server_name", "tls", "expected"),
+    [
+        ("_", "8443", "http://127.0.0.1:{0} https://127.0.0.1:8443"),
+        ("shop.example www.shop.example", "443", "http://shop.example:{0} https://shop.example"),
+        ("_", "", "http://127.0.0.1:{0}"),
+    ],
+)
+def test_addresses_of_a_site_that_runs(serve, server_name, tls, expected):
+    plain = str(serve(allows("127.0.0.1", "shop.example")))
+    ports = {"8080/tcp": plain} | ({"8443/tcp": tls} if tls else {})
+    engine = FakeEngine()
+    nginx = next(each for each in engine.containers.values() if each.service == "nginx")
+    nginx.ports = ports
+    site = Site(engine, Output("up"), "shop", images.Image("shop-app", "latest"), {}, {"SERVER_NAME": server_name})
+    assert " ".join(hosts.urls(site, site.require_proxy().nginx)) == expected.format(plain)
+    nginx.ports = {}
+    assert hosts.urls(site, site.require_proxy().nginx) == []
+
+
 NOT_ALLOWED = "Invalid HTTP_HOST header: 'localhost'"
 
 
