@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
-from ropewalk.http.head import HeadLimits
+from ropewalk.http.head import HeadLimits, RequestHead
 from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.connection_states import State
 from ropewalk.net.request_reader import RequestReader
@@ -88,6 +88,47 @@ def test_no_octets_raise_anything_but_a_protocol_error(one: bytes, other: bytes)
         if not reader.feed(one):
             reader.feed(other)
     reader.reset()
+
+
+SIMILAR = (
+    b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /b?c HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /a HTTP/1.1\r\nHost: x\r\nCookie: k=1\r\n\r\n",
+    b"GET /a HTTP/1.1\r\nHost: x\r\nCookie: k=2\r\n\r\n",
+    b"GET /%41 HTTP/1.0\r\nHost: x\r\n\r\n",
+    b"GET /a HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n",
+    b"HEAD /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    b"GET http://h/a HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+    b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabd",
+    b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+)
+
+
+def read_request(reader: RequestReader, octets: bytes, cut: int) -> dict[str, Any]:
+    """All that is known of a request which comes in one piece, or in two."""
+    for piece in filter(None, (octets[:cut], octets[cut:])):
+        is_whole = reader.feed(piece)
+    assert is_whole
+    head, body = reader.head, reader.body
+    assert head is not None
+    found = {name: getattr(head, name) for name in RequestHead.__slots__ if name != "field_text"}
+    found["fields"] = dict(head.fields)
+    found["body"] = body.read() if body is not None else None
+    reader.reset()
+    assert not reader.buffer
+    return found
+
+
+@given(st.lists(st.tuples(st.integers(0, len(SIMILAR) - 1), st.sampled_from([0, 0, 0, 1, 5, -1])), max_size=16))
+@settings(deadline=None)
+def test_no_request_is_made_from_another_ones_head(requests: list[tuple[int, int]]):
+    """A connection that has served others reads a request as a new one does, however it comes."""
+    reader = make_reader()
+    for number, cut in requests:
+        assert read_request(reader, SIMILAR[number], cut) == read_request(make_reader(), SIMILAR[number], 0)
 
 
 class Requests(RuleBasedStateMachine):
