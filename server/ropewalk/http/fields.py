@@ -20,6 +20,19 @@ COOKIE = "HTTP_COOKIE"
 MAX_CACHED_NAMES = 1024
 _names: dict[str, str] = {}
 
+# Field lines as received. Peers, and a proxy for many of them, repeat most of theirs.
+MAX_CACHED_LINES = 2048
+MAX_CACHED_LINE = 200
+_lines: dict[str, tuple[str, str]] = {}
+
+# What is secret, or different each time.
+NEVER_CACHED = frozenset(
+    {
+        *("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_PROXY_AUTHORIZATION"),
+        *("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START"),
+    }
+)
+
 
 def meta_variable(field_name: str) -> str:
     """Return the meta-variable name of a field (RFC 3875 section 4.1), or `DROPPED` for one with an underscore."""
@@ -71,6 +84,38 @@ def _joined(key: str, earlier: str, later: str) -> str:
     if key in SINGLETONS:
         raise ProtocolError(400, f"repeated {key}")
     return earlier + ("; " if key == COOKIE else ", ") + later
+
+
+def quick_table(field_text: str) -> dict[str, str] | None:
+    """The table of usual field lines, each with its CRLF; None for lines that need `field_table`.
+
+    Those are a line that is not valid, not in ASCII, or without a space after the colon, a name that was never seen or
+    has an underscore, and a field that is repeated.
+    """
+    if not field_text.isascii():
+        return None
+    lines = field_text.split("\r\n")
+    lines.pop()  # the end of the last line
+    table: dict[str, str] = {}
+    for line in lines:
+        field = _lines.get(line)
+        if field is not None:
+            key, table[key] = field
+            continue
+        field_name, colon, value = line.partition(": ")
+        new_key = _names.get(field_name)  # has only valid names
+        if not new_key or not colon or not value.isprintable():
+            return None
+        table[new_key] = value = value.strip(" ")
+        if new_key not in NEVER_CACHED and len(line) <= MAX_CACHED_LINE:
+            _cache_line(line, new_key, value)
+    return table if len(table) == len(lines) else None
+
+
+def _cache_line(line: str, key: str, value: str) -> None:
+    if len(_lines) >= MAX_CACHED_LINES:
+        _lines.clear()  # a peer may have filled it; the lines in use are soon there again
+    _lines[line] = key, value
 
 
 def list_members(field_value: str) -> list[str]:

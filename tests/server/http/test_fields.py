@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ropewalk.errors import ProtocolError
-from ropewalk.http import fields
+from ropewalk.http import fields, grammar
 from ropewalk.http.fields import field_table, list_members, meta_variable
 from ropewalk.http.underscores import DROP_ALL, DROPPED
 
@@ -96,6 +96,53 @@ def test_a_table_equals_the_joined_one(found: list[tuple[str, str]]):
     assert outcome(field_table) == expected  # with names that are cached,
     fields._names.clear()
     assert outcome(field_table) == expected  # and with names that are not
+
+
+LINE_PARTS = st.sampled_from(
+    [
+        *("Host", "host", "X-A", "x-a", "X_A", "Cookie", "Content-Length", "X-Real-IP", "X A", "", "\xe9"),
+        *(":", ": ", ":  ", ":\t", " :", " ", "\t", "a", "1", "a b", "\xe9", "\0", "\r", "\n", "\r\n", "a" * 200),
+    ]
+)
+field_texts = st.lists(LINE_PARTS | st.text(st.characters(max_codepoint=255), max_size=3), max_size=12).map("".join)
+
+
+@given(st.lists(field_texts, max_size=6), st.integers(0, 1))
+def test_quick_table_is_that_of_the_pattern_or_none(texts: list[str], is_known: int):
+    text = "".join(f"{each}\r\n" for each in texts)
+    for name in ("Host", "host", "X-A", "x-a", "Cookie", "Content-Length", "X-Real-IP"):
+        meta_variable(name)
+    fields._lines.clear()
+    for _ in range(is_known):
+        fields.quick_table(text)
+    table = fields.quick_table(text)
+    if table is not None:
+        found = grammar.FIELD_LINE.findall(text)
+        assert len(found) == text.count("\n")  # which means that all lines are fields
+        assert table == field_table([(name, value.rstrip(" \t")) for name, value in found])
+        assert list(table) == [meta_variable(name) for name, _ in found]
+
+
+def test_usual_lines_are_read_quickly_and_kept_unless_they_are_secret():
+    for name in ("Host", "Accept", "Cookie", "Authorization", "X-Forwarded-For"):
+        meta_variable(name)
+    fields._lines.clear()
+    text = "Host: a\r\nAccept: */* \r\nCookie: a=1\r\nAuthorization: Basic eDp5\r\nX-Forwarded-For: 192.0.2.1\r\n"
+    expected = {"HTTP_HOST": "a", "HTTP_ACCEPT": "*/*", "HTTP_COOKIE": "a=1", "HTTP_AUTHORIZATION": "Basic eDp5"}
+    for _ in range(2):
+        assert fields.quick_table(text) == expected | {"HTTP_X_FORWARDED_FOR": "192.0.2.1"}
+        assert set(fields._lines) == {"Host: a", "Accept: */* "}
+    assert fields.quick_table(f"Accept: {'a' * 200}\r\n") == {"HTTP_ACCEPT": "a" * 200}
+    assert len(fields._lines) == 2
+
+
+def test_the_cache_of_lines_does_not_grow_without_end():
+    meta_variable("Accept")
+    fields._lines.clear()
+    for number in range(fields.MAX_CACHED_LINES + 50):
+        assert fields.quick_table(f"Accept: {number}\r\n") == {"HTTP_ACCEPT": str(number)}
+        assert len(fields._lines) <= fields.MAX_CACHED_LINES
+    assert f"Accept: {number}" in fields._lines  # a peer that fills it does not keep the others' lines out
 
 
 @pytest.mark.parametrize(

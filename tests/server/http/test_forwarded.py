@@ -412,6 +412,22 @@ def test_any_value_is_read_or_refused_with_400(fields: dict[str, str], is_forwar
     assert not origin.port or 0 < int(origin.port) < 65536
 
 
+@given(
+    st.dictionaries(
+        st.sampled_from(list(KNOWN.values())), VALUES | st.sampled_from(["https", "WSS", " http", "1.2.3.4"])
+    )
+)
+def test_usual_fields_are_read_as_all_would_be(fields: dict[str, str]) -> None:
+    def outcome(fields: dict[str, str], names: tuple[str, ...]) -> Origin | int:
+        try:
+            return read(fields, names=names)
+        except ProtocolError as error:
+            return error.status_code
+
+    usual = {name: value for name, value in fields.items() if name in (FOR, PROTO)}
+    assert outcome(fields, DEFAULT_FIELDS) == outcome(usual, X_FIELDS)
+
+
 @given(VALUES, IDENTITIES)
 def test_nothing_in_front_of_an_untrusted_address_changes_the_client(lie: str, client: str) -> None:
     assert read({FOR: f"{lie}, {client}"}, allowed=()).client == read({FOR: client}, allowed=()).client
