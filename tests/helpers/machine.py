@@ -6,6 +6,7 @@ A test whose need is not met is skipped, with the reason in pytest's summary. Wi
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -47,10 +48,17 @@ def _missing_nginx() -> str | None:
     return None if shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") else "nginx is not installed"
 
 
+def _missing_stdlib_tests() -> str | None:
+    found = importlib.util.find_spec("test")
+    is_there = found is not None and importlib.util.find_spec("test.test_wsgiref") is not None
+    return None if is_there else "this Python comes without test.test_wsgiref"
+
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     "docker": functools.cache(_missing_docker),
     "browser": functools.cache(_missing_browser),
     "nginx": functools.cache(_missing_nginx),
+    "stdlib_tests": functools.cache(_missing_stdlib_tests),
 }
 
 

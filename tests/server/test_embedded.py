@@ -391,6 +391,20 @@ class TestAccessLog:
             ["GET / HTTP/1.1 200 5", "POST /a?b HTTP/1.1 200 5", "- 400 0"]
         )
 
+    @pytest.mark.parametrize("fails", ["at once", "by its length"])
+    def test_the_size_of_an_error_is_that_of_its_content(
+        self, talk: Talk, tmp_path: Path, fails: str, wait_for: WaitFor
+    ) -> None:
+        def failing(environ: Any, start_response: Any) -> list[bytes]:
+            if fails == "at once":
+                raise ValueError
+            start_response("200 OK", [("Content-Length", "5"), ("X-Long", "x" * 500)])
+            return [b"123"]
+
+        path = tmp_path / "access.log"
+        content = talk.ask(failing, access_log=str(path), access_log_format="%(s)s %(B)s").partition(b"\r\n\r\n")[2]
+        wait_for(lambda: path.read_text() == f"500 {len(content)}\n", "the line")
+
 
 def test_serve_ends_at_a_signal(start: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(

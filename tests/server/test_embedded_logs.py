@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -164,6 +165,16 @@ def test_lines_of_requests_go_to_a_logger(
     assert [(record.levelno, record.getMessage()) for record in logger[1]] == [(logging.INFO, "GET /%25d HTTP/1.1 200")]
 
 
+def test_a_stream_gets_both(talk: Talk, wait_for: WaitFor) -> None:
+    stream = io.StringIO()
+    talk.ask(failing, error_log=stream, access_log=stream, access_log_format="%(s)s")
+    wait_for(lambda: stream.getvalue().endswith("\n500\n"), "the line")
+    written, head, *_, raised, line = stream.getvalue().splitlines()
+    assert written == "said to wsgi.errors"
+    assert re.match(r"\[\d{4}-.*\] \[\d+\] \[ERROR\] ", head)
+    assert (raised, line) == ("ValueError: a fault", "500")
+
+
 def test_a_line_that_the_program_does_not_take_is_reported(talk: Talk, wait_for: WaitFor) -> None:
     messages = Messages()
 
@@ -212,8 +223,10 @@ def test_the_watchdog_and_a_stop_log_there_too(talk: Talk) -> None:
 
 @pytest.mark.parametrize("name", ["error_log", "error_logfile", "access_log", "access_logfile"])
 def test_what_is_no_log_is_refused(name: str) -> None:
-    arguments: Any = {name: io.StringIO("")}
-    with pytest.raises(ConfigError, match=f"{name}=.*: must be the name of a file, a function or a logger"):
+    arguments: Any = {name: 5}
+    with pytest.raises(
+        ConfigError, match=f"{name}=.*: must be the name of a file, a function, a logger or a text stream"
+    ):
         ropewalk.Server(answering(), bind="127.0.0.1:0", **arguments)
 
 

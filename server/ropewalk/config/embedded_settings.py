@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TextIO, TypedDict
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -129,10 +129,10 @@ class EmbeddedSettings(TypedDict, total=False):
     dogstatsd_tags: str
     """Tags for each of these metrics in DogStatsD's format, such as env:live,team:shop."""
 
-    access_log: str | PathLike[str] | Callable[[str], object] | Logger
+    access_log: str | PathLike[str] | Callable[[str], object] | Logger | TextIO
     """Write a line for each request to this file (-: standard output)."""
 
-    access_logfile: str | PathLike[str] | Callable[[str], object] | Logger
+    access_logfile: str | PathLike[str] | Callable[[str], object] | Logger | TextIO
     """The same as access_log."""
 
     access_log_format: str
@@ -153,10 +153,10 @@ class EmbeddedSettings(TypedDict, total=False):
     the logs) or response (as a response field too). Default: off.
     """
 
-    error_log: str | PathLike[str] | Callable[[str, str], object] | Logger
+    error_log: str | PathLike[str] | Callable[[str, str], object] | Logger | TextIO
     """Write log messages to this file (-: standard error). Default: -."""
 
-    error_logfile: str | PathLike[str] | Callable[[str, str], object] | Logger
+    error_logfile: str | PathLike[str] | Callable[[str, str], object] | Logger | TextIO
     """The same as error_log."""
 
     error_log_format: Literal["plain", "json"]

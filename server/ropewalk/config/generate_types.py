@@ -22,7 +22,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TextIO, TypedDict
 
 Logger = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -32,8 +32,8 @@ class EmbeddedSettings(TypedDict, total=False):
 '''
 
 PROGRAM_LOGS = {
-    "error_log": "str | PathLike[str] | Callable[[str, str], object] | Logger",
-    "access_log": "str | PathLike[str] | Callable[[str], object] | Logger",
+    "error_log": "str | PathLike[str] | Callable[[str, str], object] | Logger | TextIO",
+    "access_log": "str | PathLike[str] | Callable[[str], object] | Logger | TextIO",
 }
 """What a program may pass in place of a file."""
 

@@ -11,17 +11,20 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import sys
 import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from socketserver import ForkingMixIn, ThreadingMixIn
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 from wsgiref import simple_server as original
 
 from ropewalk.cli.stdio import print_error, print_out
 from ropewalk.config.settings import Settings, make_settings
 from ropewalk.dev.handlers import RequestFacts, above, refuse_other_methods, refuse_overrides
+from ropewalk.logs.error_log import logging_to
+from ropewalk.logs.program_logs import ProgramLog
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext
 from ropewalk.runtime.caller_thread import CallerThread, in_caller_thread
 from ropewalk.runtime.service import Service
@@ -188,15 +191,16 @@ class WSGIServer(original.WSGIServer):
         """What serves the connections, started at its first use: one that keeps them, and one that closes each."""
         if keeps_alive not in self._services:
             application = self._respond if self._is_threaded else in_caller_thread(self._respond, self._caller)
-            service = self._service_type(
-                application,
-                [socket.socket(fileno=os.dup(self.fileno()))],  # the service closes it
-                self._settings(keeps_alive=keeps_alive),
-                access_log=_HandlerLog(self),
-                tls=_tls_of(self.socket),
-            )
-            service.on_connection_closed = self._caller.wake
-            service.start(accepts=False)
+            with logging_to(ProgramLog(cast("TextIO", _StandardError), "info", "plain")):
+                service = self._service_type(
+                    application,
+                    [socket.socket(fileno=os.dup(self.fileno()))],  # the service closes it
+                    self._settings(keeps_alive=keeps_alive),
+                    access_log=_HandlerLog(self),
+                    tls=_tls_of(self.socket),
+                )
+                service.on_connection_closed = self._caller.wake
+                service.start(accepts=False)
             self._services[keeps_alive] = service
         return self._services[keeps_alive]
 
@@ -218,6 +222,14 @@ class WSGIServer(original.WSGIServer):
     def handler(self, environ: dict[str, Any]) -> RequestFacts:
         """The request handler for a request."""
         return cast("type[RequestFacts]", self.RequestHandlerClass)(environ, self)
+
+
+class _StandardError:
+    """Where the server's messages go: the stream that has this name at the moment, as with the original."""
+
+    @staticmethod
+    def write(text: str) -> None:
+        sys.stderr.write(text)
 
 
 class _HandlerLog:

@@ -1,4 +1,4 @@
-"""Logs of an embedded server that its program takes: with a function of its own, or a logger of `logging`.
+"""Logs of an embedded server that its program takes: with a function, a logger of `logging` or a text stream.
 
 What they call is the program's code. Whatever it raises costs the message, which is counted, and never a request.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeGuard, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO, TypeGuard, cast
 
 from ropewalk.logs.access_format import compile_format
 from ropewalk.logs.access_record import AccessRecord
@@ -25,44 +26,49 @@ def is_logger(target: object) -> TypeGuard[Logger]:
     return hasattr(target, "isEnabledFor") and hasattr(target, "log")
 
 
-class ProgramLog(ErrorLog):
-    """An error log that gives each message, with its traceback, to `take(level, text)`, or to a logger."""
+def is_stream(target: object) -> TypeGuard[TextIO]:
+    """Whether text can be written to it."""
+    return callable(getattr(target, "write", None))
 
-    def __init__(self, take: Callable[[str, str], object] | Logger, level: str | None, format: str) -> None:
+
+class ProgramLog(ErrorLog):
+    """An error log that gives each message to a function of its level and its text, to a logger or to a text stream."""
+
+    def __init__(self, target: Callable[[str, str], object] | Logger | TextIO, level: str | None, format: str) -> None:
         """`level` is one of LEVELS, or None for what the logger decides; `format` is one of `FORMATTERS`."""
         super().__init__()
-        self._logger = take if is_logger(take) else None
-        self._function = cast("Callable[[str, str], object]", take) if self._logger is None else None
-        self._is_logger_asked = self._logger is not None and level is None
+        self._target = target
+        self._asked_logger = target if level is None and is_logger(target) else None
         self._least = LEVELS[level or "info"]
         self._format = FORMATTERS[format]
         self._busy = threading.local()
 
     def is_enabled(self, level: str) -> bool:
-        if self._logger is not None and self._is_logger_asked:
-            return self._logger.isEnabledFor(LEVELS[level])
+        if self._asked_logger is not None:
+            return self._asked_logger.isEnabledFor(LEVELS[level])
         return super().is_enabled(level)
 
     def _prepare(self, message: Message) -> Callable[[], bool]:
         # The program may write to `wsgi.errors` what it takes here: Flask's logger does.
         if getattr(self._busy, "is_inside", False):
             return super()._prepare(message)
-        text = self._text(message)
-        return lambda: self._give(message, text)
+        target, call = self._target, partial[object]
+        if is_stream(target):
+            give = call(target.write, self._format(message))
+        elif is_logger(target):  # formats the exception itself
+            text = self._text(message._replace(error=None))
+            give = call(target.log, LEVELS[message.level], "%s", text, exc_info=message.error)
+        else:
+            give = call(cast("Callable[[str, str], object]", target), message.level, self._text(message))
+        return partial(self._give, give)
 
     def _text(self, message: Message) -> str:
-        if self._format is not format_plain:
-            return self._format(message).rstrip("\n")
-        # A logger formats the exception itself.
-        return format_text(message if self._logger is None else message._replace(error=None))
+        return format_text(message) if self._format is format_plain else self._format(message).rstrip("\n")
 
-    def _give(self, message: Message, text: str) -> bool:
+    def _give(self, give: Callable[[], object]) -> bool:
         self._busy.is_inside = True
         try:
-            if self._function is not None:
-                self._function(message.level, text)
-            elif self._logger is not None:
-                self._logger.log(LEVELS[message.level], "%s", text, exc_info=message.error)
+            give()
         except Exception as error:  # noqa: BLE001 - of the program's; no request must fail because of it
             self._fault = f"the program's log raised {type(error).__name__}"
             return False
@@ -75,12 +81,15 @@ class ProgramLog(ErrorLog):
 
 
 class ProgramAccessLog:
-    """An access log that gives the line of each request to `take(line)`, or to a logger at its level `info`."""
+    """An access log that gives the line of each request to a function, a logger (at its level `info`) or a stream."""
 
-    def __init__(self, take: Callable[[str], object] | Logger, format: str) -> None:
+    def __init__(self, target: Callable[[str], object] | Logger | TextIO, format: str) -> None:
         """Raises ValueError for a bad format."""
         self._line = compile_format(format)
-        self._take = cast("Callable[[str], object]", take.info if is_logger(take) else take)
+        if is_stream(target):
+            self._take: Callable[[str], object] = lambda line: target.write(f"{line}\n")
+        else:
+            self._take = cast("Callable[[str], object]", target.info if is_logger(target) else target)
         self.lost = 0
         """Lines that could not be written. Two threads that fail at the same moment may count one."""
 

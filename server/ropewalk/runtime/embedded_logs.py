@@ -22,14 +22,14 @@ OF_PROGRAM = {
     "access_log": "access_log",
     "access_logfile": "access_log",
 }
-"""Arguments that may be a function or a logger, and the settings that they are."""
+"""Arguments that may be a function, a logger or a stream, and the settings that they are."""
 
 
 class EmbeddedLogs:
     """Which logs a program wants, of the arguments that it has given to its server."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        """Raises ConfigError for what is no file, function or logger, TypeError for a log given twice."""
+        """Raises ConfigError for anything else, TypeError for a log given twice."""
         self.settings = dict(arguments)
         """The other arguments, which are settings."""
         self._of_program: dict[str, Any] = {}
@@ -38,11 +38,11 @@ class EmbeddedLogs:
                 self._take(name, self.settings.pop(name))
 
     def _take(self, name: str, target: Any) -> None:
-        from ropewalk.logs.program_logs import is_logger  # not needed for files
+        from ropewalk.logs.program_logs import is_logger, is_stream  # not needed for files
 
         setting = OF_PROGRAM[name]
-        if not is_logger(target) and not callable(target):
-            raise ConfigError(name, target, "must be the name of a file, a function or a logger")
+        if not (is_logger(target) or is_stream(target) or callable(target)):
+            raise ConfigError(name, target, "must be the name of a file, a function, a logger or a text stream")
         if setting in self._of_program or any(OF_PROGRAM.get(other) == setting for other in self.settings):
             raise TypeError(f"{setting}file and {setting} are the same setting")
         self._of_program[setting] = target

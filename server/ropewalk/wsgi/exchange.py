@@ -520,6 +520,7 @@ class Exchange:
             accept=self._request.fields.get("HTTP_ACCEPT", ""),
         )
         connection.set_response(response)
+        self.content_from = connection.sent_octets + response.index(b"\r\n\r\n") + 4
         self.head = ResponseHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
         return True
 
