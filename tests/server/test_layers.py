@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "wsgi": {"_version", "errors", "interruptions", "forked", "logs", "http", "net"},
     "threads": {"interruptions", "forked", "logs"},
     "metrics": {"logs"},
+    "reloading": set(),
     "process": {"errors", "trusted_files", "forked", "logs", "metrics"},
     # Settings are checked by the parts that they are for.
     "config": {"_version", "errors", "monkey_patches", "logs", "net", "metrics"},
@@ -46,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("_version", "errors", "logs", "net", "wsgi", "threads", "metrics", "process", "config", "control"),
         *("monkey_patches", "runtime"),
     },
-    "dev": {"errors", "logs", "net", "wsgi", "config", "runtime", "cli", "embedded"},
+    "dev": {"errors", "logs", "net", "wsgi", "config", "runtime", "cli", "embedded", "reloading"},
     "files": {"dev"},
     "simple_server": {"dev"},
     "__init__": {"_version", "embedded"},
