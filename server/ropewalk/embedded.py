@@ -72,8 +72,8 @@ class Server:
         `settings` are the options of the command line, with underscores: `keep_alive=5`. See docs/settings.md.
 
         `error_log` may also be a function, which is called with the level and the text of each message, or a logger of
-        `logging`, which then decides about levels unless `log_level` is given, or a text stream; `access_log` a function
-        of the line of each request, a logger or a stream. Threads that serve call them.
+        `logging`, which then decides about levels unless `log_level` is given, or a text stream; `access_log` a
+        function of the line of each request, a logger or a stream. Threads that serve call them.
 
         `errors` is the `wsgi.errors` of every environ: by default standard error, or the error log if one of its
         settings is given. The variables of `env` belong to the process; `stop` restores them.
