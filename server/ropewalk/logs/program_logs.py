@@ -52,14 +52,15 @@ class ProgramLog(ErrorLog):
         # The program may write to `wsgi.errors` what it takes here: Flask's logger does.
         if getattr(self._busy, "is_inside", False):
             return super()._prepare(message)
-        target, call = self._target, partial[object]
+        target = self._target
+        give: Callable[[], object]
         if is_stream(target):
-            give = call(target.write, self._format(message))
+            give = partial(target.write, self._format(message))
         elif is_logger(target):  # formats the exception itself
             text = self._text(message._replace(error=None))
-            give = call(target.log, LEVELS[message.level], "%s", text, exc_info=message.error)
+            give = partial(target.log, LEVELS[message.level], "%s", text, exc_info=message.error)
         else:
-            give = call(cast("Callable[[str, str], object]", target), message.level, self._text(message))
+            give = partial(cast("Callable[[str, str], object]", target), message.level, self._text(message))
         return partial(self._give, give)
 
     def _text(self, message: Message) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from ropewalk.interruptions import OneTimeEvent
 from tests.helpers.embedded import Talk, WorkerService
 from tests.helpers.http_client import PATIENCE, Client
 
@@ -134,14 +133,13 @@ def test_a_file_that_becomes_shorter_is_sent_as_far_as_it_goes(
 def test_a_response_that_the_end_of_the_server_cuts(
     talk: Talk, request_head: bytes, content: bytes, end: bytes
 ) -> None:
-    # Not an Event: the exception that ends the application could leave the lock of one held.
-    is_written, go_on = threading.Event(), OneTimeEvent()
+    is_written, go_on = threading.Event(), threading.Event()
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
         start_response("200 OK", [])
         yield content
         is_written.set()
-        go_on.wait()
+        assert go_on.wait(PATIENCE)
 
     server = talk.serve(application)
     client = talk.connect(server)
