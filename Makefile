@@ -166,6 +166,17 @@ $(STAMP): tests/requirements.txt server/pyproject.toml
 test: $(STAMP) ## Run the tests that this machine can run, and report the others with the reason (COVERAGE=1: with coverage).
 	@$(BIN)/python -m pytest $(PYTEST) $(if $(COVERAGE),--cov --cov-report=term --cov-report=html)
 
+# By the Python that the wheel is for, in an environment of its own.
+.PHONY: wheel
+wheel: ## Write the server's wheel to dist/; COMPILED=1: the compiled one, for PYTHON=python3.13 (needs a C compiler).
+	@env=build/wheel-$$($(PYTHON) -c 'import sys; print(sys.implementation.cache_tag)')
+	$(KIT) venv $$env
+	[[ $$env/.locked -nt server/compiled/requirements.txt ]] || {
+	  $$env/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement server/compiled/requirements.txt
+	  touch $$env/.locked
+	}
+	$$env/bin/python server/compiled/build_wheel.py $(if $(COMPILED),--compiled) dist
+
 .PHONY: lint
 lint: $(STAMP) ## Check style, types, spelling, shell scripts, Dockerfiles, workflows and nginx's configuration.
 	@$(BIN)/ruff check .
@@ -216,7 +227,7 @@ fuzz: $(STAMP) ## Fuzz the parsers, guided by coverage (SECONDS_TO_FUZZ=60 each)
 
 .PHONY: lock
 lock: $(STAMP) ## Lock the requirements, with hashes, from the *.in files.
-	@for folder in deploy deploy/cron deploy/dev deploy/backends/*/ tests/kit/backends/*/ sample_project compare tests tests/fuzz; do
+	@for folder in server/compiled deploy deploy/cron deploy/dev deploy/backends/*/ tests/kit/backends/*/ sample_project compare tests tests/fuzz; do
 	  [[ -f $$folder/requirements.in ]] || continue
 	  (cd $$folder && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --quiet $(UPGRADE) requirements.in -o requirements.txt)

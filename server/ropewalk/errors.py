@@ -35,6 +35,14 @@ class OverloadError(ProtocolError):
         self.reason = reason
 
 
+class PeerGoneError(OSError):
+    """The peer closed the connection, or did not take the response in time: nobody reads the rest of it."""
+
+
+class FileTruncatedError(OSError):
+    """A file became shorter while it was sent."""
+
+
 class ApplicationError(Exception):
     """The application violated PEP 3333; the message says how."""
 

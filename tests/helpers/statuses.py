@@ -25,6 +25,7 @@ def server_status(counters: Counters | None = None) -> ServerStatus:
     }
     return {
         "version": "1",
+        "build": "pure",
         "pid": 7,
         "state": "serving",
         "ready": True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from ropewalk._version import __version__
+from ropewalk._version import __version__, build
 from ropewalk.config.settings import Settings
 from ropewalk.control.commands import CONTROL, CommandHandler, open_abstract_socket
 from ropewalk.control.inquiries import ControlHub
@@ -29,7 +29,7 @@ def open_control(settings: Settings, inherited: Listeners, *, is_successor: bool
     Those that `inherited` has, from an old master, are removed from there and not opened again. `is_successor`: there
     is an old master, which still has the control socket's name. Raises ConfigError.
     """
-    hub = ControlHub(version=__version__)
+    hub = ControlHub(version=__version__, build=build())
     listeners: Listeners = {}
     if settings.control_socket:
         listeners[CONTROL] = _open_control_socket(settings, hub, is_successor=is_successor)

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from ropewalk._version import __version__
+from ropewalk._version import __version__, build
 from ropewalk.config.readers import shown_size
 from ropewalk.config.settings import all_settings
 from ropewalk.config.table import POSITIONAL, Setting
@@ -101,7 +101,8 @@ def build_parser(*, shows_all: bool = False) -> argparse.ArgumentParser:
         is_shown = shows_all or setting.declaration.is_common or not setting.declaration.flags
         _add(groups[section], setting, is_shown=is_shown)
     help_group = parser.add_argument_group("Help")
-    version = f"{PROGRAM} {__version__} ({sys.implementation.name} {sys.version.partition(' ')[0]})"
+    python = f"{sys.implementation.name} {sys.version.partition(' ')[0]}"
+    version = f"{PROGRAM} {__version__} ({python}, {build()})"
     help_group.add_argument("-h", "--help", action="help", help="show the most used options and exit")
     help_group.add_argument("--help-all", action=_HelpAll, nargs=0, help="show all options and exit")
     help_group.add_argument("--version", action="version", version=version, help="show the version and exit")

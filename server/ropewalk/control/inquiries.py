@@ -51,9 +51,10 @@ class _Query(NamedTuple):
 class ControlHub:
     """The `ControlPort` of a master with control listeners: serves them, and queries the workers for them."""
 
-    def __init__(self, *, version: str = "") -> None:
-        """`version` is part of the status."""
+    def __init__(self, *, version: str = "", build: str = "") -> None:
+        """`version` and `build` are part of the status."""
         self.version = version
+        self.build = build
         self.master: MasterApi
         """Set by the master before anything else is called."""
         self._exited = no_counters()
@@ -101,6 +102,7 @@ class ControlHub:
         replied = [worker["snapshot"] for worker in status["workers"] if worker["snapshot"] is not None]
         return {
             "version": self.version,
+            "build": self.build,
             **status,
             "totals": add_counters([self._exited, *counters]),
             "gauges": add_gauges(snapshot["gauges"] for snapshot in replied),

@@ -177,7 +177,7 @@ function show(s) {
   $("ready").textContent = s.ready ? "ready" : s.state;
   $("ready").className = "pill" + (s.ready ? "" : " warn");
   document.title = `${rate(perSecond)}/s \\u00b7 Ropewalk`;
-  $("about").textContent = `${s.version} \\u00b7 process ${s.pid} \\u00b7 up ${time(s.uptime)}`;
+  $("about").textContent = `${s.version} (${s.build}) \\u00b7 process ${s.pid} \\u00b7 up ${time(s.uptime)}`;
   const errors = t.responses["5xx"], over = t.refused["503"] || 0;
   samples.push(t);
   if (samples.length > 31) samples.shift();  // a minute

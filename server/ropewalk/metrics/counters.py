@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LOWEST_BOUND, HIGHEST_BOUND = -11, 7
 """Exponents of base 2: histograms distinguish durations from 0.49 ms to 128 s, each bound twice the one before."""
 
-BOUNDS = (*(str(2.0**exponent) for exponent in range(LOWEST_BOUND, HIGHEST_BOUND + 1)), "+Inf")
+BOUNDS = (*[str(2.0**exponent) for exponent in range(LOWEST_BOUND, HIGHEST_BOUND + 1)], "+Inf")
 """The upper bounds of a histogram's buckets, in seconds."""
 
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
@@ -125,7 +125,7 @@ class Metrics:
         counter must not go back: until the sum has caught up, the last one is repeated.
         """
         threads = list(self._by_thread.values())
-        responses = _columns((each.responses for each in threads), HUNDREDS * BUCKETS)
+        responses = _columns([each.responses for each in threads], HUNDREDS * BUCKETS)
         by_class = [responses[start : start + BUCKETS] for start in range(0, len(responses), BUCKETS)]
         self._last_sent = max(self._last_sent, sum(each.sent for each in threads) + sum(open_bytes))
         refused: Counter[str] = Counter()
@@ -142,7 +142,7 @@ class Metrics:
             },
             "duration": _histogram(_columns(by_class, BUCKETS), sum(each.seconds for each in threads)),
             "queue": _histogram(
-                _columns((each.queued for each in threads), BUCKETS), sum(each.queued_seconds for each in threads)
+                _columns([each.queued for each in threads], BUCKETS), sum(each.queued_seconds for each in threads)
             ),
             "sent_bytes": self._last_sent,
             "received_bytes": sum(each.received for each in threads),

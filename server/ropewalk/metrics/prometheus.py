@@ -27,7 +27,7 @@ def exposition(status: ServerStatus) -> str:
 
 
 def _server(status: ServerStatus) -> Iterator[Family]:
-    yield "info", "gauge", "The server.", [("", {"version": status["version"]}, 1)]
+    yield "info", "gauge", "The server.", [("", {"version": status["version"], "build": status["build"]}, 1)]
     yield "ready", "gauge", "1 if the server accepts new requests.", _one(int(status["ready"]))
     yield "uptime_seconds", "gauge", "Seconds since the master started.", _one(status["uptime"])
 

@@ -132,6 +132,8 @@ class ServerStatus(MasterStatus):
     """The status that clients see."""
 
     version: str
+    build: str
+    """`pure` or `compiled`."""
     totals: Counters
     """Of all workers, including those that have exited."""
     gauges: Gauges

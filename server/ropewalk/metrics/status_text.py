@@ -49,7 +49,7 @@ def _lines(status: ServerStatus, interval: Interval | None) -> Iterator[str]:
     totals, gauges = status["totals"], status["gauges"]
     readiness = "ready" if status["ready"] else "not ready"
     yield (
-        f"ropewalk {status['version']}, process {status['pid']}: {readiness}, {status['state']}, "
+        f"ropewalk {status['version']} ({status['build']}), process {status['pid']}: {readiness}, {status['state']}, "
         f"up {shown_duration(status['uptime'])}, {shown_size(status['resident'])}"
     )
     if status["last_reload_failure"]:

@@ -27,7 +27,7 @@ from math import inf
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
 
-from ropewalk.errors import ProtocolError
+from ropewalk.errors import FileTruncatedError, ProtocolError
 from ropewalk.http.head import RequestHead
 from ropewalk.http.response import error_response
 from ropewalk.logs.error_log import get_logger
@@ -50,7 +50,7 @@ from ropewalk.net.connection_states import (
 from ropewalk.net.request_reader import RequestReader
 from ropewalk.net.send_queue import queued_octets
 from ropewalk.net.streamed_response import StreamedResponse
-from ropewalk.net.write_buffer import FileTruncatedError, WriteBuffer
+from ropewalk.net.write_buffer import WriteBuffer
 
 if TYPE_CHECKING:  # only a server that listens with TLS or the PROXY protocol loads these, and OpenSSL with them
     from ropewalk.net.handshake import Handshake

@@ -12,7 +12,7 @@ import select
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from time import monotonic
 from typing import Any
@@ -52,7 +52,7 @@ class IdleCloser:
 
     def __init__(
         self,
-        connections: Callable[[], Iterator[Connection[Any, Any]]],
+        connections: Callable[[], Iterable[Connection[Any, Any]]],
         idle_timeout: float,
         count: Callable[[str], None],
     ) -> None:

@@ -21,7 +21,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ropewalk.errors import ApplicationError
+from ropewalk.errors import ApplicationError, PeerGoneError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.connection_states import CLOSED, SENDING, STALLED, STREAMING, State
@@ -52,10 +52,6 @@ WRITE_TOO_LATE = "write() was called after the end of the response"
 
 # Octets gathered at most: two packets of a loopback, a fraction of any socket's buffer.
 MAX_GATHERED = 32 * 1024
-
-
-class PeerGoneError(OSError):
-    """The peer closed the connection, or did not take the response in time: nobody reads the rest of it."""
 
 
 class StreamingConnection(Protocol):

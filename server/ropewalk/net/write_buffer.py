@@ -10,6 +10,7 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
+from ropewalk.errors import FileTruncatedError
 from ropewalk.net.response_budget import MIN_OBJECT, ResponseBudget
 from ropewalk.net.spill_file import SpillFile
 
@@ -30,10 +31,6 @@ MAX_RECORD = 16 * 1024
 
 # sendmsg takes up to IOV_MAX (1024) parts; a few dozen already fill a socket's buffer.
 MAX_PARTS = 64
-
-
-class FileTruncatedError(OSError):
-    """A file became shorter while it was sent."""
 
 
 class FileRange:

@@ -6,7 +6,7 @@ Runs in a thread of the caller, while the threads of the pool serve on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ropewalk.net.acceptor import Acceptor
@@ -32,7 +32,7 @@ def drain(
     pool: Pool,
     config: ConnectionConfig,
     acceptors: Iterable[Acceptor],
-    connections: Callable[[], Iterator[WsgiConnection]],
+    connections: Callable[[], Iterable[WsgiConnection]],
     deadline: float,
     idle_grace: float = IDLE_GRACE,
 ) -> Drained:
@@ -55,7 +55,7 @@ def drain(
 
 
 def _close_idle(
-    pool: Pool, config: ConnectionConfig, connections: Iterator[WsgiConnection], began: float, idle_grace: float
+    pool: Pool, config: ConnectionConfig, connections: Iterable[WsgiConnection], began: float, idle_grace: float
 ) -> bool:
     """Close the connections that wait for a request; return whether any connection is left."""
     now = time.monotonic()

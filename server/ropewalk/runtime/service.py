@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from select import EPOLLET, EPOLLIN
 from time import monotonic
@@ -267,8 +267,8 @@ class Service:
         """
         return self._in_flight.interrupt(thread, since)
 
-    def _connections(self) -> Iterator[WsgiConnection]:
-        return (item for item in list(self._pool.items.values()) if isinstance(item, Connection))
+    def _connections(self) -> list[WsgiConnection]:
+        return [item for item in list(self._pool.items.values()) if isinstance(item, Connection)]
 
     # Connections and requests
 

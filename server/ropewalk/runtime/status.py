@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ropewalk.logs.error_log import get_logger
@@ -64,7 +64,7 @@ def _streams(pool: Pool) -> int:
 def take_snapshot(
     pool: Pool,
     metrics: Metrics,
-    connections: Callable[[], Iterator[WsgiConnection]],
+    connections: Callable[[], Iterable[WsgiConnection]],
     running: Iterable[Running],
     lost_access_lines: int,
     config: ConnectionConfig,

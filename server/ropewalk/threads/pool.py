@@ -585,11 +585,11 @@ class Pool:
             return False
         with self._parking_lock:
             try:
-                slot = pool_thread.slot.pop()
+                pool_thread.slot.pop()
             except IndexError:
                 return True  # the stream has ended
             self._moved += 1
-        self._slots.append(slot)
+        self._slots.append(None)
         self._unpark_another()
         if self._to_run and self._poller.locked():
             self.nudge()

@@ -18,7 +18,7 @@ from types import GeneratorType, TracebackType
 from typing import Any
 
 from ropewalk import interruptions
-from ropewalk.errors import ApplicationError, ProtocolError
+from ropewalk.errors import ApplicationError, PeerGoneError, ProtocolError
 from ropewalk.forked import exit_child
 from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
@@ -27,7 +27,7 @@ from ropewalk.interruptions import InterruptibleThread, OneTimeEvent, uninterrup
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import CLOSED
-from ropewalk.net.streamed_response import WRITE_TOO_LATE, PeerGoneError, StreamedResponse
+from ropewalk.net.streamed_response import WRITE_TOO_LATE, StreamedResponse
 from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 from ropewalk.wsgi.request_id import KEY, valid_request_id

@@ -68,7 +68,7 @@ def master() -> Iterator[Workers]:
 
 @pytest.fixture
 def hub(master: Workers) -> ControlHub:
-    hub = ControlHub(version="2")
+    hub = ControlHub(version="2", build="compiled")
     hub.attach(cast("MasterApi", master))
     return hub
 
@@ -147,6 +147,7 @@ def test_status_adds_up_the_workers_and_those_that_have_exited(hub: ControlHub, 
         handle_events(hub, master)
     (status,) = statuses
     assert status["version"] == "2"
+    assert status["build"] == "compiled"
     assert status["totals"]["responses"]["2xx"] == 8
     assert status["gauges"]["in_flight"] == 3
     replied = {worker["pid"]: worker["snapshot"] is not None for worker in status["workers"]}

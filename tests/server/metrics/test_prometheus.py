@@ -42,7 +42,7 @@ def test_every_line_is_in_the_text_format() -> None:
 def test_the_samples_are_those_of_the_status() -> None:
     lines = exposition(status()).splitlines()
     for line in (
-        'ropewalk_info{version="1\\"\\\\\\n"} 1',
+        'ropewalk_info{version="1\\"\\\\\\n",build="pure"} 1',
         'ropewalk_requests_total{status="2xx"} 3',
         'ropewalk_refused_total{status="503"} 2',
         'ropewalk_shed_total{reason="queue-timeout"} 1',

@@ -22,7 +22,7 @@ def status(responses: int = 0, **buckets: int) -> ServerStatus:
 
 def test_since_the_start() -> None:
     text = summary(status(4, **{"0.0009765625": 2, "0.5": 1, "+Inf": 1}))
-    assert "ropewalk 1, process 7: ready, serving, up 90.0 s, 1.0 M\n" in text
+    assert "ropewalk 1 (pure), process 7: ready, serving, up 90.0 s, 1.0 M\n" in text
     assert "responses 4 (2xx 4), refused 0\n" in text
     assert "response time since the start: 50% within 0.977 ms, 90% within longer, 99% within longer\n" in text
     assert "buffered: request bodies 3.0 M\n" in text

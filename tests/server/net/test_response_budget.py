@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from ropewalk.errors import PeerGoneError
 from ropewalk.net.connection_states import State
 from ropewalk.net.response_budget import FAILED_SECONDS, LOG_INTERVAL, UNCOUNTED_OCTETS, ResponseBudget
 from ropewalk.net.spill_file import SpillFile
-from ropewalk.net.streamed_response import MIN_WAITED_RATE, SCARCE_HIGH_WATER, PeerGoneError
+from ropewalk.net.streamed_response import MIN_WAITED_RATE, SCARCE_HIGH_WATER
 from tests.helpers.connections import TIMEOUT, ScriptedSocket, Surroundings
 from tests.helpers.embedded import Talk, WorkerService
 from tests.helpers.http_client import GET, PATIENCE, Client

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ropewalk.errors import PeerGoneError
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import State
-from ropewalk.net.streamed_response import GATHER_TIME, MAX_GATHERED, PeerGoneError
+from ropewalk.net.streamed_response import GATHER_TIME, MAX_GATHERED
 from ropewalk.net.write_buffer import WriteBuffer
 from tests.helpers.connections import ScriptedSocket, Surroundings
 from tests.helpers.embedded import Talk

@@ -1,0 +1,62 @@
+"""The wheels that `make wheel` builds. The compiled one is built, and runs the suite, in `make test-compiled`."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import build_wheel
+from tests.helpers.paths import REPOSITORY
+
+PROGRAM = REPOSITORY / "server/compiled/build_wheel.py"
+
+
+def build(*arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, PROGRAM, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, check=False)
+
+
+def test_the_pure_wheel_is_for_every_python_and_always_the_same(tmp_path: Path) -> None:
+    paths = [Path(build(tmp_path / name).stdout.strip()) for name in ("one", "two")]
+    assert [path.name.split("-", 2)[2] for path in paths] == ["py3-none-any.whl"] * 2
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    names = zipfile.ZipFile(paths[0]).namelist()
+    assert "ropewalk/http/head.py" in names
+    assert not [name for name in names if name.endswith(".so") or "/compiled/" in name]
+
+
+def test_without_a_working_compiler_there_is_an_error_and_no_wheel(tmp_path: Path) -> None:
+    done = build("--compiled", tmp_path, CC="false")
+    assert done.returncode == 1
+    assert re.fullmatch(r"build_wheel: error: command '\S*false' failed with exit code 1\n", done.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_free_threaded_python_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sysconfig, "get_config_var", lambda name: int(name == "Py_GIL_DISABLED"))
+    with pytest.raises(build_wheel.BuildError, match="free-threaded"):
+        build_wheel.build_compiled(tmp_path)
+
+
+def test_the_modules_to_compile_exist_and_are_in_order() -> None:
+    names = build_wheel.modules()
+    assert names == sorted(set(names))
+    assert [name for name in names if not (REPOSITORY / "server/ropewalk" / name).is_file()] == []
+
+
+def test_what_waits_for_an_exception_of_another_thread_is_interpreted() -> None:
+    """Compiled code never checks for one: a loop that waits for it would end too early."""
+    assert not {"interruptions.py", "forked.py"} & set(build_wheel.modules())
+
+
+def test_mypyc_is_the_mypy_that_checks_the_types() -> None:
+    locked = [(REPOSITORY / folder / "requirements.txt").read_text() for folder in ("server/compiled", "tests")]
+    versions = [[line.split()[0] for line in text.splitlines() if line.startswith("mypy==")] for text in locked]
+    assert versions[0] == versions[1] != []
