@@ -108,13 +108,13 @@ def wait_end(pid: int, seconds: float = PATIENCE) -> bool:
         os.close(descriptor)
 
 
-def wait_until(condition: Callable[[], object], what: str) -> None:
-    """Wait for something that nothing announces; fails after `PATIENCE`."""
+def wait_until(condition: Callable[[], object], what: str, interval: float = 0.01) -> None:
+    """Wait for something that nothing announces, looking every `interval` seconds; fails after `PATIENCE`."""
     deadline = time.monotonic() + PATIENCE
     pause = threading.Event()
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen"
-        pause.wait(0.01)
+        pause.wait(interval)
 
 
 def _session(session: int) -> list[int]:

@@ -50,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dev": {"errors", "logs", "net", "wsgi", "config", "runtime", "cli", "embedded", "reloading"},
     "files": {"dev"},
     "simple_server": {"dev"},
+    "django": {"errors", "logs", "net", "config", "runtime", "dev"},
     "__init__": {"_version", "embedded"},
     "__main__": {"cli"},
 }
@@ -71,6 +72,12 @@ IF_INSTALLED: dict[str, set[str]] = {
     "dev": {"cryptography"},
 }
 """Other packages that a layer imports for a feature that needs them, inside functions: nothing else pays for them."""
+
+
+MADE_FOR: dict[str, set[str]] = {
+    "django": {"django"},
+}
+"""Other packages without which nobody imports a part: it may import them anywhere."""
 
 
 def part_of(module: str) -> str:
@@ -127,6 +134,8 @@ def violations(module: str, source: str) -> list[str]:
         elif top in IF_INSTALLED.get(part, ()):
             if line not in deferred_lines(source):
                 found.append(f"{module}:{line}: {name} is imported whether it is used or not")
+        elif top in MADE_FOR.get(part, ()):
+            continue
         elif top not in sys.stdlib_module_names:
             found.append(f"{module}:{line}: {name} is not of the standard library")
         elif top in MUST_NOT_IMPORT.get(part, ()):

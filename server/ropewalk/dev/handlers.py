@@ -13,9 +13,21 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingMixIn
 from typing import Any
 
+from ropewalk.logs.escape import printable
+
+REFUSED_LINE = "ropewalk.refused_line"
+"""In the environ of a request that is refused without a valid request line: what came in its place."""
+
+TLS_HANDSHAKE = b"\x16\x03"
+"""RFC 8446 section 5.1: how a record with a handshake begins."""
+
+SHOWN_CHARACTERS = 200
+
 
 class RequestFacts(BaseHTTPRequestHandler):
     """What a handler knows of its request, from the environ. The attributes are those of the standard library's."""
+
+    request: Any = None  # the original's socket, which is not the handler's here
 
     def __init__(self, environ: dict[str, Any], server: Any) -> None:  # no socket, unlike the original
         self.server = server
@@ -24,7 +36,8 @@ class RequestFacts(BaseHTTPRequestHandler):
         self.command = environ.get("REQUEST_METHOD") or ""
         self.path = environ.get("RAW_URI") or ""
         self.request_version = environ.get("SERVER_PROTOCOL") or ""
-        self.requestline = " ".join(filter(None, (self.command, self.path, self.request_version)))
+        facts = filter(None, (self.command, self.path, self.request_version))
+        self.requestline = environ.get(REFUSED_LINE) or " ".join(facts)
 
     @cached_property
     def headers(self) -> HTTPMessage:  # type: ignore[override]  # made of the environ, if anybody asks
@@ -33,6 +46,14 @@ class RequestFacts(BaseHTTPRequestHandler):
             if name.startswith("HTTP_") or name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
                 message[name.removeprefix("HTTP_").replace("_", "-").title()] = value
         return message
+
+
+def refused_line(octets: bytes) -> str:
+    """The first line of what was received, printable; of TLS only the mark, by which a handler may know it."""
+    if octets.startswith(TLS_HANDSHAKE):
+        return TLS_HANDSHAKE.decode("latin-1")
+    line = octets.partition(b"\n")[0].removesuffix(b"\r")
+    return printable(line[:SHOWN_CHARACTERS].decode("latin-1"))
 
 
 def above(given: type, own: type, replaced: type) -> Any:

@@ -22,18 +22,30 @@ from wsgiref import simple_server as original
 
 from ropewalk.cli.stdio import print_error, print_out
 from ropewalk.config.settings import Settings, make_settings
-from ropewalk.dev.handlers import RequestFacts, above, refuse_other_methods, refuse_overrides
-from ropewalk.logs.error_log import logging_to
+from ropewalk.dev.handlers import (
+    REFUSED_LINE,
+    RequestFacts,
+    above,
+    refuse_other_methods,
+    refuse_overrides,
+    refused_line,
+)
+from ropewalk.logs.error_log import ErrorLog, logging_to
 from ropewalk.logs.program_logs import ProgramLog
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext
 from ropewalk.runtime.caller_thread import CallerThread, in_caller_thread
 from ropewalk.runtime.service import Service
+from ropewalk.wsgi.environ import ConnectionEnviron
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication
 
+    from ropewalk.errors import ProtocolError
     from ropewalk.logs.access_record import AccessRecord
+    from ropewalk.net.connection_config import ConnectionEvents
+    from ropewalk.wsgi.environ import Environ, Fields
+    from ropewalk.wsgi.exchange import WsgiConnection
 
 KEEP_ALIVE = 5
 """Seconds that `serve_forever` keeps an idle connection."""
@@ -62,17 +74,43 @@ class WSGIRequestHandler(RequestFacts, original.WSGIRequestHandler):
 
 
 class ReportingService(Service):
-    """Calls a function when a connection has been closed."""
+    """Calls a function when a connection has been closed, and leaves the fields of proxies to the program."""
 
     on_connection_closed = staticmethod(lambda: None)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._make_environ = _UnprocessedEnviron
+
+    def _connection_events(self) -> ConnectionEvents[WsgiConnection]:
+        events = super()._connection_events()
+        events.on_refused = self._on_refused
+        return events
+
+    def _on_refused(self, connection: WsgiConnection, error: ProtocolError) -> tuple[str, str]:
+        if connection.context is not None and connection.head is None:
+            connection.context.base[REFUSED_LINE] = refused_line(bytes(connection.request_reader.buffer))
+        return self._refusals.on_refused(connection, error)
 
     def _on_closed(self, connection: Any, is_aborted: bool) -> None:
         super()._on_closed(connection, is_aborted)
         self.on_connection_closed()
 
 
+class _UnprocessedEnviron(ConnectionEnviron):
+    """As of the original, which knows no proxy: the program, or its middleware, evaluates what a proxy adds."""
+
+    __slots__ = ()
+
+    def _make(self, fields: Fields) -> Environ:
+        return {**self.base, **fields}
+
+
 class WSGIServer(original.WSGIServer):
     """A server for one application, which may be exchanged while it serves (`set_app`)."""
+
+    tls: TlsContext | None = None
+    """What wraps connections; by default the context of a socket that the program has wrapped itself."""
 
     _service_type: type[ReportingService] = ReportingService
 
@@ -181,6 +219,9 @@ class WSGIServer(original.WSGIServer):
     def _log_response(self, record: AccessRecord) -> None:
         self.handler(record.environ).log_request(record.status.partition(" ")[0], record.body_bytes)
 
+    def _error_log(self) -> ErrorLog:
+        return ProgramLog(cast("TextIO", _StandardError), "info", "plain")
+
     # The same for both
 
     @property
@@ -191,13 +232,13 @@ class WSGIServer(original.WSGIServer):
         """What serves the connections, started at its first use: one that keeps them, and one that closes each."""
         if keeps_alive not in self._services:
             application = self._respond if self._is_threaded else in_caller_thread(self._respond, self._caller)
-            with logging_to(ProgramLog(cast("TextIO", _StandardError), "info", "plain")):
+            with logging_to(self._error_log()):
                 service = self._service_type(
                     application,
                     [socket.socket(fileno=os.dup(self.fileno()))],  # the service closes it
                     self._settings(keeps_alive=keeps_alive),
                     access_log=_HandlerLog(self),
-                    tls=_tls_of(self.socket),
+                    tls=self.tls or _tls_of(self.socket),
                 )
                 service.on_connection_closed = self._caller.wake
                 service.start(accepts=False)

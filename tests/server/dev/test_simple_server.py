@@ -234,6 +234,42 @@ def test_environ_has_what_wsgiref_s_has(module):
 
 
 @BOTH
+def test_fields_of_a_proxy_reach_the_program_as_they_came(module):
+    """It is the program's own middleware that knows whom to trust."""
+    seen = {}
+
+    def application(environ, start_response):
+        seen.update(environ)
+        return hello(environ, start_response)
+
+    fields = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": "shop.example", "X-Forwarded-Proto": "https"}
+    with serving(module.make_server("127.0.0.1", 0, application)) as server:
+        fetch(server, headers=fields)
+    expected = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in fields.items()}
+    expected |= {"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http"}
+    assert {name: seen[name] for name in expected} == expected
+
+
+@BOTH
+def test_request_that_is_no_http_is_in_the_log(module):
+    lines = []
+
+    class Handler(module.WSGIRequestHandler):
+        def log_message(self, format, *arguments):
+            lines.append(format % arguments)
+
+    with serving(module.make_server("127.0.0.1", 0, hello, handler_class=Handler)) as server:
+        for octets in (b"nonsense\r\n\r\n", b"\x16\x03\x01\r\n\r\n"):
+            with socket.create_connection(server.server_address, 20) as sock:
+                sock.sendall(octets)
+                while sock.recv(4096):
+                    pass
+    requests = [line.partition('" ')[0] for line in lines if line.startswith('"')]
+    assert requests[0] == '"nonsense'
+    assert requests[1].startswith('"\x16\x03')
+
+
+@BOTH
 def test_application_that_fails_is_a_500_and_the_server_goes_on(module, capfd):
     def application(environ, start_response):
         if environ["PATH_INFO"] == "/fails":
