@@ -33,8 +33,11 @@ class Site:
 
     def run(self, *arguments: str, **env: str) -> Running:
         """Start a command of manage.py."""
+        return self.run_python("manage.py", *arguments, **env)
+
+    def run_python(self, *arguments: str, **env: str) -> Running:
         more = {"SERVER": self.server, "PYTHONUNBUFFERED": "1", **env}
-        return self._start(sys.executable, "manage.py", *arguments, cwd=self.folder, env=more)
+        return self._start(sys.executable, *arguments, cwd=self.folder, env=more)
 
     def serve(self, *arguments: str, **env: str) -> Served:
         """Start `runserver` on a free port, or that of the arguments; waits until it serves."""

@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dev": {"errors", "logs", "net", "wsgi", "config", "runtime", "cli", "embedded", "reloading"},
     "files": {"dev"},
     "simple_server": {"dev"},
-    "django": {"errors", "logs", "net", "config", "runtime", "dev"},
+    "django": {"_version", "errors", "logs", "net", "config", "runtime", "dev"},
     "__init__": {"_version", "embedded"},
     "__main__": {"cli"},
 }
@@ -75,7 +75,7 @@ IF_INSTALLED: dict[str, set[str]] = {
 
 
 MADE_FOR: dict[str, set[str]] = {
-    "django": {"django"},
+    "django": {"django", "pytest"},
 }
 """Other packages without which nobody imports a part: it may import them anywhere."""
 

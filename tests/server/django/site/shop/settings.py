@@ -26,12 +26,14 @@ AUTH_USER_MODEL = "shop.Customer"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
 STATIC_ROOT = FOLDER / "collected"
+MEDIA_URL = "/media/"
+MEDIA_ROOT = FOLDER / "media"
 
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": FOLDER / "shop.sqlite3",
         "CONN_MAX_AGE": None,
-        "TEST": {"NAME": os.environ.get("TEST_DATABASE")},
+        "TEST": {"NAME": os.environ.get("TEST_DATABASE")},  # by default in memory
     }
 }
