@@ -8,6 +8,8 @@ import pytest
 from tests.helpers.django_site import SERVERS, Site
 from tests.helpers.processes import Starter
 
+collect_ignore = ["site"]  # the tests of the project, which run in it
+
 
 @pytest.fixture
 def make_site(tmp_path: Path, start: Starter) -> Callable[[str], Site]:
