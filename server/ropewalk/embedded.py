@@ -276,17 +276,22 @@ def serve(application: WSGIApplication, *, errors: TextIO | None = None, **setti
             "ropewalk.serve waits for signals, which arrive in the main thread only; in another thread use "
             "ropewalk.Server: `with Server(application, ...):`"
         )
-    server = Server(application, errors=errors, **settings)
+    serve_until_signal(Server(application, errors=errors, **settings))
+
+
+def serve_until_signal(server: Server) -> int:
+    """`serve`, for a server that has not been started. Main thread. Returns the number of the signal."""
     server._idle_grace = IDLE_GRACE  # a proxy in front may keep connections open
     inbox = SignalInbox(_STOP_SIGNALS)  # not an Event: that would miss a signal just before it is waited for
     try:
         with server:
             for url in server.urls:
                 server._log.info("Listening at: %s", url)
-            while _STOP_SIGNALS.isdisjoint(inbox.receive()):
+            while not (received := _STOP_SIGNALS.intersection(inbox.receive())):
                 select.select([inbox], [], [])
     finally:
         inbox.close()
+    return min(received)
 
 
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})

@@ -1,0 +1,173 @@
+"""`use = egg:ropewalk` in a PasteDeploy .ini file: Pyramid's `pserve` with the example of docs/development.md."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flit_core import buildapi
+
+from ropewalk.dev import paste
+from tests.helpers.embedded import answering
+from tests.helpers.paths import REPOSITORY
+from tests.helpers.ports import free_port
+from tests.server.dev.test_examples import PROGRAMS
+
+PSERVE = [sys.executable, "-W", "ignore", "-m", "pyramid.scripts.pserve"]
+
+LOGGING = """
+[loggers]
+keys = root
+[handlers]
+keys = console
+[formatters]
+keys = plain
+[logger_root]
+level = INFO
+handlers = console
+[handler_console]
+class = StreamHandler
+args = (sys.stdout,)
+formatter = plain
+[formatter_plain]
+format = logged: %(name)s %(levelname)s %(message)s
+"""
+
+
+class Site:
+    """The example, in a folder of its own beside the server's metadata, as an installation has them."""
+
+    def __init__(self, folder: Path, start: Callable[..., Any]) -> None:
+        self._start = start
+        self._folder = folder
+        self._environment = {
+            "PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "installed", REPOSITORY / "server"))),
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        self.port = free_port()
+        self.program = folder / "with_pyramid.py"
+        self.program.write_text(PROGRAMS["with_pyramid.py"])
+        self.configure(listen=f"127.0.0.1:{self.port}", threads="8")
+        (folder / "installed").mkdir()
+        with chdir(REPOSITORY / "server"):
+            buildapi.prepare_metadata_for_build_wheel(str(folder / "installed"))
+
+    def configure(self, more: str = "", **section: str) -> None:
+        """Write the file with these lines in the server's section."""
+        head = re.sub(r"listen = .*\n|threads = .*\n", "", PROGRAMS["development.ini"])
+        lines = "".join(f"{name} = {value}\n" for name, value in section.items())
+        (self._folder / "development.ini").write_text(head + lines + more)
+
+    def start(self, *options: str) -> Any:
+        return self._start(*PSERVE, "development.ini", *options, env=self._environment)
+
+    def refused(self) -> tuple[int, str]:
+        """Status and output of a start that fails."""
+        command = [*PSERVE, "development.ini"]
+        ran = subprocess.run(
+            command,
+            cwd=self._folder,
+            env=os.environ | self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+        )
+        return ran.returncode, ran.stdout
+
+    def says(self, name: str) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/hello/{name}", timeout=20) as response:
+            return str(response.read().decode())
+
+
+@pytest.fixture
+def site(tmp_path: Path, start: Callable[..., Any]) -> Site:
+    return Site(tmp_path, start)
+
+
+def test_it_serves_until_a_signal(site: Site) -> None:
+    running = site.start()
+    running.wait_line(f"Listening at: http://127.0.0.1:{site.port}")
+    assert site.says("Ann") == "hello Ann"
+    running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0
+    assert "Traceback" not in running.output
+
+
+def test_host_and_port_and_a_logger(site: Site) -> None:
+    site.configure(LOGGING, host="127.0.0.1", port=str(site.port))
+    running = site.start()
+    running.wait_line(f"logged: ropewalk INFO Listening at: http://127.0.0.1:{site.port}")
+    assert site.says("Bob") == "hello Bob"
+
+
+def test_reload_serves_what_was_saved(site: Site, wait_for: Callable[[Callable[[], object], str], None]) -> None:
+    running = site.start("--reload", "-v")
+    running.wait_line(f"Listening at: http://127.0.0.1:{site.port}")
+    assert site.says("Ann") == "hello Ann"
+    site.program.write_text(site.program.read_text().replace("hello {", "good morning {"))
+
+    def is_noticed() -> bool:
+        """Its monitor takes the first time stamp that it sees for the one before the change."""
+        site.program.touch()
+        return "with_pyramid.py changed; reloading" in running.output
+
+    wait_for(is_noticed, "the reload")
+    running.wait_lines("Listening at:", 2)
+    assert site.says("Ann") == "good morning Ann"
+    assert f"exited with code -{signal.SIGTERM:d}" in running.output
+    running.send_signal(signal.SIGINT)
+    running.wait_exit()
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ({"thread": "8"}, "no such setting: thread; did you mean threads?"),
+        ({"threads": "many"}, "threads='many': must be an integer from 1 to 4096"),
+        ({"workers": "2"}, "workers='2': has no effect in an embedded server: "),
+        ({"channel_timeout": "30"}, "no such setting: channel_timeout"),
+        ({"bind": "127.0.0.1:0", "port": "80"}, "bind and port: one of bind, listen, or host and port"),
+        ({"host": "127.0.0.1", "port": "eighty"}, "bind='127.0.0.1:eighty': "),
+    ],
+)
+def test_what_is_wrong_with_the_section_is_one_line(site: Site, section: dict[str, str], line: str) -> None:
+    site.configure(**section)
+    status, output = site.refused()
+    assert status == 1
+    assert output.count("\n") == 1
+    assert f"development.ini: in the server's section: {line}" in output
+
+
+@pytest.mark.parametrize(
+    ("section", "bind"),
+    [
+        ({}, "127.0.0.1:8080"),
+        ({"port": "0"}, "127.0.0.1:0"),
+        ({"host": "::1"}, "[::1]:8080"),
+        ({"bind": "unix:/tmp/x"}, "unix:/tmp/x"),
+        ({"listen": "*:6543 [::1]:6543"}, ["0.0.0.0:6543", "[::1]:6543"]),
+    ],
+)
+def test_address(section: dict[str, str], bind: object) -> None:
+    assert paste._settings(section)["bind"] == bind
+
+
+def test_the_other_protocol_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Any] = []
+    monkeypatch.setattr(paste, "serve_until_signal", served.append)
+    application = answering()
+    paste.server_runner(application, {}, listen="127.0.0.1:0")
+    server = served[0]
+    assert server.application is application
+    server.stop()
