@@ -242,6 +242,27 @@ def test_wsgi_application_of_the_project_is_the_one_that_is_served(site):
 # What Django's has not
 
 
+@pytest.mark.parametrize(
+    "apps",
+    [{"APPS_BEFORE": "wrapper"}, {"APPS_AFTER": "wrapper"}, {"APPS_BEFORE": "wrapper", "APPS_AFTER": "other_server"}],
+)
+def test_command_of_another_application_that_extends_the_next_one_is_kept(ours, apps):
+    served = ours.serve("--noreload", **apps)
+    assert served.fetch("/")[2]["Server"] == "ropewalk"
+    assert served.fetch("/static/shop/style.css")[0] == 404
+    assert "wrapped" in served.lines
+
+
+@pytest.mark.parametrize(
+    ("apps", "is_ours"), [({"APPS_AFTER": "other_server"}, True), ({"APPS_BEFORE": "other_server"}, False)]
+)
+def test_of_two_servers_the_first_in_installed_apps_serves(ours, apps, is_ours):
+    served = ours.serve("--noreload", **apps)
+    assert (served.fetch("/")[2]["Server"] == "ropewalk") == is_ours
+    assert ("the other server" in served.lines) != is_ours
+    assert served.fetch("/static/shop/style.css")[0] == 200
+
+
 def test_body_in_chunks_reaches_the_view(ours):
     served = ours.serve("--noreload")
     assert served.fetch("/upload", "POST", iter([b"123", b"45"]))[1] == "5"
