@@ -44,17 +44,20 @@ def run_with_reloader(
     exclude_patterns: Sequence[str] = (),
     interval: float = INTERVAL,
     engine: str = "auto",
+    is_failed: bool = False,
 ) -> NoReturn:
     """Run `main` in a child process, which is replaced at each change of a file; does not return.
 
     `stop` is called in the child before it ends, so that requests which it has accepted get their responses.
-    `engine` is `auto`, `inotify` or `poll`. Main thread only.
+    `engine` is `auto`, `inotify` or `poll`. `is_failed`: the program could not be imported, and any of Python's files
+    in the current folder may mend it. Main thread only.
     """
     # As in a shell, so that `finally` blocks and exit functions run.
     signal.signal(signal.SIGTERM, _exit)
     watcher = Watcher(extra=extra_files, ignore=exclude_patterns, engine=engine, interval=interval, report=print_error)
     if not is_child():
         sys.exit(keep_restarting())
+    watcher.set_failed(is_failed)
     status = serve_until_changed(main, watcher)
     stop()
     end_process(status)

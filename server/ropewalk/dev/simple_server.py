@@ -50,8 +50,11 @@ if TYPE_CHECKING:
 KEEP_ALIVE = 5
 """Seconds that `serve_forever` keeps an idle connection."""
 
-FINISH_INTERVAL = 0.02
+FINISH_INTERVAL = 0.005
 """Seconds between checks whether the last request is finished; what runs of it here ends the wait."""
+
+SEND_SECONDS = 0.1
+"""For what the last responses have not sent yet."""
 
 HONOURED = frozenset(
     {"address_string", "get_environ", "get_stderr", "log_date_time_string", "log_error", "log_message", "log_request"}
@@ -153,11 +156,24 @@ class WSGIServer(original.WSGIServer):
                     self.service_actions()
             finally:
                 self._caller.unwatch(self.fileno())
-            while not self._is_threaded and service.running():
-                self._caller.run(FINISH_INTERVAL)
+            self._finish()
         finally:
             self._must_end = False
             self._has_ended.set()
+
+    def _finish(self) -> None:
+        """Finish the request that the application has begun here; those in threads are left to `server_close`."""
+        while not self._is_threaded and any(service.running() for service in self._services.values()):
+            self._caller.run(FINISH_INTERVAL)
+
+    def _finish_in_threads(self, seconds: float) -> None:
+        """Wait for the requests that run. Streams are not waited for: a page that has one open may never end it."""
+        deadline = time.monotonic() + seconds
+        for service in self._services.values():
+            service.announce_end()
+            while not all(each.is_streaming for each in service.running()) and time.monotonic() < deadline:
+                time.sleep(FINISH_INTERVAL)
+            service.drain(time.monotonic() + SEND_SECONDS, FINISH_INTERVAL)
 
     def shutdown(self) -> None:
         """Have `serve_forever` return, and wait until it has."""
@@ -184,9 +200,9 @@ class WSGIServer(original.WSGIServer):
     def server_close(self) -> None:
         """Close the listening socket and every connection."""
         self._caller.close()
-        for service in self._services.values():
+        services, self._services = self._services, {}  # another thread may close it too
+        for service in services.values():
             service.close()
-        self._services.clear()
         super().server_close()
 
     def get_request(self) -> tuple[socket.socket, Any]:

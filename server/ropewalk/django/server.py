@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
@@ -83,16 +82,8 @@ class ThreadedWSGIServer(ThreadingMixIn, WSGIServer):
 
     def server_close(self) -> None:
         """End the server, once the requests that are running are finished, or after `FINISH_SECONDS`."""
-        self._finish()
+        self._finish_in_threads(FINISH_SECONDS)
         super().server_close()
-
-    def _finish(self) -> None:
-        """Wait for the requests that run. Streams are not waited for: a page that has one open may never end it."""
-        deadline = time.monotonic() + FINISH_SECONDS
-        for service in self._services.values():
-            service.announce_end()
-            while not all(each.is_streaming for each in service.running()) and time.monotonic() < deadline:
-                time.sleep(simple_server.FINISH_INTERVAL)
 
     def _close_connections(self) -> None:
         connections.close_all()

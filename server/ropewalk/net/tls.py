@@ -68,6 +68,11 @@ class TlsContext:
             self._default.sni_callback = self._select_certificate
             _silence_undecodable_names()
 
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The context of the default certificate."""
+        return self._default
+
     def wrap(self, sock: socket.socket) -> ssl.SSLSocket:
         """Return `sock` as a TLS socket that has not begun its handshake; `sock` is detached.
 

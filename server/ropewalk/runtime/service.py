@@ -134,6 +134,7 @@ class Service:
         self._scarce_from = scarce_from(max_descriptors())
         self._paused: set[Acceptor] = set()  # because no descriptor is free; changed by atomic calls of any thread
         self._acceptors: dict[Acceptor, Environ] = {}
+        self._accepts = True
         for sock in listeners:
             self._acceptors[self._make_acceptor(sock)] = listener_environ(
                 sock, errors or sys.stderr, is_multithread=settings.threads > 1, is_multiprocess=multiprocess
@@ -183,6 +184,7 @@ class Service:
 
     def start(self, *, accepts: bool = True) -> None:
         """Start the threads and, unless the caller does it (`open_connection`), accept; returns at once."""
+        self._accepts = accepts
         if self._shared_counts is not None:
             self._slot = self._shared_counts.claim_slot(lambda: self._pool.connections)
             self._pool.watch(self._shared_counts.wake_fd, WakeListener(self._acceptors), WAKE_EVENTS)
@@ -210,7 +212,8 @@ class Service:
 
         A connection is closed once it has been idle for `idle_grace` seconds.
         """
-        return drain(self._pool, self._config, self._acceptors, self._connections, deadline, idle_grace)
+        acceptors = self._acceptors if self._accepts else ()
+        return drain(self._pool, self._config, acceptors, self._connections, deadline, idle_grace)
 
     def close(self) -> None:
         """End everything now: close all connections, and end the threads that are not inside the application."""
