@@ -11,7 +11,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from ropewalk.errors import ConfigError
 from ropewalk.net.listeners.address import Address, InheritedAddress, TcpAddress, UnixAddress, parse_address
@@ -38,7 +38,6 @@ PORT_TRIES: Final = 16
 """How many free ports are tried when port 0 has to be the same for IPv4 and IPv6."""
 
 _REASONS: Final = {
-    errno.EADDRINUSE: "already in use by another server",
     errno.EADDRNOTAVAIL: "not an address of this machine",
     errno.EAFNOSUPPORT: "this machine has no network of that address family",
     errno.EEXIST: "a file that is not a socket exists at this path",
@@ -177,12 +176,31 @@ def _naming(bind: str) -> Iterator[None]:
         raise ConfigError("bind", bind, _reason(error)) from error
 
 
+class _InUseError(OSError):
+    """The port of `target` is in use."""
+
+    def __init__(self, target: _Target) -> None:
+        super().__init__(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        self.target = target
+
+
 def _reason(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"already in use by {_holder(error) or 'another server'}"
     if isinstance(error, socket.gaierror):
         return "the name does not resolve to an address"
     if isinstance(error, PermissionError):
         return "permission denied (a port below 1024 or the directory of a Unix socket may require other privileges)"
     return _REASONS.get(error.errno or 0, error.strerror or str(error))
+
+
+def _holder(error: OSError) -> str:
+    from ropewalk.net.listeners.holder import holder_of_path, holder_of_port  # only for an address that is in use
+
+    if isinstance(error, _InUseError):
+        family, address = error.target
+        return holder_of_port(family, address[0], address[1])
+    return holder_of_path(error.filename) if isinstance(error.filename, str) else ""
 
 
 def _open_tcp(targets: Sequence[_Target], backlog: int) -> list[socket.socket]:
@@ -231,9 +249,12 @@ def _listen_on_each(targets: Sequence[_Target], backlog: int) -> list[socket.soc
     port = 0
     try:
         for family, (host, wanted_port, *rest) in targets:
+            address: Any = (host, wanted_port or port, *rest)
             try:
-                listener = _listen(family, (host, wanted_port or port, *rest), backlog)
+                listener = _listen(family, address, backlog)
             except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    raise _InUseError((family, address)) from None
                 if error.errno not in _NO_SUCH_NETWORK:
                     raise
                 missing = error

@@ -157,7 +157,7 @@ def test_name_that_does_not_resolve_is_named() -> None:
 def test_port_in_use_is_named() -> None:
     with listening("127.0.0.1:0") as [listener]:
         bind = f"127.0.0.1:{listener.getsockname()[1]}"
-        assert refusal(bind) == f"bind='{bind}': already in use by another server"
+        assert refusal(bind) == f"bind='{bind}': already in use by this process"
 
 
 def test_port_of_a_server_that_has_just_ended_is_taken_again() -> None:
