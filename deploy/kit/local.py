@@ -124,10 +124,13 @@ def _folders(home: Path, shell: Mapping[str, str]) -> dict[str, str]:
 
 
 def _access_log(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """A line for each request on standard output, unless a variable of the server's names another place."""
+    """A line for each request on standard output, unless a variable of the server's names another place.
+
+    On a terminal the server has a format of its own for it.
+    """
     if environment.get("ROPEWALK_ACCESS_LOGFILE"):
         return ()
-    return ("--access-logfile", "-", "--access-logformat", ACCESS_FORMAT)
+    return ("--access-logfile", "-", *(() if sys.stdout.isatty() else ("--access-logformat", ACCESS_FORMAT)))
 
 
 def home_of(project: Path) -> Path:

@@ -157,7 +157,7 @@ def test_a_start_that_fails_says_so_in_json_too(project: Path, arguments: list[s
 def test_unreadable_file_is_reported(project: Path) -> None:
     command = [*ROPEWALK, "--error-log-format", "xml", "shop"]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=30)
-    assert done.stderr == "ropewalk: --error-log-format='xml': must be one of plain, json\n"
+    assert done.stderr == "ropewalk: --error-log-format='xml': must be one of plain, json, terminal\n"
 
 
 def test_an_applications_errors_go_to_the_log_that_is_a_file(start: Start, project: Path, wait_for: WaitFor) -> None:

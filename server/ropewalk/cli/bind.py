@@ -50,7 +50,7 @@ def listen(loaded: Loaded, inherited: Listeners) -> Listeners:
         name = names.get(listener.fileno(), "")
         origin = f", passed by systemd as {name}" if name else ", from PORT" if is_from_port and not is_passed else ""
         where = describe(listener, scheme="https" if settings.certfile else "http")
-        log.info("Listening at: %s (%d)%s", where, pid, origin)
+        log.routine("Listening at: %s (%d)%s", where, pid, origin)
     for descriptor in set(passed) - {listener.fileno() for listener in listeners}:
         _close_unused(descriptor)
     return opened

@@ -21,7 +21,7 @@ from ropewalk import forked
 from ropewalk._version import __version__
 from ropewalk.cli.bind import listen
 from ropewalk.cli.control_setup import open_control
-from ropewalk.cli.stdio import open_closed_streams, print_error, print_out
+from ropewalk.cli.stdio import Terminals, open_closed_streams, print_error, print_out
 from ropewalk.config.flags import COMMANDS, PROGRAM
 from ropewalk.config.load import Loaded, load_settings
 from ropewalk.config.settings import Settings
@@ -63,10 +63,15 @@ if TYPE_CHECKING:
 
 
 USAGE_STATUS = 2
+INTERRUPTED_STATUS = 130
+"""As a shell reports a program that SIGINT has ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit status: 0, 2 for a bad setting, 3 if no worker could boot."""
+    """Run the command; returns its exit status.
+
+    0; 2 for a bad setting; 3 if no worker could boot; 130 for Ctrl-C before the master has taken over the signals.
+    """
     open_closed_streams()
     upgrade = Upgrade(None, Predecessor.from_environ(os.environ))
     try:
@@ -92,6 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BootError as error:
         upgrade.report_failure(str(error))
         return _fail(str(error), BootError.status, is_logged=True)
+    except KeyboardInterrupt:  # before the master takes over the signals
+        return INTERRUPTED_STATUS
     return 0
 
 
@@ -116,9 +123,16 @@ def _start_command() -> StartCommand:
 def _make_load(arguments: Sequence[str], start: StartCommand) -> Callable[[], Loaded]:
     """A function that reads the settings, now and at each reload: in the directory and environment of the start."""
 
+    terminals = Terminals.of_this_process()
+
     def load() -> Loaded:
         with start.directory.entered():
-            return load_settings(arguments, start.environ)
+            loaded = load_settings(arguments, start.environ)
+        if True not in terminals:
+            return loaded
+        from ropewalk.cli.terminal import with_defaults
+
+        return with_defaults(loaded, terminals)
 
     return load
 
@@ -166,7 +180,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
     hooks = make_hooks(loaded, settings)
     tls = make_tls_context(settings, hooks)
     warn(loaded)
-    log.info("Starting %s %s", PROGRAM, __version__)
+    log.routine("Starting %s %s", PROGRAM, __version__)
     import_optional_modules(settings)
     connect_loggers(settings)
     if hooks is not None:
@@ -181,6 +195,10 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
             give_up_in_children(on_exit, pid_file.close_in_child)
         opened = listen(loaded, inherited)
         listeners = [listener for each in opened.values() for listener in each]
+        if log.is_for_terminal:
+            from ropewalk.cli.terminal import start_lines
+
+            log.text(start_lines(settings, listeners))
         on_exit.callback(close_listeners, listeners)
         give_up_in_children(on_exit, partial(close_listeners, listeners))
         for listener in listeners:
@@ -196,7 +214,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
             disown_listeners(unused)
             close_listeners(unused)
         preloaded = preload(settings) if settings.preload else None
-        log.info("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
+        log.routine("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
         watchdog, sockets = notifier.watchdog_seconds, {**opened, **control_listeners}
         program = WorkerSpec(
             settings, load, directory, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded
@@ -209,7 +227,9 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
         except SystemExit:
             on_exit.pop_all()  # a worker exits here: only the master may remove what it opened
             raise
-    log.info("Shutting down: Master")
+    if log.is_for_terminal:
+        log.text("\nStopped")  # below the ^C
+    log.routine("Shutting down: Master")
 
 
 def give_up_in_children(on_exit: ExitStack, close: Callable[[], None]) -> None:

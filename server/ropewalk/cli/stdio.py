@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from typing import NamedTuple
 
 INPUT, OUTPUT, ERROR = 0, 1, 2
 
@@ -28,6 +29,17 @@ def open_closed_streams() -> None:
         sys.stdout = open(OUTPUT, "w", closefd=False)  # noqa: SIM115 - as above
     if sys.stderr is None:
         sys.stderr = open(ERROR, "w", closefd=False)  # noqa: SIM115 - as above
+
+
+class Terminals(NamedTuple):
+    """Which of the standard streams are terminals."""
+
+    output: bool
+    error: bool
+
+    @classmethod
+    def of_this_process(cls) -> Terminals:
+        return cls(os.isatty(OUTPUT), os.isatty(ERROR))
 
 
 def print_out(text: str) -> None:

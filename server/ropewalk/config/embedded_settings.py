@@ -130,14 +130,15 @@ class EmbeddedSettings(TypedDict, total=False):
     """Tags for each of these metrics in DogStatsD's format, such as env:live,team:shop."""
 
     access_log: str | PathLike[str] | Callable[[str], object] | Logger | TextIO
-    """Write a line for each request to this file (-: standard output)."""
+    """Write a line for each request to this file (-: standard output, the default if that is a terminal; empty: none).
+    """
 
     access_logfile: str | PathLike[str] | Callable[[str], object] | Logger | TextIO
     """The same as access_log."""
 
     access_log_format: str
-    """Format of these lines in gunicorn's letters, or json for lines of JSON. Default: %(h)s %(l)s %(u)s %(t)s "%(r)s"
-    %(s)s %(b)s "%(f)s" "%(a)s".
+    """Format of these lines in gunicorn's letters, json for lines of JSON, or terminal for a person (the default on a
+    terminal). Default: %(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s".
     """
 
     access_logformat: str
@@ -159,8 +160,9 @@ class EmbeddedSettings(TypedDict, total=False):
     error_logfile: str | PathLike[str] | Callable[[str, str], object] | Logger | TextIO
     """The same as error_log."""
 
-    error_log_format: Literal["plain", "json"]
-    """Format of log messages: plain, gunicorn's lines, or json, a line of JSON each, with tracebacks. Default: plain.
+    error_log_format: Literal["plain", "json", "terminal"]
+    """Format of log messages: plain, gunicorn's lines; json, a line of JSON each, with tracebacks; or terminal for a
+    person (the default on a terminal). Default: plain.
     """
 
     log_level: Literal["debug", "info", "warning", "error", "critical"]

@@ -14,6 +14,7 @@ from ropewalk.config import readers
 from ropewalk.config.readers import DAY, GIB, KIB, MIB
 from ropewalk.config.table import Setting, Table, declare
 from ropewalk.errors import ConfigError, nearest
+from ropewalk.logs.error_format import LOG_FORMATS
 
 APPLICATION = "Application"
 LISTENING = "Listening"
@@ -35,8 +36,6 @@ OPTION = "it is an option of the command line"
 
 COMBINED_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 """The combined log format of Apache httpd, which is gunicorn's default too."""
-
-LOG_FORMATS = ("plain", "json")
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -525,7 +524,8 @@ class Settings(Table):
         flags=("--access-logfile",),
         metavar="FILE",
         python_name="accesslog",
-        help="write a line for each request to this file (-: standard output)",
+        help="write a line for each request to this file (-: standard output, the default if that is a terminal; "
+        "empty: none)",
         is_common=True,
     )
     access_log_format: str = declare(
@@ -534,7 +534,8 @@ class Settings(Table):
         section=LOGGING,
         flags=("--access-logformat",),
         metavar="FORMAT",
-        help="format of these lines in gunicorn's letters, or json for lines of JSON",
+        help="format of these lines in gunicorn's letters, json for lines of JSON, or terminal for a person (the "
+        "default on a terminal)",
         reason="the combined log format, which every log analyzer reads.",
     )
     access_log_skip: tuple[str, ...] = declare(
@@ -566,13 +567,14 @@ class Settings(Table):
         help="write log messages to this file (-: standard error)",
         needs_restart=True,
     )
-    error_log_format: Literal["plain", "json"] = declare(
+    error_log_format: Literal["plain", "json", "terminal"] = declare(
         default="plain",
         read=readers.choice(LOG_FORMATS),
         section=LOGGING,
         flags=("--error-log-format",),
         metavar="FORMAT",
-        help="format of log messages: plain, gunicorn's lines, or json, a line of JSON each, with tracebacks",
+        help="format of log messages: plain, gunicorn's lines; json, a line of JSON each, with tracebacks; or terminal "
+        "for a person (the default on a terminal)",
         needs_restart=True,
     )
     log_level: Literal["debug", "info", "warning", "error", "critical"] = declare(

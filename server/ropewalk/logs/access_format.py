@@ -13,14 +13,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ropewalk.logs.access_record import AccessRecord
+from ropewalk.logs.access_record import Line, request_target
 from ropewalk.logs.clock import Clock
 from ropewalk.logs.escape import escape, is_plain
 
-Line = Callable[[AccessRecord], str]
-
 JSON = "json"
 """The format whose lines are JSON."""
+
+TERMINAL = "terminal"
+"""The format whose lines are for a person."""
 
 _ATOM = re.compile(r"%(?:%|\(([^()]*)\)([a-zA-Z]?))|%")
 _FIELD = re.compile(r"\{([^{}]+)\}([ioe])")
@@ -84,15 +85,20 @@ _FRAGMENTS |= {
 LETTERS = " ".join(f"%({letter})s" for letter in _FRAGMENTS) + " %({name}i)s %({name}o)s %({name}e)s"
 
 
-def compile_format(format: str) -> Line:
-    """A function that returns the line of a record, without a line end; the format `json` gives lines of JSON.
+def compile_format(format: str, descriptor: int = -1) -> Line:
+    """A function that returns the line of a record, without a line end.
 
-    Raises ValueError, with one line, for an unknown letter.
+    The format `json` gives lines of JSON, and `terminal` lines for a person, in color if `descriptor`, to which they
+    are written, is a terminal. Raises ValueError, with one line, for an unknown letter.
     """
     if format == JSON:
         from ropewalk.logs.access_json import json_line  # not needed for plain lines
 
         return json_line
+    if format == TERMINAL:
+        from ropewalk.logs.access_terminal import make_line  # not needed in a pipe or a file
+
+        return make_line(descriptor)
     fragments: list[_Fragment] = []
     constants: dict[str, str] = {}
     template: list[str] = []
@@ -179,14 +185,8 @@ def _field(headers: list[tuple[str, str]], name: str) -> str:
 
 
 def _request_line(get: Callable[[str], Any]) -> str:
-    method = get("REQUEST_METHOD")
-    if method is None:
-        return "-"
-    target = get("RAW_URI") or get("REQUEST_URI")
-    if target is None:
-        query = get("QUERY_STRING")
-        target = f"{get('SCRIPT_NAME') or ''}{get('PATH_INFO') or ''}" + (f"?{query}" if query else "")
-    return escape(f"{method} {target} {get('SERVER_PROTOCOL') or '-'}")
+    what = request_target(get)
+    return what if what == "-" else f"{what} {escape(get('SERVER_PROTOCOL') or '-')}"
 
 
 def _user(authorization: object) -> str:

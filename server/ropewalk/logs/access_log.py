@@ -38,9 +38,9 @@ class AccessLog:
 
     def __init__(self, target: str, format: str) -> None:
         """Raises ConfigError if the file cannot be opened, ValueError for a bad format."""
-        self._line = compile_format(format)
-        self._is_json = format == JSON
         self._path = "" if target == "-" else os.path.abspath(target)
+        self._line = compile_format(format, -1 if self._path else STANDARD_OUTPUT)
+        self._is_json = format == JSON
         self._buffer: deque[str] = deque()
         """Any thread appends, the holder of `_writing` removes; both are atomic on a deque."""
         self._writing = threading.Lock()

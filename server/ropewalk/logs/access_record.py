@@ -5,7 +5,10 @@ A plain class: `dataclasses` would load `inspect` into each worker.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
+
+from ropewalk.logs.escape import escape
 
 
 class AccessRecord:
@@ -80,3 +83,19 @@ class AccessWriter(Protocol):
 
     def write(self, record: AccessRecord) -> None:
         """Take the line of `record`. Any thread of the pool, after the response. Never raises."""
+
+
+Line = Callable[[AccessRecord], str]
+"""A format of lines: returns the line of a record, without a line end."""
+
+
+def request_target(get: Callable[[str], Any]) -> str:
+    """The method and the target; `-` for a request that was refused before it had any."""
+    method = get("REQUEST_METHOD")
+    if method is None:
+        return "-"
+    target = get("RAW_URI") or get("REQUEST_URI")
+    if target is None:
+        query = get("QUERY_STRING")
+        target = f"{get('SCRIPT_NAME') or ''}{get('PATH_INFO') or ''}" + (f"?{query}" if query else "")
+    return escape(f"{method} {target}")

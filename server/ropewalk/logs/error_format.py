@@ -1,4 +1,4 @@
-"""The formats of the error log: gunicorn's lines, or lines of JSON.
+"""The formats of the error log: gunicorn's lines, or lines of JSON. A third is for terminals (`logs.error_terminal`).
 
     [2026-11-21 05:00:00 +0000] [4711] [INFO] text
     {"time":"2026-11-21T05:00:00.123+00:00","level":"info","pid":4711,"message":"text"}
@@ -38,7 +38,11 @@ class Message(NamedTuple):
     request_id: str = ""
     is_raw: bool = False
     """Whether `text` is lines from elsewhere, which the plain format writes unchanged."""
+    is_routine: bool = False
+    """Whether it is left out for a person at a terminal, who has asked for it."""
 
+
+LOG_FORMATS = ("plain", "json", "terminal")
 
 Formatter = Callable[[Message], str]
 """Returns what is written for a message, line ends included."""
@@ -107,9 +111,6 @@ def format_json(message: Message) -> str:
         line["exception"] = "".join(traceback.format_exception_only(message.error)).rstrip("\n")
         line["traceback"] = "".join(traceback.format_exception(message.error))
     return _encode(line) + "\n"
-
-
-FORMATTERS: dict[str, Formatter] = {"plain": format_plain, "json": format_json}
 
 
 def find_error(exc_info: Exc) -> BaseException | None:

@@ -24,7 +24,7 @@ from functools import partial
 
 from ropewalk.errors import ConfigError
 from ropewalk.interruptions import uninterrupted
-from ropewalk.logs.error_format import FORMATTERS, Exc, ExcInfo, Formatter, Message, find_error, format_plain
+from ropewalk.logs.error_format import Exc, ExcInfo, Formatter, Message, find_error, format_json, format_plain
 from ropewalk.logs.sink import Sink
 from ropewalk.trusted_files import open_file
 
@@ -49,6 +49,7 @@ class ErrorLog:
         self._owners: Collection[int] | None = None
         self._least = LEVELS["info"]
         self._format: Formatter = format_plain
+        self._format_name = "plain"
         self._counts: Counter[str] = Counter()
         self._lost = 0
         self._unreported = 0
@@ -64,7 +65,12 @@ class ErrorLog:
     @property
     def is_json(self) -> bool:
         """Whether each message is a line of JSON."""
-        return self._format is not format_plain
+        return self._format_name == "json"
+
+    @property
+    def is_for_terminal(self) -> bool:
+        """Whether lines are for a person at a terminal."""
+        return self._format_name == "terminal"
 
     @property
     def is_standard_error(self) -> bool:
@@ -72,14 +78,15 @@ class ErrorLog:
         return not self._path
 
     def configure(self, target: str, level: str, format: str = "plain", owners: Collection[int] | None = None) -> None:
-        """Write messages of at least `level` to the file `target` (`-`: standard error), in a `format` of `FORMATTERS`.
+        """Write messages of at least `level` to the file `target` (`-`: standard error).
 
-        `owners` as in `open_file`. Raises ConfigError if the file cannot be opened.
+        `format` is one of `LOG_FORMATS`; `owners` as in `open_file`. Raises ConfigError if the file cannot be opened.
         """
         self._least = LEVELS[level]
-        self._format = FORMATTERS[format]
         self._owners = owners
         self._path = "" if target in ("-", "") else os.path.abspath(target)
+        self._format_name = format
+        self._format = make_format(format, -1 if self._path else STANDARD_ERROR, level)
         self.reopen()
 
     def relocate(self, target: str) -> None:
@@ -131,6 +138,10 @@ class ErrorLog:
     def info(self, message: str, *arguments: object, exc_info: Exc = False, request_id: str = "") -> None:
         self._write("info", message, arguments, exc_info, request_id)
 
+    def routine(self, message: str, *arguments: object) -> None:
+        """As `info`; left out for a person at a terminal, who has asked for what it says."""
+        self._write("info", message, arguments, False, "", is_routine=True)
+
     def warning(self, message: str, *arguments: object, exc_info: Exc = False, request_id: str = "") -> None:
         self._write("warning", message, arguments, exc_info, request_id)
 
@@ -171,7 +182,16 @@ class ErrorLog:
         """Count from zero, in a forked process: the parent has counted what this one inherited."""
         self._counts, self._lost, self._unreported = Counter(), 0, 0
 
-    def _write(self, level: str, message: str, arguments: tuple[object, ...], exc_info: Exc, request_id: str) -> None:
+    def _write(
+        self,
+        level: str,
+        message: str,
+        arguments: tuple[object, ...],
+        exc_info: Exc,
+        request_id: str,
+        *,
+        is_routine: bool = False,
+    ) -> None:
         if not self.is_enabled(level):
             return
         try:
@@ -179,7 +199,8 @@ class ErrorLog:
         except (TypeError, ValueError):
             text = f"{message} {arguments!r}"
         error = find_error(exc_info)
-        self._put(Message(level, text, error, request_id), level if error is None else "exception")
+        line = Message(level, text, error, request_id, is_routine=is_routine)
+        self._put(line, level if error is None else "exception")
 
     def _put(self, message: Message, counted_as: str = "") -> None:
         emit = self._prepare(message)  # before: the text of an application's exception is made by its own code
@@ -280,6 +301,15 @@ def current_log() -> ErrorLog:
 def get_logger() -> ErrorLog:
     """The error log of this process."""
     return _LOG
+
+
+def make_format(name: str, descriptor: int, level: str) -> Formatter:
+    """The format `name`, for lines of at least `level` that are written to `descriptor`."""
+    if name == "terminal":
+        from ropewalk.logs import error_terminal  # not needed in a pipe or a file
+
+        return error_terminal.make_format(descriptor, shows_routine=level == "debug")
+    return format_json if name == "json" else format_plain
 
 
 def open_log(setting: str, path: str, owners: Collection[int] | None = None) -> int:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeGuard, cast
 
 from ropewalk.logs.access_format import compile_format
 from ropewalk.logs.access_record import AccessRecord
-from ropewalk.logs.error_format import FORMATTERS, Message, format_plain, format_text
-from ropewalk.logs.error_log import LEVELS, ErrorLog, get_logger
+from ropewalk.logs.error_format import Message, format_plain, format_text
+from ropewalk.logs.error_log import LEVELS, ErrorLog, get_logger, make_format
 
 if TYPE_CHECKING:
     import logging
@@ -35,12 +35,13 @@ class ProgramLog(ErrorLog):
     """An error log that gives each message to a function of its level and its text, to a logger or to a text stream."""
 
     def __init__(self, target: Callable[[str, str], object] | Logger | TextIO, level: str | None, format: str) -> None:
-        """`level` is one of LEVELS, or None for what the logger decides; `format` is one of `FORMATTERS`."""
+        """`level` is one of LEVELS, or None for what the logger decides; `format` is one of `LOG_FORMATS`."""
         super().__init__()
         self._target = target
         self._asked_logger = target if level is None and is_logger(target) else None
         self._least = LEVELS[level or "info"]
-        self._format = FORMATTERS[format]
+        self._format_name = format
+        self._format = make_format(format, -1, level or "info")
         self._busy = threading.local()
 
     def is_enabled(self, level: str) -> bool:

@@ -58,6 +58,9 @@ SHORT_LIFE_SECONDS = 1.0
 HANDSHAKE_SECONDS = 0.1
 """For connections whose first packet came before new ones were refused: a few round trips of most networks."""
 
+REPEATED_SECONDS = 0.2
+"""INT again so soon is the same Ctrl-C: the terminal sends it to all programs in front, and some pass it on."""
+
 
 class BootError(Exception):
     """No worker could load the application; the message is why, in one line. Exit status 3."""
@@ -101,6 +104,8 @@ class Master:
         self._stop_deadline: float | None = None
         """Monotonic; the end of the time for a new master, of the drain delay, and then of the time for handshakes."""
         self._refuses_new_connections = False
+        self._closing_since = 0.0
+        """Monotonic; set by `_close_all`."""
         self._is_init = is_init()
         self._has_served = False
         self._boot_failure = ""
@@ -175,7 +180,7 @@ class Master:
         for number in sorted(self._inbox.receive(), key=lambda number: number != signal.SIGUSR2):
             if number == signal.SIGCHLD or (number == signal.SIGWINCH and not self._upgrade.successor_pid):
                 continue  # a terminal sends WINCH whenever its size changes
-            self._log.info("Handling signal: %s", name_of(number).removeprefix("SIG").lower())
+            self._log.routine("Handling signal: %s", name_of(number).removeprefix("SIG").lower())
             with suppress(Refused):  # logged where it is raised
                 self._handle_signal(number)
 
@@ -183,6 +188,8 @@ class Master:
         match number:
             case signal.SIGTERM:
                 self._stop()
+            case signal.SIGINT | signal.SIGQUIT if self._state is MasterState.CLOSING:
+                self._kill_all()
             case signal.SIGINT | signal.SIGQUIT:
                 self._close_all()
             case signal.SIGHUP:
@@ -298,7 +305,7 @@ class Master:
         self._workers.add(worker)
         self._options.hooks.forked(worker.pid)
         self._stats.events["forked"] += 1
-        self._log.info("Booting worker with pid: %d", worker.pid)
+        self._log.routine("Booting worker with pid: %d", worker.pid)
         return True
 
     def _close_in_child(self) -> None:
@@ -432,11 +439,19 @@ class Master:
         self._state = move(MASTER_MOVES, self._state, MasterState.CLOSING)
         self._stop_deadline = None
         self._notify_stopping("Stopping")
-        now = time.monotonic()
+        now = self._closing_since = time.monotonic()
         for worker in self._workers:
             if worker.state not in (WorkerState.CLOSING, WorkerState.KILLED):
                 worker.close(now)
         self._program.release_listeners(is_shared=self._upgrade.is_shared)
+
+    def _kill_all(self) -> None:
+        """A second Ctrl-C: wait for no worker any longer."""
+        now = time.monotonic()
+        if now >= self._closing_since + REPEATED_SECONDS:
+            for worker in self._workers:
+                if worker.state is WorkerState.CLOSING:
+                    worker.kill_deadline = now
 
     def _notify_stopping(self, status: str) -> None:
         if self._upgrade.successor_pid:

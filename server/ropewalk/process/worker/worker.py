@@ -165,7 +165,7 @@ def run_worker(
     hooks.worker_exiting()
     program.close()
     inbox.close(is_process_exiting=True)
-    log.info("Worker exiting (pid: %d)", os.getpid())
+    log.routine("Worker exiting (pid: %d)", os.getpid())
     return 0
 
 
@@ -267,7 +267,7 @@ class _ServingWorker:
         if signals & _QUICK:
             self._options.hooks.worker_interrupted()
         for counts in drained:
-            get_logger().info(
+            get_logger().routine(
                 "Worker drained (pid: %d): %d requests finished, %d aborted",
                 os.getpid(),
                 counts.finished,
