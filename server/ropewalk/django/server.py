@@ -12,6 +12,7 @@ from wsgiref import simple_server as original
 from django.core.servers import basehttp
 from django.db import connections
 
+from ropewalk.config.settings import Settings, make_settings
 from ropewalk.dev import simple_server
 from ropewalk.dev.handlers import RequestFacts, above, refuse_other_methods
 from ropewalk.logs.error_log import ErrorLog
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from ropewalk.logs.access_record import AccessRecord
 
 log = logging.getLogger("django.server")
+
+STREAM_THREADS = 100
+"""Each open page may have a stream of events, and a browser any number of pages; a thread is made when it is needed."""
 
 FINISH_SECONDS = 5.0
 """How long the end of a live test waits for requests that are still running: they use the database of its tests."""
@@ -56,6 +60,11 @@ class WSGIServer(simple_server.WSGIServer):
         refuse_other_methods(given, simple_server.HONOURED, original.WSGIRequestHandler, basehttp.WSGIRequestHandler)
         own: type[RequestFacts] = above(given, simple_server.WSGIRequestHandler, original.WSGIRequestHandler)
         return own
+
+    def _settings(self, *, keeps_alive: bool) -> Settings:
+        if not self._is_threaded:
+            return super()._settings(keeps_alive=keeps_alive)
+        return make_settings(keep_alive=simple_server.KEEP_ALIVE, timeout=0, stream_threads=STREAM_THREADS)
 
     def _error_log(self) -> ErrorLog:
         return ProgramLog(log, None, "plain")

@@ -218,6 +218,19 @@ def test_streamed_response_and_its_line(site):
     served.running.wait_line(r'"GET /stream HTTP/1.1" 200 \d+')
 
 
+def test_pages_that_have_streams_open_do_not_hold_others_up(site):
+    served = site.serve("--noreload")
+    pages = [served.connect() for _ in range(20)]
+    for page in pages:
+        page.request("GET", "/events")
+    for page in pages:
+        assert page.getresponse().readline() == b"data: still here\n"
+    assert served.fetch("/")[1] == "hello"
+    (site.folder / "may-end").touch()
+    for page in pages:
+        page.close()
+
+
 def test_settings_and_bytecode_are_as_for_any_command(site):
     (site.folder / "shop/other.py").write_text("from shop.settings import *\nOTHER = True\n")
     served = site.serve("--settings", "shop.other", "0", PYTHONDONTWRITEBYTECODE="1")

@@ -8,6 +8,7 @@ urlpatterns = [
     path("thread", views.thread),
     path("request", views.request),
     path("stream", views.stream),
+    path("events", views.events),
     path("upload", views.upload),
     path("waits", views.waits),
     path("big", views.big),

@@ -28,6 +28,15 @@ def stream(request):
     return StreamingHttpResponse(f"part {number}\n" for number in range(3))
 
 
+def events(request):
+    def produce():
+        while not Path(settings.FOLDER, "may-end").exists():
+            yield "data: still here\n\n"
+            threading.Event().wait(0.05)
+
+    return StreamingHttpResponse(produce(), content_type="text/event-stream")
+
+
 def upload(request):
     return HttpResponse(len(request.body))
 
