@@ -50,7 +50,8 @@ def build_pure(out: Path) -> Path:
     from flit_core import buildapi
 
     os.chdir(SERVER)
-    return out / buildapi.build_wheel(str(out))
+    name: str = buildapi.build_wheel(str(out))
+    return out / name
 
 
 def build_compiled(out: Path) -> Path:
@@ -64,7 +65,7 @@ def build_compiled(out: Path) -> Path:
         zipfile.ZipFile(pure).extractall(root)
         compile_modules(root)
         tag(root)
-        pack = [sys.executable, "-m", "wheel", "pack", "--dest-dir", folder / "packed", root]
+        pack = [sys.executable, "-m", "wheel", "pack", "--dest-dir", str(folder / "packed"), str(root)]
         (folder / "packed").mkdir()
         subprocess.run(pack, stdout=subprocess.DEVNULL, check=True)
         (packed,) = (folder / "packed").iterdir()

@@ -35,7 +35,7 @@ from ropewalk.logs.program_logs import ProgramLog
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext
 from ropewalk.runtime.caller_thread import CallerThread, in_caller_thread
 from ropewalk.runtime.service import Service
-from ropewalk.wsgi.environ import ConnectionEnviron
+from ropewalk.wsgi.environ import UnprocessedEnviron
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from ropewalk.errors import ProtocolError
     from ropewalk.logs.access_record import AccessRecord
     from ropewalk.net.connection_config import ConnectionEvents
-    from ropewalk.wsgi.environ import Environ, Fields
     from ropewalk.wsgi.exchange import WsgiConnection
 
 KEEP_ALIVE = 5
@@ -83,7 +82,7 @@ class ReportingService(Service):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._make_environ = _UnprocessedEnviron
+        self._make_environ = UnprocessedEnviron  # the original knows no proxy
 
     def _connection_events(self) -> ConnectionEvents[WsgiConnection]:
         events = super()._connection_events()
@@ -98,15 +97,6 @@ class ReportingService(Service):
     def _on_closed(self, connection: Any, is_aborted: bool) -> None:
         super()._on_closed(connection, is_aborted)
         self.on_connection_closed()
-
-
-class _UnprocessedEnviron(ConnectionEnviron):
-    """As of the original, which knows no proxy: the program, or its middleware, evaluates what a proxy adds."""
-
-    __slots__ = ()
-
-    def _make(self, fields: Fields) -> Environ:
-        return {**self.base, **fields}
 
 
 class WSGIServer(original.WSGIServer):

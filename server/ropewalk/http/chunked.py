@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
 from ropewalk.http.head import HeadLimits
 
-LAST_CHUNK = b"0\r\n\r\n"
+LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
 class ChunkLimits(NamedTuple):

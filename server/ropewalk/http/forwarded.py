@@ -129,7 +129,7 @@ class TrustedNetworks:
         match = _ADDRESS.fullmatch(text)
         version, name, port = 6, text, ""
         if match is not None:
-            version, name, port = (4, match[1], match[3]) if match[1] else (6, match[2], match[3])
+            version, name, port = (4, match[1], match[3] or "") if match[1] else (6, match[2], match[3] or "")
         elif not _BARE_IPV6.fullmatch(text):
             raise ProtocolError(400, f"bad forwarded address {text!r}")
         try:

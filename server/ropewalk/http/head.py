@@ -8,6 +8,7 @@ however they are split: when the match fails, the scanner finds the reason.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
@@ -15,15 +16,15 @@ from ropewalk.http.fields import field_table, list_members, quick_table
 from ropewalk.http.target import parse_target
 from ropewalk.http.underscores import DROP_ALL, UnderscoreNames
 
-HTTP_10 = 10
-HTTP_11 = 11
+HTTP_10: Final = 10
+HTTP_11: Final = 11
 
-CHUNKED = -1  # RequestHead.content_length of a chunked message
+CHUNKED: Final = -1  # RequestHead.content_length of a chunked message
 
-END_OF_HEAD = b"\r\n\r\n"
+END_OF_HEAD: Final = b"\r\n\r\n"
 
 # A head up to this many octets is kept until the next one of its connection: an idle connection must stay cheap.
-MAX_KEPT = 1024
+MAX_KEPT: Final = 1024
 
 
 class HeadLimits:

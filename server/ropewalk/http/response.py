@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 from functools import lru_cache
+from typing import Final
 
 from ropewalk.http.head import HTTP_11
 from ropewalk.http.status import reason_phrase
@@ -26,7 +27,10 @@ class Framing(Enum):
     CLOSE = auto()  # the end of the connection; only for a peer that speaks HTTP/1.0
 
 
-UNFRAMED, BY_LENGTH, BY_CHUNKS, BY_CLOSE = Framing
+UNFRAMED: Final = Framing.NONE
+BY_LENGTH: Final = Framing.LENGTH
+BY_CHUNKS: Final = Framing.CHUNKED
+BY_CLOSE: Final = Framing.CLOSE
 """By their bare names: in CPython 3.11 a look-up of an Enum's member is not cheap."""
 
 

@@ -25,7 +25,7 @@ import struct
 from collections.abc import Callable
 from math import inf
 from time import monotonic
-from typing import IO, TYPE_CHECKING, Any, Generic, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ropewalk.errors import FileTruncatedError, ProtocolError
 from ropewalk.http.head import RequestHead
@@ -56,23 +56,23 @@ if TYPE_CHECKING:  # only a server that listens with TLS or the PROXY protocol l
     from ropewalk.net.handshake import Handshake
     from ropewalk.net.tls import TlsSocket
 
-log = get_logger()
+log: Final = get_logger()
 
-READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
-WRITABLE = select.EPOLLOUT | select.EPOLLONESHOT
+READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
+WRITABLE: Final = select.EPOLLOUT | select.EPOLLONESHOT
 
 # After a connection was queued and no request was there, its next responses are followed by arming it, this many of
 # them: a look at the socket in vain costs three calls of the epoll.
-ARMED_AT_LEAST = 8
+ARMED_AT_LEAST: Final = 8
 
-RECEIVE_OCTETS = 64 * 1024  # one recv: many times a usual head, and few calls for an upload
+RECEIVE_OCTETS: Final = 64 * 1024  # one recv: many times a usual head, and few calls for an upload
 MAX_LINGER_OCTETS = 1024 * 1024  # read and discarded after a last response, so that the peer can read it
 LINGER_TIMEOUT = 2.0  # seconds for the same; nginx waits 5 s a read, up to 30 s
 MIN_BODY_RATE = 240  # octets of content a second, in each `body_timeout`; Apache's default is 500
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 s: close sends a reset
 
 # Content up to this size is copied to its head: cheaper than passing the kernel two parts.
-MAX_JOINED = 16 * 1024
+MAX_JOINED: Final = 16 * 1024
 
 NO_EXTENSION = (inf, 0.0)
 """A deadline, and until when (monotonic) it is extended, because the peer has taken some of its response since."""

@@ -111,7 +111,7 @@ class IdleCloser:
             if connection.state is not IDLE or connection.deadline != deadline or _has_input(connection):
                 continue  # it was used since
             self.closing.add(connection)
-            if connection.state is not CLOSED:  # otherwise it may have been discarded before it was added
+            if not _is_closed(connection):  # otherwise it may have been discarded before it was added
                 return connection
             self.closing.discard(connection)
         return None
@@ -140,3 +140,8 @@ def _has_input(connection: Connection[Any, Any]) -> bool:
         return bool(poll.poll(0))
     except (OSError, ValueError):
         return True
+
+
+def _is_closed(connection: Connection[Any, Any]) -> bool:
+    """Asked again: another thread may close it at any moment."""
+    return connection.state is CLOSED

@@ -6,7 +6,7 @@ nothing in the result.
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, Final
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
@@ -17,7 +17,7 @@ from ropewalk.net.body_budget import UNCOUNTED_OCTETS, BodyBudget
 from ropewalk.net.body_spool import BodySpool
 from ropewalk.net.connection_states import BODY, HEAD, IDLE, RUNNING
 
-log = get_logger()
+log: Final = get_logger()
 
 
 class RequestReader:

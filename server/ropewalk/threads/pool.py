@@ -27,7 +27,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Protocol
+from typing import Final, Protocol
 
 from ropewalk import interruptions
 from ropewalk.forked import exit_child
@@ -37,12 +37,12 @@ from ropewalk.threads.parallelism import parallel_threads
 from ropewalk.threads.parking import Parking, make_parking
 from ropewalk.threads.thread_stats import ThreadStats
 
-log = get_logger()
+log: Final = get_logger()
 
 
-BATCH = 16  # requests received, run and sent together: above it the gain is small and the first response waits longer
-MAX_UNPOLLED = 4  # batches received from the queue between two polls
-MAX_EVENTS = 256  # taken from the epoll at once
+BATCH: Final = 16  # requests received, run and sent together: more gain little, and the first response waits longer
+MAX_UNPOLLED: Final = 4  # batches received from the queue between two polls
+MAX_EVENTS: Final = 256  # taken from the epoll at once
 STOP_INTERVAL = 0.1  # seconds between checks whether a thread that is to end has entered the application instead
 SWEEP_INTERVAL = 1.0  # seconds between checks of all deadlines, which are all 2 s or longer
 STREAMS_INTERVAL = 0.25  # seconds between checks for streams; short compared to the second after which they are moved

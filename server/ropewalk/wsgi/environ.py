@@ -167,6 +167,15 @@ class ConnectionEnviron:
         return environ
 
 
+class UnprocessedEnviron(ConnectionEnviron):
+    """Leaves what a proxy adds to the program, or to its middleware."""
+
+    __slots__ = ()
+
+    def _make(self, fields: Fields) -> Environ:
+        return {**self.base, **fields}
+
+
 MakeEnviron = Callable[[Environ, TrustedPeers | None], ConnectionEnviron]
 
 

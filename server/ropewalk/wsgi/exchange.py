@@ -2,6 +2,9 @@
 
 Runs in the thread of the pool that took the request, from the call of the application to the `close` of its iterable.
 
+What the application gives is `Any` until it is checked: a compiled function checks the types of its arguments itself,
+and would raise its own error.
+
 Longer than most modules here: start_response, write, the iterable and its errors change one state, and PEP 3333 says
 what each may do after the others. Heads, streams and environs are in modules beside it.
 """
@@ -14,8 +17,8 @@ from contextlib import suppress
 from enum import Enum
 from threading import get_ident
 from time import monotonic
-from types import GeneratorType, TracebackType
-from typing import Any
+from types import GeneratorType
+from typing import Any, Final
 
 from ropewalk import interruptions
 from ropewalk.errors import ApplicationError, PeerGoneError, ProtocolError
@@ -33,17 +36,15 @@ from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 from ropewalk.wsgi.request_id import KEY, valid_request_id
 from ropewalk.wsgi.response_head import DefaultFields, ResponseHead, check_response_head, early_hints, newly_dropped
 
-log = get_logger()
+log: Final = get_logger()
 
 # A file up to this size is read and sent with the head, which is cheaper than duplicating its descriptor.
 MAX_READ_FILE = 64 * 1024
 
 # Content up to this size is buffered whatever room there is: with its head, it is what a socket takes at once.
-MAX_UNBUDGETED = 64 * 1024
+MAX_UNBUDGETED: Final = 64 * 1024
 
 WsgiConnection = Connection[ConnectionEnviron, "Exchange"]
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
 
 class RequestTimeoutError(Exception):
@@ -66,10 +67,13 @@ class Phase(Enum):
     CLOSING_UNSENT = "the iterable is closed before the response is sent"
 
 
-BEFORE_RESPONSE, STREAMING, CLOSING, CLOSING_UNSENT = Phase
+BEFORE_RESPONSE: Final = Phase.BEFORE_RESPONSE
+STREAMING: Final = Phase.STREAMING
+CLOSING: Final = Phase.CLOSING
+CLOSING_UNSENT: Final = Phase.CLOSING_UNSENT
 
 
-NO_CLAIM: list[Phase] = []
+NO_CLAIM: Final[list[Phase]] = []
 """In which nobody finds a phase: of an exchange whose application is not called yet."""
 
 
@@ -262,7 +266,7 @@ class Exchange:
             with suppress(Exception):  # of an embedding program's own stream
                 context.base["wsgi.errors"].flush()
 
-    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = None) -> Any:
+    def start_response(self, status: Any, headers: Any, exc_info: Any = None) -> Any:
         """PEP 3333's `start_response`; returns `write`."""
         if exc_info:
             try:
@@ -275,7 +279,7 @@ class Exchange:
         self.head = check_response_head(status, headers)
         return self.write
 
-    def send_early_hints(self, headers: list[tuple[str, str]]) -> None:
+    def send_early_hints(self, headers: Any) -> None:
         """`wsgi.early_hints`, as in gunicorn: send the fields in a 103 (Early Hints) response now (RFC 8297).
 
         Does nothing once the response has begun, or for an HTTP/1.0 client, which does not know interim responses.
@@ -291,7 +295,7 @@ class Exchange:
             self._is_claimed = False
             self._claim.append(BEFORE_RESPONSE)
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: Any) -> None:
         """PEP 3333's `write`: send `content` now, before what the iterable yields.
 
         Any thread, while the application runs; raises `ApplicationError` after the end of the response.
@@ -299,7 +303,7 @@ class Exchange:
         with uninterrupted:
             self._write(content)
 
-    def _write(self, content: bytes) -> None:
+    def _write(self, content: Any) -> None:
         if type(content) is not bytes:
             content = _plain_bytes(content)
         stream = self._stream
@@ -377,7 +381,7 @@ class Exchange:
     def _is_content_allowed(self, head: ResponseHead) -> bool:
         return head.allows_content and self._request.method != "HEAD"
 
-    def _respond_with_parts(self, parts: list[bytes] | tuple[bytes, ...]) -> bool:
+    def _respond_with_parts(self, parts: Any) -> bool:
         """The content is complete: send the response whole."""
         for part in parts:
             if type(part) is not bytes:
@@ -419,7 +423,7 @@ class Exchange:
             stream.write(content)
         return self._end_stream()
 
-    def _respond_with_iterable(self, iterable: Iterable[bytes]) -> bool:
+    def _respond_with_iterable(self, iterable: Iterable[Any]) -> bool:
         """PEP 3333, "Buffering and Streaming": what the iterable yields is sent before it is asked for more.
 
         A generator runs to its end, since the code after its last `yield` matters too; any other iterable is asked for

@@ -1,6 +1,9 @@
 """The arguments of `start_response`, checked and encoded (PEP 3333, "The start_response() Callable").
 
 Each header is checked against the grammar once: its line is kept in a bounded cache, and found there the next time.
+
+What the application gives is `Any` here until it is checked: a compiled function checks the types of its arguments
+itself, and would raise its own error.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ import sys
 import threading
 import time
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from ropewalk.errors import ApplicationError
 from ropewalk.http import grammar
@@ -20,7 +23,13 @@ from ropewalk.wsgi.request_id import FIELD
 K = TypeVar("K")
 T = TypeVar("T")
 
-PLAIN, CONTENT_LENGTH, DATE, SERVER, DROPPED, REFUSED, NOT_CACHED = range(7)
+PLAIN: Final = 0
+CONTENT_LENGTH: Final = 1
+DATE: Final = 2
+SERVER: Final = 3
+DROPPED: Final = 4
+REFUSED: Final = 5
+NOT_CACHED: Final = 6
 
 # Hop-by-hop (RFC 9110 section 7.6.1, RFC 2616 section 13.5.1): they belong to the connection, and so to the server.
 # Dropped: those without which the response means the same; many examples of server-sent events set them, and gunicorn
@@ -48,10 +57,10 @@ _SPECIAL_NAMES = {
 }
 
 # Field lines and names that have been checked: an application repeats most of them.
-MAX_CACHED = 1024
-MAX_CACHED_VALUE = 128
-_line_cache: dict[tuple[str, str], tuple[str, tuple[str, str]]] = {}  # the line, and the header as plain str
-_name_cache: dict[str, int] = {}  # by name, as the application spells it
+MAX_CACHED: Final = 1024
+MAX_CACHED_VALUE: Final = 128
+_line_cache: Final[dict[object, tuple[str, tuple[str, str]]]] = {}  # by header: the line, and the header as plain str
+_name_cache: Final[dict[str, int]] = {}  # by name, as the application spells it
 
 _reported: set[str] = set()  # names of headers that were dropped, in lower case: no more than are in the table above
 
@@ -91,10 +100,10 @@ class _HeadCacheOfThread(_HeadCache, threading.local):
 
 
 _is_gil_enabled: bool = getattr(sys, "_is_gil_enabled", lambda: True)()  # since Python 3.13
-_head_cache = _HeadCache() if _is_gil_enabled else _HeadCacheOfThread()
+_head_cache: Final = _HeadCache() if _is_gil_enabled else _HeadCacheOfThread()
 
 
-def check_response_head(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
+def check_response_head(status: Any, headers: Any) -> ResponseHead:
     """Check the arguments of `start_response`. Raises `ApplicationError`, which says what is wrong."""
     if not isinstance(headers, (list, tuple)):
         raise ApplicationError(f"response headers must be a list, not {type(headers).__name__}")
@@ -107,8 +116,8 @@ def check_response_head(status: str, headers: list[tuple[str, str]]) -> Response
     return _check(status, headers) if cached is None else cached
 
 
-def _check(status: str, headers: list[tuple[str, str]]) -> ResponseHead:
-    status, status_code = _check_status(status)
+def _check(given_status: Any, headers: Any) -> ResponseHead:
+    status, status_code = _check_status(given_status)
     content_length: int | None = None
     special: dict[int, str] = {}
     lines: list[str] = []
@@ -162,7 +171,7 @@ def _without_content_length(lines: list[str]) -> list[str]:
     return [line for line in lines if not line.lower().startswith("content-length:")]
 
 
-def early_hints(headers: list[tuple[str, str]]) -> tuple[bytes, tuple[str, ...]]:
+def early_hints(headers: Any) -> tuple[bytes, tuple[str, ...]]:
     """Return a 103 response (RFC 8297) with these fields, and the names of headers that it leaves out.
 
     Raises `ApplicationError` as `check_response_head` does.
