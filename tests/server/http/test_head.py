@@ -31,7 +31,7 @@ SMALL = HeadLimits(request_line=40, field_line=30, fields=4, head=120)
 
 
 def facts(head: RequestHead) -> dict[str, Any]:
-    return {name: getattr(head, name) for name in RequestHead.__slots__}
+    return {name: getattr(head, name) for name in dir(head) if not name.startswith("_")}
 
 
 def read_whole(octets: bytes, limits: HeadLimits) -> dict[str, Any] | int:

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
-from ropewalk.http.head import HeadLimits, RequestHead
+from ropewalk.http.head import HeadLimits
 from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.connection_states import State
 from ropewalk.net.request_reader import RequestReader
@@ -114,7 +114,7 @@ def read_request(reader: RequestReader, octets: bytes, cut: int) -> dict[str, An
     assert is_whole
     head, body = reader.head, reader.body
     assert head is not None
-    found = {name: getattr(head, name) for name in RequestHead.__slots__ if name != "field_text"}
+    found = {name: getattr(head, name) for name in dir(head) if name[0] != "_" and name != "field_text"}
     found["fields"] = dict(head.fields)
     found["body"] = body.read() if body is not None else None
     reader.reset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ropewalk
 from ropewalk.errors import PeerGoneError
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import State
+from ropewalk.net.response_budget import ResponseBudget
 from ropewalk.net.streamed_response import GATHER_TIME, MAX_GATHERED
-from ropewalk.net.write_buffer import WriteBuffer
 from tests.helpers.connections import ScriptedSocket, Surroundings
 from tests.helpers.embedded import Talk
 from tests.helpers.http_client import GET, PATIENCE
@@ -113,32 +115,44 @@ def test_write_does_not_wait_either(talk: Talk) -> None:
     assert client.read_all() == b"6\r\nthird.\r\n0\r\n\r\n"
 
 
-def test_blocks_that_follow_at_once_are_sent_together(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ropewalk.net.write_buffer import WriteBuffer
+class OwnSocket(socket.socket):
+    """In place of the socket of the only connection of `server`: counts what is sent, and is not shut down."""
 
-    flushes: list[int] = []
-    flush = WriteBuffer.flush
+    def __init__(self, server: ropewalk.Server) -> None:
+        (connection,) = (item for item in server._service._pool.items.values() if isinstance(item, Connection))
+        super().__init__(fileno=connection.sock.detach())
+        self.setblocking(False)
+        self.sends = 0
+        connection.sock = self
 
-    def counted(self: WriteBuffer, sock: Any) -> int:
-        flushes.append(self.octets)
-        return flush(self, sock)
+    def send(self, *arguments: Any) -> int:
+        self.sends += 1
+        return super().send(*arguments)
 
-    monkeypatch.setattr(WriteBuffer, "flush", counted)
+    def sendmsg(self, *arguments: Any) -> int:
+        self.sends += 1
+        return super().sendmsg(*arguments)
+
+    def shutdown(self, how: int) -> None: ...
+
+
+def test_blocks_that_follow_at_once_are_sent_together(talk: Talk) -> None:
+    socks: list[OwnSocket] = []
 
     def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        socks.append(OwnSocket(server))
         start_response("200 OK", TEXT)
         for _ in range(1000):
             yield b"x" * 64
 
-    client = talk.connect(talk.serve(application))
+    server = talk.serve(application)
+    client = talk.connect(server)
     client.send(GET)
     assert client.read_all().count(b"x" * 64) == 1000
-    assert len(flushes) < 500  # the first, one each 32 KiB, one each look of the other thread, the end
+    assert 0 < socks[0].sends < 500  # the first, one each 32 KiB, one each look of the other thread, the end
 
 
-def test_a_response_that_outlives_its_server_is_closed(
-    talk: Talk, wait_for: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_response_that_outlives_its_server_is_closed(talk: Talk, wait_for: Callable[..., None]) -> None:
     """Nobody polls any more when the application is done with it; an open socket would be found by the leak check."""
     is_stalled, is_stopped = threading.Event(), threading.Event()
 
@@ -153,9 +167,8 @@ def test_a_response_that_outlives_its_server_is_closed(
     client = talk.connect(server)
     client.send(GET)
     wait(is_stalled)
-    with monkeypatch.context() as patch:
-        patch.setattr(Connection, "wake", lambda *_: None)  # or another thread may see that it is cut, and close it
-        server.stop(0)
+    OwnSocket(server)  # or another thread may see that it is cut, and close it
+    server.stop(0)
     assert server.stats().connections == 1
     is_stopped.set()
     wait_for(lambda: server.stats().connections == 0, "the end of the connection")
@@ -164,8 +177,13 @@ def test_a_response_that_outlives_its_server_is_closed(
 
 def test_a_thread_that_waits_for_room_is_released_by_the_end(monkeypatch: pytest.MonkeyPatch, wait_for: Any) -> None:
     monkeypatch.setattr("ropewalk.net.streamed_response.HIGH_WATER", 0)
-    settled: list[WriteBuffer] = []
-    monkeypatch.setattr(WriteBuffer, "settle", settled.append)
+    settled: list[int] = []
+
+    def hold(budget: ResponseBudget, buffer: object, octets: int, *, is_forced: bool = False) -> bool:
+        settled.append(octets)
+        return True
+
+    monkeypatch.setattr(ResponseBudget, "hold", hold)
     surroundings = Surroundings()
     connection = surroundings.connection(ScriptedSocket(KEEP, [None, None]))
     assert connection.receive()

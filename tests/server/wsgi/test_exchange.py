@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from wsgiref.validate import validator
 import pytest
 
 from ropewalk.errors import ApplicationError
-from ropewalk.net.connection import Connection
 from ropewalk.wsgi import response_head
 from tests.helpers.embedded import Talk, answering
 from tests.helpers.http_client import GET
@@ -430,13 +430,12 @@ class TestWrite:
     def test_two_threads_that_respond_at_once_end_the_connection(self, talk: Talk, monkeypatch: Any) -> None:
         """No octet of either may be taken for a part of another response."""
         begun, responded = threading.Event(), threading.Event()
-        stream_response = Connection.stream_response
         failures: list[BaseException] = []
 
-        def slowly(self: Any) -> Any:
+        def slowly() -> float:  # called between the claim of the response and its first content
             begun.set()
             assert responded.wait(20)
-            return stream_response(self)
+            return time.monotonic()
 
         def application(environ: Any, start_response: Any) -> list[bytes]:
             write = start_response("200 OK", [])
@@ -453,7 +452,7 @@ class TestWrite:
             return [b"application"]
 
         threads: list[threading.Thread] = []
-        monkeypatch.setattr(Connection, "stream_response", slowly)
+        monkeypatch.setattr("ropewalk.wsgi.exchange.monotonic", slowly)
         client = talk.connect(talk.serve(application))
         client.send(request(close=False))
         assert client.read_all() in (b"", b"RESET")
