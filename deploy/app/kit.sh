@@ -44,6 +44,7 @@ kit_check() {
       fi
       printf -v "$1" %d "$((10#$value))"
       ;;
+    *'|'*) [[ $value != *'|'* && "|$2|" == *"|$value|"* ]] || kit_fail "$1=${value@Q}: must be one of ${2//|/, }" ;;
     size) [[ $value =~ ^([0-9]{1,12}|[0-9]{1,9}[kKmMgG])$ ]] || kit_fail "$1=${value@Q}: must be a size such as 80m" ;;
     switch)
       case ${value,,} in

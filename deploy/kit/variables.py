@@ -19,7 +19,7 @@ class Variable(NamedTuple):
     name: str
     default: str
     allowed: str
-    """`any`, `size`, `switch`, or `LEAST..MOST`."""
+    """`any`, `size`, `switch`, `LEAST..MOST`, or `ONE|ANOTHER`."""
 
 
 @cache
@@ -49,6 +49,8 @@ def check(variable: Variable, value: str) -> str:
         if not re.fullmatch("[0-9]{1,9}", value) or not int(least) <= int(value) <= int(most):
             raise KitError(f"{variable.name}={value!r}: must be an integer from {least} to {most}")
         return str(int(value))
+    if "|" in variable.allowed and value not in (choices := variable.allowed.split("|")):
+        raise KitError(f"{variable.name}={value!r}: must be one of {', '.join(choices)}")
     if variable.allowed == "size" and not SIZE.fullmatch(value):
         raise KitError(f"{variable.name}={value!r}: must be a size such as 80m")
     if variable.allowed == "switch":

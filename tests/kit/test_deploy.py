@@ -232,14 +232,30 @@ def test_number_of_containers_is_deployed_too(site):
     assert_nothing_lost(reports)
 
 
-def test_database_that_does_not_start_is_an_error_and_the_next_up_mends_it(site):
+def test_settings_with_which_the_database_does_not_start_leave_it_serving(site):
+    environment = {**site.stack.environment, "COMPOSE_PROFILES": "postgres"}
+
+    def database() -> list[str]:
+        """Its identifier and its health."""
+        shown = ("ps", "--format", "{{.ID}} {{.Health}}", "postgres")
+        return run("docker", "compose", *shown, env=environment).stdout.split()
+
     site.write("with a database")
     site.kit("up", COMPOSE_PROFILES="postgres")
-    broken = site.kit("up", COMPOSE_PROFILES="postgres", POSTGRES_OPTIONS="-c nonsense=1", check=False)
-    assert broken.returncode == 1
-    assert 'unrecognized configuration parameter "nonsense"' in broken.stderr.splitlines()[-2], broken.stderr
-    assert site.version() == "with"
-    site.kit("up", COMPOSE_PROFILES="postgres")
-    healthy = ("ps", "--format", "{{.Health}}", "postgres")
-    environment = {**site.stack.environment, "COMPOSE_PROFILES": "postgres"}
-    assert run("docker", "compose", *healthy, env=environment).stdout.strip() == "healthy"
+    before = database()
+    assert before[1] == "healthy"
+    for command, options, reason in (
+        ("up", "-c nonsense=1", 'unrecognized configuration parameter "nonsense"'),
+        ("deploy", "-c max_wal_senders=200 -c wal_level=minimal", "wal_level"),
+        ("rollback", "work_mem=1MB", "invalid argument"),
+    ):
+        broken = site.kit(command, COMPOSE_PROFILES="postgres", POSTGRES_OPTIONS=options, check=False)
+        assert broken.returncode == 1
+        said = next(line for line in broken.stderr.splitlines() if line.startswith(f"{command}: "))
+        assert f"postgres: it does not start with POSTGRES_OPTIONS='{options}'" in said
+        assert reason in said
+        assert site.version() == "with"
+        assert database() == before
+    site.kit("deploy", COMPOSE_PROFILES="postgres", POSTGRES_OPTIONS="-c work_mem=2MB")
+    assert database() != before
+    assert database()[1] == "healthy"

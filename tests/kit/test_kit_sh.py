@@ -47,6 +47,12 @@ def test_variable_without_a_default_stays_blank(bash):
     assert bash('kit_variables WEB_CONCURRENCY; echo "<$WEB_CONCURRENCY>"').stdout == "<>\n"
 
 
+POLICIES = (
+    "must be one of noeviction, allkeys-lru, allkeys-lfu, allkeys-random, volatile-lru, volatile-lfu, volatile-random,"
+    " volatile-ttl"
+)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -61,6 +67,8 @@ def test_variable_without_a_default_stays_blank(bash):
         ("UPLOAD_SIZE", "-1", "must be a size such as 80m"),
         ("CONNECTION_LIMIT", "65536", "must be an integer from 0 to 65535"),
         ("HTTPS", "maybe", "must be 1 or 0 (or true, yes, on; false, no, off)"),
+        ("REDIS_POLICY", "lru", POLICIES),
+        ("REDIS_POLICY", "noeviction|allkeys-lru", POLICIES),
     ],
 )
 def test_value_that_is_not_allowed_is_refused_in_one_line(bash, name, value, said):

@@ -12,6 +12,10 @@ from kit.release.site import ONE_SHOT, Site
 
 START_TIMEOUT = 300.0  # seconds for containers whose image is there
 INTERVAL = 0.3  # seconds between two looks at them
+CHECKED = ("postgres",)
+"""Services whose image has a command `check`, which tries the settings."""
+NO_COMMAND = (126, 127)
+"""Statuses of an image of the user's own, which has none."""
 SETTLE = 2.0
 """Seconds in which a program that cannot run has ended; engines restart it then."""
 
@@ -50,6 +54,19 @@ def start_servers(site: Site) -> None:
     for wanted, options in ((ailing, ()), (set(site.servers) - ailing, ("--no-recreate",))):
         if services := [name for name in site.servers if name in wanted]:
             start_services(site, services, *options)
+
+
+def check_servers(site: Site, changed: Collection[str]) -> None:
+    """Tries the new settings of a database beside the one that serves, which is replaced only if they work. `changed`:
+    the names of the containers that compose would replace. Raises ReleaseError."""
+    for each in containers.find(site.engine, site.project):
+        if each.service not in CHECKED or each.name not in changed:
+            continue
+        words = ("run", "--rm", "--no-deps", "--no-TTY", each.service, "check")
+        done = site.engine.run("compose", *words, timeout=START_TIMEOUT)
+        if done.status and done.status not in NO_COMMAND:
+            reason = done.reason.removeprefix(f"{each.service}: ")
+            raise ReleaseError(f"{each.service}: {reason}", done.errors.splitlines()[-failures.SHOWN_LINES : -1])
 
 
 def replace_others(site: Site) -> None:

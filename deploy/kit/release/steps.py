@@ -103,6 +103,7 @@ def build(deployment: Deployment) -> None:
     with _recreated(site, len(deployment.old)) as names:
         before, deployment.answer = answers.of_both(site.engine, deployment.old[0], release)
         changed = names()
+    services.check_servers(site, changed)
     deployment.migrations = migrations.added(before, deployment.answer)
     find_changes(deployment, image_id, changed)
 
@@ -149,7 +150,10 @@ def prepare_data(deployment: Deployment) -> None:
 
 
 def add_static_files(deployment: Deployment) -> None:
-    """The database is left alone."""
+    """The data is left alone."""
+    site = deployment.site
+    if set(services.CHECKED) & set(site.servers):
+        services.check_servers(site, recreated(site, len(deployment.old)))
     deployment.has_same_files = one_shot.are_published(deployment.site, deployment.answer)
     if deployment.has_same_files:
         deployment.site.output.note("The static files are those that nginx serves already")

@@ -108,3 +108,24 @@ def test_certificate_that_cannot_be_obtained_is_said(engine, capsys, monkeypatch
     monkeypatch.setattr(services.containers, "log_of", lambda *_: log)
     services.note_certificate(site(engine))
     assert capsys.readouterr().out == (f"==> {said}\n" if said else "")
+
+
+CHECK = "compose run --rm --no-deps --no-TTY postgres check"
+
+
+def test_settings_of_a_database_that_would_be_replaced_are_tried(engine):
+    engine.add("postgres", 1)
+    engine.add("redis", 1)
+    services.check_servers(site(engine), {"shop-app-1", "shop-redis-1"})
+    assert CHECK not in engine.calls
+    services.check_servers(site(engine), {"shop-postgres-1"})
+    assert CHECK in engine.calls
+    engine.failing[CHECK] = lambda: Done(2, "", " Container x  Creating\npostgres: it does not start: no memory\n")
+    with pytest.raises(ReleaseError, match=r"^postgres: it does not start: no memory$"):
+        services.check_servers(site(engine), {"shop-postgres-1"})
+
+
+def test_database_in_an_image_without_that_command_is_replaced_untried(engine):
+    engine.add("postgres", 1)
+    engine.failing[CHECK] = lambda: Done(127, "", "exec: check: not found\n")
+    services.check_servers(site(engine), {"shop-postgres-1"})
