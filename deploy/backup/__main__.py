@@ -3,6 +3,7 @@
     save                  a backup to /backups; its name on standard output
     save -                a backup to standard output
     list                  what is in /backups
+    used                  prints a word if the volumes for data and uploads have anything in them
     check [NAME]          restores the newest backup, or NAME, beside the site, and compares it with what was saved
     verify NAME           reads it and checks that it is complete, and what it is of
     restore NAME          replaces the site's data. The application must not run

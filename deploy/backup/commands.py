@@ -37,6 +37,7 @@ def run(arguments: list[str], settings: Settings | None = None) -> int:
     known: dict[str, tuple[Callable[..., None], range]] = {
         "save": (save, range(2)),
         "list": (show, range(1)),
+        "used": (show_use, range(1)),
         "check": (check, range(2)),
         "verify": (verify, range(1, 2)),
         "restore": (restore, range(1, 2)),
@@ -183,6 +184,12 @@ def work_folder(settings: Settings) -> Iterator[Path]:
 def show(settings: Settings) -> None:
     for path in store.backups(settings):
         print(f"{path.name}\t{path.stat().st_size}")
+
+
+def show_use(settings: Settings) -> None:
+    """The release leaves a file before anything else."""
+    if any(folder.is_dir() and any(folder.iterdir()) for folder, _ in places(settings)):
+        print("used")
 
 
 # --- check

@@ -29,6 +29,9 @@ FOLDER = "backups"
 """In the checkout: where `make backup` writes."""
 
 CHUNK = 1 << 20  # octets
+QUIET = 4.0
+"""Seconds after which a build is no longer one that has nothing to do."""
+
 NAMES = re.compile(r"(?P<project>.+)-(?P<stamp>[0-9]{8}-[0-9]{6})\.tar\.gz(\.age|\.gpg)?")
 FILES = (".env", env_files.PROJECT_FILE)
 IDENTITY = "--env=BACKUP_IDENTITY=-"
@@ -118,8 +121,7 @@ def restore(environment: Mapping[str, str], root: Path = ROOT) -> int:
         write_environment(given, file, environment, root)
     prepared = compose.prepare(environment, root)
     name = compose.project_name(prepared)
-    has_data = bool(containers.output(["volume", "ls", "--quiet", "--filter", f"name=^{name}_data$"], prepared).strip())
-    if has_data:
+    if _has_data(name, prepared):
         profiles_on = env_files.read_kit(prepared, root).get("COMPOSE_PROFILES", "")
         if run(
             ["verify", "-" if file else given], prepared, options=[f"--env=COMPOSE_PROFILES={profiles_on}"], source=file
@@ -130,6 +132,14 @@ def restore(environment: Mapping[str, str], root: Path = ROOT) -> int:
         if not save(name, prepared, root):
             raise KitError("the present data cannot be saved, so nothing is replaced")
     return replace_data(name, given, file, prepared)
+
+
+def _has_data(name: str, prepared: Mapping[str, str]) -> bool:
+    """A volume may be there with nothing in it: each run of the container of backups creates those that are missing."""
+    if not containers.output(["volume", "ls", "--quiet", "--filter", f"name=^{name}_data$"], prepared).strip():
+        return False
+    said = io.BytesIO()
+    return run(["used"], prepared, target=said) != 0 or bool(said.getvalue().strip())
 
 
 def replace_data(name: str, given: str, file: Path | None, prepared: Mapping[str, str]) -> int:
@@ -256,17 +266,21 @@ def build(services: Sequence[str], prepared: Mapping[str, str]) -> None:
     here = images.builder(env_files.read_kit(prepared), prepared)
     command = ["docker", "compose", "--profile", "*", "build", "--quiet", *services]
     # docker's clients print lines of their own over SSH, which are of no use if all went well
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
         env=here or prepared,
         cwd=ROOT,
-        check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-    )
-    if done.returncode:
-        sys.stderr.write(done.stdout.decode(errors="replace"))
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=QUIET)
+        except subprocess.TimeoutExpired:
+            step(f"Building the image of {' and '.join(services)}, which is new or has changed: a minute or more")
+            said, _ = process.communicate()
+    if process.returncode:
+        sys.stderr.write(said.decode(errors="replace"))
         raise KitError(f"{' and '.join(services)}: cannot be built: {shlex.join(command)}")
     if here:
         found = compose.model(prepared)["services"]

@@ -118,6 +118,14 @@ def test_backup_is_verified_without_a_change(site, capsys, monkeypatch):
         commands.run(["verify", "-"], site)
 
 
+def test_volumes_that_no_site_has_used(site, capsys, tmp_path):
+    commands.run(["used"], site)
+    assert capsys.readouterr().out == "used\n"
+    (tmp_path / "fresh").mkdir()
+    commands.run(["used"], replace(site, data=tmp_path / "fresh", media=tmp_path / "gone"))
+    assert capsys.readouterr().out == ""
+
+
 def test_backup_that_ends_early_is_incomplete(site, capsys):
     path = site.folder / save(site, capsys)
     path.write_bytes(path.read_bytes()[:-100])
@@ -191,7 +199,7 @@ def test_two_at_once_are_refused(site):
     ("arguments", "said"),
     [
         (["save", "x"], "'x': must be -, or nothing"),
-        (["lose"], "'lose': must be one of save, list, check, verify, restore, environment, schedule"),
+        (["lose"], "'lose': must be one of save, list, used, check, verify, restore, environment, schedule"),
         (["check"], "there is no backup yet"),
         (["restore", "../x"], "there is no such backup; the newest: none"),
         (["restore"], "'restore': must be one of"),

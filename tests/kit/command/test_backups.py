@@ -44,6 +44,11 @@ def root(tmp_path):
     return folder
 
 
+def _runs(docker):
+    """What the container did, without the question whether there are data."""
+    return [call for call in docker.called() if " run " in call and not call.endswith(" used")]
+
+
 def saved(root):
     return sorted(path.name for path in (root / "backups").iterdir())
 
@@ -87,7 +92,7 @@ def test_name_says_how_it_is_encrypted(docker, root, values, suffix):
 def test_restore_saves_what_is_there_and_sends_the_file(docker, root):
     (root / "old.tar.gz").write_text("the old data")
     assert backups.restore(docker(volume="shop_data", FILE="old.tar.gz", FORCE="1"), root) == 0
-    runs = [call.partition(" backup ")[2] for call in docker.called() if " run " in call]
+    runs = [call.partition(" backup ")[2] for call in docker.called() if " run " in call and not call.endswith(" used")]
     assert [each.rpartition("backup ")[2] for each in runs] == ["verify -", "save -", "restore -"]
     assert docker.given() == b"the old data"
     assert len(saved(root)) == 1
@@ -108,13 +113,13 @@ def test_restore_asks_before_it_replaces_data(docker, root, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(KitError, match=r"shop has data already, which old\.tar\.gz replaces .*: FORCE=1$"):
         backups.restore(docker(volume="shop_data", FILE="old.tar.gz"), root)
-    assert [call.rpartition("backup ")[2] for call in docker.called() if " run " in call] == ["verify -"]
+    assert [call.rpartition("backup ")[2] for call in _runs(docker)] == ["verify -"]
 
 
 def test_file_that_cannot_be_restored_stops_nothing(docker, root):
     (root / "old.tar.gz").write_text("x")
     assert backups.restore(docker(status=1, volume="shop_data", FILE="old.tar.gz", FORCE="1"), root) == 1
-    (call,) = [call for call in docker.called() if " run " in call]
+    (call,) = _runs(docker)
     assert call.endswith("--env=BACKUP_NAME=old.tar.gz backup verify -")
     assert not [call for call in docker.called() if call.startswith("stop")]
 
@@ -124,7 +129,7 @@ def test_nothing_is_replaced_if_the_present_data_cannot_be_saved(docker, root, m
     monkeypatch.setattr(backups, "save", lambda *_: None)
     with pytest.raises(KitError, match=r"^the present data cannot be saved, so nothing is replaced$"):
         backups.restore(docker(volume="shop_data", FILE="old.tar.gz", FORCE="1"), root)
-    assert len([call for call in docker.called() if " run " in call]) == 1
+    assert len(_runs(docker)) == 1
 
 
 @pytest.mark.parametrize(
@@ -197,3 +202,12 @@ def test_time_of_the_newest_is_in_its_name():
     names = ["shop-20261128-033000.tar.gz", "shop-20261129-033001.tar.gz.age", "blog-20270101-000000.tar.gz", "notes"]
     assert backups.newest_time(names, "shop").isoformat() == "2026-11-29T03:30:01+00:00"
     assert backups.newest_time(names, "other") is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 30.0])
+def test_long_build_is_announced(docker, root, monkeypatch, capsys, seconds):
+    environment = docker()
+    monkeypatch.setattr(backups, "QUIET", seconds)
+    backups.build(["backup"], environment)
+    said = "==> Building the image of backup, which is new or has changed: a minute or more\n"
+    assert capsys.readouterr().out == ("" if seconds else said)
