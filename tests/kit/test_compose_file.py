@@ -237,7 +237,7 @@ def compose_variables(repository):
     text = compose_text(repository)
     # a build argument without a value has the Dockerfile's default
     found = set(re.findall(r"\$\{([A-Z0-9_]+)", text)) | passed_on(repository) | {"BASE_IMAGE"}
-    return found - {"BACKUP_KEY_PLACE"}  # the kit's command alone sets it
+    return found - {"BACKUP_KEY_PLACE", "TLS_DIR_GIVEN"}  # the kit's command alone sets these
 
 
 def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repository):

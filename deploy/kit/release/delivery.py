@@ -31,6 +31,14 @@ def deliver(site: Site, here: Mapping[str, str] | None, app_image: str = "") -> 
 
 def _send_images(site: Site, here: Mapping[str, str], app_image: str) -> None:
     names = images.built(site.services, app_image)
+    try:
+        _transfer(site, names, here, app_image)
+    finally:
+        if app_image and app_image != site.image.name:
+            images.forget(app_image, site.image.name, here)
+
+
+def _transfer(site: Site, names: list[str], here: Mapping[str, str], app_image: str) -> None:
     there = site.engine.environment
     if registry := site.values.get("REGISTRY"):
         tag = (app_image or site.image.name).rpartition(":")[2]
@@ -40,8 +48,6 @@ def _send_images(site: Site, here: Mapping[str, str], app_image: str) -> None:
         began = time.monotonic()
         sent = images.transfer(names, here, there, lambda sent, total: _progress(site, began, sent, total))
         site.output.note(f"Sent {sent / MEGABYTE:.1f} MB in {time.monotonic() - began:.1f} s", sent=sent)
-    if app_image and app_image != site.image.name:
-        images.forget(app_image, site.image.name, here)
 
 
 def _progress(site: Site, began: float, sent: int, total: int) -> None:

@@ -70,7 +70,7 @@ def prepare(server: Server, values: Mapping[str, str], environment: Mapping[str,
                 raise KitError(f"{variable}={value!r}: must be an existing folder")
             if variable == "TLS_DIR":
                 check_certificate(value, source)
-            prepared |= {variable: volume, PREFIX + volume: str(source)}
+            prepared |= {variable: volume, PREFIX + volume: str(source), f"{variable}_GIVEN": value}
     if PREFIX + "tls" in prepared and "acme" in values.get("COMPOSE_PROFILES", "").split(","):
         raise KitError("TLS_DIR: the profile acme keeps its certificate on the server; leave TLS_DIR blank")
     if is_here(values.get("BACKUP_DIR", "")):

@@ -206,12 +206,15 @@ def by_registry(
         remote = f"{registry}/{base}:{tag}"
         say(f"Push {remote}")
         _docker(["tag", name, remote], here)
-        _ask_registry("push", remote, registry, here)
-        say(f"Pull {remote}")
-        _ask_registry("pull", remote, registry, there)
-        _docker(["tag", remote, name], there)
-        for environment in (here, there):
-            _docker(["image", "rm", remote], environment)
+        try:
+            _ask_registry("push", remote, registry, here)
+            say(f"Pull {remote}")
+            _ask_registry("pull", remote, registry, there)
+            _docker(["tag", remote, name], there)
+        finally:
+            for environment in (here, there):
+                with contextlib.suppress(KitError):  # it got no further
+                    _docker(["image", "rm", remote], environment)
 
 
 def _ask_registry(command: str, name: str, registry: str, environment: Mapping[str, str]) -> None:

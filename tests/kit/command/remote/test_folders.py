@@ -42,6 +42,7 @@ def prepare(root, **values):
 
 def test_folder_of_the_checkout_becomes_a_volume_that_is_filled(root):
     prepared = prepare(root, TLS_DIR="./certs")
+    assert prepared["TLS_DIR_GIVEN"] == "./certs"  # for nginx's errors
     assert prepared["TLS_DIR"] == "tls"
     found = dict(folders.copies(prepared))
     assert found == {"tls": root / "certs", "keys": root / "deploy/compose/no-netrc"}

@@ -151,6 +151,20 @@ def test_registry_is_on_the_way_alone(docker, tmp_path):
     assert len(said) == 4
 
 
+def test_names_for_the_registry_are_removed_also_if_it_takes_nothing(monkeypatch):
+    called = []
+
+    def docker(words, _, **__):
+        called.append(" ".join(words))
+        if words[0] == "push":
+            raise KitError("docker push: no basic auth credentials")
+
+    monkeypatch.setattr(images, "_docker", docker)
+    with pytest.raises(KitError, match="refuses the login"):
+        images.by_registry(["shop-app:1"], "registry.example/shop", {}, {}, "1", lambda _: None)
+    assert called[-2:] == ["image rm registry.example/shop/shop-app:1"] * 2
+
+
 def site(docker, **values):
     return values, docker[1] | {"HOST": "me@shop", server.SOCKET: "x"}
 
