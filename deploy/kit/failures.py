@@ -19,9 +19,18 @@ KIT_LINE = re.compile(
 )
 TRACEBACK = re.compile(r"^(\S.*| +Applying \S+)?Traceback \(most recent call last\):$")
 """Also after what a program has printed on that line, as `manage.py migrate` does."""
+CHAINED = re.compile(
+    "(During handling of the above exception|The above exception was the direct cause of the following exception)"
+)
+"""Between two tracebacks, each with an empty line before and after it."""
 TERMINAL_CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]")
 UNREACHABLE = re.compile(r"[WE]: Failed to fetch (\S+)\s+(\S[^\n]*)")
 """apt's line. apt-get update succeeds all the same, and the next command says that there is no such package."""
+NO_BASE = re.compile(r"^ > \[[^\]]*\] load metadata for (\S+):$", re.MULTILINE)
+WHY_NO_BASE = re.compile(
+    r'failed to solve.*(?:LLB definition|source metadata for \S+): (?:failed to do request: \w+ "[^"]*": )?(.*)$',
+    re.MULTILINE,
+)
 BUILD_LINE = re.compile(r"^(?:#\d+ )?\d+\.\d+ ?")
 """BuildKit's prefix of what a step of the build printed: the seconds since its start."""
 
@@ -101,7 +110,7 @@ def explain(container: Container, log: str) -> Failure:
         reason = "it has not become healthy in time"
     else:
         reason = f"it ended with exit status {container.exit_status}"
-    return Failure(container.service, lines[-SHOWN_LINES:], reason)
+    return Failure(container.service, [line for line in lines if line.strip()][-SHOWN_LINES:], reason)
 
 
 def known_reasons(log: str) -> list[str]:
@@ -130,8 +139,9 @@ def _without_tracebacks(lines: list[str]) -> Iterator[str]:
         if TRACEBACK.match(line):
             is_inside = True
         elif not is_inside or (line.strip() and not line[0].isspace()):
-            is_inside = False
-            yield line
+            is_inside = bool(CHAINED.match(line))
+            if not is_inside:
+                yield line
 
 
 def of_build(output: str) -> str:
@@ -140,6 +150,9 @@ def of_build(output: str) -> str:
     lines = _failed_step(text)
     if (at := _own_paragraph(lines)) >= 0:
         return "\n".join(lines[at:]).strip()
+    if (base := NO_BASE.search(text)) and (why := WHY_NO_BASE.search(text)):
+        name = base[1].removeprefix("docker.io/library/")
+        return f"build: the image {name}, which BASE_IMAGE in .env names, cannot be pulled: {why[1].strip()}"
     found = UNREACHABLE.findall(text)
     if found and re.search(r"Unable to locate package|no installation candidate|Unable to fetch some archives", text):
         place, reason = found[-1]

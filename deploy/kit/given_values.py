@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from kit.errors import KitError
+from kit.paths import ROOT
 from kit.variables import declared, read
 
 OF_THIS_MACHINE = ("PORT", "DEV_PORT", "DEV_MAIL_PORT")
@@ -19,6 +20,7 @@ ROOMS = ("BODY_ROOM", "RESPONSE_ROOM")
 SIZE = re.compile(r"[0-9]+(\.[0-9]+)?([bkmgt]|[kmgt]i?b)?", re.IGNORECASE)
 """As compose reads it."""
 NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
+IMAGE = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?")
 NAMES = re.compile(r"[A-Za-z0-9._* -]+")
 
 
@@ -34,6 +36,8 @@ def check(values: Mapping[str, str]) -> None:
         (sizes, _matches(SIZE), "a size such as 512m"),
         ([f"{name}_CPUS" for name in LIMITS], _matches(NUMBER), "a number such as 1 or 0.5"),
         (["SERVER_NAME"], _matches(NAMES), "names separated by spaces, or _ for any name"),
+        (["BASE_IMAGE"], _matches(IMAGE), "the name of an image, such as debian:trixie-slim"),
+        (["NETRC"], _is_file, "an existing file, with the passwords of a private index"),
     ):
         for name in names:
             value = values.get(name, "")
@@ -52,6 +56,10 @@ def _is_address(text: str) -> bool:
         return ipaddress.ip_address(text).version == 4
     except ValueError:
         return False
+
+
+def _is_file(text: str) -> bool:
+    return (ROOT / text).is_file()
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[str], bool]:

@@ -52,6 +52,8 @@ def find(environment: Mapping[str, str], prepared: Mapping[str, str], root: Path
     names = {*declared(), *compose_defaults, *project, *passed, *(name for _, values in files for name in values)}
     for name in sorted(names):
         value, origin = _kit_value(name, environment, files, prepared, compose_defaults)
+        if name == "ALLOWED_HOSTS" and origin.startswith("default") and (added := hosts_of(kit.get("SERVER_NAME", ""))):
+            value, origin = ",".join([value, *added]), f"{origin}, and SERVER_NAME"
         if name in project and name not in compose_defaults:
             origin = ".env.project" + (f", for the application; nginx: {origin}" if name in kit else "")
             value = project[name]
@@ -60,6 +62,12 @@ def find(environment: Mapping[str, str], prepared: Mapping[str, str], root: Path
     for name, seconds in times.chain(delay | kit).items():
         if name not in names:
             yield Value(name, str(seconds), "computed (deploy/app/times)")
+
+
+def hosts_of(server_name: str) -> list[str]:
+    """What the containers add to ALLOWED_HOSTS (kit_allowed_hosts in deploy/app/kit.sh)."""
+    names = (name for name in server_name.split() if name != "_" and not name.startswith("~"))
+    return [re.sub(r"^\*\.", ".", name) for name in names if not name.endswith(".*")]
 
 
 def _kit_files(environment: Mapping[str, str], root: Path) -> list[tuple[str, dict[str, str]]]:

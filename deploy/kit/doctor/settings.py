@@ -14,6 +14,7 @@ from kit.variables import read
 SHORT_KEY = 32
 """Characters: below it, Django's SECRET_KEY is easier to guess than to steal (Django's own check wants 50)."""
 SHORT_PASSWORD = 12
+HERE_TOO = "and a server of your own, such as manage.py runserver, needs SECRET_KEY=dev before it"
 
 
 def is_public(values: Mapping[str, str]) -> bool:
@@ -113,7 +114,7 @@ def check_secrets(
     found = [finding for secret in secrets for finding in _secret(topic, secret, own)]
     if fixed_key:
         text = f"the secret key is in the code ({fixed_key}): who has the code can forge sessions"
-        mend = 'read it there: os.environ["SECRET_KEY"]; make adopt then adds one to .env.project'
+        mend = f'read it there: os.environ["SECRET_KEY"]; make adopt then adds one to .env.project, {HERE_TOO}'
         found.append(topic.error(text, mend) if public else topic.warning(text, mend))
     yield from found
     if not found:

@@ -20,7 +20,9 @@ CRONTAB = "crontab"
 
 DEBUG_IN_THE_CODE = 'strangers would see code and settings; os.environ.get("DEBUG") == "1" is off without a variable'
 LARGER_UPLOADS = "UPLOAD_PATHS in .env names the paths that take up to 80 MB"
-IN_THE_CODE = 'who can read it can forge sessions; os.environ["SECRET_KEY"] reads another one'
+IN_THE_CODE = (
+    'who can read it can forge sessions; os.environ["SECRET_KEY"] reads another one, which runserver then needs too'
+)
 
 
 def lines(project: Project, *, is_short: bool = False) -> Iterator[str]:

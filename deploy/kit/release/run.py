@@ -26,6 +26,7 @@ from kit.release.signals import Signals
 from kit.release.site import Site
 from kit.release.steps import Deployment, Step
 
+AGAIN = ("up", "deploy", "update")
 FAILED_LOG = RUN / "failed.log"
 """What the container printed that made the last deployment fail; the container itself is removed."""
 
@@ -72,7 +73,7 @@ def _run(command: str, environment: Mapping[str, str], options: Options, call: C
             output.failure([], f"interrupted ({interrupted})", [])
             return interrupted.exit_status
         except ReleaseError as error:
-            output.failure(error.lines, str(error), _log_kept(error))
+            output.failure(error.lines, str(error), _next(error, command))
             return 1
 
 
@@ -326,6 +327,15 @@ def _as_json(found: list[Release]) -> list[str]:
         }
 
     return [json.dumps(row(release)) for release in found]
+
+
+def _next(error: ReleaseError, command: str) -> list[str]:
+    """What to do: the reason may name a command already."""
+    again = "" if "make " in str(error) or command not in AGAIN else f"Once that is mended: make {command}"
+    kept = _log_kept(error)
+    if kept and again:
+        return [f"{kept[0]}. {again}"]
+    return kept or ([again] if again else [])
 
 
 def _log_kept(error: ReleaseError) -> list[str]:

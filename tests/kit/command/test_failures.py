@@ -1,5 +1,7 @@
 """deploy/kit/failures.py: what `make up` says about the service that failed."""
 
+import pytest
+
 from kit import failures
 
 RELEASE_LOG = """\
@@ -127,3 +129,33 @@ def test_build_without_a_network_says_what_could_not_be_fetched():
     said = failures.of_build(output)
     assert said.startswith("build: http://packages.example/debian/x could not be fetched: Unable to connect")
     assert failures.of_build(output.replace("W: Failed", "W: failed")) == ""
+
+
+REQUEST = 'failed to do request: Head "https://registry.example/v2/x": '
+OLD = "failed to solve with frontend dockerfile.v0: failed to create LLB definition: "
+NEW = "failed to solve: debian:nope: failed to resolve source metadata for docker.io/library/debian:nope: "
+
+
+@pytest.mark.parametrize(
+    ("last", "why"),
+    [
+        (f"{OLD}{REQUEST}no such host", "no such host"),  # engine 20.10
+        (f"{NEW}{REQUEST}no such host", "no such host"),
+        (f"{NEW}not found", "not found"),
+    ],
+)
+def test_base_image_that_is_not_there_is_named(last, why):
+    output = f"------\n > [app internal] load metadata for docker.io/library/debian:nope:\n------\n{last}\n"
+    said = f"build: the image debian:nope, which BASE_IMAGE in .env names, cannot be pulled: {why}"
+    assert failures.of_build(output) == said
+    assert failures.of_build(output.replace("load metadata for", "RUN")) == ""
+
+
+def test_exceptions_that_have_led_to_each_other_are_lines_without_what_joins_them():
+    log = (
+        "migrating\nTraceback (most recent call last):\n  File 'x'\nsqlite3.OperationalError: full\n\n"
+        "The above exception was the direct cause of the following exception:\n\n"
+        "Traceback (most recent call last):\n  File 'y'\ndjango.db.utils.OperationalError: full\n"
+    )
+    lines = failures.explain(container("release"), log).lines
+    assert lines == ["migrating", "sqlite3.OperationalError: full", "django.db.utils.OperationalError: full"]

@@ -54,6 +54,15 @@ def test_computed_values_say_so(checkout):
     assert found["STOP_WAIT"] == ("65", "computed (deploy/app/times)")  # compose has no drain delay
 
 
+def test_allowed_hosts_have_the_names_of_the_site(checkout):
+    own = "default (deploy/app/variables)"
+    assert find(checkout)["ALLOWED_HOSTS"] == ("localhost,127.0.0.1,[::1]", own)
+    found = find(checkout, {"SERVER_NAME": "shop.example *.shop.example"})["ALLOWED_HOSTS"]
+    assert found == ("localhost,127.0.0.1,[::1],shop.example,.shop.example", f"{own}, and SERVER_NAME")
+    given = {"SERVER_NAME": "shop.example", "ALLOWED_HOSTS": "a"}
+    assert find(checkout, given)["ALLOWED_HOSTS"] == ("a", "shell")
+
+
 def test_value_that_the_kit_has_changed_shows_both(checkout):
     found = find(checkout, {"PROJECT_DIR": "../shop"}, {"PROJECT_DIR": "/srv/shop"})
     assert found["PROJECT_DIR"] == ("/srv/shop", "shell (../shop)")
