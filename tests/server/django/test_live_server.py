@@ -36,6 +36,7 @@ def test_scenarios_are_the_same_on_both(
 def test_requests_that_run_at_the_end_are_finished(ours: Site, database: dict[str, str]) -> None:
     running = ours.run("test", "shop.test_end", **database)
     assert running.wait_exit() == 0, running.output
+    assert "Ran 2 tests" in running.output
 
 
 @pytest.mark.parametrize(

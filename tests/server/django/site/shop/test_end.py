@@ -3,14 +3,28 @@
 import threading
 import urllib.request
 from pathlib import Path
+from unittest.mock import patch
 
 from django.conf import settings
 
-from ropewalk.django import LiveServerTestCase
+from ropewalk.django import LiveServerTestCase, server
 from shop.models import Customer
 
 
-class End(LiveServerTestCase):
+class EndOfStreams(LiveServerTestCase):
+    def test_responses_that_stream_are_not_waited_for(self):
+        replaced = patch.object(server, "FINISH_SECONDS", 1000)
+        replaced.start()
+        self.addCleanup(replaced.stop)
+        with urllib.request.urlopen(self.live_server_url + "/events", timeout=20) as response:
+            self.assertEqual(response.readline(), b"data: still here\n")
+            ending = threading.Thread(target=self.server_thread.terminate, daemon=True)
+            ending.start()
+            ending.join(20)
+            self.assertFalse(ending.is_alive())
+
+
+class EndOfRequests(LiveServerTestCase):
     def test_requests_that_run_are_finished(self):
         Customer.objects.create(username="test")
         texts = []
@@ -27,7 +41,9 @@ class End(LiveServerTestCase):
         ending.start()
         ending.join(0.2)
         self.assertTrue(ending.is_alive())
-        Path(settings.FOLDER, "may-end").touch()
+        may_end = Path(settings.FOLDER, "may-end")
+        self.addCleanup(may_end.unlink)
+        may_end.touch()
         ending.join(20)
         asking.join(20)
         self.assertEqual(texts, [b"1"])
