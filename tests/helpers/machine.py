@@ -54,10 +54,16 @@ def _missing_stdlib_tests() -> str | None:
     return None if is_there else "this Python comes without test.test_wsgiref"
 
 
+def _missing_shells() -> str | None:
+    missing = [shell for shell in ("bash", "fish", "zsh") if not shutil.which(shell)]
+    return f"not installed: {', '.join(missing)}" if missing else None
+
+
 NEEDS: dict[str, Callable[[], str | None]] = {
     "docker": functools.cache(_missing_docker),
     "browser": functools.cache(_missing_browser),
     "nginx": functools.cache(_missing_nginx),
+    "shells": functools.cache(_missing_shells),
     "stdlib_tests": functools.cache(_missing_stdlib_tests),
 }
 

@@ -51,7 +51,7 @@ class _Parser(argparse.ArgumentParser):
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
     """Run the command `name`; returns the exit status. Raises ConfigError for wrong arguments."""
-    options = _make_parser(name).parse_args(arguments)
+    options = make_parser(name).parse_args(arguments)
     try:
         return _RUN[name](options)
     except (CommandFailedError, OSError) as error:
@@ -62,7 +62,8 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
         return 0
 
 
-def _make_parser(name: str) -> _Parser:
+def make_parser(name: str) -> argparse.ArgumentParser:
+    """The parser of the command `name`."""
     parser = _Parser(prog=f"{PROGRAM} {name}", description=f"{COMMANDS[name].capitalize()}.", allow_abbrev=False)
     parser.add_argument(
         "--control-socket",

@@ -87,6 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if loaded.settings.print_config:
             _print_out("".join(f"{line}\n" for line in loaded.lines()))
             return 0
+        if loaded.settings.completion:
+            from ropewalk.cli.completion import script  # which knows each command's options
+
+            _print_out(script(loaded.settings.completion))
+            return 0
         directory = enter_application(loaded.settings, upgrade.command.directory)
         if loaded.settings.check_config:
             return check(loaded)

@@ -19,7 +19,7 @@ class EmbeddedSettings(TypedDict, total=False):
     env: str | Sequence[str]
     """Set an environment variable before the application is imported."""
 
-    script_name: str | PathLike[str]
+    script_name: str
     """Path under which the application is published, if requests have it in front of the application's own paths: it
     becomes the SCRIPT_NAME, and other paths are a 404.
     """

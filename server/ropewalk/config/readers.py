@@ -147,20 +147,20 @@ def path() -> Reader:
     return read
 
 
-def choice(names: Iterable[str], *, also: Mapping[object, str] | None = None) -> Reader:
-    """One of `names`, in any case; `also` maps the spellings of another server to them."""
-    known = tuple(names)
-    others = {str(other): name for other, name in (also or {}).items()}
-    allowed = "must be one of " + ", ".join(known)
+class Choice:
+    """A reader of one of `names`, in any case; `also` maps the spellings of another server to them."""
 
-    def read(value: object) -> str:
-        if not isinstance(value, bool) and str(value) in others:
-            return others[str(value)]
-        if isinstance(value, str) and value.strip().lower() in known:
+    def __init__(self, names: Iterable[str], *, also: Mapping[object, str] | None = None) -> None:
+        self.names = tuple(names)
+        self._others = {str(other): name for other, name in (also or {}).items()}
+        self._allowed = "must be one of " + ", ".join(self.names)
+
+    def __call__(self, value: object) -> str:
+        if not isinstance(value, bool) and str(value) in self._others:
+            return self._others[str(value)]
+        if isinstance(value, str) and value.strip().lower() in self.names:
             return value.strip().lower()
-        raise ValueError(allowed)
-
-    return read
+        raise ValueError(self._allowed)
 
 
 def switch(value: object) -> bool:
@@ -329,7 +329,7 @@ _REPLACED_BY_FORWARDED = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-h
 
 def forwarded_fields(value: object) -> tuple[str, ...]:
     """Names of fields that a proxy sets. Of two fields for the same thing, one would come from the client."""
-    names: tuple[str, ...] = several(choice(FORWARDED_FIELDS), allowed="must be field names, separated by commas")(
+    names: tuple[str, ...] = several(Choice(FORWARDED_FIELDS), allowed="must be field names, separated by commas")(
         value
     )
     if "forwarded" in names and _REPLACED_BY_FORWARDED.intersection(names):
@@ -356,12 +356,14 @@ def underscore_name(value: object) -> str:
 PROXY_PROTOCOLS = ("off", "auto", "v1", "v2")
 
 
-def proxy_protocol(value: object) -> str:
+class _ProxyProtocol(Choice):
     """The version of the PROXY protocol that is expected; True and False are from older gunicorn files."""
-    if isinstance(value, bool):
-        return "auto" if value else "off"
-    mode: str = choice(PROXY_PROTOCOLS)(value)
-    return mode
+
+    def __call__(self, value: object) -> str:
+        return ("auto" if value else "off") if isinstance(value, bool) else super().__call__(value)
+
+
+proxy_protocol = _ProxyProtocol(PROXY_PROTOCOLS)
 
 
 def field_value(value: object) -> str:

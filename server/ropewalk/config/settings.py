@@ -37,6 +37,8 @@ OPTION = "it is an option of the command line"
 COMBINED_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 """The combined log format of Apache httpd, which is gunicorn's default too."""
 
+SHELLS = ("bash", "fish", "zsh")
+
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -86,7 +88,7 @@ class Settings(Table):
         read=readers.script_name,
         section=APPLICATION,
         flags=("--script-name",),
-        metavar="PATH",
+        metavar="URL_PATH",
         other_variables=("SCRIPT_NAME",),
         is_set_by_env=True,
         help="path under which the application is published, if requests have it in front of the application's own "
@@ -549,7 +551,7 @@ class Settings(Table):
     )
     request_id: Literal["off", "environ", "response"] = declare(
         default="off",
-        read=readers.choice(("off", "environ", "response")),
+        read=readers.Choice(("off", "environ", "response")),
         section=LOGGING,
         flags=("--request-id",),
         metavar="MODE",
@@ -569,7 +571,7 @@ class Settings(Table):
     )
     error_log_format: Literal["plain", "json", "terminal"] = declare(
         default="plain",
-        read=readers.choice(LOG_FORMATS),
+        read=readers.Choice(LOG_FORMATS),
         section=LOGGING,
         flags=("--error-log-format",),
         metavar="FORMAT",
@@ -579,7 +581,7 @@ class Settings(Table):
     )
     log_level: Literal["debug", "info", "warning", "error", "critical"] = declare(
         default="info",
-        read=readers.choice(LOG_LEVELS),
+        read=readers.Choice(LOG_LEVELS),
         section=LOGGING,
         flags=("--log-level",),
         metavar="LEVEL",
@@ -630,7 +632,7 @@ class Settings(Table):
     )
     header_map: Literal["drop", "refuse", "dangerous"] = declare(
         default="drop",
-        read=readers.choice(("drop", "refuse", "dangerous")),
+        read=readers.Choice(("drop", "refuse", "dangerous")),
         section=PROXIES,
         flags=("--header-map",),
         metavar="MODE",
@@ -693,7 +695,7 @@ class Settings(Table):
     )
     cert_reqs: Literal["none", "optional", "required"] = declare(
         default="none",
-        read=readers.choice(("none", "optional", "required"), also={0: "none", 1: "optional", 2: "required"}),
+        read=readers.Choice(("none", "optional", "required"), also={0: "none", 1: "optional", 2: "required"}),
         section=TLS,
         flags=("--cert-reqs",),
         metavar="MODE",
@@ -701,7 +703,7 @@ class Settings(Table):
     )
     tls_min_version: Literal["1.2", "1.3"] = declare(
         default="1.2",
-        read=readers.choice(("1.2", "1.3")),
+        read=readers.Choice(("1.2", "1.3")),
         section=TLS,
         flags=("--tls-min-version",),
         metavar="VERSION",
@@ -734,6 +736,16 @@ class Settings(Table):
         is_flag_only=True,
         help="print every setting with its value and origin, then exit",
         is_common=True,
+        not_embedded=OPTION,
+    )
+    completion: str = declare(
+        default="",
+        read=readers.Choice(SHELLS, also={"": ""}),
+        section=COMMANDS,
+        flags=("--completion",),
+        metavar="SHELL",
+        is_flag_only=True,
+        help="print a script that completes options and commands in the shell: " + ", ".join(SHELLS),
         not_embedded=OPTION,
     )
 
