@@ -45,25 +45,27 @@ def run_with_reloader(
     interval: float = INTERVAL,
     engine: str = "auto",
     is_failed: bool = False,
+    report: Callable[[str], None] = print_error,
 ) -> NoReturn:
     """Run `main` in a child process, which is replaced at each change of a file; does not return.
 
     `stop` is called in the child before it ends, so that requests which it has accepted get their responses.
     `engine` is `auto`, `inotify` or `poll`. `is_failed`: the program could not be imported, and any of Python's files
-    in the current folder may mend it. Main thread only.
+    in the current folder may mend it. `report` is given the lines about it. Main thread only.
     """
     # As in a shell, so that `finally` blocks and exit functions run.
     signal.signal(signal.SIGTERM, _exit)
-    watcher = Watcher(extra=extra_files, ignore=exclude_patterns, engine=engine, interval=interval, report=print_error)
+    watcher = Watcher(extra=extra_files, ignore=exclude_patterns, engine=engine, interval=interval, report=report)
     if not is_child():
-        sys.exit(keep_restarting())
+        name = "stat" if watcher.is_polling else "watchfiles"
+        sys.exit(keep_restarting(lambda: report(f" * Restarting with {name}")))
     watcher.set_failed(is_failed)
-    status = serve_until_changed(main, watcher)
+    status = serve_until_changed(main, watcher, report)
     stop()
     end_process(status)
 
 
-def serve_until_changed(main: Callable[[], None], watcher: Watcher) -> int:
+def serve_until_changed(main: Callable[[], None], watcher: Watcher, report: Callable[[str], None]) -> int:
     """Run `main` in a thread until a file has changed; returns the exit status, 0 after Ctrl-C or without a parent."""
     never, changed = threading.Event(), list[str]()
     watcher.changed()  # what is known of the files from now on is from before the first request
@@ -75,7 +77,7 @@ def serve_until_changed(main: Callable[[], None], watcher: Watcher) -> int:
                 return 0
     except KeyboardInterrupt:
         return 0
-    print_error(f" * Detected change in {', '.join(map(repr, changed))}, reloading")
+    report(f" * Detected change in {', '.join(map(repr, changed))}, reloading")
     return AGAIN
 
 
@@ -88,11 +90,15 @@ def end_process(status: int) -> NoReturn:
     os._exit(status)
 
 
-def keep_restarting() -> int:
-    """Run this process's command line as a child, again and again; returns its exit status once that is another one."""
+def keep_restarting(announce: Callable[[], None]) -> int:
+    """Run this process's command line as a child, again and again; returns its exit status once that is another one.
+
+    `announce` is called before each start.
+    """
     environ = os.environ | {RUN_MAIN: "true", PARENT: str(os.getpid())}
     command = [sys.executable, *sys.orig_argv[1:]]
     while True:
+        announce()
         with subprocess.Popen(command, env=environ, close_fds=False) as child:
             try:
                 status = child.wait()

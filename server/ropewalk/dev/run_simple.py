@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ropewalk.dev.certificate import share_adhoc_certificate
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication
 
     from ropewalk.dev.werkzeug_server import SslContext
+
+RELOAD_GRACE = 0.1
+"""Seconds in which a client that has just connected sends its request, or ends its TLS handshake; `idle_grace`."""
 
 RELOADERS = {"auto": "auto", "stat": "poll", "watchdog": "inotify"}
 """What each `reloader_type` is here."""
@@ -105,6 +109,10 @@ def run_simple(
         raise ValueError(f"reloader_type={reloader_type!r}: must be one of {', '.join(RELOADERS)}")
     is_first = not is_running_from_reloader()
     is_broken = isinstance(application, BrokenApplication)
+    if use_reloader and not is_first:
+        from ropewalk.reloading.imported import record_imports
+
+        record_imports()  # of those that a request makes and that fail, too
     try:
         if static_files:
             from ropewalk.dev.static_mounts import with_static_files
@@ -137,6 +145,7 @@ def run_simple(
         return
     from ropewalk.dev.reloader import run_with_reloader
 
+    server.idle_grace = RELOAD_GRACE
     try:
         run_with_reloader(
             server.serve_forever,
@@ -146,6 +155,7 @@ def run_simple(
             interval=reloader_interval,
             engine=RELOADERS[reloader_type],
             is_failed=is_broken,
+            report=partial(log, "info", "%s"),
         )
     finally:
         server.server_close()

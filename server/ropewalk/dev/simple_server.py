@@ -156,14 +156,17 @@ class WSGIServer(original.WSGIServer):
         while not self._is_threaded and any(service.running() for service in self._services.values()):
             self._caller.run(FINISH_INTERVAL)
 
-    def _finish_in_threads(self, seconds: float) -> None:
-        """Wait for the requests that run. Streams are not waited for: a page that has one open may never end it."""
+    def _finish_in_threads(self, seconds: float, idle_grace: float = FINISH_INTERVAL) -> None:
+        """Wait for the requests that run. Streams are not waited for: a page that has one open may never end it.
+
+        A connection that has just been accepted may still send a request, within `idle_grace` seconds.
+        """
         deadline = time.monotonic() + seconds
         for service in self._services.values():
             service.announce_end()
             while not all(each.is_streaming for each in service.running()) and time.monotonic() < deadline:
                 time.sleep(FINISH_INTERVAL)
-            service.drain(time.monotonic() + SEND_SECONDS, FINISH_INTERVAL)
+            service.drain(time.monotonic() + SEND_SECONDS + idle_grace, idle_grace)
 
     def shutdown(self) -> None:
         """Have `serve_forever` return, and wait until it has."""

@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ropewalk.cli.stdio import print_error
 from ropewalk.config.settings import Settings, make_settings
 from ropewalk.dev.certificate import adhoc_certificate
-from ropewalk.dev.simple_server import KEEP_ALIVE, ReportingService, WSGIServer
+from ropewalk.dev.simple_server import FINISH_INTERVAL, KEEP_ALIVE, ReportingService, WSGIServer
 from ropewalk.dev.werkzeug_handler import WSGIRequestHandler, adapted
 from ropewalk.dev.werkzeug_log import ServerLog, log, styled
 from ropewalk.errors import ConfigError
@@ -38,7 +39,7 @@ THREADS = 64
 """At most, of a threaded server. Werkzeug's has no limit; pages that stream keep a thread each."""
 
 FINISH_SECONDS = 2.0
-"""For requests that run in threads when the server is shut down, as before a reload."""
+"""For requests that run when the server is shut down, as before a reload."""
 
 ALL_ADDRESSES = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}
 
@@ -68,6 +69,8 @@ class BaseWSGIServer(WSGIServer):
     multithread = False
     multiprocess = False
     request_queue_size = 128
+    idle_grace = FINISH_INTERVAL
+    """Seconds in which a connection that was accepted before `shutdown` may still send a request."""
     _service_type = _PlainService
 
     def __init__(
@@ -151,10 +154,11 @@ class BaseWSGIServer(WSGIServer):
                 self.server_close()
 
     def _finish(self) -> None:
-        if self.multithread:
-            self._finish_in_threads(FINISH_SECONDS)
-        else:
-            super()._finish()
+        """Let requests that run end, in this thread too if they run here."""
+        ending = threading.Thread(target=self._finish_in_threads, args=(FINISH_SECONDS, self.idle_grace), daemon=True)
+        ending.start()
+        while ending.is_alive():
+            self._caller.run(FINISH_INTERVAL)
 
     def service_actions(self) -> None:
         super().service_actions()

@@ -23,7 +23,7 @@ PAGE = (REPOSITORY / "docs" / "development.md").read_text()
 PROGRAMS = {name: text for text, name in re.findall(r"^```(?:python|ini)\n([#;] (\S+)\n.*?)^```$", PAGE, re.M | re.S)}
 """The text of each example that is a file, by its name, which the first line has."""
 
-COMMANDS = re.findall(r"^    ((?:ropewalk|python) .*)$", PAGE, re.M)
+COMMANDS = re.findall(r"^    ((?:ropewalk|python|flask) .*)$", PAGE, re.M)
 
 BROWSER = """
 import pytest

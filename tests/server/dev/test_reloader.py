@@ -54,7 +54,8 @@ def test_request_after_a_change_waits_for_the_new_process(program):
     process, folder = program
     lines = queue.Queue()
     port = int(process.stdout.readline())
-    thread = threading.Thread(target=lambda: [lines.put(line.rstrip()) for line in process.stderr])
+    read = (line.rstrip() for line in process.stderr)
+    thread = threading.Thread(target=lambda: [lines.put(line) for line in read if "Restarting with" not in line])
     thread.start()
     assert fetch(port) == b"old"
     (folder / "answer.py").write_text("TEXT = b'new'  # longer\n")
