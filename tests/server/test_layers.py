@@ -37,7 +37,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"_version", "errors", "monkey_patches", "logs", "net", "metrics"},
     "control": {"errors", "logs", "http", "metrics", "process"},
     "gunicorn_hooks": {"errors", "logs", "http", "wsgi", "process", "config"},
+    "debugging": {"_version", "errors", "logs", "http", "wsgi", "reloading"},
     "runtime": {
+        *("reloading", "debugging"),
         *("errors", "logs", "http", "net", "wsgi", "threads", "metrics", "process", "config", "control"),
         *("interruptions", "forked", "monkey_patches", "gunicorn_hooks"),
     },

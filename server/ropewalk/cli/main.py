@@ -51,6 +51,7 @@ from ropewalk.runtime.worker_spec import (
     create_logs,
     import_optional_modules,
     make_application,
+    make_development,
     make_hooks,
     make_tls_context,
     warn,
@@ -222,7 +223,8 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
         log.routine("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
         watchdog, sockets = notifier.watchdog_seconds, {**opened, **control_listeners}
         program = WorkerSpec(
-            settings, load, directory, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded
+            *(settings, load, directory, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded),
+            development=make_development(settings),
         )
         shared_counts = program.shared_counts = open_shared_counts()
         if shared_counts is not None:

@@ -60,9 +60,6 @@ UNSUPPORTED: dict[str, str] = {
     "proc_name": "processes are named by their command lines; --pid and `ropewalk status` show which is which",
     "protocol": _UWSGI,
     "raw_paste_global_conf": _PASTE,
-    "reload": "send HUP or run `ropewalk reload`; for development, use the framework's own server",
-    "reload_engine": "send HUP or run `ropewalk reload`",
-    "reload_extra_files": "send HUP or run `ropewalk reload`",
     "reuse_port": "all workers share the listening sockets, so that no connection waits for a busy worker",
     "root_path": "it is for ASGI; a WSGI application's path is --script-name, or X-Forwarded-Prefix from the proxy",
     "secure_scheme_headers": "a trusted proxy sends the scheme in X-Forwarded-Proto or Forwarded: --forwarded-fields",
@@ -103,7 +100,6 @@ _DEFAULTS: dict[str, object] = {
     "http_protocols": "h1",
     "logger_class": "gunicorn.glogging.Logger",
     "protocol": "http",
-    "reload_engine": "auto",
     "secure_scheme_headers": {
         "X-FORWARDED-PROTOCOL": "ssl",
         "X-FORWARDED-PROTO": "https",
@@ -148,7 +144,6 @@ FLAGS: dict[str, str] = {"--" + name.replace("_", "-"): name for name in UNSUPPO
     "--no-sendfile": "sendfile",
     "--paste-global": "raw_paste_global_conf",
     "--paster": "paste",
-    "--reload-extra-file": "reload_extra_files",
     "--uwsgi-allow-from": "uwsgi_allow_ips",
 }
 """gunicorn's options, and the names in a file that they stand for."""

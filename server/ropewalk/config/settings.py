@@ -25,6 +25,7 @@ MONITORING = "Monitoring and control"
 LOGGING = "Logging"
 PROXIES = "Behind a proxy"
 TLS = "TLS"
+DEVELOPMENT = "Development"
 COMMANDS = "Check and exit"
 
 NEVER_UNLIMITED = "0 does not mean unlimited: a client could exhaust the memory"
@@ -33,6 +34,9 @@ NO_WORKERS = "there are no worker processes"
 NO_MASTER = "there is no master process"
 PROCESS = "it concerns the whole process, which belongs to the program"
 OPTION = "it is an option of the command line"
+NO_DEBUG = "the pages belong to the command"
+
+RELOAD_ENGINES = ("auto", "inotify", "poll")
 
 COMBINED_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 """The combined log format of Apache httpd, which is gunicorn's default too."""
@@ -717,6 +721,94 @@ class Settings(Table):
         flags=("--ciphers",),
         metavar="LIST",
         help="ciphers for TLS 1.2 in OpenSSL's syntax (empty: OpenSSL's default)",
+    )
+    reload: bool = declare(
+        default=False,
+        read=readers.switch,
+        section=DEVELOPMENT,
+        flags=("--reload",),
+        help="for development: replace the workers when a file of the application changes, and show in the browser why "
+        "it cannot be loaded",
+        is_common=True,
+        needs_restart=True,
+        not_embedded=NO_WORKERS,
+    )
+    reload_engine: Literal["auto", "inotify", "poll"] = declare(
+        default="auto",
+        read=readers.Choice(RELOAD_ENGINES),
+        section=DEVELOPMENT,
+        flags=("--reload-engine",),
+        metavar="ENGINE",
+        help=f"how --reload notices changes: {', '.join(RELOAD_ENGINES)}",
+        reason="auto is inotify where the package watchfiles is installed and the kernel sees every change, else poll.",
+        needs_restart=True,
+        not_embedded=NO_WORKERS,
+    )
+    reload_extra_files: tuple[str, ...] = declare(
+        default=(),
+        read=readers.several(readers.path(), allowed="must be files, folders or patterns, separated by commas"),
+        section=DEVELOPMENT,
+        flags=("--reload-extra-file",),
+        metavar="FILE[,FILE]",
+        is_repeatable=True,
+        help="other files that --reload watches: paths, folders, or patterns such as conf/**/*.yaml",
+        needs_restart=True,
+        not_embedded=NO_WORKERS,
+    )
+    reload_ignore: tuple[str, ...] = declare(
+        default=(),
+        read=readers.several(readers.path(), allowed="must be patterns, separated by commas"),
+        section=DEVELOPMENT,
+        flags=("--reload-ignore",),
+        metavar="PATTERN[,PATTERN]",
+        is_repeatable=True,
+        help="files and folders that --reload does not watch, by name, by the end of their path, or by pattern",
+        needs_restart=True,
+        not_embedded=NO_WORKERS,
+    )
+    debug: bool = declare(
+        default=False,
+        read=readers.switch,
+        section=DEVELOPMENT,
+        flags=("--debug",),
+        help="for development: respond to an exception with a page that shows its stack, source, variables and "
+        "request, to browsers on this machine only",
+        reason="it shows the inside of the application.",
+        is_common=True,
+        needs_restart=True,
+        not_embedded=NO_DEBUG,
+    )
+    debug_allow_ips: tuple[str, ...] = declare(
+        default=("127.0.0.1", "::1"),
+        read=readers.several(readers.proxy_address, allowed="must be addresses, separated by commas, or *"),
+        section=DEVELOPMENT,
+        flags=("--debug-allow-ips",),
+        metavar="ADDRESS[,ADDRESS]",
+        help="who may see the pages of --debug and --reload: addresses, networks, or * for everybody",
+        reason="the second of the two settings without which nothing leaves this machine.",
+        needs_restart=True,
+        not_embedded=NO_DEBUG,
+    )
+    debug_hosts: tuple[str, ...] = declare(
+        default=(),
+        read=readers.several(readers.host_name, allowed="must be host names, separated by commas"),
+        section=DEVELOPMENT,
+        flags=("--debug-hosts",),
+        metavar="NAME[,NAME]",
+        help="the names under which a browser may see these pages, besides localhost and addresses (*: any)",
+        reason="a page elsewhere could otherwise read them, by a name that leads to this machine.",
+        needs_restart=True,
+        not_embedded=NO_DEBUG,
+    )
+    debug_proxied: bool = declare(
+        default=False,
+        read=readers.switch,
+        section=DEVELOPMENT,
+        flags=("--debug-proxied",),
+        help="show these pages to requests through a proxy, too, if --debug-allow-ips has the proxy and its client",
+        reason="behind a proxy on this machine everybody seems to be on this machine.",
+        needs_restart=True,
+        not_embedded=NO_DEBUG,
     )
     check_config: bool = declare(
         default=False,

@@ -59,7 +59,8 @@ def run_with_reloader(
     if not is_child():
         name = "stat" if watcher.is_polling else "watchfiles"
         sys.exit(keep_restarting(lambda: report(f" * Restarting with {name}")))
-    watcher.set_failed(is_failed)
+    if is_failed:
+        watcher.watch_sources()
     status = serve_until_changed(main, watcher, report)
     stop()
     end_process(status)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import sys
+from typing import TYPE_CHECKING, NamedTuple
 
 from ropewalk.process.lifecycle import Hooks
 from ropewalk.process.worker.recycling import RecyclingLimits
+
+if TYPE_CHECKING:
+    from ropewalk.process.development import Development
 
 HEARTBEATS_PER_WATCHDOG = 4
 HEARTBEATS_PER_TIMEOUT = 8
@@ -35,8 +39,12 @@ class ProcessOptions(NamedTuple):
     less than the 90 s after which systemd kills a service by default."""
     hooks: Hooks = Hooks()
     """The operator's own code."""
+    development: Development | None = None
+    """With --reload."""
     recycling: RecyclingLimits = RecyclingLimits()
     """When a worker is replaced by a fresh one."""
+    max_workers: int = sys.maxsize
+    """How many can be asked for while it runs."""
 
     @property
     def heartbeat(self) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.machinery import SourceFileLoader
@@ -16,6 +17,8 @@ from typing import Any
 
 Stamp = tuple[float, int]
 """Modification time and size: what the import system compares, too."""
+
+FRESH = 2.5  # seconds; more than the coarsest modification times, those of FAT
 
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 
@@ -26,11 +29,17 @@ _path_stats = SourceFileLoader.path_stats
 
 
 def record_imports() -> None:
-    """Note the stamp of each source file that is imported from now on. Only for development."""
+    """Note the stamp of each source file that is imported from now on. Only for development.
+
+    A file that was just saved is compiled without a look at its byte code, and leaves none: that is valid for a whole
+    second of modification time, and would hide the second of two saves.
+    """
 
     def path_stats(self: SourceFileLoader, path: str) -> Any:
         found = _path_stats(self, path)
         _recorded[path] = (float(found["mtime"]), int(found["size"]))
+        if found["mtime"] > time.time() - FRESH:
+            raise OSError("too fresh for byte code")  # which `SourceLoader.get_code` then leaves alone
         return found
 
     SourceFileLoader.path_stats = path_stats  # type: ignore[method-assign]

@@ -30,7 +30,7 @@ LATE_EVENT = 1.0  # seconds that an event may need after the change could be see
 
 
 class Watcher:
-    """The files of one process and, with `is_failed`, those that could mend it."""
+    """The files of one process and, once it has failed, those that could mend it."""
 
     def __init__(
         self,
@@ -57,7 +57,9 @@ class Watcher:
         self._known: dict[str, Stamp | None] = {}
         """What was last seen of each file; None for one that is missing."""
         self._left_out: set[str] = set()
-        self._is_failed = False
+        self._existing: dict[str, Stamp | None] | None = None
+        """What templates and sources were when the program had failed; None if it has not."""
+        self._is_searched = False
         self._next_tree = 0.0  # monotonic
         self._next_check = 0.0  # monotonic
         self._events: Events | None = None
@@ -65,11 +67,17 @@ class Watcher:
         """Whether it compares at intervals only."""
         self._is_asked_for_events = engine == "inotify"
 
-    def set_failed(self, is_failed: bool) -> None:
-        """Watch all of Python's files below the roots, too: one that was missing may be what mends the program."""
-        self._is_failed = is_failed
+    def watch_sources(self) -> None:
+        """Watch all Python files below the roots, too: one that is missing now may mend the program. Any thread."""
+        self._existing = {
+            path: stamp_of(path) for root in self._roots for path in tree.templates_and_sources(root, with_sources=True)
+        }
         self._next_tree = 0.0
-        self._look_through(time.monotonic())
+
+    def note_extra(self, *, is_new: bool = False) -> None:
+        """Take the extra files for what they are now, before what reads them does. `is_new`: those are changes."""
+        for path in tree.expanded(self._extra):
+            self._add(path, None, is_new=is_new)
 
     def wait(self, stop: threading.Event, timeout: float | None = None) -> list[str]:
         """The paths that have changed since they were last returned; empty if `stop` is set or the time is over."""
@@ -111,14 +119,18 @@ class Watcher:
             self._add(path, stamp)
         if now < self._next_tree:
             return
-        is_first = not self._next_tree
+        existing, is_first = self._existing, not self._is_searched
+        self._is_searched = True
         for root in self._roots:
-            for path in tree.templates_and_sources(root, with_sources=self._is_failed):
-                self._add(path, None, is_new=not is_first)
-        for path in tree.expanded(self._extra):
-            self._add(path, None, is_new=not is_first)
+            for path in tree.templates_and_sources(root, with_sources=existing is not None):
+                if existing is None:
+                    self._add(path, None, is_new=not is_first)
+                else:
+                    self._add(path, existing.get(path), is_new=path not in existing)
+        self.note_extra(is_new=not is_first)
         ended = time.monotonic()
-        self._next_tree = ended + max(TREE_INTERVAL, (ended - now) / MAX_LOAD)
+        if self._existing is existing:
+            self._next_tree = ended + max(TREE_INTERVAL, (ended - now) / MAX_LOAD)
 
     def _add(self, path: str, stamp: Stamp | None, *, is_new: bool = False) -> None:
         """`stamp`: what it was when it was imported; `is_new`: it was not there at the last search."""
@@ -168,8 +180,8 @@ class Watcher:
             return self._known[path] != stamp_of(path)
         if path in self._left_out or path in self._ignored:
             return False
-        if self._is_failed or self._extra or path.endswith(tree.TEMPLATES):
-            self._next_tree = min(self._next_tree, time.monotonic()) or 1e-9
+        if self._existing is not None or self._extra or path.endswith(tree.TEMPLATES):
+            self._next_tree = 0.0
             return True
         return any(os.path.realpath(each) == path for each in self._known if os.path.islink(each))
 

@@ -35,12 +35,14 @@ def drain(
     connections: Callable[[], Iterable[WsgiConnection]],
     deadline: float,
     idle_grace: float = IDLE_GRACE,
+    first_grace: float | None = None,
 ) -> Drained:
     """Accept no more, finish what is in flight until `deadline` (monotonic seconds); blocks.
 
     Connections in the backlog are accepted before the listening sockets are closed. Every response closes its
     connection, and an idle connection is closed after a silence of `idle_grace` seconds. One that is in use, as that of
     a proxy, so learns it from the response to its next request, and does not send that to a closed socket.
+    `first_grace` is the time for the first request of a connection, by default the same.
     """
     finished_before = pool.finished
     for acceptor in acceptors:
@@ -48,14 +50,20 @@ def drain(
     config.allow_keep_alive = False
     pool.nudge()
     began = time.monotonic()
-    while _close_idle(pool, config, connections(), began, idle_grace) and (now := time.monotonic()) < deadline:
+    graces = idle_grace, idle_grace if first_grace is None else first_grace
+    while _close_idle(pool, config, connections(), began, *graces) and (now := time.monotonic()) < deadline:
         time.sleep(min(DRAIN_INTERVAL, max(FIRST_INTERVAL, (now - began) / 4)))
     aborted = sum(connection.state not in WITHOUT_REQUEST for connection in connections())
     return Drained(pool.finished - finished_before, aborted)
 
 
 def _close_idle(
-    pool: Pool, config: ConnectionConfig, connections: Iterable[WsgiConnection], began: float, idle_grace: float
+    pool: Pool,
+    config: ConnectionConfig,
+    connections: Iterable[WsgiConnection],
+    began: float,
+    idle_grace: float,
+    first_grace: float,
 ) -> bool:
     """Close the connections that wait for a request; return whether any connection is left."""
     now = time.monotonic()
@@ -66,8 +74,7 @@ def _close_idle(
     for connection in connections:
         is_any_left = True
         connection.check_deadline(now)  # the pool does not sweep once its listening sockets are closed
-        if connection.state in WITHOUT_REQUEST and (
-            is_grace_over or (connection.requests and connection.deadline <= latest_deadline)
-        ):
+        is_over = is_grace_over or connection.deadline <= latest_deadline
+        if connection.state in WITHOUT_REQUEST and (is_over if connection.requests else now >= began + first_grace):
             connection.wake()
     return is_any_left

@@ -40,6 +40,14 @@ def static_mounts(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def make_environ(settings: Settings) -> MakeEnviron:
     """What makes the environ of a connection."""
+    if settings.reload or settings.debug:
+        from ropewalk.debugging.origin import marking
+
+        return marking(_make_environ(settings))
+    return _make_environ(settings)
+
+
+def _make_environ(settings: Settings) -> MakeEnviron:
     if not (settings.script_name or settings.forwarder_headers):
         return ConnectionEnviron
     from ropewalk.wsgi.script_name import MountedEnviron

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ropewalk.logs.access_log import AccessLog
     from ropewalk.net.accept_balance import SharedCounts
     from ropewalk.net.tls import TlsContext
+    from ropewalk.runtime.development import Development
 
 HEARTBEAT_GRACE = 5.0
 """Seconds after the longest timeout, in which a worker can itself log and interrupt what runs too long."""
@@ -70,6 +71,7 @@ class WorkerSpec:
         hooks: ConfiguredHooks | None,
         sockets: Listeners,
         preloaded: WSGIApplication | None,
+        development: Development | None = None,
     ) -> None:
         """`tls` is made by the master, which can read keys that workers may not read; they share its ticket keys."""
         self.settings = settings
@@ -86,19 +88,24 @@ class WorkerSpec:
         """All listening sockets of the master, by their purpose."""
         self.preloaded = preloaded
         """The application, if the master has loaded it."""
+        self.development = development
+        """With --reload or --debug."""
 
     def options(self) -> ProcessOptions:
         """The settings of the process layer."""
         settings = self.settings
         limits = RequestTimeouts(settings.timeout, settings.timeout_for, settings.stream_timeout)
+        development = self.development if settings.reload else None
         return ProcessOptions(
             workers=settings.workers,
             timeout=limits.shortest,
-            graceful_timeout=settings.graceful_timeout,
+            graceful_timeout=settings.graceful_timeout if development is None else development.graceful_timeout,
             drain_delay=settings.drain_delay,
             watchdog=self.watchdog,
             heartbeat_timeout=limits.longest + HEARTBEAT_GRACE if limits.longest else 0.0,
             hooks=self.hooks or Hooks(),
+            development=development,
+            max_workers=1 if settings.debug else sys.maxsize,
             recycling=RecyclingLimits(settings.max_requests, settings.max_requests_jitter, settings.max_rss),
         )
 
@@ -119,10 +126,12 @@ class WorkerSpec:
 
             self.access_log = AccessLog(settings.access_log, settings.access_log_format)
         connect_loggers(settings, self.access_log)
-        application = make_application(settings, self.preloaded)
+        make = partial(make_application, settings, self.preloaded)
+        application = make() if self.development is None else self.development.load(make)
         connect_named_loggers(settings, self.access_log)
         warn_of_late_script_name(settings)
-        return Service(
+        make_service = Service if self.development is None else self.development.service
+        return make_service(
             application,
             self.listeners,
             settings,
@@ -165,6 +174,7 @@ class WorkerSpec:
             hooks=hooks,
             sockets=self.sockets,
             preloaded=self.preloaded,
+            development=self.development,
         )
         create_logs(program.settings, self.identity)
         get_logger().relocate(settings.error_log)
@@ -221,6 +231,8 @@ class WorkerSpec:
 
     def close(self) -> None:
         """Write out the access log and close the sockets, in a worker that is about to exit."""
+        if self.development is not None:
+            self.development.stop_watching()
         close_listeners(self.listeners)
         if self.access_log is not None:
             self.access_log.close()
@@ -255,6 +267,15 @@ def make_hooks(loaded: Loaded, settings: Settings, before: ConfiguredHooks | Non
     from ropewalk.gunicorn_hooks.lifecycle import ConfiguredHooks  # few servers have hooks
 
     return ConfiguredHooks(loaded.hooks, settings)
+
+
+def make_development(settings: Settings) -> Development | None:
+    """What --reload and --debug add; None without them."""
+    if not (settings.reload or settings.debug):
+        return None
+    from ropewalk.runtime.development import Development  # not in production
+
+    return Development(settings)
 
 
 def make_tls_context(settings: Settings, hooks: ConfiguredHooks | None) -> TlsContext | None:
@@ -300,6 +321,10 @@ def check_paths(settings: Settings, identity: Identity) -> None:
     """Raise the ConfigError that each worker would raise, before any is forked."""
     for _ in static_mounts(settings):
         pass
+    if settings.reload or settings.debug:
+        from ropewalk.runtime.development import check_development
+
+        check_development(settings)
     if settings.access_log not in ("", "-"):
         os.close(open_log("--access-logfile", settings.access_log, identity.trusted_owners))
 

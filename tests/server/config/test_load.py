@@ -81,7 +81,16 @@ BAD = {
     "cert_reqs": "3",
     "tls_min_version": "1.1",
     "ciphers": "a\nb",
+    "reload": "perhaps",
+    "reload_engine": "kqueue",
+    "reload_extra_files": "a\0",
+    "reload_ignore": "a\0",
+    "debug": "perhaps",
+    "debug_allow_ips": "10.0.0.0/33",
+    "debug_hosts": "shop.example:9000",
+    "debug_proxied": "perhaps",
 }
+SWITCHES = {"preload", "reload", "debug", "debug_proxied"}
 SAID = [setting for setting in all_settings() if not setting.declaration.is_flag_only]
 
 
@@ -89,7 +98,7 @@ def test_every_setting_that_takes_a_value_has_a_bad_one_here() -> None:
     assert set(BAD) == {setting.name for setting in SAID}
 
 
-@pytest.mark.parametrize("name", sorted(BAD.keys() - {"preload"}))  # a switch, which takes none
+@pytest.mark.parametrize("name", sorted(BAD.keys() - SWITCHES))
 def test_a_bad_option_is_reported_in_one_line(name: str) -> None:
     setting = next(setting for setting in SAID if setting.name == name)
     arguments = [setting.flag, BAD[name]] if setting.declaration.flags else [BAD[name]]

@@ -146,7 +146,7 @@ def test_with_a_failure_a_new_source_file_counts(watch, project, stop):
     watcher = watch()
     (project / "before.py").write_text("")
     assert watcher.wait(stop, 0.1) == []
-    watcher.set_failed(True)
+    watcher.watch_sources()
     timer = after(lambda: (project / "missing.py").write_text("x = 1"))
     assert watcher.wait(stop, PATIENCE) == [str(project / "missing.py")]
     timer.join()

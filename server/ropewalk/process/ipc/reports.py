@@ -55,6 +55,14 @@ class ReplaceMe(NamedTuple):
     """False if a setting of the operator's demands it."""
 
 
+class FilesChanged(NamedTuple):
+    """In development: files that the application is made of have changed."""
+
+    paths: list[str]
+    are_events_missed: bool = False
+    """The kernel did not report the change: the next worker need not wait for its events."""
+
+
 class Heartbeat(_WithoutFields):
     """The worker's main thread is alive."""
 
@@ -65,10 +73,10 @@ class FinalCounters(NamedTuple):
     counters: Counters
 
 
-Report = Ready | BootFailed | ReplaceMe | Heartbeat | FinalCounters
+Report = Ready | BootFailed | ReplaceMe | FilesChanged | Heartbeat | FinalCounters
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe, Heartbeat, FinalCounters)
+    kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe, FilesChanged, Heartbeat, FinalCounters)
 }
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from ropewalk import forked
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.process.ipc.reports import BootFailed, FinalCounters, Ready, ReplaceMe, Report
+from ropewalk.process.ipc.reports import BootFailed, FilesChanged, FinalCounters, Ready, ReplaceMe, Report
 from ropewalk.process.master.api import ControlPort, NoControl, Refused
 from ropewalk.process.master.backoff import Backoff
 from ropewalk.process.master.fork import Forker
@@ -233,6 +233,8 @@ class Master:
                 self._stats.events["replaced"] += 1
                 log = self._log.warning if is_fault else self._log.info
                 log("Worker (pid: %d) is being replaced: %s", worker.pid, reason)
+            case FilesChanged() if worker.state not in EXITING_STATES:
+                self._restart_workers(report)
 
     def _reap(self) -> None:
         for worker in self._workers:
@@ -263,6 +265,8 @@ class Master:
             return
         if last_state is WorkerState.STALE:
             self._log.error("Worker (pid: %d) from before the reload %s", worker.pid, how)
+            return
+        if self._stand_in(worker, last_state, how):
             return
         seconds = self._backoff.fail(now)
         if self._has_served and self._state is MasterState.RELOADING and last_state in CURRENT_STATES:
@@ -325,7 +329,7 @@ class Master:
 
     def _set_workers(self, number: int) -> None:
         if self._state in FORKING_STATES:
-            self._set_target(max(1, number))
+            self._set_target(min(max(1, number), self._options.max_workers))
             self._log.info("Number of workers set to %d", self._target)
 
     def _set_target(self, number: int) -> None:
@@ -514,6 +518,39 @@ class Master:
         # For the service manager, a reload that failed is over as well.
         self._notifier.ready(f"Reload failed: {reason}")
         return Refused(reason)
+
+    # Development
+
+    def _restart_workers(self, report: FilesChanged) -> None:
+        """Files have changed: end all workers and start others, for which new connections wait."""
+        development = self._options.development
+        if development is None or self._state not in RUNNING_STATES:
+            return
+        development.changed(report)
+        try:
+            program, options = self._program.reload()
+        except (ConfigError, OSError) as error:
+            self._log.error("Not restarted: %s", error if isinstance(error, ConfigError) else error.strerror)
+            return
+        self._program, self._options = program, options
+        self._backoff.reset()
+        self._logged_traceback = ""
+        self._has_served = True  # what cannot boot from now on may be mended
+        if self._state is MasterState.RELOADING:
+            self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
+        now = time.monotonic()
+        for worker in self._workers:
+            if worker.state not in EXITING_STATES:
+                worker.drain(now, options.graceful_timeout)
+
+    def _stand_in(self, worker: WorkerHandle, last_state: WorkerState, how: str) -> bool:
+        """In development: show why a worker could not boot, until a file changes. Returns whether that is possible."""
+        development = self._options.development
+        reason = worker.failure or f"a worker {how} while it was booting"
+        if development is None or last_state not in BOOTING_STATES or not development.stand_in(reason):
+            return False
+        self._log.error("%s", reason)
+        return True
 
     # Upgrade
 

@@ -143,6 +143,8 @@ def run_worker(
     forked.on_fork(partial(_release_in_child, reports, lifeline, channel))
     try:
         hooks.worker_started()
+        if options.development is not None:
+            options.development.start_watching(partial(send_report, reports))
         service = program.boot()
         hooks.worker_booted()
         inbox = SignalInbox(WORKER_SIGNALS)

@@ -1,0 +1,154 @@
+"""In front of an application under development: a page for each exception, and one for why it cannot be loaded.
+
+A page in a browser waits for a change of a file by a request with `WAIT`, whose response comes when the worker is about
+to be replaced; it then loads itself again, from the new worker.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ropewalk.debugging.origin import Guard
+from ropewalk.debugging.page import CONTENT_TYPES, render
+from ropewalk.debugging.report import Report, report_of
+from ropewalk.errors import ConfigError
+from ropewalk.logs.error_log import get_logger
+from ropewalk.wsgi.environ import Environ
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication
+
+WAIT = "HTTP_X_ROPEWALK_WAIT"
+WAIT_SECONDS = 20.0  # less than the default --timeout; the page asks again
+
+PLAIN = "The application cannot be loaded. The terminal of the server says why.\n"
+
+PROTECTED = [
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+]
+
+
+class Debugger:
+    """Makes applications that show errors."""
+
+    def __init__(self, guard: Guard, is_ending: threading.Event | None, *, shows_locals: bool) -> None:
+        """`is_ending` is set when files have changed; None if nothing watches them."""
+        self._guard = guard
+        self._is_ending = is_ending
+        self._shows_locals = shows_locals
+
+    def watching(self, application: WSGIApplication) -> WSGIApplication:
+        """`application`, with a page for what it raises."""
+
+        def debugged(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            if self._waits(environ):
+                return self._wait(start_response)
+            try:
+                iterable = application(environ, start_response)
+            except Exception as error:  # noqa: BLE001 - it is to be seen
+                return self._show(error, environ, start_response)
+            if type(iterable) in (list, tuple) or hasattr(iterable, "filelike"):
+                return iterable
+            return _Watched(iterable, lambda error: self._show(error, environ, start_response))
+
+        return debugged
+
+    def showing(self, error: BaseException) -> WSGIApplication:
+        """An application that only says why another one cannot be loaded."""
+        is_wrapped = isinstance(error, ConfigError) and error.__cause__ is not None
+        report = report_of(error.__cause__ if is_wrapped else error, with_locals=self._shows_locals)  # type: ignore[arg-type]
+        report.is_of_loading = True
+        if isinstance(error, ConfigError):
+            report.intro = str(error)
+
+        def failed(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            if self._waits(environ):
+                return self._wait(start_response)
+            refusal = self._guard.refusal(environ)
+            if not refusal:
+                return self._respond(report, environ, start_response)
+            get_logger().warning("No page about the failure: %s", refusal)
+            content = PLAIN.encode()
+            start_response(
+                "500 Internal Server Error",
+                [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(content)))],
+            )
+            return [content]
+
+        return failed
+
+    def _waits(self, environ: Environ) -> bool:
+        return self._is_ending is not None and WAIT in environ and not self._guard.refusal(environ)
+
+    def _wait(self, start_response: StartResponse) -> Iterable[bytes]:
+        """204 when a file has changed, 205 when none has for a while: the page asks again."""
+        assert self._is_ending is not None
+        has_changed = self._is_ending.wait(WAIT_SECONDS)
+        start_response("204 No Content" if has_changed else "205 Reset Content", PROTECTED.copy())
+        return []
+
+    def _show(self, error: Exception, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        refusal = self._guard.refusal(environ)
+        if refusal:
+            get_logger().warning("No page of --debug: %s", refusal)
+            raise error
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next
+        error = error.with_traceback(trace)
+        what = f"{environ['REQUEST_METHOD']} {environ.get('RAW_URI', '')[:200]!r}"
+        get_logger().error("%s: the application raised %s", what, type(error).__name__, exc_info=error)
+        report = report_of(error, with_locals=self._shows_locals)
+        return self._respond(report, environ, start_response, sys.exc_info())
+
+    def _respond(
+        self, report: Report, environ: Environ, start_response: StartResponse, exc_info: Any = None
+    ) -> Iterable[bytes]:
+        kind = _preferred(environ.get("HTTP_ACCEPT", ""))
+        content, policy = render(report, environ, kind, reloads=self._is_ending is not None)
+        headers = [
+            ("Content-Type", CONTENT_TYPES[kind]),
+            ("Content-Length", str(len(content))),
+            ("Content-Security-Policy", policy),
+            *PROTECTED,
+        ]
+        if exc_info is None:
+            start_response("500 Internal Server Error", headers)
+        else:
+            # Raises the exception again if the response has begun.
+            start_response("500 Internal Server Error", headers, exc_info)
+        return [content]
+
+
+class _Watched:
+    """The iterable of a response, whose exception becomes a page."""
+
+    def __init__(self, iterable: Any, show: Any) -> None:
+        self._iterable = iterable
+        self._show = show
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._iterable
+        except Exception as error:  # noqa: BLE001 - it is to be seen
+            yield from self._show(error)
+
+    def close(self) -> None:
+        close = getattr(self._iterable, "close", None)
+        if close is not None:
+            close()
+
+
+def _preferred(accept: str) -> str:
+    """`html`, `json` or `text`, by the Accept field of a request."""
+    kinds = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
+    if kinds & {"text/html", "application/xhtml+xml"}:
+        return "html"
+    return "json" if any(kind == "application/json" or kind.endswith("+json") for kind in kinds) else "text"

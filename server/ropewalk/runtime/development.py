@@ -1,0 +1,188 @@
+"""What --reload and --debug add to a server: a watch over files, and pages that show errors. Not loaded in production.
+
+Made in the master, which never loads the application; each worker has a copy by its fork, and watches in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ropewalk.config.settings import Settings
+from ropewalk.config.table import POSITIONAL
+from ropewalk.debugging.middleware import Debugger
+from ropewalk.debugging.origin import Guard
+from ropewalk.errors import ConfigError
+from ropewalk.logs.error_log import get_logger
+from ropewalk.process.ipc.reports import FilesChanged
+from ropewalk.reloading.imported import record_imports
+from ropewalk.reloading.watcher import Watcher
+from ropewalk.runtime.draining import IDLE_GRACE, Drained, drain
+from ropewalk.runtime.service import Service
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
+
+GRACEFUL_TIMEOUT = 2.0
+"""Seconds for requests that run when a file changes: a stream that is open in a browser would never end by itself."""
+
+STOP_SECONDS = 2.0  # for the thread that watches, which looks at its event many times in a second
+MAX_PATHS = 8
+MAX_PATH = 256
+"""Of a report, which is written by one system call while other threads write others (`PIPE_BUF`)."""
+
+
+def check_development(settings: Settings) -> None:
+    """Raise ConfigError for what does not go together with --reload or --debug."""
+    if settings.debug and settings.workers > 1:
+        raise ConfigError(
+            "--debug", "on", f"needs one worker, and --workers is {settings.workers}: it is for development"
+        )
+    if settings.reload and settings.preload:
+        raise ConfigError("--reload", "on", "loads the application in each new worker: leave out --preload")
+    if settings.reload and settings.reload_engine == "inotify":
+        from ropewalk.reloading.events import is_available
+
+        if not is_available():
+            raise ConfigError("--reload-engine", "inotify", "needs the package watchfiles: pip install watchfiles")
+
+
+class Development:
+    """Implements `process.development.Development`, and what a worker's spec needs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._failure = ""
+        """Why the last worker could not boot; the next one shows it. Set in the master."""
+        self._engine = settings.reload_engine
+        self._stop = threading.Event()
+        self._is_ending = threading.Event()
+        """The files have changed or the worker ends: a page that waits for that is to ask again."""
+        self._watcher: Watcher | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def graceful_timeout(self) -> float:
+        return min(self._settings.graceful_timeout, GRACEFUL_TIMEOUT)
+
+    # In the master
+
+    def stand_in(self, reason: str) -> bool:
+        """Have the next worker show the reason; False if the last one did just that."""
+        is_new = not self._failure
+        self._failure = reason
+        return is_new
+
+    def changed(self, report: FilesChanged) -> None:
+        """The next worker loads the application."""
+        self._failure = ""
+        if report.are_events_missed:
+            self._engine = "poll"
+        names = ", ".join(_shown(path) for path in report.paths)
+        get_logger().info("Changed: %s; restarting", names)
+
+    # In a worker
+
+    def start_watching(self, report: Callable[[FilesChanged], object]) -> None:
+        """Watch, in a thread, what is imported from now on."""
+        settings = self._settings
+        record_imports()
+        extra = [*settings.reload_extra_files, *filter(None, [settings.config])]
+        self._watcher = Watcher(
+            extra=extra,
+            ignore=settings.reload_ignore,
+            roots=[".", *settings.pythonpath],
+            engine=self._engine,
+            report=lambda line: get_logger().info("%s", line),
+        )
+        self._watcher.note_extra()
+        self._thread = threading.Thread(
+            target=self._watch, args=(self._watcher, report), name="ropewalk-reload", daemon=True
+        )
+        self._thread.start()
+
+    def _watch(self, watcher: Watcher, report: Callable[[FilesChanged], object]) -> None:
+        was_polling = watcher.is_polling
+        while not self._stop.is_set():
+            try:
+                paths = watcher.wait(self._stop)
+            except Exception:  # noqa: BLE001 - a developer would wait in vain for the next change
+                get_logger().exception("Internal error of --reload")
+                self._stop.wait(1.0)
+                continue
+            if paths:
+                self._is_ending.set()
+                shown = [path[-MAX_PATH:] for path in paths[:MAX_PATHS]]
+                report(FilesChanged(shown, watcher.is_polling and not was_polling))
+        watcher.close()
+
+    def stop_watching(self) -> None:
+        """End the thread: one that is inside watchfiles must not meet the end of the interpreter."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(STOP_SECONDS)
+
+    def load(self, make: Callable[[], WSGIApplication]) -> WSGIApplication:
+        """The application that `make` loads, with pages for its errors; with --reload also one for what `make` raises.
+
+        Raises ConfigError without --reload.
+        """
+        settings = self._settings
+        guard = Guard(settings.debug_allow_ips, settings.debug_hosts, is_proxy_allowed=settings.debug_proxied)
+        debugger = Debugger(guard, self._is_ending if settings.reload else None, shows_locals=settings.debug)
+        if settings.debug:
+            os.environ.setdefault("FLASK_DEBUG", "1")  # Flask then passes exceptions on
+            get_logger().warning("--debug is on: pages show the inside of the application to %s", self._audience())
+        try:
+            if self._failure:
+                raise ConfigError(POSITIONAL, settings.wsgi_app, self._failure)
+            application = make()
+        except (Exception, SystemExit) as error:
+            if not settings.reload:
+                raise
+            if not self._failure:
+                _log_failure(error)
+            if self._watcher is not None:
+                self._watcher.watch_sources()
+            return debugger.showing(error)
+        return debugger.watching(application) if settings.debug else application
+
+    def _audience(self) -> str:
+        allowed = self._settings.debug_allow_ips
+        return "everybody" if "*" in allowed else ", ".join(allowed)
+
+    def service(self, *arguments: Any, **keywords: Any) -> Service:
+        """A service that does not keep a request from the worker that has the new code."""
+        service = _Service(*arguments, **keywords)
+        service.is_ending = self._is_ending
+        return service
+
+
+class _Service(Service):
+    is_ending: threading.Event
+
+    def drain(self, deadline: float, idle_grace: float = 0.0) -> Drained:
+        """At once where a connection is kept open: its next request is for the new code."""
+        self.is_ending.set()
+        return drain(self._pool, self._config, self._acceptors, self._connections, deadline, 0.0, IDLE_GRACE)
+
+    def close(self) -> None:
+        self.is_ending.set()
+        super().close()
+
+
+def _log_failure(error: BaseException) -> None:
+    """Log why the application cannot be loaded."""
+    log = get_logger()
+    cause = error.__cause__ if isinstance(error, ConfigError) else error
+    if cause is not None:
+        log.text("".join(traceback.format_exception(cause)))
+    log.error("%s; waiting for a change", error)
+
+
+def _shown(path: str) -> str:
+    directory = os.getcwd() + os.sep
+    return path.removeprefix(directory)
