@@ -68,7 +68,8 @@ def disk(folder: str) -> int:
 
 def main() -> None:
     folder = call("docker", "info", "--format", "{{.DockerRootDir}}")
-    root = str(folder[1]) if folder and not folder[0] else ""
+    # without an engine, some versions print an error and succeed
+    root = str(folder[1]) if folder and str(folder[1]).startswith("/") else ""
     published = call("docker", "ps", "--format", "{{.Ports}}")
     print(  # noqa: T201
         json.dumps(

@@ -69,6 +69,9 @@ def examine(found: Server | None, environment: Mapping[str, str]) -> dict[str, A
         raise KitError(connection.reason(found, status, said))
     if found and status and re.search("not found|No such file", said):
         raise KitError(f"{found.host} has no python3: there: sudo apt-get install python3")
+    if found and status and (lacks := re.search("^ModuleNotFoundError: (.*)", said, re.MULTILINE)):
+        part = f"{found.host} has a part of Python's library alone ({lacks[1]})"
+        raise KitError(f"{part}: there: sudo apt-get install python3")
     try:
         facts = dict(json.loads(said.splitlines()[-1]))
     except (ValueError, IndexError):

@@ -113,6 +113,10 @@ def test_server_s_own_python_answers(ssh, capsys, tmp_path):
             "echo 'sh: python3: not found' >&2; exit 127",
             "shop.example has no python3: there: sudo apt-get install python3",
         ),
+        (
+            "echo \"ModuleNotFoundError: No module named 'shutil'\" >&2; exit 1",
+            "shop.example has a part of Python's library alone (No module named 'shutil'): there: sudo apt-get",
+        ),
         ("echo nonsense", "the server cannot be examined: nonsense"),
     ],
 )
@@ -141,3 +145,13 @@ def test_install_that_fails_is_reported(ssh, monkeypatch):
     monkeypatch.setattr(install.processes, "call", lambda *_: 100)
     with pytest.raises(KitError, match="Docker was not installed: exit status 100"):
         install.install(SHOP, environment, is_root=True)
+
+
+@pytest.mark.parametrize("answer", ["echo; echo 'Cannot connect to the Docker daemon'", "echo ''", "exit 1"])
+def test_docker_whose_engine_does_not_run_is_examined(tmp_path, answer):
+    program = tmp_path / "docker"
+    program.write_text(f"#!/bin/sh\n{answer}\n")
+    program.chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    facts = setup.examine(None, environment)
+    assert facts["disk"] > 0
