@@ -101,14 +101,14 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
     _add(root / PROJECT_FILE, wanted, own, 0o600)
     if text := development_env.note(project, {*present, *own, *(line.name for line in (*kit, *wanted))}):
         step(text)
-    step(addresses(env_files.read_kit(environment, root)))
+    step(addresses(env_files.read_kit(environment, root), project.local_name))
     step(next_step(project, wanted, present.get(own_services.PROFILES, "")))
     return 0
 
 
-def addresses(values: Mapping[str, str]) -> str:
+def addresses(values: Mapping[str, str], local_name: str) -> str:
     """Where the site will be, and which lines say so."""
-    name = (values.get("SERVER_NAME") or "localhost").split()[0]
+    name = (values.get("SERVER_NAME") or local_name).split()[0]
     found = {"HTTP_PORT": f"http://{name}:{values.get('HTTP_PORT') or 8080}"}
     if read("HTTPS", values) == "1":
         found["HTTPS_PORT"] = f"https://{name}:{values.get('HTTPS_PORT') or 8443}"

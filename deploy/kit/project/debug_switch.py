@@ -11,6 +11,7 @@ from typing import NamedTuple
 from kit.project.environment_names import ParsedModule
 from kit.project.reading import parse_module, relative
 
+LOCAL = ("localhost", "127.0.0.1")
 ON = ("1", "true", "yes", "on", "y", "t")
 
 
@@ -102,19 +103,31 @@ def _name(function: ast.expr) -> str:
 def lacks_hosts(settings: Iterable[Path]) -> bool:
     """Whether Django's settings allow no host as soon as DEBUG is off: ALLOWED_HOSTS is a list in the code without one
     for this machine, or is not there."""
+    hosts = fixed_hosts(settings)
+    return hosts is not None and not hosts & {"*", *LOCAL}
+
+
+def local_name(settings: Iterable[Path]) -> str:
+    """The name of this machine under which the site answers."""
+    hosts = fixed_hosts(settings) or {"*"}
+    return next((name for name in LOCAL if name in hosts), LOCAL[0])
+
+
+def fixed_hosts(settings: Iterable[Path]) -> set[str] | None:
+    """ALLOWED_HOSTS of Django's settings: empty if it is not there, None if more than the code decides."""
     for path in settings:
         tree = parse_module(path)
         for node in reversed(list(ast.walk(tree)) if tree else []):
             match node:
                 case ast.Assign(targets=[ast.Name(id="ALLOWED_HOSTS")], value=ast.List(elts=parts)):
-                    named = {part.value for part in parts if isinstance(part, ast.Constant)}
-                    return len(named) == len(parts) and not named & {"*", "localhost", "127.0.0.1"}
+                    named = {str(part.value) for part in parts if isinstance(part, ast.Constant)}
+                    return named if all(isinstance(part, ast.Constant) for part in parts) else None
                 case (
                     ast.Assign(targets=[ast.Name(id="ALLOWED_HOSTS")])
                     | ast.AnnAssign(target=ast.Name(id="ALLOWED_HOSTS"))
                 ):
-                    return False
-    return True
+                    return None
+    return set()
 
 
 def lines(switches: tuple[DebugSwitch, ...], *, lacks_hosts: bool) -> Iterator[tuple[str, str, str, str, bool]]:

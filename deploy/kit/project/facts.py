@@ -62,6 +62,8 @@ class Project:
     """Variables that switch DEBUG."""
     lacks_hosts: bool
     """Whether Django's settings allow no host as soon as DEBUG is off."""
+    local_name: str
+    """The name of this machine under which Django's settings let the site answer."""
     settings_examples: tuple[tuple[str, str], ...]
     """Examples of settings, and the modules that they are for, which do not exist."""
     migrations: Migrations | None
@@ -140,6 +142,7 @@ def look(folder: Path, environment: Mapping[str, str]) -> Project:
         debug_in_code=f"{relative(debug[0], folder)}:{debug[1]}" if debug else "",
         debug_switches=debug_switch.find({path: read[path] for path in read if path not in unused}, folder),
         lacks_hosts=bool(found_django) and debug_switch.lacks_hosts(settings),
+        local_name=debug_switch.local_name(settings),
         settings_examples=tuple(examples.find(folder, application.DEPTH)),
         migrations=found_migrations,
         first_start=first_start.find(folder, served.root, served.value, has_migrations=has_migrations),

@@ -169,6 +169,12 @@ class Sources:
     processes: Sequence[Process] = ()
     """Of the Procfile."""
 
+    @property
+    def old_workers(self) -> set[str]:
+        lock = self.folder / self.file
+        is_lock = lock.suffix in (".lock", ".toml") and is_readable(lock)
+        return workers.without_option(self.listed, read_text(lock) if is_lock else "")
+
     def parse(self, path: Path) -> ParsedModule | None:
         if path in self.modules:
             return self.modules[path]
@@ -193,7 +199,7 @@ def find(sources: Sources, files: Iterable[Path]) -> Services:
     return Services(
         _named_by_driver(database, by_name, sources.names),
         tuple(_with_need(one, sources.names) for one in others),
-        workers.find(by_name, [one.command for one in sources.processes], sources.folder, files),
+        workers.find(by_name, [one.command for one in sources.processes], sources.folder, files, sources.old_workers),
         workers.scheduler(sources.processes),
         alternatives,
         names,

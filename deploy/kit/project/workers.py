@@ -2,12 +2,13 @@
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kit.project.application import root_and_module
 from kit.project.modules import statements
+from kit.project.names import name_of
 from kit.project.procfile import Process
 from kit.project.reading import is_readable, parse_text, read_text
 
@@ -29,6 +30,9 @@ WITHOUT_DJANGO = {
     "huey": "huey_consumer {application}.huey",
     "procrastinate": "procrastinate --app {application} worker",
 }
+
+GRACEFUL: dict[str, tuple[tuple[int, ...], str]] = {"huey": ((3, 4), "--graceful-signal TERM")}
+"""The first version with this option, without which a worker interrupts its tasks at each deployment."""
 
 UNKNOWN = "PACKAGE"
 """In a command: what only the owner of the project knows."""
@@ -56,9 +60,14 @@ class Worker:
 
 
 def find(
-    by_name: Mapping[str, str], commands: Sequence[str], folder: Path, files: Iterable[Path]
+    by_name: Mapping[str, str],
+    commands: Sequence[str],
+    folder: Path,
+    files: Iterable[Path],
+    old: Container[str] = (),
 ) -> tuple[Worker, ...]:
-    """`by_name`: where each distribution is listed. `commands`: the Procfile's, which come first."""
+    """`by_name`: where each distribution is listed. `commands`: the Procfile's, which come first. `old`: those of
+    `without_option`."""
     found: dict[str, Worker] = {}
     files = list(files)
     for distribution, (name, usual) in WORKERS.items():
@@ -69,9 +78,25 @@ def find(
         own.sort(key=lambda command: "worker" not in command)
         if not (folder / "manage.py").is_file():
             usual = WITHOUT_DJANGO.get(distribution, usual)
+        if distribution in GRACEFUL and distribution not in old:
+            usual += f" {GRACEFUL[distribution][1]}"
         command = own[0] if own else usual.replace("{application}", _application(word, folder, files))
         found[name] = Worker(name, by_name[distribution], command)
     return tuple(found.values())
+
+
+def without_option(requirements: Iterable[str], lock: str) -> set[str]:
+    """Those in GRACEFUL of which a requirement, or the text of a lock, allows only versions without the option."""
+    found = set()
+    for name, (since, _) in GRACEFUL.items():
+        lines = [line for line in requirements if name_of(line) == name]
+        bounds = [bound for line in lines for bound in re.findall(r"(==|~=|<=?)\s*([\d.]+)", line)]
+        bounds += [("==", text) for text in re.findall(rf'^name = "{name}"\s*^version = "([\d.]+)', lock, re.MULTILINE)]
+        for operator, text in bounds:
+            most = tuple(int(part) for part in text.split(".") if part)
+            if most < since or (operator == "<" and most == since):
+                found.add(name)
+    return found
 
 
 def _application(word: str, folder: Path, files: Sequence[Path]) -> str:

@@ -71,6 +71,16 @@ def test_address_is_that_of_the_lines_that_are_there(checkout, project, capsys):
     assert "The site will be at http://shop.example.net:80 (HTTP_PORT in .env)" in capsys.readouterr().out
 
 
+def test_address_has_the_name_that_the_settings_allow(checkout, tmp_path, capsys):
+    folder = tmp_path / "django"
+    for name, text in startproject().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(text).lstrip())
+    (folder / "shop/settings.py").write_text("DEBUG = False\nALLOWED_HOSTS = ['127.0.0.1']\n")
+    adopt.adopt(str(folder), {}, checkout)
+    assert "The site will be at http://127.0.0.1:8080 and https://127.0.0.1:8443" in capsys.readouterr().out
+
+
 def test_variables_that_the_project_insists_on_are_made_or_asked_for(checkout, project):
     adopt.adopt(str(project), {}, checkout)
     path = checkout / ".env.project"
@@ -478,4 +488,4 @@ def test_commands_of_the_procfile_are_there_for_their_profiles(checkout, project
 def test_command_that_only_the_owner_knows_is_a_line_to_decide_about(checkout, project):
     (project / "requirements.txt").write_text("flask\nhuey\n")
     adopt.adopt(str(project), {}, checkout)
-    assert "#WORKER_COMMAND='huey_consumer PACKAGE.huey'" in (checkout / ".env").read_text()
+    assert "#WORKER_COMMAND='huey_consumer PACKAGE.huey --graceful-signal TERM'" in (checkout / ".env").read_text()

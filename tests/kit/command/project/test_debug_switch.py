@@ -52,6 +52,22 @@ def test_settings_that_allow_no_host_without_debug(project, text, lacks):
 
 
 @pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("ALLOWED_HOSTS = ['127.0.0.1', 'www.shop.example']", "127.0.0.1"),
+        ("ALLOWED_HOSTS = ['127.0.0.1', 'localhost']", "localhost"),
+        ("ALLOWED_HOSTS = ['*']", "localhost"),
+        ("ALLOWED_HOSTS = ['www.shop.example']", "localhost"),
+        ("ALLOWED_HOSTS = [os.environ['HOST'], '127.0.0.1']", "localhost"),
+        ("", "localhost"),
+    ],
+)
+def test_name_under_which_the_site_answers_here(project, text, name):
+    folder = project({"settings.py": f"{text}\n"})
+    assert debug_switch.local_name([folder / "settings.py"]) == name
+
+
+@pytest.mark.parametrize(
     ("text", "variables", "is_on"),
     [
         ("env.bool('SHOP_DEBUG', default=True)", {}, True),

@@ -305,7 +305,24 @@ def test_scheduler_is_the_process_of_the_procfile_that_runs_once(project, procfi
     assert (found.scheduler.command if found.scheduler else "") == command
 
 
-def test_worker_outside_of_django_has_another_command(project):
-    files = {"app.py": FLASK, "requirements.txt": "flask\nhuey\n"}
-    (worker,) = facts.look(project(files), {}).services.workers
-    assert worker.command == "huey_consumer PACKAGE.huey"
+HUEY = "huey_consumer PACKAGE.huey --graceful-signal TERM"
+LOCK = 'version = 1\n[[package]]\nname = "huey"\nversion = "{}"\n'
+PYPROJECT = "[project]\nname = 'shop'\nversion = '1'\ndependencies = ['huey>=2']\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        ({"requirements.txt": "flask\nhuey\n"}, HUEY),
+        ({"requirements.txt": "flask\nhuey>=2,<4\n"}, HUEY),
+        ({"requirements.txt": "flask\nhuey==3.4.1\n"}, HUEY),
+        # without that option yet
+        ({"requirements.txt": "flask\nhuey==2.5.1\n"}, "huey_consumer PACKAGE.huey"),
+        ({"requirements.txt": "flask\nhuey[redis]>=2,<3.4\n"}, "huey_consumer PACKAGE.huey"),
+        ({"pyproject.toml": PYPROJECT, "uv.lock": LOCK.format("2.5.1")}, "huey_consumer PACKAGE.huey"),
+        ({"pyproject.toml": PYPROJECT, "uv.lock": LOCK.format("3.4.0")}, HUEY),
+    ],
+)
+def test_worker_outside_of_django_has_another_command(project, files, command):
+    (worker,) = facts.look(project({"app.py": FLASK} | files), {}).services.workers
+    assert worker.command == command
