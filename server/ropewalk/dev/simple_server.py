@@ -105,8 +105,6 @@ class WSGIServer(original.WSGIServer):
     tls: TlsContext | None = None
     """What wraps connections; by default the context of a socket that the program has wrapped itself."""
 
-    _service_type: type[ReportingService] = ReportingService
-
     def __init__(
         self,
         server_address: tuple[str, int],
@@ -242,7 +240,7 @@ class WSGIServer(original.WSGIServer):
         if keeps_alive not in self._services:
             application = self._respond if self._is_threaded else in_caller_thread(self._respond, self._caller)
             with logging_to(self._error_log()):
-                service = self._service_type(
+                service = ReportingService(
                     application,
                     [socket.socket(fileno=os.dup(self.fileno()))],  # the service closes it
                     self._settings(keeps_alive=keeps_alive),

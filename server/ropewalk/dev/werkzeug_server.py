@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from ropewalk.cli.stdio import print_error
 from ropewalk.config.settings import Settings, make_settings
 from ropewalk.dev.certificate import adhoc_certificate
-from ropewalk.dev.simple_server import FINISH_INTERVAL, KEEP_ALIVE, ReportingService, WSGIServer
+from ropewalk.dev.simple_server import FINISH_INTERVAL, KEEP_ALIVE, WSGIServer
 from ropewalk.dev.werkzeug_handler import WSGIRequestHandler, adapted
 from ropewalk.dev.werkzeug_log import ServerLog, log, styled
 from ropewalk.errors import ConfigError
 from ropewalk.net.listeners.inherited import adopt_listener
 from ropewalk.net.listeners.unix import UnixListener, open_unix_listener
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext
-from ropewalk.wsgi.environ import ConnectionEnviron, Environ, Fields, TrustedPeers
 
 if TYPE_CHECKING:
     import ssl
@@ -44,25 +43,6 @@ FINISH_SECONDS = 2.0
 ALL_ADDRESSES = {"0.0.0.0": socket.AF_INET, "::": socket.AF_INET6}
 
 
-class _PlainEnviron(ConnectionEnviron):
-    """With all fields as they came: X-Forwarded-For and its like are the application's, for Werkzeug's ProxyFix."""
-
-    __slots__ = ()
-
-    def _make(self, fields: Fields) -> Environ:
-        return {**self.base, **fields}
-
-
-class _PlainService(ReportingService):
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        super().__init__(*arguments, **more)
-        self._make_environ = _make_plain
-
-
-def _make_plain(base: Environ, trusted: TrustedPeers | None) -> ConnectionEnviron:
-    return _PlainEnviron(base, None)
-
-
 class BaseWSGIServer(WSGIServer):
     """A server that handles one request at a time, in the thread that calls `serve_forever`. Made by `make_server`."""
 
@@ -71,7 +51,6 @@ class BaseWSGIServer(WSGIServer):
     request_queue_size = 128
     idle_grace = FINISH_INTERVAL
     """Seconds in which a connection that was accepted before `shutdown` may still send a request."""
-    _service_type = _PlainService
 
     def __init__(
         self,
