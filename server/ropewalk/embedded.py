@@ -5,6 +5,7 @@ It runs the same `Service` as a worker process, in threads of this process and w
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import sys
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
 EMBEDDED_IDLE_GRACE = 0.005
 """Seconds in which an idle connection may still send a request when the server stops. Shorter than a worker's grace:
 clients of an embedded server are the program's own, and a test suite stops hundreds of servers."""
+
+
+INTERRUPTIBLE = None if os.name == "posix" else 0.5
+"""Seconds to wait at a time. On Windows, Ctrl-C does not end a wait."""
 
 
 def _no_application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -222,7 +227,8 @@ class Server:
             return
         with suppress(KeyboardInterrupt):
             self.start()
-            self._must_end.wait()
+            while not self._must_end.wait(INTERRUPTIBLE):
+                pass
         self.stop()
 
     def shutdown(self) -> None:
@@ -238,7 +244,7 @@ class Server:
             with suppress(KeyboardInterrupt):
                 self.start()
                 while not self._must_end.is_set():
-                    caller.run(None)
+                    caller.run(INTERRUPTIBLE)
             # Not here: what it waits for runs here. After another Ctrl-C the program need not wait for it.
             stopping = threading.Thread(target=self.stop, name="ropewalk-stop", daemon=True)
             stopping.start()

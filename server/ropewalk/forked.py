@@ -24,6 +24,7 @@ from threading import get_ident
 from typing import NoReturn
 
 from ropewalk import interruptions
+from ropewalk.portable import register_at_fork
 
 _callbacks: list[Callable[[], None]] = []
 _masks: dict[int, set[int]] = {}
@@ -40,7 +41,7 @@ def on_fork(callback: Callable[[], None]) -> None:
     global _is_installed
     if not _is_installed:
         _is_installed = True
-        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+        register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
     _callbacks.append(callback)
 
 

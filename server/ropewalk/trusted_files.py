@@ -12,10 +12,11 @@ The folders above the file's own are not inspected: they must be writable by tru
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 from collections.abc import Collection
+
+from ropewalk.portable import fcntl
 
 ROOT = 0
 

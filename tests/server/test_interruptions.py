@@ -33,6 +33,7 @@ WITH_LOCKS = {
     "runtime.caller_thread": "taken in `with uninterrupted`, or outside of the application",
     "runtime.in_flight": "taken by the thread that interrupts",
     "runtime.refusals": "taken by whichever thread refuses a request, outside of the application",
+    "selector_epoll": "taken outside of the application, or in `with uninterrupted` of `Exchange.write`",
     "threads.parking": "of threads that have nothing to do",
     "threads.pool": "taken by threads that have nothing to run",
     "wsgi.dropped_fields": "taken before the application is called",

@@ -36,6 +36,7 @@ from ropewalk.net.listeners.open import (
     disown_listeners,
 )
 from ropewalk.net.listeners.unix import UnixListener
+from ropewalk.portable import IS_LINUX_POLLING
 from ropewalk.process.master.master import BootError, Master
 from ropewalk.process.master.upgrade import Predecessor, StartCommand, Upgrade, successor_path
 from ropewalk.process.system.directory import Directory, start_directory
@@ -73,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0; 2 for a bad setting; 3 if no worker could boot; 130 for Ctrl-C before the master has taken over the signals.
     """
+    if not IS_LINUX_POLLING:
+        print_error("ropewalk: the command needs Linux; on this system a program serves: ropewalk.serve(application)")
+        return USAGE_STATUS
     open_closed_streams()
     upgrade = Upgrade(None, Predecessor.from_environ(os.environ))
     try:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import html
 import os
-import signal
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -110,8 +108,6 @@ def main(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         print_error(f"python -m ropewalk.files: {error}")
         return 2
-    with server:
-        print_out(f"Serving {os.path.abspath(given.folder)} at {server.url} until Ctrl-C\n")
-        with suppress(KeyboardInterrupt):
-            signal.pause()
+    print_out(f"Serving {os.path.abspath(given.folder)} at {server.url} until Ctrl-C\n")
+    server.serve_forever()
     return 0

@@ -8,15 +8,15 @@ class of the server is a `ThreadingMixIn`.
 
 from __future__ import annotations
 
-import os
 import socket
+import socketserver
 import ssl
 import sys
 import threading
 import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
-from socketserver import ForkingMixIn, ThreadingMixIn
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from wsgiref import simple_server as original
 
@@ -112,7 +112,7 @@ class WSGIServer(original.WSGIServer):
         bind_and_activate: bool = True,
     ) -> None:
         """Raises TypeError if one of the classes overrides what is not called here, OSError as the original does."""
-        if isinstance(self, ForkingMixIn):
+        if isinstance(self, getattr(socketserver, "ForkingMixIn", ())):
             raise TypeError(f"{type(self).__name__}: no process is forked for a request; use ThreadingMixIn")
         refuse_overrides(type(self), REPLACED, WSGIServer)
         handler_class = self._adapt_handler(RequestHandlerClass)
@@ -242,7 +242,7 @@ class WSGIServer(original.WSGIServer):
             with logging_to(self._error_log()):
                 service = ReportingService(
                     application,
-                    [socket.socket(fileno=os.dup(self.fileno()))],  # the service closes it
+                    [socket.fromfd(self.fileno(), self.address_family, self.socket_type)],  # the service closes it
                     self._settings(keeps_alive=keeps_alive),
                     access_log=_HandlerLog(self),
                     tls=self.tls or _tls_of(self.socket),

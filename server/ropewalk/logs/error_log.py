@@ -26,6 +26,7 @@ from ropewalk.errors import ConfigError
 from ropewalk.interruptions import uninterrupted
 from ropewalk.logs.error_format import Exc, ExcInfo, Formatter, Message, find_error, format_json, format_plain
 from ropewalk.logs.sink import Sink
+from ropewalk.portable import O_CLOEXEC, O_NOCTTY, register_at_fork
 from ropewalk.trusted_files import open_file
 
 __all__ = ["LEVELS", "ErrorLog", "ExcInfo", "current_log", "get_logger", "inheriting_log", "logging_to", "open_log"]
@@ -318,10 +319,10 @@ def open_log(setting: str, path: str, owners: Collection[int] | None = None) -> 
     Raises ConfigError that names `setting`.
     """
     try:
-        return open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o640, owners)
+        return open_file(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | O_CLOEXEC | O_NOCTTY, 0o640, owners)
     except OSError as error:
         raise ConfigError(setting, path, f"cannot be opened: {error.strerror}") from None
 
 
 _LOG = _ProcessLog()
-os.register_at_fork(after_in_child=ErrorLog.replace_lock)
+register_at_fork(after_in_child=ErrorLog.replace_lock)

@@ -14,19 +14,16 @@ Any thread may write. Nothing raises: the caller learns how much was written and
 
 from __future__ import annotations
 
-import fcntl
 import os
-import select
 import stat
 import threading
 import time
 from contextlib import suppress
 
 from ropewalk.interruptions import uninterrupted
+from ropewalk.portable import PIPE_BUF, POLLOUT, Poll, fcntl, register_at_fork
 
-PIPE_BUF = select.PIPE_BUF
-
-_Poll = select.poll
+_Poll = Poll
 """Kept: code of the application may patch the module, and the log says that it is refused."""
 
 WRITE_TIMEOUT = 0.1
@@ -37,7 +34,7 @@ LOCK_INTERVAL = 0.001
 
 _LOCKS: dict[tuple[int, int], threading.Lock] = {}
 """The locks of this process, by device and inode. A forked child starts without: it may have inherited a held one."""
-os.register_at_fork(after_in_child=_LOCKS.clear)
+register_at_fork(after_in_child=_LOCKS.clear)
 
 
 class Sink:
@@ -85,7 +82,7 @@ class Sink:
         written = 0
         deadline = time.monotonic() + (0.0 if self._is_stalled else WRITE_TIMEOUT)
         poll = _Poll()
-        poll.register(self.descriptor, select.POLLOUT)
+        poll.register(self.descriptor, POLLOUT)
         try:
             while written < len(octets):
                 if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
@@ -101,6 +98,8 @@ class Sink:
     def _write_locked(self, octets: bytes) -> int:
         """Exclude other threads, and other processes unless they take too long."""
         with _LOCKS.get(self._inode) or _LOCKS.setdefault(self._inode, threading.Lock()):
+            if fcntl is None:  # Windows, where nobody shares it
+                return self._write_stream(octets)
             self._lock_inode(time.monotonic() + (0.0 if self._is_stalled else WRITE_TIMEOUT))
             try:
                 return self._write_stream(octets)

@@ -11,7 +11,6 @@ holds how many slots are in use.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import struct
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from mmap import PAGESIZE, mmap
 from time import monotonic
 
 from ropewalk.logs.error_log import get_logger
+from ropewalk.portable import fcntl
 
 log = get_logger()
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import select
 import socket
 import threading
 import time
@@ -26,10 +25,11 @@ from typing import Any
 
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.accept_balance import DEFER_TIMEOUT, WorkerSlot
+from ropewalk.portable import EPOLLET, EPOLLEXCLUSIVE, EPOLLIN, POLLIN, Epoll, Poll
 
 log = get_logger()
 
-LISTENING = select.EPOLLIN | select.EPOLLEXCLUSIVE | select.EPOLLET
+LISTENING = EPOLLIN | EPOLLEXCLUSIVE | EPOLLET
 ACCEPT_BATCH = 64  # connections accepted at a time; then those that are open already get their turn
 WAKE_INTERVAL = 0.001  # seconds between two wake-ups of the other workers
 PAUSE = 1.0  # seconds without accepting when no descriptor is free, unless one is seen to become free
@@ -44,7 +44,7 @@ class Acceptor:
     def __init__(
         self,
         sock: socket.socket,
-        epoll: select.epoll,
+        epoll: Epoll,
         on_accepted: Callable[[socket.socket, Any, Acceptor], None],
         has_connections: Callable[[], bool],
         paused: set[Acceptor],
@@ -67,8 +67,8 @@ class Acceptor:
         self._call_later = call_later
         self._make_room = make_room
         self.slot: WorkerSlot | None = None  # set before the socket is watched, where there may be other workers
-        self._poll = select.poll()  # under _lock: it raises if two threads call it at the same moment
-        self._poll.register(self.fd, select.POLLIN)
+        self._poll = Poll()  # under _lock: it raises if two threads call it at the same moment
+        self._poll.register(self.fd, POLLIN)
         self._woken_at = -inf  # monotonic: when the others were last woken; under _lock, as is the next
         self._retry_at = inf  # monotonic: when to look again; inf: no call is scheduled
         self._resume_at = inf  # monotonic; under _lock, as is the next; also read by the polling thread

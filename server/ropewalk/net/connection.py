@@ -19,7 +19,6 @@ handshake.
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import struct
 from collections.abc import Callable
@@ -51,6 +50,7 @@ from ropewalk.net.request_reader import RequestReader
 from ropewalk.net.send_queue import queued_octets
 from ropewalk.net.streamed_response import StreamedResponse
 from ropewalk.net.write_buffer import WriteBuffer
+from ropewalk.portable import EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDHUP
 
 if TYPE_CHECKING:  # only a server that listens with TLS or the PROXY protocol loads these, and OpenSSL with them
     from ropewalk.net.handshake import Handshake
@@ -58,8 +58,8 @@ if TYPE_CHECKING:  # only a server that listens with TLS or the PROXY protocol l
 
 log: Final = get_logger()
 
-READABLE: Final = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLONESHOT
-WRITABLE: Final = select.EPOLLOUT | select.EPOLLONESHOT
+READABLE: Final = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT
+WRITABLE: Final = EPOLLOUT | EPOLLONESHOT
 
 # After a connection was queued and no request was there, its next responses are followed by arming it, this many of
 # them: a look at the socket in vain costs three calls of the epoll.

@@ -5,14 +5,15 @@ Any thread, while others use the socket.
 
 from __future__ import annotations
 
-import select
 import socket
 from typing import TYPE_CHECKING
+
+from ropewalk.portable import POLLERR, POLLHUP, POLLNVAL, POLLRDHUP, Poll
 
 if TYPE_CHECKING:
     from ropewalk.net.tls import TlsSocket
 
-GONE = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+GONE = POLLRDHUP | POLLHUP | POLLERR | POLLNVAL
 
 
 def is_disconnected(sock: socket.socket | TlsSocket) -> bool:
@@ -24,7 +25,19 @@ def is_disconnected(sock: socket.socket | TlsSocket) -> bool:
     fd = sock.fileno()
     if fd < 0:
         return True
-    poll = select.poll()
-    poll.register(fd, select.POLLRDHUP)
+    if not POLLRDHUP:
+        return _has_ended(sock)
+    poll = Poll()
+    poll.register(fd, POLLRDHUP)
     is_gone = any(events & GONE for _, events in poll.poll(0))
     return is_gone or sock.fileno() != fd  # closed meanwhile: the number may have been another connection's
+
+
+def _has_ended(sock: socket.socket | TlsSocket) -> bool:
+    """The same where poll(2) does not report it; it does not see the end of a TLS connection."""
+    try:
+        return isinstance(sock, socket.socket) and not sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

@@ -8,7 +8,6 @@ response.
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 from collections import deque
@@ -20,6 +19,7 @@ from typing import Any
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import CLOSED, IDLE
+from ropewalk.portable import POLLIN, Poll
 
 log = get_logger()
 
@@ -134,9 +134,9 @@ class IdleCloser:
 
 def _has_input(connection: Connection[Any, Any]) -> bool:
     """Whether a request has arrived that nobody has read yet, or the connection is closed."""
-    poll = select.poll()
+    poll = Poll()
     try:
-        poll.register(connection.fd, select.POLLIN)
+        poll.register(connection.fd, POLLIN)
         return bool(poll.poll(0))
     except (OSError, ValueError):
         return True

@@ -6,7 +6,6 @@ first, its error becomes the `BlockingIOError` of a plain socket.
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import sys
@@ -16,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from ropewalk.errors import ConfigError
+from ropewalk.portable import pread
 
 MAX_RECORD = 16 * 1024  # RFC 8446 section 5.1: the content of one record
 
@@ -230,7 +230,7 @@ class TlsSocket:
 
     def send_file(self, fd: int, offset: int, count: int) -> int:
         """Send from a file. What the socket does not take is read again, so the file must not change."""
-        octets = os.pread(fd, min(count, MAX_RECORD), offset)
+        octets = pread(fd, min(count, MAX_RECORD), offset)
         return self.send(octets) if octets else 0
 
     def shutdown(self, how: int) -> None:

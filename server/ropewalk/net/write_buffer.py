@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from ropewalk.errors import FileTruncatedError
 from ropewalk.net.response_budget import MIN_OBJECT, ResponseBudget
 from ropewalk.net.spill_file import SpillFile
+from ropewalk.portable import pread, sendfile
 
 if TYPE_CHECKING:
     from ropewalk.net.tls import TlsSocket
@@ -240,5 +241,7 @@ def _whole(part: memoryview) -> bytes:
 
 def _send_file(sock: socket.socket | TlsSocket, fd: int, offset: int, count: int) -> int:
     if isinstance(sock, socket.socket):
-        return os.sendfile(sock.fileno(), fd, offset, count)
+        if sendfile is None:  # Windows
+            return sock.send(pread(fd, min(count, MAX_RECORD), offset))
+        return sendfile(sock.fileno(), fd, offset, count)
     return sock.send_file(fd, offset, count)

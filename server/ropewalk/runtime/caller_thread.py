@@ -6,14 +6,13 @@ creation alone.
 
 from __future__ import annotations
 
-import os
-import select
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 from ropewalk.interruptions import uninterrupted
+from ropewalk.portable import POLLIN, Poll, close_eventfd, eventfd, eventfd_read, eventfd_write
 from ropewalk.wsgi.file_wrapper import FileWrapper
 
 if TYPE_CHECKING:
@@ -27,9 +26,9 @@ class CallerThread:
 
     def __init__(self) -> None:
         self._jobs: deque[_Job] = deque()
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._poll = select.poll()
-        self._poll.register(self._wake_fd, select.POLLIN)
+        self._wake_fd = eventfd()
+        self._poll = Poll()
+        self._poll.register(self._wake_fd, POLLIN)
         self._lock = threading.Lock()
         self._is_closed = False  # under _lock
 
@@ -40,7 +39,7 @@ class CallerThread:
             if self._is_closed:
                 raise RuntimeError("the server is closed")
             self._jobs.append(job)
-            os.eventfd_write(self._wake_fd, 1)
+            eventfd_write(self._wake_fd, 1)
         job.is_done.acquire()
         if job.error is not None:
             raise job.error
@@ -50,11 +49,11 @@ class CallerThread:
         """Have `run` look at its surroundings: return, so that its caller can."""
         with self._lock:
             if not self._is_closed:
-                os.eventfd_write(self._wake_fd, 1)
+                eventfd_write(self._wake_fd, 1)
 
     def watch(self, fd: int) -> None:
         """Have `run` return when `fd` can be read, until `unwatch`."""
-        self._poll.register(fd, select.POLLIN)
+        self._poll.register(fd, POLLIN)
 
     def unwatch(self, fd: int) -> None:
         self._poll.unregister(fd)
@@ -66,7 +65,7 @@ class CallerThread:
         ready = [fd for fd, _ in self._poll.poll(milliseconds)]
         if self._wake_fd in ready:
             ready.remove(self._wake_fd)
-            os.eventfd_read(self._wake_fd)
+            eventfd_read(self._wake_fd)
         while self._jobs:
             self._jobs.popleft().run()
         return ready
@@ -80,7 +79,7 @@ class CallerThread:
         for job in self._jobs:
             job.fail(RuntimeError("the server is closed"))
         self._jobs.clear()
-        os.close(self._wake_fd)
+        close_eventfd(self._wake_fd)
 
 
 class _Job:

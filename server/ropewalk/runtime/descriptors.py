@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 
 from ropewalk.logs.error_log import get_logger
+from ropewalk.portable import resource
 
 log = get_logger()
 
@@ -18,6 +18,8 @@ OTHERS = 1024
 
 def max_descriptors() -> int:
     """How many descriptors this process may have."""
+    if resource is None:  # Windows
+        return sys.maxsize
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit
 

@@ -14,7 +14,6 @@ import socket
 import sys
 from collections.abc import Sequence
 from functools import partial
-from select import EPOLLET, EPOLLIN
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -35,6 +34,7 @@ from ropewalk.net.disconnection import is_disconnected
 from ropewalk.net.idle_closer import CONNECTIONS, DESCRIPTORS, IdleCloser, scarce_from
 from ropewalk.net.response_budget import ResponseBudget
 from ropewalk.net.timed_connection import TimedConnection
+from ropewalk.portable import EPOLLET, EPOLLIN
 from ropewalk.process.worker.watchdog import Running
 from ropewalk.runtime.descriptors import max_descriptors
 from ropewalk.runtime.draining import IDLE_GRACE, Drained, drain

@@ -15,4 +15,5 @@ def parallel_threads(processes: int = 1) -> int:
     is_gil_enabled = getattr(sys, "_is_gil_enabled", None)  # since Python 3.13
     if is_gil_enabled is None or is_gil_enabled():
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // processes)
+    affinity = getattr(os, "sched_getaffinity", None)  # of Linux
+    return max(1, (len(affinity(0)) if affinity else os.cpu_count() or 1) // processes)

@@ -20,8 +20,6 @@ relies on the order in which the others check and park. The decisions, without t
 
 from __future__ import annotations
 
-import os
-import select
 import threading
 import time
 from collections import deque
@@ -32,6 +30,7 @@ from typing import Final, Protocol
 from ropewalk import interruptions
 from ropewalk.forked import exit_child
 from ropewalk.logs.error_log import get_logger, inheriting_log
+from ropewalk.portable import EPOLLET, EPOLLIN, Epoll, close_eventfd, eventfd, eventfd_write
 from ropewalk.threads.controller import HELD_AFTER, LONG_RUN, RESCUE_INTERVAL, Controller, Sample
 from ropewalk.threads.parallelism import parallel_threads
 from ropewalk.threads.parking import Parking, make_parking
@@ -117,7 +116,7 @@ class Pool:
         `parallelism` returns how many threads can compute at the same moment: so many are always active. `is_overdue`
         returns whether a waiting item has waited too long, and is then given to `overflow` without being run.
         """
-        self.epoll = select.epoll()
+        self.epoll = Epoll()
         self.items: dict[int, Item] = {}  # by descriptor: everything that the epoll may return
         self.ready: deque[Item] = deque()  # to be received from, in this order
         self._soon: deque[Callable[[], None]] = deque()  # called by the controller's thread
@@ -143,8 +142,8 @@ class Pool:
         self._timers: deque[tuple[float, Callable[[], None]]] = deque()  # monotonic: when to call it
         self._watched: set[int] = set()  # descriptors of listeners, which `watch` added
         self._unpolled = 0
-        self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.epoll.register(self._wake_fd, select.EPOLLIN | select.EPOLLET)
+        self._wake_fd = eventfd()
+        self.epoll.register(self._wake_fd, EPOLLIN | EPOLLET)
         self._thread_stats = ThreadStats()
         self._parallelism = parallelism
         floor = min(parallelism(), threads)
@@ -208,7 +207,7 @@ class Pool:
         self._parking_lock = threading.Lock()  # another thread may have held it
         self._thread_stats.close()
         self.epoll.close()
-        os.close(self._wake_fd)
+        close_eventfd(self._wake_fd)
 
     def watch(self, fd: int, item: Item, events: int) -> None:
         """Have the epoll watch `fd` for `item`, a listener: it lasts as long as the pool and is not a connection."""
@@ -233,7 +232,7 @@ class Pool:
 
     def nudge(self) -> None:
         """Wake the polling thread, so that it checks the queues: after `queue` from outside the pool."""
-        os.eventfd_write(self._wake_fd, 1)
+        eventfd_write(self._wake_fd, 1)
 
     def call_later(self, seconds: float, call: Callable[[], None]) -> None:
         """Have the polling thread call `call` after `seconds`, to the millisecond."""
@@ -333,7 +332,7 @@ class Pool:
                     item.close()
             self._thread_stats.close()
             self.epoll.close()
-            os.close(self._wake_fd)
+            close_eventfd(self._wake_fd)
 
     # An internal error in any of these costs one item, not the thread with everything that it serves.
 

@@ -10,6 +10,8 @@ import os
 import time
 from contextlib import suppress
 
+from ropewalk.portable import O_CLOEXEC
+
 NANOSECOND = 1e-9
 
 
@@ -21,9 +23,9 @@ class TaskStat:
     def __init__(self, native_id: int) -> None:
         """Raises `OSError` where the kernel has none (no /proc, or no CONFIG_SCHED_INFO)."""
         folder = f"/proc/self/task/{native_id}"
-        self._schedstat = os.open(f"{folder}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+        self._schedstat = os.open(f"{folder}/schedstat", os.O_RDONLY | O_CLOEXEC)
         try:
-            self._stat = os.open(f"{folder}/stat", os.O_RDONLY | os.O_CLOEXEC)
+            self._stat = os.open(f"{folder}/stat", os.O_RDONLY | O_CLOEXEC)
         except OSError:
             os.close(self._schedstat)
             raise

@@ -31,6 +31,7 @@ from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import CLOSED
 from ropewalk.net.streamed_response import WRITE_TOO_LATE, StreamedResponse
+from ropewalk.portable import pread
 from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 from ropewalk.wsgi.request_id import KEY, valid_request_id
@@ -471,7 +472,7 @@ class Exchange:
             count = min(count, self.head.content_length)
         # fast path of the rest; test_a_file_that_is_read_is_sent_as_one_that_sendfile_sends
         if count <= MAX_READ_FILE:
-            return self._respond_whole(os.pread(found.fd, count, found.offset))
+            return self._respond_whole(pread(found.fd, count, found.offset))
         head = self._begin(count)
         if self._framing is UNFRAMED:
             self._connection.set_response(head)

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ropewalk.errors import ConfigError
+from ropewalk.portable import AF_UNIX
 
 __all__ = ["VARIABLES", "adopt_listener", "inherited_descriptors", "inherited_listeners", "inherited_names"]
 
@@ -25,7 +26,7 @@ FIRST_DESCRIPTOR: Final = 3
 MAX_DESCRIPTORS: Final = 1024
 """Nobody passes so many; a larger number is a mistake, not a reason to examine a million descriptors."""
 
-_FAMILIES = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+_FAMILIES = (socket.AF_INET, socket.AF_INET6, AF_UNIX)
 
 
 def adopt_listener(descriptor: int) -> socket.socket:

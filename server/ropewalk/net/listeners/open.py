@@ -18,6 +18,7 @@ from ropewalk.net.listeners.address import Address, InheritedAddress, TcpAddress
 from ropewalk.net.listeners.inherited import adopt_listener, inherited_listeners
 from ropewalk.net.listeners.tcp import TcpListener
 from ropewalk.net.listeners.unix import DEFAULT_MODE, UnixListener, open_unix_listener
+from ropewalk.portable import AF_UNIX
 
 __all__ = [
     "Listeners",
@@ -140,7 +141,7 @@ def describe(listener: socket.socket, *, scheme: str = "http") -> str:
     if isinstance(listener, UnixListener):
         return f"unix:{listener.path}"
     address = listener.getsockname()
-    if listener.family == socket.AF_UNIX:
+    if listener.family == AF_UNIX:
         # unix(7): an abstract name is bytes that start with a NUL, an unnamed socket has no name.
         return f"unix:@{os.fsdecode(address[1:])}" if isinstance(address, bytes) else f"unix:{address}"
     if listener.family == socket.AF_INET6:

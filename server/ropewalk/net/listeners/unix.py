@@ -7,7 +7,6 @@ out whether a file may be replaced; what is not a socket is never touched.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import socket
 import stat
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
+from ropewalk.portable import fcntl
 from ropewalk.trusted_files import hold_socket
 
 __all__ = ["DEFAULT_MODE", "UnixListener", "open_unix_listener"]
@@ -29,6 +29,19 @@ LOCK_TIMEOUT: Final = 2.0
 DEFAULT_MODE: Final = 0o666
 """Connecting needs write permission, and the proxy usually runs as another user. gunicorn's umask of 0 has the same
 effect; to restrict it, set a mode or put the socket into a directory of its own."""
+
+
+@contextmanager
+def _held(path: str) -> Iterator[tuple[os.stat_result, str]]:
+    """What the file of a socket is, and a path by which no other file is met although somebody may replace it."""
+    if not hasattr(os, "O_PATH"):  # macOS
+        yield os.lstat(path), path
+        return
+    held = hold_socket(path)
+    try:
+        yield os.fstat(held), f"/proc/self/fd/{held}"
+    finally:
+        os.close(held)
 
 
 class UnixListener(socket.socket):
@@ -48,18 +61,15 @@ class UnixListener(socket.socket):
         listener = cls(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.setblocking(False)
-            os.fchmod(listener.fileno(), mode)  # bind(2) creates the file with this mode minus the umask
+            with suppress(OSError):  # macOS
+                os.fchmod(listener.fileno(), mode)  # bind(2) creates the file with this mode minus the umask
             listener.bind(path)
-            held = hold_socket(path)
-            try:
-                status = os.fstat(held)
+            with _held(path) as (status, held):
                 listener.path = os.path.abspath(path)
                 listener._inode = (status.st_dev, status.st_ino)
                 listener._maker = os.getpid()
                 if stat.S_IMODE(status.st_mode) != mode:
-                    os.chmod(f"/proc/self/fd/{held}", mode)  # by the path it could meet another file meanwhile
-            finally:
-                os.close(held)
+                    os.chmod(held, mode)
         except BaseException:
             if hasattr(listener, "_maker"):
                 listener.unlink()

@@ -14,20 +14,12 @@ import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType
 
-MASTER_SIGNALS = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGQUIT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-    signal.SIGTTIN,
-    signal.SIGTTOU,
-    signal.SIGWINCH,
-    signal.SIGCHLD,
-)
+_NAMES = ("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "TTIN", "TTOU", "WINCH", "CHLD")
 
-WORKER_SIGNALS = tuple(number for number in MASTER_SIGNALS if number not in (signal.SIGCHLD, signal.SIGWINCH))
+MASTER_SIGNALS = tuple(signal.Signals[f"SIG{name}"] for name in _NAMES if hasattr(signal, f"SIG{name}"))
+"""All of them, except on Windows, which has no master."""
+
+WORKER_SIGNALS = tuple(number for number in MASTER_SIGNALS if number.name not in ("SIGCHLD", "SIGWINCH"))
 """In a worker, children and the terminal belong to the application."""
 
 MAX_SIGNALS_A_READ = 4096
@@ -137,7 +129,7 @@ def describe_exit(status: int) -> str:
     return f"was killed by {name_of(-code)}{hint}"
 
 
-_DEFAULT_IN_A_CHILD = (signal.SIGTERM, signal.SIGCHLD)
+_DEFAULT_IN_A_CHILD = tuple(number for number in MASTER_SIGNALS if number.name in ("SIGTERM", "SIGCHLD"))
 
 
 def _do_nothing(number: int, frame: FrameType | None) -> None:

@@ -15,10 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from ropewalk.portable import O_CLOEXEC, O_DIRECTORY, O_NOCTTY, O_NONBLOCK, fcntl
+
 __all__ = ["Directory", "Entry", "File"]
 
 # O_NONBLOCK: opening a FIFO must not wait for a writer. It has no effect on regular files.
-_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_FLAGS: Final = os.O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY
 
 _NOT_FOUND: Final = frozenset(
     {
@@ -69,7 +71,7 @@ class Directory:
     def __init__(self, path: str) -> None:
         """Raises OSError if there is no such directory, or no /proc, which has the real path of a descriptor."""
         self._path = os.fsencode(os.path.abspath(path))
-        descriptor = os.open(self._path, _FLAGS | os.O_DIRECTORY)
+        descriptor = os.open(self._path, _FLAGS | O_DIRECTORY)
         try:
             # Written by any thread, always with the current path: a link to it may be changed to a new release.
             self._real = _real_path(descriptor)
@@ -108,7 +110,7 @@ class Directory:
         if path and not (path.endswith(b"/") and _is_clean(path[:-1])):
             return None
         try:
-            descriptor = os.open(os.path.join(self._path, path), _FLAGS | os.O_DIRECTORY)
+            descriptor = os.open(os.path.join(self._path, path), _FLAGS | O_DIRECTORY)
         except OSError as error:
             if error.errno in _NOT_FOUND:
                 return None
@@ -152,6 +154,10 @@ def _is_clean(path: bytes) -> bool:
 
 def _real_path(descriptor: int) -> bytes:
     """The real path of an open file, without links; proc(5) appends " (deleted)" if it has been replaced."""
+    command = getattr(fcntl, "F_GETPATH", None)
+    if command is not None:  # macOS
+        path: bytes = fcntl.fcntl(descriptor, command, bytes(1024))
+        return path.rstrip(b"\0")
     return os.readlink(b"/proc/self/fd/%d" % descriptor)
 
 
