@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import project_identity
 from kit import (
     assets,
     clashes,
@@ -23,6 +22,7 @@ from kit import (
     example_values,
     identity,
     own_services,
+    unused,
     uploads,
 )
 from kit.console import step
@@ -53,8 +53,6 @@ FEW = 3
 """So many variables of a service are named in the next step."""
 
 PLAIN_COMPOSE = "PROJECT_DIR is outside of this checkout; for plain `docker compose`, since make finds that out"
-
-PORTS = range(8080, 8180)
 
 
 def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
@@ -188,7 +186,7 @@ def kit_lines(
     yield Line("PROJECT_DIR", path, "The project that this checkout serves")
     containers = _containers(environment)
     own = present.get("PROJECT_ID") or identity.project_id(folder, root)
-    name = _free_name(identity.compose_name(folder), own, containers, environment, root)
+    name = unused.find_name(identity.compose_name(folder), own, containers, environment, root)
     yield Line("COMPOSE_PROJECT_NAME", name, "The name of its containers, images and volumes")
     yield Line("PROJECT_ID", own, "The data volume belongs to this project")
     if not folder.is_relative_to(root) and _can_build_outside(environment):
@@ -205,7 +203,7 @@ def kit_lines(
         yield Line("INIT_COMMAND", project.first_start.command, comment)
     taken: list[int] = []
     for variable in ("HTTP_PORT", "HTTPS_PORT"):
-        port = _free_port(8443 if variable == "HTTPS_PORT" else 8080, name, containers, taken, is_here=not server)
+        port = unused.find_port(8443 if variable == "HTTPS_PORT" else 8080, name, containers, taken, is_here=not server)
         taken.append(port)
         yield Line(
             variable,
@@ -329,34 +327,6 @@ def _can_build_outside(environment: Mapping[str, str]) -> bool:
         return compose.has_contexts(environment)
     except (FileNotFoundError, subprocess.SubprocessError):
         return True
-
-
-def _free_name(
-    name: str, own: str, containers: Sequence[clashes.Container], environment: Mapping[str, str], root: Path
-) -> str:
-    """`name`, or with a number if another checkout has containers of that name, or another project an image."""
-    others = {each.project for each in containers if each.folder and Path(each.folder) != root}
-    names = (name, *(f"{name}-{number}" for number in range(2, 100)))
-    return next(each for each in names if each not in others and _is_free(f"{each}-app", own, environment))
-
-
-def _is_free(image: str, own: str, environment: Mapping[str, str]) -> bool:
-    owner = compose.owner_of(image, environment)
-    return not owner or project_identity.is_same(owner, own)
-
-
-def _free_port(
-    first: int, name: str, containers: Sequence[clashes.Container], taken: Sequence[int], *, is_here: bool = True
-) -> int:
-    """`first`, or another port that is free or published by the project itself."""
-    ports: list[int] = [first, *PORTS]
-    for port in ports:
-        owners = {each.project for each in containers if clashes.publishes(each, port)}
-        if port in taken or owners - {name}:
-            continue
-        if owners or not is_here or not clashes.is_in_use("127.0.0.1", port):
-            return port
-    raise KitError(f"no port from {PORTS[0]} to {PORTS[-1]} is free")
 
 
 def _replace(path: Path, text: str, mode: int) -> None:

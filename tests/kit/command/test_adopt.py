@@ -71,6 +71,21 @@ def test_address_is_that_of_the_lines_that_are_there(checkout, project, capsys):
     assert "The site will be at http://shop.example.net:80 (HTTP_PORT in .env)" in capsys.readouterr().out
 
 
+def test_name_of_a_checkout_beside_this_one_is_not_taken(checkout, project):
+    adopt.adopt(str(project), {}, checkout)
+    name = values(checkout / ".env")["COMPOSE_PROJECT_NAME"]
+    second = checkout.parent / "second"
+    (second / "deploy/kit").mkdir(parents=True)
+    (checkout / "deploy/kit").mkdir(parents=True)
+    adopt.adopt(str(project), {}, second)
+    assert values(second / ".env")["COMPOSE_PROJECT_NAME"] == f"{name}-2"
+    # once it is chosen, it stays
+    adopt.adopt(str(project), {}, checkout)
+    adopt.adopt(str(project), {}, second)
+    assert values(checkout / ".env")["COMPOSE_PROJECT_NAME"] == name
+    assert values(second / ".env")["COMPOSE_PROJECT_NAME"] == f"{name}-2"
+
+
 def test_address_has_the_name_that_the_settings_allow(checkout, tmp_path, capsys):
     folder = tmp_path / "django"
     for name, text in startproject().items():
