@@ -177,6 +177,15 @@ wheel: ## Write the server's wheel to dist/; COMPILED=1: the compiled one, for P
 	}
 	$$env/bin/python server/compiled/build_wheel.py $(if $(COMPILED),--compiled) dist
 
+# Those that run the server in processes of this machine: the others use the images.
+.PHONY: test-compiled
+test-compiled: $(STAMP) ## Run the server's tests on the compiled build (PYTEST="tests/server -x").
+	@wheel=$$($(MAKE) --silent wheel COMPILED=1 PYTHON=$(BIN)/python | tail -n 1)
+	rm -rf build/compiled
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --target build/compiled "$$wheel"
+	BUILD=compiled PYTHONPATH=$(abspath build/compiled) $(BIN)/python -m pytest \
+	  $(if $(filter command line,$(origin PYTEST)),$(PYTEST),$(PYTEST) tests/server tests/wire tests/integration tests/test_leaks.py)
+
 .PHONY: lint
 lint: $(STAMP) ## Check style, types, spelling, shell scripts, Dockerfiles, workflows and nginx's configuration.
 	@$(BIN)/ruff check .

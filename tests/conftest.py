@@ -14,7 +14,7 @@ pytest.register_assert_rewrite("tests.helpers")  # before they are imported, so 
 from tests.helpers.embedded import Talk  # noqa: E402
 from tests.helpers.processes import Running, Starter, wait_end, wait_until  # noqa: E402
 
-pytest_plugins = ("tests.helpers.signals", "tests.helpers.machine", "tests.helpers.leaks")
+pytest_plugins = ("tests.helpers.build", "tests.helpers.signals", "tests.helpers.machine", "tests.helpers.leaks")
 
 # Properties have no time limit: a busy machine is no fault of what is tested.
 hypothesis.settings.register_profile("untimed", deadline=None)

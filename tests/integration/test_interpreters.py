@@ -17,9 +17,8 @@ from typing import Any
 import pytest
 
 from tests.helpers.http_client import GET, Client
-from tests.helpers.paths import REPOSITORY
+from tests.helpers.paths import SERVER
 
-SERVER = REPOSITORY / "server"
 VERSIONS = ["3.11", "3.12", "3.13", "3.13t", "3.14", "3.14t"]
 
 APPLICATION = """\

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.paths import REPOSITORY
+from tests.helpers.paths import SERVER
 
 APPLICATION = """\
 import os, sys
@@ -207,7 +207,7 @@ def test_an_upgrade_uses_the_interpreter_of_the_new_release(
         (folder / "pyvenv.cfg").write_text(f"home = {os.path.dirname(os.path.realpath(sys.executable))}\n")
     switch(tmp_path, "one")
     current = tmp_path / "current"
-    env = {"PWD": str(current), "PYTHONPATH": str(REPOSITORY / "server")}
+    env = {"PWD": str(current), "PYTHONPATH": str(SERVER)}
     command = ("sh", "-c", 'exec "$@"', "sh", "bin/python", *ROPEWALK[1:], *OPTIONS)
     server = Server(start(*command, cwd=current, env=env))
     switch(tmp_path, "two")

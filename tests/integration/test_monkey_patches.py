@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.helpers.paths import REPOSITORY
+from tests.helpers.paths import REPOSITORY, SERVER
 from tests.helpers.programs.green_threads import CALLS, install
 
 APPLICATION = """
@@ -24,7 +24,7 @@ def application(environ, start_response):
 """
 
 ROPEWALK = (sys.executable, "-B", "-W", "error", "-m", "ropewalk", "-b", "127.0.0.1:0")
-ENV = {"PYTHONPATH": os.pathsep.join([str(REPOSITORY / "server"), str(REPOSITORY)])}
+ENV = {"PYTHONPATH": os.pathsep.join([str(SERVER), str(REPOSITORY)])}
 
 Start = Callable[..., Any]
 

@@ -18,7 +18,7 @@ from flit_core import buildapi
 
 from ropewalk.dev import paste
 from tests.helpers.embedded import answering
-from tests.helpers.paths import REPOSITORY
+from tests.helpers.paths import REPOSITORY, SERVER
 from tests.helpers.ports import free_port
 from tests.server.dev.test_examples import PROGRAMS
 
@@ -50,7 +50,7 @@ class Site:
         self._start = start
         self._folder = folder
         self._environment = {
-            "PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "installed", REPOSITORY / "server"))),
+            "PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "installed", SERVER))),
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
         }
