@@ -152,8 +152,10 @@ def _html(report: Report, environ: Environ, nonce: str, *, reloads: bool) -> Ite
     if reloads:
         yield '<p class="waits" role="status">This page loads itself again when a file changes.</p>'
     yield "</div></header><main>"
-    for part in report.parts:
-        yield from _part(part, is_only=len(report.parts) == 1)
+    link = ""
+    for part in reversed(report.parts):
+        yield from _part(part, link, is_only=len(report.parts) == 1)
+        link = part.link
     yield f'<h2>As text</h2><pre class="text">{_esc(report.traceback)}</pre>'
     if not report.is_of_loading:
         yield from _request(report, environ)
@@ -168,11 +170,13 @@ def _html(report: Report, environ: Environ, nonce: str, *, reloads: bool) -> Ite
     yield "</body></html>\n"
 
 
-def _part(part: Part, *, is_only: bool) -> Iterator[str]:
+def _part(part: Part, link: str, *, is_only: bool) -> Iterator[str]:
+    """`link`: how the exception above, which came after this one, is linked to it."""
     title = "Stack, the most recent call last" if is_only else f"{part.kind}: {part.message}"
-    link = f' <small class="where">{_esc(part.link)}</small>' if part.link else ""
     if part.frames or not is_only:
-        yield f"<h2>{_esc(title)}{link}</h2>"
+        yield f"<h2>{_esc(title)}</h2>"
+    if link:
+        yield f'<p class="where">The exception above {_esc(link)}.</p>'
     own = [number for number, frame in enumerate(part.frames) if frame.is_own]
     shown = own[-1] if own else len(part.frames) - 1
     for number, frame in enumerate(part.frames):

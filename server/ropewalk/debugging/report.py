@@ -41,7 +41,7 @@ class Part:
     kind: str
     message: str
     link: str
-    """How it came after the one before; "" for the first."""
+    """How it is linked to the one before, which "this one" means; "" for the first."""
     frames: list[Frame]
     left_out: int
     """Frames in the middle that are not there."""
@@ -89,10 +89,10 @@ def _chain(error: BaseException) -> Iterator[tuple[BaseException, str]]:
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         if current.__cause__ is not None:
-            yield current, "was raised from it"
+            yield current, "was raised from this one"
             current = current.__cause__
         elif current.__context__ is not None and not current.__suppress_context__:
-            yield current, "was raised while it was handled"
+            yield current, "was raised while this one was handled"
             current = current.__context__
         else:
             yield current, ""
