@@ -170,7 +170,8 @@ def end_of_build(output: str) -> list[str]:
 
 
 def _plain(output: str) -> str:
-    return TERMINAL_CODE.sub("", output).replace("\r", "\n")
+    # a terminal ends its lines with both
+    return TERMINAL_CODE.sub("", output).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _failed_step(text: str) -> list[str]:

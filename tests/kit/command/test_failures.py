@@ -91,6 +91,8 @@ def test_build_s_reason_is_the_paragraph_of_the_failed_step():
     said = failures.of_build(BUILD_OUTPUT.replace("------\n", "\x1b[31m------\x1b[0m\n"))
     assert said == "look: several applications are equal:\n    a:app\n    b:app\nadd WSGI_APP=... to .env"
     assert failures.of_build("failed to solve: no such image\n") == ""
+    # as on a terminal
+    assert failures.of_build(BUILD_OUTPUT.replace("\n", "\r\n")) == said
 
 
 def test_build_s_reason_is_found_if_buildkit_leaves_it_out_of_what_it_repeats():
