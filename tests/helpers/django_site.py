@@ -19,6 +19,8 @@ PROJECT = Path(__file__).parents[1] / "server/django/site"
 
 STARTED = r"Starting development server at (https?)://(.+):(\d+)/"
 
+NOTICED = r" changed, reloading\."
+
 SERVERS = ("django", "ropewalk")
 
 
@@ -59,20 +61,22 @@ class Served:
         return int(re.findall(STARTED, self.running.output)[-1][2])
 
     def edit(self, file: Path, text: str, until: str = STARTED) -> None:
-        """Write a file, and wait until `until` is printed once more.
+        """Write a file, and wait until it is noticed and `until` is printed once more.
 
         Django's reloader notices changes from its first look on: until it has had one, the file changes again.
         """
-        before = len(re.findall(until, self.running.output))
+        noticed = len(re.findall(NOTICED, self.running.output))
+        printed = len(re.findall(until, self.running.output))
         file.write_text(text)
 
-        def is_printed() -> bool:
-            if len(re.findall(until, self.running.output)) > before:
+        def is_noticed() -> bool:
+            if len(re.findall(NOTICED, self.running.output)) > noticed:
                 return True
             os.utime(file)
             return False
 
-        wait_until(is_printed, f"another {until!r}", interval=0.7)
+        wait_until(is_noticed, f"the change of {file}", interval=0.3)
+        self.running.wait_lines(until, printed + 1)
 
     def connect(self, host: str = "127.0.0.1") -> http.client.HTTPConnection:
         if self.running.wait_line(STARTED)[1] == "http":
