@@ -51,7 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("_version", "errors", "logs", "net", "wsgi", "threads", "metrics", "process", "config", "control"),
         *("monkey_patches", "runtime"),
     },
-    "dev": {"errors", "logs", "net", "wsgi", "config", "runtime", "cli", "embedded", "reloading"},
+    "dev": {"errors", "logs", "net", "wsgi", "config", "debugging", "runtime", "cli", "embedded", "reloading"},
     "files": {"dev"},
     "serving": {"dev"},
     "simple_server": {"dev"},

@@ -162,12 +162,27 @@ def run_simple(
 
 
 def _debugged(application: WSGIApplication, has_console: bool, hostname: str) -> WSGIApplication:
-    """The application in Werkzeug's debugger."""
+    """The application in Werkzeug's debugger, or else with the server's own page for an exception."""
     try:
         from werkzeug.debug import DebuggedApplication
     except ImportError:
-        log("warning", " * No debugger: use_debugger needs the package werkzeug")
-        return application
+        log("warning", " * The debugger needs the package werkzeug; exceptions get a page without a console")
+        return _with_own_page(application, hostname)
     debugged: Any = DebuggedApplication(application, evalex=has_console)
     debugged.trusted_hosts.append(hostname)
     return debugged  # type: ignore[no-any-return]  # Werkzeug's WSGIApplication is another name for it
+
+
+def _with_own_page(application: WSGIApplication, hostname: str) -> WSGIApplication:
+    """For clients on this machine, by the names that Werkzeug's debugger trusts."""
+    from ropewalk.debugging.middleware import Debugger
+    from ropewalk.debugging.origin import IS_PROXIED, Guard, is_proxied
+
+    guard = Guard(("127.0.0.1", "::1"), {hostname}, is_proxy_allowed=False)
+    watched = Debugger(guard, None, shows_locals=True).watching(application)
+
+    def debugged(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        environ[IS_PROXIED] = is_proxied(environ) or environ["SERVER_PROTOCOL"] == "HTTP/1.0"
+        return watched(environ, start_response)
+
+    return debugged

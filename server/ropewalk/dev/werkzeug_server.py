@@ -21,6 +21,7 @@ from ropewalk.dev.simple_server import FINISH_INTERVAL, KEEP_ALIVE, WSGIServer
 from ropewalk.dev.werkzeug_handler import WSGIRequestHandler, adapted
 from ropewalk.dev.werkzeug_log import ServerLog, log, styled
 from ropewalk.errors import ConfigError
+from ropewalk.net.listeners.holder import holder_of_path, holder_of_port
 from ropewalk.net.listeners.inherited import adopt_listener
 from ropewalk.net.listeners.unix import UnixListener, open_unix_listener
 from ropewalk.net.tls import Certificate, TlsConfig, TlsContext
@@ -288,11 +289,19 @@ def _make_context(given: SslContext, host: str) -> ssl.SSLContext | None:
 
 def _print_reason(error: OSError, host: str, port: int) -> None:
     print_error(error.strerror or str(error))
-    if error.errno == errno.EADDRINUSE and _family(host) != socket.AF_UNIX:
+    if error.errno != errno.EADDRINUSE:
+        return
+    if _family(host) == socket.AF_UNIX:
+        holder = holder_of_path(host.removeprefix("unix://"))
+    else:
         print_error(
             f"Port {port} is in use by another program. Either identify and stop that program, or start the server "
             "with a different port."
         )
+        found = socket.getaddrinfo(host, port, _family(host), socket.SOCK_STREAM)
+        holder = holder_of_port(found[0][0], str(found[0][4][0]), port)
+    if holder:
+        print_error(f"It is in use by {holder}.")
 
 
 def _umask() -> int:

@@ -127,7 +127,7 @@ def test_debugger_shows_the_exception(module: str, evaluates: bool, run: Run) ->
     assert (b"Interactive Console" in fetch(f"{url}/console")[1]) == evaluates
 
 
-def test_debugger_that_is_not_installed_is_said_in_one_line(start: Starter, tmp_path: Path) -> None:
+def test_page_shows_the_exception_without_werkzeug(start: Starter, tmp_path: Path) -> None:
     (tmp_path / "site.py").write_text(PROGRAM)
     script = """
 import runpy, sys
@@ -136,8 +136,19 @@ sys.argv = ["site.py", "ropewalk", "{'use_debugger': True}"]
 runpy.run_path("site.py", run_name="__main__")
 """
     running = start(sys.executable, "-c", script)
-    running.wait_line(r"(?m)^ \* No debugger: use_debugger needs the package werkzeug$")
-    assert fetch(url_of(running)) == (200, b"hello")
+    running.wait_line(r"(?m)^ \* The debugger needs the package werkzeug; exceptions get a page without a console$")
+    url = url_of(running)
+    assert fetch(url) == (200, b"hello")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(f"{url}/error", headers={"Accept": "text/html"}), timeout=20)
+    page = caught.value.read()
+    assert caught.value.code == 500
+    assert b"LookupError" in page
+    assert b"start_response" in page  # of the application's frame
+    through_proxy = urllib.request.Request(f"{url}/error", headers={"Accept": "text/html", "X-Forwarded-For": "::1"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(through_proxy, timeout=20)
+    assert b"LookupError" not in caught.value.read()
 
 
 @BOTH
@@ -170,13 +181,17 @@ def test_port_in_use_is_said_in_the_same_lines(module: str, run: Run) -> None:
         port = taken.getsockname()[1]
         running = run(module, port=port)
         assert running.wait_exit() == 1
-    assert lines(running.output) == [
+    said = lines(running.output)
+    assert said[:2] == [
         "Address already in use",
         (
             f"Port {port} is in use by another program. Either identify and stop that program, or start the server "
             "with a different port."
         ),
     ]
+    assert bool(said[2:] and re.fullmatch(rf"It is in use by \S.* \(pid {os.getpid()}\)\.", said[2])) == (
+        module == "ropewalk"
+    )
 
 
 @pytest.mark.parametrize(

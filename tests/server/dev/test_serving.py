@@ -536,7 +536,7 @@ def test_what_cannot_be_bound_is_said_in_the_same_lines(module, host, capsys):
     assert caught.value.code == 1
     said = capsys.readouterr().err.splitlines()
     if host == "127.0.0.1":
-        assert said == [
+        assert said[:2] == [
             "Address already in use",
             (
                 f"Port {port} is in use by another program. Either identify and stop that program, or start the server "
