@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kit.errors import KitError
-from kit.project import asgi, django, flask_app, ini, modules, procfile
+from kit.project import asgi, django, flask_app, ini, modules, procfile, programs
 from kit.project.django import Django
 from kit.project.modules import Offer
 from kit.project.reading import modules as python_files
@@ -385,6 +385,9 @@ def _with_settings(found: Application, search: _Search) -> Application:
             f"{django.VARIABLE}={settings.module}, from {settings.origin}, holds for everything; {managed.origin} names"
             f" {managed.module}"
         )
+    module = found.value.partition(":")[0]
+    if (path := django.find_module(found.root, module)) and (program := programs.note(search.folder, module, path)):
+        notes.append(program)
     if settings and (better := django.production_variant(found.root, settings.module)):
         notes.append(
             f"{settings.module} is for development; {django.VARIABLE}={better} in .env selects the settings for"
