@@ -220,6 +220,10 @@ projects: $(STAMP) ## Bring up the projects in tests/projects, each in three way
 test-remote: ## Try the kit's commands on a real server: make test-remote HOST=user@server (some minutes).
 	@$(PYTHON) tests/remote_server.py
 
+.PHONY: bench-start
+bench-start: $(STAMP) ## Measure the time from a start to the first response, beside flask run, runserver and others (ROUNDS=10).
+	@cd compare && PYTHONPATH=../server $(abspath $(BIN))/python -m bench.cold_start --rounds $(or $(ROUNDS),10) $(BENCH)
+
 .PHONY: profile
 profile: ## Measure the cost of a request: system calls, time, memory, functions; write docs/benchmarks/profile.md.
 	@compare/bench/run bench.profile
