@@ -5,14 +5,14 @@ It runs the same `Service` as a worker process, in threads of this process and w
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
-from types import TracebackType
+from functools import partial
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from ropewalk.config.settings import make_settings, refuse_not_embedded
@@ -46,8 +46,9 @@ EMBEDDED_IDLE_GRACE = 0.005
 clients of an embedded server are the program's own, and a test suite stops hundreds of servers."""
 
 
-INTERRUPTIBLE = None if os.name == "posix" else 0.5
-"""Seconds to wait at a time. On Windows, Ctrl-C does not end a wait."""
+INTERRUPTIBLE = 0.1
+"""Seconds for a wait that Ctrl-C is to end. A signal that comes just before a wait does not interrupt it, and on
+Windows none does; Python handles it afterwards."""
 
 
 def _no_application(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
@@ -249,7 +250,7 @@ class Server:
             stopping = threading.Thread(target=self.stop, name="ropewalk-stop", daemon=True)
             stopping.start()
             while not self._has_ended.is_set():
-                caller.run(None)
+                caller.run(INTERRUPTIBLE)
             stopping.join()
         finally:
             self._caller = None
@@ -274,8 +275,8 @@ class Server:
 def serve(application: WSGIApplication, *, errors: TextIO | None = None, **settings: Unpack[EmbeddedSettings]) -> None:
     """Serve `application` from this process until SIGTERM or SIGINT (Ctrl-C), then finish what is in flight.
 
-    Takes the arguments of `Server`. Must be called in the main thread, where signals arrive; raises RuntimeError in
-    another one.
+    Another Ctrl-C does not wait for that. Takes the arguments of `Server`. Must be called in the main thread, where
+    signals arrive; raises RuntimeError in another one.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError(
@@ -289,15 +290,28 @@ def serve_until_signal(server: Server) -> int:
     """`serve`, for a server that has not been started. Main thread. Returns the number of the signal."""
     server._idle_grace = IDLE_GRACE  # a proxy in front may keep connections open
     inbox = SignalInbox(_STOP_SIGNALS)  # not an Event: that would miss a signal just before it is waited for
+    received: frozenset[int] = frozenset()
     try:
-        with server:
+        with suppress(KeyboardInterrupt), server:
             for url in server.urls:
                 server._log.info("Listening at: %s", url)
-            while not (received := _STOP_SIGNALS.intersection(inbox.receive())):
+            while not received:
                 select.select([inbox], [], [])
+                received = _STOP_SIGNALS.intersection(inbox.receive())
+            signal.signal(signal.SIGINT, partial(_interrupt_later, time.monotonic()))
     finally:
         inbox.close()
     return min(received)
+
+
+REPEATED_SECONDS = 0.2
+"""SIGINT again so soon is the same Ctrl-C: some programs pass on what the terminal has sent to all of them."""
+
+
+def _interrupt_later(since: float, number: int, frame: FrameType | None) -> None:
+    """Another Ctrl-C while requests are finished: wait for them no longer."""
+    if time.monotonic() - since >= REPEATED_SECONDS:
+        raise KeyboardInterrupt
 
 
 _STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from ropewalk.errors import ConfigError
 from tests.helpers.embedded import Talk, answering
 from tests.helpers.http_client import GET, Client
 from tests.helpers.leaks import Held
+from tests.helpers.processes import wait_until
 
 KEPT = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -257,6 +259,43 @@ class TestServeForever:
         assert running.communicate(timeout=20) == ("ended\n", "")
         assert running.returncode == 0
         client.sock.close()
+
+    @pytest.mark.parametrize("threads", [1, 4])
+    def test_ctrl_c_that_comes_just_before_it_waits_is_not_lost(self, threads: int) -> None:
+        server = ropewalk.Server(saying(b"hello"), bind="127.0.0.1:0", threads=threads)
+
+        def interrupt() -> None:
+            ask(server)
+            _thread.interrupt_main()  # does not interrupt a system call, as a signal that has come before it does not
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        server.serve_forever()
+        thread.join(20)
+
+    def test_another_ctrl_c_does_not_wait_for_requests_in_flight(self, start: Any, tmp_path: Path) -> None:
+        (tmp_path / "program.py").write_text(
+            "import sys, time, ropewalk\n"
+            "def application(environ, start_response):\n"
+            "    print('waiting', flush=True)\n"
+            "    time.sleep(60)\n"
+            "ropewalk.serve(application, bind='127.0.0.1:0', graceful_timeout=1000)\n"
+            "print('ended')\n"
+        )
+        running = start(sys.executable, "program.py")
+        port = int(running.wait_line(r"Listening at: http://127\.0\.0\.1:(\d+)")[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+            client.sendall(GET)
+            running.wait_line("waiting")
+
+            def has_ended() -> bool:
+                running.send_signal(signal.SIGINT)
+                return running.process.poll() is not None
+
+            wait_until(has_ended, "the end of the program", interval=0.3)
+        assert running.wait_exit() == 0
+        assert running.output.endswith("ended\n")
+        assert "Traceback" not in running.output
 
     def test_past_its_timeout_a_request_in_the_callers_thread_is_answered_and_goes_on(self, tmp_path: Path) -> None:
         is_over, ended = threading.Event(), []

@@ -57,7 +57,9 @@ def start_lines(settings: Settings, listeners: Iterable[socket]) -> str:
 
 def mode(settings: Settings) -> str:
     """How the server reacts to changed code and to errors."""
-    return "production: code is not reloaded, and clients see no details of errors"
+    code = "changed code is reloaded" if settings.reload else "code is not reloaded"
+    errors = "an error shows its page (--debug)" if settings.debug else "clients see no details of errors"
+    return f"{'development' if settings.reload or settings.debug else 'production'}: {code}, and {errors}"
 
 
 def _processes(settings: Settings) -> str:

@@ -121,7 +121,7 @@ class Settings(Table):
     )
     bind: tuple[str, ...] = declare(
         default=("127.0.0.1:8000",),
-        read=readers.several(readers.address, allowed="must be at least one address", at_least=1),
+        read=readers.several(readers.address, allowed="must be addresses, such as 127.0.0.1:8000", at_least=1),
         section=LISTENING,
         flags=("-b", "--bind"),
         metavar="ADDRESS",

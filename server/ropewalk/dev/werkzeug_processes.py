@@ -68,18 +68,22 @@ class ForkingWSGIServer(BaseWSGIServer):
     def _replace_dead(self, poll_interval: float) -> None:
         self._children -= {pid for pid in self._children if os.waitpid(pid, os.WNOHANG)[0]}
         while len(self._children) < self.max_children:
+            # Ctrl-C waits until the process is known: functions that run at a fork would swallow its exception.
+            unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             pid = os.fork()
             if not pid:
-                self._serve_in_child(poll_interval)
+                self._serve_in_child(poll_interval, unblocked)
             self._children.add(pid)
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
 
-    def _serve_in_child(self, poll_interval: float) -> None:
+    def _serve_in_child(self, poll_interval: float, unblocked: set[int | signal.Signals]) -> None:
         """Does not return."""
         status = 1
         try:
             self._children = set()
             self._caller = CallerThread()  # its eventfd would be the parent's
             signal.signal(signal.SIGTERM, self._on_end)
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             self._serve_each(poll_interval)
             status = 0
         except KeyboardInterrupt:

@@ -102,7 +102,12 @@ class BaseWSGIServer(WSGIServer):
             path = os.path.abspath(self.host.removeprefix("unix://"))
             self._unix = open_unix_listener(path, backlog=self.request_queue_size, mode=0o777 & ~_umask())
             return self._unix
-        found = socket.getaddrinfo(self.host, self.port, self.address_family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        if isinstance(self.port, int) and not 0 <= self.port <= 65535:  # the C library takes the rest of a division
+            raise ValueError(f"port={self.port}: must be an integer from 0 to 65535")
+        found = socket.getaddrinfo(
+            *(self.host or None, self.port, self.address_family, socket.SOCK_STREAM, socket.IPPROTO_TCP),
+            flags=socket.AI_PASSIVE,  # without a host, all addresses
+        )
         listener = socket.socket(self.address_family)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

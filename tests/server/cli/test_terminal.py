@@ -81,6 +81,22 @@ def test_lines_say_what_is_served_where_and_how(tmp_path: Path) -> None:
     assert "\x1b" not in text
 
 
+@pytest.mark.parametrize(
+    ("settings", "mode"),
+    [
+        ({}, "production: code is not reloaded, and clients see no details of errors"),
+        ({"reload": True}, "development: changed code is reloaded, and clients see no details of errors"),
+        ({"debug": True}, "development: code is not reloaded, and an error shows its page (--debug)"),
+        (
+            {"reload": True, "debug": True},
+            "development: changed code is reloaded, and an error shows its page (--debug)",
+        ),
+    ],
+)
+def test_mode_says_what_happens_to_code_and_errors(settings: dict[str, bool], mode: str) -> None:
+    assert f"  Mode         {mode}\n" in shown("127.0.0.1:0", **settings)
+
+
 def test_address_of_every_network_is_one_that_a_browser_can_open() -> None:
     text = shown("0.0.0.0:0")
     port = text.partition("localhost:")[2].partition(" ")[0]

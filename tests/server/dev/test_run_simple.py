@@ -45,6 +45,16 @@ OWN_LINES = {
     "ropewalk": "This is for development. In production, serve with the command ropewalk.",
 }
 
+INTERRUPTED_FORK = """
+import os, signal
+
+def interrupt():
+    os.write(2, b"forking\\n")
+    os.kill(os.getpid(), signal.SIGINT)
+
+os.register_at_fork({0}=interrupt)
+"""
+
 Run = Callable[..., Running]
 
 
@@ -367,3 +377,21 @@ def test_request_that_runs_is_finished_before_a_reload(start: Starter, tmp_path:
     (tmp_path / "go").touch()
     assert b"first" in client.read_all()
     client.sock.close()
+
+
+@pytest.mark.parametrize("where", ["before", "after_in_parent"])
+def test_ctrl_c_while_a_process_is_forked_ends_the_server(start: Starter, tmp_path: Path, where: str) -> None:
+    """Python ignores what a function raises that runs at a fork."""
+    (tmp_path / "site.py").write_text(INTERRUPTED_FORK.format(where) + PROGRAM)
+    running = start(sys.executable, "site.py", "ropewalk", repr({"processes": 2}), env={"WERKZEUG_RUN_MAIN": ""})
+    assert running.wait_exit() == 0
+    assert "KeyboardInterrupt" not in running.output
+
+
+def test_ctrl_c_ends_a_process_that_was_just_forked(start: Starter, tmp_path: Path) -> None:
+    (tmp_path / "site.py").write_text(INTERRUPTED_FORK.format("after_in_child") + PROGRAM)
+    running = start(sys.executable, "site.py", "ropewalk", repr({"processes": 2}), env={"WERKZEUG_RUN_MAIN": ""})
+    running.wait_lines("forking", 4)  # others in their places
+    running.send_signal(signal.SIGINT)
+    assert running.wait_exit() == 0
+    assert "KeyboardInterrupt" not in running.output

@@ -549,6 +549,19 @@ def test_what_cannot_be_bound_is_said_in_the_same_lines(module, host, capsys):
         ]
 
 
+@pytest.mark.parametrize("port", [-1, 65536, 99999])
+def test_port_that_does_not_exist_is_refused(port):
+    """Werkzeug serves 99999 at 34463."""
+    with pytest.raises(ValueError, match=rf"^port={port}: must be an integer from 0 to 65535$"):
+        ropewalk.serving.make_server("127.0.0.1", port, hello)
+
+
+@BOTH
+def test_without_a_host_all_addresses_of_ipv4_are_served(module):
+    with serving(module, hello, host="") as server:
+        assert server.socket.getsockname()[0] == "0.0.0.0"
+
+
 @BOTH
 def test_threads_and_processes_exclude_each_other(module):
     with pytest.raises(ValueError, match=r"multi-thread and multi-process|threads or processes, not both"):
