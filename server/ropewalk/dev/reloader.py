@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,6 +19,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ropewalk.cli.stdio import print_error
+from ropewalk.reloading.events import is_available
 from ropewalk.reloading.watcher import INTERVAL, Watcher
 
 RUN_MAIN = "WERKZEUG_RUN_MAIN"
@@ -57,7 +59,7 @@ def run_with_reloader(
     signal.signal(signal.SIGTERM, _exit)
     watcher = Watcher(extra=extra_files, ignore=exclude_patterns, engine=engine, interval=interval, report=report)
     if not is_child():
-        name = "stat" if watcher.is_polling else "watchfiles"
+        name = "stat" if watcher.is_polling or not is_available() else "watchfiles"
         sys.exit(keep_restarting(lambda: report(f" * Restarting with {name}")))
     if is_failed:
         watcher.watch_sources()
@@ -80,6 +82,16 @@ def serve_until_changed(main: Callable[[], None], watcher: Watcher, report: Call
         return 0
     report(f" * Detected change in {', '.join(map(repr, changed))}, reloading")
     return AGAIN
+
+
+def restore_echo() -> None:
+    """Have the terminal show what is typed: a debugger whose process a reload has ended may have turned that off."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        return
+    attributes = termios.tcgetattr(sys.stdin)
+    if not attributes[3] & termios.ECHO:
+        attributes[3] |= termios.ECHO
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, attributes)
 
 
 def end_process(status: int) -> NoReturn:

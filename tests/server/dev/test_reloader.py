@@ -1,13 +1,17 @@
 """run_with_reloader: a program whose process is replaced at each change, with its socket kept open."""
 
+import os
 import queue
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import urllib.request
 
 import pytest
+
+from ropewalk.dev.reloader import restore_echo
 
 PROGRAM = """
 import os, socket, sys
@@ -76,3 +80,16 @@ def test_status_of_a_program_that_ends_is_passed_on(tmp_path):
         "if os.environ.get('WERKZEUG_RUN_MAIN'): sys.exit(7)\nrun_with_reloader(print)\n"
     )
     assert subprocess.run([sys.executable, "program.py"], cwd=tmp_path, timeout=60).returncode == 7
+
+
+def test_terminal_shows_again_what_is_typed(monkeypatch):
+    ours, theirs = os.openpty()
+    with open(ours, "rb"), open(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        attributes = termios.tcgetattr(terminal)
+        attributes[3] &= ~termios.ECHO
+        termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+        restore_echo()
+        assert termios.tcgetattr(terminal)[3] & termios.ECHO
+        restore_echo()
+        assert termios.tcgetattr(terminal)[3] & termios.ECHO
