@@ -33,10 +33,10 @@ def test_scenarios_are_the_same_on_both(
     assert re.search(r"Ran 12 tests in .*\n\nOK$", running.output, re.M), running.output
 
 
-def test_requests_that_run_at_the_end_are_finished(ours: Site, database: dict[str, str]) -> None:
-    running = ours.run("test", "shop.test_end", **database)
+def test_test_cases_are_served_by_ours_which_finishes_requests(ours: Site, database: dict[str, str]) -> None:
+    running = ours.run("test", "shop.test_ours", **database)
     assert running.wait_exit() == 0, running.output
-    assert "Ran 2 tests" in running.output
+    assert "Ran 5 tests" in running.output
 
 
 @pytest.mark.parametrize(

@@ -108,3 +108,18 @@ def test_exception_of_a_broken_pipe_is_a_line(module, caplog, capsys):
     server.server_close()
     assert [record.getMessage() for record in caplog.records] == ["- Broken pipe from ('192.0.2.1', 80)"]
     assert "ValueError: the reason" in capsys.readouterr().err
+
+
+def test_messages_of_the_server_are_in_the_logger_of_its_access_lines(caplog, capfd):
+    def fails(environ, start_response):
+        raise ValueError("the reason")
+
+    caplog.set_level(logging.INFO, "django.server")
+    server = ours.WSGIServer(("127.0.0.1", 0), QuietWSGIRequestHandler)
+    with serving(server):
+        server.set_app(fails)
+        assert fetch(server).startswith(b"500")
+    [record] = caplog.records
+    assert (record.levelname, record.getMessage()) == ("ERROR", "GET '/': the application raised ValueError")
+    assert record.exc_info[1].args == ("the reason",)
+    assert capfd.readouterr().err == ""

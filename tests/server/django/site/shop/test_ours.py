@@ -1,4 +1,4 @@
-"""What a live server of Django's does not: it waits for the requests that run when it ends."""
+"""What a live server of Django's does not: it is ours, and waits for the requests that run when it ends."""
 
 import threading
 import urllib.request
@@ -6,9 +6,28 @@ from pathlib import Path
 from unittest.mock import patch
 
 from django.conf import settings
+from django.test import LiveServerTestCase as TestCaseOfDjango
 
-from ropewalk.django import LiveServerTestCase, server
+from ropewalk.django import LiveServerMixin, LiveServerTestCase, StaticLiveServerTestCase, server
 from shop.models import Customer
+
+
+class Named:
+    def test_server_is_ours(self):
+        with urllib.request.urlopen(self.live_server_url, timeout=20) as response:
+            self.assertEqual(response.headers["Server"], "ropewalk")
+
+
+class OfOurs(Named, LiveServerTestCase):
+    """The test case to import in place of Django's."""
+
+
+class OfOursWithStaticFiles(Named, StaticLiveServerTestCase):
+    """The same for the other one."""
+
+
+class OfAnotherPackage(Named, LiveServerMixin, TestCaseOfDjango):
+    """One that is not ours, with the mixin."""
 
 
 class EndOfStreams(LiveServerTestCase):
