@@ -121,7 +121,7 @@ def _database(site: Site) -> Findings:
 
 
 def _disks(site: Site) -> Findings:
-    yield from machine.check_disks(site.inside["folders"])
+    yield from machine.check_disks([*site.inside["folders"], *site.servers_folders])
     yield from machine.check_disks(site.nginx[1], "nginx")
 
 

@@ -7,10 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from kit import env_files, units
-from kit.doctor.findings import Findings, Topic
+from kit.doctor.findings import Finding, Findings, Topic
 
 MEGABYTE = 10**6
-VOLUMES = {"/": "the engine's disk", "/data": "the data volume", "/srv/media": "the media volume"}
+VOLUMES = {
+    "/": "the engine's disk",
+    "/data": "the data volume",
+    "/srv/media": "the media volume",
+    "/srv/postgres": "the volume of PostgreSQL",
+    "/srv/redis": "the volume of Redis",
+}
+SAME = 0.01
+"""Of the size: two folders whose free space differs by less are on one disk, asked one after the other."""
 ROOMS = {
     "/tmp": "BODY_ROOM",
     "/srv/bodies": "BODY_ROOM",
@@ -39,10 +47,11 @@ def check_backups(newest: datetime | None, now: datetime, *, has_schedule: bool)
 def check_disks(folders: Sequence[Mapping[str, Any]], who: str = "the application") -> Findings:
     """`folders`: as inside.folder has them."""
     topic = Topic("disk")
-    problems, seen = [], set()
+    problems: list[Finding] = []
+    seen: list[tuple[int, int]] = []
     for folder in folders:
         path, size, free = folder["path"], folder["size"], folder["free"]
-        if not size or (size, free) in seen:
+        if not size or any(size == other and abs(free - left) <= SAME * size for other, left in seen):
             continue
         share = free / size
         if path in ROOMS:
@@ -50,7 +59,7 @@ def check_disks(folders: Sequence[Mapping[str, Any]], who: str = "the applicatio
                 text = f"{path} of {who} has {units.size(free)} of {units.size(size)} left: large requests are refused"
                 problems.append(topic.warning(text, f"raise {ROOMS[path]} and the memory limit in .env, then make up"))
         elif path in VOLUMES:
-            seen.add((size, free))  # several volumes on one disk
+            seen.append((size, free))  # several volumes on one disk
             text = f"{VOLUMES[path]} has {units.size(free)} of {units.size(size)} left"
             if share < 0.03 or free < 300 * MEGABYTE:
                 problems.append(topic.error(text, "make prune, or a larger disk: databases stop when it is full"))
@@ -61,10 +70,11 @@ def check_disks(folders: Sequence[Mapping[str, Any]], who: str = "the applicatio
     yield from problems
     if not problems:
         main = next((folder for folder in folders if folder["path"] == "/"), None)
-        left = (
-            f"{units.size(main['free'])} of {units.size(main['size'])} left on the engine's disk" if main else "enough"
+        yield topic.ok(
+            f"{units.size(main['free'])} of {units.size(main['size'])} left on the engine's disk"
+            if main
+            else f"the rooms of {who} have space"
         )
-        yield topic.ok(left if main else f"the rooms of {who} have space")
 
 
 def check_clock(ours: float, theirs: float, synchronized: bool | None) -> Findings:

@@ -36,9 +36,12 @@ ENTRYPOINT = "/kit/bin/entrypoint"
 INSIDE = Path(inside.__file__)
 COMMAND_TIMEOUT = 30  # seconds for one command of the project, such as a check
 UPDATES_TIMEOUT = 60  # seconds for the lists of Debian's packages: some MB
+FOLDER = "%n %b %a %S"
+"""The format of stat -f for read_folders."""
+OF_SERVERS = {"postgres": "/srv/postgres", "redis": "/srv/redis"}
 ASK_NGINX = """\
 ulimit -n
-for folder in /tmp /srv/bodies /srv/responses; do stat -f -c "$folder %b %a %S" "$folder"; done
+stat -f -c "%n %b %a %S" /tmp /srv/bodies /srv/responses
 """
 ASK_CERTIFICATE = "openssl x509 -in /tmp/nginx/tls.pem -noout -enddate -issuer -subject -ext subjectAltName"
 ASK_UPDATES = "timeout 45 apt-get update -qq >/dev/null 2>&1 && ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 &&"
@@ -124,14 +127,17 @@ class Site:
         """How many files nginx may open, and its folders in memory."""
         words = ["exec", self.running("nginx").identifier, "bash", "-c", ASK_NGINX]
         limit, *lines = containers.output(words, self.environment).splitlines()
-        folders = []
-        for line in lines:
-            path, blocks, free, block = line.split()
-            size = int(block)
-            folders.append(
-                {"path": path, "size": int(blocks) * size, "free": int(free) * size, "files": 0, "files_free": 0}
-            )
-        return (int(limit) if limit.isdigit() else 0), folders
+        return (int(limit) if limit.isdigit() else 0), read_folders(lines)
+
+    @property
+    def servers_folders(self) -> list[dict[str, Any]]:
+        """The volumes of the kit's own database and queue."""
+        lines: list[str] = []
+        for each in self.containers:
+            if each.service in OF_SERVERS and each.is_running:
+                words = ["exec", each.identifier, "stat", "-f", "-c", FOLDER, OF_SERVERS[each.service]]
+                lines += containers.output(words, self.environment).splitlines()
+        return read_folders(lines)
 
     @cached_property
     def fixed_settings(self) -> dict[str, str]:
@@ -277,6 +283,16 @@ class Site:
         words += ["--cap-add", "CHOWN", "--cap-add", "FOWNER", "--cap-add", "DAC_OVERRIDE", "--entrypoint", "sh"]
         done = containers.call([*words, image, "-c", ASK_UPDATES], self.environment, timeout=UPDATES_TIMEOUT)
         return done.stdout if done.returncode == 0 else None
+
+
+def read_folders(lines: Sequence[str]) -> list[dict[str, Any]]:
+    """From lines of `stat -f -c FOLDER`; they say nothing of inodes."""
+    found = []
+    for line in lines:
+        path, blocks, free, block = line.split()
+        size = int(block)
+        found.append({"path": path, "size": int(blocks) * size, "free": int(free) * size, "files": 0, "files_free": 0})
+    return found
 
 
 def in_background(ask: Callable[[], Answer]) -> "Future[Answer]":

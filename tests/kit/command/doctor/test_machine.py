@@ -29,6 +29,8 @@ def folder(path, size, free, files=1000, files_free=900):
         ([folder("/", 200, 5)], ["error"]),
         ([folder("/", 200, 15), folder("/data", 200, 15)], ["warning"]),
         ([folder("/", 200, 15), folder("/data", 100, 0.1)], ["warning", "error"]),
+        ([folder("/", 200, 15), folder("/data", 200, 15.01), folder("/srv/postgres", 200, 14.9)], ["warning"]),
+        ([folder("/", 200, 100), folder("/srv/postgres", 10, 0)], ["error"]),
         ([folder("/", 200, 100, 1000, 10)], ["warning"]),
         ([folder("/tmp", 0.4, 0.01)], ["warning"]),
         ([folder("/dev/shm", 0.1, 0.0)], ["ok"]),
