@@ -224,6 +224,11 @@ test-remote: ## Try the kit's commands on a real server: make test-remote HOST=u
 bench-start: $(STAMP) ## Measure the time from a start to the first response, beside flask run, runserver and others (ROUNDS=10).
 	@cd compare && PYTHONPATH=../server $(abspath $(BIN))/python -m bench.cold_start --rounds $(or $(ROUNDS),10) $(BENCH)
 
+.PHONY: bench-reload
+bench-reload: $(STAMP) ## Measure from a save to the new code, beside other reloaders (4 minutes; ROUNDS=15).
+	@cd compare
+	PYTHONPATH=../server $(abspath $(BIN))/python -m bench.reloading $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: profile
 profile: ## Measure the cost of a request: system calls, time, memory, functions; write docs/benchmarks/profile.md.
 	@compare/bench/run bench.profile
