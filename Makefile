@@ -225,7 +225,7 @@ bench-start: $(STAMP) ## Measure the time from a start to the first response, be
 	@cd compare && PYTHONPATH=../server $(abspath $(BIN))/python -m bench.cold_start --rounds $(or $(ROUNDS),10) $(BENCH)
 
 .PHONY: bench-reload
-bench-reload: $(STAMP) ## Measure from a save to the new code, beside other reloaders (4 minutes; ROUNDS=15).
+bench-reload: $(STAMP) ## Measure from a save to the new code, beside other reloaders (3 minutes; ROUNDS=15).
 	@cd compare
 	PYTHONPATH=../server $(abspath $(BIN))/python -m bench.reloading $(if $(ROUNDS),--rounds $(ROUNDS))
 

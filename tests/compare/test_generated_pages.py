@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import reloading
 from bench.paths import COMPARE, DOCS, PAGES, ROOT, SERVER
 from bench.profile import __main__ as profile
 from bench.profile.syscalls import COMPARED
@@ -27,8 +28,9 @@ from faults.scenarios import SCENARIOS as FAULTS_SCENARIOS
 BENCHMARKS = PAGES / "README.md"
 LIMITS = PAGES / "limits.md"
 PROFILE = PAGES / "profile.md"
+RELOADING = PAGES / "reloading.md"
 FAULTS = DOCS / "fault-injection.md"
-MEASURED = {BENCHMARKS: "results", PROFILE: "environment", FAULTS: "environment"}
+MEASURED = {BENCHMARKS: "results", PROFILE: "environment", RELOADING: "environment", FAULTS: "environment"}
 """The pages, and the region of each that has the environment."""
 
 
@@ -86,6 +88,14 @@ def test_the_benchmark_has_its_targets() -> None:
         for number, target in enumerate(scenario.targets)
     ]
     assert [row[:2] for row in table[1:]] == expected
+
+
+def test_the_page_about_reloading_has_its_reloaders_and_its_target() -> None:
+    text = regions(RELOADING.read_text())["results"]
+    (table,) = parse_tables(text)
+    assert tuple(table[0]) == reloading.HEADING
+    assert column(table) == list(reloading.RELOADERS)
+    assert f"below {reloading.TARGET} ms: **{MARKS[Mark.MET]}**" in text
 
 
 def test_every_plot_is_of_a_scenario() -> None:

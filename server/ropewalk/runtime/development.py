@@ -54,6 +54,9 @@ class Development:
     """Implements `process.development.Development`, and what a worker's spec needs."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.debug:
+            audience = "everybody" if "*" in settings.debug_allow_ips else ", ".join(settings.debug_allow_ips)
+            get_logger().warning("--debug is on: pages show the inside of the application to %s", audience)
         self._settings = settings
         self._failure = ""
         """Why the last worker could not boot; the next one shows it. Set in the master."""
@@ -135,7 +138,6 @@ class Development:
         debugger = Debugger(guard, self._is_ending if settings.reload else None, shows_locals=settings.debug)
         if settings.debug:
             os.environ.setdefault("FLASK_DEBUG", "1")  # Flask then passes exceptions on
-            get_logger().warning("--debug is on: pages show the inside of the application to %s", self._audience())
         try:
             if self._failure:
                 raise ConfigError(POSITIONAL, settings.wsgi_app, self._failure)
@@ -149,10 +151,6 @@ class Development:
                 self._watcher.watch_sources()
             return debugger.showing(error)
         return debugger.watching(application) if settings.debug else application
-
-    def _audience(self) -> str:
-        allowed = self._settings.debug_allow_ips
-        return "everybody" if "*" in allowed else ", ".join(allowed)
 
     def service(self, *arguments: Any, **keywords: Any) -> Service:
         """A service that does not keep a request from the worker that has the new code."""

@@ -1,6 +1,8 @@
 """What does not go together with --reload and --debug, and what a worker for development does."""
 
 import importlib.util
+import subprocess
+import sys
 
 import pytest
 
@@ -45,3 +47,17 @@ def test_without_reload_what_cannot_be_loaded_ends_the_start():
 
     with pytest.raises(ConfigError):
         Development(Settings(debug=True)).load(load)
+
+
+def test_production_loads_none_of_it(tmp_path):
+    """Neither its modules nor what they import; and `--reload` does not load the package watchfiles as a whole."""
+    (tmp_path / "shop.py").write_text(
+        "import sys\n"
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return []\n"
+        "names = ('ropewalk.debugging', 'ropewalk.reloading', 'ropewalk.runtime.development', 'watchfiles')\n"
+        "found = [name for name in names if any(f'{each}.'.startswith(f'{name}.') for each in sys.modules)]\n"
+        "print('found', found)\n"
+    )
+    command = [sys.executable, "-m", "ropewalk", "--check-config", "shop:app"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert run.stdout == "found []\nconfiguration ok\n"
