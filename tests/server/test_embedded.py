@@ -106,8 +106,8 @@ def test_every_setting_is_used_here_or_refused() -> None:
     read = set(re.findall(r"settings\.([a-z_]+)", "".join(sources))) - {"name"}
     taken = {setting.name for setting in all_settings()} - {setting.name for setting in NOT_EMBEDDED}
     assert taken - read == set()
-    # The number of workers is 1 here, and the service of a worker divides processors by it.
-    assert read & {setting.name for setting in NOT_EMBEDDED} == {"workers"}
+    # The number of workers is 1 here, and the service of a worker divides processors by it; debug and reload are off.
+    assert read & {setting.name for setting in NOT_EMBEDDED} == {"workers", "debug", "reload"}
 
 
 def test_a_setting_has_the_name_of_its_field_or_of_its_option(tmp_path: Path) -> None:
