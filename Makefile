@@ -183,7 +183,7 @@ test-compiled: $(STAMP) ## Run the server's tests on the compiled build (PYTEST=
 	@wheel=$$($(MAKE) --silent wheel COMPILED=1 PYTHON=$(BIN)/python | tail -n 1)
 	rm -rf build/compiled
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --target build/compiled "$$wheel"
-	BUILD=compiled PYTHONPATH=$(abspath build/compiled) $(BIN)/python -m pytest \
+	SERVER_BUILD=compiled PYTHONPATH=$(abspath build/compiled) $(BIN)/python -m pytest \
 	  $(if $(filter command line,$(origin PYTEST)),$(PYTEST),$(PYTEST) tests/server tests/wire tests/integration tests/test_leaks.py)
 
 .PHONY: lint

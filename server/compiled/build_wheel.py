@@ -29,7 +29,8 @@ from mypyc.build import mypycify
 from setuptools import setup
 
 # silent: the other modules are checked by `make lint`, where what they import is installed
-objects = mypycify(["--strict", "--follow-imports=silent", *{paths}], opt_level="3", debug_level="0", group_name="ropewalk")
+options = ["--strict", "--follow-imports=silent"]
+objects = mypycify([*options, *{paths}], opt_level="3", debug_level="0", group_name="ropewalk")
 setup(name="ropewalk", packages=[], ext_modules=objects)
 """
 

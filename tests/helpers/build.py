@@ -1,7 +1,7 @@
-"""Proves which build of the server is under test: a plugin of pytest, with BUILD=compiled or BUILD=pure.
+"""Proves which build of the server is under test: a plugin of pytest, with SERVER_BUILD=compiled or SERVER_BUILD=pure.
 
-With BUILD=compiled, each module that is to be compiled must be: otherwise the run would show nothing. Processes that
-tests start find the same server, by PYTHONPATH.
+With SERVER_BUILD=compiled, each module that is to be compiled must be: otherwise the run would show nothing. Processes
+that tests start find the same server, by PYTHONPATH.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import build_wheel
 
 
 def pytest_sessionstart() -> None:
-    expected = os.environ.get("BUILD")
+    expected = os.environ.get("SERVER_BUILD")
     if expected is None:
         return
     for path in build_wheel.modules():
@@ -24,7 +24,7 @@ def pytest_sessionstart() -> None:
         file = importlib.import_module(name).__file__ or ""
         found = "compiled" if file.endswith(tuple(EXTENSION_SUFFIXES)) else "pure"
         if found != expected:
-            raise pytest.UsageError(f"BUILD={expected}, but {name} is {found}: {file}")
+            raise pytest.UsageError(f"SERVER_BUILD={expected}, but {name} is {found}: {file}")
 
 
 def pytest_report_header() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -60,3 +61,27 @@ def test_mypyc_is_the_mypy_that_checks_the_types() -> None:
     locked = [(REPOSITORY / folder / "requirements.txt").read_text() for folder in ("server/compiled", "tests")]
     versions = [[line.split()[0] for line in text.splitlines() if line.startswith("mypy==")] for text in locked]
     assert versions[0] == versions[1] != []
+
+
+def compiled_bases(path: Path) -> list[str]:
+    """The classes of compiled modules that classes of this module inherit from."""
+    tree = ast.parse(path.read_text())
+    compiled = {f"ropewalk.{name.removesuffix('.py').replace('/', '.')}" for name in build_wheel.modules()}
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in compiled
+        for alias in node.names
+    }
+    bases = [base for node in ast.walk(tree) if isinstance(node, ast.ClassDef) for base in node.bases]
+    names = [base.value if isinstance(base, ast.Subscript) else base for base in bases]
+    return [name.id for name in names if isinstance(name, ast.Name) and name.id in imported]
+
+
+def test_only_compiled_classes_inherit_from_compiled_ones() -> None:
+    """An interpreted class that does cannot be created: the module that defines it could not be imported."""
+    root = REPOSITORY / "server/ropewalk"
+    found = {str(path.relative_to(root)): compiled_bases(path) for path in root.rglob("*.py")}
+    inheriting = {name for name, bases in found.items() if bases}
+    assert "net/timed_connection.py" in inheriting
+    assert inheriting - set(build_wheel.modules()) == set()
