@@ -136,7 +136,8 @@ class Site:
         for each in self.containers:
             if each.service in OF_SERVERS and each.is_running:
                 words = ["exec", each.identifier, "stat", "-f", "-c", FOLDER, OF_SERVERS[each.service]]
-                lines += containers.output(words, self.environment).splitlines()
+                done = containers.call(words, self.environment)
+                lines += done.stdout.splitlines() if done.returncode == 0 else []  # one that restarts again and again
         return read_folders(lines)
 
     @cached_property
