@@ -326,3 +326,13 @@ def test_help_names_the_option_for_https_beside_those_of_django(both):
     options = {word for word in django.output.split() if word.startswith("--")}
     assert options <= set(ours.output.split())
     assert "--https" in ours.output.split()
+
+
+@pytest.mark.parametrize("is_last", [False, True])
+def test_place_in_installed_apps_that_has_no_effect_is_a_warning(ours, is_last):
+    order = "INSTALLED_APPS.append(INSTALLED_APPS.pop(0))" if is_last else ""
+    (ours.folder / "shop/other.py").write_text(f"from shop.settings import *\n{order}\n")
+    served = ours.serve("--noreload", "--settings", "shop.other", "0")
+    assert (served.fetch("/")[2]["Server"] == "ropewalk") != is_last
+    warning = "(ropewalk.W001) 'ropewalk.django' is after 'django.contrib.staticfiles' in INSTALLED_APPS"
+    assert (warning in served.running.output) == is_last
