@@ -30,6 +30,8 @@ PARENT = "ROPEWALK_RELOADER_PID"
 AGAIN = 3
 """The exit status of a child whose files have changed: Werkzeug's."""
 
+STOP_SECONDS = 3.0  # a request that runs for longer is cut
+
 PARENT_CHECK = 1.0  # seconds after which a child notices that its parent was killed
 
 
@@ -51,7 +53,8 @@ def run_with_reloader(
 ) -> NoReturn:
     """Run `main` in a child process, which is replaced at each change of a file; does not return.
 
-    `stop` is called in the child before it ends, so that requests which it has accepted get their responses.
+    `stop` is called in the child before it is replaced, so that requests which it has accepted get their responses; it
+    has `STOP_SECONDS`. Ctrl-C ends the child at once.
     `engine` is `auto`, `inotify` or `poll`. `is_failed`: the program could not be imported, and any of Python's files
     in the current folder may mend it. `report` is given the lines about it. Main thread only.
     """
@@ -61,10 +64,15 @@ def run_with_reloader(
     if not is_child():
         name = "stat" if watcher.is_polling or not is_available() else "watchfiles"
         sys.exit(keep_restarting(lambda: report(f" * Restarting with {name}")))
+    restore_echo()
     if is_failed:
         watcher.watch_sources()
     status = serve_until_changed(main, watcher, report)
-    stop()
+    if status == AGAIN:
+        ending = threading.Thread(target=stop, name="ropewalk-stop", daemon=True)
+        ending.start()
+        with suppress(KeyboardInterrupt):
+            ending.join(STOP_SECONDS)
     end_process(status)
 
 

@@ -13,7 +13,7 @@ import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ropewalk.dev.werkzeug_server import BaseWSGIServer
+from ropewalk.dev.werkzeug_server import FINISH_SECONDS, BaseWSGIServer
 from ropewalk.runtime.caller_thread import CallerThread
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 ITS_TURN = 0.05
 """Seconds that a process waits for the request of a connection before it takes another: by then a process that is free
 has taken that."""
-
-STOP_SECONDS = 5.0
-"""For requests that run when the server ends."""
 
 
 class ForkingWSGIServer(BaseWSGIServer):
@@ -118,7 +115,7 @@ class ForkingWSGIServer(BaseWSGIServer):
     def _end_children(self) -> None:
         for pid in self._children:
             os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline = time.monotonic() + FINISH_SECONDS
         while self._children and time.monotonic() < deadline:
             self._children -= {pid for pid in self._children if os.waitpid(pid, os.WNOHANG)[0]}
             time.sleep(0.005)

@@ -395,3 +395,41 @@ def test_ctrl_c_ends_a_process_that_was_just_forked(start: Starter, tmp_path: Pa
     running.send_signal(signal.SIGINT)
     assert running.wait_exit() == 0
     assert "KeyboardInterrupt" not in running.output
+
+
+STUCK = RELOADED.replace("    start_response", "    Path('runs').touch()\n    time.sleep(1000)\n    start_response")
+MODES = pytest.mark.parametrize(
+    "options",
+    [{}, {"threaded": True}, {"processes": 2}],
+    ids=["one", "threads", "processes"],
+)
+
+
+@MODES
+@pytest.mark.parametrize("reloads", [False, True])
+def test_request_that_never_ends_does_not_keep_it_from_ending(
+    options: dict[str, object], reloads: bool, start: Starter, tmp_path: Path
+) -> None:
+    (tmp_path / "site.py").write_text(STUCK.replace("use_reloader=True", f"use_reloader={reloads}"))
+    running = start(sys.executable, "site.py", "ropewalk", repr(options), env={"WERKZEUG_RUN_MAIN": ""})
+    with ClientAt(url_of(running)) as client:
+        client.send(GET)
+        wait_until((tmp_path / "runs").exists, "the request")
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait_exit() == 0
+
+
+@MODES
+def test_request_that_never_ends_does_not_keep_it_from_reloading(
+    options: dict[str, object], start: Starter, tmp_path: Path
+) -> None:
+    program = tmp_path / "site.py"
+    program.write_text(STUCK)
+    running = start(sys.executable, "site.py", "ropewalk", repr(options), env={"WERKZEUG_RUN_MAIN": ""})
+    url = url_of(running)
+    with ClientAt(url) as client:
+        client.send(GET)
+        wait_until((tmp_path / "runs").exists, "the request")
+        program.write_text(RELOADED)
+        running.wait_lines("Restarting with", 2)
+        assert fetch(url)[1].startswith(b"first")

@@ -88,7 +88,9 @@ def in_background(function):
 @BOTH
 @MODES
 def test_serves_until_shutdown(module, mode):
+    kind = "Forking" if "processes" in mode else "Threaded" if mode else "Base"
     with serving(module, hello, **mode) as server:
+        assert type(server) is getattr(module, f"{kind}WSGIServer")
         for _ in range(3):
             assert fetch(server)[:2] == (200, b"hello")
     assert server.socket.fileno() == -1
