@@ -183,9 +183,15 @@ def test_where_no_events_come_it_polls_from_the_first_missed_one_on(project, sto
     """As on a mounted folder whose file system does not pass on what another machine has changed."""
 
     class Silent(Events):
+        def __init__(self, paths):
+            self.folders = frozenset(paths)
+
         def wait(self, seconds, stop):
             stop.wait(seconds)
             return set()
+
+        def close(self):
+            pass
 
     monkeypatch.setattr(module, "Events", Silent)
     reports = []
@@ -200,6 +206,7 @@ def test_where_no_events_come_it_polls_from_the_first_missed_one_on(project, sto
 
 
 def test_mounted_folder_is_polled_from_the_start(project, stop, monkeypatch):
+    monkeypatch.setattr(module, "is_available", lambda: True)
     monkeypatch.setattr(module, "mounts", lambda: [(os.path.realpath(project), "virtiofs"), ("/", "ext4")])
     reports = []
     watcher = Watcher(files=lambda: iter([(str(project / "shop.py"), None)]), report=reports.append)
