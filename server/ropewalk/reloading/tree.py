@@ -52,18 +52,39 @@ def templates_and_sources(root: str, *, with_sources: bool) -> Iterator[str]:
 
 
 def expanded(patterns: Iterable[str]) -> Iterator[str]:
-    """The files of paths, folders and glob patterns (`**` for any depth). A path without a file is itself."""
+    """The files of paths, folders and glob patterns (`**` for any depth). A path without a file is itself.
+
+    At any depth, only what `folders` finds: a pattern that begins with `**` does not mean installed packages.
+    """
     for pattern in patterns:
         path = os.path.abspath(pattern)
-        if glob.has_magic(path):
-            for each in glob.iglob(path, recursive=True):
-                if os.path.isfile(each):
-                    yield each
+        if "**" in path.split(os.sep):
+            yield from _at_any_depth(path)
+        elif glob.has_magic(path):
+            yield from (each for each in glob.iglob(path) if os.path.isfile(each))
         elif os.path.isdir(path):
             for folder, names in folders(path):
                 yield from (os.path.join(folder, name) for name in names)
         else:
             yield path
+
+
+def _at_any_depth(pattern: str) -> Iterator[str]:
+    parts = pattern.split(os.sep)
+    fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+    root = os.sep.join(parts[:fixed]) or os.sep
+    for folder, names in folders(root):
+        inside = os.path.relpath(folder, root).split(os.sep) if folder != root else []
+        yield from (os.path.join(folder, name) for name in names if _matches([*inside, name], parts[fixed:]))
+
+
+def _matches(names: list[str], parts: list[str]) -> bool:
+    """Whether the names of a path are those of a pattern."""
+    if not parts:
+        return not names
+    if parts[0] == "**":
+        return any(_matches(names[start:], parts[1:]) for start in range(len(names) + 1))
+    return bool(names) and fnmatch(names[0], parts[0]) and _matches(names[1:], parts[1:])
 
 
 class Ignored:

@@ -38,8 +38,30 @@ def test_patterns_are_expanded(project):
     found = expanded([f"{project}/**/*.html", f"{project}/shop", f"{project}/missing"])
     assert set(names(project, found)) == {
         *("notes.html", "shop/templates/shop/page.html", "shop/templates/data.bin", "shop/views.py"),
-        *("node_modules/x/templates/x.html", "lib/site-packages/b/templates/b.html", "missing"),
+        "missing",
     }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.py", ["shop.py"]),
+        ("**/*.py", ["shop.py", "shop/views.py"]),
+        ("shop/**/*.html", ["shop/templates/shop/page.html"]),
+        ("**/templates/**/*", ["shop/templates/data.bin", "shop/templates/shop/page.html"]),
+        ("sh?p/[uv]*.py", ["shop/views.py"]),
+        ("lib/site-packages/b/templates/*", ["lib/site-packages/b/templates/b.html"]),
+        ("**/*.css", []),
+    ],
+)
+def test_pattern_names_files(project, pattern, expected):
+    assert names(project, expanded([f"{project}/{pattern}"])) == expected
+
+
+def test_pattern_that_ends_with_any_depth_names_all_files_below(project):
+    assert names(project, expanded([f"{project}/shop/templates/**"])) == [
+        *("shop/templates/data.bin", "shop/templates/shop/page.html"),
+    ]
 
 
 def test_a_very_large_tree_is_not_searched_to_its_end(project, monkeypatch):
