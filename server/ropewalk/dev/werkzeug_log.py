@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from ropewalk.logs.error_format import Message
 from ropewalk.logs.program_logs import ProgramLog
+from ropewalk.runtime.caller_thread import InterruptedCallError
 
 _CODES = {"bold": 1, "red": 31, "green": 32, "yellow": 33, "magenta": 35, "cyan": 36}
 
@@ -100,10 +101,17 @@ def _decoded(text: str, kept: str) -> str:
 
 
 class ServerLog(ProgramLog):
-    """The server's own messages, by the logger; of a traceback what is above the server's part."""
+    """The server's own messages, by the logger; of a traceback what is above the server's part.
+
+    A request that Ctrl-C ends is no error: the program ends.
+    """
 
     def __init__(self) -> None:
         super().__init__(werkzeug_logger(), None, "plain")
+
+    def _put(self, message: Message, counted_as: str = "") -> None:
+        if not isinstance(message.error, InterruptedCallError):
+            super()._put(message, counted_as)
 
     def _prepare(self, message: Message) -> Callable[[], bool]:
         if message.error is not None:

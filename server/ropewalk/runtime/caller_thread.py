@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 END = object()  # of a response
 
 
+class InterruptedCallError(RuntimeError):
+    """Ctrl-C has ended what ran in the other thread, where KeyboardInterrupt is raised; here it is no mistake."""
+
+
 class CallerThread:
     """Runs what other threads ask for, in the thread that calls `run`."""
 
@@ -94,7 +98,7 @@ class _Job:
         try:
             self.result = self._function()
         except KeyboardInterrupt:
-            self.error = RuntimeError("interrupted")
+            self.error = InterruptedCallError("interrupted")
             raise  # for the program
         except BaseException as error:  # noqa: BLE001 - raised by `call`
             self.error = error

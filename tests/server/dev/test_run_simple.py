@@ -417,6 +417,7 @@ def test_request_that_never_ends_does_not_keep_it_from_ending(
         wait_until((tmp_path / "runs").exists, "the request")
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait_exit() == 0
+    assert "Traceback" not in running.output
 
 
 @MODES
