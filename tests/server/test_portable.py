@@ -30,6 +30,11 @@ CORE = (
     "runtime/test_access_logging.py",
     "runtime/test_draining.py",
     "runtime/test_refusals.py",
+    "net/test_connection.py",
+    "net/test_handshake.py",
+    "net/test_streamed_response.py",
+    "threads/test_pool.py",
+    "wsgi/test_exchange.py",
 )
 
 

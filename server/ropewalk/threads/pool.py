@@ -183,7 +183,8 @@ class Pool:
         with self._parking_lock:
             self._is_stopping = True  # from here on no thread is added
             started = [each for each in self.threads if each.thread.ident is not None]
-            self._remaining = self._remaining + 1 if started else 1  # `stop` uses the descriptors too
+            # Some have not if Ctrl-C came while `start` was at it. `stop` uses the descriptors too.
+            self._remaining += 1 - (len(self.threads) - len(started))
             parked, self._parked = self._parked, []
         self.nudge()
         self._wake_controller()

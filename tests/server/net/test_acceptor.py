@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import socket
 import threading
 import time
@@ -15,6 +14,7 @@ import pytest
 
 from ropewalk.net.accept_balance import DEFER_TIMEOUT, SharedCounts, WorkerSlot
 from ropewalk.net.acceptor import ACCEPT_BATCH, LISTENING, PAUSE, Acceptor, WakeListener
+from ropewalk.portable import Epoll
 
 
 class Listening:
@@ -23,7 +23,7 @@ class Listening:
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
-        self.epoll = select.epoll()
+        self.epoll = Epoll()
         self.accepted: list[socket.socket] = []
         self.clients: list[socket.socket] = []
         self.has_connections = True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import threading
 import time
@@ -12,12 +11,13 @@ from typing import Any
 
 import pytest
 
+from ropewalk.portable import EPOLLIN, EPOLLONESHOT
 from ropewalk.threads import pool as pool_module
 from ropewalk.threads.pool import BATCH, Item, Pool
 
 WaitFor = Callable[[Callable[[], object], str], None]
 PATIENCE = 20.0
-ARMED = select.EPOLLIN | select.EPOLLONESHOT
+ARMED = EPOLLIN | EPOLLONESHOT
 
 
 class Echo:
@@ -169,7 +169,7 @@ def test_a_response_does_not_wait_for_a_thread_that_polls(
     first = Pipelined(made.pool, lambda octet: None)
     made.items.append(first)
     for item in (quick, slow):
-        made.pool.epoll.modify(item.here.fileno(), select.EPOLLONESHOT)
+        made.pool.epoll.modify(item.here.fileno(), EPOLLONESHOT)
         item.there.send(b"b")
     assert first.ask() == b"x"
     assert made.inside.acquire(timeout=PATIENCE)
@@ -299,7 +299,7 @@ def test_running_items_are_listed(harness: Callable[..., Harness]) -> None:
 def test_an_item_queued_from_outside_is_received(harness: Callable[..., Harness]) -> None:
     made = harness(1)
     item = made.item()
-    made.pool.epoll.modify(item.here.fileno(), select.EPOLLONESHOT)
+    made.pool.epoll.modify(item.here.fileno(), EPOLLONESHOT)
     item.there.send(b"q")
     made.pool.queue(item)
     made.pool.nudge()
@@ -336,6 +336,21 @@ def test_stop_ends_every_thread(harness: Callable[..., Harness]) -> None:
     made.item().ask()
     made.pool.stop()
     assert not any(each.thread.is_alive() for each in made.pool.threads)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_stop_ends_a_pool_whose_start_was_interrupted(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By Ctrl-C: `count` of its threads run, and the descriptors are closed all the same."""
+    made = Harness(4)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(made.pool.threads[count].thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made.pool.start()
+    made.close()
+    assert made.pool.epoll.closed
 
 
 def test_every_item_is_served_under_a_mixed_load(harness: Callable[..., Harness]) -> None:
