@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from reprlib import Repr
 from typing import Any
 
@@ -40,6 +40,7 @@ _IN_URL = re.compile(r"(?P<start>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@'\"]*:)[^\s/@
 
 SHORTEST = 6  # characters of a secret that is looked for elsewhere: shorter ones are everywhere
 MAX_VALUES = 500
+MAX_CHILDREN = 500
 
 MAX_VALUE = 1000  # characters of a variable that are shown
 
@@ -86,12 +87,12 @@ def shown_value(name: str, value: object) -> str:
 class Scrubber:
     """Removes known secrets, and what looks like an assignment of one, from any text."""
 
-    def __init__(self, named: Iterable[tuple[str, object]] = ()) -> None:
+    def __init__(self, named: Iterable[tuple[str, Any]] = ()) -> None:
         """`named` are variables of any names; those with secret ones give the values that are removed everywhere."""
         values = {
             value
-            for name, value in (*named, *os.environ.items())
-            if isinstance(value, str) and len(value) >= SHORTEST and VALUABLE_NAME.search(name)
+            for name, value in (*_with_children(named), *os.environ.items())
+            if _is(value, str) and len(value) >= SHORTEST and VALUABLE_NAME.search(name)
         }
         longest = sorted(values, key=len, reverse=True)[:MAX_VALUES]
         self._values = re.compile("|".join(map(re.escape, longest))) if longest else None
@@ -102,6 +103,29 @@ class Scrubber:
             text = self._values.sub(MASK, text)
         text = _IN_URL.sub(rf"\g<start>{MASK}", text)
         return _ASSIGNED.sub(_masked, text)
+
+
+def _with_children(named: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The variables, what their objects and mappings have by name, and what mappings in those have: a configuration."""
+    for name, value in named:
+        yield name, value
+        for child_name, child in _children(value):
+            yield child_name, child
+            if _is(child, dict):
+                yield from _children(child)
+
+
+def _is(value: Any, kind: type) -> bool:
+    """`isinstance`, which asks a proxy for its class, and so raises what that raises."""
+    return issubclass(type(value), kind)
+
+
+def _children(value: Any) -> list[tuple[str, Any]]:
+    try:
+        found = value if _is(value, dict) else vars(value)
+        return [(name, child) for name, child in list(found.items())[:MAX_CHILDREN] if isinstance(name, str)]
+    except Exception:  # noqa: BLE001 - no attributes, or a proxy that raises whatever it likes
+        return []
 
 
 def _masked(match: re.Match[str]) -> str:
@@ -123,5 +147,5 @@ def shown_environ(environ: Mapping[str, Any]) -> list[tuple[str, str]]:
             rows.append((name, "; ".join(f"{each}={MASK}" for each in names)))
         else:
             value = environ[name]
-            rows.append((name, value if isinstance(value, str) and not is_secret(name) else shown_value(name, value)))
+            rows.append((name, value if _is(value, str) and not is_secret(name) else shown_value(name, value)))
     return rows

@@ -57,6 +57,26 @@ def test_known_values_are_removed_from_any_text(monkeypatch):
     )
 
 
+class Application:
+    def __init__(self):
+        self.config = {"SECRET_KEY": "of-the-configuration", "NAME": "harmless"}
+        self.api_token = "of-an-attribute"
+
+
+class Proxy:
+    __slots__ = ()
+
+    def __getattribute__(self, name):
+        raise RuntimeError("outside of a request")
+
+
+def test_values_inside_of_objects_are_removed_too():
+    scrubber = Scrubber([("self", Application()), ("proxy", Proxy()), ("options", {"client_secret": "of-a-mapping"})])
+    assert scrubber.clean("of-the-configuration of-an-attribute of-a-mapping harmless") == (
+        f"{MASK} {MASK} {MASK} harmless"
+    )
+
+
 def test_environ_shows_names_of_cookies_and_no_credentials():
     rows = dict(shown_environ({"HTTP_COOKIE": "a=1; sessionid=2", "HTTP_AUTHORIZATION": "Basic x", "PATH_INFO": "/"}))
     assert rows == {"HTTP_COOKIE": f"a={MASK}; sessionid={MASK}", "HTTP_AUTHORIZATION": MASK, "PATH_INFO": "/"}
