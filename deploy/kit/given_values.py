@@ -20,7 +20,7 @@ ROOMS = ("BODY_ROOM", "RESPONSE_ROOM")
 SIZE = re.compile(r"[0-9]+(\.[0-9]+)?([bkmgt]|[kmgt]i?b)?", re.IGNORECASE)
 """As compose reads it."""
 NUMBER = re.compile(r"[0-9]*\.?[0-9]+")
-IMAGE = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?")
+IMAGE = re.compile(r"[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]+)?")
 NAMES = re.compile(r"[A-Za-z0-9._* -]+")
 
 
