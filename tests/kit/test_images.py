@@ -181,10 +181,11 @@ def test_python_of_the_image_is_the_one_that_adopt_expects(images, execute):
     assert tuple(map(int, said.stdout.split())) == DEBIAN
 
 
-def test_ropewalk_comes_as_an_installed_wheel(images, execute):
-    script = "import ropewalk; print(ropewalk.__file__)"
+def test_ropewalk_comes_as_an_installed_wheel_that_is_compiled(images, execute):
+    script = "import ropewalk.http.head as head; print(head.__file__)"
     done = execute("docker", "run", "--rm", "--entrypoint", "python", images["sample"], "-c", script)
     assert done.stdout.startswith("/opt/venv/lib/python3.13/site-packages/")
+    assert done.stdout.endswith(".so\n")
 
 
 @pytest.mark.parametrize("service", ["app", "nginx"])
