@@ -85,4 +85,5 @@ def test_error_page_is_replaced_by_the_page_once_the_file_is_mended(
     shows(said)
     (tmp_path / "answer.py").write_text(WORKS.format("mended"))
     shows("mended")
-    assert [each for each in messages if "500" not in each] == []
+    # A connection may end with the worker; a script that fails, or that the policy refuses, is an error of the page.
+    assert [each for each in messages if "Failed to load resource" not in each] == []
