@@ -30,6 +30,8 @@ class OnTerminal:
                 os.execvpe(command[0], list(command), env)
             finally:
                 os._exit(127)
+        self._is_open = True
+        self._hangs_up = os.eventfd(0)
         self._octets = b""
         self._changed = threading.Condition()
         self._status: int | None = None
@@ -58,6 +60,13 @@ class OnTerminal:
     def press(self, key: bytes) -> None:
         os.write(self._terminal, key)
 
+    def hang_up(self) -> None:
+        """Close the terminal, as who closes its window."""
+        os.eventfd_write(self._hangs_up, 1)
+        self._reader.join(PATIENCE)  # while it reads, the kernel keeps the terminal
+        os.close(self._terminal)
+        self._is_open = False
+
     def has_ended(self) -> bool:
         if self._status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -82,10 +91,12 @@ class OnTerminal:
         if self._status is None:
             os.killpg(self.pid, signal.SIGKILL)
             self.wait_exit()
-        os.close(self._terminal)
+        if self._is_open:
+            os.close(self._terminal)
+        os.close(self._hangs_up)
 
     def _read(self) -> None:
-        while True:
+        while self._hangs_up not in select.select([self._terminal, self._hangs_up], [], [])[0]:
             try:
                 octets = os.read(self._terminal, 65536)
             except OSError:  # EIO: nobody has the terminal open any more

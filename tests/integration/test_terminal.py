@@ -181,6 +181,29 @@ def test_second_ctrl_c_ends_what_does_not_end_by_itself(on_terminal: Terminal) -
         assert program.wait_exit() == 0
 
 
+def test_server_ends_with_its_terminal(on_terminal: Terminal) -> None:
+    program = on_terminal(*COMMAND, "shop:app")
+    port_of(program)
+    program.hang_up()
+    assert program.wait_exit() == 0
+
+
+def test_hup_reloads_while_the_terminal_is_there(on_terminal: Terminal) -> None:
+    program = on_terminal(*COMMAND, "shop:app")
+    port = port_of(program)
+    os.kill(program.pid, signal.SIGHUP)
+    program.wait_text("Reloaded: 1 worker")
+    assert get(port, "/") == 200
+
+
+def test_hup_reloads_a_server_that_was_started_without_a_terminal(start: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    running = start(*COMMAND, "shop:app")
+    running.wait_line("Ready: 1 worker")
+    running.send_signal(signal.SIGHUP)
+    running.wait_line("Reloaded: 1 worker")
+
+
 def test_ctrl_c_before_the_server_serves_is_no_traceback(on_terminal: Terminal, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import os, time\nos.write(2, b'loading\\n')\ntime.sleep(60)\n")
     for option, status in (("--check-config", 130), ("--preload", 130), ("--threads=4", 0)):

@@ -46,6 +46,7 @@ from ropewalk.process.states import (
 from ropewalk.process.system.reaper import is_init, reap_orphans
 from ropewalk.process.system.sd_notify import Notifier
 from ropewalk.process.system.signals import MASTER_SIGNALS, SignalInbox, describe_exit, ignore_handled, name_of
+from ropewalk.process.system.terminal import StartTerminal
 from ropewalk.process.worker.worker import BOOT_FAILED_STATUS, Program, reopen_logs
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Master:
         self._control.attach(self)
         # Until this master is ready, the old one responds on the sockets that both have.
         self._control.set_standby(self._upgrade.predecessor is not None)
+        self._terminal = StartTerminal()
         self._logs_reopened = 0.0
         """Monotonic; the last time."""
         self._reported: tuple[MasterState, int, int] | None = None
@@ -192,6 +194,8 @@ class Master:
                 self._kill_all()
             case signal.SIGINT | signal.SIGQUIT:
                 self._close_all()
+            case signal.SIGHUP if self._terminal.is_closed():
+                self._close_all()  # nobody could end it, or see what it logs
             case signal.SIGHUP:
                 self.reload()
             case signal.SIGUSR1:
