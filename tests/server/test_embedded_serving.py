@@ -264,8 +264,12 @@ class TestServeForever:
     def test_ctrl_c_that_comes_just_before_it_waits_is_not_lost(self, threads: int) -> None:
         server = ropewalk.Server(saying(b"hello"), bind="127.0.0.1:0", threads=threads)
 
+        def has_started() -> bool:
+            return any(each.name == "ropewalk-watchdog" for each in threading.enumerate())  # the last that is started
+
         def interrupt() -> None:
             ask(server)
+            wait_until(has_started, "the end of its start")  # which an interruption would leave unfinished
             _thread.interrupt_main()  # does not interrupt a system call, as a signal that has come before it does not
 
         thread = threading.Thread(target=interrupt)

@@ -43,6 +43,7 @@ BATCH: Final = 16  # requests received, run and sent together: more gain little,
 MAX_UNPOLLED: Final = 4  # batches received from the queue between two polls
 MAX_EVENTS: Final = 256  # taken from the epoll at once
 STOP_INTERVAL = 0.1  # seconds between checks whether a thread that is to end has entered the application instead
+START_SECONDS = 0.5  # the most that a thread whose start was interrupted takes to run
 SWEEP_INTERVAL = 1.0  # seconds between checks of all deadlines, which are all 2 s or longer
 STREAMS_INTERVAL = 0.25  # seconds between checks for streams; short compared to the second after which they are moved
 STREAMS_INTERVAL_NEEDED = 0.02  # the same while requests wait for a thread: 16 threads open 800 streams a second
@@ -151,6 +152,7 @@ class Pool:
         self._is_controller_asleep = False
         self._controller_parking = make_parking(spins=floor > 1)  # released to wake the controller
         self._name = name
+        self._last_started: threading.Thread | None = None  # or is being started
         self.threads: list[PoolThread] = []
         for number in range(threads + 1):
             self.threads.append(self._make_thread(is_parked=number >= floor))
@@ -168,8 +170,10 @@ class Pool:
         """Start the threads; all but the first few are parked until there is work for them."""
         self._parked.extend(self.threads[self.controller.limit :])
         for pool_thread in self.threads:
+            self._last_started = pool_thread.thread
             pool_thread.thread.start()
             self._thread_stats.add(pool_thread.thread.native_id or 0)
+        self._last_started = self._control_thread
         self._control_thread.start()
 
     def stop(self) -> None:
@@ -180,6 +184,7 @@ class Pool:
         """
         if self.epoll.closed:
             return
+        self._wait_for_start()
         with self._parking_lock:
             self._is_stopping = True  # from here on no thread is added
             started = [each for each in self.threads if each.thread.ident is not None]
@@ -196,6 +201,12 @@ class Pool:
         if self._control_thread.ident is not None:
             self._control_thread.join()
         self._release()
+
+    def _wait_for_start(self) -> None:
+        """Give a thread whose start Ctrl-C interrupted the time to run: until then nothing shows that it will."""
+        deadline = time.monotonic() + START_SECONDS
+        while self._last_started is not None and self._last_started.ident is None and time.monotonic() < deadline:
+            time.sleep(0.001)
 
     def release_in_child(self) -> None:
         """Give up everything in a process that the application forked: the thread that forked is the only one there.
