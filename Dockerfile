@@ -121,25 +121,32 @@ RUN /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-h
         --requirement /build/cron/requirements.txt --target /opt/cron
 
 # ---- compiler: what compiles the server, and is no part of the image. --build-arg COMPILED=0 does without; so does a
-# free-threaded Python, which runs the pure server.
+# free-threaded Python, which runs the pure server. With `auto` a machine that cannot install or run a compiler gets the
+# pure server, too; with 1 it gets an error.
 FROM tools AS compiler
-ARG COMPILED=1
+ARG COMPILED=auto
 COPY server/compiled/requirements.txt /build/compiler.txt
 # hadolint ignore=DL3008,SC2046
-RUN python3 -Ic 'import sys, sysconfig; sys.exit(sys.argv[1] == "0" or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))' \
+RUN case $COMPILED in auto | 0 | 1) ;; *) echo "COMPILED=$COMPILED: must be auto, 1 or 0" >&2; exit 1 ;; esac; \
+    python3 -Ic 'import sys, sysconfig; sys.exit(sys.argv[1] == "0" or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))' \
         "$COMPILED" || exit 0; \
-    apt-get update -qq \
+    { apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev \
         $(python3 -Ic 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || echo python3-dev) \
     && apt-get clean && rm -rf /var/lib/apt/lists/* \
     && /opt/build/bin/pip install --quiet --require-hashes --requirement /build/compiler.txt \
-    && touch /build/compiled
+    && touch /build/compiled; } || [ "$COMPILED" = auto ]
 
 # ---- server: its wheel, and supervisor's. A stage of its own, because it changes most often during development.
 FROM compiler AS server
+ARG COMPILED=auto
 COPY server /build/server
-RUN if [ -e /build/compiled ]; then /opt/build/bin/python /build/server/compiled/build_wheel.py --compiled /wheels; \
-    else /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server; fi
+RUN if [ -e /build/compiled ]; then \
+        /opt/build/bin/python /build/server/compiled/build_wheel.py --compiled /wheels || [ "$COMPILED" = auto ] || exit 1; \
+    fi; \
+    ls /wheels/ropewalk-*.whl 2>/dev/null || { \
+        [ "$COMPILED" = 0 ] || echo "The server is not compiled: its pure build is installed."; \
+        /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels /build/server; }
 
 # ---- python-build: installs all Python packages into /opt/venv, the only part of this stage that ships.
 FROM tools AS python-build
