@@ -16,7 +16,7 @@ from pathlib import Path
 COMPARE = Path(__file__).resolve().parent.parent
 LOCK = COMPARE / "requirements.txt"
 BUILD_TOOLS = ("setuptools", "packaging", "wheel")
-REQUIRED = ("django", "dj-database-url", "gunicorn", "matplotlib")
+REQUIRED = ("django", "gunicorn", "matplotlib")
 OPTIONAL = ("gunicorn-h1c", "waitress", "cheroot", "granian", "uwsgi", "bjoern", "werkzeug", "py-spy")
 HINTS = {"bjoern": "needs libev to compile: apt-get install gcc python3-dev libev-dev"}
 ERROR = re.compile(r"error|fatal", re.IGNORECASE)
