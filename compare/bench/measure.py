@@ -139,6 +139,7 @@ def _run_wrk(scenario: Scenario, address: str, seconds: float) -> wrk.Load:
         method="POST" if scenario.content_bytes else "GET",
         keeps_alive=scenario.keeps_alive,
         content_bytes=scenario.content_bytes,
+        fields="browser" if scenario.has_browser_fields else "few",
     )
     return wrk.load(words, seconds)
 

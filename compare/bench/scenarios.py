@@ -59,6 +59,7 @@ class Scenario:
     content_bytes: int = 0  # of the request; if any, it is a POST
     connections: int = 32
     keeps_alive: bool = True
+    has_browser_fields: bool = False  # 14 fields, 4 of which differ from request to request
     route: Route = Route.DIRECT
     rate: float = 0.0  # requests per second of the open loop
     background: int = 0  # idle connections; of slow clients, as many of each of two kinds
@@ -103,6 +104,15 @@ SCENARIOS = (
         MAIN,
         (rate(8, GTHREAD), rate(6, "waitress"), rate(1, "granian"), rate(0.85, "bjoern"), p99(1.3, "bjoern")),
         connections=256,
+    ),
+    Scenario(
+        "heads",
+        "Hello, with a browser's fields as nginx passes them on",
+        "hello",
+        MAIN,
+        (rate(0.8, "granian"), rate(4, GTHREAD)),
+        has_browser_fields=True,
+        is_quick=True,
     ),
     Scenario(
         "django",
@@ -257,3 +267,6 @@ SCENARIOS = (
         is_quick=True,
     ),
 )
+
+UNPUBLISHED = frozenset({"heads"})
+"""Names of scenarios that came after the run whose results docs/benchmarks shows. The next whole run has them."""

@@ -19,12 +19,13 @@ from bench.profile import __main__ as profile
 from bench.profile.syscalls import COMPARED
 from bench.report.markdown import headings, parse_tables, regions
 from bench.report.tables import MARKS, TARGETS_HEADING, columns
-from bench.scenarios import SCENARIOS
+from bench.scenarios import SCENARIOS, UNPUBLISHED
 from bench.targets import Mark
 from faults.report import HEADING, setup_region
 from faults.run.servers import SERVERS as FAULTS_SERVERS
 from faults.scenarios import SCENARIOS as FAULTS_SCENARIOS
 
+PUBLISHED = [scenario for scenario in SCENARIOS if scenario.name not in UNPUBLISHED]
 BENCHMARKS = PAGES / "README.md"
 LIMITS = PAGES / "limits.md"
 PROFILE = PAGES / "profile.md"
@@ -67,11 +68,15 @@ def test_a_page_names_the_date_the_version_and_a_commit_of_this_history(page: Pa
         assert git("merge-base", "--is-ancestor", commit, "HEAD") is not None, f"{commit} is not in this history"
 
 
+def test_what_the_page_does_not_have_yet_is_a_scenario() -> None:
+    assert {scenario.name for scenario in SCENARIOS} >= UNPUBLISHED
+
+
 def test_the_benchmark_has_its_scenarios_with_their_servers_and_columns() -> None:
     text = regions(BENCHMARKS.read_text())["results"]
     found = sections(text)
-    assert list(found) == [scenario.title for scenario in SCENARIOS]
-    for scenario in SCENARIOS:
+    assert list(found) == [scenario.title for scenario in PUBLISHED]
+    for scenario in PUBLISHED:
         section = found[scenario.title]
         (table,) = parse_tables(section)
         assert tuple(table[0]) == columns(scenario.kind.value), scenario.title
@@ -84,7 +89,7 @@ def test_the_benchmark_has_its_targets() -> None:
     table = next(one for one in parse_tables(BENCHMARKS.read_text()) if tuple(one[0]) == TARGETS_HEADING)
     expected = [
         [scenario.title if not number else "", str(target)]
-        for scenario in SCENARIOS
+        for scenario in PUBLISHED
         for number, target in enumerate(scenario.targets)
     ]
     assert [row[:2] for row in table[1:]] == expected
@@ -99,7 +104,7 @@ def test_the_page_about_reloading_has_its_reloaders_and_its_target() -> None:
 
 
 def test_every_plot_is_of_a_scenario() -> None:
-    assert {path.stem for path in (PAGES / "plots").iterdir()} == {scenario.name for scenario in SCENARIOS}
+    assert {path.stem for path in (PAGES / "plots").iterdir()} == {scenario.name for scenario in PUBLISHED}
 
 
 def test_every_missed_target_is_explained() -> None:
@@ -112,7 +117,7 @@ def test_every_missed_target_is_explained() -> None:
     text = LIMITS.read_text()
     explained = headings(text, 2)
     assert missed <= set(explained)
-    assert set(explained) <= {scenario.title for scenario in SCENARIOS}
+    assert set(explained) <= {scenario.title for scenario in PUBLISHED}
     for question in ("Tried", "Limit", "Needed"):
         assert text.count(f"\n**{question}.** ") == len(explained), question
 

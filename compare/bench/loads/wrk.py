@@ -55,11 +55,18 @@ def parse(output: str) -> Load:
 
 
 def command(
-    url: str, seconds: float, connections: int, *, method: str = "GET", keeps_alive: bool = True, content_bytes: int = 0
+    url: str,
+    seconds: float,
+    connections: int,
+    *,
+    method: str = "GET",
+    keeps_alive: bool = True,
+    content_bytes: int = 0,
+    fields: str = "few",
 ) -> list[str]:
     words = [find_program("wrk") or "wrk", "--threads", "1", "--connections", str(connections)]
     words += ["--duration", f"{max(1, round(seconds))}s", "--timeout", "10s", "--script", str(SCRIPT), url]
-    return [*words, "--", method, "keep-alive" if keeps_alive else "close", str(content_bytes)]
+    return [*words, "--", method, "keep-alive" if keeps_alive else "close", str(content_bytes), fields]
 
 
 def load(words: list[str], seconds: float) -> Load:
