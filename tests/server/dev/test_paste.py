@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
-import sys
+import sysconfig
 import urllib.request
+import venv
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
@@ -20,9 +22,18 @@ from ropewalk.dev import paste
 from tests.helpers.embedded import answering
 from tests.helpers.paths import REPOSITORY, SERVER
 from tests.helpers.ports import free_port
-from tests.server.dev.test_examples import PROGRAMS
+from tests.server.dev.test_examples import PAGE, PROGRAMS
 
-PSERVE = [sys.executable, "-W", "ignore", "-m", "pyramid.scripts.pserve"]
+[COMMAND] = re.findall("^    (.*pserve development.ini .*)$", PAGE, re.M)
+"""As the page has it; its last word is `--reload`."""
+
+PSERVE = """\
+#!{python}
+import sys
+from pyramid.scripts.pserve import main
+sys.exit(main())
+"""
+"""As pip writes it: the folder that it is called in is not on Python's path."""
 
 LOGGING = """
 [loggers]
@@ -44,23 +55,24 @@ format = logged: %(name)s %(levelname)s %(message)s
 
 
 class Site:
-    """The example, in a folder of its own beside the server's metadata, as an installation has them."""
+    """The example, in a folder of its own, run as the page says in a virtual environment that has the server."""
 
     def __init__(self, folder: Path, start: Callable[..., Any]) -> None:
         self._start = start
-        self._folder = folder
+        self._folder = folder / "site"
+        self._folder.mkdir()
+        programs = _environment_with_the_server(folder)
         self._environment = {
-            "PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "installed", SERVER))),
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "PYTHONPATH": "",
             "PYTHONUNBUFFERED": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONWARNINGS": "ignore",
         }
         self.port = free_port()
-        self.program = folder / "with_pyramid.py"
+        self.program = self._folder / "with_pyramid.py"
         self.program.write_text(PROGRAMS["with_pyramid.py"])
         self.configure(listen=f"127.0.0.1:{self.port}", threads="8")
-        (folder / "installed").mkdir()
-        with chdir(REPOSITORY / "server"):
-            buildapi.prepare_metadata_for_build_wheel(str(folder / "installed"))
 
     def configure(self, more: str = "", **section: str) -> None:
         """Write the file with these lines in the server's section."""
@@ -69,13 +81,12 @@ class Site:
         (self._folder / "development.ini").write_text(head + lines + more)
 
     def start(self, *options: str) -> Any:
-        return self._start(*PSERVE, "development.ini", *options, env=self._environment)
+        return self._start(*_command(*options), cwd=self._folder, env=self._environment)
 
     def refused(self) -> tuple[int, str]:
         """Status and output of a start that fails."""
-        command = [*PSERVE, "development.ini"]
         ran = subprocess.run(
-            command,
+            _command(),
             cwd=self._folder,
             env=os.environ | self._environment,
             stdout=subprocess.PIPE,
@@ -88,6 +99,27 @@ class Site:
     def says(self, name: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/hello/{name}", timeout=20) as response:
             return str(response.read().decode())
+
+
+def _command(*options: str) -> list[str]:
+    """The page's command with these options instead of its own."""
+    return ["env", *shlex.split(COMMAND)[:-1], *options]
+
+
+def _environment_with_the_server(folder: Path) -> Path:
+    """Make a virtual environment in `folder`: this one, and the server. Returns the folder of its programs."""
+    venv.create(folder / "venv", symlinks=True)
+    metadata = folder / "metadata"
+    metadata.mkdir()
+    with chdir(REPOSITORY / "server"):
+        buildapi.prepare_metadata_for_build_wheel(str(metadata))
+    library = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "venv")}))
+    found = (SERVER, metadata, sysconfig.get_path("purelib"))
+    (library / "found.pth").write_text("".join(f"import site; site.addsitedir('{each}')\n" for each in found))
+    pserve = folder / "venv" / "bin" / "pserve"
+    pserve.write_text(PSERVE.format(python=pserve.with_name("python")))
+    pserve.chmod(0o755)
+    return pserve.parent
 
 
 @pytest.fixture
@@ -112,7 +144,7 @@ def test_host_and_port_and_a_logger(site: Site) -> None:
 
 
 def test_reload_serves_what_was_saved(site: Site, wait_for: Callable[[Callable[[], object], str], None]) -> None:
-    running = site.start("--reload", "-v")
+    running = site.start(*shlex.split(COMMAND)[-1:], "-v")
     running.wait_line(f"Listening at: http://127.0.0.1:{site.port}")
     assert site.says("Ann") == "hello Ann"
     site.program.write_text(site.program.read_text().replace("hello {", "good morning {"))
