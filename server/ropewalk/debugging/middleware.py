@@ -1,7 +1,9 @@
 """In front of an application under development: a page for each exception, and one for why it cannot be loaded.
 
-A page in a browser waits for a change of a file by a request with `WAIT`, whose response comes when the worker is about
-to be replaced; it then loads itself again, from the new worker.
+A page in a browser waits by requests with `WAIT`, which names the generation of the worker that made the page. Only a
+worker of another generation has the page load itself again, so no old one can be the one that then responds. What has
+the same generation keeps the request for a while, or until it is replaced, and then has the page ask again: the next
+request is for whoever takes connections then. None of these requests reaches the application.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 WAIT = "HTTP_X_ROPEWALK_WAIT"
 WAIT_SECONDS = 20.0  # less than the default --timeout; the page asks again
+HAS_WAITED = "ropewalk.debugging.has_waited"
+"""In the environ of such a request, once it was responded to."""
 
 PLAIN = "The application cannot be loaded. The terminal of the server says why.\n"
 
@@ -38,18 +42,32 @@ PROTECTED = [
 class Debugger:
     """Makes applications that show errors."""
 
-    def __init__(self, guard: Guard, is_ending: threading.Event | None, *, shows_locals: bool) -> None:
-        """`is_ending` is set when files have changed; None if nothing watches them."""
+    def __init__(
+        self, guard: Guard, is_ending: threading.Event | None, *, shows_locals: bool, generation: str = ""
+    ) -> None:
+        """`is_ending` is set when the worker is replaced; None if nothing watches files.
+
+        `generation` is that of the worker: each restart has another one.
+        """
         self._guard = guard
         self._is_ending = is_ending
         self._shows_locals = shows_locals
+        self._generation = generation
+
+    def answering(self, application: WSGIApplication) -> WSGIApplication:
+        """`application`, without the requests of pages that wait."""
+
+        def answered(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            if WAIT not in environ or self._guard.refusal(environ):
+                return application(environ, start_response)
+            return self._wait(environ, start_response)
+
+        return answered
 
     def watching(self, application: WSGIApplication) -> WSGIApplication:
         """`application`, with a page for what it raises."""
 
         def debugged(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            if self._waits(environ):
-                return self._wait(start_response)
             try:
                 iterable = application(environ, start_response)
             except Exception as error:  # noqa: BLE001 - it is to be seen
@@ -69,8 +87,6 @@ class Debugger:
             report.intro = str(error)
 
         def failed(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-            if self._waits(environ):
-                return self._wait(start_response)
             refusal = self._guard.refusal(environ)
             if not refusal:
                 return self._respond(report, environ, start_response)
@@ -84,14 +100,13 @@ class Debugger:
 
         return failed
 
-    def _waits(self, environ: Environ) -> bool:
-        return self._is_ending is not None and WAIT in environ and not self._guard.refusal(environ)
-
-    def _wait(self, start_response: StartResponse) -> Iterable[bytes]:
-        """204 when a file has changed, 205 when none has for a while: the page asks again."""
-        assert self._is_ending is not None
-        has_changed = self._is_ending.wait(WAIT_SECONDS)
-        start_response("204 No Content" if has_changed else "205 Reset Content", PROTECTED.copy())
+    def _wait(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """204 to a page of another generation, which loads itself again; otherwise, later, 205: the page asks again."""
+        is_of_this_one = environ[WAIT] == self._generation
+        if is_of_this_one and self._is_ending is not None:
+            self._is_ending.wait(WAIT_SECONDS)
+        environ[HAS_WAITED] = True
+        start_response("205 Reset Content" if is_of_this_one else "204 No Content", PROTECTED.copy())
         return []
 
     def _show(self, error: Exception, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -112,7 +127,7 @@ class Debugger:
         self, report: Report, environ: Environ, start_response: StartResponse, exc_info: Any = None
     ) -> Iterable[bytes]:
         kind = _preferred(environ.get("HTTP_ACCEPT", ""))
-        content, policy = render(report, environ, kind, reloads=self._is_ending is not None)
+        content, policy = render(report, environ, kind, "" if self._is_ending is None else self._generation)
         headers = [
             ("Content-Type", CONTENT_TYPES[kind]),
             ("Content-Length", str(len(content))),

@@ -67,30 +67,36 @@ footer{color:var(--soft);font-size:.875rem;margin:2.5rem 0}
 
 SCRIPT = """
 const waits = document.querySelector(".waits");
+const headers = {"X-Ropewalk-Wait": waits.dataset.generation};
 async function wait() {
+  let failures = 0, pause = 50;
   for (;;) {
+    const began = Date.now();
     try {
-      const response = await fetch(location.href, {headers: {"X-Ropewalk-Wait": "1"}, cache: "no-store"});
-      if (response.status === 205) continue;
-    } catch (error) { /* the server is starting again, or has ended */ }
-    try {
-      waits.textContent = "A file has changed: loading again …";
-      await new Promise(resolve => setTimeout(resolve, 60));
-      await fetch(location.href, {method: "HEAD", cache: "no-store", headers: {"X-Ropewalk-Ready": "1"}});
-      location.reload();
-      return;
+      const response = await fetch(location.href, {headers, cache: "no-store"});
+      if (response.status !== 205) {
+        waits.textContent = "A file has changed: loading again …";
+        location.reload();
+        return;
+      }
+      failures = 0;
     } catch (error) {
-      waits.textContent = "The server does not respond.";
-      await new Promise(resolve => setTimeout(resolve, 1000));
+      failures += 1;  // a connection may end with its worker
+      if (failures > 1) waits.textContent = "The server does not respond.";
     }
+    pause = Date.now() - began > 1000 ? 50 : Math.min(2 * pause, 1000);
+    await new Promise(resolve => setTimeout(resolve, pause));
   }
 }
 wait();
 """
 
 
-def render(report: Report, environ: Environ, kind: str, *, reloads: bool) -> tuple[bytes, str]:
-    """The content and its Content-Security-Policy. `reloads`: the page loads itself again when a file has changed."""
+def render(report: Report, environ: Environ, kind: str, generation: str) -> tuple[bytes, str]:
+    """The content and its Content-Security-Policy.
+
+    The page loads itself again once a worker responds that is not of this `generation`; "": nothing watches files.
+    """
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; connect-src 'self'; "
@@ -101,7 +107,7 @@ def render(report: Report, environ: Environ, kind: str, *, reloads: bool) -> tup
     elif kind == "text":
         text = as_text(report, environ)
     else:
-        text = "".join(_html(report, environ, nonce, reloads=reloads and environ["REQUEST_METHOD"] in ("GET", "HEAD")))
+        text = "".join(_html(report, environ, nonce, generation))
     return text.encode(errors="backslashreplace"), policy
 
 
@@ -134,7 +140,8 @@ def _request_line(environ: Environ) -> str:
     return f"{environ['REQUEST_METHOD']} {target}"
 
 
-def _html(report: Report, environ: Environ, nonce: str, *, reloads: bool) -> Iterator[str]:
+def _html(report: Report, environ: Environ, nonce: str, generation: str) -> Iterator[str]:
+    reloads = generation and environ["REQUEST_METHOD"] in ("GET", "HEAD")
     clean = report.scrubber.clean
     heading = "The application cannot be loaded" if report.is_of_loading else clean(_request_line(environ))
     yield (
@@ -150,7 +157,12 @@ def _html(report: Report, environ: Environ, nonce: str, *, reloads: bool) -> Ite
         frame = next((each for each in reversed(last) if each.is_own), last[-1])
         yield f'<p class="where"><code>{_esc(frame.file)}</code>, line {frame.line}</p>'
     if reloads:
-        yield '<p class="waits" role="status">This page loads itself again when a file changes.</p>'
+        yield (
+            f'<p class="waits" role="status" data-generation="{_esc(generation)}">'
+            "This page loads itself again when a file changes.</p>"
+        )
+    elif generation:
+        yield '<p class="waits">Send the form again once this is mended: the page does not do that by itself.</p>'
     yield "</div></header><main>"
     link = ""
     for part in reversed(report.parts):

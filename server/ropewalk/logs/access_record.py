@@ -78,8 +78,9 @@ class AccessRecord:
 class AccessWriter(Protocol):
     """An access log, as far as those know it that have a line for it."""
 
-    lost: int
-    """Lines that could not be written."""
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written."""
 
     def write(self, record: AccessRecord) -> None:
         """Take the line of `record`. Any thread of the pool, after the response. Never raises."""

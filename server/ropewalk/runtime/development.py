@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from ropewalk.config.settings import Settings
 from ropewalk.config.table import POSITIONAL
-from ropewalk.debugging.middleware import Debugger
+from ropewalk.debugging.middleware import HAS_WAITED, Debugger
 from ropewalk.debugging.origin import Guard
 from ropewalk.errors import ConfigError
+from ropewalk.logs.access_record import AccessRecord, AccessWriter
 from ropewalk.logs.error_log import get_logger
 from ropewalk.process.ipc.reports import FilesChanged
 from ropewalk.reloading.imported import record_imports
@@ -63,7 +64,7 @@ class Development:
         self._engine = settings.reload_engine
         self._stop = threading.Event()
         self._is_ending = threading.Event()
-        """The files have changed or the worker ends: a page that waits for that is to ask again."""
+        """The worker ends: a page that waits for another one is to ask again."""
         self._watcher: Watcher | None = None
         self._thread: threading.Thread | None = None
 
@@ -117,7 +118,6 @@ class Development:
                 self._stop.wait(1.0)
                 continue
             if paths:
-                self._is_ending.set()
                 shown = [path[-MAX_PATH:] for path in paths[:MAX_PATHS]]
                 report(FilesChanged(shown, watcher.is_polling and not was_polling))
         watcher.close()
@@ -128,14 +128,16 @@ class Development:
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
 
-    def load(self, make: Callable[[], WSGIApplication]) -> WSGIApplication:
+    def load(self, make: Callable[[], WSGIApplication], generation: str) -> WSGIApplication:
         """The application that `make` loads, with pages for its errors; with --reload also one for what `make` raises.
 
+        `generation` is another one for each restart: a page of an older one loads itself again.
         Raises ConfigError without --reload.
         """
         settings = self._settings
         guard = Guard(settings.debug_allow_ips, settings.debug_hosts, is_proxy_allowed=settings.debug_proxied)
-        debugger = Debugger(guard, self._is_ending if settings.reload else None, shows_locals=settings.debug)
+        is_ending = self._is_ending if settings.reload else None
+        debugger = Debugger(guard, is_ending, shows_locals=settings.debug, generation=generation)
         if settings.debug:
             os.environ.setdefault("FLASK_DEBUG", "1")  # Flask then passes exceptions on
         try:
@@ -149,14 +151,31 @@ class Development:
                 _log_failure(error)
             if self._watcher is not None:
                 self._watcher.watch_sources()
-            return debugger.showing(error)
-        return debugger.watching(application) if settings.debug else application
+            return debugger.answering(debugger.showing(error))
+        return debugger.answering(debugger.watching(application) if settings.debug else application)
 
-    def service(self, *arguments: Any, **keywords: Any) -> Service:
+    def service(self, *arguments: Any, access_log: AccessWriter | None = None, **keywords: Any) -> Service:
         """A service that does not keep a request from the worker that has the new code."""
-        service = _Service(*arguments, **keywords)
+        if access_log is not None:
+            access_log = _WithoutPages(access_log)
+        service = _Service(*arguments, access_log=access_log, **keywords)
         service.is_ending = self._is_ending
         return service
+
+
+class _WithoutPages:
+    """An access log without the requests of pages that wait, which the application does not see either."""
+
+    def __init__(self, log: AccessWriter) -> None:
+        self._log = log
+
+    @property
+    def lost(self) -> int:
+        return self._log.lost
+
+    def write(self, record: AccessRecord) -> None:
+        if HAS_WAITED not in record.environ:
+            self._log.write(record)
 
 
 class _Service(Service):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from socket import socket
@@ -90,6 +91,8 @@ class WorkerSpec:
         """The application, if the master has loaded it."""
         self.development = development
         """With --reload or --debug."""
+        self.generation = str(time.monotonic_ns())
+        """Of the workers: each reload, and each start of the server, has another one."""
 
     def options(self) -> ProcessOptions:
         """The settings of the process layer."""
@@ -127,7 +130,7 @@ class WorkerSpec:
             self.access_log = AccessLog(settings.access_log, settings.access_log_format)
         connect_loggers(settings, self.access_log)
         make = partial(make_application, settings, self.preloaded)
-        application = make() if self.development is None else self.development.load(make)
+        application = make() if self.development is None else self.development.load(make, self.generation)
         connect_named_loggers(settings, self.access_log)
         warn_of_late_script_name(settings)
         make_service = Service if self.development is None else self.development.service

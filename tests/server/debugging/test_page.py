@@ -31,7 +31,8 @@ def environ_of(accept="text/html", **more):
 
 
 def debugger(is_ending=None):
-    return Debugger(Guard(["127.0.0.1"], [], is_proxy_allowed=False), is_ending, shows_locals=True)
+    guard = Guard(["127.0.0.1"], [], is_proxy_allowed=False)
+    return Debugger(guard, is_ending, shows_locals=True, generation="7")
 
 
 def raising(environ, start_response):
@@ -135,17 +136,31 @@ def test_page_about_loading_shows_the_line_of_a_syntax_error(tmp_path):
     assert "The application cannot be loaded" in page
     assert "<span class=now><i>2</i>b = (</span>" in page
     assert "This page loads itself again" in page
-    _, _, page = run(debugger(threading.Event()).showing(raised), environ_of(REQUEST_METHOD="POST"))
+    assert "Send the form again" not in page
+    assert 'data-generation="7"' in page
+
+
+def test_page_after_a_form_says_that_it_does_not_load_itself_again():
+    _, _, page = run(debugger(threading.Event()).watching(raising), environ_of(REQUEST_METHOD="POST"))
     assert "<script" not in page  # it would send the form again
+    assert "Send the form again once this is mended" in page
+    _, _, page = run(debugger().watching(raising), environ_of(REQUEST_METHOD="POST"))
+    assert "Send the form again" not in page  # nothing watches files: a page never loads itself again
 
 
-def test_page_that_waits_is_answered_when_files_have_changed():
+def test_only_a_worker_of_another_generation_has_a_page_load_itself_again():
     is_ending = threading.Event()
     is_ending.set()
-    application = debugger(is_ending).watching(raising)
-    assert run(application, environ_of(**{WAIT: "1"}))[0] == "204 No Content"
+    application = debugger(is_ending).answering(raising)
+    assert run(application, environ_of(**{WAIT: "7"}))[0] == "205 Reset Content"  # the old error would come again
+    assert run(application, environ_of(**{WAIT: "6"}))[0] == "204 No Content"
     with pytest.raises(ValueError, match="script"):
-        run(application, environ_of(**{WAIT: "1", "REMOTE_ADDR": "9.9.9.9"}))
+        run(application, environ_of(**{WAIT: "7", "REMOTE_ADDR": "9.9.9.9"}))
+
+
+def test_page_of_a_server_with_reload_does_not_wait_where_nothing_watches_files():
+    environ = environ_of(**{WAIT: "6"})
+    assert run(debugger().answering(raising), environ)[0] == "204 No Content"
 
 
 def test_deep_recursion_is_shortened():

@@ -46,7 +46,7 @@ def test_without_reload_what_cannot_be_loaded_ends_the_start():
         raise ConfigError("MODULE:CALLABLE", "shop", "no module named 'shop'")
 
     with pytest.raises(ConfigError):
-        Development(Settings(debug=True)).load(load)
+        Development(Settings(debug=True)).load(load, "1")
 
 
 def test_production_loads_none_of_it(tmp_path):
