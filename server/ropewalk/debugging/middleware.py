@@ -3,7 +3,7 @@
 A page in a browser waits by requests with `WAIT`, which names the generation of the worker that made the page. Only a
 worker of another generation has the page load itself again, so no old one can be the one that then responds. What has
 the same generation keeps the request for a while, or until it is replaced, and then has the page ask again: the next
-request is for whoever takes connections then. None of these requests reaches the application.
+request is for the worker that takes connections then. None of these requests reaches the application.
 """
 
 from __future__ import annotations
