@@ -18,6 +18,7 @@ from ropewalk.debugging.page import CONTENT_TYPES, render
 from ropewalk.debugging.report import Report, report_of
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
+from ropewalk.wsgi.application_errors import begin_in_application, no_iterable
 from ropewalk.wsgi.environ import Environ
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Debugger:
                 return self._show(error, environ, start_response)
             if type(iterable) in (list, tuple) or hasattr(iterable, "filelike"):
                 return iterable
+            if mistake := no_iterable(type(iterable)):
+                return self._show(mistake, environ, start_response)
             return _Watched(iterable, lambda error: self._show(error, environ, start_response))
 
         return debugged
@@ -114,10 +117,7 @@ class Debugger:
         if refusal:
             get_logger().warning("No page of --debug: %s", refusal)
             raise error
-        trace = error.__traceback__
-        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-            trace = trace.tb_next
-        error = error.with_traceback(trace)
+        begin_in_application(error)
         what = f"{environ['REQUEST_METHOD']} {environ.get('RAW_URI', '')[:200]!r}"
         get_logger().error("%s: the application raised %s", what, type(error).__name__, exc_info=error)
         report = report_of(error, with_locals=self._shows_locals)

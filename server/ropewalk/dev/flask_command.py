@@ -12,6 +12,7 @@ from flask.helpers import get_debug_flag
 
 from ropewalk.dev.run_simple import BrokenApplication, is_running_from_reloader, run_simple
 from ropewalk.reloading.imported import record_imports
+from ropewalk.wsgi.application_errors import begin_in_application
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -67,7 +68,8 @@ def _load(info: ScriptInfo) -> WSGIApplication:
     try:
         return info.load_app()
     except Exception as error:  # noqa: BLE001 - of the application's module
-        traceback.print_exc()
+        begin_in_application(error)
+        traceback.print_exception(error)
         return BrokenApplication(error)
 
 

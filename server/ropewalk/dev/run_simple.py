@@ -33,9 +33,11 @@ class BrokenApplication:
 
     def __init__(self, error: Exception) -> None:
         self._error = error
+        self._trace = error.__traceback__
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        raise self._error from None
+        __traceback_hide__ = True  # noqa: F841 - read by Werkzeug's debugger
+        raise self._error.with_traceback(self._trace) from None
 
 
 def make_server(

@@ -17,7 +17,7 @@ import time
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, cast
 from wsgiref import simple_server as original
 
 from ropewalk.cli.stdio import print_error, print_out
@@ -227,7 +227,7 @@ class WSGIServer(original.WSGIServer):
         self.handler(record.environ).log_request(record.status.partition(" ")[0], record.body_bytes)
 
     def _error_log(self) -> ErrorLog:
-        return ProgramLog(cast("TextIO", _StandardError), "info", "plain")
+        return _Log()
 
     # The same for both
 
@@ -272,12 +272,11 @@ class WSGIServer(original.WSGIServer):
         return cast("type[RequestFacts]", self.RequestHandlerClass)(environ, self)
 
 
-class _StandardError:
-    """Where the server's messages go: the stream that has this name at the moment, as with the original."""
+class _Log(ProgramLog):
+    """To what is standard error at the moment, without a head of their own: between the original's lines."""
 
-    @staticmethod
-    def write(text: str) -> None:
-        sys.stderr.write(text)
+    def __init__(self) -> None:
+        super().__init__(lambda _, text: sys.stderr.write(f"{text}\n"), "info", "plain")
 
 
 class _HandlerLog:

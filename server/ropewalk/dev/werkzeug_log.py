@@ -9,7 +9,6 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable
 from functools import cache
 from typing import TextIO
 from urllib.parse import quote
@@ -101,7 +100,7 @@ def _decoded(text: str, kept: str) -> str:
 
 
 class ServerLog(ProgramLog):
-    """The server's own messages, by the logger; of a traceback what is above the server's part.
+    """The server's own messages, by the logger.
 
     A request that Ctrl-C ends is no error: the program ends.
     """
@@ -112,11 +111,3 @@ class ServerLog(ProgramLog):
     def _put(self, message: Message, counted_as: str = "") -> None:
         if not isinstance(message.error, InterruptedCallError):
             super()._put(message, counted_as)
-
-    def _prepare(self, message: Message) -> Callable[[], bool]:
-        if message.error is not None:
-            trace = message.error.__traceback__
-            while trace and trace.tb_next and trace.tb_frame.f_globals.get("__name__", "").startswith("ropewalk."):
-                trace = trace.tb_next
-            message.error.__traceback__ = trace
-        return super()._prepare(message)

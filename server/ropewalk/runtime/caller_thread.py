@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ropewalk.interruptions import uninterrupted
 from ropewalk.portable import POLLIN, Poll, close_eventfd, eventfd, eventfd_read, eventfd_write
+from ropewalk.wsgi.application_errors import no_iterable
 from ropewalk.wsgi.file_wrapper import FileWrapper
 
 if TYPE_CHECKING:
@@ -113,9 +114,9 @@ class _Job:
 def in_caller_thread(application: WSGIApplication, caller: CallerThread) -> WSGIApplication:
     """The application with each of its steps in the caller's thread: the call, each part of the response, the end."""
 
-    def forwarded(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+    def forwarded(environ: dict[str, Any], start_response: StartResponse) -> Any:
         result = caller.call(lambda: application(environ, start_response))
-        if isinstance(result, list | tuple | FileWrapper):
+        if isinstance(result, list | tuple | FileWrapper) or no_iterable(type(result)):
             return result  # runs no code of the application's
         return _Response(result, caller)
 

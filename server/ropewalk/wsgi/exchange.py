@@ -32,6 +32,7 @@ from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import CLOSED
 from ropewalk.net.streamed_response import WRITE_TOO_LATE, StreamedResponse
 from ropewalk.portable import pread
+from ropewalk.wsgi.application_errors import begin_in_application, no_iterable
 from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
 from ropewalk.wsgi.request_id import KEY, valid_request_id
@@ -142,6 +143,7 @@ class Exchange:
         environ = self.environ
         environ["wsgi.early_hints"] = self.send_early_hints
         iterable: Any = None
+        kind: Any = None
         has_response = False
         try:
             try:
@@ -155,6 +157,8 @@ class Exchange:
                     kind is FileWrapper and self._stream is None and self._respond_with_file(iterable)
                 ) or self._respond_with_iterable(iterable)
             except BaseException as error:  # noqa: BLE001 - SystemExit in an application must not end a thread of the pool
+                if kind is not None and type(error) is TypeError:
+                    error = no_iterable(kind) or error
                 has_response = self._on_error(error)
             finally:
                 if iterable is not None:
@@ -548,6 +552,8 @@ class Exchange:
             raise _PreemptedError from None
 
     def _log_error(self, what: str, error: BaseException | None = None) -> None:
+        if error is not None:
+            begin_in_application(error)
         log.error("%s: %s", self.description(), what, exc_info=error or False, request_id=self.logged_request_id)
 
     def _report_dropped(self, names: tuple[str, ...]) -> None:

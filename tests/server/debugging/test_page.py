@@ -170,3 +170,10 @@ def test_deep_recursion_is_shortened():
     _, _, page = run(debugger().watching(deep), environ_of())
     assert "more calls" in page
     assert len(page) < 2_000_000
+
+
+def test_page_says_that_the_application_returned_none():
+    status, _, page = run(debugger().watching(lambda environ, start_response: None), environ_of())
+    assert status.startswith("500 ")
+    assert "the application returned None, not an iterable of bytes" in page
+    assert "NoneType" not in page

@@ -171,7 +171,7 @@ def shows(word: str, port: int, text: str) -> bool:
 def test_edit_break_and_mend(word: str, tmp_path: Path, start: Starter) -> None:
     """The server answers all the time."""
     site = tmp_path / "shop.py"
-    _, port = started(start, word, "--debug")
+    running, port = started(start, word, "--debug")
     for text, shown in (
         (SITE, "hello"),
         (SITE.replace("hello", "good morning"), "good morning"),
@@ -180,6 +180,7 @@ def test_edit_break_and_mend(word: str, tmp_path: Path, start: Starter) -> None:
     ):
         site.write_text(text)
         wait_until(lambda shown=shown: shows(word, port, shown), shown)
+    assert f"{os.sep}ropewalk{os.sep}" not in "".join(re.findall(r'^ *File "(.+?)"', running.output, re.MULTILINE))
 
 
 @pytest.mark.usefixtures("environment")
