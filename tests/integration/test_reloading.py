@@ -43,7 +43,7 @@ class Server:
         self.running = running
         self.folder = folder
         self.port = int(running.wait_line(LISTENING)[1])
-        running.wait_line("Ready: ")
+        running.wait_line("Ready: |Waiting for a file to change")
 
     def ask(self, path: str = "/", accept: str = "*/*") -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -141,9 +141,12 @@ def test_syntax_error_is_shown_until_it_is_mended(serve: Serve) -> None:
     assert "SyntaxError" in page
     assert "parts/answer.py" in page
     assert server.ask()[1].startswith("MODULE:CALLABLE='shop': importing shop raised SyntaxError")
-    server.running.wait_line("SyntaxError: ")
+    server.running.wait_line(r"\[ERROR\] The application cannot be loaded: importing shop raised SyntaxError: .*")
+    server.running.wait_line("Waiting for a file to change; until then every response says why\n")
     server.edit("parts/answer.py", "TEXT = 'mended'\n", 2)
     server.wait_for_answer(200, "mended")
+    server.running.wait_lines("Ready: 1 worker\n", 2)  # before the error and after it; not for the page of the error
+    assert len(re.findall("Ready: ", server.running.output)) == 2
 
 
 @pytest.mark.parametrize(
@@ -162,6 +165,8 @@ def test_application_that_cannot_be_loaded_at_the_start_is_mended(
 ) -> None:
     (tmp_path / "broken.py").write_text(text)
     server = serve(application="broken")
+    assert "Ready: " not in server.running.output
+    assert len(re.findall("The application cannot be loaded: ", server.running.output)) == 1
     status, page = server.ask()
     assert status == 500
     assert said in page

@@ -21,5 +21,8 @@ class Development(Protocol):
 
     # In a worker
 
+    shows_failure: bool
+    """Whether the application could not be loaded, and what serves only shows why."""
+
     def start_watching(self, report: Callable[[FilesChanged], object]) -> None:
         """Watch, in a thread, what is imported from now on."""

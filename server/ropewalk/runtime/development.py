@@ -61,6 +61,8 @@ class Development:
         self._settings = settings
         self._failure = ""
         """Why the last worker could not boot; the next one shows it. Set in the master."""
+        self.shows_failure = False
+        """Set in a worker."""
         self._engine = settings.reload_engine
         self._stop = threading.Event()
         self._is_ending = threading.Event()
@@ -147,6 +149,7 @@ class Development:
         except (Exception, SystemExit) as error:
             if not settings.reload:
                 raise
+            self.shows_failure = True
             if not self._failure:
                 _log_failure(error)
             if self._watcher is not None:
@@ -197,7 +200,11 @@ def _log_failure(error: BaseException) -> None:
     cause = error.__cause__ if isinstance(error, ConfigError) else error
     if cause is not None:
         log.text("".join(traceback.format_exception(cause)))
-    log.error("%s; waiting for a change", error)
+    if isinstance(error, ConfigError):
+        why = error.allowed if error.setting == POSITIONAL else str(error)
+    else:
+        why = f"{type(error).__name__}: {error}"
+    log.error("The application cannot be loaded: %s", why)
 
 
 def _shown(path: str) -> str:

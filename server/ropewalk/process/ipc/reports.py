@@ -38,6 +38,10 @@ class Ready(_WithoutFields):
     """The application is loaded and the service started."""
 
 
+class ShowsFailure(_WithoutFields):
+    """In development: the worker, which is about to be ready, only shows why the application cannot be loaded."""
+
+
 class BootFailed(NamedTuple):
     """The application could not be loaded."""
 
@@ -73,10 +77,10 @@ class FinalCounters(NamedTuple):
     counters: Counters
 
 
-Report = Ready | BootFailed | ReplaceMe | FilesChanged | Heartbeat | FinalCounters
+Report = Ready | ShowsFailure | BootFailed | ReplaceMe | FilesChanged | Heartbeat | FinalCounters
 
 _KINDS: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Ready, BootFailed, ReplaceMe, FilesChanged, Heartbeat, FinalCounters)
+    kind.__name__: kind for kind in (Ready, ShowsFailure, BootFailed, ReplaceMe, FilesChanged, Heartbeat, FinalCounters)
 }
 
 

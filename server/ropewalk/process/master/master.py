@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING
 from ropewalk import forked
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.process.ipc.reports import BootFailed, FilesChanged, FinalCounters, Ready, ReplaceMe, Report
+from ropewalk.process.ipc.reports import (
+    BootFailed,
+    FilesChanged,
+    FinalCounters,
+    Ready,
+    ReplaceMe,
+    Report,
+    ShowsFailure,
+)
 from ropewalk.process.master.api import ControlPort, NoControl, Refused
 from ropewalk.process.master.backoff import Backoff
 from ropewalk.process.master.fork import Forker
@@ -225,6 +233,8 @@ class Master:
                     worker.announce_end()
                 if worker.started < self._logs_reopened:
                     worker.reopen_logs()  # it opened them before, and was not sent the signal while it booted
+            case ShowsFailure():
+                worker.shows_failure = True
             case BootFailed(reason, details):
                 worker.failure = reason
                 if details != self._logged_traceback:  # once, if several workers fail alike
@@ -353,8 +363,14 @@ class Master:
         elif self._state is MasterState.RELOADING:
             self._finish_reload()
         else:
-            self._log.info("Ready: %s", _workers_text(ready))
+            self._log_ready("Ready", ready)
             self._report_ready()
+
+    def _log_ready(self, what: str, number: int) -> None:
+        if any(worker.shows_failure for worker in self._workers if worker.state in CURRENT_STATES):
+            self._log.info("Waiting for a file to change; until then every response says why")
+        else:
+            self._log.info("%s: %s", what, _workers_text(number))
 
     def _report_ready(self) -> None:
         """Let the service manager, the old master and the control layer know that all workers serve."""
@@ -503,7 +519,7 @@ class Master:
         self._state = move(MASTER_MOVES, self._state, MasterState.SERVING)
         self._reported = (self._state, self._target, self._target)
         self._stats.reload_succeeded()
-        self._log.info("Reloaded: %s", _workers_text(self._target))
+        self._log_ready("Reloaded", self._target)
         self._report_ready()
 
     def _undo_reload(self, reason: str) -> None:
@@ -553,7 +569,7 @@ class Master:
         reason = worker.failure or f"a worker {how} while it was booting"
         if development is None or last_state not in BOOTING_STATES or not development.stand_in(reason):
             return False
-        self._log.error("%s", reason)
+        self._log.error("The application cannot be loaded: %s", reason)
         return True
 
     # Upgrade

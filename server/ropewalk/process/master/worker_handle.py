@@ -38,6 +38,8 @@ class WorkerHandle:
         """Monotonic; when the log names it again if it is still booting; 0.0 if it has not been named."""
         self.failure = ""
         """Why it could not boot, as it reported."""
+        self.shows_failure = False
+        """In development: it only shows why the application cannot be loaded."""
         self.counters: Counters | None = None
         """As of its last snapshot."""
 

@@ -26,7 +26,15 @@ from ropewalk import forked
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.process.ipc.channel import start_responder
-from ropewalk.process.ipc.reports import BootFailed, FinalCounters, Ready, ReplaceMe, send_heartbeat, send_report
+from ropewalk.process.ipc.reports import (
+    BootFailed,
+    FinalCounters,
+    Ready,
+    ReplaceMe,
+    ShowsFailure,
+    send_heartbeat,
+    send_report,
+)
 from ropewalk.process.options import ProcessOptions
 from ropewalk.process.system import gc_freeze
 from ropewalk.process.system.signals import WORKER_SIGNALS, SignalInbox
@@ -161,6 +169,8 @@ def run_worker(
         start_responder(channel, {"stacks": format_stacks, "status": service.snapshot})
     log.debug("Worker ready (pid: %d)", os.getpid())
     # If the master is gone already, the lifeline shows it.
+    if options.development is not None and options.development.shows_failure:
+        send_report(reports, ShowsFailure())
     send_report(reports, Ready())
     _ServingWorker(program, service, options, inbox, reports, lifeline).run()
     send_report(reports, FinalCounters(service.snapshot()["counters"]))
