@@ -107,6 +107,34 @@ def test_on_a_terminal_a_person_reads_what_is_served_and_each_request(on_termina
     assert "\x1b[38;5;" in program.output
 
 
+@pytest.mark.parametrize(
+    ("application", "said"),
+    [
+        ("nope:app", "no module named 'nope'"),
+        ("shop.py", "the module must be named without .py"),
+        ("shop:nope", "module 'shop' has no attribute 'nope'"),
+    ],
+)
+def test_application_that_is_not_there_is_one_line(on_terminal: Terminal, application: str, said: str) -> None:
+    program = on_terminal(*COMMAND, application)
+    assert program.wait_exit() in (2, 3)
+    assert re.fullmatch(rf"ropewalk: [^\n]*{re.escape(said)}[^\n]*\n", program.text)
+
+
+def test_in_development_an_application_that_is_mended_has_its_url_first(on_terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def app(:\n")
+    program = on_terminal(*COMMAND, "--reload", "--debug", "broken:app")
+    program.wait_text("Waiting for a file to change")
+    (tmp_path / "broken.py").write_text("from shop import app\n")
+    program.wait_text("Ready: 1 worker")
+    (tmp_path / "broken.py").write_text("from shop import app  # again\n")
+    program.wait_text("Ready: 1 worker(.|\n)*Ready: 1 worker")
+    program.press(CTRL_C)
+    assert program.wait_exit() == 0
+    once = ("URL  ", "Mode         development: changed code is reloaded", "--debug is on: ")
+    assert [program.text.count(each) for each in once] == [1, 1, 1]
+
+
 def test_in_a_pipe_there_are_the_lines_for_programs_and_no_others(start: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(APPLICATION)
     running = start(*COMMAND, "shop:app", env={"TERM": "xterm-256color", "FORCE_COLOR": "1"})

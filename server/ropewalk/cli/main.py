@@ -205,10 +205,11 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
             give_up_in_children(on_exit, pid_file.close_in_child)
         opened = listen(loaded, inherited)
         listeners = [listener for each in opened.values() for listener in each]
+        greeting = ""
         if log.is_for_terminal:
             from ropewalk.cli.terminal import start_lines
 
-            log.text(start_lines(settings, listeners))
+            greeting = start_lines(settings, listeners)
         on_exit.callback(close_listeners, listeners)
         give_up_in_children(on_exit, partial(close_listeners, listeners))
         for listener in listeners:
@@ -234,7 +235,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
         if shared_counts is not None:
             on_exit.callback(shared_counts.close)
         try:
-            Master(program, program.options(), notifier, control, upgrade).run()
+            Master(program, program.options(), notifier, control, upgrade, greeting).run()
         except SystemExit:
             on_exit.pop_all()  # a worker exits here: only the master may remove what it opened
             raise

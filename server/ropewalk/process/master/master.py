@@ -87,7 +87,9 @@ class Master:
         notifier: Notifier | None = None,
         control: ControlPort | None = None,
         upgrade: Upgrade | None = None,
+        greeting: str = "",
     ) -> None:
+        """`greeting` is logged once, when the first worker is ready: where nothing is, a URL would be of no use."""
         self._program = program
         self._options = options
         self._target = options.workers
@@ -106,6 +108,7 @@ class Master:
         self._control.attach(self)
         # Until this master is ready, the old one responds on the sockets that both have.
         self._control.set_standby(self._upgrade.predecessor is not None)
+        self._greeting = greeting
         self._terminal = StartTerminal()
         self._logs_reopened = 0.0
         """Monotonic; the last time."""
@@ -358,6 +361,9 @@ class Master:
         if counts == self._reported or self._state not in RUNNING_STATES or not self._target:
             return
         self._reported = counts
+        if ready and self._greeting:
+            self._log.text(self._greeting)
+            self._greeting = ""
         if ready != self._target:
             self._notifier.status(f"{ready} of {self._target} workers ready")
         elif self._state is MasterState.RELOADING:
