@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from ropewalk.debugging.secrets import Scrubber, shown_value
+from ropewalk.logs.error_format import first_of_repeats
 from ropewalk.reloading.imported import is_edited
 
 LINES_BEFORE, LINES_AFTER = 5, 4
@@ -70,6 +71,7 @@ class Report:
 
 def report_of(error: BaseException, *, with_locals: bool) -> Report:
     """The report of `error`."""
+    error = first_of_repeats(error)
     chain = list(_chain(error))[:MAX_CHAIN]
     frames = [list(traceback.walk_tb(each.__traceback__)) for each, _ in chain]
     scrubber = Scrubber(item for some in frames for frame, _ in some for item in frame.f_locals.items())

@@ -114,12 +114,45 @@ def format_json(message: Message) -> str:
 
 
 def find_error(exc_info: Exc) -> BaseException | None:
-    """The exception that `exc_info` stands for."""
+    """The exception that `exc_info` stands for; of one that was only repeated, the first."""
     if exc_info is True:
-        return sys.exc_info()[1]
-    if isinstance(exc_info, BaseException):
-        return exc_info
-    return exc_info[1] if exc_info else None
+        error = sys.exc_info()[1]
+    elif isinstance(exc_info, BaseException):
+        error = exc_info
+    else:
+        error = exc_info[1] if exc_info else None
+    return error and first_of_repeats(error)
+
+
+MAX_REPEATS = 1000
+"""A chain of exceptions may be a circle."""
+
+
+def first_of_repeats(error: BaseException) -> BaseException:
+    """The exception that came first, if handling it has only raised the same one again at the same place.
+
+    Django imports a module with an error again in each layer that handles the error: eight times for one request.
+    """
+    for _ in range(MAX_REPEATS):
+        before = error.__context__
+        is_linked = before is not None and error.__cause__ is None and not error.__suppress_context__
+        if before is None or not is_linked or _identity(before) != _identity(error):
+            break
+        error = before
+    return error
+
+
+def _identity(error: BaseException) -> tuple[object, ...]:
+    """What a repeated exception has in common with the first."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - of the user's own `__str__`
+        return (id(error),)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = None if trace is None else (trace.tb_frame.f_code.co_filename, trace.tb_lineno)
+    return type(error), text, place
 
 
 _clock = Clock("[%Y-%m-%d %H:%M:%S %z]")

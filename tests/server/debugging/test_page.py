@@ -163,6 +163,25 @@ def test_page_of_a_server_with_reload_does_not_wait_where_nothing_watches_files(
     assert run(debugger().answering(raising), environ)[0] == "204 No Content"
 
 
+def test_exception_that_handling_it_raises_again_is_shown_once(capfd):
+    def fail():
+        raise ValueError("wrong")
+
+    def call(number):
+        try:
+            if number:
+                call(number - 1)
+        finally:
+            fail()
+
+    def application(environ, start_response):
+        call(8)
+
+    _, _, page = run(debugger().watching(application), environ_of())
+    assert page.count("ValueError: wrong\n") == 1
+    assert capfd.readouterr().err.count("ValueError: ") == 1
+
+
 def test_deep_recursion_is_shortened():
     def deep(environ, start_response):
         return deep(environ, start_response)
