@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+TLS_ON_HTTP = "it speaks HTTPS, and this port speaks HTTP"
+"""The detail of a refusal that Django has a sentence for."""
+
 
 class ProtocolError(Exception):
     """A request that RFC 9110 or RFC 9112, or one of our limits, refuses.

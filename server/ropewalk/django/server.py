@@ -15,6 +15,8 @@ from django.db import connections
 from ropewalk.config.settings import Settings, make_settings
 from ropewalk.dev import simple_server
 from ropewalk.dev.handlers import RequestFacts, above, refuse_other_methods
+from ropewalk.errors import TLS_ON_HTTP
+from ropewalk.logs.error_format import Message
 from ropewalk.logs.error_log import ErrorLog
 from ropewalk.logs.program_logs import ProgramLog
 
@@ -67,12 +69,18 @@ class WSGIServer(simple_server.WSGIServer):
         return make_settings(keep_alive=simple_server.KEEP_ALIVE, timeout=0, stream_threads=STREAM_THREADS)
 
     def _error_log(self) -> ErrorLog:
-        return ProgramLog(log, None, "plain")
+        return _Log(log, None, "plain")
 
     def _log_response(self, record: AccessRecord) -> None:
         super()._log_response(record)
         if not record.is_complete:
             log.info("- Broken pipe from %s", self.handler(record.environ).client_address)
+
+
+class _Log(ProgramLog):
+    def _put(self, message: Message, counted_as: str = "") -> None:
+        if not message.text.endswith(TLS_ON_HTTP):  # Django's handler has a sentence of its own
+            super()._put(message, counted_as)
 
 
 class ThreadedWSGIServer(ThreadingMixIn, WSGIServer):

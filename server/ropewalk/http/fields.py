@@ -82,7 +82,7 @@ def _joined_table(found: list[tuple[str, str]], underscores: UnderscoreNames) ->
 
 def _joined(key: str, earlier: str, later: str) -> str:
     if key in SINGLETONS:
-        raise ProtocolError(400, f"repeated {key}")
+        raise ProtocolError(400, f"repeated {key.removeprefix('HTTP_').replace('_', '-').title()}")
     return earlier + ("; " if key == COOKIE else ", ") + later
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-from ropewalk.errors import ProtocolError
+from ropewalk.errors import TLS_ON_HTTP, ProtocolError
 from ropewalk.http import grammar
 from ropewalk.http.fields import field_table, list_members, quick_table
 from ropewalk.http.target import parse_target
@@ -20,6 +20,8 @@ HTTP_10: Final = 10
 HTTP_11: Final = 11
 
 CHUNKED: Final = -1  # RequestHead.content_length of a chunked message
+
+HANDSHAKE_RECORD: Final = 0x16  # RFC 8446 section 5.1: the first octet of a TLS handshake, which begins no method
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 
@@ -256,7 +258,9 @@ class HeadScanner:
         line.
         """
         if not self._position and not grammar.TOKEN.match(chr(data[0])):
-            raise ProtocolError(400, f"no method in {bytes(data[:40])!r}")  # a TLS handshake, for one
+            raise ProtocolError(
+                400, TLS_ON_HTTP if data[0] == HANDSHAKE_RECORD else f"no method in {bytes(data[:40])!r}"
+            )
         while (line_feed := data.find(b"\n", self._seen)) >= 0:
             line = bytes(data[self._position : line_feed + 1]).decode("latin-1")
             self._seen = self._position = line_feed + 1

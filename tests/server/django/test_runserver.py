@@ -189,6 +189,7 @@ def test_tls_on_a_port_without_it_is_explained(site):
     ):
         ssl._create_unverified_context().wrap_socket(sock)
     served.running.wait_line("You're accessing the development server over HTTPS, but it only supports HTTP.")
+    assert "Refused" not in served.running.output
 
 
 def test_request_that_is_no_http_is_shown(site):

@@ -39,7 +39,14 @@ def lines(text: str) -> list[str]:
         ),
         (
             b"\x16\x03\x01\r\n\r\n",
-            "Refused a request from 127.0.0.1 with 400: no method in b'\\x16\\x03\\x01\\r\\n\\r\\n'",
+            "Refused a request from 127.0.0.1 with 400: it speaks HTTPS, and this port speaks HTTP",
+        ),
+        (b"\x16", "Refused a request from 127.0.0.1 with 400: it speaks HTTPS, and this port speaks HTTP"),
+        (b"\x00GET /", "Refused a request from 127.0.0.1 with 400: no method in b'\\x00GET /'"),
+        (b"GET / HTTP/1.1\r\n" + HOST * 2 + b"\r\n", "Refused GET '/' from 127.0.0.1 with 400: repeated Host"),
+        (
+            b"POST /a HTTP/1.1\r\n" + HOST + b"content-length: 1\r\n" * 2 + b"\r\n",
+            "Refused POST '/a' from 127.0.0.1 with 400: repeated Content-Length",
         ),
         (b"GET / HTTP/2.0\r\n\r\n", "Refused GET '/' from 127.0.0.1 with 505: HTTP/2.0"),
         (
