@@ -149,6 +149,12 @@ def _add(group: Any, setting: Setting, *, is_shown: bool) -> None:
         )
 
 
+OF_ADDRESS = dict.fromkeys(("--port", "--host", "--listen"), "HOST:PORT") | dict.fromkeys(
+    ("--uds", "--unix-socket"), "unix:PATH"
+)
+"""Options of other servers that are not spelled like the one here, and the value that `--bind` takes for each."""
+
+
 def _unknown(argument: str) -> ConfigError:
     if not argument.startswith("-"):
         return ConfigError("argument", argument, f"only one {POSITIONAL} can be served")
@@ -159,6 +165,8 @@ def _unknown(argument: str) -> ConfigError:
         return ConfigError(name, None, f"is not supported: {instead}")
     name = argument.partition("=")[0]
     known = [flag for setting in all_settings() for flag in setting.declaration.flags]
+    if name in OF_ADDRESS:
+        return ConfigError(name, None, f"no such option; use --bind {OF_ADDRESS[name]}")
     near = nearest(name, known)
     return ConfigError(
         name, None, "no such option" + (f"; did you mean {near}?" if near else f"; see {PROGRAM} --help-all")

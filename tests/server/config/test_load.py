@@ -249,6 +249,9 @@ def test_gunicorns_spelling_with_an_underscore_is_known() -> None:
     ("arguments", "line"),
     [
         (["--worker", "2"], "--worker: no such option; did you mean --workers?"),
+        (["--port", "80"], "--port: no such option; use --bind HOST:PORT"),
+        (["--host=::"], "--host: no such option; use --bind HOST:PORT"),
+        (["--uds", "/run/a"], "--uds: no such option; use --bind unix:PATH"),
         (["--xyzzy"], "--xyzzy: no such option; see ropewalk --help-all"),
         (["--workers"], "-w/--workers: expected one argument"),
         (["a:b", "c:d"], "argument='c:d': only one MODULE:CALLABLE can be served"),
