@@ -121,7 +121,7 @@ def find_error(exc_info: Exc) -> BaseException | None:
         error = exc_info
     else:
         error = exc_info[1] if exc_info else None
-    return error and first_of_repeats(error)
+    return None if error is None else first_of_repeats(error)
 
 
 MAX_REPEATS = 1000
