@@ -164,8 +164,11 @@ def _find_server(pid: int) -> socket.socket:
         raise CommandFailedError(
             "no running server found for this user (if it uses --control-socket PATH, pass that path)"
         )
-    pids = ", ".join(sorted(name.split("/")[1] for name in found))
-    raise CommandFailedError(f"several servers are running; choose one with --process PID ({pids})")
+    from ropewalk.cli.server_list import described  # only to choose
+
+    pids = sorted({int(name.split("/")[1]) for name in found})
+    servers = "".join(f"\n  {described(each)}" for each in pids)
+    raise CommandFailedError(f"several servers are running; choose one with --process PID:{servers}")
 
 
 # The commands

@@ -246,6 +246,21 @@ def test_admin_listener_answers_only_to_names_of_its_own(serve: Callable[..., Se
     assert status_code("attacker.example") == 421  # whose name leads here: DNS rebinding
 
 
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_several_servers_are_described_to_choose_one(
+    serve: Callable[..., Server], tmp_path: Path, command: str
+) -> None:
+    socket_path = tmp_path / "shop.sock"
+    first, second = serve(), serve("-b", f"unix:{socket_path}", "-e", "PASSWORD=hunter2")
+    done = subprocess.run([*ROPEWALK, command], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    title, *lines = done.stderr.splitlines()
+    assert title == f"ropewalk {command}: several servers are running; choose one with --process PID:"
+    assert f"  {first.running.pid}: shop at 127.0.0.1:{first.port} in {tmp_path}" in lines
+    assert f"  {second.running.pid}: shop at 127.0.0.1:{second.port}, unix:{socket_path} in {tmp_path}" in lines
+    assert "hunter2" not in done.stderr
+
+
 def test_module_with_the_name_of_a_command_can_be_served(start: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "status.py").write_text(APPLICATION)
     start(*ROPEWALK, "status:application", "-b", "127.0.0.1:0").wait_line("Ready: ")

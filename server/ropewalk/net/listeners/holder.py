@@ -1,4 +1,4 @@
-"""Who listens at an address that is in use, from /proc (proc(5)): asked only when a start has failed.
+"""Who listens at an address, and at which ones a process does, from /proc (proc(5)): asked only when something failed.
 
 Without root, the files of other users' processes cannot be seen; then only the user is known.
 """
@@ -41,12 +41,33 @@ def holder_of_port(family: int, host: str, port: int) -> str:
 
 def holder_of_path(path: str) -> str:
     """Who listens at the path of a Unix socket; "" if it cannot be found."""
-    inodes = set()
+    paths = (path, os.path.abspath(path))
+    return _name(dict.fromkeys(inode for inode, its_path in _unix_listeners() if its_path in paths))
+
+
+def addresses_of(pid: int) -> list[str]:
+    """Where a process listens: `127.0.0.1:8000`, `[::1]:8000` or `unix:/run/shop.sock`, without abstract names.
+
+    Empty for another user's process, and for one of another network namespace.
+    """
+    files, found = set(_open_files(str(pid))), []
+    for table, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        for local, inode, _ in _tcp_listeners(table):
+            if f"socket:[{inode}]" in files:
+                address, port = _parse(local)
+                host = socket.inet_ntop(family, address)
+                found.append(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+    for inode, path in _unix_listeners():
+        if f"socket:[{inode}]" in files and not path.startswith("@"):
+            found.append(f"unix:{path}")
+    return found
+
+
+def _unix_listeners() -> Iterator[tuple[str, str]]:
+    """The inode and the path of each listening socket that has one."""
     with suppress(OSError), open("/proc/net/unix", errors="surrogateescape") as lines:
         for match in filter(None, map(_UNIX_LISTENER.match, lines)):
-            if match[2] in (path, os.path.abspath(path)):
-                inodes.add(match[1])
-    return _name(dict.fromkeys(inodes))
+            yield match[1], match[2]
 
 
 def _tcp_listeners(table: str) -> Iterator[tuple[str, str, int]]:
