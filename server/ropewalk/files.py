@@ -1,6 +1,6 @@
 """The files of a folder, as `python -m http.server` serves them.
 
-python -m ropewalk.files [FOLDER] [--bind HOST:PORT]
+python -m ropewalk.files [-b HOST[:PORT]] [-d FOLDER] [FOLDER] [PORT]
 """
 
 import sys

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import html
 import os
+import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ropewalk.cli.stdio import print_error, print_out
+from ropewalk.dev.terminal_logs import logs_on_terminal
 from ropewalk.embedded import Server
 from ropewalk.errors import ConfigError
 from ropewalk.wsgi.static.app import StaticFiles
@@ -18,6 +20,8 @@ from ropewalk.wsgi.static.directory import Directory, Entry
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
+
+HOST, DEFAULT_PORT = "127.0.0.1", "8000"
 
 INDEX = ("index.html", "index.htm")
 STYLE = """
@@ -35,8 +39,12 @@ class Files:
 
     def __init__(self, folder: str) -> None:
         """Raises ConfigError for what is no folder."""
+        try:
+            self._directory = Directory(folder)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError("folder", folder, f"not a readable directory: {reason}") from error
         self._files = StaticFiles(self._respond, {"/": folder})
-        self._directory = Directory(folder)
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         if environ["PATH_INFO"].endswith("/"):
@@ -99,15 +107,40 @@ def _list(path: bytes, entries: Sequence[Entry]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Serve a folder until Ctrl-C; returns the exit status."""
-    parser = argparse.ArgumentParser("python -m ropewalk.files", description="Serve the files of a folder.")
-    parser.add_argument("folder", nargs="?", default=".", help="by default the current one")
-    parser.add_argument("--bind", default="127.0.0.1:8000", metavar="HOST:PORT", help="by default 127.0.0.1:8000")
+    parser = argparse.ArgumentParser(
+        "python -m ropewalk.files",
+        usage="%(prog)s [-h] [-b HOST[:PORT]] [-d FOLDER] [FOLDER] [PORT]",
+        description="Serve the files of a folder.",
+    )
+    parser.add_argument("words", nargs="*", metavar="FOLDER, PORT", help="by default the current folder, and 8000")
+    parser.add_argument("-b", "--bind", default=HOST, metavar="HOST[:PORT]", help=f"by default {HOST}")
+    parser.add_argument("-d", "--directory", metavar="FOLDER", help="the folder, as python -m http.server has it")
     given = parser.parse_args(arguments)
+    folder, port = given.directory, ""
+    words = given.words
+    if words and words[-1].isdecimal() and (len(words) == 2 or folder or not os.path.isdir(words[-1])):
+        port = words.pop()
+    if words and folder is None:
+        folder = words.pop(0)
+    if words:
+        parser.error(f"{words[0]!r} is no port, and one folder can be served")
+    logs: dict[str, Any] = {"access_log": "-"} | logs_on_terminal()
     try:
-        server = Server(Files(given.folder), bind=given.bind, access_log="-", access_log_format="%(s)s %(m)s %(U)s")
+        server = Server(Files(folder or "."), bind=_address(given.bind, port), **logs)
     except ConfigError as error:
-        print_error(f"python -m ropewalk.files: {error}")
+        print_error(f"{parser.prog}: {error}")
         return 2
-    print_out(f"Serving {os.path.abspath(given.folder)} at {server.url} until Ctrl-C\n")
+    print_out(f"Serving {os.path.abspath(folder or '.')} at {server.url} until Ctrl-C\n")
     server.serve_forever()
     return 0
+
+
+def _address(bind: str, port: str) -> str:
+    """A value of `bind` for a host with or without a port, and a port, or "". Raises ConfigError for two ports."""
+    if bind.startswith("unix:"):
+        return bind
+    match = re.fullmatch(r"(\[.*\]|[^:]*)(?::([^:]*))?", bind)
+    host, its_port = match.groups() if match else (f"[{bind}]", None)  # IPv6, as http.server takes it
+    if its_port and port:
+        raise ConfigError("--bind", bind, f"has a port, and {port} is another one")
+    return f"{host}:{port or its_port or DEFAULT_PORT}"

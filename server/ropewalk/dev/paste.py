@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from configparser import Error, RawConfigParser
 from typing import TYPE_CHECKING, Any
 
+from ropewalk.dev.terminal_logs import OF_ERROR_LOG, logs_on_terminal
 from ropewalk.embedded import Server, serve_until_signal
 from ropewalk.errors import ConfigError
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", "8080"
-
-OF_ERROR_LOG = frozenset({"error_log", "error_logfile"})
 
 
 def server_factory(global_conf: Mapping[str, str], **section: str) -> Callable[[WSGIApplication], None]:
@@ -34,6 +33,7 @@ def server_factory(global_conf: Mapping[str, str], **section: str) -> Callable[[
         settings = _settings(section)
         if not settings.keys() & OF_ERROR_LOG and _says_how_to_log(file):
             settings["error_log"] = logging.getLogger("ropewalk")
+        settings |= logs_on_terminal(settings)
         server = Server(**settings)
     except (ConfigError, TypeError) as error:
         raise SystemExit(f"{file}: in the server's section: {error}") from None

@@ -11,7 +11,11 @@ import urllib.request
 import pytest
 
 import ropewalk
+from ropewalk.dev.files import main
 from ropewalk.files import Files
+from tests.helpers.paths import SERVER
+from tests.helpers.ports import free_port
+from tests.helpers.terminals import CTRL_C, OnTerminal
 
 
 class Unredirected(urllib.request.HTTPRedirectHandler):
@@ -110,18 +114,73 @@ def test_name_that_is_no_utf_8_can_be_listed(fetch, folder):
     assert fetch("/photos/%FF")[0] == 200
 
 
-def test_command_serves_a_folder(folder):
-    command = [sys.executable, "-m", "ropewalk.files"]
+COMMAND = [sys.executable, "-m", "ropewalk.files"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("shop", "--bind", "127.0.0.1:{port}"),
+        ("shop", "{port}"),
+        ("-d", "shop", "{port}"),
+        ("-b", "localhost", "--directory", "shop", "{port}"),
+        ("-b", "::1", "shop", "{port}"),
+    ],
+)
+def test_command_serves_a_folder(folder, tmp_path, arguments):
+    port = free_port()
     # a shell's background job, as this test may be, ignores SIGINT
     listens = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    arguments = [*command, str(folder), "--bind", "127.0.0.1:0"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, **listens) as process:
-        url = process.stdout.readline().partition(" at ")[2].split()[0]
-        with urllib.request.urlopen(f"{url}/site/", timeout=20) as response:
+    command = [*COMMAND, *(each.format(port=port) for each in arguments)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, **listens) as process:
+        served, _, rest = process.stdout.readline().partition(" at ")
+        assert served == f"Serving {folder}"
+        url = rest.split()[0]
+        assert url.endswith(f":{port}")
+        with urllib.request.urlopen(f"{url}/site/?%C3%BC", timeout=20) as response:
             assert response.read() == b"<p>home"
-        assert process.stdout.readline() == "200 GET /site/index.html\n"
+        assert re.match(r'\S+ - - \[.+\] "GET /site/\?%C3%BC HTTP/1.1" 200 7 ', process.stdout.readline())
         process.send_signal(signal.SIGINT)
     assert process.returncode == 0
-    refused = subprocess.run([*command, f"{folder}/nothing"], capture_output=True, text=True, check=False)
+
+
+def test_number_alone_is_the_port_unless_it_is_a_folder(tmp_path, monkeypatch, capsys):
+    served = []
+    monkeypatch.setattr(
+        ropewalk.Server, "serve_forever", lambda server: (served.append(server.address[1]), server.stop())
+    )
+    monkeypatch.chdir(tmp_path)
+    port = free_port()
+    assert main([str(port)]) == 0
+    (tmp_path / "2024").mkdir()
+    assert main(["2024", "--bind", "127.0.0.1:0"]) == 0
+    assert served[0] == port
+    assert capsys.readouterr().out.splitlines()[1].startswith(f"Serving {tmp_path}/2024 at ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("nothing",), "folder='nothing': not a readable directory: no such file or directory"),
+        ((".", "99999"), "bind='127.0.0.1:99999': "),
+        ((".", "81", "--bind", "localhost:80"), "--bind='localhost:80': has a port, and 81 is another one"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(tmp_path, arguments, line):
+    refused = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
+    assert refused.stderr.startswith(f"python -m ropewalk.files: {line}")
     assert refused.stderr.count("\n") == 1
+
+
+def test_lines_on_a_terminal_are_those_of_the_command(folder):
+    port = free_port()
+    running = OnTerminal([*COMMAND, str(folder), str(port)], cwd=folder, env=os.environ | {"PYTHONPATH": str(SERVER)})
+    try:
+        running.wait_text("until Ctrl-C")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/site/?%C3%BC", timeout=20):
+            running.wait_text(r"\d\d:\d\d:\d\d 200 +\d+\.\d ms +7 B +GET /site/\?%C3%BC\n")
+        running.press(CTRL_C)
+        assert running.wait_exit() == 0
+    finally:
+        running.close()

@@ -22,6 +22,7 @@ from ropewalk.dev import paste
 from tests.helpers.embedded import answering
 from tests.helpers.paths import REPOSITORY, SERVER
 from tests.helpers.ports import free_port
+from tests.helpers.terminals import CTRL_C, OnTerminal
 from tests.server.dev.test_examples import PAGE, PROGRAMS
 
 [COMMAND] = re.findall("^    (.*pserve development.ini .*)$", PAGE, re.M)
@@ -82,6 +83,9 @@ class Site:
 
     def start(self, *options: str) -> Any:
         return self._start(*_command(*options), cwd=self._folder, env=self._environment)
+
+    def start_on_terminal(self) -> OnTerminal:
+        return OnTerminal(_command(), cwd=self._folder, env=os.environ | self._environment)
 
     def refused(self) -> tuple[int, str]:
         """Status and output of a start that fails."""
@@ -203,3 +207,15 @@ def test_the_other_protocol_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     server = served[0]
     assert server.application is application
     server.stop()
+
+
+def test_lines_on_a_terminal_are_those_of_the_command(site: Site) -> None:
+    running = site.start_on_terminal()
+    try:
+        running.wait_text(rf"\d\d:\d\d:\d\d Listening at: http://127.0.0.1:{site.port}\n")
+        assert site.says("Ann") == "hello Ann"
+        running.wait_text(r"\d\d:\d\d:\d\d 200 +\d+\.\d ms +9 B +GET /hello/Ann\n")
+        running.press(CTRL_C)
+        running.wait_exit()
+    finally:
+        running.close()
