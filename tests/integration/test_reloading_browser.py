@@ -36,7 +36,7 @@ def page() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_program, args=["--no-sandbox"])
-        page = browser.new_page()
+        page = browser.new_context().new_page()
         page.set_default_timeout(30_000)
         yield page
         browser.close()
@@ -87,3 +87,30 @@ def test_error_page_is_replaced_by_the_page_once_the_file_is_mended(
     shows("mended")
     # A connection may end with the worker; a script that fails, or that the policy refuses, is an error of the page.
     assert [each for each in messages if "Failed to load resource" not in each] == []
+
+
+def test_tabs_that_wait_leave_connections_for_other_pages(page: Any, url: str, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    waiting: set[Any] = set()
+    most = 0
+
+    def begin(request: Any) -> None:
+        nonlocal most
+        if "x-ropewalk-wait" in request.headers:
+            waiting.add(request)
+            most = max(most, len(waiting))
+
+    page.context.on("request", begin)
+    for event in ("requestfinished", "requestfailed"):
+        page.context.on(event, lambda request: waiting.discard(request))
+    (tmp_path / "answer.py").write_text("def text(:\n")
+    wait_until(lambda: page.goto(url).status == 500, "the page of the error")
+    tabs = [page, *(page.context.new_page() for _ in range(7))]  # a browser has six connections to a server
+    for tab in tabs:
+        tab.goto(url)
+    wait_until(lambda: page.evaluate("1") and waiting, "a tab that waits")  # it also takes the events of the browser
+    assert most == 1
+    (tmp_path / "answer.py").write_text(WORKS.format("mended"))
+    for tab in tabs:
+        expect(tab.locator("h1")).to_have_text("mended", timeout=30_000)

@@ -68,12 +68,15 @@ footer{color:var(--soft);font-size:.875rem;margin:2.5rem 0}
 SCRIPT = """
 const waits = document.querySelector(".waits");
 const headers = {"X-Ropewalk-Wait": waits.dataset.generation};
+const ask = () => fetch(location.href, {headers, cache: "no-store"});
+// One tab at a time: a browser opens six connections to a server, and the next page would wait for one.
+const locks = navigator.locks;
 async function wait() {
   let failures = 0, pause = 50;
   for (;;) {
     const began = Date.now();
     try {
-      const response = await fetch(location.href, {headers, cache: "no-store"});
+      const response = await (locks ? locks.request("ropewalk-wait", ask) : ask());
       if (response.status !== 205) {
         waits.textContent = "A file has changed: loading again …";
         location.reload();
