@@ -89,8 +89,31 @@ _{program}_modules() {{
     done
 }}
 
+_{program}_names() {{
+    # of a module's own lines at the margin: name = ..., def name(
+    local line file=${{1//.//}} name='([a-z][A-Za-z0-9_]*)'
+    local pattern="^(def +$name *[(]|$name *(:[^=]*)?=[^=])"
+    [[ $1 =~ ^[A-Za-z0-9_.]+$ ]] || return
+    [[ -f $file.py ]] || file+=/__init__
+    [[ -f $file.py ]] || return
+    while IFS= read -r line; do
+        if [[ $line =~ $pattern ]]; then
+            printf '%s\\n' "${{BASH_REMATCH[2]}}${{BASH_REMATCH[3]}}"
+        fi
+    done <"$file.py"
+}}
+
 _{program}() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} words
+    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} words module=''
+    if [[ $current == ':' ]]; then
+        module=$previous current=''
+    elif [[ $previous == ':' ]]; then
+        module=${{COMP_WORDS[COMP_CWORD - 2]}}
+    fi
+    if [[ -n $module ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_{program}_names "$module")" -- "$current")
+        return
+    fi
     if [[ $current == '=' ]]; then
         current=''
     elif [[ $previous == '=' ]]; then

@@ -53,7 +53,7 @@ def bash(project: Path) -> Offer:
     """What bash offers for a line that ends in the word to complete; "" after a space."""
 
     def offer(line: str) -> set[str]:
-        words = " ".join(f"'{word}'" for word in re.split(r" |(?==)|(?<==)", line))  # = is a word of its own
+        words = " ".join(f"'{word}'" for word in re.split(r" |(?=[=:])|(?<=[=:])", line))  # = and : are words
         return set(run(project, "bash", "--norc", "-c", BASH.format(words=words)).split("\n")) - {""}
 
     return offer
@@ -115,6 +115,20 @@ def test_files_and_directories_are_completed(offer: Offer) -> None:
 
 def test_value_that_only_the_user_knows_is_left_alone(offer: Offer) -> None:
     assert offer("ropewalk --workers ") == set()
+
+
+@pytest.mark.parametrize("module", ["shop", "site.wsgi", "store"])
+def test_names_of_a_module_are_completed(bash: Offer, project: Path, module: str) -> None:
+    path = project / ("store/__init__.py" if module == "store" else f"{module.replace('.', '/')}.py")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        "import os\nDEBUG = True\nif DEBUG == 1:\n    inner = 2\napp = Flask('x')\napi: WSGI = wrap(app)\n"
+        "def application(environ, start_response):\n    pass\nprint(5)\nprint == 5\n$(touch ran) = 1\n_own = 1\n"
+    )
+    assert bash(f"ropewalk {module}:") == {"app", "api", "application"}
+    assert bash(f"ropewalk --workers 2 {module}:app") == {"app", "application"}
+    assert bash("ropewalk --bind 127.0.0.1:") == bash("ropewalk nothing:") == set()
+    assert not (project / "ran").exists()
 
 
 def test_name_of_a_file_is_not_run(bash: Offer, project: Path) -> None:
