@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 # the files that wait for containers come first.
 PYTEST ?= -n 2 --dist loadfile --no-loadscope-reorder
 STAMP := $(VENV)/.locked
-SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy nginx compare)
+SHELL_SCRIPTS = .ci/run $(shell grep -lrE '^\#!.*bash|shellcheck shell=bash' deploy nginx compare tests/helpers/bin)
 DOCKERFILES = $(shell find . -name Dockerfile -not -path './.*')
 
 .PHONY: help

@@ -11,10 +11,13 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 BASE_IMAGE = os.environ.get("BASE_IMAGE", "debian:trixie-slim")
+ONE_BUILD_AT_A_TIME = Path(__file__).with_name("bin")
+"""A folder with a program `docker`."""
 
 
 def _missing_docker() -> str | None:
@@ -69,6 +72,11 @@ NEEDS: dict[str, Callable[[], str | None]] = {
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    if str(ONE_BUILD_AT_A_TIME) not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = f"{ONE_BUILD_AT_A_TIME}{os.pathsep}{os.environ['PATH']}"
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker, missing in NEEDS.items():
         if item.get_closest_marker(marker) is None:
