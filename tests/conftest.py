@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -40,6 +41,15 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     yield start
     left = [pid for running in started for pid in running.close()]
     assert not left, f"processes outlived their master: {left}"
+
+
+@pytest.fixture
+def no_other_log_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root logger as pytest has it, although a test before has configured `logging`, as Django's settings do."""
+    root = logging.getLogger()
+    monkeypatch.setattr(
+        root, "handlers", [each for each in root.handlers if type(each).__module__.startswith("_pytest")]
+    )
 
 
 @pytest.fixture

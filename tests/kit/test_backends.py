@@ -91,7 +91,7 @@ def test_added_backend_serves_the_sample_is_well_and_stops(checkout, new_stack, 
 
     def kit(*arguments, check=True, **variables):
         command = [sys.executable, "-I", str(checkout / "deploy/kit"), "compose", "--project-name", stack.name]
-        environment = {**stack.environment, "BACKEND": "waitress", **variables}
+        environment = {**stack.environment, "BACKEND": "waitress", "COMPILED": "0", **variables}
         done = subprocess.run(
             [*command, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=600
         )

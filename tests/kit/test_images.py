@@ -134,6 +134,7 @@ def test_images_of_a_checkout_that_only_its_owner_can_read_run(checkout, execute
     tag = f"ropewalk-test-umask:{secrets.token_hex(4)}"
     tags = {"Dockerfile": f"{tag}-app", "nginx/Dockerfile": f"{tag}-nginx"}
     arguments = [f"--build-arg=BASE_IMAGE={BASE_IMAGE}", "--build-arg=PROJECT_DIR=tests/kit/plain_project"]
+    arguments.append("--build-arg=COMPILED=0")  # for each copy it would be compiled again
     try:
         for dockerfile, name in tags.items():
             command = ["docker", "build", "--quiet", "--file", str(folder / dockerfile), "--tag", name, *arguments]

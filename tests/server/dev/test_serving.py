@@ -324,6 +324,7 @@ def test_level_of_the_logger_silences_requests(module, caplog):
         assert not lines(caplog)
 
 
+@pytest.mark.usefixtures("no_other_log_handlers")
 @BOTH
 @pytest.mark.parametrize("mode", [{}, {"threaded": True}], ids=["one", "threads"])
 def test_exception_is_a_500_and_is_logged(module, mode, caplog, capfd):

@@ -110,6 +110,7 @@ def test_exception_of_a_broken_pipe_is_a_line(module, caplog, capsys):
     assert "ValueError: the reason" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_other_log_handlers")
 def test_messages_of_the_server_are_in_the_logger_of_its_access_lines(caplog, capfd):
     def fails(environ, start_response):
         raise ValueError("the reason")
