@@ -25,6 +25,7 @@ from ropewalk.dev.werkzeug_log import readable_target
 from ropewalk.errors import ConfigError
 from tests.helpers.certificates import Certificates
 from tests.helpers.http_client import Client
+from tests.helpers.one_request import ask, in_background
 
 BOTH = pytest.mark.parametrize("module", [werkzeug.serving, ropewalk.serving], ids=["werkzeug", "ropewalk"])
 MODES = pytest.mark.parametrize("mode", [{}, {"threaded": True}, {"processes": 2}], ids=["one", "threads", "processes"])
@@ -63,26 +64,7 @@ def fetch(server, path="/", method="GET", body=None, headers=(), version=11, con
         connection = http.client.HTTPSConnection(*address[:2], timeout=20, context=context)
     else:
         connection = http.client.HTTPConnection(*address[:2], timeout=20)
-    connection._http_vsn, connection._http_vsn_str = version, f"HTTP/1.{version - 10}"
-    try:
-        connection.request(method, path, body, dict(headers))
-        response = connection.getresponse()
-        return response.status, response.read(), response.headers
-    finally:
-        connection.close()
-
-
-def in_background(function):
-    """Calls it in another thread; returns a function that waits for what it returns."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-
-    def result():
-        thread.join(20)
-        return results[0]
-
-    return result
+    return ask(connection, path, method, body, headers, version)
 
 
 @BOTH

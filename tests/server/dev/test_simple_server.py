@@ -19,6 +19,7 @@ import trustme
 
 import ropewalk.simple_server
 from tests.helpers.certificates import Certificates
+from tests.helpers.one_request import ask, in_background
 
 BOTH = pytest.mark.parametrize("module", [wsgiref.simple_server, ropewalk.simple_server], ids=["wsgiref", "ropewalk"])
 
@@ -47,26 +48,7 @@ def serving(server):
 
 def fetch(server, path="/", method="GET", body=None, headers=(), version=11):
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
-    connection._http_vsn, connection._http_vsn_str = version, f"HTTP/1.{version - 10}"
-    try:
-        connection.request(method, path, body, dict(headers))
-        response = connection.getresponse()
-        return response.status, response.read(), response.headers
-    finally:
-        connection.close()
-
-
-def in_background(function):
-    """Calls it in another thread; returns a function that waits for what it returns."""
-    results = []
-    thread = threading.Thread(target=lambda: results.append(function()))
-    thread.start()
-
-    def result():
-        thread.join(20)
-        return results[0]
-
-    return result
+    return ask(connection, path, method, body, headers, version)
 
 
 @BOTH
