@@ -23,6 +23,8 @@ PROGRAMS = {name: text for text, name in re.findall(r"^```python\n(# (\S+)\n.*?)
 
 COMMANDS = re.findall(r"^    ((?:python|pytest) .*)$", SECTION, re.M)
 
+[MAKE_CERTIFICATE] = re.findall(r"^    (openssl (?:.*\\\n)*.*)$", SECTION, re.M)
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -43,11 +45,16 @@ def run(start: Starter, command: str) -> Running:
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if "runserver" in each])
 def test_runserver(project: Path, start: Starter, command: str) -> None:
-    running = run(start, command.replace("8000", str(free_port())))
+    has_file = "--certfile" in command
+    if has_file:
+        subprocess.run(MAKE_CERTIFICATE, shell=True, cwd=project, check=True, capture_output=True, timeout=60)
+    address = f"127.0.0.1:{free_port()}"
+    running = run(start, command.replace("127.0.0.1:8000", address) + ("" if "8000" in command else f" {address}"))
     started = running.wait_line(STARTED)
-    assert started[1] == ("https" if "--https" in command else "http")
+    assert started[1] == ("https" if "--https" in command or has_file else "http")
     url = started[0].rpartition(" ")[2] + "admin/login/"
-    with urllib.request.urlopen(url, timeout=20, context=ssl._create_unverified_context()) as page:
+    trusted = ssl.create_default_context(cafile=project / "dev.crt") if has_file else ssl._create_unverified_context()
+    with urllib.request.urlopen(url, timeout=20, context=trusted) as page:
         assert page.headers["Server"] == "ropewalk"
         assert b"Django administration" in page.read()
 
