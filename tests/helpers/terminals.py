@@ -31,7 +31,7 @@ class OnTerminal:
             finally:
                 os._exit(127)
         self._is_open = True
-        self._hangs_up = os.eventfd(0)
+        self._hangs_up, self._hang_up = os.pipe()  # not an eventfd, which some tests hide
         self._octets = b""
         self._changed = threading.Condition()
         self._status: int | None = None
@@ -62,7 +62,7 @@ class OnTerminal:
 
     def hang_up(self) -> None:
         """Close the terminal, as who closes its window."""
-        os.eventfd_write(self._hangs_up, 1)
+        os.write(self._hang_up, b"x")
         self._reader.join(PATIENCE)  # while it reads, the kernel keeps the terminal
         os.close(self._terminal)
         self._is_open = False
@@ -94,6 +94,7 @@ class OnTerminal:
         if self._is_open:
             os.close(self._terminal)
         os.close(self._hangs_up)
+        os.close(self._hang_up)
 
     def _read(self) -> None:
         while self._hangs_up not in select.select([self._terminal, self._hangs_up], [], [])[0]:
