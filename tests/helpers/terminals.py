@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.helpers.processes import PATIENCE
+from tests.helpers.processes import PATIENCE, wait_until
 
 CTRL_C = b"\x03"
 _SEQUENCE = re.compile(r"\x1b\[[0-9;]*m")
@@ -75,13 +75,7 @@ class OnTerminal:
 
     def wait_exit(self) -> int:
         """The exit status; waits for the end."""
-        if not self.has_ended():
-            descriptor = os.pidfd_open(self.pid)
-            try:
-                assert select.select([descriptor], [], [], PATIENCE)[0], f"it goes on:\n{self.text}"
-            finally:
-                os.close(descriptor)
-            self._status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        wait_until(self.has_ended, f"the end of {self.pid}")  # no pidfd: some tests hide it
         assert self._status is not None
         self._reader.join(PATIENCE)
         return self._status
