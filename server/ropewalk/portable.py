@@ -1,4 +1,4 @@
-"""What the server uses of Linux, and what stands for it on a platform that lacks it: macOS, BSD, Windows.
+"""The Linux functions that the server uses, with replacements for macOS, BSD and Windows.
 
 On Linux these are the functions and numbers of `select`, `os` and `fcntl` themselves. Elsewhere an embedded server runs
 on `selector_epoll`, in one process and for development.

@@ -1,4 +1,4 @@
-"""How a person tells the servers apart that run: by their addresses, applications and folders, from /proc."""
+"""Describes running servers by address, application and folder, read from /proc, so that a person can choose one."""
 
 from __future__ import annotations
 

@@ -806,7 +806,7 @@ class Settings(Table):
         section=DEVELOPMENT,
         flags=("--debug-proxied",),
         help="show these pages to requests through a proxy, too, if --debug-allow-ips has the proxy and its client",
-        reason="behind a proxy on this machine everybody seems to be on this machine.",
+        reason="a proxy on this machine makes every client look local.",
         needs_restart=True,
         not_embedded=NO_DEBUG,
     )

@@ -41,11 +41,11 @@ h2{font-size:1.1rem;margin:2rem 0 .6rem}
 h3{font-size:1rem;margin:1.6rem 0 .5rem;overflow-wrap:anywhere}
 code,pre,td,th{font:.875rem/1.55 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 details.frame{background:var(--card);border:1px solid var(--line);border-radius:.45rem;margin:.5rem 0;overflow:hidden}
-details.library{opacity:.85}
+details.installed{opacity:.85}
 summary{cursor:pointer;padding:.55rem .8rem;overflow-wrap:anywhere}
 summary:focus-visible,a:focus-visible{outline:2px solid var(--accent);outline-offset:-2px}
 summary b{font-weight:600}summary .place{color:var(--soft)}
-.library>summary{color:var(--soft)}
+.installed>summary{color:var(--soft)}
 pre{margin:0;overflow-x:auto;background:var(--code);padding:.5rem 0;tab-size:4}
 pre.text{padding:.8rem;border:1px solid var(--line);border-radius:.45rem}
 pre span{display:block;padding:0 .8rem;min-width:max-content}
@@ -203,7 +203,7 @@ def _part(part: Part, link: str, *, is_only: bool) -> Iterator[str]:
 def _frame(frame: Frame, *, is_open: bool) -> Iterator[str]:
     place = f"{frame.file}:{frame.line}"
     yield (
-        f'<details class="frame{"" if frame.is_own else " library"}"{" open" if is_open else ""}>'
+        f'<details class="frame{"" if frame.is_own else " installed"}"{" open" if is_open else ""}>'
         f'<summary><code><b>{_esc(frame.function or "source")}</b> <span class="place">{_esc(place)}</span>'
         "</code></summary>"
     )

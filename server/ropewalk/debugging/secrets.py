@@ -34,7 +34,7 @@ _ASSIGNED = re.compile(
 )
 
 _EXPRESSION = re.compile(r"[A-Za-z_][\w.]*(?:[(\[].*)?")
-"""`token = make_token()` tells nothing; in `token=abc` it may be a part of a URL."""
+"""A value that is code, as in `token = make_token()`, reveals no secret. In `token=abc`, part of a URL, it might."""
 
 _IN_URL = re.compile(r"(?P<start>[A-Za-z][A-Za-z0-9+.\-]*://[^\s/:@'\"]*:)[^\s/@'\"]+(?=@)")
 

@@ -114,7 +114,7 @@ def format_json(message: Message) -> str:
 
 
 def find_error(exc_info: Exc) -> BaseException | None:
-    """The exception that `exc_info` stands for; of one that was only repeated, the first."""
+    """The exception of `exc_info`; if handling it only raised it again, the first one."""
     if exc_info is True:
         error = sys.exc_info()[1]
     elif isinstance(exc_info, BaseException):
