@@ -161,6 +161,7 @@ def test_a_response_does_not_wait_for_a_thread_that_polls(
 
     class Pipelined(Echo):
         def receive(self) -> bool:
+            made.pool._unpark_another()  # nothing else has it poll once the controller sleeps
             _wait(made.pool._poller.locked)
             for item in (quick, slow):
                 made.pool.queue(item)
