@@ -29,7 +29,7 @@ def test_hooks_pass_on_what_is_committed_and_find_what_is_wrong(tmp_path: Path) 
         environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         environment["PRE_COMMIT_HOME"] = str(tmp_path / "home")
         return subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, check=check, timeout=120
+            command, cwd=cwd, env=environment, capture_output=True, text=True, check=check, timeout=600
         ).stdout
 
     def outcomes() -> dict[str, str]:

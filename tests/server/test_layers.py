@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {
         *("portable", "forked"),
         *("_version", "errors", "logs", "net", "wsgi", "threads", "metrics", "process", "config", "control"),
-        *("monkey_patches", "runtime"),
+        *("monkey_patches", "gunicorn_hooks", "runtime"),
     },
     "dev": {"errors", "logs", "net", "wsgi", "config", "debugging", "runtime", "cli", "embedded", "reloading"},
     "files": {"dev"},

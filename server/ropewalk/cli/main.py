@@ -14,13 +14,10 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING
 
-from ropewalk import forked
 from ropewalk._version import __version__
-from ropewalk.cli.bind import listen
-from ropewalk.cli.control_setup import open_control
+from ropewalk.cli.opened import open_everything
 from ropewalk.cli.stdio import Terminals, open_closed_streams, print_error, print_out
 from ropewalk.config.flags import COMMANDS, PROGRAM
 from ropewalk.config.load import Loaded, load_settings
@@ -30,18 +27,11 @@ from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
 from ropewalk.monkey_patches import refuse_monkey_patches
 from ropewalk.net.accept_balance import open_shared_counts
-from ropewalk.net.listeners.open import (
-    adopt_listeners,
-    close_listeners,
-    disown_listeners,
-)
-from ropewalk.net.listeners.unix import UnixListener
 from ropewalk.portable import IS_LINUX_POLLING
 from ropewalk.process.master.master import BootError, Master
-from ropewalk.process.master.upgrade import Predecessor, StartCommand, Upgrade, successor_path
+from ropewalk.process.master.upgrade import Predecessor, StartCommand, Upgrade
 from ropewalk.process.system.directory import Directory, start_directory
-from ropewalk.process.system.pidfile import PidFile
-from ropewalk.process.system.privileges import find_identity
+from ropewalk.process.system.privileges import Identity, find_identity
 from ropewalk.process.system.sd_notify import Notifier
 from ropewalk.process.worker.worker import explain
 from ropewalk.runtime.environment import prepare, use_path_of
@@ -62,6 +52,9 @@ from ropewalk.wsgi.loader import load_application
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
+
+    from ropewalk.gunicorn_hooks.lifecycle import ConfiguredHooks
+    from ropewalk.net.tls import TlsContext
 
 
 USAGE_STATUS = 2
@@ -178,12 +171,42 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
     """Be the master until asked to stop. Raises ConfigError, BootError; in a worker SystemExit."""
     settings, log = loaded.settings, get_logger()
     identity = find_identity(settings.user, settings.group)
+    notifier = Notifier.from_environ(os.environ)
+    if upgrade.predecessor is not None:
+        notifier.mute()
+    hooks, tls = set_up(loaded, identity)
+    with ExitStack() as on_exit:
+        opened = open_everything(loaded, identity, upgrade, on_exit)
+        greeting = ""
+        if log.is_for_terminal:
+            from ropewalk.cli.terminal import start_lines
+
+            greeting = start_lines(settings, opened.listeners)
+        preloaded = preload(settings) if settings.preload else None
+        log.routine("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
+        program = WorkerSpec(
+            *(settings, load, directory, opened.listeners, opened.pid_file, identity, notifier.watchdog_seconds),
+            *(tls, hooks, opened.sockets, preloaded),
+            development=make_development(settings),
+        )
+        shared_counts = program.shared_counts = open_shared_counts()
+        if shared_counts is not None:
+            on_exit.callback(shared_counts.close)
+        try:
+            Master(program, program.options(), notifier, opened.control, upgrade, greeting).run()
+        except SystemExit:
+            on_exit.pop_all()  # a worker exits here: only the master may remove what it opened
+            raise
+    if log.is_for_terminal:
+        log.text("\nStopped")  # below the ^C
+    log.routine("Shutting down: Master")
+
+
+def set_up(loaded: Loaded, identity: Identity) -> tuple[ConfiguredHooks | None, TlsContext | None]:
+    """Set up the logs, the hooks and TLS; returns the last two. Raises ConfigError."""
+    settings, log = loaded.settings, get_logger()
     if settings.umask is not None:
         os.umask(settings.umask)
-    notifier = Notifier.from_environ(os.environ)
-    predecessor = upgrade.predecessor
-    if predecessor is not None:
-        notifier.mute()
     create_logs(settings, identity)
     log.configure(settings.error_log, settings.log_level, settings.error_log_format, identity.trusted_owners)
     check_paths(settings, identity)
@@ -196,58 +219,7 @@ def serve(loaded: Loaded, load: Callable[[], Loaded], directory: Directory, upgr
     if hooks is not None:
         hooks.starting()
         refuse_monkey_patches("--config", settings.config)
-    with ExitStack() as on_exit:
-        inherited = adopt_listeners(predecessor.listeners) if predecessor is not None else {}
-        pid_path = successor_path(settings.pid) if settings.pid and predecessor is not None else settings.pid
-        pid_file = PidFile(pid_path, identity.trusted_owners) if pid_path else None
-        if pid_file is not None:
-            on_exit.callback(pid_file.remove)
-            give_up_in_children(on_exit, pid_file.close_in_child)
-        opened = listen(loaded, inherited)
-        listeners = [listener for each in opened.values() for listener in each]
-        greeting = ""
-        if log.is_for_terminal:
-            from ropewalk.cli.terminal import start_lines
-
-            greeting = start_lines(settings, listeners)
-        on_exit.callback(close_listeners, listeners)
-        give_up_in_children(on_exit, partial(close_listeners, listeners))
-        for listener in listeners:
-            if isinstance(listener, UnixListener):
-                identity.chown_socket(listener.path)
-        control, control_listeners = open_control(settings, inherited, is_successor=predecessor is not None)
-        on_exit.callback(close_listeners, [listener for each in control_listeners.values() for listener in each])
-        give_up_in_children(
-            on_exit, partial(close_listeners, [each for some in control_listeners.values() for each in some])
-        )
-        on_exit.callback(lambda: disown_listeners(listeners) if upgrade.is_shared else None)
-        for unused in inherited.values():
-            disown_listeners(unused)
-            close_listeners(unused)
-        preloaded = preload(settings) if settings.preload else None
-        log.routine("Workers: %d, with up to %d threads each", settings.workers, settings.threads)
-        watchdog, sockets = notifier.watchdog_seconds, {**opened, **control_listeners}
-        program = WorkerSpec(
-            *(settings, load, directory, listeners, pid_file, identity, watchdog, tls, hooks, sockets, preloaded),
-            development=make_development(settings),
-        )
-        shared_counts = program.shared_counts = open_shared_counts()
-        if shared_counts is not None:
-            on_exit.callback(shared_counts.close)
-        try:
-            Master(program, program.options(), notifier, control, upgrade, greeting).run()
-        except SystemExit:
-            on_exit.pop_all()  # a worker exits here: only the master may remove what it opened
-            raise
-    if log.is_for_terminal:
-        log.text("\nStopped")  # below the ^C
-    log.routine("Shutting down: Master")
-
-
-def give_up_in_children(on_exit: ExitStack, close: Callable[[], None]) -> None:
-    """Have `close` called in each process that a hook or a preloaded application forks in this one."""
-    forked.on_fork(close)
-    on_exit.callback(forked.cancel, close)
+    return hooks, tls
 
 
 def preload(settings: Settings) -> WSGIApplication:
