@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -240,6 +241,20 @@ def test_ctrl_c_before_the_server_serves_is_no_traceback(on_terminal: Terminal, 
         program.press(CTRL_C)
         assert (option, program.wait_exit()) == (option, status)
         assert "Traceback" not in program.text
+
+
+def test_ctrl_c_while_the_command_is_imported_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "interrupted.py").write_text(
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'ropewalk.process.master.master': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from ropewalk.__main__ import main\n"
+        "sys.exit(main())\n"
+    )
+    ended = subprocess.run([sys.executable, tmp_path / "interrupted.py"], capture_output=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
 
 
 def test_port_in_use_is_one_line_that_says_by_whom(on_terminal: Terminal) -> None:

@@ -58,14 +58,13 @@ if TYPE_CHECKING:
 
 
 USAGE_STATUS = 2
-INTERRUPTED_STATUS = 130
-"""As a shell reports a program that SIGINT has ended."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status.
 
-    0; 2 for a bad setting; 3 if no worker could boot; 130 for Ctrl-C before the master has taken over the signals.
+    0; 2 for a bad setting; 3 if no worker could boot. Raises KeyboardInterrupt until the master has taken over the
+    signals.
     """
     if not IS_LINUX_POLLING:
         print_error("ropewalk: the command needs Linux; on this system a program serves: ropewalk.serve(application)")
@@ -100,8 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BootError as error:
         upgrade.report_failure(str(error))
         return _fail(str(error), BootError.status, is_logged=True)
-    except KeyboardInterrupt:  # before the master takes over the signals
-        return INTERRUPTED_STATUS
     return 0
 
 
