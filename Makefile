@@ -177,13 +177,17 @@ wheel: ## Write the server's wheel to dist/; COMPILED=1: the compiled one, for P
 	}
 	$$env/bin/python server/compiled/build_wheel.py $(if $(COMPILED),--compiled) dist
 
+# The compiled build for the Python of $(VENV), in build/compiled; each time, since it may be of other sources.
+.PHONY: build/compiled
+build/compiled: $(STAMP)
+	@wheel=$$($(MAKE) --silent wheel COMPILED=1 PYTHON=$(BIN)/python | tail -n 1)
+	rm -rf $@
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --target $@ "$$wheel"
+
 # Those that run the server in processes of this machine: the others use the images.
 .PHONY: test-compiled
-test-compiled: $(STAMP) ## Run the server's tests on the compiled build (PYTEST="tests/server -x").
-	@wheel=$$($(MAKE) --silent wheel COMPILED=1 PYTHON=$(BIN)/python | tail -n 1)
-	rm -rf build/compiled
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --target build/compiled "$$wheel"
-	SERVER_BUILD=compiled PYTHONPATH=$(abspath build/compiled) $(BIN)/python -m pytest \
+test-compiled: build/compiled ## Run the server's tests on the compiled build (PYTEST="tests/server -x").
+	@SERVER_BUILD=compiled PYTHONPATH=$(abspath build/compiled) $(BIN)/python -m pytest \
 	  $(if $(filter command line,$(origin PYTEST)),$(PYTEST),$(PYTEST) tests/server tests/wire tests/integration tests/test_leaks.py)
 
 .PHONY: lint
@@ -223,6 +227,11 @@ test-remote: ## Try the kit's commands on a real server: make test-remote HOST=u
 .PHONY: bench-start
 bench-start: $(STAMP) ## Measure the time from a start to the first response, beside flask run, runserver and others (ROUNDS=10).
 	@cd compare && PYTHONPATH=../server $(abspath $(BIN))/python -m bench.cold_start --rounds $(or $(ROUNDS),10) $(BENCH)
+
+.PHONY: bench-builds
+bench-builds: build/compiled ## Measure the CPU time of a request in the pure and the compiled build (BENCH="--row hello").
+	@cd compare
+	$(abspath $(BIN))/python -m bench.profile.builds pure=../server compiled=../build/compiled $(BENCH)
 
 .PHONY: bench-reload
 bench-reload: $(STAMP) ## Measure from a save to the new code, beside other reloaders (3 minutes; ROUNDS=15).

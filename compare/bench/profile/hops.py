@@ -14,12 +14,16 @@ import socket
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
-from typing import NamedTuple, cast
+from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from bench.applications.hello import application
+from bench.applications import hello
 from ropewalk.config.settings import Settings
 from ropewalk.runtime.service import Service
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 REQUESTS = 5000
 ROUNDS = 9
@@ -37,19 +41,22 @@ BROWSER = (
 
 
 class FakeSocket:
-    """Receives the same request each time, and sends everything at once."""
+    """Receives these requests in turn, and sends everything at once."""
 
-    def __init__(self, request: bytes) -> None:
-        self._request = request
+    def __init__(self, requests: Iterable[bytes]) -> None:
+        self._next = cycle(requests).__next__
 
     def fileno(self) -> int:
         return 1 << 20
 
     def recv(self, size: int) -> bytes:
-        return self._request
+        return self._next()
 
     def send(self, data: bytes) -> int:
         return len(data)
+
+    def sendmsg(self, parts: Sequence[bytes]) -> int:
+        return sum(map(len, parts))
 
     def close(self) -> None:
         pass
@@ -68,13 +75,13 @@ class Hops(NamedTuple):
         self.send()
 
 
-def connect(request: bytes) -> Hops:
+def connect(*requests: bytes, application: WSGIApplication = hello.application) -> Hops:
     """The hops of one connection of a real service."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         settings = Settings(wsgi_app="bench:application")
         service = Service(application, [listener], settings)
     service._events.register = service._events.arm = lambda fd, events: None
-    sock = FakeSocket(request)
+    sock = FakeSocket(requests)
     service._open_connection(cast(socket.socket, sock), ("127.0.0.1", 1), next(iter(service._acceptors)))
     connection = service._pool.items[sock.fileno()]
     return Hops(connection.receive, lambda: service._serve(connection), connection.send)

@@ -10,9 +10,10 @@ import pytest
 
 from bench.paths import COMPARE
 from bench.profile import __main__ as page
-from bench.profile import functions, hops, syscalls
+from bench.profile import builds, functions, hops, syscalls
 from bench.scenarios import Scenario
 from bench.server_process import StartError
+from tests.helpers.paths import REPOSITORY
 
 
 @pytest.fixture
@@ -81,3 +82,16 @@ def test_functions_are_listed_or_the_reason_is(monkeypatch: pytest.MonkeyPatch) 
 def test_folded_stacks_count_for_the_innermost_function() -> None:
     folded = "a (x.py:1);b (x.py:9) 3\na (x.py:1) 2\na (x.py:1);b (x.py:9);a (x.py:1) 1\n"
     assert functions.own_time(folded) == {"b (x.py)": 3, "a (x.py)": 3}
+
+
+def test_builds_are_compared_row_by_row() -> None:
+    def run(*builds: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "bench.profile.builds", "--processes", "1", *builds]
+        return subprocess.run(command, cwd=COMPARE, capture_output=True, text=True, check=False)
+
+    done = run(f"one={REPOSITORY / 'server'}")
+    for row in builds.ROWS:
+        assert re.search(rf"^\| {row} +\| [\d.]+ \([\d.]+ to [\d.]+\) +\|$", done.stdout, re.MULTILINE), done.stderr
+    assert "ERROR" not in done.stderr  # the server's, about an application that fails
+    done = run("none=/none")
+    assert (done.returncode, done.stderr) == (2, "bench.profile.builds: none=/none: no folder ropewalk is there\n")
