@@ -113,6 +113,11 @@ def check_file(name: str, *, is_in_container: bool = True) -> None:
 
     Raises CheckError.
     """
+    if is_in_container and os.environ.get("SEVERAL_HOSTS") == "1":
+        raise CheckError(
+            f"{name or 'SQLite'}: several hosts cannot share an SQLite file:"
+            " DATABASE_URL has to name a server, such as PostgreSQL"
+        )
     if not name or ":memory:" in name or "mode=memory" in name:
         return
     is_uri = name.startswith("file:")

@@ -53,6 +53,15 @@ def test_missing_driver_is_not_waited_for():
         check_database.wait(check_database.Database("the shop's", connect))
 
 
+@pytest.mark.parametrize("url", ["sqlite:////data/shop.sqlite3", "sqlite:///shop.db", "sqlite://"])
+def test_sqlite_is_refused_where_several_hosts_serve(url, monkeypatch, capsys):
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setenv("SEVERAL_HOSTS", "1")
+    assert check_database.main([]) == 1
+    assert "several hosts cannot share an SQLite file: DATABASE_URL has to name a server" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///:memory:", "unknown://"])
 def test_url_without_a_server_needs_no_waiting(url):
     assert list(check_database.of_url(url)) == []
