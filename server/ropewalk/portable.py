@@ -21,6 +21,7 @@ __all__ = [
     "EPOLLOUT",
     "EPOLLRDHUP",
     "IS_LINUX_POLLING",
+    "MSG_MORE",
     "O_CLOEXEC",
     "O_DIRECTORY",
     "O_NOCTTY",
@@ -89,6 +90,7 @@ except ImportError:  # Windows
 sendfile: Callable[[int, int, int, int], int] | None = getattr(os, "sendfile", None)
 AF_UNIX = getattr(socket, "AF_UNIX", None)
 PIPE_BUF = getattr(select, "PIPE_BUF", 512)
+MSG_MORE: int = getattr(socket, "MSG_MORE", 0)
 
 O_CLOEXEC: int = getattr(os, "O_CLOEXEC", 0)
 O_DIRECTORY: int = getattr(os, "O_DIRECTORY", 0)

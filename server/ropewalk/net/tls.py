@@ -257,7 +257,7 @@ class TlsSocket:
             pass  # SSLWantReadError: the peer's own is not waited for. Any other: the peer is gone.
         self._is_close_notify_due = False
 
-    def setsockopt(self, level: int, name: int, value: bytes) -> None:
+    def setsockopt(self, level: int, name: int, value: int | bytes) -> None:
         self._tls.setsockopt(level, name, value)
 
     def close(self) -> None:
