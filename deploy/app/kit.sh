@@ -103,6 +103,16 @@ kit_body_sizes() {
   ((UPLOAD_SIZE >= MAX_BODY_SIZE)) || UPLOAD_SIZE=$MAX_BODY_SIZE
 }
 
+# kit_names: exports NODE_NAME and REPLICA_NAME, which need no escaping in any log.
+kit_names() {
+  local name
+  kit_variables NODE_NAME REPLICA_NAME
+  for name in NODE_NAME REPLICA_NAME; do
+    [[ ${!name} =~ ^[A-Za-z0-9._:/@-]{0,128}$ ]] ||
+      kit_fail "$name=${!name@Q}: must be at most 128 letters, digits and any of . _ : / @ -"
+  done
+}
+
 # kit_memory [CGROUP_ROOT]: prints the container's memory limit in octets; 0: none.
 kit_memory() {
   local root=${1:-/sys/fs/cgroup} limit=0

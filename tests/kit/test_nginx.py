@@ -177,8 +177,27 @@ def test_application_that_does_not_become_healthy_is_reported_and_shown_after_a_
     )
 
 
+def check_request_ids(stack, execute, wait):
+    """Each request has one ID in its response, in nginx's log and in that of one of both containers, with the names."""
+    identifiers = {stack.request("/environ").headers["X-Request-ID"] for _ in range(8)}
+    containers = stack.compose("ps", "--quiet", "app").stdout.split()
+
+    def logged(container):
+        lines = [
+            json.loads(line) for line in execute("docker", "logs", container).stdout.splitlines() if line[0] == "{"
+        ]
+        return {line["request_id"]: line for line in lines if line.get("request_id") in identifiers}
+
+    wait(lambda: sum(len(logged(container)) for container in containers) == len(identifiers), "all are logged")
+    assert all(logged(container) for container in containers)
+    of_nginx = logged(stack.container("nginx"))
+    assert of_nginx.keys() == identifiers
+    lines = [*of_nginx.values(), *(line for container in containers for line in logged(container).values())]
+    assert {line["node"] for line in lines} == {"node-1"}
+
+
 def test_nginx_follows_the_application_from_one_container_to_others(new_stack, execute, wait):
-    stack = new_stack("plain", BACKEND="gunicorn")
+    stack = new_stack("plain", NODE_NAME="node-1")
     stack.up()
 
     def servers():
@@ -189,6 +208,7 @@ def test_nginx_follows_the_application_from_one_container_to_others(new_stack, e
     first = stack.container("app")
     stack.compose("up", "--no-build", "--wait", "--wait-timeout", "120", "--no-recreate", "--scale", "app=2")
     wait(lambda: len(servers()) == 2, "nginx knows both containers")
+    check_request_ids(stack, execute, wait)
     execute("docker", "rm", "--force", first)
     wait(lambda: len(servers()) == 1, "nginx has forgotten the one that is gone")
     assert servers() != before

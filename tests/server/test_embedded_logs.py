@@ -62,6 +62,22 @@ def test_a_function_gets_the_messages(talk: Talk, capfd: pytest.CaptureFixture[s
     assert capfd.readouterr().err == ""
 
 
+def test_names_of_the_server_are_in_its_lines(talk: Talk) -> None:
+    messages, lines = Messages(), []
+    names = {"node_name": "node-2", "replica_name": "shop.3"}
+    talk.ask(
+        failing,
+        error_log=messages.take,
+        error_log_format="json",
+        access_log=lines.append,
+        access_log_format="json",
+        **names,
+    )
+    for line in (messages[1][1], lines[0]):
+        found = json.loads(line)
+        assert (found["node"], found["replica"]) == ("node-2", "shop.3")
+
+
 def test_a_function_gets_json_if_that_is_the_format(talk: Talk) -> None:
     messages = Messages()
     talk.ask(failing, error_log=messages.take, error_log_format="json")

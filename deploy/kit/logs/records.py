@@ -39,7 +39,7 @@ PREFIXES = (
 GUNICORN = re.compile(
     r'(?P<client>\S+) - (?P<user>.*?) \[[^\]]+\] "(?P<method>[^ "]+) (?P<target>[^"]*?) (?P<protocol>HTTP/[^"]*)"'
     r' (?P<status>\d{3}) (?P<bytes>\d+|-) "(?P<referer>.*?)" "(?P<agent>.*?)"'
-    r"(?: (?P<request_id>\S+) (?P<microseconds>\d+) <?(?P<pid>\d+)>?)?$"
+    r"(?: (?P<request_id>\S+) (?P<microseconds>\d+) <?(?P<pid>\d+)>?(?: \S+)?)?$"
 )
 TRACEBACK = re.compile(r"Traceback \(most recent call last\):$")
 INSIDE_TRACEBACK = re.compile(r"\s|$|During handling of |The above exception |[\w.]+(?:: |$)")

@@ -25,6 +25,7 @@ from ropewalk.config.settings import Settings
 from ropewalk.config.table import POSITIONAL
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
+from ropewalk.logs.names import Names
 from ropewalk.monkey_patches import refuse_monkey_patches
 from ropewalk.net.accept_balance import open_shared_counts
 from ropewalk.portable import IS_LINUX_POLLING
@@ -205,7 +206,8 @@ def set_up(loaded: Loaded, identity: Identity) -> tuple[ConfiguredHooks | None, 
     if settings.umask is not None:
         os.umask(settings.umask)
     create_logs(settings, identity)
-    log.configure(settings.error_log, settings.log_level, settings.error_log_format, identity.trusted_owners)
+    names = Names(settings.node_name, settings.replica_name)
+    log.configure(settings.error_log, settings.log_level, settings.error_log_format, identity.trusted_owners, names)
     check_paths(settings, identity)
     hooks = make_hooks(loaded, settings)
     tls = make_tls_context(settings, hooks)

@@ -154,6 +154,14 @@ class EmbeddedSettings(TypedDict, total=False):
     the logs) or response (as a response field too). Default: off.
     """
 
+    node_name: str
+    """Name of this machine in each message of the error log, and in each access log line of the format json (empty:
+    none).
+    """
+
+    replica_name: str
+    """Name of this server among several of the same application, likewise (empty: none)."""
+
     error_log: str | PathLike[str] | Callable[[str, str], object] | Logger | TextIO
     """Write log messages to this file (-: standard error). Default: -."""
 

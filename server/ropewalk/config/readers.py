@@ -29,6 +29,7 @@ _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?", re.ASCII)
 _ACCOUNT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@$\\-]{0,255}")
 _MODE = re.compile(r"(?=0)(?:0o)?([0-7]{1,4})", re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kKmMgG]?)(?:i?[bB])?", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9._:/@-]{0,128}", re.ASCII)
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _FIELD_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _UNDERSCORE_NAME = re.compile(r"(?=.*_)[A-Za-z0-9_]{1,80}", re.ASCII)
@@ -241,6 +242,13 @@ def statsd_text(what: str, *, also: str = "") -> Reader:
         raise ValueError(allowed)
 
     return read
+
+
+def name(value: object) -> str:
+    """A name that needs no escaping in any format of a log."""
+    if isinstance(value, str) and _NAME.fullmatch(value):
+        return value
+    raise ValueError("must be at most 128 letters, digits and any of . _ : / @ -")
 
 
 def assignment(value: object) -> str:

@@ -563,6 +563,25 @@ class Settings(Table):
         "environ and the logs) or response (as a response field too)",
         reason="a proxy in front that identifies requests is enough.",
     )
+    node_name: str = declare(
+        default="",
+        read=readers.name,
+        section=LOGGING,
+        flags=("--node-name",),
+        metavar="NAME",
+        help="name of this machine in each message of the error log, and in each access log line of the format json "
+        "(empty: none)",
+        needs_restart=True,
+    )
+    replica_name: str = declare(
+        default="",
+        read=readers.name,
+        section=LOGGING,
+        flags=("--replica-name",),
+        metavar="NAME",
+        help="name of this server among several of the same application, likewise (empty: none)",
+        needs_restart=True,
+    )
     error_log: str = declare(
         default="-",
         read=readers.path(),

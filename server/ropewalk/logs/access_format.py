@@ -11,11 +11,13 @@ import binascii
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from ropewalk.logs.access_record import Line, request_target
 from ropewalk.logs.clock import Clock
 from ropewalk.logs.escape import escape, is_plain
+from ropewalk.logs.names import NO_NAMES, Names
 
 JSON = "json"
 """The format whose lines are JSON."""
@@ -85,16 +87,16 @@ _FRAGMENTS |= {
 LETTERS = " ".join(f"%({letter})s" for letter in _FRAGMENTS) + " %({name}i)s %({name}o)s %({name}e)s"
 
 
-def compile_format(format: str, descriptor: int = -1) -> Line:
+def compile_format(format: str, descriptor: int = -1, names: Names = NO_NAMES) -> Line:
     """A function that returns the line of a record, without a line end.
 
     The format `json` gives lines of JSON, and `terminal` lines for a person, in color if `descriptor`, to which they
-    are written, is a terminal. Raises ValueError, with one line, for an unknown letter.
+    are written, is a terminal. Those of JSON have the `names`. Raises ValueError, with one line, for an unknown letter.
     """
     if format == JSON:
         from ropewalk.logs.access_json import json_line  # not needed for plain lines
 
-        return json_line
+        return partial(json_line, names=names.as_keys()) if any(names) else json_line
     if format == TERMINAL:
         from ropewalk.logs.access_terminal import make_line  # not needed in a pipe or a file
 
@@ -117,9 +119,9 @@ def compile_format(format: str, descriptor: int = -1) -> Line:
         plain=_listed(each.unescaped or each.escaped for each in fragments),
         escaped=_listed(each.escaped for each in fragments),
     )
-    names = {**_NAMES, **constants, "template": "".join(template)}
-    exec(source, names)
-    line: Line = names["line"]
+    known = {**_NAMES, **constants, "template": "".join(template)}
+    exec(source, known)
+    line: Line = known["line"]
     return line
 
 

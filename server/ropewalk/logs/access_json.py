@@ -28,8 +28,11 @@ _FROM_ENVIRON = [
 ]
 
 
-def json_line(record: AccessRecord) -> str:
-    """The line, without a line end. It is ASCII, with everything else escaped, so no peer can end or forge a line."""
+def json_line(record: AccessRecord, names: str = "") -> str:
+    """The line, without a line end. It is ASCII, with everything else escaped, so no peer can end or forge a line.
+
+    `names`: keys for each line (`Names.as_keys`).
+    """
     get = record.environ.get
     parts = [f'{{"time":"{iso_time(time.time())}"']
     if record.request_id:
@@ -50,10 +53,10 @@ def json_line(record: AccessRecord) -> str:
     if record.application is not None:
         parts.append(f',"application":{record.application:.6f},"sending":{record.sending:.6f}')
     aborted = "" if record.is_complete else '"aborted":true,'
-    parts.append(f',"seconds":{record.seconds:.6f},{aborted}"pid":{os.getpid()}}}')
+    parts.append(f',"seconds":{record.seconds:.6f},{aborted}{names}"pid":{os.getpid()}}}')
     return "".join(parts)
 
 
-def json_message(text: str) -> str:
+def json_message(text: str, names: str = "") -> str:
     """The line of a message that is not about a request of the server's."""
-    return f'{{"time":"{iso_time(time.time())}","message":{quoted(text)},"pid":{os.getpid()}}}'
+    return f'{{"time":"{iso_time(time.time())}","message":{quoted(text)},{names}"pid":{os.getpid()}}}'

@@ -19,6 +19,7 @@ from ropewalk.logs.access_format import JSON, compile_format
 from ropewalk.logs.access_record import AccessRecord
 from ropewalk.logs.error_log import get_logger, inheriting_log, open_log
 from ropewalk.logs.escape import printable
+from ropewalk.logs.names import NO_NAMES, Names
 from ropewalk.logs.sink import Sink
 
 STANDARD_OUTPUT = 1
@@ -36,10 +37,11 @@ FLUSH_SECONDS = 0.1
 class AccessLog:
     """Lines of a format, appended to a file (`-`: standard output). Created in the process that writes them."""
 
-    def __init__(self, target: str, format: str) -> None:
+    def __init__(self, target: str, format: str, names: Names = NO_NAMES) -> None:
         """Raises ConfigError if the file cannot be opened, ValueError for a bad format."""
         self._path = "" if target == "-" else os.path.abspath(target)
-        self._line = compile_format(format, -1 if self._path else STANDARD_OUTPUT)
+        self._line = compile_format(format, -1 if self._path else STANDARD_OUTPUT, names)
+        self._names = names
         self._is_json = format == JSON
         self._buffer: deque[str] = deque()
         """Any thread appends, the holder of `_writing` removes; both are atomic on a deque."""
@@ -90,7 +92,7 @@ class AccessLog:
         if self._is_json:
             from ropewalk.logs.access_json import json_message  # loaded with the format
 
-            line = json_message(text)
+            line = json_message(text, self._names.as_keys())
         else:
             line = printable(text).replace("\n", "\\n")
         with uninterrupted:  # in the middle of a request, unlike `write`

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from ropewalk.logs.clock import Clock, iso_time
 from ropewalk.logs.escape import printable
+from ropewalk.logs.names import NO_NAMES, Names
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -50,8 +51,8 @@ Formatter = Callable[[Message], str]
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
-def format_plain(message: Message) -> str:
-    head = "" if message.is_raw else f"{_clock()} [{os.getpid()}] [{message.level.upper()}] "
+def format_plain(message: Message, prefix: str = "") -> str:
+    head = "" if message.is_raw else f"{_clock()} [{os.getpid()}] [{message.level.upper()}] {prefix}"
     return head + format_text(message) + "\n"
 
 
@@ -98,11 +99,12 @@ def _exception_names(error: BaseException) -> set[str]:
     return names
 
 
-def format_json(message: Message) -> str:
+def format_json(message: Message, names: Names = NO_NAMES) -> str:
     line: dict[str, object] = {
         "time": iso_time(time.time()),
         "level": message.level,
         "pid": os.getpid(),
+        **{key: name for key, name in names._asdict().items() if name},
         "message": message.text.rstrip("\n"),
     }
     if message.request_id:

@@ -25,6 +25,7 @@ from functools import partial
 from ropewalk.errors import ConfigError
 from ropewalk.interruptions import uninterrupted
 from ropewalk.logs.error_format import Exc, ExcInfo, Formatter, Message, find_error, format_json, format_plain
+from ropewalk.logs.names import NO_NAMES, Names
 from ropewalk.logs.sink import Sink
 from ropewalk.portable import O_CLOEXEC, O_NOCTTY, register_at_fork
 from ropewalk.trusted_files import open_file
@@ -78,16 +79,24 @@ class ErrorLog:
         """Whether lines go to standard error, as the application's own do."""
         return not self._path
 
-    def configure(self, target: str, level: str, format: str = "plain", owners: Collection[int] | None = None) -> None:
+    def configure(
+        self,
+        target: str,
+        level: str,
+        format: str = "plain",
+        owners: Collection[int] | None = None,
+        names: Names = NO_NAMES,
+    ) -> None:
         """Write messages of at least `level` to the file `target` (`-`: standard error).
 
-        `format` is one of `LOG_FORMATS`; `owners` as in `open_file`. Raises ConfigError if the file cannot be opened.
+        `format` is one of `LOG_FORMATS`; `owners` as in `open_file`; `names` are in each message. Raises ConfigError if
+        the file cannot be opened.
         """
         self._least = LEVELS[level]
         self._owners = owners
         self._path = "" if target in ("-", "") else os.path.abspath(target)
         self._format_name = format
-        self._format = make_format(format, -1 if self._path else STANDARD_ERROR, level)
+        self._format = make_format(format, -1 if self._path else STANDARD_ERROR, level, names)
         self.reopen()
 
     def relocate(self, target: str) -> None:
@@ -304,13 +313,18 @@ def get_logger() -> ErrorLog:
     return _LOG
 
 
-def make_format(name: str, descriptor: int, level: str) -> Formatter:
-    """The format `name`, for lines of at least `level` that are written to `descriptor`."""
+def make_format(name: str, descriptor: int, level: str, names: Names = NO_NAMES) -> Formatter:
+    """The format `name`, for lines of at least `level` that are written to `descriptor`.
+
+    Lines for a person do not have the `names`.
+    """
     if name == "terminal":
         from ropewalk.logs import error_terminal  # not needed in a pipe or a file
 
         return error_terminal.make_format(descriptor, shows_routine=level == "debug")
-    return format_json if name == "json" else format_plain
+    if name == "json":
+        return partial(format_json, names=names)
+    return partial(format_plain, prefix=names.as_prefix())
 
 
 def open_log(setting: str, path: str, owners: Collection[int] | None = None) -> int:

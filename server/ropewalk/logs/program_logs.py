@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeGuard, cast
 
 from ropewalk.logs.access_format import compile_format
 from ropewalk.logs.access_record import AccessRecord
-from ropewalk.logs.error_format import Message, format_plain, format_text
+from ropewalk.logs.error_format import Message, format_text
 from ropewalk.logs.error_log import LEVELS, ErrorLog, get_logger, make_format
+from ropewalk.logs.names import NO_NAMES, Names
 
 if TYPE_CHECKING:
     import logging
@@ -34,14 +35,20 @@ def is_stream(target: object) -> TypeGuard[TextIO]:
 class ProgramLog(ErrorLog):
     """An error log that gives each message to a function of its level and its text, to a logger or to a text stream."""
 
-    def __init__(self, target: Callable[[str, str], object] | Logger | TextIO, level: str | None, format: str) -> None:
+    def __init__(
+        self,
+        target: Callable[[str, str], object] | Logger | TextIO,
+        level: str | None,
+        format: str,
+        names: Names = NO_NAMES,
+    ) -> None:
         """`level` is one of LEVELS, or None for what the logger decides; `format` is one of `LOG_FORMATS`."""
         super().__init__()
         self._target = target
         self._asked_logger = target if level is None and is_logger(target) else None
         self._least = LEVELS[level or "info"]
         self._format_name = format
-        self._format = make_format(format, -1, level or "info")
+        self._format = make_format(format, -1, level or "info", names)
         self._busy = threading.local()
 
     def is_enabled(self, level: str) -> bool:
@@ -65,7 +72,7 @@ class ProgramLog(ErrorLog):
         return partial(self._give, give)
 
     def _text(self, message: Message) -> str:
-        return format_text(message) if self._format is format_plain else self._format(message).rstrip("\n")
+        return format_text(message) if self._format_name == "plain" else self._format(message).rstrip("\n")
 
     def _give(self, give: Callable[[], object]) -> bool:
         self._busy.is_inside = True
@@ -85,9 +92,9 @@ class ProgramLog(ErrorLog):
 class ProgramAccessLog:
     """An access log that gives the line of each request to a function, a logger (at its level `info`) or a stream."""
 
-    def __init__(self, target: Callable[[str], object] | Logger | TextIO, format: str) -> None:
+    def __init__(self, target: Callable[[str], object] | Logger | TextIO, format: str, names: Names = NO_NAMES) -> None:
         """Raises ValueError for a bad format."""
-        self._line = compile_format(format)
+        self._line = compile_format(format, names=names)
         if is_stream(target):
             self._take: Callable[[str], object] = lambda line: target.write(f"{line}\n")
         else:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from ropewalk.config.settings import Settings
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import ErrorLog, get_logger
+from ropewalk.logs.names import Names
 
 if TYPE_CHECKING:
     from ropewalk.logs.access_record import AccessWriter
 
-ERROR_LOG_SETTINGS = frozenset({"error_log", "error_log_format", "log_level"})
+ERROR_LOG_SETTINGS = frozenset({"error_log", "error_log_format", "log_level", "node_name", "replica_name"})
 
 OF_PROGRAM = {
     "error_log": "error_log",
@@ -54,11 +55,11 @@ class EmbeddedLogs:
             from ropewalk.logs.program_logs import ProgramLog
 
             level = settings.log_level if "log_level" in given else None
-            return ProgramLog(self._of_program["error_log"], level, settings.error_log_format)
+            return ProgramLog(self._of_program["error_log"], level, settings.error_log_format, _names(settings))
         if not given & ERROR_LOG_SETTINGS:
             return get_logger()
         log = ErrorLog()
-        log.configure(settings.error_log, settings.log_level, settings.error_log_format)
+        log.configure(settings.error_log, settings.log_level, settings.error_log_format, names=_names(settings))
         opened.callback(log.close)
         return log
 
@@ -67,11 +68,15 @@ class EmbeddedLogs:
         if "access_log" in self._of_program:
             from ropewalk.logs.program_logs import ProgramAccessLog
 
-            return ProgramAccessLog(self._of_program["access_log"], settings.access_log_format)
+            return ProgramAccessLog(self._of_program["access_log"], settings.access_log_format, _names(settings))
         if not settings.access_log:
             return None
         from ropewalk.logs.access_log import AccessLog  # not needed without one
 
-        access_log = AccessLog(settings.access_log, settings.access_log_format)
+        access_log = AccessLog(settings.access_log, settings.access_log_format, _names(settings))
         opened.callback(access_log.close)
         return access_log
+
+
+def _names(settings: Settings) -> Names:
+    return Names(settings.node_name, settings.replica_name)

@@ -20,6 +20,7 @@ from ropewalk.config.table import POSITIONAL
 from ropewalk.control.commands import CONTROL
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger, open_log
+from ropewalk.logs.names import Names
 from ropewalk.logs.wsgi_errors import WsgiErrors
 from ropewalk.monkey_patches import refuse_monkey_patches
 from ropewalk.net.listeners.open import Listeners, close_listeners, disown_listeners, refuse_new_connections
@@ -127,7 +128,9 @@ class WorkerSpec:
         if settings.access_log:
             from ropewalk.logs.access_log import AccessLog
 
-            self.access_log = AccessLog(settings.access_log, settings.access_log_format)
+            self.access_log = AccessLog(
+                settings.access_log, settings.access_log_format, Names(settings.node_name, settings.replica_name)
+            )
         connect_loggers(settings, self.access_log)
         make = partial(make_application, settings, self.preloaded)
         application = make() if self.development is None else self.development.load(make, self.generation)

@@ -65,6 +65,8 @@ BAD = {
     "access_log_skip": "pröbe",
     "request_id": "on",
     "error_log": "a\0",
+    "node_name": "node 2",
+    "replica_name": 'a"b',
     "error_log_format": "xml",
     "log_level": "loud",
     "server_header": "a\nb",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from ropewalk.logs.access_format import compile_format
+from ropewalk.logs.access_log import AccessLog
 from ropewalk.logs.access_record import AccessRecord
+from ropewalk.logs.names import Names
 
 ENVIRON = {
     "REMOTE_ADDR": "192.0.2.7",
@@ -61,3 +64,14 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_an_aborted_response_is_marked() -> None:
     assert line(ENVIRON, is_complete=False)[1]["aborted"] is True
+
+
+def test_names_are_in_each_line(tmp_path: Path) -> None:
+    names = Names("node-2", "shop.3")
+    found = json.loads(compile_format("json", names=names)(AccessRecord({}, "200 OK", [], 5, 0.25, True)))
+    assert (found["node"], found["replica"]) == names
+    log = AccessLog(str(tmp_path / "access.log"), "json", Names(replica="shop.3"))
+    log.text("of the application")
+    log.close()
+    message = json.loads((tmp_path / "access.log").read_text())
+    assert (message["replica"], "node" in message) == ("shop.3", False)

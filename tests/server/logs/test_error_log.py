@@ -13,6 +13,7 @@ import pytest
 
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import ErrorLog
+from ropewalk.logs.names import Names
 from ropewalk.logs.wsgi_errors import WsgiErrors
 
 LINE = r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}\] \[%d\] \[(\w+)\] (.*)\n"
@@ -152,6 +153,24 @@ def test_messages_are_counted_by_level(log: ErrorLog) -> None:
     assert log.counts() == {"info": 1, "error": 1, "exception": 1}
     log.reset_counts()
     assert log.counts() == {}
+
+
+def test_names_are_in_each_message(path: Path) -> None:
+    log = ErrorLog()
+    log.configure(str(path), "info", names=Names("node-2", "shop.3"))
+    log.info("one")
+    log.text("lines of an application\n")
+    log.configure(str(path), "info", names=Names(replica="shop.3"))
+    log.info("two")
+    lines = path.read_text().splitlines(keepends=True)
+    texts = [found[2] for line in lines if (found := re.fullmatch(LINE % os.getpid(), line))]
+    assert texts == ["[node-2/shop.3] one", "[shop.3] two"]
+    path.write_text("")
+    log.configure(str(path), "info", "json", names=Names("node-2"))
+    log.info("three")
+    message = json_lines(path)[0]
+    assert (message["node"], "replica" in message, message["message"]) == ("node-2", False, "three")
+    log.configure("-", "info")
 
 
 def json_lines(path: Path) -> list[dict[str, Any]]:

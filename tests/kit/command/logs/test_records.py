@@ -81,7 +81,7 @@ def test_access_line_of_gunicorn():
     assert (access.seconds, record.request_id, access.fields["pid"]) == (0.0025, "5c0f", "71")
 
 
-@pytest.mark.parametrize("line", [GUNICORN, f"{GUNICORN} - 2500 <71>"])
+@pytest.mark.parametrize("line", [GUNICORN, f"{GUNICORN} - 2500 <71>", f"{GUNICORN} - 2500 <71> web-1/shop.2"])
 def test_access_line_without_an_id(line):
     assert parse(TIME, "app", line).request_id == ""
 
