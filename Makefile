@@ -203,8 +203,8 @@ lint: $(STAMP) ## Check style, types, spelling, shell scripts, Dockerfiles, work
 
 # Runs in an image of the Python that ships if a Docker engine is running, otherwise (or with BENCH_ON=host) on the host.
 .PHONY: bench
-bench: ## Compare Ropewalk with other servers (30 minutes; QUICK=1: 3 minutes; BENCH=--resume; BENCH_ON=host).
-	@compare/bench/run bench $(if $(QUICK),--quick) $(BENCH)
+bench: ## Compare Ropewalk with other servers (MINUTES=35; QUICK=1: 3 minutes; BENCH=--resume; BENCH_ON=host).
+	@compare/bench/run bench $(if $(QUICK),--quick) $(if $(MINUTES),--minutes $(MINUTES)) $(BENCH)
 
 .PHONY: faults
 faults: $(STAMP) ## Count the requests that servers drop under injected faults (10 minutes; QUICK=1: 3 minutes).

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+from bench.builds import compile_server
 from bench.console import check_committed, check_writable, positive, positive_integer, progress, usage_error
 from bench.machine import machine, versions
 from bench.measure import THREADS, prepared
@@ -15,15 +17,18 @@ from bench.paths import DATA, PAGES
 from bench.report.page import load_results, write
 from bench.report.tables import terminal
 from bench.results import Results
-from bench.rounds import SampleStore, measure_rounds
-from bench.scenarios import SCENARIOS, Scenario
+from bench.rounds import Plan, SampleStore, measure_rounds
+from bench.scenarios import SCENARIOS, UNPUBLISHED, Scenario
 from bench.server_process import allow_many_descriptors
 from bench.servers import BEFORE, SERVERS, before, find_program, missing_servers
+from bench.targets import COMPILED
 
 SAMPLES = "samples.json"
 CONNECTIONS = SCENARIOS[0].connections
-FULL = {"rounds": 3, "seconds": 2.0, "budget": 30 * 60.0}
-QUICK = {"rounds": 1, "seconds": 1.0, "budget": 3 * 60.0}
+MINUTES = 35.0  # of a whole run, unless --minutes says otherwise
+SECONDS, MORE_SECONDS, MANY_MINUTES = 1.0, 2.0, 60.0
+"""Of a load, and of one in a run of many minutes. More rounds say more than longer ones: each has new starts."""
+MOST_ROUNDS = 100
 
 
 def arguments() -> argparse.Namespace:
@@ -31,13 +36,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("scenario", nargs="*", help="only these: " + ", ".join(one.name for one in SCENARIOS))
     parser.add_argument("--quick", action="store_true", help="a few scenarios in one short round; writes no pages")
     parser.add_argument(
-        "--rounds", type=positive_integer, help=f"number of interleaved rounds (default: {FULL['rounds']})"
+        "--rounds", type=positive_integer, help="the most interleaved rounds (default: as many as there is time for)"
     )
-    parser.add_argument("--seconds", type=positive, help=f"duration of each load (default: {FULL['seconds']:g})")
+    parser.add_argument(
+        "--seconds",
+        type=positive,
+        help=f"duration of each load (default: {SECONDS:g}, or {MORE_SECONDS:g} if there are {MANY_MINUTES:g} minutes)",
+    )
     parser.add_argument("--only", default="", help="only these servers, separated by commas")
     parser.add_argument("--before", type=Path, help="the server/ folder of another checkout, to compare with this one")
     parser.add_argument("--output", type=Path, help="folder for results.json, README.md and plots/")
-    parser.add_argument("--minutes", type=positive, help="start no round that would end later (default: 30)")
+    parser.add_argument("--minutes", type=positive, help=f"the whole run, at least one round (default: {MINUTES:g})")
     parser.add_argument("--resume", action="store_true", help="continue the last run, which was interrupted")
     parser.add_argument("--render", action="store_true", help="write the pages from results.json without measuring")
     return parser.parse_args()
@@ -95,31 +104,53 @@ def main() -> int:
     sys.stdout.write(terminal(results))
     if pages is not None:
         write(results, pages, data)
+        if is_whole and UNPUBLISHED:
+            progress("bench: the page has every scenario now: empty UNPUBLISHED in compare/bench/scenarios.py\n")
     return 0
 
 
+def make_plan(minutes: float | None, seconds: float | None) -> Plan:
+    minutes = minutes or MINUTES
+    return Plan(seconds or (MORE_SECONDS if minutes >= MANY_MINUTES else SECONDS), minutes)
+
+
+def open_store(options: argparse.Namespace, facts: dict[str, str], path: Path) -> SampleStore:
+    """The samples of a new run, or of the one to resume, which must be of the same revision, machine and versions."""
+    about = {name: facts[name] for name in ("commit", "CPU", "memory", "kernel", "environment", "Python", "wrk")}
+    about |= versions() | {"before": str(options.before or "")}
+    store = SampleStore(path, about, make_plan(options.minutes, options.seconds))
+    if options.resume:
+        if reason := store.resume():
+            usage_error(f"--resume: {reason}")
+        store.plan.minutes = options.minutes or store.plan.minutes
+        if options.seconds not in (None, store.plan.seconds):
+            usage_error(f"--seconds {options.seconds:g}: the run to resume has {store.plan.seconds:g}")
+    return store
+
+
 def run(options: argparse.Namespace, scenarios: list[Scenario], facts: dict[str, str], samples: Path) -> Results:
-    mode = QUICK if options.quick else FULL
-    rounds, seconds = options.rounds or int(mode["rounds"]), options.seconds or mode["seconds"]
-    about = {name: facts[name] for name in ("commit", "environment", "Python")}
-    store = SampleStore(samples, about | {"seconds": seconds, "before": str(options.before or "")})
-    if options.resume and (reason := store.resume()):
-        usage_error(f"--resume: {reason}")
+    began = time.monotonic()
+    if any(COMPILED in scenario.servers for scenario in scenarios):
+        compile_server()
     missing = missing_servers()
     for name, reason in missing.items():
         progress(f"bench: without {name}: {reason}\n")
+    store = open_store(options, facts, samples)
+    rounds = options.rounds or (1 if options.quick else MOST_ROUNDS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # keep the measurements, as after Ctrl-C
-    with prepared(seconds) as settings:
-        measure_rounds(scenarios, settings, rounds, options.minutes * 60 if options.minutes else mode["budget"], store)
+    store.plan.used += time.monotonic() - began
+    with prepared(store.plan.seconds) as settings:
+        measure_rounds(scenarios, settings, rounds, store)
     found = store.results(scenarios)
+    counts = [one["rounds"] for one in found]
     return {
         "machine": facts,
         "versions": versions(),
         "missing": missing,
         "threads": THREADS,
         "connections": CONNECTIONS,
-        "rounds": max((one["rounds"] for one in found), default=0),
-        "seconds": seconds,
+        "rounds": [min(counts, default=0), max(counts, default=0)],
+        "seconds": store.plan.seconds,
         "scenarios": found,
     }
 

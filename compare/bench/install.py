@@ -1,7 +1,8 @@
 """Installs the servers to compare into this interpreter's environment, each on its own: `python -m bench.install`.
 
 Some must be compiled, which not every machine can do. A server that cannot be installed is recorded with the reason,
-and the results list it as missing. pip checks everything against the hashes in requirements.txt.
+and the results list it as missing. pip checks everything against the hashes in requirements.txt. What compiles Ropewalk
+itself (bench/builds.py) goes into an environment of its own, with the versions that server/compiled pins.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from pathlib import Path
 
 COMPARE = Path(__file__).resolve().parent.parent
 LOCK = COMPARE / "requirements.txt"
+COMPILER_LOCK = COMPARE.parent / "server" / "compiled" / "requirements.txt"
+COMPILER = Path(sys.prefix, "wheel")  # the environment in which Ropewalk's wheel is built
 BUILD_TOOLS = ("setuptools", "packaging", "wheel")
-REQUIRED = ("django", "gunicorn", "matplotlib")
-OPTIONAL = ("gunicorn-h1c", "waitress", "cheroot", "granian", "uwsgi", "bjoern", "werkzeug", "py-spy")
+REQUIRED = ("django", "flask", "whitenoise", "gunicorn", "matplotlib")
+OPTIONAL = ("gunicorn-h1c", "waitress", "cheroot", "granian", "uwsgi", "bjoern", "fastpysgi", "werkzeug", "py-spy")
 HINTS = {"bjoern": "needs libev to compile: apt-get install gcc python3-dev libev-dev"}
 ERROR = re.compile(r"error|fatal", re.IGNORECASE)
 
@@ -56,11 +59,34 @@ def install(names: list[str], lock: dict[str, tuple[str, set[str]]]) -> str:
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         command += ["--require-hashes", "--no-deps", "--no-build-isolation", "--requirement", file.name]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return reason_of(done)
+
+
+def reason_of(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a command failed, in one line of what it wrote; an empty string if it did not."""
     if done.returncode == 0:
         return ""
     lines = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
     errors = [line for line in lines if ERROR.search(line)]
-    return (errors or lines or ["pip failed without output"])[0][:200]
+    return (errors or lines or ["it failed without output"])[0][:200]
+
+
+def install_compiler() -> str:
+    """Install what builds the compiled wheel; return the reason of a failure, or an empty string."""
+    pip: list[str | Path] = [
+        COMPILER / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
+    create: list[str | Path] = [sys.executable, "-m", "venv", COMPILER]
+    for command in (create, [*pip, "--require-hashes", "--requirement", COMPILER_LOCK]):
+        reason = reason_of(subprocess.run(command, capture_output=True, text=True, check=False))
+        if reason:
+            return reason
+    return ""
 
 
 def main() -> int:
@@ -71,6 +97,9 @@ def main() -> int:
             sys.stderr.write(f"bench: {', '.join(group)}: {reason}\n")
             return 1
     missing = {}
+    if reason := install_compiler():
+        missing["ropewalk"] = f"what compiles it could not be installed: {reason}"
+        sys.stderr.write(f"bench: without the compiled build: {reason}\n")
     for name in OPTIONAL:
         reason = install([name], lock)
         if reason:

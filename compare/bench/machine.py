@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.server_process import CPUS, LOAD_CPUS, SERVER_CPUS
-from bench.servers import SERVERS, find_program, missing_servers, version
+from bench.servers import SERVERS, find_program, missing_servers, nginx_version, version
 
 Facts = dict[str, str]
 
@@ -32,7 +32,7 @@ def machine() -> Facts:
         "load average at the start": f"{os.getloadavg()[0]:.2f}",
         "commit": os.environ.get("BENCH_COMMIT") or _first_line(DESCRIBE),
         "wrk": _first_line([find_program("wrk") or "wrk", "-v"]).partition("[")[0].removeprefix("wrk ").strip(),
-        "nginx": _first_line([find_program("nginx") or "nginx", "-v"]).rpartition("/")[2],
+        "nginx": nginx_version(),
     }
 
 

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.files import LARGE_FILE, make_files
 from bench.loads import wrk
 from bench.nginx import nginx
 from bench.paths import APPLICATIONS, COMPARE
@@ -30,9 +31,9 @@ from bench.server_process import (
     running,
 )
 from bench.servers import SERVERS, Server, Start
-from bench.verify import FILE_MEBIBYTES, MEBIBYTE, check, response_content
+from bench.verify import check, response_content
 
-WARM_UP_SECONDS = 1.0
+WARM_UP_SECONDS = 0.5
 THREADS = 8
 MANY_THREADS = 64
 REST_SECONDS = 0.3  # before memory is measured
@@ -50,22 +51,22 @@ class Settings:
 
     seconds: float  # of load in one sample
     environ: dict[str, str]
+    folder: str = ""  # of the files that the applications read
 
 
 @contextmanager
 def prepared(seconds: float) -> Iterator[Settings]:
-    """Prepare what the applications need: a file, and the number of loops that take a millisecond.
+    """Prepare what the applications need: files, and the number of loops that take a millisecond.
 
     Also compile the sources that are not installed, as pip compiles the others: a server that may not write bytecode
     would otherwise be compiled at each start.
     """
-    for folder in {server.source for server in SERVERS.values()} | {APPLICATIONS}:
-        compileall.compile_dir(folder, quiet=2)
-    with tempfile.NamedTemporaryFile(prefix="bench-") as file:
-        for _ in range(FILE_MEBIBYTES):
-            file.write(MEBIBYTE)
-        file.flush()
-        yield Settings(seconds, {"BENCH_FILE": file.name, "BENCH_LOOPS": str(loops_per_millisecond())})
+    for source in {server.source for server in SERVERS.values()} | {APPLICATIONS}:
+        compileall.compile_dir(source, quiet=2)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        make_files(Path(folder))
+        environ = {"BENCH_FOLDER": folder, "BENCH_FILE": f"{folder}/{LARGE_FILE}"}
+        yield Settings(seconds, environ | {"BENCH_LOOPS": str(loops_per_millisecond())}, folder)
 
 
 def loops_per_millisecond() -> int:
@@ -95,7 +96,8 @@ def measure(scenario: Scenario, server: Server, settings: Settings) -> Sample:
         with _checked(scenario, server, settings, threads=1) as (process, address):
             found["p99_one_thread"] = _measure_closed(scenario, process, address, settings.seconds)["p99"]
     logs = scenario.kind is Kind.LOGGED
-    with _checked(scenario, server, settings, logs=logs, threads=threads) as (process, address):
+    cpus = SERVER_CPUS if scenario.workers == 1 else set(CPUS)
+    with _checked(scenario, server, settings, logs=logs, threads=threads, cpus=cpus) as (process, address):
         if scenario.kind is Kind.OPEN:
             return _measure_open(scenario, process, address, settings.seconds)
         if scenario.kind in (Kind.IDLE, Kind.SLOW):
@@ -118,42 +120,58 @@ def _checked(
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         bind = f"unix:{folder}/bench.sock" if scenario.route is Route.NGINX_UNIX else free_address()
         access_log = f"{folder}/access.log" if logs else ""
-        start = Start(scenario.application, bind, threads, access_log, scenario.workers)
+        start = Start(
+            scenario.application,
+            bind,
+            threads,
+            access_log,
+            scenario.workers,
+            settings.folder,
+            scenario.is_tls,
+            scenario.is_static,
+        )
         process = stack.enter_context(running(server, start, settings.environ, scenario.path, cpus))
         address = bind if scenario.route is Route.DIRECT else stack.enter_context(nginx(bind))
-        _raise_unless_correct(scenario, address)
+        _raise_unless_correct(scenario, address, start)
         yield process, address
 
 
-def _raise_unless_correct(scenario: Scenario, address: str) -> None:
-    fault = check(scenario, address)
+def _raise_unless_correct(scenario: Scenario, address: str, start: Start) -> None:
+    fault = check(scenario, address, start.tls_files[:1])
     if fault:
         raise StartError(f"wrong response: {fault}")
 
 
-def _run_wrk(scenario: Scenario, address: str, seconds: float) -> wrk.Load:
-    words = wrk.command(
-        f"http://{address}{scenario.path}",
+def _wrk_words(scenario: Scenario, address: str, seconds: float) -> list[str]:
+    return wrk.command(
+        f"{'https' if scenario.is_tls else 'http'}://{address}{scenario.path}",
         seconds,
         scenario.connections,
         method="POST" if scenario.content_bytes else "GET",
         keeps_alive=scenario.keeps_alive,
         content_bytes=scenario.content_bytes,
-        fields="browser" if scenario.has_browser_fields else "few",
+        has_browser_fields=scenario.has_browser_fields,
+        pipelined=scenario.pipelined,
     )
-    return wrk.load(words, seconds)
 
 
 def _measure_closed(scenario: Scenario, process: ServerProcess, address: str, seconds: float) -> Sample:
-    _run_wrk(scenario, address, WARM_UP_SECONDS)
+    seconds = max(seconds, scenario.least_seconds)
+    words = _wrk_words(scenario, address, seconds)
+    wrk.warm_up(words, WARM_UP_SECONDS)
     load_busy, server_busy, used = _busy_seconds(LOAD_CPUS), _busy_seconds(SERVER_CPUS), process.cpu_seconds()
-    load = _run_wrk(scenario, address, seconds)
+    load = wrk.load(words, seconds)
     used, server_busy = process.cpu_seconds() - used, _busy_seconds(SERVER_CPUS) - server_busy
     load_busy = _busy_seconds(LOAD_CPUS) - load_busy
     if not load.requests:
         raise wrk.LoadError(f"no successful response; {load.failures} failures")
     length = len(response_content(scenario))
-    return {
+    alone = {  # how busy each CPU was, if the server has one and the load the other
+        "others": max(0.0, server_busy - used) / load.seconds / len(SERVER_CPUS),
+        "server_busy": used / load.seconds / len(SERVER_CPUS),
+        "load_busy": load_busy / load.seconds / len(LOAD_CPUS),
+    }
+    return (alone if scenario.workers == 1 else {}) | {
         "rate": load.rate,
         "rate_cpu": load.requests / max(used, 1 / TICKS),
         "p50": load.p50,
@@ -161,9 +179,6 @@ def _measure_closed(scenario: Scenario, process: ServerProcess, address: str, se
         "longest": load.longest,
         # wrk does not count truncated responses, but their bytes are missing.
         "failures": load.failures + (load.requests if load.received_bytes < load.requests * length else 0),
-        "others": max(0.0, server_busy - used) / load.seconds / len(SERVER_CPUS),
-        "server_busy": used / load.seconds / len(SERVER_CPUS),
-        "load_busy": load_busy / load.seconds / len(LOAD_CPUS),
     }
 
 
@@ -225,7 +240,7 @@ def _measure_start(scenario: Scenario, server: Server, settings: Settings) -> Sa
     start = Start(scenario.application, free_address())
     with running(server, start, settings.environ, scenario.path) as process:
         time.sleep(REST_SECONDS)
-        _raise_unless_correct(scenario, process.bind)
+        _raise_unless_correct(scenario, process.bind, start)
         memory = {"memory": float(process.memory()), "resident": float(process.resident())}
         return {"start": process.start_seconds} | memory
 

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TypedDict
 
 from bench.measure import Sample
 from bench.scenarios import Scenario
+from bench.spread import spread
 from bench.targets import Medians, Target, judge
 
 
 class TargetResult(TypedDict):
     """A target in words, and whether it is met. `by_cpu_time`: the same ratio of requests per second of CPU time."""
 
+    build: str
     target: str
     metric: str
     is_ratio: bool
     against: str
     value: float | None
+    noise: float
     mark: str
     by_cpu_time: float | None
 
 
 class ScenarioResult(TypedDict):
-    """`medians`, `least` and `most` are by server and metric; `errors` has the servers that failed in any round."""
+    """`medians`, `least`, `most` and `spreads` are by server and metric; `errors` has the servers that failed once."""
 
     name: str
     title: str
@@ -32,8 +35,10 @@ class ScenarioResult(TypedDict):
     medians: dict[str, Sample]
     least: dict[str, Sample]
     most: dict[str, Sample]
+    spreads: dict[str, Sample]  # relative, see spread.py
     rounds: int
     errors: dict[str, str]
+    left_out: dict[str, str]  # by server, why it cannot do this
     targets: list[TargetResult]
 
 
@@ -45,7 +50,7 @@ class Results(TypedDict):
     missing: dict[str, str]
     threads: int
     connections: int
-    rounds: int
+    rounds: list[int]  # of the scenario with the fewest and with the most
     seconds: float
     scenarios: list[ScenarioResult]
 
@@ -57,6 +62,7 @@ def summarize(scenario: Scenario, samples: dict[str, list[Sample]], errors: dict
     for name, found in samples.items():
         if "failures" in found[0]:
             medians[name]["failures"] = sum(one["failures"] for one in found)  # a median would hide them
+    spreads = {name: _summary(found, spread) for name, found in samples.items()}
     return {
         "name": scenario.name,
         "title": scenario.title,
@@ -64,29 +70,33 @@ def summarize(scenario: Scenario, samples: dict[str, list[Sample]], errors: dict
         "medians": medians,
         "least": {name: _summary(found, min) for name, found in samples.items()},
         "most": {name: _summary(found, max) for name, found in samples.items()},
+        "spreads": spreads,
         "rounds": max((len(found) for found in samples.values()), default=0),
         "errors": errors,
-        "targets": [_target_result(target, medians) for target in scenario.targets],
+        "left_out": dict(scenario.left_out),
+        "targets": [_target_result(target, medians, spreads) for target in scenario.targets],
     }
 
 
-def _summary(samples: list[Sample], function: Callable[[Iterable[float]], float]) -> Sample:
+def _summary(samples: list[Sample], function: Callable[[list[float]], float]) -> Sample:
     return {metric: function([one[metric] for one in samples]) for metric in samples[0]}
 
 
-def _target_result(target: Target, medians: Medians) -> TargetResult:
-    verdict = judge(target, medians)
+def _target_result(target: Target, medians: Medians, spreads: Medians) -> TargetResult:
+    verdict = judge(target, medians, spreads)
     by_cpu_time = None
     if target.metric == "rate" and target.against and not target.of_metric:
         mine = medians.get(target.server, {}).get("rate_cpu")
         other = medians.get(verdict.against, {}).get("rate_cpu")
         by_cpu_time = mine / other if mine and other else None
     return {
+        "build": target.server,
         "target": str(target),
         "metric": target.metric,
         "is_ratio": bool(target.against),
         "against": verdict.against,
         "value": verdict.value,
+        "noise": verdict.noise,
         "mark": verdict.mark.value,
         "by_cpu_time": by_cpu_time,
     }

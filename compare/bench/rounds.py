@@ -1,15 +1,18 @@
-"""Interleaved rounds: each round measures every scenario once with every server.
+"""Interleaved rounds: each round measures every scenario once with every server, started anew.
 
 The samples are saved after each scenario of each round, so an interruption loses at most one scenario of one round, and
-`--resume` continues from there. A round starts only if the time is likely to suffice for all of it.
+`--resume` continues from there. The first round is always whole, so that each scenario has its row. After it a scenario
+is measured again only if the time suffices. After two rounds of all, the important ones are measured up to the fifth,
+then the others: with little time the important ones have more rounds.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.console import progress
 from bench.loads.wrk import LoadError
@@ -19,27 +22,46 @@ from bench.scenarios import Scenario
 from bench.server_process import StartError
 from bench.servers import SERVERS, missing_servers
 
+OF_ALL = 2  # rounds, of all scenarios, before
+OF_IMPORTANT = 5  # rounds of the important ones
+
+
+@dataclass(slots=True)
+class Plan:
+    """How long the loads and the whole run take."""
+
+    seconds: float  # of each load
+    minutes: float  # of the run, after which no scenario starts, except in the first round
+    used: float = 0.0  # seconds of the run that earlier parts of it took
+
 
 class SampleStore:
     """The samples of a run, and the file that holds them. `about` identifies the run: `resume` refuses any other."""
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+    def __init__(self, path: Path, about: dict[str, str], plan: Plan) -> None:
         self.path = path
         self.about = about
+        self.plan = plan
         self.samples: dict[str, dict[str, list[Sample]]] = {}  # by scenario and server
         self.errors: dict[str, dict[str, str]] = {}  # by scenario and server
         self.rounds: dict[str, int] = {}  # by scenario, how many are complete
+        self.took: dict[str, float] = {}  # by scenario, seconds of the longest round
         self._has_warned = False
 
     def resume(self) -> str:
-        """Load the file; return why it cannot be used, or an empty string."""
+        """Load the file, and its plan; return why it cannot be used, or an empty string."""
         try:
             stored = json.loads(self.path.read_text())
         except (OSError, ValueError) as error:
             return f"{self.path}: {error}"
-        if stored["about"] != self.about:
-            return f"{self.path} is from another run: {stored['about']}"
+        names = [
+            name for name in {**stored["about"], **self.about} if stored["about"].get(name) != self.about.get(name)
+        ]
+        if names:
+            differences = [f"{name} {stored['about'].get(name)!r}, here {self.about.get(name)!r}" for name in names]
+            return f"{self.path} is from another run: {'; '.join(differences)}"
         self.samples, self.errors, self.rounds = stored["samples"], stored["errors"], stored["rounds"]
+        self.took, self.plan = stored["took"], Plan(**stored["plan"])
         return ""
 
     def save(self) -> None:
@@ -52,7 +74,8 @@ class SampleStore:
             self._has_warned = True
 
     def _write(self) -> None:
-        stored = {"about": self.about, "samples": self.samples, "errors": self.errors, "rounds": self.rounds}
+        stored = {"about": self.about, "plan": asdict(self.plan), "took": self.took}
+        stored |= {"samples": self.samples, "errors": self.errors, "rounds": self.rounds}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_suffix(".new")
         new.write_text(json.dumps(stored, indent=1))
@@ -64,29 +87,40 @@ class SampleStore:
         return [summarize(one, self.samples[one.name], self.errors[one.name]) for one in done]
 
 
-def measure_rounds(
-    scenarios: list[Scenario], settings: Settings, rounds: int, budget: float, store: SampleStore
-) -> None:
-    """Measure up to `rounds` rounds, but start only rounds that will likely fit into `budget` seconds.
+def measure_rounds(scenarios: list[Scenario], settings: Settings, rounds: int, store: SampleStore) -> None:
+    """Measure up to `rounds` rounds within the time of the store's plan.
 
-    The first round always starts. Ctrl-C ends the run and keeps what was measured.
+    Ctrl-C ends the run and keeps what was measured.
     """
-    began = time.monotonic()
-    took = 0.0
+    began = time.monotonic() - store.plan.used
+    budget = store.plan.minutes * 60
     try:
-        for number in range(rounds):
-            round_began = time.monotonic()
-            if number and round_began - began + took > budget:
-                progress(f"bench: no time left for round {number + 1}\n")
-                return
-            for scenario in scenarios:
-                if store.rounds.get(scenario.name, 0) <= number:
-                    progress(f"round {number + 1}, {scenario.title}: ")
-                    measure_round(scenario, settings, number, store)
-                    store.save()
-            took = time.monotonic() - round_began
+        for number, scenario in schedule(scenarios, rounds):
+            if store.rounds.get(scenario.name, 0) != number:
+                continue  # measured before the run was interrupted, or without time for the round before
+            scenario_began = time.monotonic()
+            if number and scenario_began - began + store.took.get(scenario.name, 0.0) > budget:
+                continue
+            progress(f"round {number + 1}, {scenario.title}: ")
+            measure_round(scenario, settings, number, store)
+            now = time.monotonic()
+            store.took[scenario.name] = max(store.took.get(scenario.name, 0.0), now - scenario_began)
+            store.plan.used = now - began
+            store.save()
     except KeyboardInterrupt:
         progress("\nbench: interrupted; --resume continues\n")
+
+
+def schedule(scenarios: list[Scenario], rounds: int) -> Iterator[tuple[int, Scenario]]:
+    """The number of the round, from 0, and the scenario, in the order in which they are measured."""
+    important = [scenario for scenario in scenarios if scenario.is_important]
+    others = [scenario for scenario in scenarios if not scenario.is_important]
+    parts = [(range(OF_ALL), scenarios), (range(OF_ALL, OF_IMPORTANT), important)]
+    parts += [(range(OF_ALL, OF_IMPORTANT), others), (range(OF_IMPORTANT, rounds), scenarios)]
+    for numbers, part in parts:
+        for number in numbers:
+            if number < rounds:
+                yield from ((number, scenario) for scenario in part)
 
 
 def measure_round(scenario: Scenario, settings: Settings, number: int, store: SampleStore) -> None:

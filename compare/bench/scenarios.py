@@ -1,31 +1,27 @@
-"""The scenarios of the benchmark: the load, the servers, and the targets."""
+"""The scenarios of the benchmark: the load and the servers. What Ropewalk is to reach in each is in aims.py."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from bench.targets import BEST, Target
+from bench.aims import AIMS, GTHREAD
+from bench.targets import COMPILED, PURE, Target
 
-ALL = (
-    "ropewalk",
-    "gunicorn-gthread",
-    "gunicorn-gthread-c",
-    "gunicorn-sync",
-    "gunicorn-sync-c",
-    "waitress",
-    "cheroot",
-    "granian",
-    "uwsgi",
-    "bjoern",
-    "werkzeug",
-)
-MAIN = ("ropewalk", "gunicorn-gthread", "waitress", "granian", "bjoern")
-THREADED = ("ropewalk", "gunicorn-gthread", "waitress", "cheroot", "granian", "uwsgi")
+MIB = 1024 * 1024
+OURS = (COMPILED, PURE)
+SYNC = ("gunicorn-sync", "gunicorn-sync-c")
+C = ("granian", "bjoern", "fastpysgi")  # compiled servers; the latter two run the application in one thread
+MAIN = (*OURS, GTHREAD, "waitress", *C)
+THREADED = (*OURS, GTHREAD, "waitress", "cheroot", "granian", "uwsgi")
+ALL = (*OURS, GTHREAD, "gunicorn-gthread-c", *SYNC, "waitress", "cheroot", "granian", "uwsgi", *C[1:], "werkzeug")
+LARGE = (*MAIN, "gunicorn-sync", "cheroot", "uwsgi", "werkzeug")
+SOME = (*OURS, GTHREAD, "granian", "bjoern", "fastpysgi")
 
 
 class Kind(Enum):
     CLOSED = "closed loop"
+    PIPELINED = "pipelined requests"  # a closed loop of which wrk does not report usable latencies
     OPEN = "open loop"
     START = "start"
     LOGGED = "access log"
@@ -47,70 +43,53 @@ class Route(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario. `is_quick`: the quick mode has it."""
+    """One scenario. `is_quick`: the quick mode has it. `left_out`: by server, why it has no row."""
 
     name: str
     title: str
     application: str
     servers: tuple[str, ...]
-    targets: tuple[Target, ...] = ()
     kind: Kind = Kind.CLOSED
     path: str = "/hello"
     content_bytes: int = 0  # of the request; if any, it is a POST
     connections: int = 32
     keeps_alive: bool = True
+    least_seconds: float = 0.0  # of a load, if a request takes long
+    pipelined: int = 1  # requests that are sent together
     has_browser_fields: bool = False  # 14 fields, 4 of which differ from request to request
+    is_tls: bool = False
+    is_static: bool = False  # Ropewalk serves the file with --static
     route: Route = Route.DIRECT
     rate: float = 0.0  # requests per second of the open loop
     background: int = 0  # idle connections; of slow clients, as many of each of two kinds
     workers: int = 1  # more than one share all CPUs with the load
     is_quick: bool = False
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        return AIMS.get(self.name, ())
+
+    @property
+    def is_important(self) -> bool:
+        """Whether it is measured more often if there is little time: the compiled build has an aim in it."""
+        return any(target.server == COMPILED for target in self.targets)
 
     def with_only(self, names: list[str]) -> Scenario:
         return replace(self, servers=tuple(name for name in self.servers if name in names))
 
 
-def rate(bound: float, against: str) -> Target:
-    return Target("rate", bound, against)
-
-
-def p99(bound: float, against: str) -> Target:
-    return Target("p99", bound, against)
-
-
-GTHREAD = "gunicorn-gthread"
+ONE_PROCESS = "it has one process"
+NO_TLS = "it does not speak TLS"
 
 SCENARIOS = (
-    Scenario(
-        "hello",
-        "Hello, keep-alive connections",
-        "hello",
-        ALL,
-        (rate(8, GTHREAD), rate(6, "waitress"), rate(1, "granian"), rate(0.85, "bjoern"), p99(1, "granian")),
-        is_quick=True,
-    ),
-    Scenario(
-        "new-connections",
-        "Hello, a new connection for each request",
-        "hello",
-        ALL,
-        (rate(3, GTHREAD), rate(1, "granian")),
-        keeps_alive=False,
-    ),
-    Scenario(
-        "hello-256",
-        "Hello, 256 connections",
-        "hello",
-        MAIN,
-        (rate(8, GTHREAD), rate(6, "waitress"), rate(1, "granian"), rate(0.85, "bjoern"), p99(1.3, "bjoern")),
-        connections=256,
-    ),
+    Scenario("hello", "Hello, keep-alive connections", "hello", ALL, is_quick=True),
+    Scenario("hello-256", "Hello, 256 connections", "hello", MAIN, connections=256),
     Scenario(
         "heads",
         "Hello, with a browser's fields as nginx passes them on",
         "hello",
         MAIN,
-        (rate(0.8, "granian"), rate(4, GTHREAD)),
         has_browser_fields=True,
         is_quick=True,
     ),
@@ -118,103 +97,19 @@ SCENARIOS = (
         "django",
         "Django, JSON",
         "django_json",
-        (*ALL[:3], *ALL[5:10]),
-        (rate(3, GTHREAD), rate(1.1, "granian"), rate(1, "bjoern"), p99(0.1, GTHREAD)),
+        tuple(name for name in ALL if name not in (*SYNC, "werkzeug")),
         path="/greeting",
         is_quick=True,
     ),
-    Scenario(
-        "echo",
-        "Echo of a 10 KiB POST",
-        "echo",
-        MAIN,
-        (rate(3, GTHREAD), rate(0.8, "granian")),
-        content_bytes=10240,
-        is_quick=True,
-    ),
-    Scenario(
-        "megabyte",
-        "Response of 1 MiB",
-        "megabyte",
-        (*MAIN, "gunicorn-sync", "cheroot", "uwsgi", "werkzeug"),
-        (rate(1, BEST),),
-        path="/megabyte",
-    ),
-    Scenario(
-        "file",
-        "File of 10 MiB through wsgi.file_wrapper",
-        "file",
-        (*MAIN, "gunicorn-sync", "cheroot", "uwsgi", "werkzeug"),
-        (rate(1.5, BEST),),
-    ),
-    Scenario(
-        "chunks",
-        "Generator of 64 chunks",
-        "chunks",
-        MAIN,
-        (rate(1, "granian"),),
-    ),
-    Scenario(
-        "blocks", "Every request blocks for 10 ms", "blocks", THREADED, (rate(0.97, BEST),), path="/all", is_quick=True
-    ),
-    Scenario("blocks-some", "1 request in 10 blocks for 20 ms", "blocks", THREADED, (rate(0.97, BEST),), path="/some"),
-    Scenario("computes", "1 ms of computing", "computes", MAIN, (rate(0.95, "bjoern"), p99(1, "bjoern"))),
-    Scenario(
-        "threads",
-        "1 ms of computing, 64 threads",
-        "computes",
-        ("ropewalk", GTHREAD, "granian"),
-        (Target("p99", 1.5, "ropewalk", of_metric="p99_one_thread"),),
-        kind=Kind.THREADS,
-    ),
-    Scenario(
-        "logged",
-        "Hello, access log on",
-        "hello",
-        ("ropewalk", GTHREAD, "granian"),
-        (Target("rate", 0.8, "ropewalk", of_metric="rate_baseline"),),
-        kind=Kind.LOGGED,
-    ),
-    Scenario(
-        "nginx-tcp",
-        "Hello through nginx over TCP",
-        "hello",
-        ("ropewalk", GTHREAD),
-        (rate(1, GTHREAD), p99(1, GTHREAD)),
-        route=Route.NGINX_TCP,
-    ),
-    Scenario(
-        "nginx-unix",
-        "Hello through nginx over a Unix socket",
-        "hello",
-        ("ropewalk", GTHREAD),
-        (rate(1, GTHREAD), p99(1, GTHREAD)),
-        route=Route.NGINX_UNIX,
-    ),
-    Scenario(
-        "slow-clients",
-        "Hello, with 1,000 slow senders and 1,000 slow readers",
-        "megabyte",
-        ("ropewalk", GTHREAD, "granian"),
-        (Target("rate", 0.9, "ropewalk", of_metric="rate_baseline"), Target("failures", 0)),
-        kind=Kind.SLOW,
-        background=1000,
-    ),
-    Scenario(
-        "idle-connections",
-        "Hello, with 10,000 idle connections",
-        "hello",
-        ("ropewalk", "granian", "bjoern", "waitress"),
-        (Target("rate", 0.9, "ropewalk", of_metric="rate_baseline"), Target("connection_memory", 6 * 1024)),
-        kind=Kind.IDLE,
-        background=10_000,
-    ),
+    Scenario("echo", "Echo of a 10 KiB POST", "echo", MAIN, content_bytes=10240, is_quick=True),
+    Scenario("chunks", "Generator of 64 chunks", "chunks", MAIN),
+    Scenario("megabyte", "Response of 1 MiB", "megabyte", LARGE, path="/megabyte"),
+    Scenario("pipelined", "Hello, 16 pipelined requests", "hello", MAIN, kind=Kind.PIPELINED, pipelined=16),
     Scenario(
         "open-loop",
         "Hello, open loop of 2,000 requests/s",
         "hello",
-        THREADED,
-        (p99(1, "granian"),),
+        (*THREADED, "fastpysgi"),
         kind=Kind.OPEN,
         rate=2000,
     ),
@@ -222,19 +117,91 @@ SCENARIOS = (
         "open-loop-django",
         "Django, JSON, open loop of 2,000 requests/s",
         "django_json",
-        THREADED,
-        (p99(1, "granian"), p99(0.1, GTHREAD)),
+        (*THREADED, "fastpysgi"),
         kind=Kind.OPEN,
         path="/greeting",
         rate=2000,
+    ),
+    Scenario("logged", "Hello, access log on", "hello", (*OURS, GTHREAD, "granian"), kind=Kind.LOGGED),
+    Scenario(
+        "nginx-heads",
+        "Hello through nginx, with a browser's fields",
+        "hello",
+        SOME,
+        has_browser_fields=True,
+        route=Route.NGINX_TCP,
+    ),
+    Scenario(
+        "nginx-django",
+        "Django, JSON, through nginx",
+        "django_json",
+        SOME,
+        path="/greeting",
+        route=Route.NGINX_TCP,
+    ),
+    Scenario("start", "Start to first response, memory at rest", "hello", ALL, kind=Kind.START, is_quick=True),
+    Scenario(
+        "idle-connections",
+        "Hello, with 10,000 idle connections",
+        "hello",
+        (*OURS, *C, "waitress"),
+        kind=Kind.IDLE,
+        background=10_000,
+    ),
+    Scenario("django-page", "Django, a page from a template", "django_page", MAIN, path="/page"),
+    Scenario("django-sqlite", "Django, a row of SQLite as JSON", "django_sqlite", MAIN, path="/product/500"),
+    Scenario("flask", "Flask, JSON", "flask_app", MAIN, path="/greeting"),
+    Scenario("flask-page", "Flask, a page from a template", "flask_app", MAIN, path="/page"),
+    Scenario(
+        "static",
+        "Static file of 20 KB: Ropewalk's --static, WhiteNoise under the others, nginx",
+        "static",
+        (*MAIN, "nginx"),
+        path="/static/style.css",
+        is_static=True,
+    ),
+    Scenario("upload", "Upload of 20 MiB", "upload", MAIN, content_bytes=20 * MIB, connections=4, least_seconds=3),
+    Scenario(
+        "https",
+        "Hello over HTTPS",
+        "hello",
+        (*OURS, GTHREAD, "granian", "fastpysgi"),
+        is_tls=True,
+        left_out=(("waitress", NO_TLS), ("bjoern", NO_TLS)),
+    ),
+    Scenario("new-connections", "Hello, a new connection for each request", "hello", ALL, keeps_alive=False),
+    Scenario("hello-1024", "Hello, 1,024 connections", "hello", MAIN, connections=1024),
+    Scenario("hello-4096", "Hello, 4,096 connections", "hello", MAIN, connections=4096),
+    Scenario(
+        "workers",
+        "Django, JSON, 4 workers that share 2 CPUs with the load",
+        "django_json",
+        (*OURS, GTHREAD, "granian", "uwsgi", "fastpysgi"),
+        path="/greeting",
+        workers=4,
+        left_out=(("waitress", ONE_PROCESS), ("bjoern", ONE_PROCESS)),
+    ),
+    Scenario("file", "File of 10 MiB through wsgi.file_wrapper", "file", LARGE),
+    Scenario("blocks", "Every request blocks for 10 ms", "blocks", THREADED, path="/all", is_quick=True),
+    Scenario("blocks-some", "1 request in 10 blocks for 20 ms", "blocks", THREADED, path="/some"),
+    Scenario("computes", "1 ms of computing", "computes", MAIN),
+    Scenario("threads", "1 ms of computing, 64 threads", "computes", (*OURS, GTHREAD, "granian"), kind=Kind.THREADS),
+    Scenario("nginx-tcp", "Hello through nginx over TCP", "hello", (*OURS, GTHREAD), route=Route.NGINX_TCP),
+    Scenario("nginx-unix", "Hello through nginx over a Unix socket", "hello", (*OURS, GTHREAD), route=Route.NGINX_UNIX),
+    Scenario(
+        "slow-clients",
+        "Hello, with 1,000 slow senders and 1,000 slow readers",
+        "megabyte",
+        (*OURS, GTHREAD, "granian"),
+        kind=Kind.SLOW,
+        background=1000,
     ),
     *(
         Scenario(
             f"spread-{workers}",
             f"10,000 requests over {workers} workers, {connections} connections",
             "worker_pid",
-            ("ropewalk", GTHREAD, "granian"),
-            (Target("busiest_keep_alive", 1.3), Target("busiest_new", 1.3)),
+            (*OURS, GTHREAD, "granian"),
             kind=Kind.SPREAD,
             connections=connections,
             workers=workers,
@@ -245,28 +212,18 @@ SCENARIOS = (
         "load-change",
         "Load that changes: computing, blocking, both, computing",
         "changing",
-        ("ropewalk", GTHREAD, "granian"),
-        (Target("settled", 0.5),),
+        (*OURS, GTHREAD, "granian"),
         kind=Kind.LOAD_CHANGE,
     ),
     Scenario(
         "response-delay",
         "Finished responses while one request of the batch blocks",
         "delay",
-        ("ropewalk", GTHREAD, "waitress", "granian"),
-        (Target("delay_short", 0.002), Target("delay_long", 0.002)),
+        (*OURS, GTHREAD, "waitress", "granian"),
         kind=Kind.RESPONSE_DELAY,
     ),
-    Scenario(
-        "start",
-        "Start to first response, memory at rest",
-        "hello",
-        ALL,
-        (Target("start", 0.150), Target("memory", 20e6)),
-        kind=Kind.START,
-        is_quick=True,
-    ),
 )
+"""In the order in which they are measured and shown: the important ones first."""
 
-UNPUBLISHED = frozenset({"heads"})
-"""Names of scenarios that came after the run whose results docs/benchmarks shows. The next whole run has them."""
+UNPUBLISHED = frozenset(scenario.name for scenario in SCENARIOS)
+"""Names of scenarios that docs/benchmarks lacks, or shows as they were before a change. The next whole run has them."""

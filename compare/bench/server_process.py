@@ -6,11 +6,12 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -186,7 +187,7 @@ def running(
             start_new_session=True,
         )
         try:
-            if not _wait_response(process, start.bind, path, began + START_TIMEOUT):
+            if not _wait_response(process, start, path, began + START_TIMEOUT):
                 output.seek(0)
                 last = output.read().decode("utf-8", "replace").strip().splitlines()[-1:]
                 raise StartError(last[0][:300] if last else "no response and no output")
@@ -197,10 +198,14 @@ def running(
                 Path(start.unix_path).unlink(missing_ok=True)
 
 
-def _wait_response(process: subprocess.Popen[bytes], bind: str, path: str, deadline: float) -> bool:
+def _wait_response(process: subprocess.Popen[bytes], start: Start, path: str, deadline: float) -> bool:
+    context = ssl.create_default_context(cafile=start.tls_files[0]) if start.is_tls else None
     request = f"GET {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
     while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), connect(bind) as sock:
+        with suppress(OSError), ExitStack() as stack:
+            sock = stack.enter_context(connect(start.bind))
+            if context:
+                sock = stack.enter_context(context.wrap_socket(sock, server_hostname=start.bind.rpartition(":")[0]))
             sock.sendall(request)
             if sock.recv(65536):
                 return True

@@ -10,11 +10,13 @@ import importlib.metadata
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.builds import COMPILED, build_of, fault
 from bench.paths import APPLICATIONS, SERVER
 
 BIN = Path(sys.prefix, "bin")
@@ -25,6 +27,8 @@ BACKLOG = "2048"
 CONNECTIONS = "20000"
 
 BEFORE = "ropewalk-before"
+NGINX = "nginx"
+CERTIFICATE, KEY, STATIC = "certificate.pem", "key.pem", "static"  # in the folder of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,9 @@ class Start:
     threads: int = 8
     access_log: str = ""
     workers: int = 1  # ignored by servers that have only one
+    folder: str = ""  # of the run's files
+    is_tls: bool = False
+    is_static: bool = False  # Ropewalk serves the static files itself
 
     @property
     def module(self) -> str:
@@ -44,6 +51,11 @@ class Start:
     @property
     def target(self) -> str:
         return f"{self.module}:application"
+
+    @property
+    def tls_files(self) -> list[str]:
+        """The certificate and its key, or nothing."""
+        return [f"{self.folder}/{CERTIFICATE}", f"{self.folder}/{KEY}"] if self.is_tls else []
 
     @property
     def unix_path(self) -> str:
@@ -65,7 +77,13 @@ def _ropewalk(start: Start) -> list[str]:
     command = [sys.executable, "-m", "ropewalk", start.target, "--bind", start.bind]
     command += ["--threads", str(start.threads), "--keep-alive", KEEP_ALIVE, "--log-level", "warning"]
     command += ["--workers", str(start.workers)] if start.workers > 1 else []
+    command += [f"--static=/static={start.folder}/{STATIC}"] if start.is_static else []
+    command += _tls(start, "--certfile", "--keyfile")
     return command + (["--access-logfile", start.access_log] if start.access_log else [])
+
+
+def _tls(start: Start, *options: str) -> list[str]:
+    return [word for pair in zip(options, start.tls_files, strict=False) for word in pair]
 
 
 def _gunicorn(worker: str, parser: str) -> Callable[[Start], list[str]]:
@@ -76,6 +94,7 @@ def _gunicorn(worker: str, parser: str) -> Callable[[Start], list[str]]:
         words += ["--workers", str(start.workers)]
         if worker == "gthread":
             words += ["--threads", str(start.threads)]
+        words += _tls(start, "--certfile", "--keyfile")
         return words + (["--access-logfile", start.access_log] if start.access_log else [])
 
     return command
@@ -105,6 +124,7 @@ def _granian(start: Start) -> list[str]:
     else:
         host, _, port = start.bind.rpartition(":")
         command += ["--host", host, "--port", port]
+    command += _tls(start, "--ssl-certificate", "--ssl-keyfile")
     return command + (["--log-level", "info", "--access-log"] if start.access_log else [])
 
 
@@ -112,7 +132,7 @@ def _uwsgi(start: Start) -> list[str]:
     command = [str(BIN / "uwsgi"), "--http11-socket", start.unix_path or start.bind, "--module"]
     command += [start.target, "--threads", str(start.threads), "--enable-threads"]
     command += ["--listen", BACKLOG, "--need-app", "--die-on-term", "--virtualenv", sys.prefix, "--http-keepalive"]
-    command += ["--socket-timeout", KEEP_ALIVE, "--chmod-socket=666"]
+    command += ["--socket-timeout", KEEP_ALIVE, "--chmod-socket=666", "--processes", str(start.workers)]
     return command + (["--logto", start.access_log] if start.access_log else ["--disable-logging"])
 
 
@@ -120,10 +140,20 @@ def _script(name: str) -> Callable[[Start], list[str]]:
     return lambda start: [sys.executable, str(APPLICATIONS / name), start.module, start.bind]
 
 
+def _fastpysgi(start: Start) -> list[str]:
+    command = [sys.executable, str(APPLICATIONS / "run_fastpysgi.py"), start.module, start.bind]
+    return [*command, str(start.workers), *start.tls_files]
+
+
+def _nginx(start: Start) -> list[str]:
+    return [sys.executable, str(APPLICATIONS / "run_nginx.py"), find_program("nginx") or "nginx", start.bind]
+
+
 SERVERS = {
     server.name: server
     for server in (
         Server("ropewalk", "", _ropewalk),
+        Server("ropewalk-compiled", "", _ropewalk, source=COMPILED),
         Server("gunicorn-gthread", "gunicorn", _gunicorn("gthread", "python")),
         Server("gunicorn-gthread-c", "gunicorn", _gunicorn("gthread", "fast"), "gunicorn-h1c"),  # its parser in C
         Server("gunicorn-sync", "gunicorn", _gunicorn("sync", "python")),
@@ -133,7 +163,9 @@ SERVERS = {
         Server("granian", "granian", _granian),
         Server("uwsgi", "uwsgi", _uwsgi),
         Server("bjoern", "bjoern", _script("run_bjoern.py")),
+        Server("fastpysgi", "fastpysgi", _fastpysgi),
         Server("werkzeug", "werkzeug", _script("run_werkzeug.py")),
+        Server(NGINX, "", _nginx),
     )
 }
 
@@ -154,8 +186,10 @@ def source_version(source: Path) -> str:
 
 def version(server: Server) -> str:
     """The installed version, with that of the other package it needs. Raises `PackageNotFoundError`."""
+    if server.name == NGINX:
+        return nginx_version()
     if not server.package:
-        return source_version(server.source)
+        return f"{source_version(server.source)} ({build_of(server.source) or 'pure'})"
     found = importlib.metadata.version(server.package)
     return f"{found} + {server.needs} {importlib.metadata.version(server.needs)}" if server.needs else found
 
@@ -164,6 +198,10 @@ def missing_servers() -> dict[str, str]:
     """The servers that cannot be started here: by name, why."""
     reasons: dict[str, str] = json.loads(MISSING_PACKAGES.read_text()) if MISSING_PACKAGES.exists() else {}
     found = {}
+    if reason := fault():
+        found["ropewalk-compiled"] = reasons.get("ropewalk", reason)
+    if find_program("nginx") is None:
+        found[NGINX] = "nginx is not installed"
     for server in SERVERS.values():
         for package in filter(None, (server.package, server.needs)):
             try:
@@ -176,3 +214,12 @@ def missing_servers() -> dict[str, str]:
 def find_program(name: str) -> str | None:
     """The path of a program, also from the folders that Debian keeps for root."""
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin:/usr/local/sbin")
+
+
+def nginx_version() -> str:
+    """As `nginx -v` prints it, or `unknown`."""
+    try:
+        done = subprocess.run([find_program("nginx") or "nginx", "-v"], capture_output=True, text=True, check=False)
+    except OSError:
+        return "unknown"
+    return done.stderr.strip().rpartition("/")[2] or "unknown"

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from bench.spread import is_within_noise, noise_of_ratio
+
 Medians = Mapping[str, Mapping[str, float]]  # by server, by metric
 
 HIGHER_IS_BETTER = {"rate", "rate_cpu"}
 BEST = "best peer"
+PURE, COMPILED = "ropewalk", "ropewalk-compiled"
 NAMES = {
     "rate": "requests/s",
+    "rate_cpu": "requests per CPU second",
     "connection_memory": "memory per connection",
     "rate_baseline": "its own baseline",
     "p99_one_thread": "its own with one thread",
@@ -26,6 +30,7 @@ NAMES = {
 class Mark(Enum):
     MET = "met"
     MISSED = "missed"
+    NOISE = "within noise"
     UNKNOWN = "not measured"
 
 
@@ -39,7 +44,7 @@ class Target:
     metric: str
     bound: float
     against: str = ""
-    server: str = "ropewalk"
+    server: str = PURE
     of_metric: str = ""  # the metric of `against`, if it differs
 
     def __str__(self) -> str:
@@ -53,12 +58,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome of a target: the ratio (or the value, if the bound is absolute) and the server compared with."""
+    """The outcome of a target: the ratio (or the value, if the bound is absolute) and the server compared with.
+
+    `noise` is relative: how far the value may be from what more rounds would give.
+    """
 
     target: Target
     value: float | None
     against: str
     mark: Mark
+    noise: float = 0.0
 
 
 def shown(metric: str, value: float) -> str:
@@ -76,15 +85,24 @@ def shown(metric: str, value: float) -> str:
     return f"{value * 1000:.2f} ms" if value < 0.01 else f"{value * 1000:.0f} ms"
 
 
-def judge(target: Target, medians: Medians) -> Verdict:
-    """Compare; `UNKNOWN` if either server was not measured."""
+def judge(target: Target, medians: Medians, spreads: Medians | None = None) -> Verdict:
+    """Compare; `UNKNOWN` if either server was not measured. `spreads` are those of the medians."""
     mine = medians.get(target.server, {}).get(target.metric)
     against, other = _other(target, medians)
     if mine is None or other is None or (target.against and not other):
         return Verdict(target, None, against, Mark.UNKNOWN)
     value = mine / other if target.against else mine
+    noise = _noise(target, against, spreads or {})
+    if is_within_noise(value, target.bound, noise):
+        return Verdict(target, value, against, Mark.NOISE, noise)
     is_met = value >= target.bound if target.metric in HIGHER_IS_BETTER else value <= target.bound
-    return Verdict(target, value, against, Mark.MET if is_met else Mark.MISSED)
+    return Verdict(target, value, against, Mark.MET if is_met else Mark.MISSED, noise)
+
+
+def _noise(target: Target, against: str, spreads: Medians) -> float:
+    mine = spreads.get(target.server, {}).get(target.metric, 0.0)
+    other = spreads.get(against, {}).get(target.of_metric or target.metric, 0.0) if target.against else 0.0
+    return noise_of_ratio(mine, other)
 
 
 def _other(target: Target, medians: Medians) -> tuple[str, float | None]:
@@ -94,7 +112,7 @@ def _other(target: Target, medians: Medians) -> tuple[str, float | None]:
     if target.against != BEST:
         return target.against, medians.get(target.against, {}).get(metric)
     peers = {name: values[metric] for name, values in medians.items() if metric in values}
-    peers = {name: value for name, value in peers.items() if not name.startswith(target.server)}
+    peers = {name: value for name, value in peers.items() if not name.startswith(PURE)}
     if not peers:
         return BEST, None
     best = max if metric in HIGHER_IS_BETTER else min

@@ -21,8 +21,8 @@ def results_region(results: Results) -> str:
     parts = [
         "## Environment",
         (
-            f"{results['rounds']} rounds of {results['seconds']:g} s; each server has {results['threads']} threads and "
-            f"the load {results['connections']} connections, unless the scenario says otherwise."
+            f"{rounds_text(*results['rounds'])} of {results['seconds']:g} s; each server has {results['threads']} "
+            f"threads and the load {results['connections']} connections, unless the scenario says otherwise."
         ),
         table(("", ""), [*results["machine"].items()]),
         "## Targets",
@@ -39,6 +39,10 @@ def results_region(results: Results) -> str:
     parts += ["## Versions", table(("server", "version"), [*results["versions"].items()])]
     parts += [f"{name} is missing: {reason}" for name, reason in results["missing"].items()]
     return "\n\n".join(parts)
+
+
+def rounds_text(least: int, most: int) -> str:
+    return f"{least} rounds" if least == most else f"{least} to {most} rounds, more of the first scenarios,"
 
 
 def load_results(folder: Path) -> Results:

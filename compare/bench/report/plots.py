@@ -49,7 +49,9 @@ def bars(scenario: ScenarioResult) -> list[Bar]:
     for server, medians in scenario["medians"].items():
         label = shown(metric, medians[metric])
         if metric == "rate":
-            label += f" requests/s, p99 {shown('p99', medians['p99'])}"
+            label += " requests/s"
+        if metric == "rate" and scenario["kind"] != "pipelined requests":
+            label += f", p99 {shown('p99', medians['p99'])}"
         least, most = scenario["least"][server][metric], scenario["most"][server][metric]
         found.append(Bar(server, medians[metric], least, most, label))
     return sorted(found, key=lambda bar: bar.value, reverse=metric in HIGHER_IS_BETTER)
@@ -69,11 +71,11 @@ def draw(scenario: ScenarioResult, path: Path) -> None:
         figure, axes = pyplot.subplots(figsize=(WIDTH, height))
         figure.patch.set_alpha(0)
         axes.set_axis_off()
-        axes.set_position((0.2, 0, 0.48, 1 - TITLE_HEIGHT / height))
+        axes.set_position((0.21, 0, 0.47, 1 - TITLE_HEIGHT / height))
         axes.set_xlim(0, longest)
         axes.set_ylim(len(data) - 0.5, -0.5)
         for place, bar in enumerate(data):
-            axes.barh(place, bar.value, height=0.7, color=OURS if bar.server == "ropewalk" else OTHERS)
+            axes.barh(place, bar.value, height=0.7, color=OURS if bar.server.startswith("ropewalk") else OTHERS)
             axes.plot((bar.least, bar.most), (place, place), color=RANGE, linewidth=1.5)
             axes.text(-0.02 * longest, place, bar.server, ha="right", va="center")
             axes.text(1.02 * longest, place, bar.label, ha="left", va="center")

@@ -6,11 +6,11 @@ from bench.report.markdown import table
 from bench.results import Results, ScenarioResult, TargetResult
 from bench.targets import Mark, shown
 
-MARKS = {Mark.MET: "✓ met", Mark.MISSED: "✗ missed", Mark.UNKNOWN: "- not measured"}
+MARKS = {Mark.MET: "✓ met", Mark.MISSED: "✗ missed", Mark.NOISE: "≈ within noise", Mark.UNKNOWN: "- not measured"}
 LOAD_IS_FULL = 0.95  # share of the load's CPU from which the load is the limit,
 SERVER_IS_IDLE = 0.9  # if the server used less than this share of its own
 NOISE = 0.05  # share of the server's CPU used by other processes above which the results mention it
-TARGETS_HEADING = ("scenario", "target", "measured", "by CPU time", "")
+TARGETS_HEADING = ("scenario", "build", "target", "measured", "by CPU time", "")
 COLUMNS = {
     "start": ("start", "memory", "resident"),
     "open loop": ("rate", "rate_cpu", "p50", "p99", "p999", "longest", "lag", "failures"),
@@ -21,6 +21,7 @@ COLUMNS = {
     "several workers": ("busiest_keep_alive", "busiest_new"),
     "load change": ("settled", "settled_blocking", "settled_mixed", "settled_computing"),
     "response delay": ("delay_short", "longest_delay_short", "delay_long", "longest_delay_long"),
+    "pipelined requests": ("rate", "rate_cpu", "failures"),
     "closed loop": ("rate", "rate_cpu", "p50", "p99", "failures"),
 }
 """The metrics in the table of each kind of scenario."""
@@ -56,16 +57,14 @@ def columns(kind: str) -> tuple[str, ...]:
 
 
 def scenario_table(scenario: ScenarioResult) -> str:
-    """One row per server: medians, and for the rate also its minimum and maximum."""
+    """One row per server: medians with their spread, as spread.py defines it."""
     rows = []
     for name, medians in scenario["medians"].items():
         cells = [name]
         for metric in COLUMNS[scenario["kind"]]:
             text = shown(metric, medians[metric])
-            if metric == "rate":
-                least, most = scenario["least"][name][metric], scenario["most"][name][metric]
-                text += f" ({shown(metric, least)} - {shown(metric, most)})"
-            cells.append(text)
+            has_spread = scenario["rounds"] > 1 and metric != "failures"
+            cells.append(f"{text} (±{scenario['spreads'][name][metric]:.0%})" if has_spread else text)
         rows.append(tuple(cells))
     return table(columns(scenario["kind"]), rows)
 
@@ -77,7 +76,9 @@ def targets_table(results: Results) -> str:
         for number, target in enumerate(scenario["targets"]):
             title = scenario["title"] if not number else ""
             by_cpu_time = f"{target['by_cpu_time']:.2f}" if target["by_cpu_time"] else ""
-            rows.append((title, target["target"], _measured(target), by_cpu_time, MARKS[Mark(target["mark"])]))
+            rows.append(
+                (title, target["build"], target["target"], _measured(target), by_cpu_time, MARKS[Mark(target["mark"])])
+            )
     return table(TARGETS_HEADING, rows)
 
 
@@ -85,17 +86,21 @@ def _measured(target: TargetResult) -> str:
     value = target["value"]
     if value is None:
         return "-"
-    return f"{value:.2f} × {target['against']}" if target["is_ratio"] else shown(target["metric"], value)
+    if not target["is_ratio"]:
+        return shown(target["metric"], value)
+    return f"{value:.2f} ± {value * target['noise']:.2f} × {target['against']}"
 
 
 def targets_summary(results: Results) -> str:
     marks = [target["mark"] for scenario in results["scenarios"] for target in scenario["targets"]]
-    return f"{marks.count(Mark.MET.value)} of {len(marks)} targets are met."
+    within = marks.count(Mark.NOISE.value)
+    return f"{marks.count(Mark.MET.value)} of {len(marks)} targets are met, {within} lie within the noise of the run."
 
 
 def remarks(scenario: ScenarioResult) -> list[str]:
     """What to know about the figures of a scenario: failed servers, other processes, a load that was the limit."""
     found = [f"{name} was not measured: {error}" for name, error in scenario["errors"].items()]
+    found += [f"{name} has no row: {reason}" for name, reason in scenario["left_out"].items()]
     noise = max((medians.get("others", 0.0) for medians in scenario["medians"].values()), default=0.0)
     if noise >= NOISE:
         found.append(

@@ -27,6 +27,7 @@ TOOLS = (
     "mv",
     "sleep",
     "tail",
+    "tar",
     "timeout",
 )
 DOCKER = """#!/usr/bin/env bash

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from bench.targets import BEST, Mark, Target, judge
+from bench.aims import AIMS
+from bench.scenarios import SCENARIOS
+from bench.spread import LUCK, is_within_noise, spread
+from bench.targets import BEST, COMPILED, HIGHER_IS_BETTER, PURE, Mark, Target, judge
 
 MEDIANS = {
     "ropewalk": {"rate": 900.0, "rate_baseline": 1000.0, "p99": 0.002, "failures": 0.0},
@@ -38,7 +41,8 @@ def test_a_target_is_met_at_its_bound(target: Target, value: float | None, mark:
 def test_the_best_peer_is_another_server_and_the_best_of_the_metric() -> None:
     assert judge(Target("rate", 1, BEST), MEDIANS).against == "granian"
     assert judge(Target("p99", 1, BEST), MEDIANS).against == "granian"
-    assert judge(Target("rate", 1, BEST), {"ropewalk": {"rate": 1.0}}).mark is Mark.UNKNOWN
+    builds = {"ropewalk": {"rate": 1.0}, "ropewalk-compiled": {"rate": 2.0}}
+    assert judge(Target("rate", 1, BEST), builds).mark is Mark.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,31 @@ def test_the_best_peer_is_another_server_and_the_best_of_the_metric() -> None:
 )
 def test_a_target_in_words(target: Target, text: str) -> None:
     assert str(target) == text
+
+
+def test_a_bound_within_the_spread_of_the_figures_is_neither_met_nor_missed() -> None:
+    spreads = {"ropewalk": {"rate": 0.03}, "granian": {"rate": 0.04}}
+    verdict = judge(Target("rate", 0.93, "granian"), MEDIANS, spreads)
+    assert verdict.mark is Mark.NOISE
+    assert verdict.noise == pytest.approx(0.05)
+    assert judge(Target("rate", 0.87, "granian"), MEDIANS, spreads).mark is Mark.NOISE
+    assert judge(Target("rate", 0.95, "granian"), MEDIANS, spreads).mark is Mark.MISSED
+    assert judge(Target("rate", 0.85, "granian"), MEDIANS, spreads).mark is Mark.MET
+    assert judge(Target("failures", 0), MEDIANS, {"ropewalk": {"failures": 0.5}}).mark is Mark.MET
+
+
+def test_the_spread_of_a_figure_shrinks_with_the_rounds_that_agree() -> None:
+    assert spread([100.0]) == LUCK
+    assert spread([90.0, 110.0, 100.0, 100.0]) == pytest.approx(0.1)
+    assert spread([0.0, 0.0]) == 0
+    assert not is_within_noise(0.0, 1.0, 0.5)
+
+
+def test_every_aim_is_of_a_scenario_that_measures_its_servers() -> None:
+    scenarios = {scenario.name: scenario for scenario in SCENARIOS}
+    assert set(AIMS) <= set(scenarios)
+    for name, targets in AIMS.items():
+        for target in targets:
+            assert target.server in (PURE, COMPILED)
+            assert {target.server, target.against or PURE} - {BEST} <= set(scenarios[name].servers), name
+            assert target.bound > 0 or target.metric not in HIGHER_IS_BETTER

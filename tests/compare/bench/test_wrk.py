@@ -29,5 +29,7 @@ def test_output_without_the_report_is_an_error_that_quotes_it() -> None:
 def test_the_request_follows_the_url() -> None:
     words = wrk.command("http://127.0.0.1:1/", 2, 256, method="POST", keeps_alive=False, content_bytes=10240)
     assert words[words.index("--connections") + 1] == "256"
-    assert words[words.index("--") + 1 :] == ["POST", "close", "10240", "few"]
-    assert wrk.command("http://127.0.0.1:1/", 2, 32, fields="browser")[-1] == "browser"
+    assert words[words.index("--") + 1 :] == ["POST", "close", "10240", "1", ""]
+    words = wrk.command("http://127.0.0.1:1/", 1.0, 32, has_browser_fields=True, pipelined=16)
+    assert words[words.index("--duration") + 1] == "1s"
+    assert words[-2:] == ["16", wrk.BROWSER_FIELDS]
