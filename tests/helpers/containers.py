@@ -124,7 +124,7 @@ def clean_environment() -> dict[str, str]:
 class Build(Protocol):
     """Builds an image, with these build arguments, and returns its tag."""
 
-    def __call__(self, name: str, *, dockerfile: str = "Dockerfile", **arguments: str) -> str: ...
+    def __call__(self, name: str, *, dockerfile: str = "Dockerfile", target: str = "", **arguments: str) -> str: ...
 
 
 @contextlib.contextmanager
@@ -133,9 +133,10 @@ def image_builder() -> Iterator[Build]:
     suffix = secrets.token_hex(4)
     built: list[str] = []
 
-    def build(name: str, *, dockerfile: str = "Dockerfile", **arguments: str) -> str:
+    def build(name: str, *, dockerfile: str = "Dockerfile", target: str = "", **arguments: str) -> str:
         tag = f"ropewalk-test-{name}:{suffix}"
         options = [f"--build-arg={key}={value}" for key, value in {"BASE_IMAGE": BASE_IMAGE, **arguments}.items()]
+        options += [f"--target={target}"] if target else []
         run("docker", "build", "--quiet", "--file", dockerfile, "--tag", tag, *options, ".", timeout=900)
         built.append(tag)
         return tag

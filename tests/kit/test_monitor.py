@@ -4,16 +4,15 @@ import json
 import os
 import re
 import subprocess
+import sys
 import urllib.request
 
 import pytest
 import yaml
 
 from kit.variables import declared
-from ropewalk.metrics.prometheus import exposition
-from tests.server.metrics.test_prometheus import status
 
-EXPORTERS = re.compile(r"(nginx|node|probe)_\w+|up|ALERTS|time|site:\S+|machine:\S+")
+EXPORTERS = re.compile(r"(nginx|node|probe)_\w+|up|ALERTS|time|(site|machine|replica):\S+")
 FUNCTIONS = re.compile(
     r"\b(rate|increase|resets|sum|avg|min|count|by|le|and|or|on|vector|scalar|time|histogram_quantile|avg_over_time)\b"
 )
@@ -41,20 +40,35 @@ def metrics(expression):
     return set(re.findall(r"[a-zA-Z_:][\w:]*", FUNCTIONS.sub("", bare)))
 
 
-def known():
-    """Those that the server has."""
-    families = re.findall(r"^# TYPE (\w+) (\w+)", exposition(status()), re.M)
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """Those that a server has which runs and has served a request."""
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "shop.py").write_text("def app(environ, respond):\n    respond('200 OK', [])\n    return [b'ok']\n")
+    command = [sys.executable, "-m", "ropewalk", "--bind=127.0.0.1:0", "--admin-bind=127.0.0.1:0", "shop:app"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            addresses = {}
+            for line in process.stderr:
+                addresses |= dict(re.findall(r"(Listening|Admin|Ready)\b.*?(http://\S+|$)", line))
+                if "Ready" in addresses:
+                    break
+            urllib.request.urlopen(addresses["Listening"], timeout=30).close()
+            with urllib.request.urlopen(f"{addresses['Admin']}/metrics", timeout=30) as response:
+                families = re.findall(r"^# TYPE (\w+) (\w+)", response.read().decode(), re.M)
+        finally:
+            process.terminate()
     return {name if kind != "histogram" else f"{name}_bucket" for name, kind in families}
 
 
-def test_rules_and_dashboard_use_metrics_that_exist(rules, dashboard, folder):
+def test_rules_and_dashboard_use_metrics_that_exist(rules, dashboard, folder, known):
     expressions = [rule["expr"] for rule in rules]
     expressions += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     console = (folder / "consoles/index.html").read_text()
     expressions += [text.replace("%s", "x") for text in re.findall(r'(?:query|printf) "([^"]*[a-z]_[^"]*)"', console)]
     assert len(expressions) > 60
     for expression in expressions:
-        unknown = {name for name in metrics(expression) - known() if not EXPORTERS.fullmatch(name)}
+        unknown = {name for name in metrics(expression) - known if not EXPORTERS.fullmatch(name)}
         assert not unknown, expression
 
 
@@ -76,7 +90,7 @@ def test_alerts_name_targets_that_exist(rules, repository):
 
 
 def test_server_is_scraped_where_it_listens(folder):
-    job = yaml.safe_load((folder / "jobs/app.yml").read_text())["scrape_configs"][0]
+    job = yaml.safe_load((folder / "jobs/compose.yml").read_text())["scrape_configs"][0]
     assert job["dns_sd_configs"][0]["port"] == int(declared()["ADMIN_BIND"].default.rpartition(":")[2])
 
 
@@ -130,7 +144,7 @@ def test_defaults(render):
     assert render(COMPOSE_PROFILES="monitor").stderr == ""
     assert targets(render.out / "site.json") == ["http://nginx:8080/", "https://nginx:8443/"]
     assert targets(render.out / "alertmanagers.json") == []
-    assert (render.out / "jobs/app.yml").exists()
+    assert "names: [app]" in (render.out / "jobs/app.yml").read_text()
     modules = yaml.safe_load((render.out / "blackbox.yml").read_text())["modules"]
     assert modules["page"]["http"]["headers"]["Host"] == "localhost"
 
@@ -154,6 +168,11 @@ def test_variables(render):
     assert "port: 9000\n" in (render.out / "jobs/app.yml").read_text()
 
 
+def test_swarm_is_asked_where_that_is_chosen(render, folder):
+    render(MONITOR_DISCOVERY="swarm")
+    assert (render.out / "jobs/app.yml").read_text() == (folder / "jobs/swarm.yml").read_text()
+
+
 @pytest.mark.parametrize("variables", [{"BACKEND": "gunicorn"}, {"ADMIN_BIND": "off"}])
 def test_server_without_metrics_is_not_asked(render, variables):
     render()
@@ -167,6 +186,7 @@ def test_server_without_metrics_is_not_asked(render, variables):
         ("ALERTMANAGER_URL", "alerts.example", "must be a URL such as http://alerts.example:9093"),
         ("ALERTMANAGER_URL", 'http://a/"}', "must be a URL such as http://alerts.example:9093"),
         ("MONITOR_SIZE", "1000000", "must be a size with a unit, such as 1g"),
+        ("MONITOR_DISCOVERY", "consul", "must be one of compose, swarm"),
         ("MONITOR_DAYS", "0", "must be an integer from 1 to 3650"),
     ],
 )
