@@ -1,4 +1,4 @@
-"""The open loop: a constant request rate, with each latency counted from the moment at which the request was due.
+"""The open loop: requests at given times, with each latency counted from the moment at which the request was due.
 
 A closed loop sends less to a server that stalls, and so hides the time that users would wait (coordinated omission).
 Here a request that must wait for a free connection, or for this program, waits within its latency. `lag` reports how
@@ -6,7 +6,7 @@ late the program itself sent its requests. It is one thread with one epoll and g
 
     python -m bench.loads.open_loop HOST:PORT PATH RATE SECONDS CONNECTIONS
 
-Prints one line of JSON; latencies are in seconds.
+requests at equal intervals and prints one line of JSON; latencies are in seconds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import select
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from bench.loads.connection import Connection, get, parse_address
 
@@ -31,14 +32,12 @@ def percentile(ordered: list[float], share: float) -> float:
 
 
 class OpenLoop:
-    """`rate * seconds` requests at equal intervals over a fixed number of connections."""
+    """Sends each request of `schedule` at its time, in seconds from the start, over connections that take turns."""
 
-    def __init__(self, address: tuple[str, int], path: str, rate: float, seconds: float, connections: int) -> None:
-        self._request = get(path)
-        self._interval = 1 / rate
-        self._total = int(rate * seconds)
-        self._seconds = seconds
-        self._connections = {one.fd: one for one in (Connection(address) for _ in range(connections))}
+    def __init__(self, schedule: Sequence[tuple[float, bytes]], connections: Sequence[Connection]) -> None:
+        self._schedule = schedule
+        self._total = len(schedule)
+        self._connections = {one.fd: one for one in connections}
         self._free = deque(self._connections.values())
         self._epoll = select.epoll()
         for fd in self._connections:
@@ -46,13 +45,13 @@ class OpenLoop:
         self._began = 0.0
         self._sent = 0
         self._failures = 0
-        self._latencies: list[float] = []
+        self.latencies: list[float] = []
         self._lags: list[float] = []
 
     def run(self) -> dict[str, float]:
         self._began = time.perf_counter() + LEAD_SECONDS
-        deadline = self._began + self._seconds + DRAIN_SECONDS
-        while len(self._latencies) + self._failures < self._total and time.perf_counter() <= deadline:
+        deadline = self._began + self._schedule[-1][0] + DRAIN_SECONDS
+        while len(self.latencies) + self._failures < self._total and time.perf_counter() <= deadline:
             self._send_due()
             self._receive()
         took = time.perf_counter() - self._began
@@ -63,17 +62,18 @@ class OpenLoop:
 
     def _due(self) -> float:
         """When the next request is due."""
-        return self._began + self._sent * self._interval
+        return self._began + self._schedule[self._sent][0]
 
     def _send_due(self) -> None:
         now = time.perf_counter()
         while self._sent < self._total and self._free and self._due() <= now:
             connection = self._free.popleft()
             connection.intended = self._due()
+            request = self._schedule[self._sent][1]
             self._sent += 1
             self._lags.append(now - connection.intended)
             try:
-                connection.sock.send(self._request)
+                connection.sock.send(request)
             except OSError:
                 self._failures += 1
 
@@ -87,7 +87,7 @@ class OpenLoop:
             except OSError:
                 is_ok = False
             if is_ok:
-                self._latencies.append(time.perf_counter() - connection.intended)
+                self.latencies.append(time.perf_counter() - connection.intended)
                 self._free.append(connection)
             elif is_ok is False:  # the load goes on with one connection fewer
                 self._failures += 1
@@ -95,7 +95,7 @@ class OpenLoop:
                 connection.sock.close()
 
     def _results(self, took: float) -> dict[str, float]:
-        latencies, lags = sorted(self._latencies), sorted(self._lags)
+        latencies, lags = sorted(self.latencies), sorted(self._lags)
         return {
             "requests": len(latencies),
             "seconds": took,
@@ -109,7 +109,9 @@ class OpenLoop:
 
 
 def run(address: tuple[str, int], path: str, rate: float, seconds: float, connections: int) -> dict[str, float]:
-    return OpenLoop(address, path, rate, seconds, connections).run()
+    request = get(path)
+    schedule = [(number / rate, request) for number in range(int(rate * seconds))]
+    return OpenLoop(schedule, [Connection(address) for _ in range(connections)]).run()
 
 
 def main() -> None:
