@@ -206,6 +206,21 @@ lint: $(STAMP) ## Check style, types, spelling, shell scripts, Dockerfiles, work
 bench: ## Compare Ropewalk with other servers (MINUTES=35; QUICK=1: 3 minutes; BENCH=--resume; BENCH_ON=host).
 	@compare/bench/run bench $(if $(QUICK),--quick) $(if $(MINUTES),--minutes $(MINUTES)) $(BENCH)
 
+# The environment of the next two: compare/plan needs one package, and nothing of the others.
+PLAN_ENV := .run/plan/venv
+$(PLAN_ENV)/.locked: compare/plan/requirements.txt
+	@$(KIT) venv $(PLAN_ENV)
+	$(PLAN_ENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	touch $@
+
+.PHONY: plan
+plan: $(PLAN_ENV)/.locked ## Say how many machines, workers and threads a load takes (RATE=5000 SERVICE_TIME=40ms P99=200ms CPU_SHARE=0.3 DISTRIBUTION=bimodal CORES=4).
+	@cd compare && PYTHONPATH=../server $(abspath $(PLAN_ENV))/bin/python -m plan
+
+.PHONY: plan-check
+plan-check: $(PLAN_ENV)/.locked ## Compare what `make plan` predicts with what the server does; write docs/scaling.md (10 minutes; PLAN=--print).
+	@cd compare && PYTHONPATH=../server $(abspath $(PLAN_ENV))/bin/python -m plan.check $(PLAN)
+
 .PHONY: faults
 faults: $(STAMP) ## Count the requests that servers drop under injected faults (10 minutes; QUICK=1: 3 minutes).
 	@cd compare
@@ -254,7 +269,7 @@ fuzz: $(STAMP) ## Fuzz the parsers, guided by coverage (SECONDS_TO_FUZZ=60 each)
 
 .PHONY: lock
 lock: $(STAMP) ## Lock the requirements, with hashes, from the *.in files.
-	@for folder in server/compiled deploy deploy/cron deploy/dev deploy/backends/*/ tests/kit/backends/*/ sample_project compare tests tests/fuzz; do
+	@for folder in server/compiled deploy deploy/cron deploy/dev deploy/backends/*/ tests/kit/backends/*/ sample_project compare compare/plan tests tests/fuzz; do
 	  [[ -f $$folder/requirements.in ]] || continue
 	  (cd $$folder && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-header --quiet $(UPGRADE) requirements.in -o requirements.txt)
