@@ -18,7 +18,7 @@ import simpy
 Steps = Generator[simpy.Event, Any, None]
 """What a simulated thread does."""
 
-NEGLIGIBLE = 1e-9  # seconds: what is left of a slice by rounding
+NEGLIGIBLE = 1e-9  # seconds: the rest of a slice by rounding
 
 
 class Slice:

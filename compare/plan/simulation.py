@@ -72,7 +72,7 @@ class Machine:
         self._random = random
         self.cores = Cores(env, fleet.cores)
         self.workers = [Worker(env, self.cores, fleet.threads, costs) for _ in range(fleet.workers)]
-        self._turns = deque(self.workers[number] for number in fleet.connections)
+        self._rotation = deque(self.workers[number] for number in fleet.connections)
         self._idle: list[list[Worker]] = [[] for _ in range(fleet.cores)]  # by process of nginx; the last one used last
 
     def _open_connection(self) -> Worker:
@@ -84,11 +84,11 @@ class Machine:
     def serve(self, request: Request) -> Steps:
         """Pass a request to a worker; ends when its response has been sent."""
         sent = self._env.event()
-        if self._turns:
-            worker = self._turns.popleft()
+        if self._rotation:
+            worker = self._rotation.popleft()
             worker.take(Job(request, sent.succeed))
             yield sent
-            self._turns.append(worker)
+            self._rotation.append(worker)
             return
         idle = self._random.choice(self._idle)
         yield from self._use_processor(self._costs.nginx)

@@ -24,7 +24,7 @@ def test_a_row_is_measured_and_predicted_with_the_same_requests(kind) -> None:
     assert min(row.predicted.times) >= kind.service_seconds
 
 
-def test_connections_take_turns_among_the_workers() -> None:
+def test_connections_alternate_between_the_workers() -> None:
     with serving(workers=2, threads=2) as process:
         found = load(process, [Request(0.0, 0.0, 0.001)] * 3)
     assert len(found.times) == 3
