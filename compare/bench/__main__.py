@@ -9,11 +9,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bench.builds import compile_server
+from bench.builds import build_of, compile_server
 from bench.console import check_committed, check_writable, positive, positive_integer, progress, usage_error
 from bench.machine import machine, versions
 from bench.measure import THREADS, prepared
-from bench.paths import DATA, PAGES
+from bench.paths import DATA, PAGES, SERVER
 from bench.report.page import load_results, write
 from bench.report.tables import terminal
 from bench.results import Results
@@ -102,9 +102,11 @@ def main() -> int:
         scenarios = [replace(one, servers=(*one.servers, BEFORE)) for one in scenarios]
     results = run(options, scenarios, facts, data / SAMPLES)
     sys.stdout.write(terminal(results))
-    if pages is not None:
+    if pages == PAGES and len(results["scenarios"]) < len(scenarios):
+        progress("bench: not all scenarios are measured, so the page is not written; --resume continues\n")
+    elif pages is not None:
         write(results, pages, data)
-        if is_whole and UNPUBLISHED:
+        if pages == PAGES and UNPUBLISHED:
             progress("bench: the page has every scenario now: empty UNPUBLISHED in compare/bench/scenarios.py\n")
     return 0
 
@@ -130,6 +132,8 @@ def open_store(options: argparse.Namespace, facts: dict[str, str], path: Path) -
 
 def run(options: argparse.Namespace, scenarios: list[Scenario], facts: dict[str, str], samples: Path) -> Results:
     began = time.monotonic()
+    if build_of(SERVER) == "compiled":
+        usage_error(f"{SERVER / 'ropewalk'} has compiled objects, so there is no pure build to measure: remove them")
     if any(COMPILED in scenario.servers for scenario in scenarios):
         compile_server()
     missing = missing_servers()

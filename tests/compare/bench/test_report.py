@@ -101,6 +101,23 @@ def test_a_run_writes_its_page_its_data_and_its_plots(tmp_path: Path, monkeypatc
     assert drawn == {"hello": "hello.svg"}
 
 
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_the_page_is_written_only_if_all_scenarios_are_measured(
+    is_complete: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = results() | {"scenarios": [summarize(one, {}, {}) for one in SCENARIOS[0 if is_complete else 1 :]]}
+    written: list[object] = []
+    monkeypatch.setattr("bench.__main__.find_program", lambda name: name)
+    monkeypatch.setattr("bench.__main__.check_committed", lambda commit: None)
+    monkeypatch.setattr("bench.__main__.allow_many_descriptors", lambda: None)
+    monkeypatch.setattr("bench.__main__.run", lambda *arguments: found)
+    monkeypatch.setattr("bench.__main__.write", lambda *arguments: written.append(arguments[1]))
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    assert main() == 0
+    assert written == ([page.PAGES] if is_complete else [])
+    assert ("the page is not written" in capsys.readouterr().err) is not is_complete
+
+
 def test_the_best_server_is_drawn_first() -> None:
     assert [bar.server for bar in bars(hello())] == ["fastpysgi", "ropewalk-compiled", "ropewalk", "granian"]
     assert bars(hello())[0].label == "1,500 requests/s, p99 2.00 ms"
