@@ -14,7 +14,7 @@ from bench.console import check_committed, check_writable, positive, positive_in
 from bench.machine import machine, versions
 from bench.measure import THREADS, prepared
 from bench.paths import DATA, PAGES, SERVER
-from bench.report.page import load_results, write
+from bench.report.page import load_results, unexplained, write
 from bench.report.tables import terminal
 from bench.results import Results
 from bench.rounds import Plan, SampleStore, measure_rounds
@@ -106,6 +106,8 @@ def main() -> int:
         progress("bench: not all scenarios are measured, so the page is not written; --resume continues\n")
     elif pages is not None:
         write(results, pages, data)
+        for title in unexplained(results):
+            progress(f"bench: a target is missed, and limits.md does not say why: {title}\n")
         if pages == PAGES and UNPUBLISHED:
             progress("bench: the page has every scenario now: empty UNPUBLISHED in compare/bench/scenarios.py\n")
     return 0

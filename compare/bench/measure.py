@@ -217,6 +217,7 @@ def _measure_with_background(scenario: Scenario, process: ServerProcess, address
         cwd=COMPARE,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     try:
         assert background.stdout is not None
