@@ -39,7 +39,7 @@ class Pod:
         return f"{self._name}-{container_name}"
 
     def start(self) -> None:
-        """Raises AssertionError, with the log, if a container does not start, or does not end well where it has to end."""
+        """Raises AssertionError, with the log, if a container does not start, or a one-shot container fails."""
         self._create_volumes()
         # a tmpfs has its content for as long as a container has it mounted
         held = [f"--volume={volume}:/volumes/{name}" for name, volume in self._volumes.items()]
