@@ -9,12 +9,12 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bench.builds import compile_server
+from bench.builds import build_of, compile_server
 from bench.console import check_committed, check_writable, positive, positive_integer, progress, usage_error
 from bench.machine import machine, versions
 from bench.measure import THREADS, prepared
-from bench.paths import DATA, PAGES
-from bench.report.page import load_results, write
+from bench.paths import DATA, PAGES, SERVER
+from bench.report.page import load_results, unexplained, write
 from bench.report.tables import terminal
 from bench.results import Results
 from bench.rounds import Plan, SampleStore, measure_rounds
@@ -102,9 +102,13 @@ def main() -> int:
         scenarios = [replace(one, servers=(*one.servers, BEFORE)) for one in scenarios]
     results = run(options, scenarios, facts, data / SAMPLES)
     sys.stdout.write(terminal(results))
-    if pages is not None:
+    if pages == PAGES and len(results["scenarios"]) < len(scenarios):
+        progress("bench: not all scenarios are measured, so the page is not written; --resume continues\n")
+    elif pages is not None:
         write(results, pages, data)
-        if is_whole and UNPUBLISHED:
+        for title in unexplained(results):
+            progress(f"bench: a target is missed, and limits.md does not say why: {title}\n")
+        if pages == PAGES and UNPUBLISHED:
             progress("bench: the page has every scenario now: empty UNPUBLISHED in compare/bench/scenarios.py\n")
     return 0
 
@@ -130,6 +134,8 @@ def open_store(options: argparse.Namespace, facts: dict[str, str], path: Path) -
 
 def run(options: argparse.Namespace, scenarios: list[Scenario], facts: dict[str, str], samples: Path) -> Results:
     began = time.monotonic()
+    if build_of(SERVER) == "compiled":
+        usage_error(f"{SERVER / 'ropewalk'} has compiled objects, so there is no pure build to measure: remove them")
     if any(COMPILED in scenario.servers for scenario in scenarios):
         compile_server()
     missing = missing_servers()

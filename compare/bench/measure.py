@@ -25,7 +25,7 @@ from bench.server_process import (
     SERVER_CPUS,
     TICKS,
     ServerProcess,
-    StartError,
+    WrongResponseError,
     free_address,
     pinned,
     running,
@@ -139,7 +139,7 @@ def _checked(
 def _raise_unless_correct(scenario: Scenario, address: str, start: Start) -> None:
     fault = check(scenario, address, start.tls_files[:1])
     if fault:
-        raise StartError(f"wrong response: {fault}")
+        raise WrongResponseError(f"wrong response: {fault}")
 
 
 def _wrk_words(scenario: Scenario, address: str, seconds: float) -> list[str]:
@@ -217,6 +217,7 @@ def _measure_with_background(scenario: Scenario, process: ServerProcess, address
         cwd=COMPARE,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     try:
         assert background.stdout is not None

@@ -19,8 +19,8 @@ from bench.loads.wrk import LoadError
 from bench.measure import Sample, Settings, measure
 from bench.results import ScenarioResult, summarize
 from bench.scenarios import Scenario
-from bench.server_process import StartError
-from bench.servers import SERVERS, missing_servers
+from bench.server_process import StartError, WrongResponseError
+from bench.servers import SERVERS, Server, missing_servers
 
 OF_ALL = 2  # rounds, of all scenarios, before
 OF_IMPORTANT = 5  # rounds of the important ones
@@ -124,7 +124,7 @@ def schedule(scenarios: list[Scenario], rounds: int) -> Iterator[tuple[int, Scen
 
 
 def measure_round(scenario: Scenario, settings: Settings, number: int, store: SampleStore) -> None:
-    """Measure one scenario once with each of its servers; one that fails is not measured again."""
+    """Measure one scenario once with each of its servers; one that fails is not measured in other rounds."""
     missing = missing_servers()
     samples = store.samples.setdefault(scenario.name, {})
     errors = store.errors.setdefault(
@@ -136,7 +136,7 @@ def measure_round(scenario: Scenario, settings: Settings, number: int, store: Sa
         if server.name in errors:
             continue
         try:
-            found = measure(scenario, server, settings)
+            found = _measure_twice_at_most(scenario, server, settings)
         except (StartError, LoadError) as error:
             errors[server.name] = str(error)
             progress("!")
@@ -145,3 +145,13 @@ def measure_round(scenario: Scenario, settings: Settings, number: int, store: Sa
             progress(".")
     store.rounds[scenario.name] = number + 1
     progress("\n")
+
+
+def _measure_twice_at_most(scenario: Scenario, server: Server, settings: Settings) -> Sample:
+    """Once more if there was no response, since a pause of the machine would end the server's part in the run."""
+    try:
+        return measure(scenario, server, settings)
+    except WrongResponseError:
+        raise
+    except (StartError, LoadError):
+        return measure(scenario, server, settings)

@@ -33,6 +33,10 @@ class StartError(Exception):
     """The server did not start, or did not respond correctly."""
 
 
+class WrongResponseError(StartError):
+    """The server responded, but not as the scenario requires."""
+
+
 @dataclass(slots=True)
 class ServerProcess:
     """A server that responds. `process` leads a session of its own, which identifies its children."""

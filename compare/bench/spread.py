@@ -12,6 +12,8 @@ from math import hypot, log, sqrt
 
 LUCK = 0.1
 """What is assumed of a figure of one round, which has no range."""
+LEAST_NOISE = 0.02
+"""Of a ratio: a few rounds may agree by chance."""
 
 
 def spread(values: Sequence[float]) -> float:
@@ -27,7 +29,7 @@ def spread(values: Sequence[float]) -> float:
 
 def noise_of_ratio(mine: float, other: float) -> float:
     """The spread of a ratio from those of its two figures."""
-    return hypot(mine, other)
+    return max(LEAST_NOISE, hypot(mine, other))
 
 
 def is_within_noise(value: float, bound: float, noise: float) -> bool:

@@ -100,9 +100,10 @@ def judge(target: Target, medians: Medians, spreads: Medians | None = None) -> V
 
 
 def _noise(target: Target, against: str, spreads: Medians) -> float:
-    mine = spreads.get(target.server, {}).get(target.metric, 0.0)
-    other = spreads.get(against, {}).get(target.of_metric or target.metric, 0.0) if target.against else 0.0
-    return noise_of_ratio(mine, other)
+    mine = spreads.get(target.server, {}).get(target.metric)
+    if mine is None or not target.against:
+        return mine or 0.0
+    return noise_of_ratio(mine, spreads[against][target.of_metric or target.metric])
 
 
 def _other(target: Target, medians: Medians) -> tuple[str, float | None]:

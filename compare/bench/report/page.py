@@ -41,6 +41,12 @@ def results_region(results: Results) -> str:
     return "\n\n".join(parts)
 
 
+def unexplained(results: Results) -> list[str]:
+    """The titles of the scenarios in which a target is missed, and which limits.md does not explain."""
+    explained = headings(LIMITS.read_text(), 2)
+    return [one["title"] for one in results["scenarios"] if is_missed(one) and one["title"] not in explained]
+
+
 def rounds_text(least: int, most: int) -> str:
     return f"{least} rounds" if least == most else f"{least} to {most} rounds, more of the first scenarios,"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from socket import socket
+from typing import NamedTuple
 
 from ropewalk import forked
 from ropewalk.cli.bind import listen
@@ -21,8 +21,7 @@ from ropewalk.process.system.pidfile import PidFile
 from ropewalk.process.system.privileges import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """What is open while a master runs."""
 
     pid_file: PidFile | None

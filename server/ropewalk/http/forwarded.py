@@ -155,6 +155,7 @@ class ForwardedReader:
         self._trusted = trusted
         self.dropped = tuple(field for field in KNOWN.values() if field not in trusted)
         self._trusts_usual = trusted == {FOR, PROTO}
+        self._cached_usual = functools.lru_cache(CACHED_NODES)(self._read_usual)
 
     def read(self, fields: Mapping[str, str]) -> Origin:
         """What `fields`, received from a trusted peer, report about the request; raises `ProtocolError` 400.
@@ -163,10 +164,9 @@ class ForwardedReader:
         """
         trusted = self._trusted
         if self._trusts_usual:  # fast path of the rest; test_usual_fields_are_read_as_all_would_be holds them equal
-            value = fields.get(FOR)
-            client = self._walk(value) if value else None
-            value = fields.get(PROTO)
-            return Origin(client, (SCHEMES.get(value) or _scheme(last_member(value))) if value else "")
+            addresses, schemes = fields.get(FOR, ""), fields.get(PROTO, "")
+            is_short = len(addresses) <= MAX_NODE and len(schemes) <= MAX_NODE
+            return self._cached_usual(addresses, schemes) if is_short else self._read_usual(addresses, schemes)
         if FORWARDED in trusted:
             value = fields.get(FORWARDED)
             client, scheme, host = self._read_forwarded(value) if value else (None, "", "")
@@ -177,6 +177,9 @@ class ForwardedReader:
             host = _host(self._last(fields, HOST))
         port, prefix = self._last(fields, PORT), self._last(fields, PREFIX)
         return Origin(client, scheme, host, _checked_port(port) if port else "", read_prefix(prefix))
+
+    def _read_usual(self, addresses: str, schemes: str) -> Origin:
+        return Origin(self._walk(addresses) if addresses else None, _scheme(last_member(schemes)))
 
     def _last(self, fields: Mapping[str, str], name: str) -> str:
         """The last member of a list, which the nearest proxy wrote; "" if there is none, or it is not trusted.

@@ -114,18 +114,17 @@ def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = Non
         _scan(text, limits)
     # fast path of `_split_head` and `parse_target`; test_a_plain_head_is_read_as_any_other holds them equal
     match = grammar.PLAIN_HEAD.match(text)
+    path, query = "", ""
+    authority: str | None = None
+    is_plain, is_https = False, False
     if match is None:
         method, request_target, minor, field_text = _split_head(text, limits)
     else:
         method, request_target, path, query, minor, field_text = match.groups("")
+        is_plain = "%" not in path and method != "CONNECT"
     version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor version is read as HTTP/1.1
     if (  # fast path of all that follows; test_head_is_read_the_same_after_any_other holds them equal
-        previous is not None
-        and previous.field_text == field_text
-        and previous.version == version
-        and match is not None
-        and "%" not in path
-        and method != "CONNECT"
+        is_plain and previous is not None and previous.field_text == field_text and previous.version == version
     ):
         return RequestHead(
             method,
@@ -140,8 +139,9 @@ def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = Non
             field_text,
         )
     fields = _parse_fields(text, field_text, limits)
-    path, query, authority, is_https = parse_target(method, request_target)
-    head = RequestHead(method, request_target, path, query, version, fields, is_persistent=version >= HTTP_11)
+    if not is_plain:
+        path, query, authority, is_https = parse_target(method, request_target)
+    head = RequestHead(method, request_target, path, query, version, fields, 0, version >= HTTP_11, False, None)
     head.is_https_target = is_https
     _check_host(head, authority)
     _read_framing(head)

@@ -17,12 +17,13 @@ class BodySpool:
 
     __slots__ = ("_budget", "_file", "_max_memory", "counted_octets", "octets")
 
-    def __init__(self, max_memory: int, budget: BodyBudget) -> None:
+    def __init__(self, max_memory: int, budget: BodyBudget, content: bytes = b"") -> None:
+        """`content` is what it begins with: no more than `max_memory`, and no more than is not counted."""
         self._budget = budget
         self.counted_octets = 0  # of the budget
         self._max_memory = max_memory
-        self._file: IO[bytes] = BytesIO()
-        self.octets = 0
+        self._file: IO[bytes] = BytesIO(content)
+        self.octets = len(content)
 
     def write(self, content: bytes | memoryview) -> None:
         """Append `content`.

@@ -175,7 +175,12 @@ class WriteBuffer:
                 break
             batch.append(part)
         sent = sock.sendmsg(batch) if len(batch) > 1 else sock.send(batch[0])
-        self._drop_sent(sent)
+        if sent == self.octets and len(batch) == self._new == len(self._parts):
+            # fast path of `_drop_sent`; test_what_was_sent_is_dropped_at_once_or_part_by_part holds them equal
+            self._parts.clear()
+            self.octets = self._new = 0
+        else:
+            self._drop_sent(sent)
         return sent
 
     def _drop_sent(self, sent: int) -> None:

@@ -530,7 +530,7 @@ class Exchange:
         )
         connection.set_response(response)
         self.content_from = connection.sent_octets + response.index(b"\r\n\r\n") + 4
-        self.head = ResponseHead("500 Internal Server Error", 500, [], b"", None, False, False, True, None)
+        self.head = ResponseHead(status="500 Internal Server Error", status_code=500, headers=[])
         return True
 
     def _on_peer_gone(self, error: PeerGoneError) -> bool:

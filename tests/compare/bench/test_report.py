@@ -68,7 +68,7 @@ def test_a_server_that_failed_in_one_round_is_named_and_not_compared() -> None:
 def test_every_target_has_its_row_and_its_mark() -> None:
     text = terminal(results())
     assert "| 1.62 ± 0.83 × granian   | 1.00        | ≈ within noise |" in text
-    assert "| 0.87 ± 0.00 × fastpysgi | 1.00        | ✗ missed       |" in text
+    assert "| 0.87 ± 0.02 × fastpysgi | 1.00        | ✗ missed       |" in text
     assert text.count("✗ missed") == 1
     assert text.count("≈ within noise") == 2
     assert text.count("- not measured") == 3
@@ -99,6 +99,31 @@ def test_a_run_writes_its_page_its_data_and_its_plots(tmp_path: Path, monkeypatc
     assert "![Hello, keep-alive connections](plots/hello.svg)" in text
     assert "[Why a target is missed](limits.md#hello-keep-alive-connections)" in text
     assert drawn == {"hello": "hello.svg"}
+
+
+def test_a_missed_target_without_an_explanation_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "LIMITS", tmp_path / "limits.md")
+    page.LIMITS.write_text("# Limits\n")
+    assert page.unexplained(results()) == [HELLO.title]
+    page.LIMITS.write_text(f"# Limits\n\n## {HELLO.title}\n")
+    assert page.unexplained(results()) == []
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_the_page_is_written_only_if_all_scenarios_are_measured(
+    is_complete: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = results() | {"scenarios": [summarize(one, {}, {}) for one in SCENARIOS[0 if is_complete else 1 :]]}
+    written: list[object] = []
+    monkeypatch.setattr("bench.__main__.find_program", lambda name: name)
+    monkeypatch.setattr("bench.__main__.check_committed", lambda commit: None)
+    monkeypatch.setattr("bench.__main__.allow_many_descriptors", lambda: None)
+    monkeypatch.setattr("bench.__main__.run", lambda *arguments: found)
+    monkeypatch.setattr("bench.__main__.write", lambda *arguments: written.append(arguments[1]))
+    monkeypatch.setattr(sys, "argv", ["bench"])
+    assert main() == 0
+    assert written == ([page.PAGES] if is_complete else [])
+    assert ("the page is not written" in capsys.readouterr().err) is not is_complete
 
 
 def test_the_best_server_is_drawn_first() -> None:

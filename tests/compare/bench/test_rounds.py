@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from bench import rounds
+from bench.loads.wrk import LoadError
 from bench.measure import Sample, Settings
 from bench.rounds import Plan, SampleStore, measure_rounds, schedule
 from bench.scenarios import SCENARIOS, Scenario
-from bench.server_process import StartError, _file_pages
+from bench.server_process import StartError, WrongResponseError, _file_pages
 from bench.servers import Server
 
 ABOUT = {"commit": "1234567", "granian": "2.8"}
@@ -117,10 +118,17 @@ def test_a_run_goes_on_if_its_samples_cannot_be_saved(
 
 
 def test_a_server_that_failed_is_not_measured_again(store: SampleStore, measured: Measured) -> None:
-    measured.raises = {1: StartError("no response")}
+    measured.raises = {1: WrongResponseError("wrong response")}
     measure_rounds(TWO[:1], SETTINGS, 2, store)
     assert measured == [("hello", "ropewalk"), ("hello", "granian"), ("hello", "ropewalk")]
-    assert store.results(TWO)[0]["errors"] == {"granian": "no response"}
+    assert store.results(TWO)[0]["errors"] == {"granian": "wrong response"}
+
+
+def test_a_server_that_does_not_respond_is_measured_a_second_time(store: SampleStore, measured: Measured) -> None:
+    measured.raises = {0: StartError("no response"), 2: LoadError("no response"), 3: LoadError("still none")}
+    measure_rounds(TWO[:1], SETTINGS, 1, store)
+    assert [name for _, name in measured] == ["ropewalk", "ropewalk", "granian", "granian"]
+    assert store.results(TWO)[0]["errors"] == {"granian": "still none"}
 
 
 def test_pages_of_files_are_separated_from_private_ones() -> None:

@@ -13,6 +13,7 @@ import pytest
 from bench.applications import echo, hello, upload
 from bench.files import PRODUCTS, STATIC_CONTENT, make_files, product
 from bench.scenarios import SCENARIOS, Kind
+from bench.servers import Start, find_program
 from bench.verify import check, request_fields, response_content
 from ropewalk import Server
 
@@ -57,6 +58,16 @@ def test_a_wrong_response_is_named(name: str, status: str, content: bytes, fault
 
     with served(application) as address:
         assert check(BY_NAME[name], address, []) == fault
+
+
+@pytest.mark.skipif(find_program("openssl") is None, reason="openssl makes the certificate")
+def test_responses_over_tls_are_checked_against_the_certificate(tmp_path: Path) -> None:
+    make_files(tmp_path)
+    certificate, key = Start("hello", "", folder=str(tmp_path), is_tls=True).tls_files
+    with Server(hello.application, bind="127.0.0.1:0", certfile=certificate, keyfile=key) as server:
+        address = "{}:{}".format(*server.address)
+        assert check(BY_NAME["https"], address, [certificate]) == ""
+        assert check(BY_NAME["hello"], address, []) != ""
 
 
 def test_a_server_that_answers_only_the_first_pipelined_request_is_found() -> None:

@@ -42,6 +42,9 @@ class TestStates:
     def test_only_receiving_states_become_a_request(self) -> None:
         assert {state for state, moves in MOVES.items() if State.RUNNING in moves} == RECEIVING
 
+    def test_a_request_may_end_in_idle(self) -> None:
+        assert State.IDLE in MOVES[State.RUNNING]
+
 
 def send_response(sock: ScriptedSocket, interim: bytes, head: bytes, content: bytes, is_buffered: bool) -> list[Any]:
     """Send a response over as many events as it takes; everything that a peer and the service see of it."""

@@ -28,9 +28,9 @@ def make_reader(content: int = 0, body_memory: int = 64) -> RequestReader:
     return RequestReader(SMALL, ChunkLimits(content=content, line=40, extensions=60), body_memory, BodyBudget(0))
 
 
-def receive(pieces: Iterable[bytes]) -> list[Any]:
+def receive(pieces: Iterable[bytes], content: int = 0, body_memory: int = 64) -> list[Any]:
     """Every request's method, target and content, then the status code of a refusal or the final state."""
-    reader = make_reader()
+    reader = make_reader(content, body_memory)
     found: list[Any] = []
     try:
         for piece in pieces:
@@ -69,15 +69,17 @@ fragments = st.sampled_from(
 streams = st.lists(fragments, max_size=12).map(b"".join)
 
 
-@given(streams, st.lists(st.integers(1, 300), max_size=8))
+@given(streams, st.lists(st.integers(1, 300), max_size=8), st.sampled_from([(0, 64), (5, 4), (4, 64)]))
 @settings(deadline=None)
-@example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", [])
-@example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", [32])
-def test_how_octets_are_split_changes_nothing(octets: bytes, cuts: list[int]):
-    whole = receive([octets] if octets else [])
+@example(b"\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", [], (0, 64))
+@example(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", [32], (0, 64))
+@example(HEAD % 1 + b"Content-Length: 5\r\n\r\nhello", [], (4, 64))
+@example(HEAD % 1 + b"Content-Length: 5\r\n\r\nhello", [], (5, 4))
+def test_how_octets_are_split_changes_nothing(octets: bytes, cuts: list[int], limits: tuple[int, int]):
+    whole = receive([octets] if octets else [], *limits)
     places = [0, *sorted({cut for cut in cuts if cut < len(octets)}), len(octets)]
-    assert receive(octets[a:b] for a, b in itertools.pairwise(places) if a < b) == whole
-    assert receive(octets[at : at + 1] for at in range(len(octets))) == whole
+    assert receive((octets[a:b] for a, b in itertools.pairwise(places) if a < b), *limits) == whole
+    assert receive((octets[at : at + 1] for at in range(len(octets))), *limits) == whole
 
 
 @given(st.binary(min_size=1, max_size=200), st.binary(min_size=1, max_size=200))

@@ -272,3 +272,42 @@ def test_a_module_that_cannot_be_loaded_is_as_a_file_that_cannot_be_written(monk
     buffer.settle()
     assert (budget.memory_octets, budget.has_room()) == (MIN_OBJECT, False)
     buffer.close()
+
+
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.binary(min_size=1, max_size=9),
+            st.just(MIN_OBJECT),  # octets of a large object
+            st.sampled_from(["file", "settle", "full"]),
+        ),
+        max_size=12,
+    ),
+    cut=st.integers(0, 20),
+)
+def test_what_was_sent_is_dropped_at_once_or_part_by_part(steps: list[bytes | int | str], cut: int) -> None:
+    def state(takes: list[int | None]) -> list[object]:
+        budget = ResponseBudget(1 << 30, 0)
+        buffer, sock = WriteBuffer(budget), Taking([])
+        with open(__file__, "rb") as file:
+            for step in steps:
+                if isinstance(step, bytes):
+                    buffer.append(step)
+                elif isinstance(step, int):
+                    buffer.append(bytes(step))
+                elif step == "file":
+                    buffer.append_file(os.dup(file.fileno()), 0, 0 if cut % 2 else 5)
+                elif step == "settle":
+                    buffer.settle()
+                else:
+                    buffer.flush(Taking([3, None]))  # type: ignore[arg-type]
+            sock._takes = takes
+            buffer.flush(sock)  # type: ignore[arg-type]
+            found = [sock.taken, buffer.octets, buffer._new, len(buffer._parts), buffer._memory, budget.memory_octets]
+            buffer.append(b"next")
+            buffer.settle()
+            found += [buffer._memory, budget.memory_octets]
+            buffer.close()
+            return [*found, buffer._memory, budget.memory_octets, len(os.listdir("/proc/self/fd"))]
+
+    assert state([]) == state([cut] if cut else [])
