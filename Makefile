@@ -233,6 +233,10 @@ bench-builds: build/compiled ## Measure the CPU time of a request in the pure an
 	@cd compare
 	$(abspath $(BIN))/python -m bench.profile.builds pure=../server compiled=../build/compiled $(BENCH)
 
+.PHONY: bench-nginx
+bench-nginx: ## Measure what each part of the kit's nginx configuration costs a request (10 minutes; BENCH="page --rounds 3").
+	@compare/bench/run bench.nginx_costs $(BENCH)
+
 .PHONY: bench-reload
 bench-reload: $(STAMP) ## Measure from a save to the new code, beside other reloaders (3 minutes; ROUNDS=15).
 	@cd compare
