@@ -35,11 +35,11 @@ dev: ## Run the project in Docker for development: reloads, DEBUG on, mails caug
 up: ## Build and start the kit in Docker, at http://localhost:8080 and https://localhost:8443; if it runs, deploy.
 	@exec $(KIT) up $(RELEASE_OPTIONS)
 
-# Options of the next two: DRY_RUN=1, FORCE=1, JSON=1, UNLOCK=1.
+# Options of the next two: DRY_RUN=1, FORCE=1, JSON=1, UNLOCK=1. With TARGET=swarm, also in .env: to a Docker Swarm.
 RELEASE_OPTIONS = $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--force) $(if $(JSON),--json) $(if $(UNLOCK),--unlock)
 
 .PHONY: deploy
-deploy: ## Build the images, and replace what runs without losing a request (DRY_RUN=1, FORCE=1, JSON=1).
+deploy: ## Build the images, and replace what runs without losing a request (DRY_RUN=1, FORCE=1, JSON=1, TARGET=swarm).
 	@exec $(KIT) deploy $(RELEASE_OPTIONS)
 
 .PHONY: rollback
@@ -83,7 +83,7 @@ status-page: ## Show the server's live status page, a port for each container, u
 	@exec $(KIT) status-page
 
 .PHONY: render
-render: ## Print the effective configuration and the origin of each value (WHAT="variables nginx server supervisor compose").
+render: ## Print the effective configuration and the origin of each value (WHAT="variables nginx server supervisor compose"; STACK=swarm: the stack file).
 	@exec $(KIT) render
 
 .PHONY: update
@@ -235,6 +235,10 @@ soak: $(STAMP) ## Run the server for ten minutes under load, hostile clients, re
 projects: $(STAMP) ## Bring up the projects in tests/projects, each in three ways (ONLY="bottle falcon", WAYS=run).
 	@$(BIN)/python -m tests.projects $(if $(ONLY),--only $(ONLY)) $(if $(WAYS),--ways $(WAYS))
 
+.PHONY: swarm-test
+swarm-test: $(STAMP) ## Bring up a swarm of three nodes in containers, deploy, hurt it under load, print a table (20 minutes).
+	@$(BIN)/python -m tests.swarm
+
 .PHONY: test-remote
 test-remote: ## Try the kit's commands on a real server: make test-remote HOST=user@server (some minutes).
 	@$(PYTHON) tests/remote_server.py
@@ -247,6 +251,10 @@ bench-start: $(STAMP) ## Measure the time from a start to the first response, be
 bench-builds: build/compiled ## Measure the CPU time of a request in the pure and the compiled build (BENCH="--row hello").
 	@cd compare
 	$(abspath $(BIN))/python -m bench.profile.builds pure=../server compiled=../build/compiled $(BENCH)
+
+.PHONY: bench-nginx
+bench-nginx: ## Measure what each part of the kit's nginx configuration costs a request (10 minutes; BENCH="page --rounds 3").
+	@compare/bench/run bench.nginx_costs $(BENCH)
 
 .PHONY: bench-reload
 bench-reload: $(STAMP) ## Measure from a save to the new code, beside other reloaders (3 minutes; ROUNDS=15).

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.files import LARGE_FILE, make_files
+from bench.kit_nginx import kit_nginx
 from bench.loads import wrk
 from bench.nginx import nginx
 from bench.paths import APPLICATIONS, COMPARE
@@ -119,7 +120,7 @@ def _checked(
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         bind = f"unix:{folder}/bench.sock" if scenario.route is Route.NGINX_UNIX else free_address()
-        access_log = f"{folder}/access.log" if logs else ""
+        access_log = f"{folder}/access.log" if logs or scenario.route is Route.KIT else ""
         start = Start(
             scenario.application,
             bind,
@@ -131,9 +132,22 @@ def _checked(
             scenario.is_static,
         )
         process = stack.enter_context(running(server, start, settings.environ, scenario.path, cpus))
-        address = bind if scenario.route is Route.DIRECT else stack.enter_context(nginx(bind))
+        address = stack.enter_context(_front(scenario.route, bind))
         _raise_unless_correct(scenario, address, start)
         yield process, address
+
+
+@contextmanager
+def _front(route: Route, bind: str) -> Iterator[str]:
+    """The address to load, with nginx there if the route has one."""
+    if route is Route.DIRECT:
+        yield bind
+    elif route is Route.KIT:
+        with kit_nginx(bind) as process:
+            yield process.bind
+    else:
+        with nginx(bind) as address:
+            yield address
 
 
 def _raise_unless_correct(scenario: Scenario, address: str, start: Start) -> None:

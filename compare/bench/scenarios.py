@@ -39,6 +39,7 @@ class Route(Enum):
     DIRECT = "direct"
     NGINX_TCP = "through nginx over TCP"
     NGINX_UNIX = "through nginx over a Unix socket"
+    KIT = "through the kit's nginx, with access logs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +203,15 @@ SCENARIOS = (
     Scenario("threads", "1 ms of computing, 64 threads", "computes", (*OURS, GTHREAD, "granian"), kind=Kind.THREADS),
     Scenario("nginx-tcp", "Hello through nginx over TCP", "hello", (*OURS, GTHREAD), route=Route.NGINX_TCP),
     Scenario("nginx-unix", "Hello through nginx over a Unix socket", "hello", (*OURS, GTHREAD), route=Route.NGINX_UNIX),
+    Scenario(
+        "kit",
+        "The kit end to end: its nginx, access logs, Django, a row of SQLite",
+        "django_sqlite",
+        (*OURS, GTHREAD),
+        path="/product/500",
+        has_browser_fields=True,
+        route=Route.KIT,
+    ),
     Scenario(
         "slow-clients",
         "Hello, with 1,000 slow senders and 1,000 slow readers",

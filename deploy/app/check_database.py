@@ -8,9 +8,11 @@ and why, if one does not answer in time or cannot be written.
     check_database.py [SECONDS]     how long to wait for each; given by `make run`, where no container is
 """
 
+import json
 import os
 import socket
 import sqlite3
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -136,6 +138,17 @@ def check_file(name: str, *, is_in_container: bool = True) -> None:
         raise CheckError(f"the database {name} cannot be written: {reason}{advice}") from None
 
 
+def of_files() -> None:
+    """For a project that is not Django's: its SQLite files, which DATABASE_URL need not name. Raises CheckError."""
+    if os.environ.get("SEVERAL_HOSTS") != "1":
+        return
+    command = [sys.executable, str(Path(__file__).with_name("project_database.py"))]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    for url in json.loads((done.stdout.splitlines() or ["[]"])[-1]):
+        if url.startswith("sqlite") and ":memory:" not in url and url.rpartition("///")[2]:
+            check_file(url.partition("///")[2])
+
+
 def _advice(name: str) -> str:
     folder = Path.cwd()
     path = (folder / name).absolute()
@@ -152,6 +165,7 @@ def main(arguments: list[str]) -> int:
         if os.environ.get("DJANGO_SETTINGS_MODULE"):
             databases = of_django(is_in_container=is_in_container)
         else:
+            of_files()
             databases = of_url(os.environ.get("DATABASE_URL", ""), is_in_container=is_in_container)
         for database in databases:
             wait(database, patience)

@@ -253,6 +253,16 @@ kit_service() {
   done <"$3"
 }
 
+# kit_given [FILE]: exports the variables that an orchestrator has put into a file, as a secret, instead of the container's
+# configuration: NAME=value, each ended by a NUL. One that is set already stays (deploy/kit/swarm/files.py).
+kit_given() {
+  local pair file=${1:-/run/secrets/environment}
+  [[ -r $file ]] || return 0
+  while IFS= read -r -d '' pair; do
+    [[ -v ${pair%%=*} ]] || export "${pair?}"
+  done <"$file"
+}
+
 # kit_project [FOLDER]: exports what the image knows about its project (prepare.py), unless it is set, and enters its folder.
 kit_project() {
   local name value

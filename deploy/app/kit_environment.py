@@ -20,12 +20,16 @@ SERVICES = "/srv/services"
 """The folder in which the kit's own database and Redis say where they are."""
 NAMES = "/kit/service-names"
 """The project's own names for that (prepare.py): SERVICE NAME=SOURCE, one a line."""
+GIVEN = "/run/secrets/environment"
+"""The project's variables, where an orchestrator keeps them secret (kit.sh, kit_given)."""
 PROBE = "probe"  # the User-Agent of the health checks
 TIME = "%Y-%m-%d %H:%M:%S %z"
 
 
-def load(path: str = PROJECT, services: str = SERVICES, names: str = NAMES) -> None:
-    """Sets what is not set: the variables of the file, secrets from the files that NAME_FILE names, and services."""
+def load(path: str = PROJECT, services: str = SERVICES, names: str = NAMES, given: str = GIVEN) -> None:
+    """Sets what is not set: the variables of both files, secrets from the files that NAME_FILE names, and services."""
+    for name, value in _read(given, "\0"):
+        os.environ.setdefault(name, value)
     for name, value in _read(path):
         if name == "PYTHONPATH" and name not in os.environ:
             sys.path.extend(entry for entry in value.split(os.pathsep) if entry not in sys.path)
@@ -72,13 +76,14 @@ def _with_scheme(value: str, scheme: str) -> str:
     return f"{scheme}://{rest}" if scheme and mark else value
 
 
-def _read(path: str) -> "list[tuple[str, str]]":
-    """The lines NAME=value of a file; none if it cannot be read."""
+def _read(path: str, end: str = "") -> "list[tuple[str, str]]":
+    """The lines NAME=value of a file, or what ends with `end` instead; none if it cannot be read."""
     try:
         with open(path, encoding="utf-8") as file:
-            lines = file.read().splitlines()
+            text = file.read()
     except OSError:
         return []
+    lines = text.split(end)[:-1] if end else text.splitlines()
     return [(name, value) for name, _, value in (line.partition("=") for line in lines)]
 
 

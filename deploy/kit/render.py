@@ -1,5 +1,6 @@
 """`make render`: the configuration as the containers have it, and where each value comes from. Secrets are masked."""
 
+import importlib
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -9,6 +10,8 @@ from kit import compose, containers, origins
 from kit.errors import KitError
 
 SECTIONS = ("variables", "nginx", "server", "supervisor", "compose")
+STACKS = {"swarm": "kit.swarm.command"}
+"""The modules that print what another engine gets, for STACK."""
 NGINX = ("nginx", "-T", "-q", "-c", "/tmp/nginx/nginx.conf")
 RENDER_NGINX = "/kit/bin/entrypoint check && nginx -T -q -c /tmp/nginx/nginx.conf"
 SUPERVISOR = """\
@@ -92,7 +95,12 @@ def new_container(service: str, model: Mapping[str, Any], words: tuple[str, ...]
 
 
 def render(environment: Mapping[str, str]) -> int:
-    """Exit status 1 if a section cannot be shown; the others are."""
+    """Exit status 1 if a section cannot be shown; the others are. With STACK, prints a file for that instead."""
+    if stack := environment.get("STACK"):
+        if stack not in STACKS:
+            raise KitError(f"STACK={stack!r}: must be one of {', '.join(STACKS)}")
+        printed: int = importlib.import_module(STACKS[stack]).print_stack(environment)
+        return printed
     chosen = origins.check_what(environment.get("WHAT", ""), SECTIONS)
     renderer = Renderer(environment, shows_secrets=environment.get("SHOW_SECRETS") == "1")
     sections: dict[str, Callable[[], str]] = {name: getattr(renderer, name) for name in SECTIONS}

@@ -1,9 +1,8 @@
 """`make down`, `make left-out`: the kit in Docker."""
 
 from collections.abc import Mapping
-from typing import NoReturn
 
-from kit import compose
+from kit import compose, targets
 from kit.console import step
 from kit.errors import KitError
 
@@ -15,8 +14,12 @@ def left_out(environment: Mapping[str, str]) -> int:
     return 0
 
 
-def down(environment: Mapping[str, str], *, unlocks: bool = False) -> NoReturn:
+def down(environment: Mapping[str, str], *, unlocks: bool = False) -> int:
     """`unlocks`: also while a deployment is in progress. Raises KitError."""
+    if targets.chosen(environment) == targets.SWARM:
+        from kit.swarm import command as swarm  # here, since the image's build has this file without that package
+
+        return swarm.down(environment)
     prepared = compose.prepare(environment)
     project = compose.project_name(prepared)
     if not unlocks and (who := _deploys(prepared, project)):
@@ -24,7 +27,7 @@ def down(environment: Mapping[str, str], *, unlocks: bool = False) -> NoReturn:
             f"a deployment of {project} is in progress: {who}. Wait for it, or end it with Ctrl-C; if it no longer"
             " runs: make down UNLOCK=1"
         )
-    compose.replace(["down"], prepared)
+    return compose.replace(["down"], prepared)
 
 
 def _deploys(prepared: Mapping[str, str], project: str) -> str:

@@ -138,7 +138,8 @@ class Pod:
         found: dict[str, str] = {}
         for source in each.get("envFrom", ()):
             found |= self._objects["ConfigMap", source["configMapRef"]["name"]].get("data", {})
-        return found | {variable["name"]: variable["value"] for variable in each.get("env", ())}
+        # what the manifest leaves to the cluster: the names of the node and of the pod
+        return found | {variable["name"]: variable.get("value", self._name) for variable in each.get("env", ())}
 
     def _create_volumes(self) -> None:
         for each in self._spec["volumes"]:

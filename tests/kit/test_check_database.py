@@ -62,6 +62,20 @@ def test_sqlite_is_refused_where_several_hosts_serve(url, monkeypatch, capsys):
     assert "several hosts cannot share an SQLite file: DATABASE_URL has to name a server" in capsys.readouterr().err
 
 
+def test_sqlite_that_only_the_project_names_is_refused_on_several_hosts(tmp_path, monkeypatch, capsys):
+    (tmp_path / "shop.py").write_text(
+        "import sqlite3\nDATABASE = 'notes.db'\nsqlite3.connect(DATABASE).close()\napplication = print\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WSGI_APP", "shop:application")
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+    assert check_database.main([]) == 0
+    monkeypatch.setenv("SEVERAL_HOSTS", "1")
+    assert check_database.main([]) == 1
+    assert f"{tmp_path}/notes.db: several hosts cannot share an SQLite file" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("url", ["", "sqlite://", "sqlite:///:memory:", "unknown://"])
 def test_url_without_a_server_needs_no_waiting(url):
     assert list(check_database.of_url(url)) == []

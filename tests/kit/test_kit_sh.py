@@ -244,6 +244,13 @@ def test_secret_is_read_from_its_file(bash, tmp_path):
     assert (done.returncode, done.stdout) == (0, "a$b 'c'")
 
 
+def test_variables_of_a_secret_are_exported_unless_they_are_set(bash, tmp_path):
+    (tmp_path / "environment").write_bytes(b"ONE=a $b\nc\0TWO=2\0")
+    call = f"kit_given {tmp_path}/environment; env --null | grep -z -E '^(ONE|TWO)=' | sort -z | tr '\\0' ';'"
+    assert bash(call, TWO="set").stdout == "ONE=a $b\nc;TWO=set;"
+    assert bash(f"kit_given {tmp_path}/nowhere; echo ok").stdout == "ok\n"
+
+
 def test_secret_that_is_not_set_stays_so(bash):
     assert bash("kit_secret KEY; [[ ! -v KEY ]]").returncode == 0
 

@@ -35,7 +35,7 @@ def web(manifests: list[Manifest]) -> Manifest:
 
 
 def variables(container: Manifest) -> dict[str, str]:
-    return {each["name"]: each["value"] for each in container.get("env", ())}
+    return {each["name"]: each["value"] for each in container.get("env", ()) if "value" in each}
 
 
 def mebibytes(size: str) -> int:

@@ -144,6 +144,27 @@ def test_nobody_without_the_password(stack, execute):
     assert "NOAUTH" in execute("docker", "exec", stack.container("redis"), "bash", "-c", program).stdout
 
 
+def test_given_password_is_the_databases(service_images, volume, container, execute, wait):
+    given = ("--env", "POSTGRES_PASSWORD=a-given_1")
+    mounts = (f"--volume={volume}:/srv/{name}" for name in ("postgres", "services"))
+    name = container(service_images["POSTGRES_IMAGE"], options=(*mounts, *given))
+
+    def ask(password):
+        query = "exec /usr/lib/postgresql/*/bin/psql --no-psqlrc -h 127.0.0.1 -U ropewalk -Atc 'SELECT 41 + 1'"
+        return execute("docker", "exec", "--env", f"PGPASSWORD={password}", name, "bash", "-c", query, check=False)
+
+    wait(lambda: ask("a-given_1").stdout == "42\n", "the database takes the password")
+    assert "password authentication failed" in ask("another").stderr
+
+
+def test_password_that_no_url_can_have_is_refused_in_one_line(service_images, execute):
+    variable = ("--env", "POSTGRES_PASSWORD=p@ss")
+    refused = execute("docker", "run", "--rm", *variable, service_images["POSTGRES_IMAGE"], check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "POSTGRES_PASSWORD: must have no other characters than" in refused.stderr
+
+
 def test_database_of_another_version_is_refused_in_one_line(service_images, execute, volume):
     mount = ("--read-only", *rooms("/tmp"), *(f"--volume={volume}:/srv/{name}" for name in ("postgres", "services")))
     make = "mkdir -p /srv/postgres/data && echo 13 >/srv/postgres/data/PG_VERSION"

@@ -22,11 +22,13 @@ MAX_CALLS = 4  # system calls per request, at 32 keep-alive connections
 CONNECTIONS = 32
 PROFILED = tuple(one for one in SCENARIOS if one.name in ("hello", "django"))
 MAX_FUNCTIONS = 20
+MAX_PACKAGES = 6
 REQUESTS = {"Host alone": hops.PLAIN, "a browser's, with ten fields": hops.BROWSER}
 CALLS_HEADING = ("server", "calls per request", "by name")
 HOPS_HEADING = ("request", "receive", "run", "send", "sum")
 MEMORY_HEADING = ("request", "peak bytes", "blocks left", "objects left to the garbage collector")
 FUNCTIONS_HEADING = ("share", "function")
+PACKAGES_HEADING = ("share", "package")
 
 
 def environment_region() -> str:
@@ -91,7 +93,11 @@ def _functions_table(scenario: Scenario) -> str:
         found = functions.shares("ropewalk", scenario)
     except (functions.ProfileError, StartError, OSError) as error:
         return f"Not measured: {error}"
-    return table(FUNCTIONS_HEADING, [(f"{share:.1%}", f"`{name}`") for name, share in found[:MAX_FUNCTIONS]])
+    packages = functions.by_package(found)[:MAX_PACKAGES]
+    return "\n\n".join(
+        table(heading, [(f"{share:.1%}", f"`{name}`") for name, share in rows])
+        for heading, rows in ((PACKAGES_HEADING, packages), (FUNCTIONS_HEADING, found[:MAX_FUNCTIONS]))
+    )
 
 
 def measured_page() -> str:

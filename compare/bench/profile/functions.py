@@ -1,7 +1,7 @@
 """The functions in which a server spends its time: `python -m bench.profile.functions [SCENARIO]`.
 
 py-spy samples the server's threads from outside while the load runs. Only threads that hold the GIL count, so each
-share is one of the time in which Python runs. Prints the functions by their own time.
+share is one of the time in which Python runs. Prints the packages, then the functions, by their own time.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from bench.servers import BIN, SERVERS, Start
 SECONDS = 5
 RATE = 500  # samples per second
 SHOWN = 40  # functions
+SHOWN_PACKAGES = 8
 
 
 class ProfileError(Exception):
@@ -40,6 +41,16 @@ def own_time(folded: str) -> Counter[str]:
         stack, _, count = line.rpartition(" ")
         found[re.sub(r":\d+\)$", ")", stack.rpartition(";")[2])] += int(count)
     return found
+
+
+def by_package(shares: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Sum the shares of functions by the package or module that they are in, largest first."""
+    found: dict[str, float] = {}
+    for function, share in shares:
+        path = function.rpartition("(")[2].rstrip(")")
+        package = path.partition("/")[0].removesuffix(".py")
+        found[package] = found.get(package, 0.0) + share
+    return sorted(found.items(), key=lambda each: -each[1])
 
 
 def record(server: ServerProcess, scenario: Scenario, kind: str, path: str) -> None:
@@ -84,8 +95,9 @@ def main() -> int:
     allow_many_descriptors()
     try:
         if options.output is None:
-            for function, share in shares(options.server, scenario)[:SHOWN]:
-                sys.stdout.write(f"{share:6.1%}  {function}\n")
+            found = shares(options.server, scenario)
+            for name, share in [*by_package(found)[:SHOWN_PACKAGES], *found[:SHOWN]]:
+                sys.stdout.write(f"{share:6.1%}  {name}\n")
             return 0
         start = Start(scenario.application, free_address())
         with prepared(SECONDS) as run, running(SERVERS[options.server], start, run.environ, scenario.path) as server:

@@ -19,12 +19,15 @@ import hashlib
 import http.client
 import itertools
 import select
+import socket
 import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple, Self
+
+CONNECT_TIMEOUT = 2.0  # seconds, for one of several addresses
 
 
 class Outcome(enum.Enum):
@@ -48,6 +51,8 @@ class Request(NamedTuple):
     outcome: Outcome
     detail: str
     """The status, or the error. Empty for OK."""
+    address: str = ""
+    """That it was sent to, if there are others."""
 
 
 class Client(NamedTuple):
@@ -66,6 +71,8 @@ class Client(NamedTuple):
     body_size: int = 2048
     content: bytes = b""
     """Has to be in each response."""
+    others: tuple[tuple[str, int], ...] = ()
+    """More addresses: one that takes no connection is passed over, as a load balancer does. By HTTP alone."""
 
     @property
     def name(self) -> str:
@@ -176,7 +183,8 @@ class Traffic:
                 outcome, detail, stays = exchange(connection, client, number)
             with self._lock:
                 ended = time.monotonic()
-                request = Request(started - self._began, ended - started, client.name, outcome, detail)
+                address = connection.used if isinstance(connection, Balanced) else ""
+                request = Request(started - self._began, ended - started, client.name, outcome, detail, address)
                 self._requests.append(request)
             if not stays:
                 connection.close()
@@ -197,7 +205,31 @@ class ClosedWhileIdleError(Exception):
     """A kept connection ended before anything of the response: the server had closed it."""
 
 
+class Balanced(http.client.HTTPConnection):
+    """A connection to the first of several addresses that takes one."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(*client.address, timeout=client.timeout)
+        self._addresses = (client.address, *client.others)
+        self.used = ""
+
+    def connect(self) -> None:
+        refused: OSError | None = None
+        for address in self._addresses:
+            try:
+                self.sock = socket.create_connection(address, CONNECT_TIMEOUT)
+            except OSError as error:
+                refused = error
+                continue
+            self.sock.settimeout(self.timeout)
+            self.used = address[0]
+            return
+        raise refused or OSError("no address")
+
+
 def connect(client: Client) -> http.client.HTTPConnection:
+    if client.others:
+        return Balanced(client)
     if not client.is_https:
         return http.client.HTTPConnection(*client.address, timeout=client.timeout)
     return http.client.HTTPSConnection(*client.address, timeout=client.timeout, context=tls())

@@ -16,9 +16,15 @@ def confirm(site: Site, running: Container, tag: str, *, is_forced: bool) -> Ans
     """What the image of the release says. Raises ReleaseError if it lacks migrations that the live one has, and nobody
     agrees to that."""
     live, wanted = answers.of_both(site.engine, running, site.image.release(tag))
+    check(site, live, wanted, tag, is_forced=is_forced)
+    return wanted
+
+
+def check(site: Site, live: Answer, wanted: Answer, tag: str, *, is_forced: bool) -> None:
+    """Raises ReleaseError, as `confirm` does."""
     missing = migrations.added(wanted, live)
     if not missing:
-        return wanted
+        return
     text = f"{tag} does not have these migrations, which stay applied: {migrations.named(missing)}"
     if is_forced:
         site.output.note(f"Warning: {text}", migrations=missing)
@@ -28,7 +34,6 @@ def confirm(site: Site, running: Container, tag: str, *, is_forced: bool) -> Ans
             raise ReleaseError("nothing was changed")
     else:
         raise ReleaseError(f"{text}. If that release works with them: make rollback TO={tag} FORCE=1")
-    return wanted
 
 
 def ask(signals: Signals, question: str) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from kit import compose, database_variables, env_files
+from kit import compose, database_variables, env_files, targets
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
 from kit.project import facts
@@ -48,6 +48,10 @@ def call(command: str, environment: Mapping[str, str], options: Options) -> int:
 
     Raises KitError for a wrong value, before anything is touched.
     """
+    if targets.chosen(environment) == targets.SWARM:
+        from kit.swarm import command as swarm  # here, since it calls this module
+
+        return swarm.call(command, environment, options)
     functions = {
         "deploy": _deploy,
         "up": _deploy,
@@ -88,9 +92,9 @@ def _deploy(call: Call) -> int:
     site = call.site
     # not the prepared one, which may be a copy of the project in the checkout
     project = compose.find_project(site.values.get("PROJECT_DIR") or compose.DEFAULT_PROJECT)
-    looked = _look(project, site.values)
+    looked = look(project, site.values)
     if looked:
-        database_variables.check(looked, site.values, _given(site))
+        database_variables.check(looked, site.values, given(site))
     tag = images.unused_tag(site.engine, site.image, images.project_commit(project, call.environment))
     if call.options.is_dry:
         return _print_plan(call, tag)
@@ -105,7 +109,7 @@ def _deploy(call: Call) -> int:
     return locked(call, lambda: perform(call, tag, steps.DEPLOY, is_new=True), up[0].image_id)
 
 
-def _look(folder: Path, values: Mapping[str, str]) -> Project | None:
+def look(folder: Path, values: Mapping[str, str]) -> Project | None:
     """None for a project that cannot be understood: the build says why."""
     try:
         return facts.look(folder, values)
@@ -113,7 +117,7 @@ def _look(folder: Path, values: Mapping[str, str]) -> Project | None:
         return None
 
 
-def _given(site: Site) -> set[str]:
+def given(site: Site) -> set[str]:
     """The names of the variables that the application's container gets from compose."""
     given = site.services.get("app", {}).get("environment") or {}
     return {name for name, value in given.items() if value is not None}
@@ -298,8 +302,12 @@ def _print_plan(call: Call, tag: str) -> int:
 
 
 def _print_releases(call: Call) -> int:
-    found = images.releases(call.site.engine, call.site.image)
-    print("\n".join(_as_json(found) if call.options.is_json else as_table(found)))  # noqa: T201
+    return print_releases(call.site, is_json=call.options.is_json)
+
+
+def print_releases(site: Site, *, is_json: bool) -> int:
+    found = images.releases(site.engine, site.image)
+    print("\n".join(_as_json(found) if is_json else as_table(found)))  # noqa: T201
     return 0
 
 
@@ -332,13 +340,13 @@ def _as_json(found: list[Release]) -> list[str]:
 def _next(error: ReleaseError, command: str) -> list[str]:
     """What to do: the reason may name a command already."""
     again = "" if "make " in str(error) or command not in AGAIN else f"Once that is mended: make {command}"
-    kept = _log_kept(error)
+    kept = log_kept(error)
     if kept and again:
         return [f"{kept[0]}. {again}"]
     return kept or ([again] if again else [])
 
 
-def _log_kept(error: ReleaseError) -> list[str]:
+def log_kept(error: ReleaseError) -> list[str]:
     """Keeps the whole log of what failed; where it is."""
     if error.whole_log:
         return [f"The whole log: {error.whole_log}"]

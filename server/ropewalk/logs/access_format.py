@@ -59,7 +59,7 @@ _FRAGMENTS = {
     "U": _from_environ("'PATH_INFO'"),
     "q": _Fragment("escape(str(get('QUERY_STRING') or ''))", "get('QUERY_STRING') or ''"),
     "H": _from_environ("'SERVER_PROTOCOL'"),
-    "s": _Fragment("text(record.status[:3])"),
+    "s": _Fragment("text(record.status[:3])", "record.status[:3] or '-'"),
     "B": _Fragment("record.body_bytes"),
     "b": _Fragment("record.body_bytes or '-'"),
     "f": _from_environ("'HTTP_REFERER'"),
@@ -115,8 +115,8 @@ def compile_format(format: str, descriptor: int = -1, names: Names = NO_NAMES) -
         fragments.append(_fragment(match, constants))
     template.append(_literal(format[position:]))
     source = _SOURCE.format(
-        unescaped=_listed(each.unescaped for each in fragments if each.unescaped),
-        plain=_listed(each.unescaped or each.escaped for each in fragments),
+        unescaped=_listed(f"(value_{n} := {each.unescaped})" for n, each in enumerate(fragments) if each.unescaped),
+        plain=_listed(f"value_{n}" if each.unescaped else each.escaped for n, each in enumerate(fragments)),
         escaped=_listed(each.escaped for each in fragments),
     )
     known = {**_NAMES, **constants, "template": "".join(template)}

@@ -12,17 +12,20 @@ class Clock:
     def __init__(self, format: str, convert: Callable[[float], time.struct_time] = time.localtime) -> None:
         self._format = format
         self._convert = convert
-        self._cached: tuple[int, str] = (0, "")
+        self._cached: tuple[float, str] = (-1.0, "")
 
     def __call__(self) -> str:
         """The present time."""
-        return self.at(int(time.time()))
+        now = time.time()
+        cached = self._cached
+        # fast path of `at`; test_the_present_is_written_as_any_moment holds them equal
+        return cached[1] if 0.0 <= now - cached[0] < 1.0 else self.at(int(now))
 
     def at(self, second: int) -> str:
         """A time in seconds since the epoch."""
         cached = self._cached
         if cached[0] != second:
-            cached = self._cached = (second, time.strftime(self._format, self._convert(second)))
+            cached = self._cached = (float(second), time.strftime(self._format, self._convert(second)))
         return cached[1]
 
 

@@ -94,14 +94,15 @@ class RequestReader:
             self.buffer += data  # `is_head_method` looks at its start
             raise
         end += 2
-        if len(data) > end:
-            if len(data) - end == head.content_length <= self._max_at_once:
-                return self._take_content(head, data[end:])
-            self.buffer += memoryview(data)[end:]
-        elif not head.content_length:
+        if not head.content_length:
+            if len(data) > end:
+                self.buffer += memoryview(data)[end:]
             self.head = head
             self.state = RUNNING
             return True
+        if len(data) - end == head.content_length <= self._max_at_once:
+            return self._take_content(head, data[end:])
+        self.buffer += memoryview(data)[end:]
         return self._begin_body(head)
 
     @property

@@ -80,5 +80,5 @@ class AccessLogger:
 
 def _proxys_request_id(connection: WsgiConnection) -> str:
     """The id that came with the request, if any; for a server that assigns none."""
-    head = connection.head
+    head = connection.request_reader.head
     return "" if head is None else head.fields.get(KEY, "")

@@ -69,8 +69,11 @@ def test_the_hops_are_those_of_a_real_service() -> None:
 
 
 def test_functions_are_listed_or_the_reason_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(functions, "shares", lambda name, scenario: [("run (a.py:1)", 0.5)])
-    assert "| 50.0% | `run (a.py:1)` |" in page.functions_region()
+    found = [("run (a/b.py)", 0.5), ("run (c.py)", 0.25), ("A.run (a/d/e.py)", 0.125)]
+    monkeypatch.setattr(functions, "shares", lambda name, scenario: found)
+    region = page.functions_region()
+    assert "| 50.0% | `run (a/b.py)`     |" in region
+    assert region.index("| 62.5% | `a`     |") < region.index("| 25.0% | `c`     |")
 
     def refuse(name: str, scenario: Scenario) -> list[tuple[str, float]]:
         raise functions.ProfileError("py-spy: not permitted")

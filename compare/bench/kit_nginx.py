@@ -1,0 +1,128 @@
+"""The kit's own nginx in front of a server, as its entrypoint renders the configuration, on the load's CPU.
+
+Only places of files and ports differ from the container's, the limits of a client are higher than any load, and the
+access log is a file. Without the modules for brotli and for waiting, their directives are left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from bench.paths import COMPARE
+from bench.server_process import LOAD_CPUS, ServerProcess, StartError, connect, free_address, pinned
+from bench.servers import find_program
+
+ROOT = COMPARE.parent
+MODULES = Path("/usr/lib/nginx/modules")
+OPTIONAL = {"brotli": "ngx_http_brotli_filter_module.so", "echo": "ngx_http_echo_module.so"}
+STATIC_BYTES = 20_000
+LIMIT = "1000000"
+
+Edit = tuple[str, str]
+"""A pattern in the rendered configuration, and what takes its place."""
+
+
+def missing_modules() -> list[str]:
+    return [name for name, file in OPTIONAL.items() if not (MODULES / file).exists()]
+
+
+@contextmanager
+def kit_nginx(upstream: str, edits: Sequence[Edit] = ()) -> Iterator[ServerProcess]:
+    """Run the kit's nginx before `upstream` (`HOST:PORT` or `unix:PATH`). Raises `StartError`."""
+    program = find_program("nginx")
+    if program is None or shutil.which("envsubst") is None:
+        raise StartError("nginx or envsubst (gettext-base) is not installed")
+    listen = free_address()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _render(folder, listen, upstream)
+        _edit(folder / "nginx", edits)
+        own = "user root; " if os.geteuid() == 0 else ""  # its workers write to the folder, which is root's
+        words = [program, "-e", f"{folder}/start.log", "-c", f"{folder}/nginx/nginx.conf", "-g", f"{own}daemon off;"]
+        process = pinned(words, LOAD_CPUS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            yield ServerProcess(process, listen, _wait(listen, process, folder))
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _render(folder: Path, listen: str, upstream: str) -> None:
+    kit = folder / "kit"
+    shutil.copytree(ROOT / "nginx", kit / "nginx")
+    shutil.copytree(ROOT / "deploy/app", kit / "bin", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    for path in (ROOT / "nginx").iterdir():
+        if path.is_file():
+            shutil.copy(path, kit / "bin")
+    port = listen.rpartition(":")[2]
+    places = {
+        "/kit/": f"{kit}/",
+        "/tmp/nginx": f"{folder}/nginx",
+        "/srv/": f"{folder}/srv/",
+        "/dev/stdout": f"{folder}/access.log",
+        "/dev/stderr": f"{folder}/error.log",
+        "${IPV6}listen [::]:8080 ${LISTEN_DEFAULT};": "",
+        "listen 8080": f"listen 127.0.0.1:{port}",
+        "listen 127.0.0.1:8081": f"listen {free_address()}",
+        "listen 8082": f"listen {free_address()}",
+    }
+    for path in filter(Path.is_file, kit.rglob("*")):
+        text = path.read_text()
+        for old, new in places.items():
+            text = text.replace(old, new)
+        path.write_text(_without(missing_modules(), text) if path.suffix in (".conf", ".template") else text)
+    for room in ("bodies", "responses", "state", "assets", "media", "tls"):
+        (folder / "srv" / room).mkdir(parents=True)
+    (folder / "srv/assets/site.css").write_text("a { color: #12345 }\n" * (STATIC_BYTES // 20))
+    variables = {"HTTPS": "off", "NGINX_WORKERS": "1", "MEDIA": "off", "STATIC_URL": "/static/"}
+    variables |= {"RATE_LIMIT": LIMIT, "CONNECTION_LIMIT": "65535", "BODY_LIMIT": "65535", "UPLOAD_LIMIT": "65535"}
+    done = subprocess.run(
+        ["bash", str(kit / "bin/entrypoint"), "render"],
+        env={"PATH": os.environ["PATH"], **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise StartError(f"nginx's configuration: {done.stderr.strip()[-300:]}")
+    # what watch-upstream writes
+    (folder / "nginx/upstream.conf").write_text(f"server {upstream} max_fails=3 fail_timeout=2s;\n")
+    (folder / "nginx/health.conf").write_text("return 200;\n")
+
+
+def _without(missing: Sequence[str], text: str) -> str:
+    if "brotli" in missing:
+        text = re.sub(r"^\s*(load_module [^;]*brotli|brotli)[^;]*;", "", text, flags=re.M)
+    if "echo" in missing:
+        text = re.sub(r"^\s*(load_module [^;]*echo|echo_|error_page 502 504 = @)[^;]*;", "", text, flags=re.M)
+    return text
+
+
+def _edit(folder: Path, edits: Sequence[Edit]) -> None:
+    """Change the rendered files. Raises `StartError` for a pattern that is in none of them."""
+    for pattern, replacement in edits:
+        count = 0
+        for path in folder.rglob("*.conf"):
+            text, found = re.subn(pattern, replacement, path.read_text(), flags=re.M)
+            count += found
+            path.write_text(text)
+        if not count:
+            raise StartError(f"{pattern!r} is not in nginx's configuration")
+
+
+def _wait(listen: str, process: subprocess.Popen[bytes], folder: Path) -> float:
+    began = time.monotonic()
+    while time.monotonic() < began + 10 and process.poll() is None:
+        with suppress(OSError), connect(listen):
+            return time.monotonic() - began
+        time.sleep(0.01)
+    log = "".join(path.read_text() for path in folder.glob("*.log"))
+    raise StartError(f"nginx did not start: {log.strip()[-300:]}")
