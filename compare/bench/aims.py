@@ -71,7 +71,7 @@ AIMS: dict[str, tuple[Target, ...]] = {
         *both("connection_memory", 2.5 * 1024),
     ),
     "new-connections": (rate(PURE, 1, "granian"), rate(PURE, 3, GTHREAD)),
-    "file": (rate_cpu(PURE, 1.5, BEST),),
+    "file": (rate(PURE, 1.5, BEST),),
     "blocks": (rate(PURE, 0.97, BEST),),
     "blocks-some": (rate(PURE, 0.97, BEST),),
     "computes": (rate(PURE, 0.95, "bjoern"), p99(PURE, 1, "bjoern")),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from kit import targets
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
@@ -140,6 +141,8 @@ def prove(environment: Mapping[str, str]) -> int:
 
     Raises KitError if the site does not come up.
     """
+    if targets.chosen(environment) == targets.SWARM:
+        raise KitError("TARGET='swarm': the proof for a swarm is make swarm-test, with nodes of its own")
     if wanted := environment.get("FAULTS"):
         from kit.prove import faults  # here, since it has this module's steps
 

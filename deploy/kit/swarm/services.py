@@ -27,6 +27,8 @@ PENDING = 30.0
 
 COUNTS = re.compile(r"(\d+)/(\d+)(?: \((\d+)/(\d+) completed\))?")
 FAILED = ("Failed", "Rejected", "Orphaned")
+BLAMED = re.compile(r"due to failure or early termination of task (\w+)")
+"""In the message of an update that Swarm takes back."""
 ENDED = {"completed": True, "rollback_completed": False, "rollback_paused": False, "paused": False}
 """States of an update, and whether it is what was wanted."""
 
@@ -124,7 +126,7 @@ def tasks(site: Site, name: str) -> list[Task]:
     """The newest first."""
     rows = site.engine.output("service", "ps", "--no-trunc", "--format", "{{json .}}", f"{site.project}_{name}")
     found = [json.loads(row) for row in rows.splitlines()]
-    return [Task(row["ID"], row["Node"], row["CurrentState"].split(" ")[0], row["Error"]) for row in found]
+    return [Task(row["ID"], row["Node"], row["CurrentState"].split(" ")[0], row["Error"].strip('"')) for row in found]
 
 
 def count(site: Site, name: str) -> Count:
@@ -169,18 +171,20 @@ def wait_update(site: Site, name: str, before: Mapping[str, Any], known: Contain
     `before`: what `inspect` said before the call, and `known` the identifiers of the tasks. Raises ReleaseError if
     Swarm has taken them back, or they do not start.
     """
-    began = time.monotonic()
+    began, blamed = time.monotonic(), ""
     while True:
         found = inspect(site, name)
         # each call removes it, so what there is belongs to this one
-        state = (found.get("UpdateStatus") or {}).get("State", "")
+        update = found.get("UpdateStatus") or {}
+        state = update.get("State", "")
+        blamed = said[1] if (said := BLAMED.search(update.get("Message", ""))) else blamed
         is_update = bool(state) or (bool(before) and template(found) != template(before))
         news = [task for task in tasks(site, name) if task.identifier not in known]
         failed = next((task for task in news if task.state in FAILED), None)
         if is_update and state in ENDED:
             if ENDED[state]:
                 return
-            raise _taken_back(site, name, failed, state)
+            raise _taken_back(site, name, next((task for task in news if task.identifier == blamed), failed), state)
         if not is_update:
             counted = count(site, name)
             if counted.wanted and counted.running == counted.wanted:
@@ -204,7 +208,8 @@ def _taken_back(site: Site, name: str, failed: Task | None, state: str) -> Relea
 
 def failure(site: Site, name: str, task: Task) -> ReleaseError:
     log = log_of(site, task.identifier) if task.node else ""
-    health = "unhealthy" if "unhealthy" in task.error else ""
+    # Swarm stops a container that is unhealthy; the server then ends as it should
+    health = "unhealthy" if task.state not in FAILED or "unhealthy" in task.error else ""
     ended = failures.Container(name, task.identifier, "running" if health else "exited", 1, health, "", task.error)
     found = failures.explain(ended, log)
     said = found.reason if log.strip() else task.error or f"its task is {task.state.lower()}"

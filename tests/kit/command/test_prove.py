@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
+from kit.errors import KitError
 from kit.prove import command, picture
 from kit.prove.command import Span, Step
 from kit.prove.site import ProofError
@@ -82,3 +83,10 @@ def test_picture_has_every_second_and_every_step():
 
 def test_picture_without_a_request():
     ET.fromstring(picture.draw(Report([], 0, 0), []))
+
+
+def test_proof_for_a_swarm_is_another_command():
+    with pytest.raises(
+        KitError, match=r"^TARGET='swarm': the proof for a swarm is make swarm-test, with nodes of its own$"
+    ):
+        command.prove({"TARGET": "swarm", "COMPOSE_ENV_FILES": "/dev/null"})
