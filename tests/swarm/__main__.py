@@ -1,6 +1,6 @@
 """`make swarm-test`: a swarm of three nodes under load, while it is deployed to and hurt.
 
-It prints what became of each request, step by step. The exit status is 1 if one was lost that no killed node had.
+It prints what became of each request, step by step. The exit status is 1 if one was lost that no ending node had.
 """
 
 import sys
@@ -67,7 +67,7 @@ def run(step: Step, site: SwarmSite, nodes: cluster.Cluster, began: float) -> Ro
 
 def conclude(requests: list[Request], rows: list[Row]) -> int:
     """Prints the table."""
-    print("| step | seconds | requests | failed | in flight on the killed node | slowest |")  # noqa: T201
+    print("| step | seconds | requests | failed | in flight on the node that ended | slowest |")  # noqa: T201
     print("| --- | ---: | ---: | ---: | ---: | ---: |")  # noqa: T201
     lost = 0
     for at, row in enumerate(rows):
@@ -88,7 +88,7 @@ def conclude(requests: list[Request], rows: list[Row]) -> int:
 
 
 def was_in_flight(request: Request, killed: float) -> bool:
-    """Whether it was on its way when the node was killed: in the node's nginx, or in its application."""
+    """Whether it was on its way when the node ended: in the node's nginx, or in its application."""
     return request.started <= killed + cluster.KILL_TAKES and request.started + request.seconds >= killed
 
 

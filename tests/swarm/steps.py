@@ -16,7 +16,7 @@ class Step(NamedTuple):
     name: str
     run: Callable[[SwarmSite, Cluster], None]
     kills: bool = False
-    """The step kills a node, and with it what is on its way there."""
+    """The step ends a node that was not drained, and with it what is on its way there."""
 
 
 def update(site: SwarmSite, cluster: Cluster) -> None:
@@ -71,7 +71,7 @@ def drain(site: SwarmSite, cluster: Cluster) -> None:
 
 
 def restart_the_manager(site: SwarmSite, cluster: Cluster) -> None:
-    """Which deployments talk to: it is the leader at first, and another one takes over."""
+    """Which deployments talk to: it is the leader at first, and another one takes over. Its containers end with it."""
     cluster.manager.restart()
     wait(cluster.manager.answers, "its engine answers", SETTLE)
     everything_ready(site, cluster)
@@ -99,7 +99,7 @@ STEPS = (
     Step("a migration that fails", deploy_what_cannot_migrate),
     Step("roll back", roll_back),
     Step("drain a node", drain),
-    Step("restart the manager", restart_the_manager),
+    Step("restart the manager", restart_the_manager, kills=True),
     Step("kill a node", kill_a_node, kills=True),
     Step("start it again", bring_it_back),
 )
