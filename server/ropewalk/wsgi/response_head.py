@@ -321,6 +321,6 @@ class DefaultFields:
             date = imf_fixdate(t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, t.tm_wday)
             date_line = f"Date: {date}\r\n".encode("ascii")
             both = date_line + self._server
-            tails = both + b"\r\n", both + b"Connection: close\r\n\r\n"
-            cached = self._cached = (float(second), both, date_line, *tails)
+            closing = both + b"Connection: close\r\n\r\n"
+            cached = self._cached = (float(second), both, date_line, both + b"\r\n", closing)
         return cached
