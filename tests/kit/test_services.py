@@ -157,6 +157,22 @@ def test_given_password_is_the_databases(service_images, volume, container, exec
     assert "password authentication failed" in ask("another").stderr
 
 
+def test_health_check_that_is_ended_leaves_the_database_alone(service_images, volume, container, execute, wait):
+    mounts = (f"--volume={volume}:/srv/{name}" for name in ("postgres", "services"))
+    name = container(service_images["POSTGRES_IMAGE"], options=tuple(mounts))
+
+    def check(*words, options=""):
+        command = ("docker", "exec", "--env", f"PGOPTIONS={options}", name, *words, "/kit/bin/healthy")
+        return execute(*command, check=False).returncode
+
+    wait(lambda: check() == 0, "the database answers")
+    assert check("timeout", "1", options="-c post_auth_delay=60") == 124
+    wait(lambda: "psql" not in execute("docker", "top", name).stdout, "the check has ended")
+    wait(lambda: check() == 0, "the database answers")
+    logs = execute("docker", "logs", name)
+    assert "was terminated by signal" not in logs.stdout + logs.stderr
+
+
 def test_password_that_no_url_can_have_is_refused_in_one_line(service_images, execute):
     variable = ("--env", "POSTGRES_PASSWORD=p@ss")
     refused = execute("docker", "run", "--rm", *variable, service_images["POSTGRES_IMAGE"], check=False)
