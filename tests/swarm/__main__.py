@@ -3,6 +3,8 @@
 It prints what became of each request, step by step. The exit status is 1 if one was lost that no ending node had.
 """
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -31,7 +33,7 @@ def main() -> int:
     say("Build the image of a node (minutes, if it is not in the cache)")
     cluster.build()
     with tempfile.TemporaryDirectory(prefix="ropewalk-swarm-") as folder, cluster.cluster() as nodes:
-        site = SwarmSite(Path(folder), dict(cluster.os.environ), nodes)
+        site = SwarmSite(Path(folder), dict(os.environ), nodes)
         say("Deploy to three nodes")
         site.write("one")
         try:
@@ -59,7 +61,7 @@ def run(step: Step, site: SwarmSite, nodes: cluster.Cluster, began: float) -> Ro
     started, error = time.monotonic() - began, ""
     try:
         step.run(site, nodes)
-    except (ProofError, TimeoutError, cluster.subprocess.CalledProcessError) as caught:
+    except (ProofError, TimeoutError, subprocess.CalledProcessError) as caught:
         error = str(caught)
         fail(step.name, caught)
     return Row(step.name, started, time.monotonic() - began, step.kills, error)

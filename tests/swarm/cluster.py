@@ -96,7 +96,7 @@ def call(*words: str, environment: dict[str, str] | None = None, sent: bytes | N
         capture_output=True,
         check=False,
         timeout=900,
-        **({"stdin": subprocess.DEVNULL} if sent is None else {"input": sent}),
+        input=sent or b"",
     )
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, words, done.stdout.decode(), done.stderr.decode())

@@ -101,8 +101,14 @@ def _deploy(call: Call) -> int:
     except (ReleaseError, InterruptedByUser):
         site.engine.signals.defer()
         if images.find_id(site.engine, site.image.live) != identifier:
-            images.remove_tag(site.engine, name)
+            _forget(site, name, identifier)
         raise
+
+
+def _forget(site: Site, name: str, identifier: str) -> None:
+    """No rollback goes to a release that never served. Containers that have ended may still use its only name."""
+    images.add_tag(site.engine, identifier, f"{site.image.repository}:{site.image.prefix}failed")
+    images.remove_tag(site.engine, name)
 
 
 def _where(call: Call) -> str:
@@ -274,15 +280,16 @@ def down(environment: Mapping[str, str]) -> int:
 def print_stack(environment: Mapping[str, str]) -> int:
     """`make render STACK=swarm`: the stack file as a deployment would give it to Swarm, in JSON, which is YAML too.
 
-    The images are the last built, by the ID of this engine; secrets are named, and not shown.
+    The images are those that are live, by their ID; secrets are named, and not shown.
     """
     prepared = compose.prepare(environment)
     model = _model(prepared)
     values = env_files.read_kit(environment)
     swarm = nodes.find(prepared)
     checks.check(model, values, swarm)
-    names = [model["services"][service]["image"] for service in ("app", "nginx")]
-    found = Images(*(nodes.id_of(name, prepared) or name for name in names))
+    app, nginx = (model["services"][service]["image"] for service in ("app", "nginx"))
+    live = nodes.id_of(images.read_name(app).live, prepared)
+    found = Images(live or app, nodes.id_of(nginx, prepared) or nginx)
     several = len(nodes.hosts_of_application(swarm, values)) > 1
     replicas = int(values.get("APP_REPLICAS") or 1)
     subnet = nodes.subnet_of(f"{model['name']}_back", prepared)

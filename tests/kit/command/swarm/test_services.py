@@ -10,7 +10,7 @@ from kit.release.errors import ReleaseError
 from kit.release.output import Output
 from kit.release.signals import Signals
 from kit.release.site import Site
-from kit.swarm import services
+from kit.swarm import command, services
 from kit.swarm.files import File
 
 TASK = {"ID": "t1", "Node": "two", "CurrentState": "Running 3 seconds ago", "Error": ""}
@@ -134,3 +134,9 @@ def test_secrets_that_no_service_names_are_removed():
     )
     services.remove_files(site_of(docker), {"shop_environment-3"})
     assert [call for call in docker.calls if " rm " in call] == ["secret rm shop_environment-1"]
+
+
+def test_a_release_that_never_served_is_none_to_roll_back_to():
+    docker = FakeDocker()
+    command._forget(site_of(docker), "shop-app:20261129-083400", "sha256:1")
+    assert docker.calls == ["tag sha256:1 shop-app:failed", "image rm shop-app:20261129-083400"]
