@@ -1,7 +1,7 @@
 """What the kit's nginx configuration costs: `python -m bench.nginx_costs`, as `make bench-nginx`.
 
 Each variant is the kit's configuration with one thing changed. Measured is the CPU time of a request, of nginx and of
-the server behind it, which differs less than a rate does from run to run. The variants take turns in each round.
+the application server, which differs less than a rate does from run to run. The variants take turns in each round.
 Compared is the least of the rounds, since what else runs on the machine only adds to it. A difference that is smaller
 than the one between the two least rounds of either is noise.
 """
@@ -120,7 +120,7 @@ def measure(load: Load, name: str, server: str, seconds: float) -> Sample:
         bind = f"unix:{folder}/bench.sock" if name == UNIX else free_address()
         start = Start(load.application, bind, folder=folder)
         edits = load.variants.get(name, ())
-        with running(SERVERS[server], start, {}, "/hello") as behind, kit_nginx(bind, edits) as front:
+        with running(SERVERS[server], start, {}, "/hello") as backend, kit_nginx(bind, edits) as front:
             words = wrk.command(
                 front.url + load.path,
                 seconds,
@@ -130,9 +130,9 @@ def measure(load: Load, name: str, server: str, seconds: float) -> Sample:
                 has_browser_fields=load.is_browser,
             )
             wrk.warm_up(words, 0.5)
-            before = cpu_seconds(front), cpu_seconds(behind)
+            before = cpu_seconds(front), cpu_seconds(backend)
             found = wrk.load(words, seconds)
-            used = cpu_seconds(front) - before[0], cpu_seconds(behind) - before[1]
+            used = cpu_seconds(front) - before[0], cpu_seconds(backend) - before[1]
     if found.failures or not found.requests:
         raise StartError(f"{name}: {found.failures} requests failed")
     count = found.requests
