@@ -245,6 +245,7 @@ def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repo
     listed = {found[1] for line in lines if (found := re.match(r"#\s?([A-Z0-9_]+)=", line))}
     # compose's own: which services there are; and the kit's command's: where the engine is, and the ports of make dev
     others = {"COMPOSE_PROFILES", "HOST", "SSH_OPTIONS", "BUILD", "REGISTRY", "DEV_PORT", "DEV_MAIL_PORT"}
+    others |= {"TARGET", "SWARM_NODES", "APP_CONSTRAINTS", "EDGE_NODES"}  # for a swarm
     assert listed == compose_variables(repository) | others
     assert not [line for line in lines if line and not line.startswith("#")]
 
