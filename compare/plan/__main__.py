@@ -11,10 +11,14 @@ from plan.inputs import InputError, Question, question
 from plan.planner import ImpossibleError, Plan, Planner, milliseconds
 from plan.simulation import Fleet
 
+HALF_IDLE = 0.4  # used less than this, nothing is scarce
+
 
 def limit(plan: Plan) -> str:
     """What is used most, and what more of it would take."""
     fleet, found = plan.fleet, plan.prediction
+    if max(found.threads, found.interpreter, found.cores) < HALF_IDLE:
+        return "the p99: it is close to what requests take alone, so that hardly any may wait for another one"
     if found.threads > max(found.interpreter, found.cores):
         return "the threads: requests wait for one while processors are free; more threads cost memory alone"
     if fleet.workers < fleet.cores:

@@ -20,6 +20,7 @@ SEED = 1
 SEARCH_REQUESTS = 2_000
 PROOF_REQUESTS = 12_000
 WARM_UP = 0.1  # of the requests, which find the servers emptier than they will be
+GROWTH = 10  # a fleet that fails the proof gets a tenth more machines: fewer would take minutes to try
 THREADS = (4, 8, 16, 32, 64, 128, 256)
 FULLEST = 0.97  # of the processors: above it, queues grow for minutes
 EMPTIEST = 0.02  # more machines than this makes do not help
@@ -72,7 +73,7 @@ class Planner:
             return replace(fleet, threads=THREADS[THREADS.index(fleet.threads) + 1])
         if fleet.workers < fleet.cores:
             return replace(fleet, workers=fleet.workers + 1)
-        return replace(fleet, machines=fleet.machines + 1)
+        return replace(fleet, machines=fleet.machines + max(1, fleet.machines // GROWTH))
 
     @property
     def _busy_cores(self) -> float:

@@ -13,7 +13,8 @@ from bench.paths import COMPARE, SERVER
 from plan import calibrate
 from plan.__main__ import limit
 from plan.inputs import InputError, question
-from plan.planner import ImpossibleError, Planner
+from plan.planner import ImpossibleError, Plan, Planner
+from plan.simulation import Fleet, Prediction
 from plan.workload import Distribution
 
 ASKED = {"RATE": "40", "SERVICE_TIME": "20ms", "P99": "200ms", "CORES": "2"}
@@ -102,6 +103,17 @@ def test_requests_that_only_wait_need_threads_not_workers() -> None:
     assert (found.fleet.machines, found.fleet.workers) == (1, 1)
     assert found.fleet.threads in (8, 16)  # 8 are in use on average
     assert limit(found).startswith("the threads")
+
+
+def test_what_limits_is_what_is_used_most() -> None:
+    def limited(cores: float, interpreter: float, threads: float, workers: int = 4) -> str:
+        return limit(Plan(Fleet(1, 4, workers, 8), Prediction(cores=cores, interpreter=interpreter, threads=threads)))
+
+    assert limited(0.2, 0.3, 0.9).startswith("the threads:")
+    assert limited(0.3, 0.6, 0.2, workers=2).startswith("the GIL:")
+    assert limited(0.7, 0.6, 0.2).startswith("the cores:")
+    assert limited(0.6, 0.6, 0.2).startswith("the GIL and the cores:")
+    assert limited(0.2, 0.2, 0.1).startswith("the p99:")
 
 
 def test_requests_that_share_an_interpreter_may_take_too_long_on_any_number_of_machines() -> None:
