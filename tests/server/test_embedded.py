@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import json
 import os
 import re
@@ -18,12 +17,10 @@ from typing import Any
 import pytest
 
 import ropewalk
-from ropewalk import embedded
 from ropewalk.config.settings import all_settings
 from ropewalk.config.table import Setting
 from ropewalk.errors import ConfigError
 from ropewalk.logs.error_log import get_logger
-from ropewalk.runtime import embedded_logs, factories, service, watchdog_thread
 from ropewalk.wsgi.exchange import RequestTimeoutError
 from tests.helpers.embedded import Talk, answering
 from tests.helpers.http_client import GET, Client
@@ -102,7 +99,8 @@ def test_a_setting_without_effect_is_refused_with_the_reason(setting: Setting) -
 
 def test_every_setting_is_used_here_or_refused() -> None:
     """What the service and the server read of the settings is what they take."""
-    sources = [inspect.getsource(module) for module in (embedded, embedded_logs, service, factories, watchdog_thread)]
+    names = ["embedded", "runtime/embedded_logs", "runtime/service", "runtime/factories", "runtime/watchdog_thread"]
+    sources = [(Path(ropewalk.__file__).parent / f"{name}.py").read_text() for name in names]
     read = set(re.findall(r"settings\.([a-z_]+)", "".join(sources))) - {"name"}
     taken = {setting.name for setting in all_settings()} - {setting.name for setting in NOT_EMBEDDED}
     assert taken - read == set()

@@ -6,27 +6,29 @@ the environ needs them, so that no field is renamed twice.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ropewalk.errors import ProtocolError
 from ropewalk.http.underscores import DROP_ALL, DROPPED, UnderscoreNames
 
 # RFC 9110 section 5.3 joins repeated fields with a comma, but these are not lists: if one is repeated, two readers
 # could each use another of them.
-SINGLETONS = frozenset({"HTTP_HOST", "CONTENT_LENGTH", "CONTENT_TYPE"})
+SINGLETONS: Final = frozenset({"HTTP_HOST", "CONTENT_LENGTH", "CONTENT_TYPE"})
 
 # RFC 6265 section 5.4: cookies are joined with a semicolon.
-COOKIE = "HTTP_COOKIE"
+COOKIE: Final = "HTTP_COOKIE"
 
 # Peers spell few different names; the limit keeps a hostile peer from filling memory with new ones.
-MAX_CACHED_NAMES = 1024
-_names: dict[str, str] = {}
+MAX_CACHED_NAMES: Final = 1024
+_names: Final[dict[str, str]] = {}
 
 # Field lines as received. Peers, and a proxy for many of them, repeat most of theirs.
-MAX_CACHED_LINES = 2048
-MAX_CACHED_LINE = 200
-_lines: dict[str, tuple[str, str]] = {}
+MAX_CACHED_LINES: Final = 2048
+MAX_CACHED_LINE: Final = 200
+_lines: Final[dict[str, tuple[str, str]]] = {}
 
 # What is secret, or different each time.
-NEVER_CACHED = frozenset(
+NEVER_CACHED: Final = frozenset(
     {
         *("HTTP_AUTHORIZATION", "HTTP_COOKIE", "HTTP_PROXY_AUTHORIZATION"),
         *("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START"),

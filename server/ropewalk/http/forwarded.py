@@ -15,19 +15,19 @@ import functools
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
 from ropewalk.http.target import decode_path
 
-FOR = "HTTP_X_FORWARDED_FOR"
-PROTO = "HTTP_X_FORWARDED_PROTO"
-HOST = "HTTP_X_FORWARDED_HOST"
-PORT = "HTTP_X_FORWARDED_PORT"
-PREFIX = "HTTP_X_FORWARDED_PREFIX"
-FORWARDED = "HTTP_FORWARDED"
-REAL_IP = "HTTP_X_REAL_IP"  # not read here; dropped like the others, because applications read it
+FOR: Final = "HTTP_X_FORWARDED_FOR"
+PROTO: Final = "HTTP_X_FORWARDED_PROTO"
+HOST: Final = "HTTP_X_FORWARDED_HOST"
+PORT: Final = "HTTP_X_FORWARDED_PORT"
+PREFIX: Final = "HTTP_X_FORWARDED_PREFIX"
+FORWARDED: Final = "HTTP_FORWARDED"
+REAL_IP: Final = "HTTP_X_REAL_IP"  # not read here; dropped like the others, because applications read it
 
 KNOWN = {
     "x-forwarded-for": FOR,
@@ -42,7 +42,7 @@ KNOWN = {
 DEFAULT_FIELDS = ("x-forwarded-for", "x-forwarded-proto")
 """Nearly every proxy sets these; X-Forwarded-Host and Forwarded are often passed on as the client sent them."""
 
-SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 """Traefik sends the scheme of the WebSocket that a request would open; the request itself is HTTP."""
 
 MAX_NODE = 255  # characters of one address or identifier; the longest address with a port has 47

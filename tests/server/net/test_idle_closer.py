@@ -114,15 +114,18 @@ def test_one_that_was_used_since_it_was_found_is_kept(idle: Idle) -> None:
     assert used not in idle.closer.closing
 
 
-def test_a_request_that_arrives_before_the_end_is_served(idle: Idle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_arrives_before_the_end_is_served(idle: Idle) -> None:
     connection = idle.add(5)
-    wake = Connection.wake
 
-    def send_and_wake(self: Connection[Any, Any], how: int = socket.SHUT_RD) -> None:
-        idle.peers[0].sendall(KEEP)
-        wake(self, how)
+    class Late(socket.socket):
+        """Its peer sends a request just before it is shut down."""
 
-    monkeypatch.setattr(Connection, "wake", send_and_wake)
+        def shutdown(self, how: int) -> None:
+            idle.peers[0].sendall(KEEP)
+            super().shutdown(how)
+
+    assert isinstance(connection.sock, socket.socket)
+    connection.sock = Late(fileno=connection.sock.detach())
     assert idle.closer.make_room(DESCRIPTORS)
     assert connection.receive()
     assert connection.head is not None
