@@ -229,12 +229,9 @@ def _check_header(given: object, special: dict[int, str]) -> tuple[str, tuple[st
     Records a Date or Server field in `special`. What was given may be of classes of tuple and str, such as a named
     tuple, a StrEnum or marked text: what counts is the text that they hold, not what their methods return.
     """
-    if not isinstance(given, tuple) or len(given) != 2:
+    if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], str) and isinstance(given[1], str)):
         raise ApplicationError(f"a response header must be a tuple of two str, not {given!r}")
-    name, value = given
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise ApplicationError(f"a response header must be a tuple of two str, not {given!r}")
-    name, value = header = str.__str__(name), str.__str__(value)  # a plain str is returned itself
+    name, value = header = str.__str__(given[0]), str.__str__(given[1])  # a plain str is returned itself
     kind = _name_cache.get(name)
     if kind is None:
         kind = _check_name(name)
