@@ -188,7 +188,7 @@ build/compiled: $(STAMP)
 .PHONY: test-compiled
 test-compiled: build/compiled ## Run the server's tests on the compiled build (PYTEST="tests/server -x").
 	@SERVER_BUILD=compiled PYTHONPATH=$(abspath build/compiled) $(BIN)/python -m pytest \
-	  $(if $(filter command line,$(origin PYTEST)),$(PYTEST),$(PYTEST) tests/server tests/wire tests/integration tests/test_leaks.py)
+	  $(if $(filter command line,$(origin PYTEST)),$(PYTEST),$(PYTEST) tests/server tests/wire tests/integration tests/test_leaks.py tests/compare/faults)
 
 .PHONY: lint
 lint: $(STAMP) ## Check style, types, spelling, shell scripts, Dockerfiles, workflows and nginx's configuration.

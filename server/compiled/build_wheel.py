@@ -59,7 +59,10 @@ def build_pure(out: Path) -> Path:
 def build_compiled(out: Path) -> Path:
     """Build the compiled wheel for this Python in the folder `out`, and return its path."""
     if sysconfig.get_config_var("Py_GIL_DISABLED"):
-        raise BuildError("free-threaded builds of Python run the pure wheel: build it without COMPILED=1")
+        raise BuildError(
+            "free-threaded builds of Python run the pure wheel, since compiled code relies on the GIL to guard its "
+            "attributes: build it without COMPILED=1"
+        )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pure = build_pure(folder)
