@@ -84,7 +84,7 @@ def connect(*requests: bytes, application: WSGIApplication = hello.application) 
     sock = FakeSocket(requests)
     service._open_connection(cast(socket.socket, sock), ("127.0.0.1", 1), next(iter(service._acceptors)))
     connection = service._pool.items[sock.fileno()]
-    return Hops(connection.receive, lambda: service._serve(connection), connection.send)
+    return Hops(connection.receive, lambda: service._pool._run(connection), connection.send)
 
 
 def costs(hops: Hops) -> dict[str, float]:

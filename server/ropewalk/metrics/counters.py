@@ -7,7 +7,7 @@ because the bucket of a number is then its binary exponent.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from math import frexp
 from threading import get_ident
@@ -158,6 +158,23 @@ class Metrics:
         if counters is None:
             counters = self._by_thread[thread] = _ThreadCounters()
         return counters
+
+
+class SampledMetrics(Metrics):
+    """Counters that also keep every status and duration until they are sent; used only with a StatsD server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.samples: deque[tuple[int, float | None]] = deque()
+        """Status code and seconds. Any thread appends; one thread empties it every second."""
+
+    def responded(self, thread: int, status_code: int, seconds: float) -> None:
+        super().responded(thread, status_code, seconds)
+        self.samples.append((status_code, seconds))
+
+    def refused(self, status_code: int) -> None:
+        super().refused(status_code)
+        self.samples.append((status_code, None))
 
 
 def _columns(rows: Iterable[list[int]], length: int) -> list[int]:

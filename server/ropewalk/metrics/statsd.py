@@ -15,12 +15,12 @@ import re
 import socket
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from ropewalk.logs.error_log import get_logger, inheriting_log
-from ropewalk.metrics.counters import Metrics
+from ropewalk.metrics.counters import SampledMetrics
 
 DEFAULT_PORT = 8125
 
@@ -132,23 +132,6 @@ def _packed(lines: Iterable[str]) -> Iterator[bytes]:
         datagram = datagram + b"\n" + encoded if datagram else encoded
     if datagram:
         yield datagram
-
-
-class SampledMetrics(Metrics):
-    """Counters that also keep every status and duration until they are sent; used only with a StatsD server."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.samples: deque[tuple[int, float | None]] = deque()
-        """Status code and seconds. Any thread appends; one thread empties it every second."""
-
-    def responded(self, thread: int, status_code: int, seconds: float) -> None:
-        super().responded(thread, status_code, seconds)
-        self.samples.append((status_code, seconds))
-
-    def refused(self, status_code: int) -> None:
-        super().refused(status_code)
-        self.samples.append((status_code, None))
 
 
 class Reporter:

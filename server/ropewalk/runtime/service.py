@@ -1,7 +1,7 @@
 """A server in this process: assembles listening sockets, connections, the application and the pool.
 
 The life of a request: the pool takes a ready connection, which receives (`net.connection`) and parses (`http.head`);
-`_serve` here makes the environ and runs the application (`wsgi.exchange`), whose response is encoded
+`runtime.request_runner` makes the environ and runs the application (`wsgi.exchange`), whose response is encoded
 (`wsgi.response_head`, `http.response`) and set on the connection; the pool has the connection send it, and arm itself
 for the next request.
 
@@ -14,13 +14,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from functools import partial
-from time import monotonic
 from types import MethodType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ropewalk import forked
 from ropewalk.config.settings import Settings
-from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.forwarded import TrustedNetworks
 from ropewalk.http.head import HeadLimits
@@ -43,10 +41,11 @@ from ropewalk.runtime.factories import make_environ, statsd_reporter, tls_contex
 from ropewalk.runtime.in_flight import InFlight
 from ropewalk.runtime.overload import LoadShedder
 from ropewalk.runtime.refusals import Refusals
+from ropewalk.runtime.request_runner import RequestRunner
 from ropewalk.runtime.status import Stats, take_snapshot, take_stats
 from ropewalk.runtime.streams import Streams
 from ropewalk.threads.parallelism import parallel_threads
-from ropewalk.threads.pool import Item, Pool
+from ropewalk.threads.pool import Pool
 from ropewalk.wsgi.dropped_fields import DroppedFields
 from ropewalk.wsgi.environ import (
     CLIENT_DISCONNECTED,
@@ -56,7 +55,7 @@ from ropewalk.wsgi.environ import (
     connection_environ,
     listener_environ,
 )
-from ropewalk.wsgi.exchange import Exchange, WsgiConnection
+from ropewalk.wsgi.exchange import WsgiConnection
 from ropewalk.wsgi.request_id import RequestIds, with_request_id_field
 from ropewalk.wsgi.response_head import DefaultFields
 from ropewalk.wsgi.timeouts import RequestTimeouts
@@ -97,17 +96,16 @@ class Service:
         # First, since what may raise comes before what has to be closed.
         self._tls = tls if tls is not None else tls_context(settings)
         self._sends_request_id = settings.request_id == "response"
-        self.set_application(application)
         self._request_ids = RequestIds() if settings.request_id != "off" else None
         self._statsd = statsd_reporter(settings)
         self._metrics = Metrics() if self._statsd is None else self._statsd.metrics
         self._access_logger: AccessLogger | None = None
-        self._on_sent: OnSent | None = None
+        on_sent: OnSent | None = None
         if access_log is not None:
             from ropewalk.runtime.access_logging import AccessLogger
 
             self._access_logger = AccessLogger(access_log, settings.access_log_skip)
-            self._on_sent = self._access_logger.sent
+            on_sent = self._access_logger.sent
         self._default_fields = DefaultFields(settings.server_header, sends_request_id=self._sends_request_id)
         dropped = DroppedFields()
         self._trusted = TrustedPeers(settings.forwarded_allow_ips, settings.forwarded_fields, dropped)
@@ -116,7 +114,10 @@ class Service:
         self._shedder = LoadShedder(self._metrics, settings.queue_timeout)
         is_timed = bool(settings.queue_timeout) or access_log is not None
         self._connection = TimedConnection if is_timed else Connection
-        self._exchange = Exchange if hooks is None else hooks.exchange
+        self._runner = RequestRunner(
+            None, self._metrics, self._default_fields, self._request_ids, self._shedder, on_sent, hooks
+        )
+        self.set_application(application)
         self._pool = self._make_pool(settings, hooks)
         self._refusals = Refusals(
             self._metrics, self._default_fields, self._request_ids, self._access_logger, self._pool.call_later
@@ -142,10 +143,10 @@ class Service:
             )
 
     def _make_pool(self, settings: Settings, hooks: RequestHooks | None) -> Pool:
-        serve = self._serve_in_time if settings.queue_timeout else self._serve
+        run = self._runner.run_in_time if settings.queue_timeout else self._runner.run
         return Pool(
             threads=settings.threads,
-            run=serve if hooks is None else hooks.wrap(serve),
+            run=run if hooks is None else hooks.wrap(run),
             overflow=self._shedder.overflow,
             max_waiting=settings.limit_waiting,
             parallelism=partial(parallel_threads, settings.workers),
@@ -179,7 +180,7 @@ class Service:
 
     def set_application(self, application: WSGIApplication) -> None:
         """Have this application run for every request that comes from now on. Any thread."""
-        self._application = with_request_id_field(application) if self._sends_request_id else application
+        self._runner.application = with_request_id_field(application) if self._sends_request_id else application
 
     # Start and end
 
@@ -342,42 +343,6 @@ class Service:
         self._on_closed(connection, is_aborted)
         if self._slot is not None:
             self._slot.publish()
-
-    def _serve(self, item: Item) -> bool:
-        """Run the request of a connection; return whether there is a response to send."""
-        connection: WsgiConnection = item  # type: ignore[assignment]  # only connections have requests
-        reader, context = connection.request_reader, connection.context
-        head, body = reader.head, reader.body
-        assert head is not None
-        assert context is not None
-        trusted = context.trusted
-        if body is not None:
-            self._metrics.received(connection.body_octets)
-        try:
-            environ = context.request(head, body)
-        except ProtocolError as error:  # an impossible value from a trusted proxy, or the wrong scheme
-            connection.refuse(error)
-            return False
-        exchange = connection.exchange = self._exchange(connection, head, environ, self._default_fields)
-        if self._request_ids is not None:
-            exchange.request_id = self._request_ids.assign(environ, is_trusted=trusted is not None)
-        if trusted is not None and "HTTP_X_REQUEST_START" in environ and self._shedder.is_late(connection, exchange):
-            return False
-        connection.on_sent = self._on_sent
-        began = exchange.began = monotonic()
-        has_response = exchange.run(self._application)
-        ended = exchange.ended = monotonic()
-        response = exchange.head
-        if response is not None and not connection.is_refused:
-            self._metrics.responded(exchange.thread, response.status_code, ended - began)
-        return has_response
-
-    def _serve_in_time(self, item: Item) -> bool:
-        """In place of `_serve` with `--queue-timeout`."""
-        if self._shedder.is_overdue(item):
-            self._shedder.overflow(item)
-            return False
-        return self._serve(item)
 
     # Monitoring
 
