@@ -6,13 +6,24 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from bench.paths import COMPARE
-from bench.server_process import CPUS, LOAD_CPUS, ServerProcess, free_address, pinned, running
+from bench.server_process import (
+    CPUS,
+    LOAD_CPUS,
+    START_TIMEOUT,
+    ServerProcess,
+    StartError,
+    connect,
+    free_address,
+    pinned,
+    running,
+)
 from bench.servers import Server, Start
 from plan.workload import Request
 
@@ -46,9 +57,22 @@ def serving(workers: int, threads: int) -> Iterator[ServerProcess]:
     """It has all processors, as on a machine of its own; the load takes little of them. Raises `StartError`."""
     start = Start("", free_address(), threads=threads, workers=workers)
     with running(SERVER, start, {}, "/0/0", set(CPUS)) as process:
+        _wait_for_workers(process.bind, workers)
         for pid in process.processes():
             _prefer(pid)
         yield process
+
+
+def _wait_for_workers(bind: str, count: int) -> None:
+    """Wait until each worker has responded: the first one to be ready would otherwise get all connections."""
+    seen: set[bytes] = set()
+    deadline = time.monotonic() + START_TIMEOUT
+    while len(seen) < count:
+        if time.monotonic() > deadline:
+            raise StartError(f"{len(seen)} of {count} workers responded")
+        with connect(bind) as sock:
+            sock.sendall(b"GET /0/0 HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
+            seen.add(sock.recv(65536).rpartition(b"\r\n\r\n")[2])
 
 
 def _prefer(pid: int) -> None:
