@@ -112,7 +112,7 @@ def test_services_set_no_variable_of_the_kit(manifests: list[Manifest]) -> None:
 def test_times_are_those_of_the_chain(manifests: list[Manifest]) -> None:
     pod, settings = web(manifests), the(manifests, "ConfigMap", "site")["data"]
     delay = container(pod, "nginx")["lifecycle"]["preStop"]["sleep"]["seconds"]
-    chain = times.chain({"REQUEST_TIMEOUT": settings["REQUEST_TIMEOUT"]})
+    chain = times.chain(settings)
     grace = pod["terminationGracePeriodSeconds"]
     assert grace == chain["KUBERNETES_GRACE"]
     assert delay == chain["DRAIN_DELAY"]
