@@ -121,7 +121,8 @@ class Server:
         self._idle_grace = EMBEDDED_IDLE_GRACE
         self._application = application
         self._caller: CallerThread | None = None  # while `serve_forever` runs the application in its own thread
-        self._lock = threading.Lock()
+        # Held while the server starts: `stop` waits until it has, except in a handler of a signal in that very thread.
+        self._lock = threading.RLock()
         self._is_started = False  # under _lock
         self._is_stopping = False  # under _lock
         self._must_end = threading.Event()
@@ -184,10 +185,10 @@ class Server:
             if self._is_started:
                 return
             self._is_started = True
-        with logging_to(self._log):
-            self._service.start()
-            if self._watchdog is not None:
-                self._watchdog.start()
+            with logging_to(self._log):
+                self._service.start()
+                if self._watchdog is not None:
+                    self._watchdog.start()
 
     def stop(self, timeout: float | None = None) -> Drained:
         """Accept nothing new, finish what is in flight within `timeout` seconds (default: `graceful_timeout`), and end.

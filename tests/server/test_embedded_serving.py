@@ -182,6 +182,31 @@ class TestServeForever:
             thread.join(20)
             assert not thread.is_alive()
 
+    def test_stop_of_another_thread_waits_until_it_has_started(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It serves from its first thread on, while others are yet to be started."""
+        has_one, go_on, start = threading.Event(), threading.Event(), threading.Thread.start
+
+        def start_slowly(thread: threading.Thread) -> None:
+            start(thread)
+            if not has_one.is_set():
+                has_one.set()
+                assert go_on.wait(20)
+
+        server = ropewalk.Server(saying(b"hello"), bind="127.0.0.1:0", threads=4)
+        starting = threading.Thread(target=server.serve_forever)
+        stopping = threading.Thread(target=server.stop)
+        monkeypatch.setattr(threading.Thread, "start", start_slowly)
+        start(starting)
+        assert has_one.wait(20)
+        assert ask(server).endswith(b"hello")
+        start(stopping)
+        stopping.join(0.1)
+        go_on.set()
+        for thread in (starting, stopping):
+            thread.join(20)
+            assert not thread.is_alive()
+        assert not [each for each in threading.enumerate() if each.name.startswith("ropewalk")]
+
     @pytest.mark.parametrize("threads", [1, 4])
     def test_the_application_can_end_it(self, threads: int) -> None:
         def last(environ: Any, start_response: Any) -> list[bytes]:

@@ -167,11 +167,16 @@ class Pool:
         return pool_thread
 
     def start(self) -> None:
-        """Start the threads; all but the first few are parked until there is work for them."""
+        """Start the threads; all but the first few are parked until there is work for them.
+
+        Another thread must not call `stop` meanwhile.
+        """
         self._parked.extend(self.threads[self.controller.limit :])
         for pool_thread in self.threads:
             self._last_started = pool_thread.thread
             pool_thread.thread.start()
+            if self._is_stopping:
+                return  # a handler of a signal has called `stop` in this thread
             self._thread_stats.add(pool_thread.thread.native_id or 0)
         self._last_started = self._control_thread
         self._control_thread.start()
