@@ -177,16 +177,16 @@ wheel: ## Write the server's wheel to dist/; COMPILED=1: the compiled one, for P
 	}
 	$$env/bin/python server/compiled/build_wheel.py $(if $(COMPILED),--compiled) dist
 
-# The compiled build for the Python of $(VENV), in build/compiled; each time, since it may be of other sources.
-.PHONY: build/compiled
-build/compiled: $(STAMP)
+# Each time, since the sources may be others.
+.PHONY: compiled
+compiled: $(STAMP) ## Compile the server for the Python of the tests, into build/compiled.
 	@wheel=$$($(MAKE) --silent wheel COMPILED=1 PYTHON=$(BIN)/python | tail -n 1)
-	rm -rf $@
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --target $@ "$$wheel"
+	rm -rf build/compiled
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-index --no-deps --target build/compiled "$$wheel"
 
 # Those that run the server in processes of this machine: the others use the images.
 .PHONY: test-compiled
-test-compiled: build/compiled ## Run the server's tests on the compiled build (PYTEST="tests/server -x").
+test-compiled: compiled ## Run the server's tests on the compiled build (PYTEST="tests/server -x").
 	@SERVER_BUILD=compiled PYTHONPATH=$(abspath build/compiled) $(BIN)/python -m pytest \
 	  $(if $(filter command line,$(origin PYTEST)),$(PYTEST),$(PYTEST) tests/server tests/wire tests/integration tests/test_leaks.py tests/compare/faults)
 
@@ -248,7 +248,7 @@ bench-start: $(STAMP) ## Measure the time from a start to the first response, be
 	@cd compare && PYTHONPATH=../server $(abspath $(BIN))/python -m bench.cold_start --rounds $(or $(ROUNDS),10) $(BENCH)
 
 .PHONY: bench-builds
-bench-builds: build/compiled ## Measure the CPU time of a request in the pure and the compiled build (BENCH="--row hello").
+bench-builds: compiled ## Measure the CPU time of a request in the pure and the compiled build (BENCH="--row hello").
 	@cd compare
 	$(abspath $(BIN))/python -m bench.profile.builds pure=../server compiled=../build/compiled $(BENCH)
 

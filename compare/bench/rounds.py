@@ -1,4 +1,4 @@
-"""Interleaved rounds: each round measures every scenario once with every server, started anew.
+"""Interleaved rounds: each round measures every scenario once with every server, in a new process.
 
 The samples are saved after each scenario of each round, so an interruption loses at most one scenario of one round, and
 `--resume` continues from there. The first round is always whole, so that each scenario has its row. After it a scenario

@@ -1,6 +1,6 @@
 """How far the figure of a server may be from what more rounds would give, and when a bound lies within that.
 
-Each round starts each server anew, and the kernel places each process differently in memory: two starts of one server
+Each round starts each server again, and the kernel places each process differently in memory: two starts of one server
 differ by up to a tenth, more than two servers often do. A median says as much as its rounds agree.
 """
 

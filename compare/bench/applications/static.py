@@ -1,4 +1,4 @@
-"""hello behind WhiteNoise, which serves the folder `static` of BENCH_FOLDER under /static/."""
+"""hello inside WhiteNoise, which serves the folder `static` of BENCH_FOLDER under /static/."""
 
 from __future__ import annotations
 
