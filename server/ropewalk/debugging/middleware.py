@@ -1,9 +1,10 @@
 """In front of an application under development: a page for each exception, and one for why it cannot be loaded.
 
 A page in a browser waits by requests with `WAIT`, which names the generation of the worker that made the page. Only a
-worker of another generation has the page load itself again, so no old one can be the one that then responds. What has
-the same generation keeps the request for a while, or until it is replaced, and then has the page ask again: the next
-request is for the worker that takes connections then. None of these requests reaches the application.
+worker of a later generation has the page load itself again, so no old one can be the one that then responds. One of the
+same generation keeps the request for a while, or until it is replaced, and then has the page ask again: the next
+request is for the worker that takes connections then. An earlier one, to which a connection is still open, has the page
+ask again at once. None of these requests reaches the application.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Debugger:
     ) -> None:
         """`is_ending` is set when the worker is replaced; None if nothing watches files.
 
-        `generation` is that of the worker: each restart has another one.
+        `generation` is that of the worker, a number in digits: each restart has a greater one.
         """
         self._guard = guard
         self._is_ending = is_ending
@@ -104,13 +105,22 @@ class Debugger:
         return failed
 
     def _wait(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """204 to a page of another generation, which loads itself again; otherwise, later, 205: the page asks again."""
-        is_of_this_one = environ[WAIT] == self._generation
-        if is_of_this_one and self._is_ending is not None:
+        """204 to a page of an earlier generation, which loads itself again; 205 to the others, which ask again.
+
+        To a page of this generation later.
+        """
+        shown = environ[WAIT]
+        if shown == self._generation and self._is_ending is not None:
             self._is_ending.wait(WAIT_SECONDS)
         environ[HAS_WAITED] = True
-        start_response("205 Reset Content" if is_of_this_one else "204 No Content", PROTECTED.copy())
+        start_response("204 No Content" if self._is_later_than(shown) else "205 Reset Content", PROTECTED.copy())
         return []
+
+    def _is_later_than(self, shown: str) -> bool:
+        """Also than what a browser sends that is no generation."""
+        if not (shown.isdigit() and shown.isascii() and self._generation):
+            return shown != self._generation
+        return (len(self._generation), self._generation) > (len(shown), shown)  # of any length, which int() is not for
 
     def _show(self, error: Exception, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         refusal = self._guard.refusal(environ)

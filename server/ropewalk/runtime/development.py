@@ -133,7 +133,7 @@ class Development:
     def load(self, make: Callable[[], WSGIApplication], generation: str) -> WSGIApplication:
         """The application that `make` loads, with pages for its errors; with --reload also one for what `make` raises.
 
-        `generation` is another one for each restart: a page of an older one loads itself again.
+        `generation` is greater after each restart: a page of an earlier one loads itself again.
         Raises ConfigError without --reload.
         """
         settings = self._settings

@@ -92,8 +92,8 @@ class WorkerSpec:
         """The application, if the master has loaded it."""
         self.development = development
         """With --reload or --debug."""
-        self.generation = str(time.monotonic_ns())
-        """Of the workers: each reload, and each start of the server, has another one."""
+        self.generation = str(time.time_ns())
+        """Of the workers: each reload, and each start of the server, also after a boot, has a greater one."""
 
     def options(self) -> ProcessOptions:
         """The settings of the process layer."""

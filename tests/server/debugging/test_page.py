@@ -148,12 +148,17 @@ def test_page_after_a_form_says_that_it_does_not_load_itself_again():
     assert "Send the form again" not in page  # nothing watches files: a page never loads itself again
 
 
-def test_only_a_worker_of_another_generation_has_a_page_load_itself_again():
+def test_only_a_worker_of_a_later_generation_has_a_page_load_itself_again():
     is_ending = threading.Event()
     is_ending.set()
     application = debugger(is_ending).answering(raising)
     assert run(application, environ_of(**{WAIT: "7"}))[0] == "205 Reset Content"  # the old error would come again
     assert run(application, environ_of(**{WAIT: "6"}))[0] == "204 No Content"
+    for later in ("8", "10"):  # the connection to a worker that was replaced is still open
+        assert run(application, environ_of(**{WAIT: later}))[0] == "205 Reset Content"
+    for other in ("", "x", "-1", "²", "6" * 5000):
+        expected = "204 No Content" if not other.startswith("6") else "205 Reset Content"
+        assert run(application, environ_of(**{WAIT: other}))[0] == expected
     with pytest.raises(ValueError, match="script"):
         run(application, environ_of(**{WAIT: "7", "REMOTE_ADDR": "9.9.9.9"}))
 
