@@ -86,7 +86,7 @@ def of_nginx(stack: str, values: Mapping[str, str]) -> list[File]:
 
 
 def _folder(given: str) -> Path | None:
-    """None for the name of a volume, as compose tells them apart."""
+    """The folder; None if `given` is the name of a volume. As with compose, a path begins with `.`, `/` or `~`."""
     return (ROOT / Path(given).expanduser()) if given.startswith((".", "/", "~")) else None
 
 
