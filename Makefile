@@ -237,7 +237,7 @@ projects: $(STAMP) ## Bring up the projects in tests/projects, each in three way
 
 .PHONY: swarm-test
 swarm-test: $(STAMP) ## Bring up a swarm of three nodes in containers, deploy, hurt it under load, print a table (20 minutes).
-	@$(BIN)/python -m tests.swarm
+	@PYTHONPATH=deploy $(BIN)/python -m tests.swarm
 
 .PHONY: test-remote
 test-remote: ## Try the kit's commands on a real server: make test-remote HOST=user@server (some minutes).
