@@ -195,9 +195,29 @@ def test_value_that_is_not_allowed_is_refused(render, name, value, said):
     assert (done.returncode, done.stderr) == (2, f"monitor/entrypoint: {name}='{value}': {said}\n")
 
 
+HASTY = """
+FROM {image}
+USER 0
+RUN cd /kit/monitor && sed -i 's/_interval: 15s/_interval: 5s/' prometheus.yml && sed -i 's/for: 1m$/for: 5s/' rules.yml
+USER {user}
+"""
+"""What is the same but that it waits less before an alert: that it waits so long, promtool tests (tests/rules.yml)."""
+
+
 @pytest.fixture
-def watched(new_stack, service_images):
-    stack = new_stack("plain", COMPOSE_PROFILES="monitor", MONITOR_PORT="0", **service_images)
+def hasty_image(service_images, execute):
+    image = service_images["MONITOR_IMAGE"]
+    user = execute("docker", "image", "inspect", "--format", "{{.Config.User}}", image).stdout.strip()
+    name = f"{image}-hasty"
+    execute("docker", "build", "--quiet", "--tag", name, "-", input=HASTY.format(image=image, user=user).encode())
+    yield name
+    execute("docker", "image", "rm", "--force", name, check=False)
+
+
+@pytest.fixture
+def watched(new_stack, service_images, hasty_image):
+    variables = service_images | {"MONITOR_IMAGE": hasty_image}
+    stack = new_stack("plain", COMPOSE_PROFILES="monitor", MONITOR_PORT="0", **variables)
     stack.up()
     return stack
 
