@@ -119,7 +119,7 @@ dbshell: ## Open the database's console in the application's container.
 	@exec $(KIT) dbshell
 
 .PHONY: prove
-prove: ## Count what a site loses while it is deployed, rolled back, scaled, moved and hurt (6 minutes; QUICK=1: 2 minutes; FAULTS=1: faults in each step).
+prove: ## Count what a site loses while it is deployed, rolled back, scaled, moved and hurt (6 minutes; QUICK=1: 2 minutes; FAULTS=1: faults in each step; TARGET=swarm).
 	@exec $(KIT) prove
 
 .PHONY: bench-deploy
@@ -236,8 +236,8 @@ projects: $(STAMP) ## Bring up the projects in tests/projects, each in three way
 	@$(BIN)/python -m tests.projects $(if $(ONLY),--only $(ONLY)) $(if $(WAYS),--ways $(WAYS))
 
 .PHONY: swarm-test
-swarm-test: $(STAMP) ## Bring up a swarm of three nodes in containers, deploy, hurt it under load, print a table (20 minutes).
-	@PYTHONPATH=deploy $(BIN)/python -m tests.swarm
+swarm-test: $(STAMP) ## Bring up a swarm of three nodes in containers, deploy, hurt it under load, print a table (20 minutes; QUICK=1: two nodes).
+	@PYTHONPATH=deploy:deploy/app $(BIN)/python -m tests.swarm
 
 .PHONY: test-remote
 test-remote: ## Try the kit's commands on a real server: make test-remote HOST=user@server (some minutes).

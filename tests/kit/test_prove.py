@@ -18,7 +18,6 @@ def test_no_request_is_lost(execute):
     assert "==> 0 failed of " in done.stdout
     for each in (
         "deploy",
-        "deploy a release that cannot start",
         "roll back",
         "recycle the workers",
         "kill a worker",

@@ -15,7 +15,9 @@ from tests.helpers.paths import REPOSITORY
 BASE_IMAGE = os.environ.get("BASE_IMAGE") or "debian:trixie-slim"
 IMAGE = "ropewalk-swarm-node"
 START_TIMEOUT = 120  # seconds
-KILL_TAKES = 1.0  # seconds, from the call of `docker kill` to the end of the node's processes
+LABEL = "ropewalk.swarm-test"
+"""Of the nodes' containers."""
+
 CAPABILITIES = str.split(
     "audit_control audit_read block_suspend dac_read_search ipc_lock ipc_owner lease linux_immutable mac_admin"
     " mac_override net_admin net_broadcast sys_admin sys_boot sys_module sys_nice sys_pacct sys_ptrace sys_rawio"
@@ -27,22 +29,20 @@ CAPABILITIES = str.split(
 class Node:
     """One node; `docker` calls its engine."""
 
-    def __init__(self, name: str, sockets: Path) -> None:
-        self.name = name
+    def __init__(self, name: str, network: "Network", number: int, sockets: Path) -> None:
+        self.name, self.address = name, f"{network.start}.{number}"
         self.endpoint = f"unix://{sockets}/{name}.sock"
         options = [f"--cap-add={each}" for each in CAPABILITIES]
         for each in ("seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"):
             options.append(f"--security-opt={each}")
         options += ["--device-cgroup-rule=a *:* rwm", "--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw"]
-        options += ["--volume=/var/lib/docker", f"--volume={sockets}:/sockets"]
+        options += ["--volume=/var/lib/docker", f"--volume={sockets}:/sockets", f"--label={LABEL}={network.token}"]
+        # a start later brings the same address, by which the swarm knows it
+        options += [f"--network={network.name}", f"--ip={self.address}", f"--env=DNS={network.dns}"]
         outer("run", "--detach", "--name", name, "--hostname", name, *options, IMAGE)
 
     def docker(self, *words: str, sent: bytes | None = None) -> str:
         return call("docker", *words, environment={"DOCKER_HOST": self.endpoint}, sent=sent)
-
-    @property
-    def address(self) -> str:
-        return outer("inspect", "--format", "{{.NetworkSettings.IPAddress}}", self.name)
 
     def answers(self) -> bool:
         try:
@@ -58,12 +58,10 @@ class Node:
     def restart(self) -> None:
         """The engine and what it runs: as a reboot of the machine."""
         outer("restart", "--time", "20", self.name)
+        wait(self.answers, f"the engine of {self.name} answers")
 
     def start(self) -> None:
         outer("start", self.name)
-
-    def remove(self) -> None:
-        outer("rm", "--force", "--volumes", self.name)
 
 
 class Cluster:
@@ -74,13 +72,28 @@ class Cluster:
     def manager(self) -> Node:
         return self.nodes[0]
 
-    def state_of(self, node: Node) -> str:
-        """ready, down ..."""
-        return str(self._inspect(node)["Status"]["State"])
+    def states(self) -> dict[str, str]:
+        """ready, down ..., by the names of the nodes; empty while the swarm has no leader."""
+        try:
+            found = json.loads(self.manager.docker("node", "inspect", *(node.name for node in self.nodes)))
+        except subprocess.CalledProcessError:
+            return dict.fromkeys((node.name for node in self.nodes), "unknown")
+        return {each["Description"]["Hostname"]: each["Status"]["State"] for each in found}
 
-    def _inspect(self, node: Node) -> dict[str, dict[str, str]]:
-        found: list[dict[str, dict[str, str]]] = json.loads(self.manager.docker("node", "inspect", node.name))
-        return found[0]
+    def what_has(self, name: str) -> list[str]:
+        """Everything on the nodes whose name has this in it."""
+        kinds = {
+            "container": ("ps", "--all", "--format", "{{.Names}}"),
+            "volume": ("volume", "ls", "--format", "{{.Name}}"),
+            "network": ("network", "ls", "--format", "{{.Name}}"),
+            "image": ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}"),
+        }
+        of_swarm = {kind: (kind, "ls", "--format", "{{.Name}}") for kind in ("service", "secret", "config")}
+        found = []
+        for node in self.nodes:
+            for kind, words in (kinds | (of_swarm if node is self.manager else {})).items():
+                found += [f"{kind} {each} on {node.name}" for each in node.docker(*words).split() if name in each]
+        return found
 
 
 def outer(*words: str) -> str:
@@ -89,7 +102,7 @@ def outer(*words: str) -> str:
 
 
 def call(*words: str, environment: dict[str, str] | None = None, sent: bytes | None = None) -> str:
-    """What it prints. Raises CalledProcessError."""
+    """What it prints. Raises CalledProcessError, and TimeoutExpired after a quarter of an hour."""
     done = subprocess.run(
         words,
         env={**os.environ, **(environment or {})},
@@ -97,6 +110,7 @@ def call(*words: str, environment: dict[str, str] | None = None, sent: bytes | N
         check=False,
         timeout=900,
         input=sent or b"",
+        start_new_session=True,  # Ctrl-C is for the test, which then removes everything
     )
     if done.returncode:
         raise subprocess.CalledProcessError(done.returncode, words, done.stdout.decode(), done.stderr.decode())
@@ -119,27 +133,56 @@ def build() -> None:
 
 
 @contextlib.contextmanager
-def cluster(count: int = 3) -> Iterator[Cluster]:
-    """All nodes are managers, so that one may go. Removed at the end, with all that it has."""
+def cluster(count: int, managers: int) -> Iterator[Cluster]:
+    """The first nodes are managers: of three, one may go. Removed at the end, with all that it has."""
     token = secrets.token_hex(3)
-    with contextlib.ExitStack() as stack:
-        sockets = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ropewalk-swarm-")))
-        nodes = []
-        for number in range(1, count + 1):
-            node = Node(f"swarm-{token}-{number}", sockets)
-            stack.callback(node.remove)
-            nodes.append(node)
-        for node in nodes:
-            wait(node.answers, f"the engine of {node.name} answers")
-        first = nodes[0]
-        first.docker("load", sent=_saved(BASE_IMAGE))
-        first.docker("swarm", "init", "--advertise-addr", first.address)
-        token = first.docker("swarm", "join-token", "--quiet", "manager")
-        for node in nodes[1:]:
-            node.docker("swarm", "join", "--token", token, f"{first.address}:2377")
-        yield Cluster(nodes)
+    with tempfile.TemporaryDirectory(prefix="ropewalk-swarm-") as sockets:
+        try:
+            yield _start(token, count, managers, Path(sockets))
+        finally:
+            label = f"--filter=label={LABEL}={token}"
+            if names := outer("ps", "--all", "--quiet", label).split():
+                outer("rm", "--force", "--volumes", *names)
+            if networks := outer("network", "ls", "--quiet", label).split():
+                outer("network", "rm", *networks)
 
 
-def _saved(image: str) -> bytes:
-    done = subprocess.run(["docker", "save", image], capture_output=True, check=True)
-    return done.stdout
+class Network:
+    """Of the nodes."""
+
+    def __init__(self, token: str) -> None:
+        self.token, self.name = token, f"swarm-{token}"
+        self.start = self._create()
+        """The first three octets of its addresses."""
+        # the containers of the nodes cannot ask the DNS of this network, but those that it asks
+        resolvers = outer("run", "--rm", f"--label={LABEL}={token}", IMAGE, "cat", "/etc/resolv.conf").splitlines()
+        servers = [line.split()[1] for line in resolvers if line.startswith("nameserver ")]
+        self.dns = " ".join(f"--dns={server}" for server in servers)
+        """Options of dockerd."""
+
+    def _create(self) -> str:
+        for attempt in range(5):
+            start = f"198.18.{secrets.randbelow(256)}"  # for tests (RFC 2544)
+            words = (f"--label={LABEL}={self.token}", f"--subnet={start}.0/24", self.name)
+            try:
+                outer("network", "create", *words)
+            except subprocess.CalledProcessError:
+                if attempt == 4:
+                    raise
+                continue  # somebody has these addresses
+            break
+        return start
+
+
+def _start(token: str, count: int, managers: int, sockets: Path) -> Cluster:
+    network = Network(token)
+    nodes = [Node(f"swarm-{token}-{at}", network, at + 1, sockets) for at in range(1, count + 1)]
+    for node in nodes:
+        wait(node.answers, f"the engine of {node.name} answers")
+    first = nodes[0]
+    first.docker("load", sent=subprocess.run(["docker", "save", BASE_IMAGE], capture_output=True, check=True).stdout)
+    first.docker("swarm", "init", "--advertise-addr", first.address)
+    for at, node in enumerate(nodes[1:], 1):
+        word = first.docker("swarm", "join-token", "--quiet", "manager" if at < managers else "worker")
+        node.docker("swarm", "join", "--token", word, f"{first.address}:2377")
+    return Cluster(nodes)

@@ -7,19 +7,20 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from kit import targets
 from kit.console import step
 from kit.errors import KitError
 from kit.paths import ROOT, RUN
-from kit.prove import picture
+from kit.prove import picture, table
 from kit.prove.site import ProofError, Site, temporary
-from kit.prove.traffic import Report, Request, Traffic
+from kit.prove.table import Span
+from kit.prove.traffic import Report, Traffic
 
 PICTURE = RUN / "prove.svg"
-QUIET = 1.5  # seconds of traffic before and after each step
+QUIET = 1.5  # seconds of traffic before the first step and after each
 IN_FLIGHT = 1.0
 """Seconds after a worker was killed: what it was doing ends with it, and its failure may take as long to show."""
 
@@ -29,20 +30,12 @@ KILL_SERVER = f"import os; os.kill(int(open('/tmp/backend.pid').read()), {int(si
 
 class Step(NamedTuple):
     name: str
-    run: Callable[[Site], None]
+    run: Callable[[Any], None]
+    """With the site."""
     is_long: bool = False
     """Left out of the short form."""
     kills: bool = False
-    """A worker dies by SIGKILL: the requests that it runs at that moment cannot be saved by anybody."""
-
-
-class Span(NamedTuple):
-    """When a step ran: seconds since the start of the traffic."""
-
-    name: str
-    started: float
-    ended: float
-    kills: bool
+    """Something is ended by SIGKILL, such as a worker: what it does at that moment cannot be saved by anybody."""
 
 
 def deploy(site: Site) -> None:
@@ -122,7 +115,7 @@ def _wait(condition: Callable[[], bool], what: str) -> None:
 
 STEPS = (
     Step("deploy", deploy),
-    Step("deploy a release that cannot start", deploy_what_cannot_start),
+    Step("deploy a release that cannot start", deploy_what_cannot_start, is_long=True),
     Step("deploy a release that cannot migrate", deploy_what_cannot_migrate, is_long=True),
     Step("roll back", roll_back),
     Step("scale to 3", scale(3), is_long=True),
@@ -142,36 +135,52 @@ def prove(environment: Mapping[str, str]) -> int:
     Raises KitError if the site does not come up.
     """
     if targets.chosen(environment) == targets.SWARM:
-        raise KitError("TARGET='swarm': the proof for a swarm is make swarm-test, with nodes of its own")
-    if wanted := environment.get("FAULTS"):
-        from kit.prove import faults  # here, since it has this module's steps
+        from kit.prove import swarm  # here, since it has this module's steps
 
-        chosen = list(faults.chosen(wanted))
-        if not chosen:
-            names = ", ".join(each.name for each in faults.STEPS)
-            raise KitError(f"FAULTS={wanted!r}: must be 1, or a word in one of these: {names}")
-    else:
-        chosen = [each for each in STEPS if not (each.is_long and environment.get("QUICK") == "1")]
-    with temporary(environment) as site:
-        step("Bringing up a site of its own (minutes, if nothing is cached)")
-        site.write("one")
-        try:
-            site.kit("up")
-            clients = site.clients()
-        except ProofError as error:
-            raise KitError(f"the site does not come up: {error}: {error.lines[-1] if error.lines else ''}") from None
-        step(f"{len(clients)} clients, each with a request every {clients[0].interval * 1000:.0f} ms")
-        with Traffic(clients) as traffic:
-            began = time.monotonic()
-            spans = [run_step(each, site, began, lambda: len(traffic.report().failed)) for each in chosen]
-        return conclude(traffic.report(), [span for span in spans if span], len(chosen))
+        with temporary(environment, swarm.SwarmSite) as site:
+            faults = swarm.faults(site) if environment.get("FAULTS") else ()
+            return measure(site, choose(environment, swarm.STEPS, faults))
+    from kit.prove.faults import STEPS as FAULTS  # as above
+
+    chosen = choose(environment, STEPS, FAULTS)
+    with temporary(environment, Site) as site:
+        return measure(site, chosen)
+
+
+def choose(environment: Mapping[str, str], steps: Sequence[Step], faults: Sequence[Step]) -> list[Step]:
+    """Raises KitError."""
+    if not (wanted := environment.get("FAULTS")):
+        return [each for each in steps if not (each.is_long and environment.get("QUICK") == "1")]
+    # 1 for all, or a word that the names have to contain, such as SIGKILL or switch
+    found = [each for each in faults if wanted == "1" or wanted in each.name]
+    if not found:
+        names = ", ".join(each.name for each in faults)
+        raise KitError(f"FAULTS={wanted!r}: must be 1, or a word in one of these: {names}")
+    return found
+
+
+def measure(site: Site, chosen: Sequence[Step]) -> int:
+    """The exit status. Raises KitError if the site does not come up."""
+    step("Bringing up a site of its own (minutes, if nothing is cached)")
+    site.write("one")
+    try:
+        site.kit("up")
+        clients = site.clients()
+    except ProofError as error:
+        raise KitError(f"the site does not come up: {error}: {error.lines[-1] if error.lines else ''}") from None
+    step(f"{len(clients)} clients, each with a request every {clients[0].interval * 1000:.0f} ms")
+    with Traffic(clients) as traffic:
+        began = time.monotonic()
+        time.sleep(QUIET)
+        spans = [run_step(each, site, began, lambda: len(traffic.report().failed)) for each in chosen]
+    return conclude(traffic.report(), [span for span in spans if span], len(chosen))
 
 
 def run_step(each: Step, site: Site, began: float, failed: Callable[[], int]) -> Span | None:
     """None if the step did not do what it had to."""
-    time.sleep(QUIET)
     before, started = failed(), time.monotonic() - began
     error: ProofError | None = None
+    site.killed = None
     try:
         each.run(site)
     except ProofError as caught:
@@ -184,26 +193,16 @@ def run_step(each: Step, site: Site, began: float, failed: Callable[[], int]) ->
         for line in [*error.lines, f"prove: {each.name}: {error}"]:
             print(f"    {line}", file=sys.stderr)  # noqa: T201
         return None
-    return Span(each.name, started, ended, each.kills)
-
-
-def split(report: Report, spans: list[Span]) -> tuple[list[Request], list[Request]]:
-    """The requests that were lost, and those that died with the worker that ran them."""
-    lost: list[Request] = []
-    died: list[Request] = []
-    for request in report.failed:
-        ended = request.started + request.seconds
-        is_killed = any(
-            span.kills and span.started <= ended and request.started <= span.ended + IN_FLIGHT for span in spans
-        )
-        (died if is_killed else lost).append(request)
-    return lost, died
+    if not each.kills:
+        return Span(each.name, started, ended)
+    return Span(each.name, started, ended, site.killed - began if site.killed else ended + IN_FLIGHT)
 
 
 def conclude(report: Report, spans: list[Span], count: int) -> int:
-    lost, died = split(report, spans)
+    lost, died = table.split(report, spans)
     for line in report.lines()[1:]:
         step(line.strip())
+    print("\n".join(["", *table.lines(report, spans), ""]))  # noqa: T201
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(
         picture.draw(report, [(span.name, span.started, span.ended) for span in spans]), encoding="utf-8"
@@ -211,6 +210,6 @@ def conclude(report: Report, spans: list[Span], count: int) -> int:
     step(f"The picture: {os.path.relpath(PICTURE, ROOT)}")
     # more than a worker's threads can run at a time would be another fault
     limit = 16
-    died_text = f"; {len(died)} died with the worker that was killed while it ran them" if died else ""
+    died_text = f"; {len(died)} ended with what was killed while it ran them" if died else ""
     step(f"{len(lost)} failed of {len(report.requests)}, slowest {report.slowest:.3f} s{died_text}")
     return 0 if not lost and len(died) <= limit and len(spans) == count else 1

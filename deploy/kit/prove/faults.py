@@ -167,8 +167,3 @@ STEPS = (
     *FAILING,
     *(Step(f"{number.name} in {place}", interrupted(place, number)) for place in PLACES for number in SIGNALS),
 )
-
-
-def chosen(wanted: str) -> tuple[Step, ...]:
-    """`wanted`: 1 for all, or a word that the names have to contain, such as SIGKILL or switch."""
-    return tuple(step for step in STEPS if wanted == "1" or wanted in step.name)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from kit.errors import KitError
 from kit.paths import ROOT
@@ -70,6 +71,8 @@ class Site:
         """How long each step of a deployment took; empty: not measured yet."""
         self.has_static_files = False
         """Whether the releases that are written have a static file: their version."""
+        self.killed: float | None = None
+        """When the last step had killed something, by the monotonic clock; None: it does not say."""
         self._written = 0
         self.name = f"ropewalk-prove-{secrets.token_hex(4)}"
         kept = {name: environment[name] for name in KEPT if name in environment}
@@ -168,25 +171,31 @@ class Site:
     def remove(self) -> None:
         with contextlib.suppress(ProofError):
             self.kit("compose", "down", "--volumes", "--remove-orphans", "--timeout", "5")
+        self.remove_images(self.environment)
+
+    def remove_images(self, environment: Mapping[str, str]) -> None:
+        """Those of the site, by the engine that these variables of docker name."""
+        words = ("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"--filter=reference={self.name}*")
         with contextlib.suppress(ProofError):
-            listed = self.docker(
-                "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"--filter=reference={self.name}*"
-            )
-            if names := listed.split():
-                self.docker("image", "rm", "--force", *names)
+            if names := self.docker(*words, environment=environment).split():
+                self.docker("image", "rm", "--force", *names, environment=environment)
 
 
-KEPT = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "XDG_RUNTIME_DIR", "BASE_IMAGE", "LANG")
+KEPT = str.split(
+    "PATH HOME DOCKER_HOST DOCKER_CONFIG DOCKER_CONTEXT SSH_AUTH_SOCK XDG_RUNTIME_DIR BASE_IMAGE LANG COMPILED"
+)
 """Variables of this machine; the site's own .env does not apply."""
+
+Kind = TypeVar("Kind", bound=Site)
 
 
 @contextlib.contextmanager
-def temporary(environment: Mapping[str, str]) -> Iterator[Site]:
+def temporary(environment: Mapping[str, str], kind: type[Kind]) -> Iterator[Kind]:
     """Removes everything at the end. Raises KitError without docker."""
     if not shutil.which("docker"):
         raise KitError("docker is not installed")
     with tempfile.TemporaryDirectory(prefix="ropewalk-prove-") as name:
-        site = Site(Path(name), environment)
+        site = kind(Path(name), environment)
         try:
             yield site
         finally:

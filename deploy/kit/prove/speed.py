@@ -33,7 +33,7 @@ def measure(environment: Mapping[str, str]) -> int:
     if not rounds.isdecimal() or not 1 <= int(rounds) <= 99:
         raise KitError(f"ROUNDS={rounds!r}: must be 1 to 99")
     times: Times = defaultdict(list)
-    with temporary(environment) as site:
+    with temporary(environment, Site) as site:
         shutil.copytree(ROOT / "sample_project", site.folder, dirs_exist_ok=True)
         step("Bringing up the sample project (minutes, if nothing is cached)")
         try:

@@ -72,7 +72,7 @@ class Client(NamedTuple):
     content: bytes = b""
     """Has to be in each response."""
     others: tuple[tuple[str, int], ...] = ()
-    """More addresses: one that takes no connection is passed over, as a load balancer does. By HTTP alone."""
+    """More addresses: one that takes no connection is passed over, as a load balancer does."""
 
     @property
     def name(self) -> str:
@@ -211,13 +211,14 @@ class Balanced(http.client.HTTPConnection):
     def __init__(self, client: Client) -> None:
         super().__init__(*client.address, timeout=client.timeout)
         self._addresses = (client.address, *client.others)
+        self._is_https = client.is_https
         self.used = ""
 
     def connect(self) -> None:
         refused: OSError | None = None
         for address in self._addresses:
             try:
-                self.sock = socket.create_connection(address, CONNECT_TIMEOUT)
+                self.sock = self._open(address)
             except OSError as error:
                 refused = error
                 continue
@@ -225,6 +226,16 @@ class Balanced(http.client.HTTPConnection):
             self.used = address[0]
             return
         raise refused or OSError("no address")
+
+    def _open(self, address: tuple[str, int]) -> socket.socket:
+        opened = socket.create_connection(address, CONNECT_TIMEOUT)
+        if not self._is_https:
+            return opened
+        try:
+            return tls().wrap_socket(opened)
+        except OSError:
+            opened.close()
+            raise
 
 
 def connect(client: Client) -> http.client.HTTPConnection:

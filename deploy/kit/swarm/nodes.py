@@ -24,6 +24,8 @@ class Node(NamedTuple):
     is_ready: bool
     is_active: bool
     """False: drained or paused."""
+    address: str = ""
+    """At which the other nodes reach it."""
 
     def value_of(self, key: str) -> str | None:
         """Of a constraint's key; None for one that is not known here."""
@@ -63,9 +65,19 @@ def read_nodes(inspected: Iterable[Mapping[str, Any]]) -> list[Node]:
             labels=each["Spec"].get("Labels") or {},
             is_ready=each["Status"]["State"] == "ready",
             is_active=each["Spec"]["Availability"] == "active",
+            address=_address(each),
         )
         for each in inspected
     ]
+
+
+def _address(inspected: Mapping[str, Any]) -> str:
+    """A manager may know itself by no address but that of its own port."""
+    address = str(inspected["Status"].get("Addr") or "")
+    if address in ("", "0.0.0.0", "127.0.0.1"):
+        own, _, _ = str((inspected.get("ManagerStatus") or {}).get("Addr") or "").rpartition(":")
+        return own.strip("[]") or address
+    return address
 
 
 def check_constraints(constraints: Iterable[str]) -> None:

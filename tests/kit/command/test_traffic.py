@@ -2,10 +2,12 @@
 
 import hashlib
 import socket
+import ssl
 import threading
 from contextlib import closing
 
 import pytest
+import trustme
 
 from kit.prove.traffic import Client, Outcome, Traffic, connect, exchange, is_closed
 
@@ -110,3 +112,40 @@ def test_connection_that_was_closed_is_noticed(serve):
         assert exchange(connection, client, 1)[0] is Outcome.OK
         while not is_closed(connection):
             pass
+
+
+@pytest.fixture
+def closed_address():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()
+
+
+def test_address_that_takes_no_connection_is_passed_over(serve, closed_address):
+    address = serve([response(b"hello")])
+    client = Client(closed_address, others=(address,), content=b"hello")
+    with closing(connect(client)) as connection:
+        assert exchange(connection, client, 0)[0] is Outcome.OK
+        assert connection.used == address[0]
+    with closing(connect(client._replace(others=(closed_address,)))) as connection:
+        assert exchange(connection, client, 0)[0] is Outcome.REFUSED
+
+
+def test_address_that_ends_the_handshake_is_passed_over():
+    """As an nginx that stops."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as stopping, socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def run():
+            stopping.accept()[0].close()
+            with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+                read_request(connection)
+                connection.sendall(response(b"hello"))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        client = Client(stopping.getsockname(), is_https=True, others=(listener.getsockname(),), content=b"hello")
+        with closing(connect(client)) as connection:
+            assert exchange(connection, client, 0)[0] is Outcome.OK
+        thread.join(20)
