@@ -88,6 +88,32 @@ def _joined(key: str, earlier: str, later: str) -> str:
     return earlier + ("; " if key == COOKIE else ", ") + later
 
 
+NOT_KEPT: Final = "\r\n"  # equals no line, since it is what lines are split at
+
+
+class _LikelyLines:
+    """The lines of a head, some of which will come again, and the table that they gave.
+
+    What is secret or different each time is left out: `NOT_KEPT` stands for the line, "" for the value.
+    `others` counts the heads that it did not fit; that threads may lose one of them is harmless.
+    """
+
+    __slots__ = ("keys", "lines", "others", "table")
+
+    def __init__(self, lines: list[str], table: dict[str, str]) -> None:
+        self.keys = list(table)
+        self.lines = [NOT_KEPT if key in NEVER_CACHED else line for key, line in zip(self.keys, lines, strict=True)]
+        self.table = {key: "" if key in NEVER_CACHED else value for key, value in table.items()}
+        self.others = 0
+
+
+# By the number of lines: the heads of one client, or that a proxy passes on, have much in common with the one before.
+# To make these costs more than it saves once, so that heads of two kinds must not replace each other's all the time.
+MAX_LIKELY: Final = 32
+MAX_OTHERS: Final = 64
+_likely: Final[dict[int, _LikelyLines]] = {}
+
+
 def quick_table(field_text: str) -> dict[str, str] | None:
     """The table of usual field lines, each with its CRLF; None for lines that need `field_table`.
 
@@ -98,20 +124,60 @@ def quick_table(field_text: str) -> dict[str, str] | None:
         return None
     lines = field_text.split("\r\n")
     lines.pop()  # the end of the last line
-    table: dict[str, str] = {}
+    # fast path of the rest; test_quick_table_is_that_of_the_pattern_or_none holds them equal
+    likely = _likely.get(len(lines))
+    table = None if likely is None else _table_by(likely, lines)
+    if table is not None:
+        return table
+    table = {}
     for line in lines:
-        field = _lines.get(line)
-        if field is not None:
-            key, table[key] = field
-            continue
-        field_name, colon, value = line.partition(": ")
-        new_key = _names.get(field_name)  # has only valid names
-        if not new_key or not colon or not value.isprintable():
+        field = _lines.get(line) or _read_line(line)
+        if field is None:
             return None
-        table[new_key] = value = value.strip(" ")
-        if new_key not in NEVER_CACHED and len(line) <= MAX_CACHED_LINE:
-            _cache_line(line, new_key, value)
-    return table if len(table) == len(lines) else None
+        key, table[key] = field
+    if len(table) < len(lines):
+        return None
+    if likely is not None and likely.others < MAX_OTHERS:
+        likely.others += 1
+    elif len(lines) <= MAX_LIKELY:
+        _likely[len(lines)] = _LikelyLines(lines, table)
+    return table
+
+
+def _table_by(likely: _LikelyLines, lines: list[str]) -> dict[str, str] | None:
+    """The table of lines that have the names of `likely`, in its order; None for others."""
+    table = likely.table.copy()
+    keys, expected_lines = likely.keys, likely.lines
+    for i, line in enumerate(lines):
+        expected = expected_lines[i]
+        if line == expected:
+            continue
+        key = keys[i]
+        field = _lines.get(line) if expected is not NOT_KEPT else None
+        if field is not None:
+            if field[0] != key:
+                return None
+            table[key] = field[1]
+            continue
+        # as `_read_line`, without a call
+        field_name, colon, value = line.partition(": ")
+        if _names.get(field_name) != key or not colon or not value.isprintable():
+            return None
+        table[key] = value = value.strip(" ")
+        if expected is not NOT_KEPT and len(line) <= MAX_CACHED_LINE:
+            _cache_line(line, key, value)
+    return table
+
+
+def _read_line(line: str) -> tuple[str, str] | None:
+    field_name, colon, value = line.partition(": ")
+    key = _names.get(field_name)  # has only valid names
+    if not key or not colon or not value.isprintable():
+        return None
+    value = value.strip(" ")
+    if key not in NEVER_CACHED and len(line) <= MAX_CACHED_LINE:
+        _cache_line(line, key, value)
+    return key, value
 
 
 def _cache_line(line: str, key: str, value: str) -> None:

@@ -102,29 +102,17 @@ class RequestHead:
         self.field_text = field_text
 
 
-def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = None) -> RequestHead:
-    """Parse a whole head, decoded as ISO-8859-1, with the CRLF of its last line and without the empty line.
-
-    `previous` is the previous head of the same connection: a peer mostly repeats its field lines, which then need not
-    be parsed again. Raises `ProtocolError`: 400 grammar, 414 request line, 417 expectation, 431 fields, 501 coding or
-    method, 505.
-    """
-    # fast path of `HeadScanner`, for a short head; test_how_octets_are_split_changes_nothing holds them equal
-    if len(text) + 2 > limits.shortest:
-        _scan(text, limits)
-    # fast path of `_split_head` and `parse_target`; test_a_plain_head_is_read_as_any_other holds them equal
-    match = grammar.PLAIN_HEAD.match(text)
-    path, query = "", ""
-    authority: str | None = None
-    is_plain, is_https = False, False
+def quick_head(text: str, limits: HeadLimits, previous: RequestHead | None = None) -> RequestHead | None:
+    """As `parse_head`, for what most heads are; None for another one, and for text that holds an empty line."""
+    match = grammar.PLAIN_HEAD.match(text) if len(text) + 2 <= limits.shortest else None
     if match is None:
-        method, request_target, minor, field_text = _split_head(text, limits)
-    else:
-        method, request_target, path, query, minor, field_text = match.groups("")
-        is_plain = "%" not in path and method != "CONNECT"
+        return None
+    method, request_target, path, query, minor, field_text = match.groups("")
+    if "%" in path or method == "CONNECT":
+        return None
     version = HTTP_10 if minor == "0" else HTTP_11  # RFC 9110 section 2.5: a higher minor version is read as HTTP/1.1
     if (  # fast path of all that follows; test_head_is_read_the_same_after_any_other holds them equal
-        is_plain and previous is not None and previous.field_text == field_text and previous.version == version
+        previous is not None and previous.field_text == field_text and previous.version == version
     ):
         return RequestHead(
             method,
@@ -138,9 +126,35 @@ def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = Non
             previous.expects_continue,
             field_text,
         )
+    fields = quick_table(field_text)
+    if fields is None or len(fields) > limits.fields:
+        return None
+    head = RequestHead(method, request_target, path, query, version, fields, 0, version >= HTTP_11, False, None)
+    _check_host(head, None)
+    _read_framing(head)
+    if len(text) <= MAX_KEPT:
+        head.field_text = field_text
+    return head
+
+
+def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = None) -> RequestHead:
+    """Parse a whole head, decoded as ISO-8859-1, with the CRLF of its last line and without the empty line.
+
+    `previous` is the previous head of the same connection: a peer mostly repeats its field lines, which then need not
+    be parsed again. Raises `ProtocolError`: 400 grammar, 414 request line, 417 expectation, 431 fields, 501 coding or
+    method, 505.
+    """
+    # fast path of the rest; test_a_plain_head_is_read_as_any_other holds them equal
+    quick = quick_head(text, limits, previous)
+    if quick is not None:
+        return quick
+    # fast path of `HeadScanner`, for a short head; test_how_octets_are_split_changes_nothing holds them equal
+    if len(text) + 2 > limits.shortest:
+        _scan(text, limits)
+    method, request_target, minor, field_text = _split_head(text, limits)
+    version = HTTP_10 if minor == "0" else HTTP_11
     fields = _parse_fields(text, field_text, limits)
-    if not is_plain:
-        path, query, authority, is_https = parse_target(method, request_target)
+    path, query, authority, is_https = parse_target(method, request_target)
     head = RequestHead(method, request_target, path, query, version, fields, 0, version >= HTTP_11, False, None)
     head.is_https_target = is_https
     _check_host(head, authority)
@@ -151,7 +165,7 @@ def parse_head(text: str, limits: HeadLimits, previous: RequestHead | None = Non
 
 
 def _split_head(text: str, limits: HeadLimits) -> tuple[str, str, str, str]:
-    """Return method, request target, minor version and field lines of a head whose target is not in origin-form."""
+    """Return method, request target, minor version and field lines of a head."""
     match = grammar.REQUEST_LINE.match(text)
     if match is None:
         raise _refusal(text, limits)

@@ -11,7 +11,7 @@ from typing import IO, Final
 from ropewalk.errors import ProtocolError
 from ropewalk.http import grammar
 from ropewalk.http.chunked import ChunkedDecoder, ChunkLimits
-from ropewalk.http.head import CHUNKED, END_OF_HEAD, HeadLimits, HeadScanner, RequestHead, parse_head
+from ropewalk.http.head import CHUNKED, END_OF_HEAD, HeadLimits, HeadScanner, RequestHead, parse_head, quick_head
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.body_budget import UNCOUNTED_OCTETS, BodyBudget
 from ropewalk.net.body_spool import BodySpool
@@ -80,6 +80,23 @@ class RequestReader:
         if self.buffer:
             self.buffer += data
             return self._read_partial_head()
+        # fast path of `_read_heads`; test_how_octets_are_split_changes_nothing holds them equal
+        if data.endswith(END_OF_HEAD):
+            head = self._sole_head(data)
+            if head is not None:
+                return self._begin_body(head)
+        return self._read_heads(data)
+
+    def _sole_head(self, data: bytes) -> RequestHead | None:
+        """The head, if this is a usual one and nothing else: then its end needs no search."""
+        try:
+            return quick_head(data[:-2].decode("latin-1"), self._head_limits, self._previous_head)
+        except ProtocolError:
+            self.buffer += data  # `is_head_method` looks at its start
+            raise
+
+    def _read_heads(self, data: bytes) -> bool:
+        """Read the first head, and its content, of octets that may be several requests, or part of one."""
         # fast path of `_read_partial_head`; test_how_octets_are_split_changes_nothing holds them equal
         if data.startswith(b"\r\n") and not self._is_line_skipped:
             self._is_line_skipped = True
@@ -91,7 +108,7 @@ class RequestReader:
         try:
             head = parse_head(data[:end].decode("latin-1"), self._head_limits, self._previous_head)
         except ProtocolError:
-            self.buffer += data  # `is_head_method` looks at its start
+            self.buffer += data  # as above
             raise
         end += 2
         if not head.content_length:
@@ -121,7 +138,7 @@ class RequestReader:
         """As `feed`, with what was received after the last request."""
         data = bytes(self.buffer)
         self.buffer.clear()
-        return self.feed(data)
+        return self._read_heads(data)
 
     def _read_partial_head(self) -> bool:
         buffer = self.buffer

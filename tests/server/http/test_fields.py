@@ -114,6 +114,7 @@ def test_quick_table_is_that_of_the_pattern_or_none(texts: list[str], is_known: 
     for name in ("Host", "host", "X-A", "x-a", "Cookie", "Content-Length", "X-Real-IP"):
         meta_variable(name)
     fields._lines.clear()
+    fields._likely.clear()
     for _ in range(is_known):
         fields.quick_table(text)
     table = fields.quick_table(text)
@@ -135,6 +136,84 @@ def test_usual_lines_are_read_quickly_and_kept_unless_they_are_secret():
         assert set(fields._lines) == {"Host: a", "Accept: */* "}
     assert fields.quick_table(f"Accept: {'a' * 200}\r\n") == {"HTTP_ACCEPT": "a" * 200}
     assert len(fields._lines) == 2
+
+
+VALUES = {
+    "Host": ("a", "b"),
+    "Accept": ("*/*", "text/html ", "a" * 250, "a\tb", "\xe9"),
+    "Cookie": ("a=1", "a=2"),
+    "X-Real-IP": ("192.0.2.1", "192.0.2.2"),
+    "X-A": ("", "1"),
+}
+usual_lines = st.sampled_from([f"{name}: {value}" for name, values in VALUES.items() for value in values])
+BAD_LINES = ("", " ", "\n", "\r", "Cookie", "Cookie:", ": a", "X-Real-IP : a", " Host: a", "Host: a\nX-A: 1")
+bad_lines = st.sampled_from(BAD_LINES)
+heads_of_lines = st.lists(usual_lines, min_size=1, max_size=5) | st.lists(usual_lines | bad_lines, max_size=5)
+
+
+@given(st.lists(heads_of_lines, min_size=2, max_size=8))
+def test_a_table_is_the_same_after_any_other_heads(heads: list[list[str]]):
+    for name in VALUES:
+        meta_variable(name)
+    fields._lines.clear()
+    fields._likely.clear()
+    for lines in heads:
+        pairs = [line.partition(": ")[::2] for line in lines]
+        table = fields.quick_table("".join(f"{line}\r\n" for line in lines))
+        if all(value in VALUES.get(name, ()) and value.isascii() and "\t" not in value for name, value in pairs) and (
+            len({name for name, _ in pairs}) == len(pairs)
+        ):
+            assert table == {meta_variable(name): value.rstrip(" ") for name, value in pairs}
+            assert list(table or ()) == [meta_variable(name) for name, _ in pairs]
+        else:
+            assert table is None
+
+
+@pytest.mark.parametrize("bad_line", BAD_LINES)
+def test_a_bad_line_is_not_read_as_the_line_that_stood_there(bad_line: str):
+    for name in VALUES:
+        meta_variable(name)
+    fields._likely.clear()
+    lines = [f"{name}: {values[0]}" for name, values in VALUES.items()]
+    assert fields.quick_table("".join(f"{line}\r\n" for line in lines)) is not None
+    for place in range(len(lines)):
+        changed = [*lines[:place], bad_line, *lines[place + 1 :]]
+        assert fields.quick_table("".join(f"{line}\r\n" for line in changed)) is None
+
+
+def test_the_table_of_a_head_belongs_to_it_alone():
+    fields._likely.clear()
+    text = "Host: a\r\nAccept: */*\r\n"
+    tables = [fields.quick_table(text) for _ in range(3)]
+    assert tables[0] is not None
+    tables[0]["HTTP_HOST"] = "b"
+    assert tables[1:] == [{"HTTP_HOST": "a", "HTTP_ACCEPT": "*/*"}] * 2
+
+
+def test_nothing_secret_is_kept_for_the_next_head():
+    for name in ("Host", *(key.removeprefix("HTTP_").replace("_", "-").title() for key in fields.NEVER_CACHED)):
+        meta_variable(name)
+    fields._likely.clear()
+    lines = ["Host: a", *(f"{key.removeprefix('HTTP_').replace('_', '-').title()}: s3" for key in fields.NEVER_CACHED)]
+    assert fields.quick_table("".join(f"{line}\r\n" for line in lines)) is not None
+    likely = fields._likely[len(lines)]
+    assert likely.lines == ["Host: a"] + [fields.NOT_KEPT] * len(fields.NEVER_CACHED)
+    assert likely.table == {"HTTP_HOST": "a", **dict.fromkeys(likely.keys[1:], "")}
+
+
+def test_what_is_likely_follows_the_clients_but_not_each_of_them():
+    fields._likely.clear()
+    fields.quick_table("Host: a\r\nAccept: */*\r\n")
+    for _ in range(fields.MAX_OTHERS):
+        fields.quick_table("Accept: */*\r\nHost: a\r\n")
+        assert fields._likely[2].keys == ["HTTP_HOST", "HTTP_ACCEPT"]
+    fields.quick_table("Accept: */*\r\nHost: a\r\n")
+    assert fields._likely[2].keys == ["HTTP_ACCEPT", "HTTP_HOST"]
+    names = [f"X-{number}" for number in range(fields.MAX_LIKELY + 1)]
+    for name in names:
+        meta_variable(name)
+    assert fields.quick_table("".join(f"{name}: a\r\n" for name in names)) is not None
+    assert list(fields._likely) == [2]
 
 
 def test_the_cache_of_lines_does_not_grow_without_end():

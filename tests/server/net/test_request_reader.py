@@ -273,3 +273,21 @@ def test_states_follow_what_is_there():
     assert not reader.feed_buffered()
     assert reader.state is State.HEAD
     reader.reset()
+
+
+@pytest.mark.parametrize(
+    "lines", [b"GET / HTTP/1.1\r\nHost: a\r\n\r\nCookie: a=1\r\n", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"]
+)
+def test_what_ends_like_a_head_may_be_more_than_one(lines: bytes):
+    reader = make_reader()
+    for head in (
+        b"GET / HTTP/1.1\r\nHost: a\r\nCookie: a=1\r\nAccept: */*\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ):
+        assert reader.feed(head)
+        reader.reset()
+    assert reader.feed(lines + b"Accept: */*\r\n\r\n")
+    assert reader.head is not None
+    assert reader.head.fields == {"HTTP_HOST": "a"}
+    assert reader.buffer == lines.partition(b"\r\n\r\n")[2] + b"Accept: */*\r\n\r\n"
+    reader.reset()
