@@ -14,7 +14,7 @@ from statistics import median
 from bench.paths import ROOT
 from bench.server_process import CPUS, ServerProcess
 from plan.server import load, serving
-from plan.simulation import Fleet, simulate
+from plan.simulation import Host, simulate
 from plan.worker import Costs
 from plan.workload import Request
 from ropewalk.threads.controller import RESCUE_INTERVAL
@@ -49,7 +49,7 @@ def _busy_tick_seconds(process: ServerProcess, costs: Costs) -> float:
     missing, ticks = 0.0, 0
     for burst in BURSTS:
         measured = load(process, burst)
-        simulated = simulate(Fleet(1, len(CPUS), 1, 8, measured.connections), burst, costs)
+        simulated = simulate(Host(len(CPUS), 1, 8, measured.connections), burst, costs)
         missing += max(measured.times) - costs.transport - simulated.seconds
         ticks += simulated.busy_ticks
     return max(0.0, missing) / ticks

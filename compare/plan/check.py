@@ -24,7 +24,7 @@ from plan.__main__ import lines
 from plan.inputs import question
 from plan.planner import Planner
 from plan.server import LoadError, load, serving
-from plan.simulation import Fleet, percentile, simulate
+from plan.simulation import Host, percentile, simulate
 from plan.worker import Costs
 from plan.workload import Distribution, Request, Workload
 
@@ -59,10 +59,6 @@ class Kind:
         by_threads = self.workers * self.threads / self.service_seconds
         computes = self.service_seconds * self.cpu_share
         return min(by_threads, self.workers / computes) if computes else by_threads
-
-    @property
-    def fleet(self) -> Fleet:
-        return Fleet(1, len(CPUS), self.workers, self.threads)
 
 
 KINDS = (
@@ -105,8 +101,8 @@ class Row:
         """Raises `LoadError`."""
         requests = self.requests(count, seed)
         measured = load(process, requests)
-        fleet = Fleet(1, len(CPUS), self.kind.workers, self.kind.threads, measured.connections)
-        predicted = simulate(fleet, requests, costs)
+        host = Host(len(CPUS), self.kind.workers, self.kind.threads, measured.connections)
+        predicted = simulate(host, requests, costs)
         self.measured.add(measured.times, measured.seconds)
         self.predicted.add(predicted.times, predicted.seconds + requests[0].due)
 
@@ -164,7 +160,8 @@ def example() -> str:
     """The command of the page and what it prints, with the usual costs, so that it is the same everywhere."""
     variables = {"RATE": "5000", "SERVICE_TIME": "40ms", "P99": "250ms", "CORES": "8"}
     asked = question(variables)
-    printed = lines(asked, Planner(asked, calibrate.USUAL).plan(), calibrate.USUAL_COSTS)
+    usual = calibrate.USUAL
+    printed = lines(asked, Planner(asked, usual).plan(), calibrate.USUAL_COSTS, usual.nginx)
     command = " ".join(f"{name}={value}" for name, value in variables.items())
     return "\n".join(f"    {line}" for line in [f"make plan {command}", *printed])
 

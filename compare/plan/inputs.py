@@ -30,7 +30,7 @@ class Question:
 def _duration(variables: Mapping[str, str], name: str, example: str) -> float:
     text = variables.get(name, "")
     allowed = f"must be a time from 100us to 60s with its unit (us, ms or s), such as {name}={example}"
-    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(us|ms|s)", text)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(us|ms|s)", text, re.ASCII)
     if not match:
         raise InputError(f"{name}={text!r}: {allowed}")
     seconds = round(float(match[1]) * UNITS[match[2]], 9)  # 100us is not less than 100e-6

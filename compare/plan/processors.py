@@ -39,9 +39,13 @@ class Cores:
         self._env = env
         self._count = count
         self._running: dict[Slice, None] = {}
-        self._since = 0.0  # up to when `busy` and all `remaining` are counted
+        self._since = 0.0  # up to when `_busy` and all `remaining` are counted
         self._share = 1.0  # of a processor that each thread has
-        self.busy = 0.0
+        self._busy = 0.0
+
+    @property
+    def busy(self) -> float:
+        return self._busy + (self._env.now - self._since) * self._share * len(self._running)
 
     def start(self, piece: Slice) -> None:
         self._advance()
@@ -66,7 +70,7 @@ class Cores:
         self._since = self._env.now
         for piece in self._running:
             piece.remaining -= passed
-        self.busy += passed * len(self._running)
+        self._busy += passed * len(self._running)
 
     def _share_again(self) -> bool:
         """Set all timers if the share has changed; return whether it has."""

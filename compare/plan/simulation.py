@@ -1,7 +1,8 @@
-"""The simulation: requests arrive at machines, nginx passes each to a worker, and its response time is noted.
+"""The simulation: requests arrive at a machine, nginx passes each to a worker, and its response time is noted.
 
 Events are simulated one after the other (simpy), so nothing depends on how fast this program runs, and a seed decides
-all that is random. A balancer sends each request to any of the machines, as several independent balancers amount to.
+all that is random. One machine stands for all: a balancer sends each request to any of them, as several independent
+balancers amount to, so what one machine does says nothing about another.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
 from random import Random
+from typing import NamedTuple
 
 import simpy
 
@@ -23,14 +25,13 @@ NGINX_KEEPS = 32  # idle connections that each process of the kit's nginx keeps 
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
-    """`machines` alike, each with `cores` processors and `workers` processes of `threads` threads.
+class Host:
+    """A machine with `cores` processors and `workers` processes of `threads` threads.
 
     `connections`: the number of the worker of each connection that clients use in turn, without nginx; none: nginx is
     in front, with one process for each core, and opens and keeps connections itself.
     """
 
-    machines: int
     cores: int
     workers: int
     threads: int
@@ -39,7 +40,10 @@ class Fleet:
 
 @dataclass(slots=True)
 class Prediction:
-    """Response times in seconds, in the order in which responses were sent, and shares of what there is in use."""
+    """Response times in seconds, in the order in which responses were sent, and shares of what there is in use.
+
+    The shares are those between the warm-up and the arrival of the last request: later, the machine runs empty.
+    """
 
     times: list[float] = field(default_factory=list)
     seconds: float = 0.0  # from the first request to the last response
@@ -63,17 +67,26 @@ def percentile(times: Sequence[float], share: float) -> float:
     return ordered[max(0, ceil(share * len(ordered)) - 1)]
 
 
+class _Use(NamedTuple):
+    """Seconds up to a moment in which something was in use, in all."""
+
+    moment: float
+    cores: float
+    interpreters: float
+    threads: float
+
+
 class Machine:
     """Processors, workers, and the connections to them."""
 
-    def __init__(self, env: simpy.Environment, fleet: Fleet, costs: Costs, random: Random) -> None:
+    def __init__(self, env: simpy.Environment, host: Host, costs: Costs, random: Random) -> None:
         self._env = env
         self._costs = costs
         self._random = random
-        self.cores = Cores(env, fleet.cores)
-        self.workers = [Worker(env, self.cores, fleet.threads, costs) for _ in range(fleet.workers)]
-        self._rotation = deque(self.workers[number] for number in fleet.connections)
-        self._idle: list[list[Worker]] = [[] for _ in range(fleet.cores)]  # by process of nginx; the last one used last
+        self.cores = Cores(env, host.cores)
+        self.workers = [Worker(env, self.cores, host.threads, costs) for _ in range(host.workers)]
+        self._rotation = deque(self.workers[number] for number in host.connections)
+        self._idle: list[list[Worker]] = [[] for _ in range(host.cores)]  # by process of nginx; the last one used last
 
     def _open_connection(self) -> Worker:
         """The workers accept evenly: the one with the fewest connections takes a new one (`net.accept_balance`)."""
@@ -106,18 +119,22 @@ class Machine:
             self.cores.start(piece)
             yield piece.done
 
+    def use(self) -> _Use:
+        interpreters = sum(worker.interpreter.used for worker in self.workers)
+        return _Use(self._env.now, self.cores.busy, interpreters, sum(worker.inside_seconds for worker in self.workers))
+
 
 class Simulation:
-    """One run of a fleet over some requests. The first `warm_up` response times are left out."""
+    """One run of a machine over some requests. The first `warm_up` response times are left out."""
 
-    def __init__(self, fleet: Fleet, costs: Costs, seed: int = 1, warm_up: int = 0) -> None:
+    def __init__(self, host: Host, costs: Costs, seed: int = 1, warm_up: int = 0) -> None:
         self._env = simpy.Environment()
-        self._random = Random(seed)
         self._costs = costs
         self._warm_up = warm_up
-        self._fleet = fleet
-        self._machines = [Machine(self._env, fleet, costs, self._random) for _ in range(fleet.machines)]
+        self._host = host
+        self._machine = Machine(self._env, host, costs, Random(seed))
         self._prediction = Prediction()
+        self._warm = self._last = self._machine.use()
         self._present = 0
         self._present_seconds = 0.0  # integral of `_present`
         self._changed_at = 0.0
@@ -137,11 +154,14 @@ class Simulation:
                 ended.succeed()
 
         def arrive() -> Steps:
-            for request in requests:
+            for number, request in enumerate(requests):
                 yield env.timeout(max(0.0, request.due - env.now))
+                if number == self._warm_up:
+                    self._warm = self._machine.use()
                 self._count(1)
-                served = env.process(self._random.choice(self._machines).serve(request))
+                served = env.process(self._machine.serve(request))
                 served.callbacks.append(partial(on_served, request))
+            self._last = self._machine.use()
 
         env.process(arrive())
         env.run(until=ended)
@@ -153,16 +173,17 @@ class Simulation:
         self._present += change
 
     def _summary(self, seconds: float) -> Prediction:
-        fleet, found = self._fleet, self._prediction
-        workers = [worker for machine in self._machines for worker in machine.workers]
+        host, found = self._host, self._prediction
         found.seconds = seconds
         found.in_flight = self._present_seconds / seconds
-        found.interpreter = sum(worker.interpreter.used for worker in workers) / seconds / len(workers)
-        found.cores = sum(machine.cores.busy for machine in self._machines) / seconds / fleet.machines / fleet.cores
-        found.threads = sum(worker.inside_seconds for worker in workers) / seconds / len(workers) / fleet.threads
-        found.busy_ticks = sum(worker.busy_ticks for worker in workers)
+        found.busy_ticks = sum(worker.busy_ticks for worker in self._machine.workers)
+        counted = self._last.moment - self._warm.moment
+        if counted:
+            found.interpreter = (self._last.interpreters - self._warm.interpreters) / counted / host.workers
+            found.cores = (self._last.cores - self._warm.cores) / counted / host.cores
+            found.threads = (self._last.threads - self._warm.threads) / counted / host.workers / host.threads
         return found
 
 
-def simulate(fleet: Fleet, requests: Sequence[Request], costs: Costs, *, seed: int = 1, warm_up: int = 0) -> Prediction:
-    return Simulation(fleet, costs, seed, warm_up).run(requests)
+def simulate(host: Host, requests: Sequence[Request], costs: Costs, *, seed: int = 1, warm_up: int = 0) -> Prediction:
+    return Simulation(host, costs, seed, warm_up).run(requests)

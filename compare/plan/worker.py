@@ -60,7 +60,7 @@ class Worker:
         self._costs = costs
         self.interpreter = Interpreter(env, cores, costs.switch_interval)
         self.connections = 0  # open ones
-        self.inside_seconds = 0.0  # of all threads in the application, in all
+        self._inside_seconds = 0.0  # of requests that the application has finished
         self.busy_ticks = 0  # of the controller, while a thread computed
         self._count = self._slots = threads
         self._arrived: deque[Job] = deque()  # in the kernel, until a thread polls
@@ -71,11 +71,11 @@ class Worker:
         self._wake_poller: simpy.Event | None = None
         self._wake_controller: simpy.Event | None = None
         self._parked: list[simpy.Event] = []
+        self._unstarted = threads  # parked ones that have never run, which cost the simulation nothing
         self._finished = 0
         self._controller = Controller(1, threads + 1, self)
-        self._threads = [_Thread() for _ in range(threads + 1)]
-        for number, thread in enumerate(self._threads):
-            env.process(self._work(thread, is_parked=number > 0))
+        self._threads: list[_Thread] = []  # those that have been started
+        self._start_thread()
         env.process(self._control())
 
     # What the controller measures
@@ -90,6 +90,12 @@ class Worker:
         # Asked by the controller's thread, which has the interpreter: a thread that waits for it would run now.
         return self.interpreter.is_wanted
 
+    @property
+    def inside_seconds(self) -> float:
+        """Of all threads in the application, in all, so far."""
+        now = self._env.now
+        return self._inside_seconds + sum(now - thread.since for thread in self._threads if thread.is_inside)
+
     def take(self, job: Job) -> None:
         """A request has arrived on a connection of this worker."""
         self._arrived.append(job)
@@ -102,9 +108,11 @@ class Worker:
 
     # A thread's life
 
-    def _work(self, thread: _Thread, is_parked: bool) -> Steps:
-        if is_parked:
-            yield from self._wait_parked()
+    def _start_thread(self) -> None:
+        self._threads.append(_Thread())
+        self._env.process(self._work(self._threads[-1]))
+
+    def _work(self, thread: _Thread) -> Steps:
         yield from self.interpreter.acquire()
         while True:
             if self._to_send:
@@ -157,10 +165,10 @@ class Worker:
             job = self._to_run.popleft()
             thread.is_inside, thread.since = True, self._env.now
             yield from self._run_application(job.request)
+            self._inside_seconds += self._env.now - thread.since
             self._to_send.append(job)
             self._finished += 1
         thread.is_inside = False
-        self.inside_seconds += self._env.now - began
         self._slots += 1
 
     def _run_application(self, request: Request) -> Steps:
@@ -203,18 +211,20 @@ class Worker:
         if self._active <= 1 or (self._active <= self._controller.limit and not self._is_polled):
             return
         self.interpreter.release()
-        yield from self._wait_parked()
-        yield from self.interpreter.acquire()
-        yield from self._send_batch()
-
-    def _wait_parked(self) -> Steps:
         unparked = self._env.event()
         self._parked.append(unparked)
         yield unparked
+        yield from self.interpreter.acquire()
+        yield from self._send_batch()
 
     def _unpark_another(self) -> None:
-        if self._parked and self._active < self._controller.limit:
+        if self._active >= self._controller.limit:
+            return
+        if self._parked:
             self._parked.pop().succeed()
+        elif self._unstarted:
+            self._unstarted -= 1
+            self._start_thread()
 
     # The controller's thread
 
