@@ -18,12 +18,11 @@ from kit.prove.swarm import SwarmSite
 from tests.swarm import cluster, steps
 
 LIMIT, QUICK_LIMIT = 60 * 60, 20 * 60  # seconds, for a machine that is busy with other things
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 
 
 def main() -> int:
     is_quick = os.environ.get("QUICK") == "1"
-    for number in INTERRUPTS:
+    for number in cluster.INTERRUPTS:
         signal.signal(number, interrupt)
     signal.alarm(QUICK_LIMIT if is_quick else LIMIT)
     step("Build the image of a node (minutes, if it is not in the cache)")
@@ -56,7 +55,7 @@ def prove(nodes: cluster.Cluster, *, is_quick: bool) -> int:
 
 def interrupt(number: int, _: FrameType | None) -> None:
     # what comes later must not disturb what removes everything
-    for each in INTERRUPTS:
+    for each in cluster.INTERRUPTS:
         signal.signal(each, signal.SIG_IGN)
     said = "the limit of time" if number == signal.SIGALRM else signal.Signals(number).name
     fail(f"{said}: everything is removed now")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import tempfile
 import time
@@ -15,6 +16,7 @@ from tests.helpers.paths import REPOSITORY
 BASE_IMAGE = os.environ.get("BASE_IMAGE") or "debian:trixie-slim"
 IMAGE = "ropewalk-swarm-node"
 START_TIMEOUT = 120  # seconds
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM)
 LABEL = "ropewalk.swarm-test"
 """Of the nodes' containers."""
 
@@ -39,7 +41,7 @@ class Node:
         options += ["--volume=/var/lib/docker", f"--volume={sockets}:/sockets", f"--label={LABEL}={network.token}"]
         # a start later brings the same address, by which the swarm knows it
         options += [f"--network={network.name}", f"--ip={self.address}", f"--env=DNS={network.dns}"]
-        outer("run", "--detach", "--name", name, "--hostname", name, *options, IMAGE)
+        create("run", "--detach", "--name", name, "--hostname", name, *options, IMAGE)
 
     def docker(self, *words: str, sent: bytes | None = None) -> str:
         return call("docker", *words, environment={"DOCKER_HOST": self.endpoint}, sent=sent)
@@ -101,6 +103,15 @@ def outer(*words: str) -> str:
     return call("docker", *words)
 
 
+def create(*words: str) -> None:
+    """As `outer`, but not interrupted halfway: what removes everything could not see what is created after that."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        outer(*words)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def call(*words: str, environment: dict[str, str] | None = None, sent: bytes | None = None) -> str:
     """What it prints. Raises CalledProcessError, and TimeoutExpired after a quarter of an hour."""
     done = subprocess.run(
@@ -140,11 +151,18 @@ def cluster(count: int, managers: int) -> Iterator[Cluster]:
         try:
             yield _start(token, count, managers, Path(sockets))
         finally:
-            label = f"--filter=label={LABEL}={token}"
-            if names := outer("ps", "--all", "--quiet", label).split():
-                outer("rm", "--force", "--volumes", *names)
-            if networks := outer("network", "ls", "--quiet", label).split():
-                outer("network", "rm", *networks)
+            wait(lambda: _remove(token), "all of it is removed")
+
+
+def _remove(token: str) -> bool:
+    """Whether nothing was there any more."""
+    is_gone = True
+    for listing, removal in (("ps --all --quiet", "rm --force --volumes"), ("network ls --quiet", "network rm")):
+        if found := outer(*listing.split(), f"--filter=label={LABEL}={token}").split():
+            is_gone = False
+            with contextlib.suppress(subprocess.CalledProcessError):  # the engine may be removing it already
+                outer(*removal.split(), *found)
+    return is_gone
 
 
 class Network:
@@ -155,7 +173,7 @@ class Network:
         self.start = self._create()
         """The first three octets of its addresses."""
         # the containers of the nodes cannot ask the DNS of this network, but those that it asks
-        resolvers = outer("run", "--rm", f"--label={LABEL}={token}", IMAGE, "cat", "/etc/resolv.conf").splitlines()
+        resolvers = outer("run", "--rm", IMAGE, "cat", "/etc/resolv.conf").splitlines()
         servers = [line.split()[1] for line in resolvers if line.startswith("nameserver ")]
         self.dns = " ".join(f"--dns={server}" for server in servers)
         """Options of dockerd."""
@@ -165,7 +183,7 @@ class Network:
             start = f"198.18.{secrets.randbelow(256)}"  # for tests (RFC 2544)
             words = (f"--label={LABEL}={self.token}", f"--subnet={start}.0/24", self.name)
             try:
-                outer("network", "create", *words)
+                create("network", "create", *words)
             except subprocess.CalledProcessError:
                 if attempt == 4:
                     raise
