@@ -9,13 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from kit import adopt, assets, compose, env_files, local, maintenance, stack, times, virtual_environment
+from kit import adopt, assets, compose, env_files, local, maintenance, stack, targets, times, virtual_environment
 from kit.console import step
 from kit.errors import KitError
 from kit.project import facts, install, manifests, node, python_version, report
 
 if TYPE_CHECKING:
     from kit.release import run
+
+
+SAME = ""
+"""For `in_swarm`: the function asks itself what the target is, or works on no site that runs."""
 
 
 class Command(NamedTuple):
@@ -26,7 +30,18 @@ class Command(NamedTuple):
     options: Mapping[str, str] = {}
     """Its options and their help. One whose help starts with a name in capitals takes a value."""
     is_local: bool = False
-    """It has nothing to do with an engine, so HOST does not matter to it."""
+    """It has nothing to do with an engine, so neither HOST nor TARGET matters to it."""
+    in_swarm: Callable[[argparse.Namespace], int] | str | None = None
+    """With TARGET=swarm: what is called instead, SAME, or what to do instead, in a line with which the command ends.
+    None: nobody has decided, which only a local command may have."""
+
+    def function(self, environment: Mapping[str, str]) -> Callable[[argparse.Namespace], int]:
+        """For TARGET. Raises KitError if the command is not for it."""
+        if self.is_local or self.in_swarm == SAME or targets.chosen(environment) == targets.COMPOSE:
+            return self.call
+        if callable(self.in_swarm):
+            return self.in_swarm
+        raise KitError(f"not for TARGET=swarm: {self.in_swarm}")
 
 
 def run_compose(options: argparse.Namespace) -> int:
@@ -114,6 +129,18 @@ def on_site(module: str, function: str) -> Callable[[argparse.Namespace], int]:
     return call
 
 
+def down_stack(options: argparse.Namespace) -> int:
+    from kit.swarm import command  # here, since the image's build has this file without that package
+
+    return command.down(os.environ, unlocks=options.unlock)
+
+
+def maintain_stack(options: argparse.Namespace) -> int:
+    from kit.swarm import maintenance as of_swarm  # here, as above
+
+    return of_swarm.maintenance(options.argument or "", os.environ)
+
+
 def release(command: str) -> Callable[[argparse.Namespace], int]:
     """The function for one of the commands that deploy."""
 
@@ -145,6 +172,13 @@ def connect() -> None:
     connection.open_to(found, os.environ)
 
 
+BACKUPS = "back the database up where it is, and uploads in their object store"
+REMOVE = (
+    "make down, then on each node docker volume rm $(docker volume ls -q -f label=com.docker.stack.namespace=NAME);"
+    " the images of this engine: make remove TARGET=compose"
+)
+"""What to do in a swarm instead."""
+
 AS_JSON = {"--json": "print one JSON object per line"}
 UNLOCK = {"--unlock": "take over the lock of a deployment that no longer runs, on another machine"}
 DEPLOY = {
@@ -159,11 +193,13 @@ COMMANDS = {
         release("up"),
         "build the images, start the kit in Docker and wait until it serves; if it runs, deploy",
         options=DEPLOY,
+        in_swarm=SAME,
     ),
     "deploy": Command(
         release("deploy"),
         "build the images, and replace what runs without losing a request",
         options=DEPLOY,
+        in_swarm=SAME,
     ),
     "rollback": Command(
         release("rollback"),
@@ -175,42 +211,70 @@ COMMANDS = {
             **UNLOCK,
             **AS_JSON,
         },
+        in_swarm=SAME,
     ),
     "releases": Command(
         release("releases"),
         "list the releases that a rollback can go to",
         options=AS_JSON,
+        in_swarm=SAME,
     ),
     "down": Command(
         lambda options: stack.down(os.environ, unlocks=options.unlock),
         "stop the kit and remove its containers; the data stays",
         options=UNLOCK,
+        in_swarm=down_stack,
     ),
-    "logs": Command(on_site("logs.command", "logs"), "follow the logs of all containers, merged by time"),
-    "why": Command(on_site("logs.why", "why"), "show one request's way and times through the logs (ID=...)"),
+    "logs": Command(
+        on_site("logs.command", "logs"),
+        "follow the logs of all containers, merged by time",
+        in_swarm=on_site("swarm.logs", "logs"),
+    ),
+    "why": Command(
+        on_site("logs.why", "why"),
+        "show one request's way and times through the logs (ID=...)",
+        in_swarm=on_site("swarm.logs", "why"),
+    ),
     "doctor": Command(
         on_site("doctor.command", "doctor"),
         "check the running site: settings, secrets, database, disk, memory, certificate, images and more",
         options={"--json": "print each finding as a line of JSON"},
+        in_swarm=on_site("swarm.doctor", "doctor"),
     ),
     "status-page": Command(
-        on_site("status_page", "status_page"), "show the server's live status page on this machine, until Ctrl-C"
+        on_site("status_page", "status_page"),
+        "show the server's live status page on this machine, until Ctrl-C",
+        in_swarm=on_site("swarm.consoles", "status_page"),
     ),
     "render": Command(
         on_site("render", "render"),
         "print the configuration as the containers have it, with the origin of values",
+        in_swarm=SAME,
     ),
-    "sbom": Command(on_site("sbom", "sbom"), "write a bill of materials of each image (CycloneDX) in sbom/"),
-    "sizes": Command(on_site("sizes", "sizes"), "print the size of each image, and what it adds to its base"),
+    "sbom": Command(
+        on_site("sbom", "sbom"),
+        "write a bill of materials of each image (CycloneDX) in sbom/",
+        in_swarm=SAME,
+    ),
+    "sizes": Command(
+        on_site("sizes", "sizes"),
+        "print the size of each image, and what it adds to its base",
+        in_swarm=SAME,
+    ),
     "prune": Command(
-        on_site("upkeep", "prune"), "remove images, containers and networks of this project that nothing needs any more"
+        on_site("upkeep", "prune"),
+        "remove images, containers and networks of this project that nothing needs any more",
+        in_swarm=SAME,
     ),
     "remove": Command(
         on_site("remove", "remove"),
         "remove the project's containers, volumes, networks, and images with all releases, after a question",
+        in_swarm=REMOVE,
     ),
     "update": Command(
-        on_site("upkeep", "update"), "build the images again on the newest packages of their base, then do as `up`"
+        on_site("upkeep", "update"),
+        "build the images again on the newest packages of their base, then do as `up`",
+        in_swarm=SAME,
     ),
     "setup": Command(
         on_site("remote.setup", "setup"),
@@ -220,42 +284,65 @@ COMMANDS = {
     "manage": Command(
         on_site("consoles", "manage"),
         "run Django's manage.py, or flask's commands, in the running application's container",
+        in_swarm=on_site("swarm.consoles", "manage"),
     ),
     "shell": Command(
         on_site("consoles", "shell"),
         "open the project's Python shell in the running application's container",
+        in_swarm=on_site("swarm.consoles", "shell"),
     ),
     "dbshell": Command(
         on_site("consoles", "dbshell"),
         "open the database's console in the running application's container",
+        in_swarm=on_site("swarm.consoles", "dbshell"),
     ),
     "prove": Command(
         on_site("prove.command", "prove"),
         "count the requests that a site of its own loses while it is deployed, rolled back, scaled, moved and hurt",
+        in_swarm=SAME,
     ),
     "bench-deploy": Command(
-        on_site("prove.speed", "measure"), "measure how long a deployment and a rollback take, beside docker compose"
+        on_site("prove.speed", "measure"),
+        "measure how long a deployment and a rollback take, beside docker compose",
+        in_swarm="it measures docker compose: make bench-deploy TARGET=compose",
     ),
-    "backup": Command(on_site("backups", "backup"), "save the database, the data and the uploads in one file"),
-    "restore": Command(on_site("backups", "restore"), "replace the site's data by that of a backup (FILE=...)"),
+    "backup": Command(
+        on_site("backups", "backup"),
+        "save the database, the data and the uploads in one file",
+        in_swarm=BACKUPS,
+    ),
+    "restore": Command(
+        on_site("backups", "restore"),
+        "replace the site's data by that of a backup (FILE=...)",
+        in_swarm=BACKUPS,
+    ),
     "backup-check": Command(
-        on_site("backups", "check"), "restore the newest backup, or FILE, beside the site, and compare the rows"
+        on_site("backups", "check"),
+        "restore the newest backup, or FILE, beside the site, and compare the rows",
+        in_swarm=BACKUPS,
     ),
     "maintenance": Command(
         lambda options: maintenance.maintenance(options.argument or "", os.environ),
         "show visitors the page of a maintenance instead of the site, or the site again",
         "[ON|OFF]",
+        in_swarm=maintain_stack,
     ),
-    "left-out": Command(lambda _: stack.left_out(os.environ), "list the project's files that its image will not get"),
+    "left-out": Command(
+        lambda _: stack.left_out(os.environ),
+        "list the project's files that its image will not get",
+        in_swarm=SAME,
+    ),
     "run": Command(lambda _: local.run(os.environ), "serve the project on this machine, without Docker", is_local=True),
     "dev": Command(
         on_site("dev", "dev"),
         "run the project in containers for development: its folder mounted, reloading, DEBUG on, mails caught",
+        in_swarm=SAME,
     ),
     "adopt": Command(
         lambda options: adopt.adopt(options.argument or "", os.environ),
         "look at a project, and write .env and .env.project for it; again: for what is new in it",
         "[FOLDER]",
+        in_swarm=SAME,
     ),
     "look": Command(
         print_project,
@@ -287,7 +374,11 @@ COMMANDS = {
         is_local=True,
     ),
     "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY", is_local=True),
-    "compose": Command(run_compose, "run docker compose, with any arguments, as `up` does"),
+    "compose": Command(
+        run_compose,
+        "run docker compose, with any arguments, as `up` does",
+        in_swarm=SAME,
+    ),
     "venv": Command(
         create_environment, "create a virtual environment in a folder, unless there is one", "FOLDER", is_local=True
     ),
@@ -319,9 +410,10 @@ def occurs(argument: str) -> str | None:
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
     try:
+        function = COMMANDS[options.command].function(os.environ)
         if not COMMANDS[options.command].is_local:
             connect()
-        status = COMMANDS[options.command].call(options)
+        status = function(options)
         sys.stdout.flush()
         return status
     except KitError as error:

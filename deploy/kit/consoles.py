@@ -42,9 +42,16 @@ def split(command: str) -> list[str]:
 def run(console: str, arguments: list[str], environment: Mapping[str, str]) -> NoReturn:
     """Replaces this process. Raises KitError if no application runs."""
     prepared = compose.prepare(environment)
-    container = containers.application(prepared)
-    words = ["docker", "exec", *options(environment, is_terminal=is_terminal()), container.identifier]
-    processes.replace([*words, ENTRYPOINT, CONSOLE, console, *arguments], prepared)
+    container = containers.application(prepared).identifier
+    processes.replace(words(console, arguments, container, environment, is_terminal=is_terminal()), prepared)
+
+
+def words(
+    console: str, arguments: list[str], container: str, environment: Mapping[str, str], *, is_terminal: bool
+) -> list[str]:
+    """The command line that opens it in this container."""
+    start = ["docker", "exec", *options(environment, is_terminal=is_terminal), container]
+    return [*start, ENTRYPOINT, CONSOLE, console, *arguments]
 
 
 def is_terminal() -> bool:

@@ -88,18 +88,21 @@ def find(identifier: str, environment: Mapping[str, str]) -> list[Container]:
         return []
 
 
-def read(inspected: Sequence[Mapping[str, Any]]) -> list[Container]:
-    """From what `docker inspect` prints; without containers that belong to no service."""
+def read(inspected: Sequence[Mapping[str, Any]], label: str = SERVICE, prefix: str = "") -> list[Container]:
+    """From what `docker inspect` prints; without containers that belong to no service.
+
+    `label` names the service, after `prefix`.
+    """
     containers = []
     for each in inspected:
         labels = each["Config"].get("Labels") or {}
         state = each["State"]
-        if labels.get(SERVICE):
+        if labels.get(label):
             containers.append(
                 Container(
                     identifier=each["Id"],
                     name=str(each.get("Name", "")).lstrip("/"),
-                    service=labels[SERVICE],
+                    service=labels[label].removeprefix(prefix),
                     state=state["Status"],
                     health=(state.get("Health") or {}).get("Status", ""),
                     inspected=each,

@@ -1,7 +1,7 @@
 """`make maintenance ON`, `make maintenance OFF`: nginx shows the page of a maintenance instead of the site."""
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from kit import compose
 from kit.console import step
@@ -10,6 +10,7 @@ from kit.paths import ROOT
 
 SCRIPT = "/kit/bin/maintenance"
 
+OFF = "Off: the site is as usual"
 RETRY_AFTER = "60"
 """Seconds after which clients are asked to try again, if RETRY_AFTER does not say."""
 
@@ -19,22 +20,35 @@ def maintenance(state: str, environment: Mapping[str, str]) -> int:
 
     Raises KitError if nginx does not run, or does not accept a value.
     """
-    wanted = state.lower()
-    if wanted not in {"on", "off", "status", ""}:
-        raise KitError(f"{state!r}: must be ON, OFF or status: make maintenance ON")
+    words = arguments(state, environment)
     prepared = compose.prepare(environment)
-    if wanted in {"status", ""}:
-        step(_call(["status"], prepared) or "Off: the site is as usual")
-        return 0
-    if wanted == "on":
-        allowed = environment.get("ALLOW", "").replace(",", " ").split()
-        _call(["on", environment.get("RETRY_AFTER") or RETRY_AFTER, *allowed], prepared)
-        except_for = f" except {', '.join(allowed)}" if allowed else ""
-        step(f"Everybody{except_for} gets the page of the maintenance  (make maintenance OFF)")
-    else:
-        _call(["off"], prepared)
-        step("The site is as usual")
+    said = _call(words, prepared)
+    step((said or OFF) if words == ["status"] else result(words))
     return 0
+
+
+def arguments(state: str, environment: Mapping[str, str]) -> list[str]:
+    """Of the script. Raises KitError."""
+    match state.lower():
+        case "on":
+            return ["on", environment.get("RETRY_AFTER") or RETRY_AFTER, *_allowed(environment)]
+        case "off":
+            return ["off"]
+        case "status" | "":
+            return ["status"]
+    raise KitError(f"{state!r}: must be ON, OFF or status: make maintenance ON")
+
+
+def _allowed(environment: Mapping[str, str]) -> list[str]:
+    return environment.get("ALLOW", "").replace(",", " ").split()
+
+
+def result(words: Sequence[str]) -> str:
+    """What is on now."""
+    if words[0] == "off":
+        return "The site is as usual"
+    except_for = f" except {', '.join(words[2:])}" if words[2:] else ""
+    return f"Everybody{except_for} gets the page of the maintenance  (make maintenance OFF)"
 
 
 def _call(arguments: list[str], prepared: Mapping[str, str]) -> str:

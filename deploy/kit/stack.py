@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping
 
-from kit import compose, targets
+from kit import compose
 from kit.console import step
 from kit.errors import KitError
+
+IN_PROGRESS = (
+    "a deployment of {project} is in progress: {who}. Wait for it, or end it with Ctrl-C; if it no longer runs:"
+    " make down UNLOCK=1"
+)
 
 
 def left_out(environment: Mapping[str, str]) -> int:
@@ -16,21 +21,14 @@ def left_out(environment: Mapping[str, str]) -> int:
 
 def down(environment: Mapping[str, str], *, unlocks: bool = False) -> int:
     """`unlocks`: also while a deployment is in progress. Raises KitError."""
-    if targets.chosen(environment) == targets.SWARM:
-        from kit.swarm import command as swarm  # here, since the image's build has this file without that package
-
-        return swarm.down(environment)
     prepared = compose.prepare(environment)
     project = compose.project_name(prepared)
-    if not unlocks and (who := _deploys(prepared, project)):
-        raise KitError(
-            f"a deployment of {project} is in progress: {who}. Wait for it, or end it with Ctrl-C; if it no longer"
-            " runs: make down UNLOCK=1"
-        )
+    if not unlocks and (who := deploys(prepared, project)):
+        raise KitError(IN_PROGRESS.format(project=project, who=who))
     return compose.replace(["down"], prepared)
 
 
-def _deploys(prepared: Mapping[str, str], project: str) -> str:
+def deploys(prepared: Mapping[str, str], project: str) -> str:
     """Who deploys the project now; empty if nobody does."""
     # here, since the image's build has this file without that package
     from kit.release import lock

@@ -47,17 +47,23 @@ os._exit(0)
 def status_page(environment: Mapping[str, str]) -> int:
     """Until Ctrl-C. Raises KitError if no container of the application has a status page."""
     prepared = compose.prepare(environment)
-    first = read_port(env_files.read_kit(environment))
     name = compose.project_name(prepared)
     found = [each for each in containers.of_project(name, prepared) if each.service == "app" and each.is_running]
     if not found:
         raise KitError(f"no container of the application runs (compose project {name}): make up starts it")
-    pages = [(container, *admin_address(container)) for container in found]
+    return show([(each, prepared) for each in found], env_files.read_kit(environment))
+
+
+def show(found: Sequence[tuple[Container, Mapping[str, str]]], values: Mapping[str, str]) -> int:
+    """Until Ctrl-C: of these containers, each with the environment of docker. Raises KitError."""
+    pages = [(container, engine, *admin_address(container)) for container, engine in found]
     with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(listen(port)) for _, port in zip(pages, count(first), strict=False)]
-        for (container, host, port), listener in zip(pages, listeners, strict=True):
+        listeners = [
+            stack.enter_context(listen(port)) for _, port in zip(pages, count(read_port(values)), strict=False)
+        ]
+        for (container, engine, host, port), listener in zip(pages, listeners, strict=True):
             words = ["docker", "exec", "--interactive", container.identifier, "python", "-I", "-c", PIPE, host]
-            threading.Thread(target=serve, args=(listener, [*words, str(port)], prepared), daemon=True).start()
+            threading.Thread(target=serve, args=(listener, [*words, str(port)], engine), daemon=True).start()
             step(f"http://127.0.0.1:{listener.getsockname()[1]}/ is the status page of {container.name}")
         step("Ctrl-C ends it")
         threading.Event().wait()

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,29 @@ def test_maintenance_on_and_off(quiet):
     assert maintenance(quiet, "off").returncode == 0
     assert get(quiet, "/any")[0] == 200
     wait_until(lambda: quiet.logged()[-1]["hint"] == "", "the log says nothing")
+
+
+def test_another_container_with_the_volume_leaves_it_to_nginx(quiet):
+    """As a job of Docker Swarm does; here the test is the watcher that takes it."""
+
+    def leave_and_take(*arguments):
+        with ThreadPoolExecutor(1) as thread:
+            left = thread.submit(maintenance, quiet, "leave", *arguments)
+            taken = quiet.directory / "srv/state/maintenance.left"
+            wait_until(taken.exists, "it is left")
+            assert maintenance(quiet, "take").returncode == 0
+            return left.result()
+
+    assert leave_and_take("on", "120", "203.0.113.7").returncode == 0
+    assert get(quiet, "/")[0] == 503
+    assert leave_and_take("off").returncode == 0
+    assert get(quiet, "/")[0] == 200
+    # an nginx that starts takes it too
+    (quiet.directory / "srv/state/maintenance.left").write_text("60\n")
+    assert maintenance(quiet, "write").returncode == 0
+    assert maintenance(quiet, "status").returncode == 0
+    assert "soon" in maintenance(quiet, "leave", "on", "soon").stderr
+    assert maintenance(quiet, "leave").stderr == "maintenance: leave: on or off has to follow\n"
 
 
 def test_health_checks_get_the_applications_response_meanwhile(quiet):

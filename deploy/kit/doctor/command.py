@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from kit.console import has_color
 from kit.doctor import containers, machine, page, settings
@@ -21,13 +22,19 @@ ERASE = "\r\033[K"
 """The terminal's line."""
 
 Check = Callable[[Site], Findings]
+AnySite = TypeVar("AnySite", bound=Site)
 
 
 def doctor(environment: Mapping[str, str], *, as_json: bool = False) -> int:
     """Exit status 1 if there is an error."""
+    return report(lambda progress: examine(environment, progress), as_json=as_json)
+
+
+def report(found_by: Callable[[Callable[[str], None]], Iterator[Finding]], *, as_json: bool) -> int:
+    """Prints each finding as it is found. `found_by` gets what it calls with each check's name before that begins."""
     found = []
     shows_progress = not as_json and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    for finding in examine(environment, show_progress if shows_progress else lambda _: None):
+    for finding in found_by(show_progress if shows_progress else lambda _: None):
         found.append(finding)
         sys.stdout.write(ERASE * shows_progress)
         sys.stdout.write((to_json(finding) if as_json else "\n".join(lines(finding, color=_color()))) + "\n")
@@ -49,20 +56,26 @@ def _color() -> bool:
 
 def examine(environment: Mapping[str, str], progress: Callable[[str], None] = lambda _: None) -> Iterator[Finding]:
     """`progress` is called with the name of each check before it begins."""
+    yield from examine_site(lambda: Site(environment), CHECKS, progress)
+
+
+def examine_site(
+    make: Callable[[], AnySite], checks: Mapping[str, Callable[[AnySite], Findings]], progress: Callable[[str], None]
+) -> Iterator[Finding]:
     progress("configuration")
     try:
-        site = Site(environment)
+        site = make()
     except KitError as error:
         yield Topic("configuration").error(str(error), "correct it; then make doctor again")
         return
     with contextlib.suppress(KitError):  # a check will say so
         site.ask_ahead()
-    for name, check in CHECKS.items():
+    for name, check in checks.items():
         progress(name)
         yield from guarded(name, check, site)
 
 
-def guarded(name: str, check: Check, site: Site) -> Iterator[Finding]:
+def guarded(name: str, check: Callable[[AnySite], Findings], site: AnySite) -> Iterator[Finding]:
     """A probe that fails is a finding too."""
     try:
         yield from check(site)

@@ -1,5 +1,6 @@
 """`make logs`: the logs of all containers of the site, merged by time."""
 
+import contextlib
 import heapq
 import os
 import queue
@@ -7,11 +8,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TextIO
+from contextlib import AbstractContextManager
+from typing import Protocol, TextIO
 
 from kit import compose, containers
 from kit.console import has_color
-from kit.containers import Container
 from kit.errors import KitError
 from kit.logs import choice, show, sources
 from kit.logs.choice import Choice
@@ -23,19 +24,71 @@ SETTLING = 0.2
 Print = Callable[[Record], None]
 
 
+class Feed(Protocol):
+    """Where the lines come from."""
+
+    def history(self, wanted: Choice) -> Iterator[Record]:
+        """What is wanted of the lines until now, in their order."""
+
+    def labels(self) -> list[str]:
+        """How the sources are shown; called after `history`."""
+
+    def following(self) -> AbstractContextManager["queue.SimpleQueue[Record]"] | None:
+        """The lines from now on, in the order in which they arrive; None if none will come."""
+
+
+class Containers:
+    """Those of a compose project."""
+
+    def __init__(self, project: str, services: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        """Raises KitError if there are none, or if a service has none."""
+        found = containers.of_project(project, environment)
+        if not found:
+            raise KitError(f"the compose project {project} has no containers: make up starts it")
+        choice.check_services(services, [each.service for each in found])
+        self._chosen = [each for each in found if not services or each.service in services]
+        self._names = sources.labels(self._chosen)
+        self._until = containers.output(["info", "--format", "{{.SystemTime}}"], environment).strip()
+        self._project, self._services, self._environment = project, services, environment
+
+    def history(self, wanted: Choice) -> Iterator[Record]:
+        options = [*wanted.history, "--until", self._until]
+        each = [self._wanted(one.identifier, options, wanted) for one in self._chosen]
+        return heapq.merge(*each, key=lambda record: record.time)
+
+    def _wanted(self, identifier: str, options: list[str], wanted: Choice) -> list[Record]:
+        # all before the first is judged: a traceback says what the line above it is
+        records = list(sources.read(identifier, self._names[identifier], options, self._environment))
+        return [record for record in records if wanted.wants(record)]
+
+    def labels(self) -> list[str]:
+        return list(self._names.values())
+
+    def following(self) -> AbstractContextManager["queue.SimpleQueue[Record]"] | None:
+        return self._follow() if any(container.is_running for container in self._chosen) else None
+
+    @contextlib.contextmanager
+    def _follow(self) -> Iterator["queue.SimpleQueue[Record]"]:
+        following = sources.Sources(self._project, self._environment, self._until, self._services)
+        try:
+            following.open(self._chosen)
+            yield following.records
+        finally:
+            following.close()
+
+
 def logs(environment: Mapping[str, str]) -> int:
     wanted = choice.read(environment, is_terminal=sys.stdout.isatty())
     prepared = compose.prepare(environment)
-    project = compose.project_name(prepared)
-    found = containers.of_project(project, prepared)
-    if not found:
-        raise KitError(f"the compose project {project} has no containers: make up starts it")
-    choice.check_services(wanted.services, [each.service for each in found])
-    chosen = [each for each in found if not wanted.services or each.service in wanted.services]
+    return print_all(Containers(compose.project_name(prepared), wanted.services, prepared), wanted, prepared)
+
+
+def print_all(feed: Feed, wanted: Choice, environment: Mapping[str, str]) -> int:
+    """Until Ctrl-C, if more may come. Returns the exit status."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        _print_all(chosen, wanted, project, prepared)
+        _print_all(feed, wanted, environment)
     except KeyboardInterrupt:
         return 0
     except BrokenPipeError:  # `make logs | head`
@@ -47,38 +100,18 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _print_all(chosen: list[Container], wanted: Choice, project: str, environment: Mapping[str, str]) -> None:
-    until = containers.output(["info", "--format", "{{.SystemTime}}"], environment).strip()
-    emit = printer(wanted, sys.stdout, environment, labels=list(sources.labels(chosen).values()))
-    for record in history(chosen, wanted, until, environment):
+def _print_all(feed: Feed, wanted: Choice, environment: Mapping[str, str]) -> None:
+    found = list(feed.history(wanted))
+    emit = printer(wanted, sys.stdout, environment, labels=feed.labels())
+    for record in found:
         emit(record)
     sys.stdout.flush()
-    if not wanted.follows or not any(container.is_running for container in chosen):
+    if not wanted.follows or (following := feed.following()) is None:
         return
-    following = sources.Sources(project, environment, until, wanted.services)
-    try:
-        following.open(chosen)
-        for record in in_order(following.records):
+    with following as arriving:
+        for record in in_order(arriving):
             if wanted.wants(record) and (record.line or wanted.format != "raw"):
                 emit(record)
-    finally:
-        following.close()
-
-
-def history(chosen: list[Container], wanted: Choice, until: str, environment: Mapping[str, str]) -> Iterator[Record]:
-    """What is wanted of the lines until that time, in their order."""
-    names = sources.labels(chosen)
-    each = [_wanted_history(one.identifier, names[one.identifier], wanted, until, environment) for one in chosen]
-    return heapq.merge(*each, key=lambda record: record.time)
-
-
-def _wanted_history(
-    identifier: str, label: str, wanted: Choice, until: str, environment: Mapping[str, str]
-) -> list[Record]:
-    options = [*wanted.history, "--until", until]
-    # all before the first is judged: a traceback says what the line above it is
-    records = list(sources.read(identifier, label, options, environment))
-    return [record for record in records if wanted.wants(record)]
 
 
 def in_order(
@@ -111,7 +144,7 @@ def printer(wanted: Choice, stream: TextIO, environment: Mapping[str, str], labe
         case "raw" if len(wanted.services) == 1:
             return lambda record: write(record.line)
         case "raw":
-            width = max(map(len, labels))
+            width = max(map(len, labels), default=0)
             return lambda record: write(f"{record.container:<{width}} | {record.line}")
-    text = show.Text(has_color=has_color(stream, environment), width=max(map(len, labels)))
+    text = show.Text(has_color=has_color(stream, environment), width=max(map(len, labels), default=0))
     return lambda record: write("\n".join(text.lines(record)))

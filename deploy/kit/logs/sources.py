@@ -81,29 +81,17 @@ def read_event(line: str) -> Event | None:
     return Event(words[0], f"{seconds}.{nanoseconds:09}", words[2] == "start", status)
 
 
-class Sources:
-    """What containers write from `since` on, in one queue."""
+class Following:
+    """Threads that put records into one queue, and the processes that they read."""
 
-    def __init__(self, project: str, environment: Mapping[str, str], since: str, services: tuple[str, ...]) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self.records: queue.SimpleQueue[Record] = queue.SimpleQueue()
-        self._project = project
         self._environment = environment
-        self._services = services
-        self._labels: dict[str, str] = {}
-        """Written by the thread of events alone, once that has started."""
         self._lock = threading.Lock()
         self._processes: set[subprocess.Popen[bytes]] = set()
         """Under the lock, as `_is_closed`."""
         self._is_closed = False
         self._threads: list[threading.Thread] = []
-        self._since = since
-
-    def open(self, found: list[Container]) -> None:
-        self._labels = labels(found)
-        for container in found:
-            if container.is_running:
-                self._follow(container.identifier, self._since)
-        self._run(self._watch)
 
     def close(self) -> None:
         with self._lock:
@@ -133,6 +121,25 @@ class Sources:
                     pass
                 with self._lock:
                     self._processes.discard(process)
+
+
+class Sources(Following):
+    """What containers write from `since` on, in one queue."""
+
+    def __init__(self, project: str, environment: Mapping[str, str], since: str, services: tuple[str, ...]) -> None:
+        super().__init__(environment)
+        self._project = project
+        self._services = services
+        self._labels: dict[str, str] = {}
+        """Written by the thread of events alone, once that has started."""
+        self._since = since
+
+    def open(self, found: list[Container]) -> None:
+        self._labels = labels(found)
+        for container in found:
+            if container.is_running:
+                self._follow(container.identifier, self._since)
+        self._run(self._watch)
 
     def _follow(self, identifier: str, since: str) -> None:
         self._run(self._copy, identifier, since)

@@ -18,15 +18,23 @@ BAR = 32
 
 def why(environment: Mapping[str, str]) -> int:
     """Exit status 1 if no log has the request."""
-    identifier = choice.read_request_id(environment.get("ID", ""))
-    if not identifier:
-        raise KitError("ID is missing: make why ID=<the X-Request-ID of a response>")
+    wanted = identifier(environment)
     prepared = compose.prepare(environment)
     project = compose.project_name(prepared)
     found = containers.of_project(project, prepared)
     if not found:
         raise KitError(f"the compose project {project} has no containers: make up starts it")
-    logs = [read(container, label, identifier, prepared) for container, label in _labelled(found)]
+    return print_story(wanted, [read(container, label, wanted, prepared) for container, label in _labelled(found)])
+
+
+def identifier(environment: Mapping[str, str]) -> str:
+    """ID. Raises KitError."""
+    if given := choice.read_request_id(environment.get("ID", "")):
+        return given
+    raise KitError("ID is missing: make why ID=<the X-Request-ID of a response>")
+
+
+def print_story(identifier: str, logs: Sequence[Log]) -> int:
     story = request.tell(identifier, logs)
     if story is None:
         sys.stderr.write(f"why: no log has the request ID {identifier}; the logs: {request.reach(logs)}\n")

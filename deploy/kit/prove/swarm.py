@@ -20,7 +20,8 @@ from kit.prove.command import Step, deploy_what_cannot_migrate, deploy_what_cann
 from kit.prove.site import ProofError, Site
 from kit.prove.traffic import Client
 from kit.swarm import nodes
-from kit.swarm.services import STACK, read_count
+from kit.swarm.services import read_count
+from kit.swarm.tasks import NAMESPACE
 
 GIVEN = ("REGISTRY", "SWARM_NODES", "EDGE_NODES", "APP_CONSTRAINTS", "START_PATIENCE")
 """Of .env: how images reach the nodes, and which nodes there are."""
@@ -126,7 +127,7 @@ class SwarmSite(Site):
         """Also the volumes and the images, on each node that is reached."""
         with contextlib.suppress(ProofError):
             self.kit("down")
-        label = f"--filter=label={STACK}={self.name}"
+        label = f"--filter=label={NAMESPACE}={self.name}"
 
         def is_gone(its: Mapping[str, str]) -> bool:
             return not self.docker("ps", "--all", "--quiet", label, environment=its)

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from kit import compose, containers, database_variables, env_files, failures
+from kit import stack as of_compose
 from kit.errors import KitError
 from kit.release import answers, confirm, images, lock, notices, run, steps
 from kit.release.engine import Engine
@@ -260,11 +261,15 @@ def _releases(call: Call) -> int:
     return run.print_releases(call.site, is_json=call.options.is_json)
 
 
-def down(environment: Mapping[str, str]) -> int:
-    """Removes the stack with its secrets; the volumes of the nodes stay."""
+def down(environment: Mapping[str, str], *, unlocks: bool = False) -> int:
+    """Removes the stack with its secrets; the volumes of the nodes stay. `unlocks`: also while a deployment is in
+    progress. Raises KitError."""
     prepared = compose.prepare(environment)
     nodes.find(prepared)
     output = Output("down")
+    project = compose.project_name(prepared)
+    if not unlocks and (who := of_compose.deploys(prepared, project)):
+        raise KitError(of_compose.IN_PROGRESS.format(project=project, who=who))
     with Signals() as signals:
         engine = Engine(prepared, signals, output.show)
         model = _model(prepared)

@@ -42,8 +42,12 @@ class File(NamedTuple):
 
     @property
     def mount(self) -> dict[str, Any]:
-        mode = 0o400 if self.kind == "secret" else 0o444
-        return {"source": self.name, "target": self.target, "uid": USER, "gid": USER, "mode": mode}
+        return mount(self.name, self.target, 0o400 if self.kind == "secret" else 0o444)
+
+
+def mount(name: str, target: str, mode: int = 0o400) -> dict[str, Any]:
+    """In a service of the stack file."""
+    return {"source": name, "target": target, "uid": USER, "gid": USER, "mode": mode}
 
 
 def make(stack: str, kind: str, name: str, target: str, content: bytes) -> File:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kit import containers
@@ -13,6 +13,7 @@ from kit.variables import read
 
 CONSTRAINT = re.compile(r"(node(?:\.[A-Za-z0-9_.-]+)+)\s*(==|!=)\s*(\S+)")
 ENDPOINT = re.compile(r"(?:ssh|tcp)://\S+|unix:///\S+|[A-Za-z0-9._-]+@[A-Za-z0-9.:-]+")
+ASK_NODE = "{{.Swarm.NodeID}}"
 
 
 class Node(NamedTuple):
@@ -132,6 +133,27 @@ def subnet_of(network: str, environment: Mapping[str, str]) -> str:
     return (done.stdout.split() or [""])[0] if done.returncode == 0 else ""
 
 
+class Engine(NamedTuple):
+    """One that can be called from here."""
+
+    node: str
+    """Its hostname."""
+    environment: dict[str, str]
+    """Of a call of docker."""
+
+
+def engines(swarm: Swarm, values: Mapping[str, str], environment: Mapping[str, str]) -> Iterator[Engine]:
+    """That of this node, and then those of SWARM_NODES which answer: each is asked only when it is its turn."""
+    names = {node.identifier: node.hostname for node in swarm.nodes}
+    yield Engine(names[swarm.own], dict(environment))
+    for endpoint in endpoints(values):
+        its = dict(environment) | {"DOCKER_HOST": endpoint}
+        done = containers.call(["info", "--format", ASK_NODE], its)
+        identifier = done.stdout.strip()
+        if done.returncode == 0 and identifier in names and identifier != swarm.own:
+            yield Engine(names[identifier], its)
+
+
 class Others(NamedTuple):
     """The engines of the other nodes, each with the variables of a call of docker; none with a registry."""
 
@@ -149,7 +171,7 @@ def reach(swarm: Swarm, values: Mapping[str, str], environment: Mapping[str, str
     for endpoint in endpoints(values):
         its = dict(environment) | {"DOCKER_HOST": endpoint}
         try:
-            identifier = containers.output(["info", "--format", "{{.Swarm.NodeID}}"], its).strip()
+            identifier = containers.output(["info", "--format", ASK_NODE], its).strip()
         except KitError as error:
             if all(node.is_ready for node in swarm.nodes):  # otherwise it may be the engine of one that is down
                 raise KitError(f"SWARM_NODES: {endpoint} does not answer: {error}") from None

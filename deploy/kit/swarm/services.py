@@ -13,8 +13,8 @@ from kit.paths import ROOT
 from kit.release.errors import ReleaseError
 from kit.release.site import Site
 from kit.swarm.files import File
+from kit.swarm.tasks import NAMESPACE
 
-STACK = "com.docker.stack.namespace"
 OWNER = "ropewalk.stack"
 """The label of secrets and configs: the stack that they were made for."""
 
@@ -98,7 +98,8 @@ def remove_files(site: Site, kept: set[str]) -> None:
 
 def all_of(site: Site) -> list[str]:
     """The names of the stack's services, without the stack's."""
-    listed = site.engine.output("service", "ls", "--filter", f"label={STACK}={site.project}", "--format", "{{.Name}}")
+    own = f"label={NAMESPACE}={site.project}"
+    listed = site.engine.output("service", "ls", "--filter", own, "--format", "{{.Name}}")
     return [name.removeprefix(f"{site.project}_") for name in listed.split()]
 
 
@@ -156,7 +157,7 @@ def wait_job(site: Site, name: str) -> None:
             found = tasks(site, name)
             if failed := next((task for task in found if task.state in FAILED), None):
                 raise failure(site, name, failed)
-            _check_pending(found, began, name)
+            check_pending(found, began, name)
             site.output.waiting(began, f"waiting for {name}")
             time.sleep(PAUSE)
     except BaseException:
@@ -191,7 +192,7 @@ def wait_update(site: Site, name: str, before: Mapping[str, Any], known: Contain
                 return
             if failed:
                 raise failure(site, name, failed)
-            _check_pending(news, began, name)
+            check_pending(news, began, name)
         _check_time(began, UPDATE_TIMEOUT, name)
         site.output.waiting(began, f"{name}: {state or 'starting'}")
         time.sleep(PAUSE)
@@ -217,7 +218,8 @@ def failure(site: Site, name: str, task: Task) -> ReleaseError:
     return ReleaseError(f"{name}: {said}{place}", found.lines, log)
 
 
-def _check_pending(found: Iterable[Task], began: float, name: str) -> None:
+def check_pending(found: Iterable[Task], began: float, name: str) -> None:
+    """Raises ReleaseError for a task that no node can run, once it has waited for some time."""
     if time.monotonic() - began < PENDING:
         return
     for task in found:

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from kit import cli
+from kit.errors import KitError
 
 
 def kit(repository, *arguments, folder="/"):
@@ -103,3 +104,37 @@ def test_reader_that_ends_first_is_no_traceback(repository):
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=30)
     os.close(writing)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+REFUSED = {"remove", "bench-deploy", "backup", "restore", "backup-check"}
+
+
+def test_each_command_says_what_it_does_in_a_swarm():
+    """None acts on compose without a word."""
+    undecided = {name for name, command in cli.COMMANDS.items() if command.in_swarm is None and not command.is_local}
+    assert undecided == set()
+    said = {name: command.in_swarm for name, command in cli.COMMANDS.items()}
+    assert {name for name, text in said.items() if text and isinstance(text, str)} == REFUSED
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_command_that_is_not_for_a_swarm_is_one_line(repository, name, tmp_path):
+    environment = {"PATH": str(tmp_path), "TARGET": "swarm", "COMPOSE_ENV_FILES": "/dev/null"}
+    command = [sys.executable, "-I", repository / "deploy/kit", name]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"{name}: not for TARGET=swarm: {cli.COMMANDS[name].in_swarm}\n"
+
+
+def test_target_chooses_the_function(tmp_path):
+    command = cli.COMMANDS["logs"]
+    nowhere = {"COMPOSE_ENV_FILES": "/dev/null"}
+    assert command.function(nowhere) is command.call
+    assert command.function({**nowhere, "TARGET": "swarm"}) is command.in_swarm
+    file = tmp_path / "env"
+    file.write_text("TARGET=swarm\n")
+    assert command.function({"COMPOSE_ENV_FILES": str(file)}) is command.in_swarm
+    with pytest.raises(KitError, match=r"^TARGET='nomad': must be compose or swarm$"):
+        command.function({**nowhere, "TARGET": "nomad"})
+    # what needs no engine needs no target either, such as the image's build
+    assert cli.COMMANDS["install"].function({"TARGET": "nomad"}) is cli.COMMANDS["install"].call
