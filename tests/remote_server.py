@@ -36,7 +36,7 @@ def kit(*arguments: str, expect: str = "", status: int = 0, **values: str) -> st
         stdin=subprocess.DEVNULL,
     )
     said = done.stdout + done.stderr
-    print(f"{time.monotonic() - began:6.1f} s  {' '.join(arguments)}", flush=True)  # noqa: T201
+    print(f"{time.monotonic() - began:6.1f} s  {' '.join(arguments)}", flush=True)
     if done.returncode != status or expect not in said:
         raise SystemExit(f"{said}\n{' '.join(arguments)}: status {done.returncode}, and not {status} with {expect!r}")
     return said

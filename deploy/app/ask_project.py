@@ -136,7 +136,7 @@ def main() -> int:
         return 1
     if names := ", ".join(answer["dummies"]):
         sys.stderr.write(f"dummy values for this step alone, since the project insists on them: {names}\n")
-    print(json.dumps(answer))  # noqa: T201
+    print(json.dumps(answer))
     return 0
 
 

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"project: {error}\n")
         return 2
     for line in lines:
-        print(f"project: not in the image: {line}")  # noqa: T201
+        print(f"project: not in the image: {line}")
     return 0
 
 

@@ -32,7 +32,7 @@ LOG = ("--access-logfile", "-", "--access-log-skip", "probe", "--access-logforma
 
 
 def say(text: str) -> None:
-    print(f"dev: {text}", flush=True)  # noqa: T201
+    print(f"dev: {text}", flush=True)
 
 
 def files(folder: Path) -> Iterator[tuple[str, int]]:

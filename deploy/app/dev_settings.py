@@ -40,7 +40,7 @@ class Finder(importlib.abc.MetaPathFinder):
             original(module)
             change(module)
 
-        spec.loader.exec_module = execute  # type: ignore[method-assign]
+        spec.loader.exec_module = execute  # type: ignore[method-assign]  # for this module alone
         return spec
 
 

@@ -98,7 +98,7 @@ class Receiver:
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         mail = self._box.add(envelope.content, list(envelope.rcpt_tos))
-        print(f"mail: {', '.join(mail.recipients)}: {mail.subject}", flush=True)  # noqa: T201
+        print(f"mail: {', '.join(mail.recipients)}: {mail.subject}", flush=True)
         return "250 kept"
 
 

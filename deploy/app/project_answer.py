@@ -258,7 +258,7 @@ def _inside(top: Path, paths: list[str]) -> list[str]:
 def _record_missed_variables(top: Path) -> list[str]:
     """The names that the project looks up in os.environ in vain, from now on, in order."""
     missed: list[str] = []
-    encode, present = os.environ.encodekey, os.environ._data  # type: ignore[attr-defined]
+    encode, present = os.environ.encodekey, os.environ._data  # type: ignore[attr-defined]  # private
 
     def watch(name: str) -> Any:
         key = encode(name)
@@ -358,7 +358,7 @@ def main() -> None:
     scripts = Path(__file__).resolve().parent
     sys.path[:] = [path for path in sys.path if Path(path or ".").resolve() != scripts]
     top = Path(sys.argv.pop())
-    print(MARK + json.dumps(answer_for(Path.cwd(), top)), flush=True)  # noqa: T201
+    print(MARK + json.dumps(answer_for(Path.cwd(), top)), flush=True)
     os._exit(0)  # a thread of the project's may not end
 
 

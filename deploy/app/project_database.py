@@ -52,7 +52,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - whatever a project may raise
         sys.stderr.write(f"the project was not asked: {type(error).__name__}: {' '.join(str(error).split())[:300]}\n")
         status = 1
-    print("\n" + json.dumps(found))  # noqa: T201
+    print("\n" + json.dumps(found))
     sys.stdout.flush()
     os._exit(status)  # a thread of the project's may not end
 

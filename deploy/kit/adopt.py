@@ -70,7 +70,7 @@ def adopt(given: str, environment: Mapping[str, str], root: Path = ROOT) -> int:
         )
     project = facts.look(folder, {**environment, **present})
     for line in report.lines(project, is_short=True):
-        print(line)  # noqa: T201
+        print(line)
     known = present
     own = dotenv.read(root / PROJECT_FILE, {**environment, **present})
     profiles = own_services.choose(project, present, own)

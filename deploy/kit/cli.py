@@ -62,7 +62,7 @@ def print_project(options: argparse.Namespace) -> int:
         environment |= env_files.read_project(environment) | dict(os.environ)
         folder = compose.find_project(environment.get("PROJECT_DIR") or "sample_project")
     project = facts.look(folder, environment)
-    print(report.as_json(project) if options.json else "\n".join(report.lines(project)))  # noqa: T201
+    print(report.as_json(project) if options.json else "\n".join(report.lines(project)))
     return 0
 
 
@@ -115,7 +115,7 @@ def build_assets(options: argparse.Namespace) -> int:
 
 
 def print_times(options: argparse.Namespace) -> int:
-    print("".join(f"{name}={seconds}\n" for name, seconds in times.chain(os.environ).items()), end="")  # noqa: T201
+    print("".join(f"{name}={seconds}\n" for name, seconds in times.chain(os.environ).items()), end="")
     return 0
 
 
@@ -417,7 +417,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except KitError as error:
-        print(f"{options.command}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"{options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -426,5 +426,5 @@ def main(arguments: Sequence[str]) -> int:
         return 128 + signal.SIGPIPE
     except OSError as error:  # a checkout that cannot be written, a full disk
         place = f"{error.filename}: " if error.filename else ""
-        print(f"{options.command}: {place}{error.strerror or error}", file=sys.stderr)  # noqa: T201
+        print(f"{options.command}: {place}{error.strerror or error}", file=sys.stderr)
         return 2

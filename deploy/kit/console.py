@@ -9,7 +9,7 @@ from typing import TextIO
 def step(text: str) -> None:
     """One step of a command, on standard output; bold on a terminal."""
     mark = "\033[1m==>\033[0m" if has_color(sys.stdout, os.environ) else "==>"
-    print(mark, text, flush=True)  # noqa: T201
+    print(mark, text, flush=True)
 
 
 def has_color(stream: TextIO, environment: Mapping[str, str]) -> bool:

@@ -57,7 +57,7 @@ def refused_monkey_patches(setting: str, value: object) -> Iterator[None]:
                 del sys.modules[name]  # imported again, it is as it was
         vars(main).clear()
         vars(main).update(attributes)
-        threading._active = {ident: main}  # type: ignore[attr-defined]
+        threading._active = {ident: main}  # type: ignore[attr-defined]  # private
         raise
 
 

@@ -85,7 +85,7 @@ try:
     import fcntl
     import resource
 except ImportError:  # Windows
-    fcntl = resource = None  # type: ignore[assignment]
+    fcntl = resource = None  # type: ignore[assignment]  # what needs them asks
 
 sendfile: Callable[[int, int, int, int], int] | None = getattr(os, "sendfile", None)
 AF_UNIX = getattr(socket, "AF_UNIX", None)

@@ -111,5 +111,5 @@ def _refuse_ignored_patches() -> None:
         check(self.getter(), self.attribute)
         return enter(self)
 
-    pytest.MonkeyPatch.setattr = setattr_checked  # type: ignore[method-assign]
+    pytest.MonkeyPatch.setattr = setattr_checked  # type: ignore[method-assign]  # for all tests
     patch.__enter__ = enter_checked

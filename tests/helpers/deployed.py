@@ -36,7 +36,7 @@ Site = TypeVar("Site", bound=Deployed)
 
 
 @contextlib.contextmanager
-def deployed(kind: type[Site] = Deployed, **variables: str) -> Iterator[Site]:  # type: ignore[assignment]
+def deployed(kind: type[Site] = Deployed, **variables: str) -> Iterator[Site]:  # type: ignore[assignment]  # the default of a type variable
     """An empty folder, and a compose project for it. All of it is removed at the end: images, volumes, releases."""
     name = f"ropewalk-test-{secrets.token_hex(4)}"
     # inside of the checkout: older engines build from no other folder

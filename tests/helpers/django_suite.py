@@ -34,7 +34,7 @@ def use_ropewalk() -> None:
         set_up(*arguments, **options)
         from ropewalk.django.management.commands.runserver import Command
 
-        runserver.Command = Command  # type: ignore[misc]
+        runserver.Command = Command  # type: ignore[misc]  # a type, to mypy
 
     django.setup = set_up_and_use_command
 

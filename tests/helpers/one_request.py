@@ -19,7 +19,7 @@ def ask(
     version: int = 11,
 ) -> tuple[int, bytes, http.client.HTTPMessage]:
     """The status, the content and the fields of the response. `version` is 10 or 11; closes the connection."""
-    connection._http_vsn, connection._http_vsn_str = version, f"HTTP/1.{version - 10}"  # type: ignore[attr-defined]
+    connection._http_vsn, connection._http_vsn_str = version, f"HTTP/1.{version - 10}"  # type: ignore[attr-defined]  # private
     try:
         connection.request(method, path, body, dict(headers))
         response = connection.getresponse()

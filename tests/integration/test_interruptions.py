@@ -179,7 +179,7 @@ def test_interrupted_streams_hold_no_lock_and_end_visibly(talk: Talk, wait_for: 
             for _ in range(number * 7 % 400):
                 pass
             exchange = application.exchanges[name]
-            wait_for(lambda exchange=exchange: exchange.interrupt(504, "planted"), "a phase to interrupt")  # type: ignore[misc]
+            wait_for(lambda exchange=exchange: exchange.interrupt(504, "planted"), "a phase to interrupt")
             assert re.fullmatch(rb"(5\r\npiece\r\n)*", client.read_all())
     wait_for(lambda: not server.service.running(), "the end of the runs")
     assert server.service.served() == INTERRUPTIONS // 4

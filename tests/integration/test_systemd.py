@@ -140,7 +140,7 @@ def test_the_units_of_the_documentation_fit_the_server() -> None:
     units = []
     for text in (socket_unit, service_unit):
         unit = configparser.ConfigParser(interpolation=None)
-        unit.optionxform = str  # type: ignore[assignment,method-assign]
+        unit.optionxform = str
         unit.read_string(text)
         units.append(unit)
     service = units[1]["Service"]

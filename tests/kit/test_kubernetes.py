@@ -39,7 +39,7 @@ def variables(container: Manifest) -> dict[str, str]:
 
 
 def mebibytes(size: str) -> int:
-    number, unit = re.fullmatch(r"(\d+)(m|g|Mi|Gi)", size).groups()  # type: ignore[union-attr]
+    number, unit = re.fullmatch(r"(\d+)(m|g|Mi|Gi)", size).groups()
     return int(number) * (1024 if unit in ("g", "Gi") else 1)
 
 
@@ -152,7 +152,7 @@ def test_rooms_are_those_of_compose(manifests: list[Manifest], compose_file: dic
         service, each = compose_file["services"][name], container(pod, name)
         places = {mount["mountPath"]: mount["name"] for mount in each["volumeMounts"]}
         for line in service["tmpfs"]:
-            path, size = re.fullmatch(r"([^:]+):size=(?:\$\{\w+:-)?(\w+)\}?,.*", line).groups()  # type: ignore[union-attr]
+            path, size = re.fullmatch(r"([^:]+):size=(?:\$\{\w+:-)?(\w+)\}?,.*", line).groups()
             assert mebibytes(sizes[places[path]]) == mebibytes(size), path
         memory = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", service["mem_limit"])
         assert mebibytes(each["resources"]["limits"]["memory"]) == mebibytes(memory), name

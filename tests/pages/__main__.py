@@ -158,7 +158,7 @@ def show(browser: Browser, addresses: dict[str, str]) -> int:
     count = 0
     for scheme in SCHEMES:
         for screen, (width, height) in SCREENS.items():
-            with browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme) as page:  # type: ignore[arg-type]
+            with browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme) as page:
                 for name, address in addresses.items():
                     page.goto(address)
                     page.wait_for_load_state("load")

@@ -87,7 +87,7 @@ def failed(error: ProjectError) -> str:
 
 def note(shape: Shape, column: str, cell: str) -> bool:
     """Prints the cell and puts it into the table; returns whether it is a failure."""
-    print(f"{shape.name:<24} {column:<10} {cell}", flush=True)  # noqa: T201
+    print(f"{shape.name:<24} {column:<10} {cell}", flush=True)
     table = read_table()
     table.setdefault(shape.name, {})[column] = cell
     write_table(table)

@@ -82,7 +82,7 @@ def test_a_bad_setting_says_what_is_allowed() -> None:
 )
 def test_an_unknown_setting_is_a_type_error(name: str, message: str) -> None:
     with pytest.raises(TypeError, match=message):
-        ropewalk.Server(answering(), **{name: 3})  # type: ignore[misc]
+        ropewalk.Server(answering(), **{name: 3})
 
 
 NOT_EMBEDDED = [setting for setting in all_settings() if setting.declaration.not_embedded]

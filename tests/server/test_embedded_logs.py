@@ -249,4 +249,4 @@ def test_what_is_no_log_is_refused(name: str) -> None:
 def test_a_log_given_twice_is_a_type_error() -> None:
     for second in ("-", print):
         with pytest.raises(TypeError, match="error_logfile and error_log are the same setting"):
-            ropewalk.Server(answering(), error_log=print, error_logfile=second)  # type: ignore[arg-type]
+            ropewalk.Server(answering(), error_log=print, error_logfile=second)

@@ -51,6 +51,6 @@ def test_what_others_have_replaced_is_not_refused(library: str, monkeypatch: pyt
 def test_refused_patches_are_undone(library: str) -> None:
     sleep = time.sleep
     with pytest.raises(ConfigError), refused_monkey_patches("--config", "a.py"):
-        time.sleep = patched(library)  # type: ignore[assignment]
+        time.sleep = patched(library)
     assert time.sleep is sleep
     refuse_monkey_patches("--config", "a.py")

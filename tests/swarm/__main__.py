@@ -63,7 +63,7 @@ def interrupt(number: int, _: FrameType | None) -> None:
 
 
 def fail(text: str) -> int:
-    print(f"swarm-test: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"swarm-test: {text}", file=sys.stderr, flush=True)
     return 1
 
 

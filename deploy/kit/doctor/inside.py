@@ -104,7 +104,7 @@ if __name__ == "__main__":
         project = json.loads(read("/kit/project.json") or "{}")
     except ValueError:
         project = {}
-    print(  # noqa: T201
+    print(
         json.dumps(
             {
                 "variables": {name: os.environ[name] for name in SHOWN if name in os.environ},

@@ -191,7 +191,7 @@ def run_step(each: Step, site: Site, began: float, failed: Callable[[], int]) ->
     step(f"{each.name}: {ended - started:.1f} s, {lost} requests failed" + (" (see below)" if error else ""))
     if error:
         for line in [*error.lines, f"prove: {each.name}: {error}"]:
-            print(f"    {line}", file=sys.stderr)  # noqa: T201
+            print(f"    {line}", file=sys.stderr)
         return None
     if not each.kills:
         return Span(each.name, started, ended)
@@ -202,7 +202,7 @@ def conclude(report: Report, spans: list[Span], count: int) -> int:
     lost, died = table.split(report, spans)
     for line in report.lines()[1:]:
         step(line.strip())
-    print("\n".join(["", *table.lines(report, spans), ""]))  # noqa: T201
+    print("\n".join(["", *table.lines(report, spans), ""]))
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(
         picture.draw(report, [(span.name, span.started, span.ended) for span in spans]), encoding="utf-8"

@@ -45,7 +45,7 @@ def measure(environment: Mapping[str, str]) -> int:
         except ProofError as error:
             raise KitError(f"{error}: {error.lines[-1] if error.lines else ''}") from None
     lines = table(times)
-    print("\n".join(lines))  # noqa: T201
+    print("\n".join(lines))
     if environment.get("DOCS") == "1":
         machine = f"{os.cpu_count()} CPUs, {rounds} rounds, a load of {os.getloadavg()[1]:.1f}"
         documents.replace("docs/running.md", "make bench-deploy", [f"Measured with {machine}:", "", *lines])

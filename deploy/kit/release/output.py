@@ -93,13 +93,13 @@ class Output:
 
     def _write(self, text: str, end: str = "\n") -> None:
         try:
-            print(text, end=end, flush=True)  # noqa: T201
+            print(text, end=end, flush=True)
         except OSError:
             _mute()
 
     def _complain(self, text: str) -> None:
         try:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+            print(text, file=sys.stderr, flush=True)
         except OSError:
             _mute()
 

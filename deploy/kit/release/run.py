@@ -307,7 +307,7 @@ def _print_releases(call: Call) -> int:
 
 def print_releases(site: Site, *, is_json: bool) -> int:
     found = images.releases(site.engine, site.image)
-    print("\n".join(_as_json(found) if is_json else as_table(found)))  # noqa: T201
+    print("\n".join(_as_json(found) if is_json else as_table(found)))
     return 0
 
 

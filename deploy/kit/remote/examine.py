@@ -71,7 +71,7 @@ def main() -> None:
     # without an engine, some versions print an error and succeed
     root = str(folder[1]) if folder and str(folder[1]).startswith("/") else ""
     published = call("docker", "ps", "--format", "{{.Ports}}")
-    print(  # noqa: T201
+    print(
         json.dumps(
             {
                 "time": time.time(),

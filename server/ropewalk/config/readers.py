@@ -56,7 +56,7 @@ def seconds(low: float, high: float, *, zero: str = "") -> Reader:
         is_digits = isinstance(value, str) and _SECONDS.fullmatch(value.strip())
         if not (is_number or is_digits):
             raise ValueError(allowed)
-        duration = float(value)  # type: ignore[arg-type]
+        duration = float(value)  # type: ignore[arg-type]  # one of the two
         if (zero and duration == 0) or low <= duration <= high:
             return duration
         raise ValueError(allowed)

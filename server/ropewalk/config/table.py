@@ -113,7 +113,7 @@ class Setting(NamedTuple):
 
 def declare(*, default: T, **declaration: Any) -> T:
     """A field of a `Table`; the other keywords are those of `Declaration`."""
-    return default, Declaration(**declaration)  # type: ignore[return-value]
+    return default, Declaration(**declaration)  # type: ignore[return-value]  # Table makes it the value
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(declare,))

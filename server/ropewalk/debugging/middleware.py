@@ -84,8 +84,8 @@ class Debugger:
 
     def showing(self, error: BaseException) -> WSGIApplication:
         """An application that only says why another one cannot be loaded."""
-        is_wrapped = isinstance(error, ConfigError) and error.__cause__ is not None
-        report = report_of(error.__cause__ if is_wrapped else error, with_locals=self._shows_locals)  # type: ignore[arg-type]
+        cause = error.__cause__ if isinstance(error, ConfigError) else None
+        report = report_of(error if cause is None else cause, with_locals=self._shows_locals)
         report.is_of_loading = True
         if isinstance(error, ConfigError):
             report.intro = str(error)

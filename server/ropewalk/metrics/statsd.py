@@ -115,7 +115,7 @@ class Client:
 def _connected(family: int, address: object) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:
-        sock.connect(address)  # type: ignore[arg-type]
+        sock.connect(address)  # type: ignore[arg-type]  # as getaddrinfo gave it
     except OSError:
         sock.close()
         raise

@@ -107,7 +107,7 @@ def _silence_undecodable_names() -> None:
         if not (is_of_name and isinstance(unraisable.exc_value, UnicodeDecodeError)):
             hook(unraisable)
 
-    report.is_for_sni = True  # type: ignore[attr-defined]
+    report.is_for_sni = True  # type: ignore[attr-defined]  # a mark for the next call
     sys.unraisablehook = report
 
 

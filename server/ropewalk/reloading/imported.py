@@ -42,7 +42,7 @@ def record_imports() -> None:
             raise OSError("too fresh for byte code")  # which `SourceLoader.get_code` then leaves alone
         return found
 
-    SourceFileLoader.path_stats = path_stats  # type: ignore[method-assign]
+    SourceFileLoader.path_stats = path_stats  # type: ignore[method-assign]  # the only hook there is
 
 
 def stamp_of(path: str) -> Stamp | None:

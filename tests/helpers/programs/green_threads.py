@@ -42,8 +42,8 @@ def patch(library: str) -> None:
     def get_ident() -> int:
         return real_ident() + 1
 
-    threading._active[get_ident()] = threading._active.pop(real_ident())  # type: ignore[attr-defined]
-    threading.main_thread()._ident = get_ident()  # type: ignore[attr-defined]
+    threading._active[get_ident()] = threading._active.pop(real_ident())  # type: ignore[attr-defined]  # private
+    threading.main_thread()._ident = get_ident()  # type: ignore[attr-defined]  # private
     threading.get_ident = _as_if_of(library, get_ident)
     for module, name in ((time, "sleep"), (socket, "socketpair"), (select, "select"), (threading, "Lock")):
         setattr(module, name, _as_if_of(library, getattr(module, name)))

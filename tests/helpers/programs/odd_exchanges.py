@@ -119,7 +119,7 @@ class Chooser:
 
     def text(self) -> str:
         text = "".join(self.random.choices("aB1-:; \t\r\n\0\x7f\xe9\u20ac\ud800_\"'/%", k=self.random.randint(0, 5)))
-        return self.one(lambda: text, lambda: Text(text))  # type: ignore[no-any-return]
+        return self.one(lambda: text, lambda: Text(text))  # type: ignore[no-any-return]  # odd on purpose
 
     def content(self) -> Any:
         octets = bytes(self.random.choices(range(256), k=self.random.choice([0, 1, 5, 5, 70_000])))
@@ -193,7 +193,7 @@ class Chooser:
             self.one(partial(environ.pop, name), partial(environ.update, {name: value}), partial(environ.get, name))
         copy = self.one(lambda: environ, environ.copy, lambda: OrderedDict(environ), lambda: UserDict(environ))
         self.rarely(environ.clear, lambda: None)
-        return copy  # type: ignore[no-any-return]
+        return copy  # type: ignore[no-any-return]  # odd on purpose
 
     def read(self, environ: dict[str, Any]) -> None:
         source = environ.get("wsgi.input")

@@ -41,7 +41,7 @@ if sys.argv[1] == "windows":
     del socketserver.ForkingMixIn
     hidden: dict[str, Any] = dict.fromkeys(("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios"))
     sys.modules.update(hidden)
-    socket.socketpair = tcp_pair  # type: ignore[assignment]
+    socket.socketpair = tcp_pair  # type: ignore[assignment]  # takes what the tests pass
     setattr(selectors, "DefaultSelector", selectors.SelectSelector)  # noqa: B010 - to type checkers it is a type
 
 import ropewalk  # noqa: E402

@@ -56,7 +56,7 @@ def test_script_name_from_env_that_is_not_allowed_is_refused() -> None:
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(AttributeError, match="cannot set workers"):
-        Settings().workers = 2  # type: ignore[misc]
+        Settings().workers = 2
 
 
 def test_an_embedder_may_write_one_text_for_a_tuple() -> None:

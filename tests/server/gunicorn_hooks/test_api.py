@@ -49,5 +49,5 @@ def test_every_hook_is_on_the_page_with_its_arguments() -> None:
 
 def test_settings_go_by_both_names() -> None:
     cfg = Config(make_settings(keep_alive=7, bind=("127.0.0.1:1", "127.0.0.1:2")))
-    assert (cfg.keepalive, cfg.keep_alive) == (7.0, 7.0)  # type: ignore[attr-defined]
-    assert cfg.bind == ["127.0.0.1:1", "127.0.0.1:2"]  # type: ignore[attr-defined]
+    assert (cfg.keepalive, cfg.keep_alive) == (7.0, 7.0)
+    assert cfg.bind == ["127.0.0.1:1", "127.0.0.1:2"]

@@ -54,7 +54,7 @@ def test_every_request_of_a_connection_is_logged(serve: Serve, wait_for: Callabl
     calls: list[tuple[str, str, int]] = []
 
     def pre(worker: Worker, req: Request) -> None:
-        req.mark = req.uri  # type: ignore[attr-defined]
+        req.mark = req.uri
 
     def post(worker: Worker, req: Any, environ: dict[str, Any], resp: Response) -> None:
         calls.append((req.mark, environ["PATH_INFO"], resp.status_code))

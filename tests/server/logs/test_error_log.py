@@ -228,7 +228,7 @@ def test_what_an_application_writes_is_a_message_a_line(path: Path) -> None:
         "begun and ended",
     ]
     with pytest.raises(TypeError):
-        stream.write(b"octets")  # type: ignore[arg-type]
+        stream.write(b"octets")
     stream.write("x" * 100_000)
     assert len(json_lines(path)[-1]["message"]) == 100_000
     log.configure("-", "info")

@@ -130,7 +130,7 @@ class Exhausted:
 def pause(listening: Listening) -> None:
     """Let a connection wait that cannot be accepted."""
     listening.connect(1)
-    real, listening.acceptor.sock = listening.acceptor.sock, Exhausted(listening.listener)  # type: ignore[assignment]
+    real, listening.acceptor.sock = listening.acceptor.sock, Exhausted(listening.listener)
     listening.acceptor.receive()
     listening.acceptor.sock = real
 
@@ -154,7 +154,7 @@ def test_room_that_an_idle_connection_makes_is_no_error(
 
 
 def test_without_a_free_descriptor_nothing_happens_if_nothing_waits(listening: Listening) -> None:
-    real, listening.acceptor.sock = listening.acceptor.sock, Exhausted(listening.listener)  # type: ignore[assignment]
+    real, listening.acceptor.sock = listening.acceptor.sock, Exhausted(listening.listener)
     listening.acceptor.receive()
     listening.acceptor.sock = real
     assert not listening.paused
@@ -185,7 +185,7 @@ def test_a_pause_ends_when_a_connection_is_closed(listening: Listening) -> None:
 def test_without_connections_it_resumes_by_itself(listening: Listening) -> None:
     listening.has_connections = False
     listening.connect(1)
-    listening.acceptor.sock = Exhausted(listening.listener)  # type: ignore[assignment]
+    listening.acceptor.sock = Exhausted(listening.listener)
     listening.acceptor.receive()
     assert listening.paused == set()
     assert listening.epoll.poll(20)
@@ -194,7 +194,7 @@ def test_without_connections_it_resumes_by_itself(listening: Listening) -> None:
 def test_a_pause_that_repeats_is_logged_once(listening: Listening, capfd: pytest.CaptureFixture[str]) -> None:
     pause(listening)
     exhausted = Exhausted(listening.listener)
-    listening.acceptor.sock = exhausted  # type: ignore[assignment]
+    listening.acceptor.sock = exhausted
     for _ in range(3):
         listening.acceptor.resume()
         listening.acceptor.receive()

@@ -103,5 +103,5 @@ def test_a_socket_that_is_closed_meanwhile_is_disconnected() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert not is_disconnected(ours)
-        assert is_disconnected(Closing(ours.fileno()))  # type: ignore[arg-type]
+        assert is_disconnected(Closing(ours.fileno()))
     assert is_disconnected(ours)

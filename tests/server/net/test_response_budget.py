@@ -260,7 +260,7 @@ def test_a_peer_has_to_read_at_a_rate_while_a_thread_waits(monkeypatch: pytest.M
         response.write_buffer.close()
 
     surroundings.response_budget.add_file_octets(1)
-    response._room = Room(take, take_rest)  # type: ignore[assignment]
+    response._room = Room(take, take_rest)
     if missing:
         with pytest.raises(PeerGoneError):
             response.write(bytes(SCARCE_HIGH_WATER + 1))
@@ -286,7 +286,7 @@ def test_a_thread_waits_past_a_size(octets: int, waits: bool) -> None:
         waited.append(surroundings.response_budget.waiting_threads)
         response.write_buffer.close()
 
-    response._room = Room(take_all)  # type: ignore[assignment]
+    response._room = Room(take_all)
     response.write(bytes(octets))
     assert waited == [1] * waits
     connection.close()

@@ -601,8 +601,8 @@ class TestNames:
     ) -> None:
         context = tls.certificates.client_context()
         context.check_hostname = False
-        client = tls.connect(server, context, asked)  # type: ignore[arg-type]
-        names = client.sock.getpeercert()["subjectAltName"]  # type: ignore[index]
+        client = tls.connect(server, context, asked)
+        names = client.sock.getpeercert()["subjectAltName"]
         assert names == (("DNS", subject),)
         client.send(GET)
         assert client.read_all().startswith(b"HTTP/1.1 200 ")
@@ -840,7 +840,7 @@ class TestTlsSocket:
         ours, theirs = socket.socketpair()
         fake = FakeTls(fileno=ours.detach())
         with fake, theirs:
-            sock = TlsSocket(fake)  # type: ignore[arg-type]
+            sock = TlsSocket(fake)
             with pytest.raises(BlockingIOError):
                 sock.shutdown(socket.SHUT_WR)
             fake.is_full = False
@@ -923,8 +923,8 @@ def test_parts_are_sent_as_if_they_were_joined(parts: list[bytes]) -> None:
             return len(octets)
 
     as_parts, joined = Records(), Records()
-    count = TlsSocket(as_parts).sendmsg([memoryview(part) for part in parts])  # type: ignore[arg-type]
-    assert count == TlsSocket(joined).send(b"".join(parts))  # type: ignore[arg-type]
+    count = TlsSocket(as_parts).sendmsg([memoryview(part) for part in parts])
+    assert count == TlsSocket(joined).send(b"".join(parts))
     assert as_parts.sent == joined.sent
 
 

@@ -143,7 +143,7 @@ def test_whatever_is_held_in_memory_or_in_files_is_sent_in_order(
             if step == "settle":
                 buffer.settle()
             elif step == "flush":
-                buffer.flush(sock)  # type: ignore[arg-type]
+                buffer.flush(sock)
             elif step == "a file":
                 fd = os.memfd_create("file")
                 os.write(fd, b"a file")
@@ -155,7 +155,7 @@ def test_whatever_is_held_in_memory_or_in_files_is_sent_in_order(
                 expected += last
         takes.clear()
         while buffer.octets:
-            buffer.flush(sock)  # type: ignore[arg-type]
+            buffer.flush(sock)
     assert sock.taken == expected
     assert (budget.memory_octets, budget.file_octets, buffer._memory, buffer._small) == (0, 0, 0, 0)
     buffer.close()
@@ -180,11 +180,11 @@ def test_what_tls_has_encrypted_stays_in_one_call() -> None:
     sock = Taking([None])
     for part in parts:
         buffer.append(part)
-    assert not buffer.flush(sock)  # type: ignore[arg-type]
+    assert not buffer.flush(sock)
     buffer.settle()
     assert buffer._budget.file_octets == len(b"".join(parts)) - MAX_RECORD
     while buffer.octets:
-        buffer.flush(sock)  # type: ignore[arg-type]
+        buffer.flush(sock)
     assert sock.taken == b"".join(parts)
     buffer.close()
 
@@ -199,7 +199,7 @@ def test_a_file_of_what_was_sent_is_given_back_before_the_end() -> None:
     assert budget.file_octets == 6 * len(part)
     sock = Taking([])
     while buffer.octets > 2 * len(part):
-        buffer.flush(sock)  # type: ignore[arg-type]
+        buffer.flush(sock)
     assert budget.file_octets == 2 * len(part)
     buffer.close()
 
@@ -241,7 +241,7 @@ def test_one_flush_is_bounded_however_fast_the_peer_is(buffer: WriteBuffer) -> N
     buffer.append(b"x" * (3 * MAX_FLUSH))
     swift = Swift(MAX_FLUSH // 4)
     for left in (2, 1, 0):
-        assert buffer.flush(swift) == MAX_FLUSH  # type: ignore[arg-type]
+        assert buffer.flush(swift) == MAX_FLUSH
         assert buffer.octets == left * MAX_FLUSH
 
 
@@ -300,9 +300,9 @@ def test_what_was_sent_is_dropped_at_once_or_part_by_part(steps: list[bytes | in
                 elif step == "settle":
                     buffer.settle()
                 else:
-                    buffer.flush(Taking([3, None]))  # type: ignore[arg-type]
+                    buffer.flush(Taking([3, None]))
             sock._takes = takes
-            buffer.flush(sock)  # type: ignore[arg-type]
+            buffer.flush(sock)
             found = [sock.taken, buffer.octets, buffer._new, len(buffer._parts), buffer._memory, budget.memory_octets]
             buffer.append(b"next")
             buffer.settle()

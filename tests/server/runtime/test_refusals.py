@@ -188,5 +188,5 @@ def test_each_status_has_lines_of_its_own(capfd: pytest.CaptureFixture[str]) -> 
 def test_a_timeout_has_its_own_report(capfd: pytest.CaptureFixture[str]) -> None:
     refusals = Refusals(Metrics(), DefaultFields(""), None, None, Later())
     connection = SimpleNamespace(exchange=None)
-    assert refusals.on_refused(connection, ProtocolError(504, "timeout"))[1] == ""  # type: ignore[arg-type]
+    assert refusals.on_refused(connection, ProtocolError(504, "timeout"))[1] == ""
     assert lines(capfd.readouterr().err) == []

@@ -15,7 +15,7 @@ class Lazy:
 
     asked = 0
 
-    @property  # type: ignore[misc]
+    @property
     def __class__(self) -> type:
         Lazy.asked += 1
         return dict
@@ -24,10 +24,10 @@ class Lazy:
 class Table(dict[object, object]):
     """Iterates in a way of its own."""
 
-    def __iter__(self) -> object:  # type: ignore[override]
+    def __iter__(self) -> object:
         raise AssertionError
 
-    keys = __iter__  # type: ignore[assignment]
+    keys = __iter__
 
 
 def test_every_key_but_strings_is_read_by_another_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,7 +46,7 @@ def test_every_key_but_strings_is_read_by_another_thread(monkeypatch: pytest.Mon
 
 def test_a_plain_table_of_a_module_is_among_them(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("of_the_test")
-    phrases = module.PHRASES = {10**9: "a number"}  # type: ignore[attr-defined]
+    phrases = module.PHRASES = {10**9: "a number"}
     assert not gc.is_tracked(phrases)
     read: list[list[object]] = []
     monkeypatch.setattr(free_threading, "_read", read.append)

@@ -257,5 +257,5 @@ def test_exc_info_is_passed_on() -> None:
         start_response("500 Oh", [], (None, None, None))
         return []
 
-    with_request_id_field(fails)({"ropewalk.request_id": "a"}, lambda *arguments: seen.extend(arguments))  # type: ignore[arg-type]
+    with_request_id_field(fails)({"ropewalk.request_id": "a"}, lambda *arguments: seen.extend(arguments))
     assert seen == ["500 Oh", [("X-Request-ID", "a")], (None, None, None)]

@@ -26,7 +26,7 @@ class Marked(str):
 class Misleading(str):
     """Text whose methods do not return what it holds, and which cannot be a key."""
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __str__(self) -> str:
         return "wrong\r\n"

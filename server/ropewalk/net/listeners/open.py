@@ -235,7 +235,7 @@ def _resolve(address: TcpAddress, addresses: Sequence[Address]) -> list[_Target]
     first_of_family: dict[socket.AddressFamily, _Target] = {}
     for family, _, _, _, socket_address in found:
         if family in (socket.AF_INET, socket.AF_INET6):
-            first_of_family.setdefault(family, (family, socket_address))  # type: ignore[arg-type]
+            first_of_family.setdefault(family, (family, socket_address))  # type: ignore[arg-type]  # a tuple of ints only for other families
     return sorted(first_of_family.values(), key=lambda target: target[0] != socket.AF_INET)
 
 

@@ -84,11 +84,11 @@ def call(static: StaticFiles, environ: dict[str, Any]) -> Answer:
         responses.append((status, headers))
         return lambda data: None
 
-    iterable = validator(static)(environ, start_response)  # type: ignore[arg-type]
+    iterable = validator(static)(environ, start_response)
     try:
         content = b"".join(iterable)
     finally:
-        iterable.close()  # type: ignore[attr-defined]
+        iterable.close()
     [(status, headers)] = responses
     table = dict(headers)
     assert len(table) == len(headers)
@@ -163,7 +163,7 @@ def test_other_methods_are_the_applications(get: Get, method: str) -> None:
 
 def test_path_that_is_not_latin_1_falls_through(root: Path) -> None:
     static = StaticFiles(application, {"/": str(root)})
-    assert b"".join(static({"REQUEST_METHOD": "GET", "PATH_INFO": "/\u20ac"}, lambda *_: None)) == FALLEN_THROUGH  # type: ignore[arg-type,return-value]
+    assert b"".join(static({"REQUEST_METHOD": "GET", "PATH_INFO": "/\u20ac"}, lambda *_: None)) == FALLEN_THROUGH
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -179,7 +179,7 @@ def test_no_path_gives_away_the_secret(root: Path, path: str) -> None:
     for path_info in (f"/static/{path}", f"/{path}", path):
         environ: dict[str, Any] = {"PATH_INFO": path_info}
         setup_testing_defaults(environ)
-        iterable = static(environ, lambda *_: None)  # type: ignore[arg-type,return-value]
+        iterable = static(environ, lambda *_: None)
         assert b"secret" not in b"".join(iterable)
         if hasattr(iterable, "close"):
             iterable.close()
@@ -311,10 +311,10 @@ def test_file_that_grew_after_it_was_opened_is_sent_as_long_as_was_said(root: Pa
     static = StaticFiles(application, {"/static/": str(root)})
     environ: dict[str, Any] = {"PATH_INFO": "/static/css/base.css"}
     setup_testing_defaults(environ)
-    iterable = static(environ, lambda *_: None)  # type: ignore[arg-type,return-value]
+    iterable = static(environ, lambda *_: None)
     put(root, "css/base.css", CSS + b"more")
     assert b"".join(iterable) == CSS
-    iterable.close()  # type: ignore[attr-defined]
+    iterable.close()
 
 
 def test_our_own_wrapper_is_given_a_file_that_sendfile_can_send(root: Path) -> None:
@@ -325,7 +325,7 @@ def test_our_own_wrapper_is_given_a_file_that_sendfile_can_send(root: Path) -> N
         "wsgi.file_wrapper": OwnWrapper,
     }
     setup_testing_defaults(environ)
-    wrapper = static(environ, lambda *_: None)  # type: ignore[arg-type,return-value]
+    wrapper = static(environ, lambda *_: None)
     assert isinstance(wrapper, OwnWrapper)
     found = plain_range(wrapper.filelike)
     assert found is not None
@@ -345,7 +345,7 @@ def test_file_is_closed_when_start_response_or_the_wrapper_raises(root: Path) ->
     with pytest.raises(ValueError, match="no"):
         static(environ, fail)
     with pytest.raises(ValueError, match="no"):
-        static(environ | {"wsgi.file_wrapper": fail}, lambda *_: None)  # type: ignore[arg-type,return-value]
+        static(environ | {"wsgi.file_wrapper": fail}, lambda *_: None)
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 

@@ -67,7 +67,7 @@ class Command(NextCommand):
             raise CommandError(str(error)) from None
         if tls is not None:
             self.protocol = "https"
-            self.server_cls = type("WSGIServer", (self.server_cls,), {"tls": tls})  # type: ignore[assignment]
+            self.server_cls = type("WSGIServer", (self.server_cls,), {"tls": tls})  # type: ignore[assignment]  # a subclass of it
         super().run(**options)
 
     def _tls(self, *, https: bool, certfile: str, keyfile: str, use_reloader: bool, **_: Any) -> TlsContext | None:
