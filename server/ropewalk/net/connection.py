@@ -66,6 +66,7 @@ WRITABLE: Final = EPOLLOUT | EPOLLONESHOT
 ARMED_AT_LEAST: Final = 8
 
 RECEIVE_OCTETS: Final = 64 * 1024  # one recv: many times a usual head, and few calls for an upload
+MAX_RECEIVES: Final = 4  # at an event, while there is more: an upload needs fewer events, and keeps no other waiting
 MAX_LINGER_OCTETS = 1024 * 1024  # read and discarded after a last response, so that the peer can read it
 LINGER_TIMEOUT = 2.0  # seconds for the same; nginx waits 5 s a read, up to 30 s
 MIN_BODY_RATE = 240  # octets of content a second, in each `body_timeout`; Apache's default is 500
@@ -234,7 +235,7 @@ class Connection(Generic[ContextT, ExchangeT]):
                     self._end_of_input()
                     return False
                 self.received_octets += len(data)
-                is_whole = reader.feed(data)
+                is_whole = reader.feed(data) or (len(data) == RECEIVE_OCTETS and self._receive_more())
             if is_whole:
                 self._begin_running()
                 return True
@@ -247,6 +248,21 @@ class Connection(Generic[ContextT, ExchangeT]):
         except OSError as error:
             log.debug("receiving from %s failed: %s", self.peer, error)
             self.close()
+        return False
+
+    def _receive_more(self) -> bool:
+        """There mostly is more after as much as one call takes. The end of input is left for the next event."""
+        reader = self.request_reader
+        for _ in range(1, MAX_RECEIVES):
+            try:
+                data = self.sock.recv(RECEIVE_OCTETS)
+            except BlockingIOError:
+                return False
+            self.received_octets += len(data)
+            if data and reader.feed(data):
+                return True
+            if len(data) < RECEIVE_OCTETS:
+                return False
         return False
 
     def _begin_running(self) -> None:

@@ -75,8 +75,7 @@ class RequestReader:
         Raises `ProtocolError` when they cannot be a request, or (503) when the content cannot be stored.
         """
         if self.state is BODY:
-            self.buffer += data
-            return self._read_body()
+            return self._read_body(data)
         if self.buffer:
             self.buffer += data
             return self._read_partial_head()
@@ -176,7 +175,9 @@ class RequestReader:
         else:
             self._remaining_octets = length
         self.state = BODY
-        return self._read_body()
+        data = bytes(self.buffer)
+        self.buffer.clear()
+        return self._read_body(data)
 
     def _take_content(self, head: RequestHead, content: bytes) -> bool:
         """All of it came with the head: neither copied nor counted."""
@@ -187,14 +188,15 @@ class RequestReader:
         self.state = RUNNING
         return True
 
-    def _read_body(self) -> bool:
+    def _read_body(self, data: bytes) -> bool:
         spool = self._spool
         assert spool is not None
         try:
             if self._decoder is not None:
+                self.buffer += data
                 is_complete = self._decoder.decode(self.buffer, spool.write)
             else:
-                is_complete = self._read_length(spool)
+                is_complete = self._read_length(spool, data)
             if is_complete:
                 self.body = spool.reader()
                 self.state = RUNNING
@@ -203,12 +205,13 @@ class RequestReader:
             raise ProtocolError(503, "no room for the content") from error
         return is_complete
 
-    def _read_length(self, spool: BodySpool) -> bool:
-        count = min(len(self.buffer), self._remaining_octets)
-        with memoryview(self.buffer) as view:
-            spool.write(view[:count])
-        del self.buffer[:count]
-        self._remaining_octets -= count
+    def _read_length(self, spool: BodySpool, data: bytes) -> bool:
+        excess = len(data) - self._remaining_octets
+        if excess > 0:  # the next request
+            self.buffer += memoryview(data)[-excess:]
+            data = data[:-excess]
+        spool.write(data)
+        self._remaining_octets -= len(data)
         return not self._remaining_octets
 
     def reset(self) -> None:

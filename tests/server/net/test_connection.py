@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ropewalk.net.connection import MAX_JOINED
+from ropewalk.net.connection import MAX_JOINED, MAX_RECEIVES, RECEIVE_OCTETS
 from ropewalk.net.connection_states import MOVES, RECEIVING, State
 from ropewalk.net.write_buffer import WriteBuffer
 from tests.helpers.connections import ScriptedSocket, Surroundings
@@ -88,6 +88,58 @@ def test_a_response_is_sent_as_from_a_write_buffer(
     assert direct == buffered
     if direct[3] == [True]:
         assert direct[0] == interim + head + content
+
+
+class ArrivingSocket(ScriptedSocket):
+    """Gives, call by call, what arrives: octets, None for nothing yet, b"" for the end."""
+
+    def __init__(self, arrives: list[bytes | None]) -> None:
+        super().__init__(b"", [])
+        self.arrives = arrives
+
+    def recv(self, count: int) -> bytes:
+        data = self.arrives.pop(0) if self.arrives else None
+        if data is None:
+            raise BlockingIOError
+        return data
+
+
+@given(
+    full=st.integers(0, 2 * MAX_RECEIVES + 1),
+    rest=st.sampled_from([0, 1, RECEIVE_OCTETS - 1]),
+    pauses=st.sets(st.integers(1, 2 * MAX_RECEIVES + 2)),
+    is_followed=st.booleans(),
+    is_ended=st.booleans(),
+)
+def test_content_is_received_in_as_few_events_as_may_be(
+    full: int, rest: int, pauses: set[int], is_followed: bool, is_ended: bool
+) -> None:
+    octets = (full + 1) * RECEIVE_OCTETS + rest
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
+    head = head % (octets - len(head % octets))
+    sent = head + bytes(octets - len(head)) + (KEEP if is_followed else b"")
+    if is_ended:
+        sent = sent[:-1] if is_followed else sent[: -1 - octets % 7]
+    arrives: list[bytes | None] = []
+    for number, start in enumerate(range(0, len(sent), RECEIVE_OCTETS)):
+        arrives += [None] * (number in pauses) + [sent[start : start + RECEIVE_OCTETS]]
+    arrives += [b""] * 3 if is_ended else []
+    surroundings = Surroundings()
+    sock = ArrivingSocket(list(arrives))
+    connection = surroundings.connection(sock)
+    events = 1
+    while not connection.receive() and not surroundings.closed:
+        events += 1
+    if is_ended and not is_followed:
+        assert surroundings.closed == [False]
+        return
+    assert connection.body_octets == octets - len(head)
+    later = b"".join(data or b"" for data in sock.arrives)
+    assert connection.request_reader.buffer + later == sent[octets:]
+    assert connection.received_octets == len(sent) - len(later)
+    assert connection.request_reader.body is not None
+    assert events <= len(arrives) // MAX_RECEIVES + 2 * len(pauses) + 2
+    connection.close()
 
 
 class TestKeepAlive:
