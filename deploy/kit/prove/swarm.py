@@ -225,13 +225,19 @@ def kill_container(site: SwarmSite) -> None:
 
 
 def drain(hostname: str) -> Callable[[SwarmSite], None]:
-    """What the node runs moves to others; then it is active again."""
+    """What the node runs moves to others; then it is active again.
+
+    Swarm stops it there before it starts it elsewhere, so a node that has all of the application's containers is
+    relieved of some before.
+    """
 
     def run(site: SwarmSite) -> None:
         def runs(service: str) -> bool:
             return hostname in site.nodes_of(service)
 
         had_nginx = runs("nginx")
+        if site.nodes_of("app") == {hostname}:
+            site.docker("service", "update", "--force", "--quiet", f"{site.name}_app")
         site.docker("node", "update", "--availability", "drain", hostname)
         try:
             wait(lambda: not runs("app") and not runs("nginx"), f"its containers have left {hostname}")

@@ -90,8 +90,10 @@ def test_node_is_active_again_although_its_containers_do_not_leave_it(new_site):
     site.answers = {"service ps": running("node2")}
     with pytest.raises(ProofError, match="still not: its containers have left node2"):
         swarm.drain("node2")(site)
-    updates = [call for call in site.calls if call.startswith("node update")]
-    assert updates == [f"node update --availability {each} node2" for each in ("drain", "active")]
+    updates = [call for call in site.calls if " update " in call]
+    # it has all of them
+    assert updates[0] == f"service update --force --quiet {site.name}_app"
+    assert updates[1:] == [f"node update --availability {each} node2" for each in ("drain", "active")]
 
 
 def test_swarm_that_does_not_respond_meanwhile_is_asked_again(new_site, monkeypatch):
