@@ -197,7 +197,7 @@ lint: $(STAMP) ## Check style, types, spelling, shell scripts, Dockerfiles, work
 	DATA_DIR=.mypy_cache/sample_project $(BIN)/mypy  # its plugin loads the sample project's settings
 	$(BIN)/shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_SCRIPTS)
 	$(BIN)/hadolint $(DOCKERFILES)
-	$(BIN)/python -m tests.helpers.nginx_lint
+	PYTHONPATH=compare $(BIN)/python -m tests.helpers.nginx_lint
 	$(BIN)/codespell
 	$(BIN)/zizmor --offline --strict-collection --quiet --no-progress .github
 

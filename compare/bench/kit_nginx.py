@@ -16,22 +16,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bench.paths import COMPARE
+from bench.kit_files import RenderError, copy_kit, leave_out_missing_modules, render
 from bench.server_process import LOAD_CPUS, ServerProcess, StartError, connect, free_address, pinned
 from bench.servers import find_program
 
-ROOT = COMPARE.parent
-MODULES = Path("/usr/lib/nginx/modules")
-OPTIONAL = {"brotli": "ngx_http_brotli_filter_module.so", "echo": "ngx_http_echo_module.so"}
 STATIC_BYTES = 20_000
 LIMIT = "1000000"
 
 Edit = tuple[str, str]
 """A pattern in the rendered configuration, and what takes its place."""
-
-
-def missing_modules() -> list[str]:
-    return [name for name, file in OPTIONAL.items() if not (MODULES / file).exists()]
 
 
 @contextmanager
@@ -56,17 +49,8 @@ def kit_nginx(upstream: str, edits: Sequence[Edit] = ()) -> Iterator[ServerProce
 
 
 def _render(folder: Path, listen: str, upstream: str) -> None:
-    kit = folder / "kit"
-    shutil.copytree(ROOT / "nginx", kit / "nginx")
-    shutil.copytree(ROOT / "deploy/app", kit / "bin", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    for path in (ROOT / "nginx").iterdir():
-        if path.is_file():
-            shutil.copy(path, kit / "bin")
     port = listen.rpartition(":")[2]
-    places = {
-        "/kit/": f"{kit}/",
-        "/tmp/nginx": f"{folder}/nginx",
-        "/srv/": f"{folder}/srv/",
+    changes = {
         "/dev/stdout": f"{folder}/access.log",
         "/dev/stderr": f"{folder}/error.log",
         "${IPV6}listen [::]:8080 ${LISTEN_DEFAULT};": "",
@@ -74,36 +58,17 @@ def _render(folder: Path, listen: str, upstream: str) -> None:
         "listen 127.0.0.1:8081": f"listen {free_address()}",
         "listen 8082": f"listen {free_address()}",
     }
-    for path in filter(Path.is_file, kit.rglob("*")):
-        text = path.read_text()
-        for old, new in places.items():
-            text = text.replace(old, new)
-        path.write_text(_without(missing_modules(), text) if path.suffix in (".conf", ".template") else text)
-    for room in ("bodies", "responses", "state", "assets", "media", "tls"):
-        (folder / "srv" / room).mkdir(parents=True)
+    copy_kit(folder, changes)
+    leave_out_missing_modules(folder)
+    for room in ("assets", "media", "tls"):
+        (folder / "srv" / room).mkdir()
     (folder / "srv/assets/site.css").write_text("a { color: #12345 }\n" * (STATIC_BYTES // 20))
     variables = {"HTTPS": "off", "NGINX_WORKERS": "1", "MEDIA": "off", "STATIC_URL": "/static/"}
     variables |= {"RATE_LIMIT": LIMIT, "CONNECTION_LIMIT": "65535", "BODY_LIMIT": "65535", "UPLOAD_LIMIT": "65535"}
-    done = subprocess.run(
-        ["bash", str(kit / "bin/entrypoint"), "render"],
-        env={"PATH": os.environ["PATH"], **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise StartError(f"nginx's configuration: {done.stderr.strip()[-300:]}")
-    # what watch-upstream writes
-    (folder / "nginx/upstream.conf").write_text(f"server {upstream} max_fails=3 fail_timeout=2s;\n")
-    (folder / "nginx/health.conf").write_text("return 200;\n")
-
-
-def _without(missing: Sequence[str], text: str) -> str:
-    if "brotli" in missing:
-        text = re.sub(r"^\s*(load_module [^;]*brotli|brotli)[^;]*;", "", text, flags=re.M)
-    if "echo" in missing:
-        text = re.sub(r"^\s*(load_module [^;]*echo|echo_|error_page 502 504 = @)[^;]*;", "", text, flags=re.M)
-    return text
+    try:
+        render(folder, variables, upstream)
+    except RenderError as error:
+        raise StartError(f"nginx's configuration: {str(error)[-300:]}") from None
 
 
 def _edit(folder: Path, edits: Sequence[Edit]) -> None:

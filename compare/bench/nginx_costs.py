@@ -18,7 +18,8 @@ from pathlib import Path
 from statistics import median
 
 from bench.console import positive, positive_integer, progress, usage_error
-from bench.kit_nginx import Edit, kit_nginx, missing_modules
+from bench.kit_files import missing_modules
+from bench.kit_nginx import Edit, kit_nginx
 from bench.loads import wrk
 from bench.report.markdown import table
 from bench.server_process import ServerProcess, StartError, free_address, running

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,28 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import ropewalk
-from tests.helpers.paths import REPOSITORY
+from bench.kit_files import MODULES, OPTIONAL, copy_kit, leave_out_missing_modules
 from tests.helpers.ports import free_port
 
-BROTLI = Path("/usr/lib/nginx/modules/ngx_http_brotli_filter_module.so")  # a package of its own
-ECHO = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
+ECHO = MODULES / OPTIONAL["echo"]
 NOBODY = 65534  # nginx is started as this user, if the tests run as root
 PATIENCE = 30.0  # seconds; only a fault runs into it
-
-
-def scripts() -> list[Path]:
-    """What nginx/Dockerfile copies to /kit/bin."""
-    dockerfile = (REPOSITORY / "nginx/Dockerfile").read_text().replace("\\\n", " ")
-    names = [name for line in re.findall(r"^COPY (.*) /kit/bin/$", dockerfile, re.M) for name in line.split()]
-    return [REPOSITORY / name for name in names]
-
-
-def without_missing_modules(text: str) -> str:
-    if not BROTLI.exists():
-        text = re.sub(r"^\s*(load_module [^;]*brotli|brotli)[^;]*;", "", text, flags=re.M)
-    if not ECHO.exists():  # without it nothing waits
-        text = re.sub(r"^\s*(load_module [^;]*echo|echo|error_page 502 504)[^;]*;", "", text, flags=re.M)
-    return text
 
 
 def lay_out(directory: Path, port: int, body_timeout: str) -> None:
@@ -44,9 +26,6 @@ def lay_out(directory: Path, port: int, body_timeout: str) -> None:
     Only the places of files and ports change, and how long nginx waits for a client.
     """
     changes = {
-        "/kit/": f"{directory}/kit/",
-        "/tmp/nginx": f"{directory}/nginx",
-        "/srv/": f"{directory}/srv/",
         "/dev/stdout": f"{directory}/access.log",
         "/dev/stderr": f"{directory}/error.log",
         "${IPV6}listen [::]:8080 ${LISTEN_DEFAULT};": "",
@@ -59,24 +38,9 @@ def lay_out(directory: Path, port: int, body_timeout: str) -> None:
         "client_body_timeout 15s": f"client_body_timeout {body_timeout}",
         "keepalive_timeout ${CLIENT_KEEP_ALIVE}s": "keepalive_timeout 300ms",
     }
-    kit = directory / "kit"
-    shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
-    (kit / "nginx/pages/own").mkdir()
-    (kit / "bin").mkdir()
-    for room in ("bodies", "responses", "state"):
-        (directory / "srv" / room).mkdir(parents=True)
-    for path in scripts():
-        shutil.copy(path, kit / "bin")
-    made: set[str] = set()
-    for path in [path for path in kit.rglob("*") if path.is_file()]:
-        text = path.read_text()
-        for old, new in changes.items():
-            made |= {old} if old in text else set()
-            text = text.replace(old, new)
-        if path.suffix in (".conf", ".template"):
-            text = without_missing_modules(text)
-        path.write_text(text)
-    assert made == changes.keys()
+    copy_kit(directory, changes)
+    leave_out_missing_modules(directory)
+    (directory / "kit/nginx/pages/own").mkdir()
 
 
 @contextlib.contextmanager

@@ -1,11 +1,10 @@
-"""gixy on the nginx configuration, as the entrypoint renders it: `python -m tests.helpers.nginx_lint`, in make lint.
+"""gixy on the nginx configuration, as the entrypoint renders it: `make lint` runs it.
 
 Needs neither nginx nor envsubst on this machine. Prints gixy's findings; the exit status is 1 if there are any.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -13,8 +12,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.helpers.nginx import scripts
-from tests.helpers.paths import REPOSITORY
+from bench import kit_files
+from bench.kit_files import RenderError, copy_kit
 
 GIXY = Path(sys.executable).with_name("gixy")
 
@@ -62,37 +61,16 @@ def check(name: str, variables: Mapping[str, str]) -> int:
 
 def render(folder: Path, variables: Mapping[str, str]) -> Path:
     """Renders the kit's templates below the folder; returns the path of nginx.conf. Needs bash."""
-    kit = folder / "kit"
-    shutil.copytree(REPOSITORY / "nginx", kit / "nginx")
-    (kit / "bin").mkdir()
-    for script in scripts():
-        shutil.copy(script, kit / "bin")
-    places = {
-        "/kit/": f"{kit}/",
-        "/tmp/nginx": f"{folder}/nginx",
-        "/srv/": f"{folder}/srv/",
-        "/etc/nginx/mime.types": f"{folder}/mime.types",
-    }
-    for path in filter(Path.is_file, kit.rglob("*")):
-        text = path.read_text()
-        for old, new in places.items():
-            text = text.replace(old, new)
-        path.write_text(text)
+    copy_kit(folder, {"/etc/nginx/mime.types": f"{folder}/mime.types"})
     (folder / "mime.types").touch()
-    for room in ("bodies", "responses"):
-        (folder / "srv" / room).mkdir(parents=True)
     if not shutil.which("envsubst"):
-        (kit / "bin/envsubst").write_text(ENVSUBST)
-        (kit / "bin/envsubst").chmod(0o755)
-    environment = {"PATH": f"{kit / 'bin'}:{os.environ['PATH']}", **variables}
-    command = ["bash", str(kit / "bin/entrypoint"), "render"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-    if done.returncode:
-        raise SystemExit(f"nginx, {' '.join(variables)}: it cannot be rendered: {done.stderr.strip()}")
-    # what watch-upstream writes
-    (folder / "nginx/upstream.conf").write_text("server 10.0.0.2:8000 max_fails=3 fail_timeout=2s;\n")
-    (folder / "nginx/health.conf").write_text("return 200;\n")
-    return folder / "nginx/nginx.conf"
+        program = folder / "kit/bin/envsubst"
+        program.write_text(ENVSUBST)
+        program.chmod(0o755)
+    try:
+        return kit_files.render(folder, variables, "10.0.0.2:8000")
+    except RenderError as error:
+        raise SystemExit(f"nginx, {' '.join(variables)}: it cannot be rendered: {error}") from None
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import subprocess
 
 import pytest
 
+from bench.kit_files import scripts
 from tests.helpers.containers import wait_until
-from tests.helpers.nginx import scripts
 
 PATIENCE = 30.0
 PROGRAMS = ("getent", "flock", "nginx", "timeout", "awk", "cmp", "cp", "mv", "rm", "sort", "sleep", "cat")
