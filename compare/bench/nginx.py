@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bench.nginx_places import temporary_files
 from bench.server_process import LOAD_CPUS, StartError, connect, free_address, pinned
 from bench.servers import find_program
 
@@ -22,11 +23,7 @@ events {{ worker_connections 4096; }}
 http {{
   access_log off;
   keepalive_requests 1000000;
-  client_body_temp_path {folder};
-  proxy_temp_path {folder};
-  fastcgi_temp_path {folder};
-  uwsgi_temp_path {folder};
-  scgi_temp_path {folder};
+  {temporary_files}
   upstream application {{ server {upstream}; keepalive 64; keepalive_requests 1000000; }}
   server {{
     listen {listen};
@@ -50,7 +47,11 @@ def nginx(upstream: str) -> Iterator[str]:
     listen = free_address()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "nginx.conf")
-        path.write_text(CONFIGURATION.format(folder=folder, upstream=upstream, listen=listen))
+        path.write_text(
+            CONFIGURATION.format(
+                folder=folder, temporary_files=temporary_files(folder), upstream=upstream, listen=listen
+            )
+        )
         process = pinned(
             [program, "-e", f"{folder}/start.log", "-p", folder, "-c", str(path)],
             LOAD_CPUS,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 
-import django
-from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 
-settings.configure(
-    ALLOWED_HOSTS=["*"],
+from bench.applications.django_settings import configure
+
+configure(
+    __name__,
     DATABASES={
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
@@ -19,12 +19,7 @@ settings.configure(
             "CONN_MAX_AGE": None,
         }
     },
-    LOGGING_CONFIG=None,
-    MIDDLEWARE=["django.middleware.common.CommonMiddleware"],  # every project has it; it sets Content-Length
-    ROOT_URLCONF=__name__,
-    SECRET_KEY="only for the benchmark",
 )
-django.setup()
 
 from django.db import models  # noqa: E402 - a model needs the settings
 

@@ -7,6 +7,8 @@ import os
 import sys
 import tempfile
 
+from bench.nginx_places import temporary_files
+
 CONFIGURATION = """
 daemon off;
 master_process off;
@@ -19,11 +21,7 @@ http {{
   sendfile on;
   tcp_nopush on;
   keepalive_requests 1000000;
-  client_body_temp_path {folder};
-  proxy_temp_path {folder};
-  fastcgi_temp_path {folder};
-  uwsgi_temp_path {folder};
-  scgi_temp_path {folder};
+  {temporary_files}
   server {{
     listen {listen};
     root {root};
@@ -36,5 +34,5 @@ root = os.environ["BENCH_FOLDER"]
 folder = tempfile.mkdtemp(prefix="nginx-", dir=root)
 configuration = os.path.join(folder, "nginx.conf")
 with open(configuration, "w") as file:
-    file.write(CONFIGURATION.format(folder=folder, listen=bind, root=root))
+    file.write(CONFIGURATION.format(folder=folder, temporary_files=temporary_files(folder), listen=bind, root=root))
 os.execv(program, [program, "-e", "stderr", "-p", folder, "-c", configuration])
