@@ -209,6 +209,21 @@ def scale(count: int) -> Callable[[SwarmSite], None]:
     return run
 
 
+def replace_nginx(site: SwarmSite) -> None:
+    """On one node after the other, as if it had changed."""
+    if len(site.edge) < 2:
+        step("nginx runs on one node alone: it is not replaced")
+        return
+    before = set(site.tasks("nginx"))
+    site.docker("service", "update", "--force", "--detach", f"{site.name}_nginx")
+
+    def is_done() -> bool:
+        found = set(site.tasks("nginx"))
+        return len(found) == len(site.edge) and not found & before
+
+    wait(is_done, "nginx is another one on each node")
+
+
 def kill_container(site: SwarmSite) -> None:
     """One of the application, on a node whose engine is reached."""
     label = f"--filter=label=com.docker.swarm.service.name={site.name}_app"
@@ -258,6 +273,7 @@ STEPS = (
     Step("roll back and forth", roll_back_and_forth, is_long=True),
     Step("scale to 5", scale(5), is_long=True),
     Step("scale to 3", scale(3), is_long=True),
+    Step("replace nginx", replace_nginx, is_long=True),
     Step("kill a container", kill_container, kills=True),
 )
 

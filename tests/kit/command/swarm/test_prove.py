@@ -112,6 +112,22 @@ def test_what_it_said_last_is_in_the_failure(new_site):
     assert caught.value.lines == ["docker service ls: exit status 1", "no leader"]
 
 
+def test_nginx_is_replaced_on_all_nodes(new_site, monkeypatch):
+    monkeypatch.setattr(swarm, "SETTLE", 60)
+    site = new_site(node(1), node(2))
+    old, new = running("node1", "node2"), running("node1", "node2").replace("t-", "u-")
+    site.answers = {"service ps": [old, old.replace("t-0", "u-0"), new.splitlines()[0], new]}
+    swarm.replace_nginx(site)
+    assert site.answers["service ps"] == []
+
+
+def test_only_nginx_is_not_replaced(new_site, capsys):
+    site = new_site(node(1))
+    swarm.replace_nginx(site)
+    assert "it is not replaced" in capsys.readouterr().out
+    assert site.calls == []
+
+
 def test_container_is_killed_and_replaced(new_site):
     site = new_site(node(1))
     site.answers = {
