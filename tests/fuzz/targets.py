@@ -11,7 +11,7 @@ from typing import Any
 
 from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkedDecoder, ChunkLimits
-from ropewalk.http.head import END_OF_HEAD, HeadLimits, HeadScanner, RequestHead, parse_head
+from ropewalk.http.head import END_OF_HEAD, HeadLimits, HeadScanner, parse_head
 from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.request_reader import RequestReader
 
@@ -19,6 +19,12 @@ from ropewalk.net.request_reader import RequestReader
 HEAD_LIMITS = HeadLimits(request_line=80, field_line=80, fields=8, head=300)
 CHUNK_LIMITS = ChunkLimits(content=300, line=40, extensions=60)
 BODY_MEMORY = 100
+
+HEAD_ATTRIBUTES = (
+    *("method", "request_target", "path", "query", "version", "fields", "content_length", "is_persistent"),
+    *("expects_continue", "field_text", "is_https_target"),
+)
+"""Those of a `RequestHead`: a compiled class has no `__slots__` that could be read."""
 
 Found = list[Any]
 
@@ -41,7 +47,7 @@ def head_facts(octets: bytes) -> Found:
         head = parse_head(octets.decode("latin-1"), HEAD_LIMITS)
     except ProtocolError as error:
         return [error.status_code]
-    return [getattr(head, name) for name in RequestHead.__slots__]
+    return [getattr(head, name) for name in HEAD_ATTRIBUTES]
 
 
 def scanned_head_facts(pieces: Iterable[bytes]) -> Found:

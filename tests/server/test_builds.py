@@ -17,16 +17,17 @@ import ropewalk
 from tests.helpers.paths import REPOSITORY
 
 CASES = int(os.environ.get("ODD_EXCHANGES", "400"))
+OCTETS = int(os.environ.get("ODD_OCTETS", "4000"))
 SEED = os.environ.get("ODD_SEED", "1")
 
 OF_THE_COMPILER = re.compile(r"object expected|expected; got|native int|undefined|was not set|internal error")
 """What compiled code says of a type, and what the server says of a bug."""
 
 
-def exchanges(folder: Path) -> list[Any]:
-    """What comes of the cases with the server in this folder."""
+def results(program: str, count: int, folder: Path) -> list[Any]:
+    """What comes of the cases of this program with the server in this folder."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.helpers.programs.odd_exchanges", SEED, str(CASES)],
+        [sys.executable, "-m", f"tests.helpers.programs.{program}", SEED, str(count)],
         cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": str(folder), "PYTHONHASHSEED": "1"},
         capture_output=True,
@@ -34,14 +35,29 @@ def exchanges(folder: Path) -> list[Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == count
+    return found
+
+
+def on_both(program: str, count: int) -> tuple[list[Any], list[Any]]:
+    """What comes of the cases on the pure build, and on the one that is tested."""
+    folders = REPOSITORY / "server", Path(ropewalk.__file__).parents[1]
+    pure, found = (results(program, count, folder) for folder in folders)
+    return pure, found
 
 
 def test_odd_exchanges_are_the_same_on_both_builds() -> None:
-    pure = exchanges(REPOSITORY / "server")
-    found = exchanges(Path(ropewalk.__file__).parents[1])
-    assert len(pure) == CASES
+    pure, found = on_both("odd_exchanges", CASES)
     assert [pair for pair in zip(pure, found, strict=True) if pair[0] != pair[1]] == []
     logged = "\n".join(line for _, _, lines in found for line in lines)
     assert not OF_THE_COMPILER.search(logged)
     assert {response[9:12] for _, response, _ in found} >= {"103", "200", "204", "400", "500"}
+
+
+def test_odd_octets_are_read_and_refused_the_same_on_both_builds() -> None:
+    pure, found = on_both("odd_octets", OCTETS)
+    assert [pair for pair in zip(pure, found, strict=True) if pair[0] != pair[1]] == []
+    texts = [text for _, _, text in found]
+    assert any("'GET'" in text for text in texts)
+    assert {text[3:6] for text in texts} >= {"400", "417", "501", "505"}
