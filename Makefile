@@ -8,6 +8,10 @@ PYTHON ?= python3
 # The kit's own command, deploy/kit: isolated (-I), so that no module of a project can take the place of its own.
 KIT = $(or $(shell command -v $(PYTHON)),$(error There is no $(PYTHON) here. Ropewalk needs Python 3.11 or newer)) \
   -I deploy/kit
+# The tests on another Python have an environment of their own: make test-compiled PYTHON=python3.12
+ifeq ($(origin PYTHON),command line)
+VENV ?= build/tests-$(shell $(PYTHON) -c 'import sys; print(sys.implementation.cache_tag)')
+endif
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Arguments for pytest: make test PYTEST="tests/server -x". The tests of a file share fixtures, so they stay together;
@@ -175,7 +179,7 @@ wheel: ## Write the server's wheel to dist/; COMPILED=1: the compiled one, for P
 	  $$env/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement server/compiled/requirements.txt
 	  touch $$env/.locked
 	}
-	$$env/bin/python server/compiled/build_wheel.py $(if $(COMPILED),--compiled) dist
+	$$env/bin/python server/compiled/build_wheel.py $(if $(filter-out 0,$(COMPILED)),--compiled) dist
 
 # Each time, since the sources may be others.
 .PHONY: compiled
@@ -186,7 +190,7 @@ compiled: $(STAMP) ## Compile the server for the Python of the tests, into build
 
 # Those that run the server in processes of this machine: the others use the images.
 .PHONY: test-compiled
-test-compiled: compiled ## Run the server's tests on the compiled build (PYTEST="tests/server -x").
+test-compiled: compiled ## Run the server's tests on the compiled build (PYTEST="tests/server -x", PYTHON=python3.12).
 	@SERVER_BUILD=compiled PYTHONPATH=$(abspath build/compiled) $(BIN)/python -m pytest \
 	  $(if $(filter command line,$(origin PYTEST)),$(PYTEST),$(PYTEST) tests/server tests/wire tests/integration tests/test_leaks.py tests/compare/faults)
 
