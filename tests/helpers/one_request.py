@@ -1,13 +1,16 @@
-"""A request by the standard library's client, and a wait for what another thread returns."""
+"""A request by the standard library's client, to a server of socketserver's kind in another thread."""
 
 from __future__ import annotations
 
 import http.client
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from socketserver import BaseServer
 from typing import TypeVar
 
 Result = TypeVar("Result")
+Server = TypeVar("Server", bound=BaseServer)
 
 
 def ask(
@@ -39,3 +42,16 @@ def in_background(function: Callable[[], Result]) -> Callable[[], Result]:
         return results[0]
 
     return result
+
+
+@contextmanager
+def serving_forever(server: Server) -> Iterator[Server]:
+    """Call its `serve_forever` in another thread, and close it at the end."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -10,7 +10,6 @@ import ssl
 import sys
 import threading
 import time
-from contextlib import contextmanager
 
 import pytest
 import trustme
@@ -25,7 +24,7 @@ from ropewalk.dev.werkzeug_log import readable_target
 from ropewalk.errors import ConfigError
 from tests.helpers.certificates import Certificates
 from tests.helpers.http_client import Client
-from tests.helpers.one_request import ask, in_background
+from tests.helpers.one_request import ask, in_background, serving_forever
 
 BOTH = pytest.mark.parametrize("module", [werkzeug.serving, ropewalk.serving], ids=["werkzeug", "ropewalk"])
 MODES = pytest.mark.parametrize("mode", [{}, {"threaded": True}, {"processes": 2}], ids=["one", "threads", "processes"])
@@ -38,16 +37,8 @@ def hello(request):
     return Response("hello", mimetype="text/plain")
 
 
-@contextmanager
 def serving(module, application, host="127.0.0.1", port=0, **options):
-    server = module.make_server(host, port, application, **options)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
+    return serving_forever(module.make_server(host, port, application, **options))
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -12,14 +12,13 @@ import time
 import wsgiref.simple_server
 import wsgiref.types
 import wsgiref.validate
-from contextlib import contextmanager
 
 import pytest
 import trustme
 
 import ropewalk.simple_server
 from tests.helpers.certificates import Certificates
-from tests.helpers.one_request import ask, in_background
+from tests.helpers.one_request import ask, in_background, serving_forever
 
 BOTH = pytest.mark.parametrize("module", [wsgiref.simple_server, ropewalk.simple_server], ids=["wsgiref", "ropewalk"])
 
@@ -34,18 +33,6 @@ def bye(environ, start_response):
     return [b"bye"]
 
 
-@contextmanager
-def serving(server):
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def fetch(server, path="/", method="GET", body=None, headers=(), version=11):
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
     return ask(connection, path, method, body, headers, version)
@@ -53,7 +40,7 @@ def fetch(server, path="/", method="GET", body=None, headers=(), version=11):
 
 @BOTH
 def test_serves_until_shutdown(module):
-    with serving(module.make_server("127.0.0.1", 0, wsgiref.validate.validator(hello))) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, wsgiref.validate.validator(hello))) as server:
         for _ in range(2):
             assert fetch(server)[:2] == (200, b"hello")
 
@@ -153,7 +140,7 @@ def test_timeout_without_a_request_is_reported(module):
 
 @BOTH
 def test_application_is_exchanged_while_it_serves(module):
-    with serving(module.make_server("127.0.0.1", 0, hello)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, hello)) as server:
         assert fetch(server)[1] == b"hello"
         server.set_app(bye)
         assert fetch(server)[1] == b"bye"
@@ -174,7 +161,7 @@ def test_environ_and_log_are_the_program_s(module):
         start_response("404 Not Found", [("Content-Length", "3")])
         return [f"{environ['shop.name'][-4:]}{environ['base']}".encode()[:3]]
 
-    with serving(module.make_server("127.0.0.1", 0, application, handler_class=Handler)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, application, handler_class=Handler)) as server:
         server.base_environ["base"] = "!"
         assert fetch(server, "/a?b=c")[:2] == (404, b"sho")
         deadline = time.monotonic() + 10
@@ -193,7 +180,7 @@ def test_environ_has_what_wsgiref_s_has(module):
         start_response("200 OK", [("Content-Length", "0")])
         return []
 
-    with serving(module.make_server("127.0.0.1", 0, application)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, application)) as server:
         fetch(server, "/a%20b?c=%20", "POST", b"body", {"X-Own": "1", "Content-Type": "text/x"})
         expected = {
             "REQUEST_METHOD": "POST",
@@ -225,7 +212,7 @@ def test_fields_of_a_proxy_reach_the_program_as_they_came(module):
         return hello(environ, start_response)
 
     fields = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Host": "shop.example", "X-Forwarded-Proto": "https"}
-    with serving(module.make_server("127.0.0.1", 0, application)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, application)) as server:
         fetch(server, headers=fields)
     expected = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in fields.items()}
     expected |= {"REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http"}
@@ -240,7 +227,7 @@ def test_request_that_is_no_http_is_in_the_log(module):
         def log_message(self, format, *arguments):
             lines.append(format % arguments)
 
-    with serving(module.make_server("127.0.0.1", 0, hello, handler_class=Handler)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, hello, handler_class=Handler)) as server:
         for octets in (b"nonsense\r\n\r\n", b"\x16\x03\x01\r\n\r\n"):
             with socket.create_connection(server.server_address, 20) as sock:
                 sock.sendall(octets)
@@ -258,7 +245,7 @@ def test_application_that_fails_is_a_500_and_the_server_goes_on(module, capfd):
             raise ValueError("the reason")
         return hello(environ, start_response)
 
-    with serving(module.make_server("127.0.0.1", 0, application)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, application)) as server:
         assert fetch(server, "/fails")[0] == 500
         assert fetch(server)[1] == b"hello"
     lines = capfd.readouterr().err.splitlines()
@@ -276,7 +263,7 @@ def test_write_of_start_response(module):
         write(b"he")
         return [b"llo"]
 
-    with serving(module.make_server("127.0.0.1", 0, application)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, application)) as server:
         assert fetch(server)[1] == b"hello"
 
 
@@ -287,7 +274,7 @@ def test_connection_that_is_refused_is_closed(module):
             return client_address[0] != "127.0.0.1"
 
     closed = (http.client.RemoteDisconnected, ConnectionError)
-    with serving(module.make_server("127.0.0.1", 0, hello, Server)) as server, pytest.raises(closed):
+    with serving_forever(module.make_server("127.0.0.1", 0, hello, Server)) as server, pytest.raises(closed):
         fetch(server)
 
 
@@ -302,7 +289,7 @@ def test_threads_of_a_server_that_has_them(module):
         both.wait()
         return hello(environ, start_response)
 
-    with serving(module.make_server("127.0.0.1", 0, application, Server)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, application, Server)) as server:
         other = in_background(lambda: fetch(server)[1])
         assert [fetch(server)[1], other()] == [b"hello", b"hello"]
 
@@ -315,7 +302,7 @@ def test_service_actions_are_called_between_requests(module):
         def service_actions(self):
             self.is_called.set()
 
-    with serving(module.make_server("127.0.0.1", 0, hello, Server)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, hello, Server)) as server:
         assert server.is_called.wait(20)
 
 
@@ -324,7 +311,7 @@ def test_ipv6(module):
     class Server(module.WSGIServer):
         address_family = socket.AF_INET6
 
-    with serving(module.make_server("::1", 0, hello, Server)) as server:
+    with serving_forever(module.make_server("::1", 0, hello, Server)) as server:
         connection = http.client.HTTPConnection("::1", server.server_port, timeout=20)
         connection.request("GET", "/")
         assert connection.getresponse().read() == b"hello"
@@ -336,7 +323,7 @@ def test_system_exit_of_the_application_is_a_500(module):
     def application(environ, start_response):
         raise SystemExit(3)
 
-    with serving(module.make_server("127.0.0.1", 0, application)) as server:
+    with serving_forever(module.make_server("127.0.0.1", 0, application)) as server:
         assert fetch(server)[0] == 500
         server.set_app(hello)
         assert fetch(server)[1] == b"hello"
@@ -373,7 +360,7 @@ def test_shutdown_before_the_start_ends_it_at_once(module):
 def test_slow_client_occupies_nobody():
     """Unlike wsgiref, which reads one connection until it has a request."""
     server = ropewalk.simple_server.make_server("127.0.0.1", 0, hello)
-    with serving(server), socket.create_connection(server.server_address, 20) as slow:
+    with serving_forever(server), socket.create_connection(server.server_address, 20) as slow:
         slow.sendall(b"GET / HT")
         assert fetch(server)[1] == b"hello"
 
@@ -387,7 +374,7 @@ def test_classes_of_the_original_are_taken_as_well():
             pass
 
     make_server = ropewalk.simple_server.make_server
-    with serving(make_server("127.0.0.1", 0, hello, Server, Handler)) as server:
+    with serving_forever(make_server("127.0.0.1", 0, hello, Server, Handler)) as server:
         assert isinstance(server, ropewalk.simple_server.WSGIServer)
         assert "ropewalk" in fetch(server)[2]["Server"]
 
@@ -429,7 +416,7 @@ def test_socket_that_the_program_wraps_in_tls(tmp_path):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files["certfile"], files["keyfile"])
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    with serving(server):
+    with serving_forever(server):
         trusting = certificates.client_context()
         connection = http.client.HTTPSConnection("127.0.0.1", server.server_port, timeout=20, context=trusting)
         connection.request("GET", "/")
