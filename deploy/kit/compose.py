@@ -129,7 +129,7 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, A
         model: dict[str, Any] = json.loads(config())
     except subprocess.CalledProcessError as error:
         raise KitError((error.stderr.strip().splitlines() or ["docker compose config failed"])[-1]) from None
-    _check_profiles(prepared)
+    check_profiles(prepared)
     endpoint = prepared.get("DOCKER_HOST") or context()
     containers = _read_list(listed)
     app = model["services"].get("app", {})
@@ -142,7 +142,7 @@ def check_clashes(prepared: Mapping[str, str], root: Path = ROOT) -> dict[str, A
     return model
 
 
-def _check_profiles(prepared: Mapping[str, str]) -> None:
+def check_profiles(prepared: Mapping[str, str]) -> None:
     """Compose ignores a profile that no service has. Raises KitError."""
     given = env_files.read_kit(prepared).get("COMPOSE_PROFILES", "")
     wanted = {name.strip() for name in given.split(",")} - {"", "*", *PROFILES}

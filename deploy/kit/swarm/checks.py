@@ -77,7 +77,10 @@ def _check_key(model: Mapping[str, Any], values: Mapping[str, str]) -> None:
     """The sample project would make one in the volume of each node."""
     given = model["services"]["app"].get("environment") or {}
     if not values.get("PROJECT_DIR") and not (given.get("SECRET_KEY") or given.get("SECRET_KEY_FILE")):
-        raise KitError("SECRET_KEY is not set: on several hosts, each would make a key of its own")
+        raise KitError(
+            "SECRET_KEY is not set: on several hosts, each would make a key of its own. Put one into .env, such as what"
+            " openssl rand -hex 32 prints"
+        )
 
 
 def check_compose(name: str, environment: Mapping[str, str]) -> None:

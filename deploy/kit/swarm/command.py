@@ -63,6 +63,7 @@ def call(command: str, environment: Mapping[str, str], options: Options) -> int:
 def _prepare(environment: Mapping[str, str], options: Options, output: Output, signals: Signals) -> Call:
     prepared = compose.prepare(environment)
     model = _model(prepared)
+    compose.check_profiles(prepared)
     values = env_files.read_kit(environment)
     swarm = nodes.find(prepared)
     checks.check(model, values, swarm)
@@ -85,6 +86,7 @@ def _deploy(call: Call) -> int:
     if looked:
         database_variables.check(looked, site.values, run.given(site))
     tag = images.unused_tag(site.engine, site.image, images.project_commit(project, call.environment))
+    _check_files(call, tag)
     if call.options.is_dry:
         site.output.note(f"Would build {site.image.release(tag)}, and load it on {_where(call)}")
         site.output.result("Nothing was changed", tag=tag)
@@ -104,6 +106,11 @@ def _deploy(call: Call) -> int:
         if images.find_id(site.engine, site.image.live) != identifier:
             _forget(site, name, identifier)
         raise
+
+
+def _check_files(call: Call, tag: str) -> None:
+    """That secrets and configs can be made, before anything is built. Raises KitError, ReleaseError."""
+    services.check_files(call.site, _render(call, tag, Images("", "")).files)
 
 
 def _forget(site: Site, name: str, identifier: str) -> None:
@@ -274,6 +281,9 @@ def down(environment: Mapping[str, str], *, unlocks: bool = False) -> int:
         engine = Engine(prepared, signals, output.show)
         model = _model(prepared)
         site = Site(engine, output, model["name"], images.read_name(model["services"]["app"]["image"]), {}, {})
+        if not services.all_of(site):
+            output.result(f"There is no stack {site.project}")
+            return 0
         done = engine.run("stack", "rm", site.project, timeout=services.STACK_TIMEOUT)
         if done.status:
             raise KitError(f"docker stack rm: {done.reason}")

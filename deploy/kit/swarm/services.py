@@ -70,15 +70,22 @@ def _folder() -> Path:
     return folder
 
 
+def check_files(site: Site, wanted: Iterable[File]) -> None:
+    """Raises ReleaseError for a secret that somebody else has to create, and has not."""
+    if named := [file.name for file in wanted if file.content is None]:
+        found = site.engine.output("secret", "ls", "--format", "{{.Name}}").split()
+        for name in named:
+            if name not in found:
+                raise ReleaseError(f"the swarm has no secret {name}: docker secret create {name} FILE")
+
+
 def create_files(site: Site, wanted: Iterable[File]) -> None:
-    """Secrets and configs that the swarm has not yet. Raises ReleaseError for one that somebody else has to create."""
+    """Secrets and configs that the swarm has not yet."""
     for kind in ("secret", "config"):
         found = set(site.engine.output(kind, "ls", "--format", "{{.Name}}").split())
         for file in wanted:
-            if file.kind != kind or file.name in found:
+            if file.kind != kind or file.name in found or file.content is None:
                 continue
-            if file.content is None:
-                raise ReleaseError(f"the swarm has no secret {file.name}: docker secret create {file.name} FILE")
             with tempfile.NamedTemporaryFile(dir=_folder()) as kept:  # its mode is 0600
                 kept.write(file.content)
                 kept.flush()

@@ -123,7 +123,7 @@ def test_task_that_no_node_can_run(monkeypatch):
 def test_a_secret_that_nobody_has_created():
     docker = FakeDocker(secret_ls="other")
     with pytest.raises(ReleaseError, match=r"^the swarm has no secret shop_key: docker secret create shop_key FILE$"):
-        services.create_files(site_of(docker), [File("secret", "shop_key", "shop_key", None)])
+        services.check_files(site_of(docker), [File("secret", "shop_key", "shop_key", None)])
 
 
 def test_secrets_that_no_service_names_are_removed():
