@@ -39,11 +39,11 @@ dev: ## Run the project in Docker for development: reloads, DEBUG on, mails caug
 up: ## Build and start the kit in Docker, at http://localhost:8080 and https://localhost:8443; if it runs, deploy.
 	@exec $(KIT) up $(RELEASE_OPTIONS)
 
-# Options of the next two: DRY_RUN=1, FORCE=1, JSON=1, UNLOCK=1. With TARGET=swarm, also in .env: to a Docker Swarm.
+# Options of the next two: DRY_RUN=1, FORCE=1, JSON=1, UNLOCK=1. With TARGET=swarm or kubernetes, also in .env: to that.
 RELEASE_OPTIONS = $(if $(DRY_RUN),--dry-run) $(if $(FORCE),--force) $(if $(JSON),--json) $(if $(UNLOCK),--unlock)
 
 .PHONY: deploy
-deploy: ## Build the images, and replace what runs without losing a request (DRY_RUN=1, FORCE=1, JSON=1, TARGET=swarm).
+deploy: ## Build the images, and replace what runs without losing a request (DRY_RUN=1, FORCE=1, JSON=1, TARGET=swarm or kubernetes).
 	@exec $(KIT) deploy $(RELEASE_OPTIONS)
 
 .PHONY: rollback
@@ -87,7 +87,7 @@ status-page: ## Show the server's live status page, a port for each container, u
 	@exec $(KIT) status-page
 
 .PHONY: render
-render: ## Print the effective configuration and the origin of each value (WHAT="variables nginx server supervisor compose"; STACK=swarm: the stack file).
+render: ## Print the effective configuration and the origin of each value (WHAT="variables nginx server supervisor compose"; STACK=swarm or kubernetes: its files).
 	@exec $(KIT) render
 
 .PHONY: update

@@ -253,14 +253,22 @@ kit_service() {
   done <"$3"
 }
 
-# kit_given [FILE]: exports the variables that an orchestrator has put into a file, as a secret, instead of the container's
-# configuration: NAME=value, each ended by a NUL. One that is set already stays (deploy/kit/swarm/files.py).
+# kit_given [FOLDER]: exports the variables that an orchestrator has put into files, as secrets, instead of the container's
+# configuration. Of Swarm, `environment`: NAME=value, each ended by a NUL (deploy/kit/swarm/files.py). Of Kubernetes, a file
+# for each, in `project` and `site`. One that is set already stays.
 kit_given() {
-  local pair file=${1:-/run/secrets/environment}
-  [[ -r $file ]] || return 0
-  while IFS= read -r -d '' pair; do
-    [[ -v ${pair%%=*} ]] || export "${pair?}"
-  done <"$file"
+  local pair file name folder=${1:-/run/secrets}
+  if [[ -r $folder/environment ]]; then
+    while IFS= read -r -d '' pair; do
+      [[ -v ${pair%%=*} ]] || export "${pair?}"
+    done <"$folder/environment"
+  fi
+  for file in "$folder"/{project,site}/*; do
+    name=${file##*/}
+    [[ -f $file && $name =~ ^[A-Za-z_][A-Za-z0-9_]*$ && ! -v $name ]] || continue
+    [[ -r $file ]] || kit_fail "$file: cannot be read"
+    export "$name=$(<"$file")"
+  done
 }
 
 # kit_project [FOLDER]: exports what the image knows about its project (prepare.py), unless it is set, and enters its folder.

@@ -20,15 +20,19 @@ SERVICES = "/srv/services"
 """The folder in which the kit's own database and Redis say where they are."""
 NAMES = "/kit/service-names"
 """The project's own names for that (prepare.py): SERVICE NAME=SOURCE, one a line."""
-GIVEN = "/run/secrets/environment"
-"""The project's variables, where an orchestrator keeps them secret (kit.sh, kit_given)."""
+GIVEN = "/run/secrets"
+"""The folder in which an orchestrator keeps the project's variables secret (kit.sh, kit_given)."""
 PROBE = "probe"  # the User-Agent of the health checks
 TIME = "%Y-%m-%d %H:%M:%S %z"
 
 
 def load(path: str = PROJECT, services: str = SERVICES, names: str = NAMES, given: str = GIVEN) -> None:
     """Sets what is not set: the variables of both files, secrets from the files that NAME_FILE names, and services."""
-    for name, value in _read(given, "\0"):
+    for name, value in (
+        *_read(f"{given}/environment", "\0"),
+        *_read_folder(f"{given}/project"),
+        *_read_folder(f"{given}/site"),
+    ):
         os.environ.setdefault(name, value)
     for name, value in _read(path):
         if name == "PYTHONPATH" and name not in os.environ:
@@ -74,6 +78,19 @@ def _load_service(lines: "list[tuple[str, str]]", names: "list[tuple[str, str]]"
 def _with_scheme(value: str, scheme: str) -> str:
     _, mark, rest = value.partition("://")
     return f"{scheme}://{rest}" if scheme and mark else value
+
+
+def _read_folder(path: str) -> "list[tuple[str, str]]":
+    """The names and contents of its files; none if there is no such folder."""
+    found = []
+    try:
+        for name in sorted(os.listdir(path)):
+            if name.isidentifier():
+                with open(f"{path}/{name}", encoding="utf-8") as file:
+                    found.append((name, file.read().rstrip("\n")))
+    except OSError:  # as with NAME_FILE
+        pass
+    return found
 
 
 def _read(path: str, end: str = "") -> "list[tuple[str, str]]":

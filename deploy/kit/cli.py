@@ -34,11 +34,15 @@ class Command(NamedTuple):
     in_swarm: Callable[[argparse.Namespace], int] | str | None = None
     """With TARGET=swarm: what is called instead, SAME, or what to do instead, in a line with which the command ends.
     None: nobody has decided, which only a local command may have."""
+    in_cluster: str = "docs/kubernetes.md has what kubectl does instead"
+    """With TARGET=kubernetes, which takes the commands that are the SAME: what to do instead."""
 
     def function(self, environment: Mapping[str, str]) -> Callable[[argparse.Namespace], int]:
         """For TARGET. Raises KitError if the command is not for it."""
-        if self.is_local or self.in_swarm == SAME or targets.chosen(environment) == targets.COMPOSE:
+        if self.is_local or self.in_swarm == SAME or (target := targets.chosen(environment)) == targets.COMPOSE:
             return self.call
+        if target == targets.KUBERNETES:
+            raise KitError(f"not for TARGET=kubernetes: {self.in_cluster}")
         if callable(self.in_swarm):
             return self.in_swarm
         raise KitError(f"not for TARGET=swarm: {self.in_swarm}")
@@ -141,6 +145,12 @@ def maintain_stack(options: argparse.Namespace) -> int:
     return of_swarm.maintenance(options.argument or "", os.environ)
 
 
+def apply_overlay(options: argparse.Namespace) -> int:
+    from kit.kubernetes import command  # here, since the image's build has this file without that package
+
+    return command.apply(options, os.environ)
+
+
 def release(command: str) -> Callable[[argparse.Namespace], int]:
     """The function for one of the commands that deploy."""
 
@@ -224,6 +234,10 @@ COMMANDS = {
         "stop the kit and remove its containers; the data stays",
         options=UNLOCK,
         in_swarm=down_stack,
+        in_cluster=(
+            "kubectl scale deployment/app --replicas=0 ends the pods and keeps all else; kubectl delete -k, with the"
+            " overlay's folder, removes everything"
+        ),
     ),
     "logs": Command(
         on_site("logs.command", "logs"),
@@ -372,6 +386,9 @@ COMMANDS = {
             "--copy-to": "DIR for the manifests, or for what was built",
         },
         is_local=True,
+    ),
+    "apply": Command(
+        apply_overlay, "release an overlay of Kustomize to the cluster of kubectl's context", "FOLDER", is_local=True
     ),
     "times": Command(print_times, "print the chain of times for REQUEST_TIMEOUT and DRAIN_DELAY", is_local=True),
     "compose": Command(

@@ -1,17 +1,15 @@
 """`make render`: the configuration as the containers have it, and where each value comes from. Secrets are masked."""
 
-import importlib
 import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kit import compose, containers, origins
+from kit import compose, containers, origins, targets
 from kit.errors import KitError
 
 SECTIONS = ("variables", "nginx", "server", "supervisor", "compose")
-STACKS = {"swarm": "kit.swarm.command"}
-"""The modules that print what another engine gets, for STACK."""
+STACKS = tuple(each for each in targets.TARGETS if each != targets.COMPOSE)
 NGINX = ("nginx", "-T", "-q", "-c", "/tmp/nginx/nginx.conf")
 RENDER_NGINX = "/kit/bin/entrypoint check && nginx -T -q -c /tmp/nginx/nginx.conf"
 SUPERVISOR = """\
@@ -99,7 +97,7 @@ def render(environment: Mapping[str, str]) -> int:
     if stack := environment.get("STACK"):
         if stack not in STACKS:
             raise KitError(f"STACK={stack!r}: must be one of {', '.join(STACKS)}")
-        printed: int = importlib.import_module(STACKS[stack]).print_stack(environment)
+        printed: int = targets.module(stack).print_stack(environment)
         return printed
     chosen = origins.check_what(environment.get("WHAT", ""), SECTIONS)
     renderer = Renderer(environment, shows_secrets=environment.get("SHOW_SECRETS") == "1")

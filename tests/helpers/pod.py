@@ -155,7 +155,9 @@ class Pod:
         folder: Path = self._folder / secret["secretName"]
         folder.mkdir(parents=True)
         folder.chmod(0o755)
-        for name, value in self._objects["Secret", secret["secretName"]]["data"].items():
+        found = self._objects.get(("Secret", secret["secretName"]))
+        assert found or secret.get("optional"), "the kubelet would wait for it"
+        for name, value in (found or {"data": {}})["data"].items():
             file = folder / name
             file.write_bytes(base64.b64decode(value))
             os.chown(file, -1, self._spec["securityContext"]["fsGroup"])

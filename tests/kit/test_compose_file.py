@@ -246,6 +246,7 @@ def test_env_example_lists_every_variable_of_the_compose_file_and_sets_none(repo
     # compose's own: which services there are; and the kit's command's: where the engine is, and the ports of make dev
     others = {"COMPOSE_PROFILES", "HOST", "SSH_OPTIONS", "BUILD", "REGISTRY", "DEV_PORT", "DEV_MAIL_PORT"}
     others |= {"TARGET", "SWARM_NODES", "APP_CONSTRAINTS", "EDGE_NODES"}  # for a swarm
+    others |= {"KUBERNETES_OVERLAY", "KUBERNETES_CONTEXT", "KUBERNETES_LOAD"}
     assert listed == compose_variables(repository) | others
     assert not [line for line in lines if line and not line.startswith("#")]
 

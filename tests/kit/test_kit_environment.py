@@ -19,6 +19,7 @@ def run(tmp_path, *options, lines="", services=(), names="", **variables):
     script = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r}); source = open({kit_environment.__file__!r}).read();"
         f"source = source.replace('/srv/services', {str(tmp_path / 'services')!r});"
+        f"source = source.replace('/run/secrets', {str(tmp_path / 'secrets')!r});"
         f"source = source.replace('/kit/service-names', {str(tmp_path / 'names')!r});"
         f"exec(source.replace('/kit/project.env', {str(tmp_path / 'project.env')!r}));"
         "import os; print([os.environ.get(n) for n in ('A', 'SECRET_KEY', 'SECRET_KEY_FILE')], '/srv/code' in sys.path)"
@@ -48,6 +49,18 @@ def test_secret_comes_from_its_file(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("a$b\n")
     assert run(tmp_path, SECRET_KEY_FILE=str(secret)) == "[None, 'a$b', None] False"
+
+
+def test_secrets_of_an_orchestrator_are_there(tmp_path):
+    for folder in ("project", "site"):
+        (tmp_path / "secrets" / folder / "..data").mkdir(parents=True)
+    (tmp_path / "secrets/environment").write_bytes(b"A=of Swarm\0")
+    assert run(tmp_path) == "['of Swarm', None, None] False"
+    (tmp_path / "secrets/environment").unlink()
+    (tmp_path / "secrets/project/A").write_text("1\n")
+    (tmp_path / "secrets/site/A").write_text("2\n")
+    (tmp_path / "secrets/site/SECRET_KEY").write_text("key\n")
+    assert run(tmp_path) == "['1', 'key', None] False"
 
 
 def test_missing_secret_file_is_left_to_the_entrypoint(tmp_path):

@@ -246,9 +246,21 @@ def test_secret_is_read_from_its_file(bash, tmp_path):
 
 def test_variables_of_a_secret_are_exported_unless_they_are_set(bash, tmp_path):
     (tmp_path / "environment").write_bytes(b"ONE=a $b\nc\0TWO=2\0")
-    call = f"kit_given {tmp_path}/environment; env --null | grep -z -E '^(ONE|TWO)=' | sort -z | tr '\\0' ';'"
+    call = f"kit_given {tmp_path}; env --null | grep -z -E '^(ONE|TWO)=' | sort -z | tr '\\0' ';'"
     assert bash(call, TWO="set").stdout == "ONE=a $b\nc;TWO=set;"
     assert bash(f"kit_given {tmp_path}/nowhere; echo ok").stdout == "ok\n"
+
+
+def test_secrets_in_a_file_each_are_exported_unless_they_are_set(bash, tmp_path):
+    """As the kubelet lays them: links into a hidden folder. `project` comes before `site`."""
+    for folder, files in (("project", {"ONE": "a $b\nc\n"}), ("site", {"ONE": "1", "TWO": "2", "x.pem": ""})):
+        (tmp_path / folder / "..data").mkdir(parents=True)
+        for name, text in files.items():
+            (tmp_path / folder / "..data" / name).write_text(text)
+            (tmp_path / folder / name).symlink_to(f"..data/{name}")
+    call = f"kit_given {tmp_path}; env --null | grep -z -E '^(ONE|TWO)=' | sort -z | tr '\\0' ';'"
+    assert bash(call).stdout == "ONE=a $b\nc;TWO=2;"
+    assert bash(call, TWO="set").stdout == "ONE=a $b\nc;TWO=set;"
 
 
 def test_secret_that_is_not_set_stays_so(bash):

@@ -177,10 +177,18 @@ def test_secrets_are_files(manifests: list[Manifest]) -> None:
     assert set(data) == set(SECRETS)
     for _, pod in pods(manifests):
         for each in containers(pod):
-            assert not set(SECRETS) & set(variables_of(each))
-            mounts = {mount["name"]: mount["mountPath"] for mount in each["volumeMounts"]}
-            for name in set(variables_of(each)) & {f"{secret}_FILE" for secret in SECRETS}:
-                assert variables(each)[name] == f"{mounts['secrets']}/{name.removesuffix('_FILE')}"
+            assert not {each["name"] for each in each.get("env", ())} & {
+                *SECRETS,
+                *(f"{name}_FILE" for name in SECRETS),
+            }
+    # where the image looks for files that are variables (deploy/app/kit.sh)
+    for kind, name, of in (("Deployment", "app", "app"), ("Job", "release", "release")):
+        pod = the(manifests, kind, name)["spec"]["template"]["spec"]
+        places = {mount["name"]: mount["mountPath"] for mount in container(pod, of)["volumeMounts"]}
+        volumes = {each["name"]: each["secret"] for each in pod["volumes"] if "secret" in each}
+        found = {secret["secretName"].partition("-")[0]: places[name] for name, secret in volumes.items()}
+        assert found == {"site": "/run/secrets/site", "project": "/run/secrets/project"}
+        assert {secret["secretName"] for secret in volumes.values() if secret.get("optional")} == {"project"}
 
 
 @pytest.mark.parametrize("changed", ["site.env", "secrets/DATABASE_URL"])
@@ -201,7 +209,8 @@ def test_what_the_release_step_needs_is_there_before_it(manifests: list[Manifest
     assert {name for (_, name), value in step.items() if value == "release"} == {"release"}
     pod = the(manifests, "Job", "release")["spec"]["template"]["spec"]
     needed = {("ConfigMap", each["configMapRef"]["name"]) for each in pod["containers"][0]["envFrom"]}
-    needed |= {("Secret", each["secret"]["secretName"]) for each in pod["volumes"] if "secret" in each}
+    secrets = [each["secret"] for each in pod["volumes"] if "secret" in each]
+    needed |= {("Secret", each["secretName"]) for each in secrets if not each.get("optional")}
     claims = (each["persistentVolumeClaim"] for each in pod["volumes"] if "persistentVolumeClaim" in each)
     needed |= {("PersistentVolumeClaim", each["claimName"]) for each in claims}
     needed |= {name for name in step if name[0] in ("Namespace", "NetworkPolicy")}

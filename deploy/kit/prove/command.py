@@ -134,6 +134,8 @@ def prove(environment: Mapping[str, str]) -> int:
 
     Raises KitError if the site does not come up.
     """
+    if targets.chosen(environment) == targets.KUBERNETES:
+        raise KitError("TARGET='kubernetes': the proof makes a site of its own, by compose or in a swarm")
     if targets.chosen(environment) == targets.SWARM:
         from kit.prove import swarm  # here, since it has this module's steps
 

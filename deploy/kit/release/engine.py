@@ -16,7 +16,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, NamedTuple
+from typing import IO, ClassVar, NamedTuple
 
 from kit.paths import ROOT
 from kit.release.errors import ConnectionLost, ReleaseError
@@ -46,6 +46,11 @@ class Done(NamedTuple):
 
 
 class Engine:
+    program: ClassVar[str] = "docker"
+    kept: ClassVar[int] = KEPT
+    options: tuple[str, ...] = ()
+    """Given to the program with each call."""
+
     def __init__(
         self,
         environment: Mapping[str, str],
@@ -88,7 +93,7 @@ class Engine:
         """What it prints. Raises ReleaseError if it fails."""
         done = self.run(*arguments, timeout=timeout)
         if done.status:
-            raise ReleaseError(f"docker {' '.join(arguments[:2])}: {done.reason}")
+            raise ReleaseError(f"{self.program} {' '.join(arguments[:2])}: {done.reason}")
         return done.output.strip()
 
     def succeeds(self, *arguments: str, timeout: float = 60) -> bool:
@@ -121,7 +126,7 @@ class Engine:
     ) -> Iterator["_Program"]:
         reading, writing = _terminal() if has_terminal else (-1, subprocess.PIPE)
         process = subprocess.Popen(
-            ["docker", *arguments],
+            [self.program, *self.options, *arguments],
             env=self.environment | dict(environment),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -141,7 +146,7 @@ class Engine:
                 stream.close()
 
     def _follow(self, program: "_Program", deadline: float, meanwhile: Callable[[], None] | None) -> Done:
-        name = f"docker {' '.join(program.arguments[:2])}"
+        name = f"{self.program} {' '.join(program.arguments[:2])}"
         kept = {stream.fileno(): b"" for stream in program.streams}
         with selectors.DefaultSelector() as selector:
             for descriptor in kept:
@@ -152,7 +157,7 @@ class Engine:
                         selector.unregister(key.fd)
                     elif program.show:
                         program.show(piece)
-                    kept[key.fd] = (kept[key.fd] + piece)[-KEPT:]
+                    kept[key.fd] = (kept[key.fd] + piece)[-self.kept :]
                 self.signals.check()
                 if meanwhile:
                     meanwhile()

@@ -48,10 +48,9 @@ def call(command: str, environment: Mapping[str, str], options: Options) -> int:
 
     Raises KitError for a wrong value, before anything is touched.
     """
-    if targets.chosen(environment) == targets.SWARM:
-        from kit.swarm import command as swarm  # here, since it calls this module
-
-        return swarm.call(command, environment, options)
+    if (target := targets.chosen(environment)) != targets.COMPOSE:
+        status: int = targets.module(target).call(command, environment, options)
+        return status
     functions = {
         "deploy": _deploy,
         "up": _deploy,

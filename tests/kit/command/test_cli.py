@@ -134,7 +134,12 @@ def test_target_chooses_the_function(tmp_path):
     file = tmp_path / "env"
     file.write_text("TARGET=swarm\n")
     assert command.function({"COMPOSE_ENV_FILES": str(file)}) is command.in_swarm
-    with pytest.raises(KitError, match=r"^TARGET='nomad': must be compose or swarm$"):
+    in_cluster = {**nowhere, "TARGET": "kubernetes"}
+    assert cli.COMMANDS["deploy"].function(in_cluster) is cli.COMMANDS["deploy"].call
+    for name, text in (("logs", "docs/kubernetes.md has what"), ("down", "kubectl scale deployment/app --replicas=0")):
+        with pytest.raises(KitError, match=f"^not for TARGET=kubernetes: {text}"):
+            cli.COMMANDS[name].function(in_cluster)
+    with pytest.raises(KitError, match=r"^TARGET='nomad': must be one of compose, swarm, kubernetes$"):
         command.function({**nowhere, "TARGET": "nomad"})
     # what needs no engine needs no target either, such as the image's build
     assert cli.COMMANDS["install"].function({"TARGET": "nomad"}) is cli.COMMANDS["install"].call
