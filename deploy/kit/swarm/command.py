@@ -51,7 +51,9 @@ def call(command: str, environment: Mapping[str, str], options: Options) -> int:
     output = Output(command, is_json=options.is_json)
     with Signals() as signals:
         try:
-            return functions[command](_prepare(environment, options, output, signals))
+            prepared = _prepare(environment, options, output, signals)
+            _settle(prepared.site)
+            return functions[command](prepared)
         except InterruptedByUser as interrupted:
             output.failure([], f"interrupted ({interrupted})", ["What Swarm has been given goes on: make releases"])
             return interrupted.exit_status
@@ -103,9 +105,23 @@ def _deploy(call: Call) -> int:
         return _locked(call, identifier, lambda: _release(call, tag, migrates=True))
     except (ReleaseError, InterruptedByUser):
         site.engine.signals.defer()
-        if images.find_id(site.engine, site.image.live) != identifier:
+        # interrupted while Swarm replaces containers, it goes on to serve
+        if images.find_id(site.engine, site.image.live) != identifier and services.release(site) != tag:
             _forget(site, name, identifier)
         raise
+
+
+def _settle(site: Site) -> None:
+    """The release of a deployment that was interrupted is live, if Swarm has completed it since."""
+    running = services.inspect(site, "app")
+    if (running.get("UpdateStatus") or {}).get("State") in services.GOING_ON:
+        return
+    tag = services.release(site)
+    identifier = images.find_id(site.engine, site.image.release(tag)) if tag else ""
+    if identifier and identifier != images.find_id(site.engine, site.image.live):
+        images.add_tag(site.engine, identifier, site.image.live)
+        if not site.output.is_json:
+            site.output.note(f"{tag} serves: Swarm has completed what was interrupted")
 
 
 def _check_files(call: Call, tag: str) -> None:

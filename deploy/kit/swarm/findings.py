@@ -6,7 +6,7 @@ from typing import Any
 
 from kit import units
 from kit.doctor.findings import Findings, Topic
-from kit.swarm.services import ENDED, FAILED, Count, Task
+from kit.swarm.services import ENDED, FAILED, GOING_ON, Count, Task
 
 LEAST_ENGINE = 23
 """Docker's version: older ones ignore keys of the stack file."""
@@ -93,7 +93,7 @@ def _times(count: int) -> str:
 
 def _update(topic: Topic, name: str, update: Mapping[str, str], stack: str) -> Findings:
     state, said = update.get("State", ""), update.get("Message", "")
-    if state in ("updating", "rollback_started"):
+    if state in GOING_ON:
         yield topic.note(f"{name}: Swarm is replacing its containers ({said or state})")
     elif state == "rollback_completed":
         yield topic.warning(f"{name}: Swarm has taken the last update back", "make releases; then make deploy again")

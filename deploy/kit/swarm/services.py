@@ -13,6 +13,7 @@ from kit.paths import ROOT
 from kit.release.errors import ReleaseError
 from kit.release.site import Site
 from kit.swarm.files import File
+from kit.swarm.stack import RELEASE_LABEL
 from kit.swarm.tasks import NAMESPACE
 
 OWNER = "ropewalk.stack"
@@ -29,6 +30,7 @@ COUNTS = re.compile(r"(\d+)/(\d+)(?: \((\d+)/(\d+) completed\))?")
 FAILED = ("Failed", "Rejected", "Orphaned")
 BLAMED = re.compile(r"due to failure or early termination of task (\w+)")
 """In the message of an update that Swarm takes back."""
+GOING_ON = ("updating", "rollback_started")
 ENDED = {"completed": True, "rollback_completed": False, "rollback_paused": False, "paused": False}
 """States of an update, and whether it is what was wanted."""
 
@@ -114,6 +116,11 @@ def inspect(site: Site, name: str) -> dict[str, Any]:
     """Empty if there is no such service."""
     done = site.engine.run("service", "inspect", f"{site.project}_{name}")
     return dict(json.loads(done.output)[0]) if done.status == 0 else {}
+
+
+def release(site: Site) -> str:
+    """The tag of the one that Swarm has been given last, and has not taken back; empty if there is none."""
+    return str(inspect(site, "app").get("Spec", {}).get("Labels", {}).get(RELEASE_LABEL, ""))
 
 
 def template(service: Mapping[str, Any]) -> Any:

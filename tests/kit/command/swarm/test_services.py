@@ -140,3 +140,14 @@ def test_a_release_that_never_served_is_none_to_roll_back_to():
     docker = FakeDocker()
     command._forget(site_of(docker), "shop-app:20261129-083400", "sha256:1")
     assert docker.calls == ["tag sha256:1 shop-app:failed", "image rm shop-app:20261129-083400"]
+
+
+def released(state):
+    return json.dumps([service("new", state) | {"Spec": {"Labels": {"ropewalk.release": "20261130-030110"}}}])
+
+
+@pytest.mark.parametrize(("state", "is_live"), [("updating", False), ("completed", True), ("", True)])
+def test_a_deployment_that_was_interrupted_is_live_once_swarm_has_completed_it(state, is_live):
+    docker = FakeDocker(service_inspect=released(state), image_inspect=["sha256:2", "sha256:1"])
+    command._settle(site_of(docker))
+    assert ("tag sha256:2 shop-app:live" in docker.calls) is is_live
