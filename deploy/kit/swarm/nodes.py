@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 
 from kit import containers
 from kit.errors import KitError
-from kit.remote import images
+from kit.remote import connection, images, server
 from kit.swarm.stack import edge_constraints
 from kit.variables import read
 
 CONSTRAINT = re.compile(r"(node(?:\.[A-Za-z0-9_.-]+)+)\s*(==|!=)\s*(\S+)")
 ENDPOINT = re.compile(r"(?:ssh|tcp)://\S+|unix:///\S+|[A-Za-z0-9._-]+@[A-Za-z0-9.:-]+")
+OF_SSH = re.compile(r"has exited with exit status (\d+).*?stderr=(.*)", re.DOTALL)
+"""In what docker prints if the connection fails."""
 ASK_NODE = "{{.Swarm.NodeID}}"
 
 
@@ -170,11 +172,11 @@ def reach(swarm: Swarm, values: Mapping[str, str], environment: Mapping[str, str
     reached = {}
     for endpoint in endpoints(values):
         its = dict(environment) | {"DOCKER_HOST": endpoint}
-        try:
-            identifier = containers.output(["info", "--format", ASK_NODE], its).strip()
-        except KitError as error:
+        done = containers.call(["info", "--format", ASK_NODE], its)
+        identifier = done.stdout.strip()
+        if done.returncode:
             if all(node.is_ready for node in swarm.nodes):  # otherwise it may be the engine of one that is down
-                raise KitError(f"SWARM_NODES: {endpoint} does not answer: {error}") from None
+                raise KitError(f"SWARM_NODES: {endpoint} does not answer: {reason(endpoint, done.stderr)}")
             continue
         if identifier not in known:
             raise KitError(f"SWARM_NODES: {endpoint} is no node of this swarm")
@@ -189,6 +191,13 @@ def reach(swarm: Swarm, values: Mapping[str, str], environment: Mapping[str, str
             f"the images would not reach {', '.join(sorted(missing))}: set REGISTRY, or their engines in SWARM_NODES"
         )
     return Others({known[identifier].hostname: its for identifier, its in reached.items() if identifier != swarm.own})
+
+
+def reason(endpoint: str, said: str) -> str:
+    """Why docker cannot call this engine, from what it printed, in one line."""
+    if (by_ssh := OF_SSH.search(said)) and endpoint.startswith("ssh://"):
+        return connection.reason(server.read(endpoint), int(by_ssh[1]), by_ssh[2])
+    return (said.strip().splitlines() or ["it says nothing"])[-1]
 
 
 def send(others: Others, names: Sequence[str], here: Mapping[str, str], progress: images.Progress) -> dict[str, int]:

@@ -301,6 +301,19 @@ def test_where_the_other_engines_are():
 
 
 @pytest.mark.parametrize(
+    ("status", "printed", "said"),
+    [
+        (127, "bash: docker: command not found", "Docker is not installed on two: make setup HOST=ada@two INSTALL=1"),
+        (255, "ada@two: Permission denied (publickey).", "two does not let ada in: add your public key there"),
+    ],
+)
+def test_why_a_node_cannot_be_called(status, printed, said):
+    text = f"error during connect: command [ssh -T] has exited with exit status {status}, make sure: stderr={printed}\n"
+    assert nodes.reason("ssh://ada@two", text).startswith(said)
+    assert nodes.reason("unix:///two.sock", "Warning\nCannot connect\n") == "Cannot connect"
+
+
+@pytest.mark.parametrize(
     ("text", "running", "wanted", "is_complete"),
     [
         ("2/3", 2, 3, False),
