@@ -11,13 +11,13 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench.kit_files import RenderError, copy_kit, leave_out_missing_modules, render
-from bench.server_process import LOAD_CPUS, ServerProcess, StartError, connect, free_address, pinned
+from bench.nginx import wait_for_nginx
+from bench.server_process import LOAD_CPUS, ServerProcess, StartError, free_address, pinned
 from bench.servers import find_program
 
 STATIC_BYTES = 20_000
@@ -42,7 +42,7 @@ def kit_nginx(upstream: str, edits: Sequence[Edit] = ()) -> Iterator[ServerProce
         words = [program, "-e", f"{folder}/start.log", "-c", f"{folder}/nginx/nginx.conf", "-g", f"{own}daemon off;"]
         process = pinned(words, LOAD_CPUS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            yield ServerProcess(process, listen, _wait(listen, process, folder))
+            yield ServerProcess(process, listen, wait_for_nginx(listen, process, folder))
         finally:
             process.terminate()
             process.wait()
@@ -81,13 +81,3 @@ def _edit(folder: Path, edits: Sequence[Edit]) -> None:
             path.write_text(text)
         if not count:
             raise StartError(f"{pattern!r} is not in nginx's configuration")
-
-
-def _wait(listen: str, process: subprocess.Popen[bytes], folder: Path) -> float:
-    began = time.monotonic()
-    while time.monotonic() < began + 10 and process.poll() is None:
-        with suppress(OSError), connect(listen):
-            return time.monotonic() - began
-        time.sleep(0.01)
-    log = "".join(path.read_text() for path in folder.glob("*.log"))
-    raise StartError(f"nginx did not start: {log.strip()[-300:]}")

@@ -13,6 +13,8 @@ from bench.nginx_places import temporary_files
 from bench.server_process import LOAD_CPUS, StartError, connect, free_address, pinned
 from bench.servers import find_program
 
+START_SECONDS = 10
+
 CONFIGURATION = """
 daemon off;
 master_process off;
@@ -59,18 +61,19 @@ def nginx(upstream: str) -> Iterator[str]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            _wait(listen, process, folder)
+            wait_for_nginx(listen, process, path.parent)
             yield listen
         finally:
             process.kill()
             process.wait()
 
 
-def _wait(listen: str, process: subprocess.Popen[bytes], folder: str) -> None:
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and process.poll() is None:
+def wait_for_nginx(listen: str, process: subprocess.Popen[bytes], folder: Path) -> float:
+    """Return after how many seconds it accepts connections. Raises `StartError` with the end of the folder's logs."""
+    began = time.monotonic()
+    while time.monotonic() < began + START_SECONDS and process.poll() is None:
         with suppress(OSError), connect(listen):
-            return
+            return time.monotonic() - began
         time.sleep(0.01)
-    log = "".join(path.read_text() for path in Path(folder).glob("*.log"))
-    raise StartError(f"nginx did not start: {log.strip()[-200:]}")
+    log = "".join(path.read_text() for path in folder.glob("*.log"))
+    raise StartError(f"nginx did not start: {log.strip()[-300:]}")
