@@ -364,18 +364,28 @@ def exit_process(status: int) -> NoReturn:
     The shutdown first waits for threads of the application: an idle `ThreadPoolExecutor` ends at once. If a thread goes
     on, the exit functions run without waiting for it, and the process ends.
     """
-    has_begun = threading.Event()
+    has_begun, is_due = threading.Event(), threading.Event()
     atexit.register(has_begun.set)  # the last one registered is the first to run
-    threading.Thread(target=_exit_soon, args=(status, has_begun), name="ropewalk-exit", daemon=True).start()
+    # Both start now: once the shutdown has begun, Python 3.12 and later start no thread.
+    functions = threading.Thread(
+        target=_run_exit_functions, args=(is_due,), name="ropewalk-exit-functions", daemon=True
+    )
+    functions.start()
+    arguments = (status, has_begun, is_due, functions)
+    threading.Thread(target=_exit_soon, args=arguments, name="ropewalk-exit", daemon=True).start()
     raise SystemExit(status)
 
 
-def _exit_soon(status: int, has_begun: threading.Event) -> None:
+def _run_exit_functions(is_due: threading.Event) -> None:
+    is_due.wait()
+    atexit._run_exitfuncs()
+
+
+def _exit_soon(status: int, has_begun: threading.Event, is_due: threading.Event, functions: threading.Thread) -> None:
     time.sleep(THREAD_GRACE)
     if has_begun.is_set():
         return  # the functions run in the main thread; the master ends a worker whose functions take too long
-    functions = threading.Thread(target=atexit._run_exitfuncs, name="ropewalk-exit-functions", daemon=True)
-    functions.start()
+    is_due.set()
     functions.join(EXIT_FUNCTIONS_TIMEOUT)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # nobody reads it, its disk is full, it is closed
