@@ -301,6 +301,7 @@ def wait_and_raise_at(event: interruptions.OneTimeEvent, number: int, raised: li
                 raise PlantedError
         return trace
 
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 asks `settrace` for instructions only if a frame has them
     sys.settrace(trace)  # frames that begin from now on: those of `wait`
     try:  # noqa: SIM105 - `suppress` has frames of its own
         event.wait()

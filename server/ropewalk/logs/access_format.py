@@ -188,7 +188,7 @@ def _field(headers: list[tuple[str, str]], name: str) -> str:
 
 def _request_line(get: Callable[[str], Any]) -> str:
     what = request_target(get)
-    return what if what == "-" else f"{what} {escape(get('SERVER_PROTOCOL') or '-')}"
+    return what if what == "-" else f"{what} {_text(get('SERVER_PROTOCOL'))}"
 
 
 def _user(authorization: object) -> str:

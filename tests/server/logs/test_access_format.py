@@ -141,6 +141,7 @@ VALUES = st.one_of(
 )
 @example(letters=LETTERS, environ=dict.fromkeys(KEYS, "plain"), seconds=0.0)
 @example(letters=["%(r)s"], environ={"REQUEST_METHOD": "GET", "RAW_URI": "", "SERVER_PROTOCOL": ""}, seconds=0.0)
+@example(letters=["%(r)s"], environ={"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": 1}, seconds=0.0)
 def test_a_plain_line_equals_the_escaped_one(letters: list[str], environ: dict[str, Any], seconds: float) -> None:
     """A value at the end decides which of the two is used, and changes nothing before it."""
     write = compile_format(" ".join([*letters, "%({end}e)s"]))
