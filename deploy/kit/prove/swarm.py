@@ -19,6 +19,7 @@ from kit.errors import KitError
 from kit.prove.command import Step, deploy_what_cannot_migrate, deploy_what_cannot_start
 from kit.prove.site import ProofError, Site
 from kit.prove.traffic import Client
+from kit.release import lock
 from kit.swarm import nodes
 from kit.swarm.services import read_count
 from kit.swarm.tasks import NAMESPACE
@@ -126,7 +127,9 @@ class SwarmSite(Site):
     def remove(self) -> None:
         """Also the volumes and the images, on each node that is reached."""
         with contextlib.suppress(ProofError):
-            self.kit("down")
+            self.kit("down", "--unlock")  # a deployment may have been interrupted
+        with contextlib.suppress(ProofError):
+            self.docker("rm", "--force", lock.name(self.name))
         label = f"--filter=label={NAMESPACE}={self.name}"
 
         def is_gone(its: Mapping[str, str]) -> bool:

@@ -157,7 +157,7 @@ def test_everything_is_removed_from_each_node_that_responds(new_site, monkeypatc
         "image ls": "shop-app:1\n",
     }
     site.remove()
-    assert site.calls[0] == "make down"
+    assert site.calls[0] == "make down --unlock"
     removed = [call for call in site.calls if " rm " in call]
     assert removed == ["volume rm shop_assets shop_data", "image rm --force shop-app:1"] * 2
 
