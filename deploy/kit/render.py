@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kit import compose, containers, origins, targets
+from kit.containers import Container
 from kit.errors import KitError
+from kit.swarm import command, tasks
 
 SECTIONS = ("variables", "nginx", "server", "supervisor", "compose")
 STACKS = tuple(each for each in targets.TARGETS if each != targets.COMPOSE)
@@ -30,7 +32,11 @@ class Renderer:
         self._prepared = compose.prepare(environment)
         said = containers.output(["compose", "config", "--format", "json"], self._prepared)
         self._model: dict[str, Any] = json.loads(said)
-        self._containers = containers.of_project(self._model["name"], self._prepared)
+        self._containers = self._found()
+
+    def _found(self) -> list[Container]:
+        """Containers of the site on this node."""
+        return containers.of_project(self._model["name"], self._prepared)
 
     def variables(self) -> str:
         rows = list(origins.find(self._given, self._prepared))
@@ -79,6 +85,16 @@ class Renderer:
         return said if self._shows_secrets else origins.mask_text(said)
 
 
+class StackRenderer(Renderer):
+    """With TARGET=swarm: the containers of the stack on this node, and the stack file instead of compose's."""
+
+    def _found(self) -> list[Container]:
+        return tasks.on_this_node(self._model["name"], self._prepared)
+
+    def stack(self) -> str:
+        return json.dumps(self._masked(command.stack_of(self._given)), indent=2)
+
+
 def new_container(service: str, model: Mapping[str, Any], words: tuple[str, ...]) -> list[str]:
     """Arguments of docker: not of compose, whose `run` would leave networks. nginx's values hold no secret."""
     described = model["services"][service]
@@ -99,9 +115,12 @@ def render(environment: Mapping[str, str]) -> int:
             raise KitError(f"STACK={stack!r}: must be one of {', '.join(STACKS)}")
         printed: int = targets.module(stack).print_stack(environment)
         return printed
-    chosen = origins.check_what(environment.get("WHAT", ""), SECTIONS)
-    renderer = Renderer(environment, shows_secrets=environment.get("SHOW_SECRETS") == "1")
-    sections: dict[str, Callable[[], str]] = {name: getattr(renderer, name) for name in SECTIONS}
+    is_swarm = targets.chosen(environment) == targets.SWARM
+    known = (*SECTIONS[:-1], "stack") if is_swarm else SECTIONS
+    chosen = origins.check_what(environment.get("WHAT", ""), known)
+    kind = StackRenderer if is_swarm else Renderer
+    renderer = kind(environment, shows_secrets=environment.get("SHOW_SECRETS") == "1")
+    sections: dict[str, Callable[[], str]] = {name: getattr(renderer, name) for name in known}
     status = 0
     for name in chosen:
         try:

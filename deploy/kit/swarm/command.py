@@ -69,8 +69,9 @@ def _prepare(environment: Mapping[str, str], options: Options, output: Output, s
     values = env_files.read_kit(environment)
     swarm = nodes.find(prepared)
     checks.check(model, values, swarm)
-    checks.check_compose(model["name"], prepared)
     others = nodes.reach(swarm, values, prepared)
+    if not options.is_dry:  # which is to find the rest while the site still runs there
+        checks.check_compose(model["name"], prepared)
     engine = Engine(prepared, signals, output.show, has_terminal=output.is_live)
     image = images.read_name(model["services"]["app"]["image"])
     site = Site(engine, output, model["name"], image, model["services"], values, options.build_options)
@@ -309,7 +310,13 @@ def down(environment: Mapping[str, str], *, unlocks: bool = False) -> int:
 
 
 def print_stack(environment: Mapping[str, str]) -> int:
-    """`make render STACK=swarm`: the stack file as a deployment would give it to Swarm, in JSON, which is YAML too.
+    """`make render STACK=swarm`: in JSON, which is YAML too."""
+    sys.stdout.write(json.dumps(stack_of(environment), indent=2) + "\n")
+    return 0
+
+
+def stack_of(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The stack file as a deployment would give it to Swarm.
 
     The images are those that are live, by their ID; secrets are named, and not shown.
     """
@@ -324,6 +331,4 @@ def print_stack(environment: Mapping[str, str]) -> int:
     several = len(nodes.hosts_of_application(swarm, values)) > 1
     replicas = int(values.get("APP_REPLICAS") or 1)
     subnet = nodes.subnet_of(f"{model['name']}_back", prepared)
-    stack = render(Wanted(model, values, found, "latest", replicas, several, subnet))
-    sys.stdout.write(json.dumps(stack.content, indent=2) + "\n")
-    return 0
+    return render(Wanted(model, values, found, "latest", replicas, several, subnet)).content

@@ -49,11 +49,16 @@ def services(name: str, environment: Mapping[str, str]) -> list[str]:
 
 def on(engine: Engine, name: str) -> list[Container]:
     """The containers of the stack, also those that have ended, in the order of their names. Raises KitError."""
+    return on_this_node(name, engine.environment)
+
+
+def on_this_node(name: str, environment: Mapping[str, str]) -> list[Container]:
+    """As `on`."""
     words = ["ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={NAMESPACE}={name}"]
-    if not (identifiers := containers.output(words, engine.environment).split()):
+    if not (identifiers := containers.output(words, environment).split()):
         return []
     # one may have gone meanwhile
-    said = containers.call(["inspect", *identifiers], engine.environment).stdout
+    said = containers.call(["inspect", *identifiers], environment).stdout
     return containers.read(json.loads(said or "[]"), SERVICE, f"{name}_")
 
 

@@ -58,3 +58,15 @@ def test_down_is_refused_while_somebody_deploys(swarm):
     assert status == 2
     assert err.startswith("down: a deployment of shop is in progress: ada@elsewhere, process 7,")
     assert not any("stack rm" in call for call in swarm.calls)
+
+
+def test_a_dry_run_checks_a_move_while_compose_has_the_site(swarm):
+    labels = '{"com.docker.compose.service": "app"}'
+    inspected = f'[{{"Id": "1", "Config": {{"Labels": {labels}}}, "State": {{"Status": "running"}}}}]'
+    swarm.script = f"""'ps --all'*compose*) echo 1 ;;
+'inspect 1') echo '{inspected}' ;;
+'secret ls'*) echo shop_key ;;
+{swarm.script}"""
+    status, out, _ = swarm("deploy", "--dry-run", **GIVEN)
+    assert (status, out.splitlines()[-1][:23]) == (0, "==> Nothing was changed")
+    assert swarm("deploy", **GIVEN)[2].startswith("deploy: shop runs by docker compose on this machine: make down")
