@@ -253,7 +253,7 @@ def run(number: int, seed: str) -> None:
     with ropewalk.Server(
         application_of(chooser),
         bind="127.0.0.1:0",
-        threads=1,
+        threads=2,  # of a sole one that streams for long, on a busy machine, a warning is logged
         error_log=lambda level, text: logged.append(f"{level}: {text}"),
         errors=io.StringIO(),
         forwarded_allow_ips="127.0.0.1",
