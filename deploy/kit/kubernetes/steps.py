@@ -130,7 +130,7 @@ def _run_job(release: Release) -> None:
                 raise ReleaseError(f"the release step failed: {_log_end(kubectl, release.output, own, seen)}")
             causes.look(kubectl, own, ("Job", "release"))
         else:
-            reason = causes.last or "it still runs"
+            reason = causes.last or f"it still runs: {kubectl.named('logs --follow job/release')}"
             raise ReleaseError(f"the release step did not end in {release.patience} s: {reason}")
     except InterruptedByUser:
         follow = kubectl.named("logs --follow job/release")

@@ -1,11 +1,13 @@
 """Why pods do not become ready, in one line: what their containers wait for, or what the cluster warns of."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from kit.kubernetes.kubectl import Kubectl, Object
 from kit.release.output import Output
 
+OF_A_POD = re.compile(r'(pods "[a-z0-9.-]+)-[a-z0-9]{5}(?=")')
 USUAL = ("ContainerCreating", "PodInitializing")
 MOST = 300
 """Characters of a message."""
@@ -51,7 +53,8 @@ class Causes:
             wanted |= {("ReplicaSet", each["involvedObject"]["name"]) for each in events if _is_of(each, name)}
         said = [each for each in events if (each["involvedObject"]["kind"], each["involvedObject"]["name"]) in wanted]
         said = [each for each in said if each.get("reason") not in ("Unhealthy", "BackOff")]
-        return [_short(f"{kind.lower()}/{name}: {said[-1].get('message', '')}")] if said else []
+        place = f"{pods[0]['metadata']['name']}: " if pods else ""
+        return [_short(f"{place}{_same(said[-1].get('message', ''))}")] if said else []
 
     def print_log(self, kubectl: Kubectl, output: Output) -> None:
         """The last lines of the container that has ended, if one has."""
@@ -118,6 +121,11 @@ def _created(pod: Object) -> str:
 def _is_of(event: Object, name: str) -> bool:
     involved = event["involvedObject"]
     return bool(involved["kind"] == "ReplicaSet" and involved["name"].rpartition("-")[0] == name)
+
+
+def _same(message: str) -> str:
+    """Without what differs each time that the cluster tries: the name of the pod that it would have started."""
+    return OF_A_POD.sub(r"\1-...", message.removeprefix("(combined from similar events): "))
 
 
 def _short(text: str) -> str:

@@ -126,14 +126,23 @@ def test_cause_of_a_pod_that_cannot_start_is_said_at_once(deploy, capsys):
     assert message in capsys.readouterr().out
 
 
-def test_pods_that_the_namespace_does_not_allow_are_told(deploy, capsys):
-    """There is no pod then; the warning is the ReplicaSet's."""
+def test_pods_that_the_namespace_does_not_allow_are_told_once(deploy, capsys):
+    """There is no pod then; the warning is the ReplicaSet's, and comes again for each try."""
     kubectl = FakeKubectl()
-    message = 'pods "app-5d-x" is forbidden: violates PodSecurity "restricted:latest"'
-    involved = {"kind": "ReplicaSet", "name": "app-5d"}
-    kubectl.events = [{"involvedObject": involved, "reason": "FailedCreate", "message": message}]
+    kubectl.rollout = iter([STARTING, STARTING, STARTING, READY])
+    tries = itertools.count(10_000)
+
+    def warn(_):
+        message = f'pods "app-5d-{next(tries)}" is forbidden: violates PodSecurity "restricted:latest"'
+        message = f"(combined from similar events): {message}" if kubectl.events else message
+        involved = {"kind": "ReplicaSet", "name": "app-5d"}
+        kubectl.events = [{"involvedObject": involved, "reason": "FailedCreate", "message": message}]
+
+    kubectl.before_call = warn
     deploy(kubectl)
-    assert message in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count('==> pods "app-5d-..." is forbidden: violates PodSecurity "restricted:latest"') == 1
+    assert said.count("forbidden") == 1
 
 
 def test_another_release_is_waited_for_by_its_user(deploy):
