@@ -191,12 +191,14 @@ def _release(call: Call, tag: str, *, migrates: bool) -> int:
         _update(call, stack, ["nginx", *(each for each in applications if each != "app")])
     with site.output.step("tidy", "Remove what is no longer needed"):
         _tidy(call, stack)
-    site.output.result(f"{tag} is live on {', '.join(sorted(_running_on(site)))}", tag=tag)
+    site.output.result(f"{tag} is live on {', '.join(sorted(_running_on(call)))}", tag=tag)
     return 0
 
 
-def _running_on(site: Site) -> set[str]:
-    return {task.node for task in services.tasks(site, "app") if task.state == "Running"}
+def _running_on(call: Call) -> set[str]:
+    """Without nodes that are down: what ran there is still said to run."""
+    up = {node.hostname for node in call.swarm.nodes if node.is_ready}
+    return up & {task.node for task in services.tasks(call.site, "app") if task.state == "Running"}
 
 
 def _bring_images(call: Call, tag: str) -> Images:
