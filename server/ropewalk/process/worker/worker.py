@@ -366,7 +366,7 @@ def exit_process(status: int) -> NoReturn:
     """
     has_begun, is_due = threading.Event(), threading.Event()
     atexit.register(has_begun.set)  # the last one registered is the first to run
-    # Both start now: once the shutdown has begun, Python 3.12 and later start no thread.
+    # Both start now: Python 3.12 starts no thread once the shutdown has begun.
     functions = threading.Thread(
         target=_run_exit_functions, args=(is_due,), name="ropewalk-exit-functions", daemon=True
     )
