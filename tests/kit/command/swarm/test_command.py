@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-UNKNOWN = "no service has wokrer; must be one of cron, worker"
+UNKNOWN = "no service has workerr; must be one of cron, worker"
 SECRET = "/run/secrets/shop_key"
 
 
@@ -31,8 +31,8 @@ GIVEN = {"HTTP_ADDRESS": "0.0.0.0", "SECRET_KEY_FILE": SECRET, "SWARM_NODES": "u
     [
         ({}, "the swarm has no secret shop_key: docker secret create shop_key FILE"),
         (
-            {"COMPOSE_PROFILES": "wokrer"},
-            "COMPOSE_PROFILES='wokrer': no service has wokrer; must be one of cron, worker",
+            {"COMPOSE_PROFILES": "workerr"},
+            "COMPOSE_PROFILES='workerr': no service has workerr; must be one of cron, worker",
         ),
         ({"TLS_DIR": "/nowhere"}, "TLS_DIR: /nowhere/fullchain.pem: No such file or directory"),
     ],
