@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from kit import cli
+from kit.commands import COMMANDS
 from kit.errors import KitError
 
 
@@ -26,8 +27,6 @@ def test_command_runs_in_any_folder_and_imports_no_module_there(repository, tmp_
 
 
 def test_help_lists_every_command(repository):
-    from kit.cli import COMMANDS
-
     done = kit(repository, "--help")
     assert done.returncode == 0
     for name, command in COMMANDS.items():
@@ -92,7 +91,7 @@ def test_checkout_that_cannot_be_written_is_one_line(repository, tmp_path, monke
     def refuse(options):
         raise PermissionError(13, "Permission denied", "/srv/ropewalk/.env.new")
 
-    monkeypatch.setitem(cli.COMMANDS, "down", cli.COMMANDS["down"]._replace(call=refuse))
+    monkeypatch.setitem(COMMANDS, "down", COMMANDS["down"]._replace(call=refuse))
     assert cli.main(["down"]) == 2
     assert capsys.readouterr().err == "down: /srv/ropewalk/.env.new: Permission denied\n"
 
@@ -111,9 +110,9 @@ REFUSED = {"remove", "bench-deploy", "backup", "restore", "backup-check"}
 
 def test_each_command_says_what_it_does_in_a_swarm():
     """None acts on compose without a word."""
-    undecided = {name for name, command in cli.COMMANDS.items() if command.in_swarm is None and not command.is_local}
+    undecided = {name for name, command in COMMANDS.items() if command.in_swarm is None and not command.is_local}
     assert undecided == set()
-    said = {name: command.in_swarm for name, command in cli.COMMANDS.items()}
+    said = {name: command.in_swarm for name, command in COMMANDS.items()}
     assert {name for name, text in said.items() if text and isinstance(text, str)} == REFUSED
 
 
@@ -123,11 +122,11 @@ def test_a_command_that_is_not_for_a_swarm_is_one_line(repository, name, tmp_pat
     command = [sys.executable, "-I", repository / "deploy/kit", name]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"{name}: not for TARGET=swarm: {cli.COMMANDS[name].in_swarm}\n"
+    assert done.stderr == f"{name}: not for TARGET=swarm: {COMMANDS[name].in_swarm}\n"
 
 
 def test_target_chooses_the_function(tmp_path):
-    command = cli.COMMANDS["logs"]
+    command = COMMANDS["logs"]
     nowhere = {"COMPOSE_ENV_FILES": "/dev/null"}
     assert command.function(nowhere) is command.call
     assert command.function({**nowhere, "TARGET": "swarm"}) is command.in_swarm
@@ -135,11 +134,11 @@ def test_target_chooses_the_function(tmp_path):
     file.write_text("TARGET=swarm\n")
     assert command.function({"COMPOSE_ENV_FILES": str(file)}) is command.in_swarm
     in_cluster = {**nowhere, "TARGET": "kubernetes"}
-    assert cli.COMMANDS["deploy"].function(in_cluster) is cli.COMMANDS["deploy"].call
+    assert COMMANDS["deploy"].function(in_cluster) is COMMANDS["deploy"].call
     for name, text in (("logs", "docs/kubernetes.md has what"), ("down", "kubectl scale deployment/app --replicas=0")):
         with pytest.raises(KitError, match=f"^not for TARGET=kubernetes: {text}"):
-            cli.COMMANDS[name].function(in_cluster)
+            COMMANDS[name].function(in_cluster)
     with pytest.raises(KitError, match=r"^TARGET='nomad': must be one of compose, swarm, kubernetes$"):
         command.function({**nowhere, "TARGET": "nomad"})
     # what needs no engine needs no target either, such as the image's build
-    assert cli.COMMANDS["install"].function({"TARGET": "nomad"}) is cli.COMMANDS["install"].call
+    assert COMMANDS["install"].function({"TARGET": "nomad"}) is COMMANDS["install"].call
