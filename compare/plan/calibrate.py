@@ -45,14 +45,17 @@ def measure() -> Costs:
 
 
 def _busy_tick_seconds(process: ServerProcess, costs: Costs) -> float:
-    """By how much each tick delays requests that all compute: what the simulation of these does not know yet."""
-    missing, ticks = 0.0, 0
+    """By how much each tick delays requests that all compute: what the simulation of these does not know yet.
+
+    The median of some bursts, since the machine may pause in one of them.
+    """
+    found = []
     for burst in BURSTS:
         measured = load(process, burst)
         simulated = simulate(Host(len(CPUS), 1, 8, measured.connections), burst, costs)
-        missing += max(measured.times) - costs.transport - simulated.seconds
-        ticks += simulated.busy_ticks
-    return max(0.0, missing) / ticks
+        missing = max(measured.times) - costs.transport - simulated.seconds
+        found.append(missing / simulated.busy_ticks)
+    return max(0.0, median(found))
 
 
 def keep(costs: Costs, path: Path = COSTS) -> None:
