@@ -99,14 +99,19 @@ def kit(repository, tmp_path):
     return Kit(repository, tmp_path)
 
 
-@pytest.fixture(scope="session")
-def model():
+def configured(**variables):
     """What `docker compose config` prints of docker-compose.yml: of the command line alone, without an engine."""
     environment = clean_environment() | {
         "COMPOSE_PROJECT_NAME": "shop",
         "COMPOSE_ENV_FILES": "/dev/null",
         "HTTP_ADDRESS": "0.0.0.0",
+        **variables,
     }
     command = ["docker", "compose", "config", "--format", "json"]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="session")
+def model():
+    return configured()

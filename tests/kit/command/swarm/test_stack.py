@@ -6,25 +6,11 @@ import subprocess
 import pytest
 
 from kit.errors import KitError
-from kit.paths import ROOT
 from kit.swarm import checks, files, keys, nodes, services, stack
 from kit.swarm.nodes import Node, Swarm
-from tests.helpers.containers import clean_environment
+from tests.kit.command.swarm.conftest import configured
 
 IMAGES = stack.Images("sha256:" + "a" * 64, "sha256:" + "b" * 64)
-
-
-def configured(**variables):
-    """What `docker compose config` prints, without an engine."""
-    environment = clean_environment() | {
-        "COMPOSE_PROJECT_NAME": "shop",
-        "COMPOSE_ENV_FILES": "/dev/null",
-        "HTTP_ADDRESS": "0.0.0.0",
-        **variables,
-    }
-    command = ["docker", "compose", "config", "--format", "json"]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout)
 
 
 def rendered(*, several=True, replicas=3, subnet="10.0.2.0/24", only_new_files=True, **variables):
