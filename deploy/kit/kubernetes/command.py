@@ -11,7 +11,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -24,7 +24,7 @@ from kit.kubernetes.overlay import Wanted
 from kit.paths import RUN
 from kit.release import answers, confirm, images, notices, run
 from kit.release.engine import Engine
-from kit.release.errors import InterruptedByUser, ReleaseError
+from kit.release.errors import ReleaseError
 from kit.release.output import Output
 from kit.release.run import Options
 from kit.release.signals import Signals
@@ -47,19 +47,7 @@ def call(command: str, environment: Mapping[str, str], options: Options) -> int:
     """The exit status. Raises KitError for a wrong value, before anything is touched."""
     functions = {"deploy": _deploy, "up": _deploy, "update": _deploy, "rollback": _rollback, "releases": _releases}
     output = Output(command, is_json=options.is_json)
-    return _reported(output, lambda signals: functions[command](_prepare(environment, options, output, signals)))
-
-
-def _reported(output: Output, perform: Callable[[Signals], int]) -> int:
-    with Signals() as signals:
-        try:
-            return perform(signals)
-        except InterruptedByUser as interrupted:
-            output.failure([], f"interrupted ({interrupted})", [])
-            return interrupted.exit_status
-        except ReleaseError as error:
-            output.failure(error.lines, str(error), run.log_kept(error))
-            return 1
+    return run.reported(output, lambda signals: functions[command](_prepare(environment, options, output, signals)))
 
 
 def _prepare(environment: Mapping[str, str], options: Options, output: Output, signals: Signals) -> Call:
@@ -252,7 +240,7 @@ def print_stack(environment: Mapping[str, str]) -> int:
         sys.stdout.write(text if environment.get("SHOW_SECRETS") == "1" else masked(text))
         return 0
 
-    return _reported(output, perform)
+    return run.reported(output, perform)
 
 
 def masked(manifests: str) -> str:
@@ -292,4 +280,4 @@ def apply(options: Any, environment: Mapping[str, str]) -> int:
         output.result(f"live in {steps.where(kubectl)}")
         return 0
 
-    return _reported(output, perform)
+    return run.reported(output, perform)

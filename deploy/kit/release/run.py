@@ -345,6 +345,19 @@ def _next(error: ReleaseError, command: str) -> list[str]:
     return kept or ([again] if again else [])
 
 
+def reported(output: Output, perform: Callable[[Signals], int], *, goes_on: Sequence[str] = ()) -> int:
+    """The exit status of `perform`, whose errors are printed. `goes_on`: what to know after Ctrl-C."""
+    with Signals() as signals:
+        try:
+            return perform(signals)
+        except InterruptedByUser as interrupted:
+            output.failure([], f"interrupted ({interrupted})", list(goes_on))
+            return interrupted.exit_status
+        except ReleaseError as error:
+            output.failure(error.lines, str(error), log_kept(error))
+            return 1
+
+
 def log_kept(error: ReleaseError) -> list[str]:
     """Keeps the whole log of what failed; where it is."""
     if error.whole_log:

@@ -49,17 +49,13 @@ def call(command: str, environment: Mapping[str, str], options: Options) -> int:
     """The exit status. Raises KitError for a wrong value, before anything is touched."""
     functions = {"deploy": _deploy, "up": _deploy, "update": _deploy, "rollback": _rollback, "releases": _releases}
     output = Output(command, is_json=options.is_json)
-    with Signals() as signals:
-        try:
-            prepared = _prepare(environment, options, output, signals)
-            _settle(prepared.site)
-            return functions[command](prepared)
-        except InterruptedByUser as interrupted:
-            output.failure([], f"interrupted ({interrupted})", ["What Swarm has been given goes on: make releases"])
-            return interrupted.exit_status
-        except ReleaseError as error:
-            output.failure(error.lines, str(error), run.log_kept(error))
-            return 1
+
+    def perform(signals: Signals) -> int:
+        prepared = _prepare(environment, options, output, signals)
+        _settle(prepared.site)
+        return functions[command](prepared)
+
+    return run.reported(output, perform, goes_on=["What Swarm has been given goes on: make releases"])
 
 
 def _prepare(environment: Mapping[str, str], options: Options, output: Output, signals: Signals) -> Call:

@@ -36,7 +36,7 @@ OF_THE_NODE: tuple[str, ...] = (
 OF_THE_NODE += ("database", "disk", "memory", "descriptors", "updates")
 """Checks of a site on one machine that are true of the containers of one node too."""
 
-CERTIFICATE = "a valid one in the folder of TLS_DIR, or HTTPS=off behind a balancer that ends TLS; then make deploy"
+CERTIFICATE = "put a valid one into the folder TLS_DIR, then make deploy; or HTTPS=off, if a load balancer ends TLS"
 ASK_DATABASE = ("timeout", "30", "/kit/bin/entrypoint", "python", "/kit/bin/check_database.py")
 """What a release asks before it migrates."""
 

@@ -94,7 +94,7 @@ NOT_KEPT: Final = "\r\n"  # equals no line, since it is what lines are split at
 class _LikelyLines:
     """The lines of a head, some of which will come again, and the table that they gave.
 
-    What is secret or different each time is left out: `NOT_KEPT` stands for the line, "" for the value.
+    Fields in `NEVER_CACHED` are left out: `NOT_KEPT` takes the place of their lines, and "" that of their values.
     `others` counts the heads that it did not fit; that threads may lose one of them is harmless.
     """
 

@@ -3,6 +3,8 @@
 Runs in a forked child, from the fork to the exit, in its main thread. While the worker boots, TERM ends it at once;
 afterwards TERM drains it, INT and QUIT close it. It also drains when its master is gone: the lifeline, a pipe to which
 nobody ever writes, then reads as closed.
+
+It is long because boot, serving, draining and the exit are one sequence over the same state.
 """
 
 from __future__ import annotations
