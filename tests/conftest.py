@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +52,21 @@ def no_other_log_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         root, "handlers", [each for each in root.handlers if type(each).__module__.startswith("_pytest")]
     )
+
+
+@pytest.fixture
+def often_interrupted() -> Iterator[None]:
+    """For a test that interrupts a thread again and again: threads take turns often, and nothing is collected.
+
+    A collection calls functions of other packages in whichever thread it happens, and Python drops what they raise.
+    """
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -30,13 +29,7 @@ PADDING = "x" * 200
 
 WaitFor = Callable[[Callable[[], object], str], None]
 
-
-@pytest.fixture(autouse=True)
-def _restless_threads() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
+pytestmark = pytest.mark.usefixtures("often_interrupted")
 
 
 class PipedLog:

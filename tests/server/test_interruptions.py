@@ -217,6 +217,7 @@ def test_a_thread_that_is_not_registered_is_left_alone() -> None:
     interruptions.reset()
 
 
+@pytest.mark.usefixtures("often_interrupted")
 def test_no_lock_stays_held_whenever_it_comes() -> None:
     """A lock that is taken in the way that is never safe otherwise, by a thread that is interrupted again and again."""
     lock, entered, left = threading.Lock(), 0, 0
@@ -244,15 +245,10 @@ def test_no_lock_stays_held_whenever_it_comes() -> None:
             assert entered == left
             interruptions.reset()
 
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    try:
-        with running(work) as target:
-            for _ in range(INTERRUPTIONS):
-                assert ready.acquire(timeout=20)
-                assert target.interrupt()
-    finally:
-        sys.setswitchinterval(before)
+    with running(work) as target:
+        for _ in range(INTERRUPTIONS):
+            assert ready.acquire(timeout=20)
+            assert target.interrupt()
     assert raised == INTERRUPTIONS
 
 
