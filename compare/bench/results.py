@@ -9,7 +9,7 @@ from typing import TypedDict
 from bench.measure import Sample
 from bench.scenarios import Scenario
 from bench.spread import spread
-from bench.targets import Medians, Target, judge
+from bench.targets import Rounds, Target, judge, ratio_by_cpu_time
 
 
 class TargetResult(TypedDict):
@@ -74,7 +74,7 @@ def summarize(scenario: Scenario, samples: dict[str, list[Sample]], errors: dict
         "rounds": max((len(found) for found in samples.values()), default=0),
         "errors": errors,
         "left_out": dict(scenario.left_out),
-        "targets": [_target_result(target, medians, spreads) for target in scenario.targets],
+        "targets": [_target_result(target, samples) for target in scenario.targets],
     }
 
 
@@ -82,13 +82,8 @@ def _summary(samples: list[Sample], function: Callable[[list[float]], float]) ->
     return {metric: function([one[metric] for one in samples]) for metric in samples[0]}
 
 
-def _target_result(target: Target, medians: Medians, spreads: Medians) -> TargetResult:
-    verdict = judge(target, medians, spreads)
-    by_cpu_time = None
-    if target.metric == "rate" and target.against and not target.of_metric:
-        mine = medians.get(target.server, {}).get("rate_cpu")
-        other = medians.get(verdict.against, {}).get("rate_cpu")
-        by_cpu_time = mine / other if mine and other else None
+def _target_result(target: Target, rounds: Rounds) -> TargetResult:
+    verdict = judge(target, rounds)
     return {
         "build": target.server,
         "target": str(target),
@@ -98,5 +93,5 @@ def _target_result(target: Target, medians: Medians, spreads: Medians) -> Target
         "value": verdict.value,
         "noise": verdict.noise,
         "mark": verdict.mark.value,
-        "by_cpu_time": by_cpu_time,
+        "by_cpu_time": ratio_by_cpu_time(target, verdict.against, rounds),
     }

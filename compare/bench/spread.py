@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from math import hypot, log, sqrt
+from math import log, sqrt
 
 LUCK = 0.1
 """What is assumed of a figure of one round, which has no range."""
@@ -16,20 +16,30 @@ LEAST_NOISE = 0.02
 """Of a ratio: a few rounds may agree by chance."""
 
 
-def spread(values: Sequence[float]) -> float:
-    """The range of the rounds, relative to their median and divided by the root of their number.
+FEW_ROUNDS = 3
+"""Up to so many rounds, their range is all there is. With more, one in which the machine paused does not count."""
+QUARTILES = 2.3
+"""Two standard errors of a median, from the distance of the quartiles divided by the root of the number of rounds."""
 
-    For 3 to 10 rounds this is about two standard errors of the median. `LUCK` for a single round, 0 for a median of 0.
-    """
+
+def spread(values: Sequence[float]) -> float:
+    """About two standard errors of the median, relative to it. `LUCK` for a single round, 0 for a median of 0."""
     median = statistics.median(values)
     if not median:
         return 0.0
-    return (max(values) - min(values)) / median / sqrt(len(values)) if len(values) > 1 else LUCK
+    if len(values) == 1:
+        return LUCK
+    if len(values) <= FEW_ROUNDS:
+        distance = max(values) - min(values)
+    else:
+        first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+        distance = QUARTILES * (third - first)
+    return distance / median / sqrt(len(values))
 
 
-def noise_of_ratio(mine: float, other: float) -> float:
-    """The spread of a ratio from those of its two figures."""
-    return max(LEAST_NOISE, hypot(mine, other))
+def spread_of_ratio(ratios: Sequence[float]) -> float:
+    """The spread of the ratios of two servers, one for each round."""
+    return max(LEAST_NOISE, spread(ratios) if len(ratios) > 1 else LUCK * sqrt(2))
 
 
 def is_within_noise(value: float, bound: float, noise: float) -> bool:

@@ -1,14 +1,19 @@
-"""Targets, mostly ratios between the medians of two servers in one run, and whether they are met."""
+"""Targets, mostly ratios between two servers in one run, and whether they are met.
+
+A ratio is taken within each round, in which both were measured within a minute, and the median of these ratios counts:
+what slows the whole machine for some minutes changes both figures of a round.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from bench.spread import is_within_noise, noise_of_ratio
+from bench.spread import is_within_noise, spread, spread_of_ratio
 
-Medians = Mapping[str, Mapping[str, float]]  # by server, by metric
+Rounds = Mapping[str, Sequence[Mapping[str, float]]]  # by server, in the order of the rounds, by metric
 
 HIGHER_IS_BETTER = {"rate", "rate_cpu"}
 BEST = "best peer"
@@ -85,37 +90,48 @@ def shown(metric: str, value: float) -> str:
     return f"{value * 1000:.2f} ms" if value < 0.01 else f"{value * 1000:.0f} ms"
 
 
-def judge(target: Target, medians: Medians, spreads: Medians | None = None) -> Verdict:
-    """Compare; `UNKNOWN` if either server was not measured. `spreads` are those of the medians."""
-    mine = medians.get(target.server, {}).get(target.metric)
-    against, other = _other(target, medians)
-    if mine is None or other is None or (target.against and not other):
+def judge(target: Target, rounds: Rounds) -> Verdict:
+    """Compare; `UNKNOWN` if either server was not measured."""
+    mine = _values(rounds, target.server, target.metric)
+    if not target.against:
+        if not mine:
+            return Verdict(target, None, "", Mark.UNKNOWN)
+        value = sum(mine) if target.metric == "failures" else statistics.median(mine)
+        return _verdict(target, "", value, spread(mine))
+    against = _best_peer(target, rounds) if target.against == BEST else target.against
+    ratios = ratios_of(mine, _values(rounds, against, target.of_metric or target.metric))
+    if not ratios:
         return Verdict(target, None, against, Mark.UNKNOWN)
-    value = mine / other if target.against else mine
-    noise = _noise(target, against, spreads or {})
+    return _verdict(target, against, statistics.median(ratios), spread_of_ratio(ratios))
+
+
+def ratio_by_cpu_time(target: Target, against: str, rounds: Rounds) -> float | None:
+    """The ratio of requests per second of CPU time, for a target that compares the rates of two servers."""
+    if target.metric != "rate" or not target.against or target.of_metric:
+        return None
+    ratios = ratios_of(_values(rounds, target.server, "rate_cpu"), _values(rounds, against, "rate_cpu"))
+    return statistics.median(ratios) if ratios else None
+
+
+def ratios_of(mine: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Of each round in which both were measured."""
+    return [one / other for one, other in zip(mine, others, strict=False) if other]
+
+
+def _verdict(target: Target, against: str, value: float, noise: float) -> Verdict:
     if is_within_noise(value, target.bound, noise):
         return Verdict(target, value, against, Mark.NOISE, noise)
     is_met = value >= target.bound if target.metric in HIGHER_IS_BETTER else value <= target.bound
     return Verdict(target, value, against, Mark.MET if is_met else Mark.MISSED, noise)
 
 
-def _noise(target: Target, against: str, spreads: Medians) -> float:
-    mine = spreads.get(target.server, {}).get(target.metric)
-    if mine is None or not target.against:
-        return mine or 0.0
-    return noise_of_ratio(mine, spreads[against][target.of_metric or target.metric])
+def _values(rounds: Rounds, server: str, metric: str) -> list[float]:
+    return [one[metric] for one in rounds.get(server, ()) if metric in one]
 
 
-def _other(target: Target, medians: Medians) -> tuple[str, float | None]:
-    if not target.against:
-        return "", 1.0
+def _best_peer(target: Target, rounds: Rounds) -> str:
     metric = target.of_metric or target.metric
-    if target.against != BEST:
-        return target.against, medians.get(target.against, {}).get(metric)
-    peers = {name: values[metric] for name, values in medians.items() if metric in values}
-    peers = {name: value for name, value in peers.items() if not name.startswith(PURE)}
-    if not peers:
-        return BEST, None
+    values = {name: _values(rounds, name, metric) for name in rounds if not name.startswith(PURE)}
+    medians = {name: statistics.median(found) for name, found in values.items() if found}
     best = max if metric in HIGHER_IS_BETTER else min
-    name = best(peers, key=peers.__getitem__)
-    return name, peers[name]
+    return best(medians, key=medians.__getitem__, default=BEST)

@@ -67,7 +67,7 @@ def test_a_server_that_failed_in_one_round_is_named_and_not_compared() -> None:
 
 def test_every_target_has_its_row_and_its_mark() -> None:
     text = terminal(results())
-    assert "| 1.62 ± 0.83 × granian   | 1.00        | ≈ within noise |" in text
+    assert "| 1.62 ± 6.58 × granian   | 1.00        | ≈ within noise |" in text
     assert "| 0.87 ± 0.02 × fastpysgi | 1.00        | ✗ missed       |" in text
     assert text.count("✗ missed") == 1
     assert text.count("≈ within noise") == 2
