@@ -13,12 +13,12 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkedDecoder, ChunkLimits
 from ropewalk.http.head import END_OF_HEAD, HeadLimits, HeadScanner, parse_head
 from ropewalk.net.body_budget import BodyBudget
-from ropewalk.net.request_reader import RequestReader
+from ropewalk.net.request_reader import RequestLimits, RequestReader
 
 # Small, so that the fuzzer meets them.
 HEAD_LIMITS = HeadLimits(request_line=80, field_line=80, fields=8, head=300)
 CHUNK_LIMITS = ChunkLimits(content=300, line=40, extensions=60)
-BODY_MEMORY = 100
+LIMITS = RequestLimits(HEAD_LIMITS, CHUNK_LIMITS, 100, BodyBudget(0))
 
 HEAD_ATTRIBUTES = (
     *("method", "request_target", "path", "query", "version", "fields", "content_length", "is_persistent"),
@@ -97,7 +97,7 @@ def fuzz_chunked(data: bytes) -> None:
 
 
 def received(pieces: Iterable[bytes]) -> Found:
-    reader = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY, BodyBudget(0))
+    reader = RequestReader(LIMITS)
     found: Found = []
     try:
         for piece in pieces:

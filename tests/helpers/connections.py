@@ -13,6 +13,7 @@ from ropewalk.http.head import HeadLimits
 from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
+from ropewalk.net.request_reader import RequestLimits
 from ropewalk.net.response_budget import ResponseBudget
 
 TIMEOUT = 60.0
@@ -51,10 +52,7 @@ class Surroundings:
         """A connection on `sock`, which has only to look like a socket."""
         times = dict.fromkeys(("head_timeout", "idle_timeout", "body_timeout", "send_timeout"), TIMEOUT) | timeouts
         config = ConnectionConfig(
-            head_limits=HeadLimits(),
-            chunk_limits=ChunkLimits(content=0),
-            body_memory=1024,
-            body_budget=BodyBudget(0),
+            request_limits=RequestLimits(HeadLimits(), ChunkLimits(content=0), 1024, BodyBudget(0)),
             response_budget=self.response_budget,
             **times,
         )

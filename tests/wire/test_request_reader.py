@@ -11,14 +11,13 @@ from ropewalk.errors import ProtocolError
 from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits, RequestHead
 from ropewalk.net.body_budget import BodyBudget
-from ropewalk.net.request_reader import RequestReader
+from ropewalk.net.request_reader import RequestLimits, RequestReader
 from tests.helpers.wire.corpus import Case, Reached, load_corpus
 
 CASES = load_corpus()
 
-HEAD_LIMITS = HeadLimits()
-CHUNK_LIMITS = ChunkLimits(content=100 * 1024**2)  # the default of --limit-request-body
-BODY_MEMORY = 512 * 1024
+# The defaults of --limit-request-body and --body-memory
+LIMITS = RequestLimits(HeadLimits(), ChunkLimits(content=100 * 1024**2), 512 * 1024, BodyBudget(0))
 
 Found = tuple[RequestHead, bytes] | int
 
@@ -28,7 +27,7 @@ MANY_OCTETS = 1500
 
 def receive(pieces: Iterable[bytes]) -> tuple[list[Found], bool]:
     """What comes of the pieces: a head with its content or a status code each, and whether the connection closes."""
-    reader = RequestReader(HEAD_LIMITS, CHUNK_LIMITS, BODY_MEMORY, BodyBudget(0))
+    reader = RequestReader(LIMITS)
     found: list[Found] = []
     try:
         for piece in pieces:

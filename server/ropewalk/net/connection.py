@@ -104,6 +104,7 @@ class Connection(Generic[ContextT, ExchangeT]):
         "_interim",
         "_is_held_back",
         "_is_input_buffered",
+        "_producing",
         "_queued_octets",
         "_rate_octets",
         "_rate_since",
@@ -121,7 +122,6 @@ class Connection(Generic[ContextT, ExchangeT]):
         "keeps_alive",
         "on_sent",
         "peer",
-        "producing",
         "received_octets",
         "request_reader",
         "requests",
@@ -161,12 +161,8 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.sent_octets = 0
         self.on_sent: OnSent | None = None  # called once, when the response of `exchange` is sent or cut
         self.streamed_response: StreamedResponse | None = None
-        # Whose response is or was streamed, and whose application has not returned: it may do so long after the
-        # response is sent, or the connection closed. Each is added and removed by the application's thread.
-        self.producing: list[ExchangeT] = []
-        self.request_reader = RequestReader(
-            config.head_limits, config.chunk_limits, config.body_memory, config.body_budget
-        )
+        self._producing: list[ExchangeT] | None = None  # a list only once a response is streamed: it costs 64 octets
+        self.request_reader = RequestReader(config.request_limits)
         self._handshake = handshake
         self._arm: Callable[[int, int], None] = self._first_arm
         self._arms_left = 0  # responses after which it is armed, even while others are queued
@@ -390,6 +386,25 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.keeps_alive = False
         if not isinstance(self.sock, socket.socket):
             self.sock.skip_close_notify()
+
+    @property
+    def producing(self) -> tuple[ExchangeT, ...]:
+        """Whose response is or was streamed, and whose application has not returned. Any thread.
+
+        An application may return long after its response is sent, or the connection closed.
+        """
+        return tuple(self._producing or ())
+
+    def begin_producing(self, exchange: ExchangeT) -> None:
+        """By the application's thread, before its response is streamed: one exchange after the other does that."""
+        if self._producing is None:
+            self._producing = []
+        self._producing.append(exchange)
+
+    def end_producing(self, exchange: ExchangeT) -> None:
+        """By the same thread, when the application has returned."""
+        if self._producing is not None:
+            self._producing.remove(exchange)
 
     def stream_response(self) -> StreamedResponse:
         """Begin a response that is sent while the application produces it."""

@@ -6,9 +6,7 @@ from collections.abc import Callable, Sized
 from typing import Any, Generic, TypeVar
 
 from ropewalk.errors import ProtocolError
-from ropewalk.http.chunked import ChunkLimits
-from ropewalk.http.head import HeadLimits
-from ropewalk.net.body_budget import BodyBudget
+from ropewalk.net.request_reader import RequestLimits
 from ropewalk.net.response_budget import ResponseBudget
 
 ConnectionT = TypeVar("ConnectionT")
@@ -23,14 +21,11 @@ class ConnectionConfig:
 
     __slots__ = (
         "allow_keep_alive",
-        "body_budget",
-        "body_memory",
         "body_timeout",
-        "chunk_limits",
-        "head_limits",
         "head_timeout",
         "idle_timeout",
         "is_forked_child",
+        "request_limits",
         "response_budget",
         "send_timeout",
     )
@@ -38,20 +33,14 @@ class ConnectionConfig:
     def __init__(
         self,
         *,
-        head_limits: HeadLimits,
-        chunk_limits: ChunkLimits,
-        body_memory: int,  # octets of a request's content kept in memory; the rest goes to a temporary file
-        body_budget: BodyBudget,  # for the content of all requests
+        request_limits: RequestLimits,
         response_budget: ResponseBudget,  # for what all peers have not taken of their responses
         head_timeout: float,  # for the handshake, for a connection's first octet, and for a head from its first octet
         idle_timeout: float,  # for the next request of a connection; 0: every response closes its connection
         body_timeout: float,  # between two octets of content
         send_timeout: float,  # between two octets that the peer takes
     ) -> None:
-        self.head_limits = head_limits
-        self.chunk_limits = chunk_limits
-        self.body_memory = body_memory
-        self.body_budget = body_budget
+        self.request_limits = request_limits
         self.response_budget = response_budget
         self.head_timeout = head_timeout
         self.idle_timeout = idle_timeout

@@ -20,6 +20,25 @@ from ropewalk.net.connection_states import BODY, HEAD, IDLE, RUNNING
 log: Final = get_logger()
 
 
+class RequestLimits:
+    """What all requests of a server may have, in octets: one object, which every connection's reader refers to."""
+
+    __slots__ = ("body_budget", "body_memory", "chunks", "head", "max_at_once")
+
+    def __init__(
+        self,
+        head: HeadLimits,
+        chunks: ChunkLimits,
+        body_memory: int,  # of a request's content kept in memory; the rest goes to a temporary file
+        body_budget: BodyBudget,  # for the content of all requests
+    ) -> None:
+        self.head = head
+        self.chunks = chunks
+        self.body_memory = body_memory
+        self.body_budget = body_budget
+        self.max_at_once = min(body_memory, UNCOUNTED_OCTETS, chunks.content or UNCOUNTED_OCTETS)
+
+
 class RequestReader:
     """Reads one request after the other.
 
@@ -28,13 +47,9 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_body_budget",
-        "_body_memory",
-        "_chunk_limits",
         "_decoder",
-        "_head_limits",
         "_is_line_skipped",
-        "_max_at_once",
+        "_limits",
         "_previous_head",
         "_remaining_octets",
         "_scanner",
@@ -45,18 +60,12 @@ class RequestReader:
         "state",
     )
 
-    def __init__(
-        self, head_limits: HeadLimits, chunk_limits: ChunkLimits, body_memory: int, body_budget: BodyBudget
-    ) -> None:
+    def __init__(self, limits: RequestLimits) -> None:
         self.state = IDLE
         self.head: RequestHead | None = None
         self.body: IO[bytes] | None = None
         self.buffer = bytearray()  # received, not used yet
-        self._head_limits = head_limits
-        self._chunk_limits = chunk_limits
-        self._body_memory = body_memory
-        self._body_budget = body_budget
-        self._max_at_once = min(body_memory, UNCOUNTED_OCTETS, chunk_limits.content or UNCOUNTED_OCTETS)
+        self._limits = limits
         self._previous_head: RequestHead | None = None  # if the next one may repeat its fields
         self._scanner: HeadScanner | None = None
         self._spool: BodySpool | None = None
@@ -89,7 +98,7 @@ class RequestReader:
     def _sole_head(self, data: bytes) -> RequestHead | None:
         """The head, if this is a usual one and nothing else: then its end needs no search."""
         try:
-            return quick_head(data[:-2].decode("latin-1"), self._head_limits, self._previous_head)
+            return quick_head(data[:-2].decode("latin-1"), self._limits.head, self._previous_head)
         except ProtocolError:
             self.buffer += data  # `is_head_method` looks at its start
             raise
@@ -105,7 +114,7 @@ class RequestReader:
             self.buffer += data
             return self._read_partial_head()
         try:
-            head = parse_head(data[:end].decode("latin-1"), self._head_limits, self._previous_head)
+            head = parse_head(data[:end].decode("latin-1"), self._limits.head, self._previous_head)
         except ProtocolError:
             self.buffer += data  # as above
             raise
@@ -116,7 +125,7 @@ class RequestReader:
             self.head = head
             self.state = RUNNING
             return True
-        if len(data) - end == head.content_length <= self._max_at_once:
+        if len(data) - end == head.content_length <= self._limits.max_at_once:
             return self._take_content(head, data[end:])
         self.buffer += memoryview(data)[end:]
         return self._begin_body(head)
@@ -130,7 +139,7 @@ class RequestReader:
         """The request line of a head that was refused for what comes after it; "" if it is not valid, or not whole."""
         line, line_feed, _ = bytes(self.buffer).partition(b"\n")
         text = (line + line_feed).decode("latin-1")
-        is_valid = self.head is None and len(text) - 2 <= self._head_limits.request_line
+        is_valid = self.head is None and len(text) - 2 <= self._limits.head.request_line
         return text[:-2] if is_valid and grammar.REQUEST_LINE.fullmatch(text) else ""
 
     def feed_buffered(self) -> bool:
@@ -151,12 +160,12 @@ class RequestReader:
             if not buffer:
                 return False
             self.state = HEAD
-            self._scanner = HeadScanner(self._head_limits)
+            self._scanner = HeadScanner(self._limits.head)
         length = self._scanner.scan(buffer)
         if not length:
             return False
         self._scanner = None
-        head = parse_head(bytes(buffer[: length - 2]).decode("latin-1"), self._head_limits, self._previous_head)
+        head = parse_head(bytes(buffer[: length - 2]).decode("latin-1"), self._limits.head, self._previous_head)
         del buffer[:length]
         return self._begin_body(head)
 
@@ -166,12 +175,12 @@ class RequestReader:
         if not length:
             self.state = RUNNING
             return True
-        if 0 < self._chunk_limits.content < length:
+        if 0 < self._limits.chunks.content < length:
             raise ProtocolError(413, f"content of {length} octets")
-        self._body_budget.check(length - UNCOUNTED_OCTETS)
-        self._spool = BodySpool(self._body_memory, self._body_budget)
+        self._limits.body_budget.check(length - UNCOUNTED_OCTETS)
+        self._spool = BodySpool(self._limits.body_memory, self._limits.body_budget)
         if length == CHUNKED:
-            self._decoder = ChunkedDecoder(self._chunk_limits, self._head_limits)
+            self._decoder = ChunkedDecoder(self._limits.chunks, self._limits.head)
         else:
             self._remaining_octets = length
         self.state = BODY
@@ -183,7 +192,7 @@ class RequestReader:
         """All of it came with the head: neither copied nor counted."""
         # fast path of `_begin_body`; test_how_octets_are_split_changes_nothing holds them equal
         self.head = head
-        spool = self._spool = BodySpool(self._body_memory, self._body_budget, content)
+        spool = self._spool = BodySpool(self._limits.body_memory, self._limits.body_budget, content)
         self.body = spool.reader()
         self.state = RUNNING
         return True

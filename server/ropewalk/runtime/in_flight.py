@@ -106,7 +106,7 @@ def _exchange_of(thread: int, connection: WsgiConnection) -> Exchange | None:
     exchange = connection.exchange
     if exchange is not None and exchange.thread == thread:
         return exchange
-    return next((each for each in tuple(connection.producing) if each.thread == thread), None)
+    return next((each for each in connection.producing if each.thread == thread), None)
 
 
 def _describe(connection: WsgiConnection, exchange: Exchange | None) -> str:

@@ -31,6 +31,7 @@ from ropewalk.net.connection import Connection, OnSent
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.disconnection import is_disconnected
 from ropewalk.net.idle_closer import CONNECTIONS, DESCRIPTORS, IdleCloser, scarce_from
+from ropewalk.net.request_reader import RequestLimits
 from ropewalk.net.response_budget import ResponseBudget
 from ropewalk.net.timed_connection import TimedConnection
 from ropewalk.portable import EPOLLET, EPOLLIN
@@ -359,16 +360,18 @@ class Service:
 def _connection_config(settings: Settings, dropped: DroppedFields) -> ConnectionConfig:
     bodies = settings.limit_request_bodies
     return ConnectionConfig(
-        head_limits=HeadLimits(
-            request_line=settings.limit_request_line,
-            field_line=settings.limit_request_field_size,
-            fields=settings.limit_request_fields,
-            head=settings.limit_request_head,
-            underscores=UnderscoreNames(settings.header_map, settings.forwarder_headers, dropped.report_underscore),
+        request_limits=RequestLimits(
+            HeadLimits(
+                request_line=settings.limit_request_line,
+                field_line=settings.limit_request_field_size,
+                fields=settings.limit_request_fields,
+                head=settings.limit_request_head,
+                underscores=UnderscoreNames(settings.header_map, settings.forwarder_headers, dropped.report_underscore),
+            ),
+            ChunkLimits(content=settings.limit_request_body),
+            settings.body_memory,
+            BodyBudget(bodies and max(bodies, settings.limit_request_body)),
         ),
-        chunk_limits=ChunkLimits(content=settings.limit_request_body),
-        body_memory=settings.body_memory,
-        body_budget=BodyBudget(bodies and max(bodies, settings.limit_request_body)),
         response_budget=ResponseBudget(settings.response_memory, settings.limit_buffered_responses),
         head_timeout=settings.request_head_timeout,
         idle_timeout=settings.keep_alive,

@@ -87,7 +87,7 @@ def take_snapshot(
             },
             "waiting_for_clients": responses.waiting_threads,
             "buffered_bytes": {
-                "request_bodies": config.body_budget.octets,
+                "request_bodies": config.request_limits.body_budget.octets,
                 "responses_in_memory": responses.memory_octets,
                 "responses_in_files": responses.file_octets,
             },

@@ -69,4 +69,4 @@ def _exchange(item: Item) -> Exchange | None:
     if not isinstance(item, Connection):
         return None
     exchange: Exchange | None = item.exchange
-    return exchange if exchange is not None else next(iter(tuple(item.producing)), None)
+    return exchange if exchange is not None else next(iter(item.producing), None)

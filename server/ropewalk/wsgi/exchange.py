@@ -172,7 +172,7 @@ class Exchange:
             return self._on_interrupted(error)
         finally:
             if self._stream is not None:
-                self._connection.producing.remove(self)
+                self._connection.end_producing(self)
                 self._stream.end_run()
             environ.pop("wsgi.early_hints", None)  # breaks a cycle, which would live until the next collection
 
@@ -322,7 +322,7 @@ class Exchange:
     def _open_stream(self) -> StreamedResponse:
         self.streaming_since = monotonic()
         stream = self._stream = self._connection.stream_response()
-        self._connection.producing.append(self)
+        self._connection.begin_producing(self)
         self._claim.append(STREAMING)
         return stream
 

@@ -18,14 +18,15 @@ from ropewalk.http.chunked import ChunkLimits
 from ropewalk.http.head import HeadLimits
 from ropewalk.net.body_budget import BodyBudget
 from ropewalk.net.connection_states import State
-from ropewalk.net.request_reader import RequestReader
+from ropewalk.net.request_reader import RequestLimits, RequestReader
 
 HEAD = b"POST /%d HTTP/1.1\r\nHost: a\r\n"
 SMALL = HeadLimits(request_line=60, field_line=60, fields=6, head=200)
 
 
 def make_reader(content: int = 0, body_memory: int = 64) -> RequestReader:
-    return RequestReader(SMALL, ChunkLimits(content=content, line=40, extensions=60), body_memory, BodyBudget(0))
+    chunks = ChunkLimits(content=content, line=40, extensions=60)
+    return RequestReader(RequestLimits(SMALL, chunks, body_memory, BodyBudget(0)))
 
 
 def receive(pieces: Iterable[bytes], content: int = 0, body_memory: int = 64) -> list[Any]:
