@@ -38,7 +38,7 @@ PARTS = (
 )
 """Folders from which a page may name a path. The last has what projects usually have."""
 
-OTHERS_OPTIONS = {"--cert", "--deploy-hook", "--nothreading", "--stop-timeout"}
+OTHERS_OPTIONS = {"--cert", "--deploy-hook", "--force-reinstall", "--nothreading", "--stop-timeout"}
 """Of programs that are not ours."""
 
 ARCHITECTURE = "docs/architecture.md"

@@ -81,6 +81,7 @@ class StreamedResponse:
         "_budget",
         "_config",
         "_connection",
+        "_is_complete",
         "_is_ended",
         "_is_gathering",
         "_lock",
@@ -97,6 +98,7 @@ class StreamedResponse:
         self._budget = config.response_budget
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
+        self._is_complete = False  # nothing may be written any more
         self._is_ended = False  # from here on the connection belongs to the next request
         self._is_gathering = False  # the other thread will call `send_gathered`
         self._sent_at = 0.0  # monotonic
@@ -104,17 +106,19 @@ class StreamedResponse:
         self.peer_awaited_until = 0.0  # monotonic: when `write` last waited for the peer; inf while it does
         self.write_buffer = WriteBuffer(config.response_budget)
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes, *, is_last: bool = False) -> None:
         """Send, gather or buffer `content`, by the application's thread; waits for the peer while too much is buffered.
 
-        Raises `PeerGoneError` when nobody reads the response any more, and `ApplicationError` after its end.
+        Another thread of the application may write between the last content and `end`. Raises `PeerGoneError` when
+        nobody reads the response any more, and `ApplicationError` after the last content, or the end.
         """
         connection = self._connection
         with self._lock:
-            if self._is_ended:
+            if self._is_complete:
                 raise ApplicationError(WRITE_TOO_LATE)
             if connection.state is CLOSED:
                 raise PeerGoneError("the peer is gone")
+            self._is_complete = is_last
             self.write_buffer.append(content)
             if connection.state is STREAMING:
                 now = monotonic()
@@ -224,7 +228,7 @@ class StreamedResponse:
             connection.release_request()
 
     def _set_ended(self) -> None:
-        self._is_ended = True
+        self._is_complete = self._is_ended = True
         self._room.notify_all()  # another thread of the application that still writes
 
     def on_event(self) -> bool:

@@ -321,8 +321,9 @@ class Exchange:
 
     def _open_stream(self) -> StreamedResponse:
         self.streaming_since = monotonic()
-        stream = self._stream = self._connection.stream_response()
+        stream = self._connection.stream_response()
         self._connection.begin_producing(self)
+        self._stream = stream  # after the line above: another thread may end the run
         self._claim.append(STREAMING)
         return stream
 
@@ -495,7 +496,7 @@ class Exchange:
             raise ApplicationError(f"the content is {self._remaining} bytes shorter than its Content-Length")
         if self._framing is BY_CHUNKS:
             with uninterrupted:
-                stream.write(LAST_CHUNK)
+                stream.write(LAST_CHUNK, is_last=True)
         self._end_phase()
         try:
             return stream.end()

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ropewalk
-from ropewalk.errors import PeerGoneError
+from ropewalk.errors import ApplicationError, PeerGoneError
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import State
 from ropewalk.net.response_budget import ResponseBudget
@@ -195,6 +195,22 @@ def test_a_thread_that_waits_for_room_is_released_by_the_end(monkeypatch: pytest
     writer.join(PATIENCE)
     assert not writer.is_alive()
     assert not settled  # the buffer is the sender's by then
+    connection.close()
+
+
+def test_nothing_follows_the_last_chunk_although_the_response_is_not_ended_yet() -> None:
+    """What another thread of the application wrote then would be the start of the next response."""
+    connection_socket = ScriptedSocket(KEEP, [])
+    connection = Surroundings().connection(connection_socket)
+    assert connection.receive()
+    response = connection.stream_response()
+    response.write(b"1\r\na\r\n")
+    response.write(b"0\r\n\r\n", is_last=True)
+    with pytest.raises(ApplicationError, match="after the end"):
+        response.write(b"1\r\nb\r\n")
+    assert response.end()
+    connection.send()
+    assert connection_socket.taken == b"1\r\na\r\n0\r\n\r\n"
     connection.close()
 
 
