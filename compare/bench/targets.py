@@ -1,7 +1,7 @@
 """Targets, mostly ratios between two servers in one run, and whether they are met.
 
-A ratio is taken within each round, in which both were measured within a minute, and the median of these ratios counts:
-what slows the whole machine for some minutes changes both figures of a round.
+A ratio is taken within each round, in which both were measured soon after one another, and the median of these ratios
+counts: what slows the whole machine for some minutes changes both figures of a round.
 """
 
 from __future__ import annotations
