@@ -109,8 +109,8 @@ class StreamedResponse:
     def write(self, content: bytes, *, is_last: bool = False) -> None:
         """Send, gather or buffer `content`, by the application's thread; waits for the peer while too much is buffered.
 
-        Raises `PeerGoneError` when nobody reads the response any more, and `ApplicationError` after content that was the
-        last, or the end: another thread of the application may come between these two.
+        Raises `PeerGoneError` when nobody reads the response any more, and `ApplicationError` after content that was
+        the last, or the end: another thread of the application may come between these two.
         """
         connection = self._connection
         with self._lock:
