@@ -22,6 +22,7 @@ INTERRUPTIONS = int(os.environ.get("INTERRUPTIONS", "1500")) * 2
 
 WITH_LOCKS = {
     "embedded": "taken by a program that stops its server, not by the application",
+    "interruptions": "of the interruptions themselves, taken by the thread that waits for one",
     "logs.access_log": "taken after a response, or in `with uninterrupted`",
     "logs.error_log": "taken in `with uninterrupted`",
     "logs.sink": "taken in `with uninterrupted`",
@@ -37,6 +38,7 @@ WITH_LOCKS = {
     "threads.parking": "of threads that have nothing to do",
     "threads.pool": "taken by threads that have nothing to run",
     "wsgi.dropped_fields": "taken before the application is called",
+    "wsgi.exchange": "taken in `with uninterrupted`",
 }
 """The modules that have locks, and why no interruption comes while one is held."""
 
@@ -256,7 +258,8 @@ def modules_with_locks() -> Iterator[str]:
     root = Path(ropewalk.__file__).parent
     for path in sorted(root.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Attribute) and node.attr in ("Lock", "RLock", "Condition", "Semaphore"):
+            name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+            if name in ("Lock", "RLock", "Condition", "Semaphore"):
                 yield ".".join(path.relative_to(root).with_suffix("").parts)
 
 

@@ -28,7 +28,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ropewalk.errors import FileTruncatedError, ProtocolError
 from ropewalk.http.head import END_OF_HEAD, RequestHead
-from ropewalk.http.response import error_response
+from ropewalk.http.response import Framing, error_response
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.connection_states import (
@@ -406,13 +406,13 @@ class Connection(Generic[ContextT, ExchangeT]):
         if self._producing is not None:
             self._producing.remove(exchange)
 
-    def stream_response(self) -> StreamedResponse:
-        """Begin a response that is sent while the application produces it."""
-        self.streamed_response = StreamedResponse(self, self.config)
-        self._write_buffer = self.streamed_response.write_buffer
-        self._write_buffer.append(self._interim)
+    def stream_response(self, framing: Framing, length: int | None, *begin: bytes) -> StreamedResponse:
+        """Begin a response that is sent while the application produces it; `StreamedResponse` has the arguments."""
+        stream = StreamedResponse(self, self.config, framing, length, (self._interim, *begin))
+        self._write_buffer = stream.write_buffer
         self.move(STREAMING)
-        return self.streamed_response
+        self.streamed_response = stream
+        return stream
 
     def send(self) -> None:
         """Send as much of the response as the socket takes; finish it, or arm for the rest."""

@@ -17,11 +17,14 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterable
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ropewalk.errors import ApplicationError, PeerGoneError
+from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
+from ropewalk.http.response import BY_CHUNKS, UNFRAMED, Framing
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection_config import ConnectionConfig, ConnectionEvents
 from ropewalk.net.connection_states import CLOSED, SENDING, STALLED, STREAMING, State
@@ -81,45 +84,67 @@ class StreamedResponse:
         "_budget",
         "_config",
         "_connection",
-        "_is_complete",
         "_is_ended",
         "_is_gathering",
         "_lock",
         "_room",
         "_sent_at",
+        "framing",
         "is_run_over",
         "peer_awaited_until",
+        "remaining",
         "write_buffer",
     )
 
-    def __init__(self, connection: StreamingConnection, config: ConnectionConfig) -> None:
+    def __init__(
+        self,
+        connection: StreamingConnection,
+        config: ConnectionConfig,
+        framing: Framing,
+        length: int | None,
+        begin: Iterable[bytes],
+    ) -> None:
+        """`length` is that of the content to be written, if it has to have one. `begin` is sent with the first."""
         self._connection = connection
         self._config = config
         self._budget = config.response_budget
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
-        self._is_complete = False  # nothing may be written any more
         self._is_ended = False  # from here on the connection belongs to the next request
         self._is_gathering = False  # the other thread will call `send_gathered`
         self._sent_at = 0.0  # monotonic
         self.is_run_over = False
         self.peer_awaited_until = 0.0  # monotonic: when `write` last waited for the peer; inf while it does
+        self.framing = framing
+        self.remaining = length  # octets of content
         self.write_buffer = WriteBuffer(config.response_budget)
+        for each in begin:
+            self.write_buffer.append(each)
 
-    def write(self, content: bytes, *, is_last: bool = False) -> None:
-        """Send, gather or buffer `content`, by the application's thread; waits for the peer while too much is buffered.
+    def write(self, content: bytes) -> int:
+        """Frame `content`, and send, gather or buffer it; waits for the peer while too much is buffered.
 
-        Raises `PeerGoneError` when nobody reads the response any more, and `ApplicationError` after content that was
-        the last, or the end: another thread of the application may come between these two.
+        By any thread of the application's. Blank content sends what is to be sent with the first. Returns how many
+        octets the content has too many: they are dropped. Raises `PeerGoneError` when nobody reads the response any
+        more, and `ApplicationError` after its end.
         """
         connection = self._connection
+        excess = 0
         with self._lock:
-            if self._is_complete:
+            if self._is_ended:
                 raise ApplicationError(WRITE_TOO_LATE)
             if connection.state is CLOSED:
                 raise PeerGoneError("the peer is gone")
-            self._is_complete = is_last
-            self.write_buffer.append(content)
+            if self.framing is BY_CHUNKS:
+                if content:
+                    self.write_buffer.append(encode_chunk(content))
+            elif self.framing is not UNFRAMED:
+                if self.remaining is not None:
+                    excess = max(0, len(content) - self.remaining)
+                    if excess:
+                        content = content[: self.remaining]
+                    self.remaining -= len(content)
+                self.write_buffer.append(content)
             if connection.state is STREAMING:
                 now = monotonic()
                 if now - self._sent_at > GATHER_TIME or self.write_buffer.octets > MAX_GATHERED:
@@ -134,6 +159,7 @@ class StreamedResponse:
                     self._wait_for_room()  # with `content` in memory, where the application still has it anyway
                 if connection.state is STALLED:  # otherwise it may have been cut meanwhile, and belong to the sender
                     self.write_buffer.settle()
+        return excess
 
     def _has_to_wait(self) -> bool:
         if self._connection.state is not STALLED or self._is_ended:
@@ -183,6 +209,8 @@ class StreamedResponse:
         with self._lock:
             if connection.state is CLOSED:
                 raise PeerGoneError("the peer is gone")
+            if self.framing is BY_CHUNKS:
+                self.write_buffer.append(LAST_CHUNK)
             is_holder = connection.state is STREAMING
             connection.move(SENDING)
             self._set_ended()
@@ -228,7 +256,7 @@ class StreamedResponse:
             connection.release_request()
 
     def _set_ended(self) -> None:
-        self._is_complete = self._is_ended = True
+        self._is_ended = True
         self._room.notify_all()  # another thread of the application that still writes
 
     def on_event(self) -> bool:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
-from threading import get_ident
+from threading import Lock, get_ident
 from time import monotonic
 from types import GeneratorType
 from typing import Any, Final
@@ -23,15 +23,14 @@ from typing import Any, Final
 from ropewalk import interruptions
 from ropewalk.errors import ApplicationError, PeerGoneError, ProtocolError
 from ropewalk.forked import exit_child
-from ropewalk.http.chunked import LAST_CHUNK, encode_chunk
 from ropewalk.http.head import HTTP_11, RequestHead
-from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, error_response, response_framing
+from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED, Framing, error_response, response_framing
 from ropewalk.interruptions import InterruptibleThread, OneTimeEvent, uninterrupted
 from ropewalk.logs.error_log import get_logger
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import CLOSED
 from ropewalk.net.streamed_response import WRITE_TOO_LATE, StreamedResponse
-from ropewalk.portable import pread
+from ropewalk.portable import pread, register_at_fork
 from ropewalk.wsgi.application_errors import begin_in_application, no_iterable
 from ropewalk.wsgi.environ import ConnectionEnviron, Environ
 from ropewalk.wsgi.file_wrapper import FileWrapper, plain_range
@@ -57,7 +56,7 @@ class RequestTimeoutError(Exception):
 
 
 class _PreemptedError(Exception):
-    """Another thread has responded in the meantime: nothing of this response may be sent."""
+    """`interrupt` has responded in the meantime: nothing of this response may be sent."""
 
 
 class Phase(Enum):
@@ -78,26 +77,41 @@ CLOSING_UNSENT: Final = Phase.CLOSING_UNSENT
 NO_CLAIM: Final[list[Phase]] = []
 """In which nobody finds a phase: of an exchange whose application is not called yet."""
 
+_opening = Lock()
+"""Held while a stream is opened, and by who has to know whether one is: a moment, in which nothing waits for a peer.
+
+One for all exchanges: few need it, and one for each would cost every request. Taken in `with uninterrupted` alone.
+"""
+
+
+def _replace_lock() -> None:
+    global _opening
+    _opening = Lock()
+
+
+register_at_fork(after_in_child=_replace_lock)
+
 
 class Exchange:
     """The response to one request, while the application produces it.
 
     Used by one thread, except for `interrupt`, and for `write`, which an application may pass to another thread. Which
     of them decides how the response begins or ends is settled by `_claim`, a list of one phase: to pop it is atomic,
-    and only the thread that has popped it may touch the connection. Between two phases the list is empty. After the
-    response nobody can: the connection is another exchange's by then. What `interrupt` raises (`interruptions`) is
-    raised within `run`: the first phase begins there, and it does not end before it has taken the claim.
+    and only the thread that has popped it may touch the connection. Each phase has a list of its own, so that a thread
+    that is late finds nothing in the one that it has; between two phases the list is empty. After the response nobody
+    can: the connection is another exchange's by then. What `interrupt` raises (`interruptions`) is raised within `run`:
+    the first phase begins there, and it does not end before it has taken the claim.
+
+    From when a stream is open, its own lock keeps the writing threads apart.
     """
 
     __slots__ = (
         "_claim",
         "_connection",
         "_default_fields",
-        "_framing",
         "_interrupted",
         "_is_claimed",
         "_is_preempted",
-        "_remaining",
         "_request",
         "_stream",
         "began",
@@ -131,8 +145,6 @@ class Exchange:
         self._connection = connection
         self._request = request
         self._default_fields = default_fields
-        self._framing = UNFRAMED
-        self._remaining: int | None = None  # bytes of content until Content-Length is reached; None without one
         self._stream: StreamedResponse | None = None
 
     def run(self, application: Any) -> bool:
@@ -229,14 +241,24 @@ class Exchange:
         elif phase is CLOSING_UNSENT or (phase is STREAMING and stream is not None and stream.cut()):
             connection.send()
 
-    def _take_claim(self) -> None:
-        """Called once, to begin the response."""
+    def _take_claim(self) -> bool:
+        """Begin the response, to send it whole. Return False if another thread has opened a stream, with `write`."""
         try:
-            if self._claim.pop() is not BEFORE_RESPONSE:
-                raise _PreemptedError
+            phase = self._claim.pop()
         except IndexError:
-            raise _PreemptedError from None
-        self._is_claimed = True
+            if self._opened_stream() is None:
+                raise _PreemptedError from None
+            return False
+        if phase is BEFORE_RESPONSE:
+            self._is_claimed = True
+            return True
+        self._claim.append(phase)
+        return False
+
+    def _opened_stream(self) -> StreamedResponse | None:
+        """The stream, if one is open. Waits for a thread that is opening it."""
+        with uninterrupted, _opening:
+            return self._stream
 
     def _end_phase(self) -> None:
         """From here on the exchange cannot be interrupted; raises `_PreemptedError` if it was."""
@@ -247,6 +269,7 @@ class Exchange:
 
     def _await_interruption(self) -> None:
         """Let no interruption begin any more, and wait for one that has: it is raised here at the latest."""
+        self._opened_stream()  # what opens it begins a phase
         with suppress(IndexError):
             self._claim.pop()
         if self._interrupted is not None:
@@ -254,12 +277,11 @@ class Exchange:
             interruptions.await_arrival()
 
     def _on_interrupted(self, error: BaseException) -> bool:
-        """End a run that another thread has preempted, or that ended with an internal error."""
+        """End a run that `interrupt` has preempted, or that ended with an internal error."""
         interruptions.reset()
         if not isinstance(error, (_PreemptedError, RequestTimeoutError)):
             raise error
-        if not self._is_preempted:  # another thread of the application began a response at the same moment
-            self._log_error("two threads of the application responded at once")
+        if not self._is_preempted:  # another thread failed to open the stream, and raised why
             self._connection.abort()
         self._finish_line()
         return False
@@ -293,12 +315,15 @@ class Exchange:
         octets, dropped = early_hints(headers)
         if get_ident() != self.thread:
             raise ApplicationError("wsgi.early_hints was called by another thread than the application's")
-        if not self._is_claimed and not self.ended and self._request.version >= HTTP_11:
-            self._take_claim()
+        if self._request.version < HTTP_11:
+            return
+        with uninterrupted, _opening:
+            if self._is_claimed or self.ended:
+                return
+            self._end_phase()
             self._connection.send_interim(octets)
-            self._report_dropped(dropped)
-            self._is_claimed = False
-            self._claim.append(BEFORE_RESPONSE)
+            self._claim = [BEFORE_RESPONSE]
+        self._report_dropped(dropped)
 
     def write(self, content: Any) -> None:
         """PEP 3333's `write`: send `content` now, before what the iterable yields.
@@ -308,55 +333,60 @@ class Exchange:
         with uninterrupted:
             self._write(content)
 
-    def _write(self, content: Any) -> None:
+    def _write(self, content: Any) -> StreamedResponse:
+        """Return the stream."""
         if type(content) is not bytes:
             content = _plain_bytes(content)
         stream = self._stream
         if stream is None:
-            head = self._begin_stream()
-            self._open_stream().write(head + self._encode(content))
-        elif content:
-            stream.write(self._encode(content))
-            self.progress = monotonic()
-
-    def _open_stream(self) -> StreamedResponse:
-        self.streaming_since = monotonic()
-        stream = self._connection.stream_response()
-        self._connection.begin_producing(self)
-        self._stream = stream  # after the line above: another thread may end the run
-        self._claim.append(STREAMING)
+            stream = self._begin_stream()
+        elif not content:
+            return stream
+        else:
+            self.progress = monotonic()  # not after it: until the peer takes it, `quiet_since` is later
+        excess = stream.write(content)
+        if excess:
+            self._report_excess(excess)
         return stream
 
-    def _begin_stream(self) -> bytes:
-        if self.ended or self._is_claimed:
-            raise ApplicationError(WRITE_TOO_LATE)
-        try:
-            return self._begin(None)
-        except _PreemptedError:
-            if get_ident() != self.thread:
+    def _begin_stream(self) -> StreamedResponse:
+        """Begin the response, unless another thread has."""
+        with _opening:
+            if self._stream is not None:
+                return self._stream
+            claim = self._claim  # first: only the phase that is found here may be popped
+            if self._is_claimed or self.ended:
+                raise ApplicationError(WRITE_TOO_LATE)
+            head = self._begun_head()
+            try:
+                claim.pop()
+            except IndexError:
+                if get_ident() == self.thread:
+                    raise _PreemptedError from None
                 raise ApplicationError(WRITE_TOO_LATE) from None
-            raise
+            self._is_claimed = True
+            encoded, framing, length = self._encode_head(head, None)
+            return self._open_stream(framing, length, encoded)
 
-    def _encode(self, content: bytes) -> bytes:
-        """Frame `content`; what exceeds Content-Length is dropped."""
-        if self._framing is BY_CHUNKS:
-            return encode_chunk(content) if content else b""
-        if self._framing is UNFRAMED:
-            return b""
-        if self._remaining is not None:
-            if len(content) > self._remaining:
-                excess = len(content) - self._remaining
-                self._log_error(f"the content exceeds Content-Length by {excess} bytes, which were not sent")
-                content = content[: self._remaining]
-            self._remaining -= len(content)
-        return content
+    def _open_stream(self, framing: Framing, length: int | None, *begin: bytes) -> StreamedResponse:
+        """`begin` is sent with what is written first. In `with _opening`."""
+        self.streaming_since = monotonic()
+        stream = self._connection.stream_response(framing, length, *begin)
+        self._connection.begin_producing(self)
+        self._stream = stream  # after the line above: another thread may end the run
+        self._claim = [STREAMING]
+        return stream
 
-    def _begin(self, length: int | None) -> bytes:
-        """Choose the framing and return the encoded head; `length` is that of the content, if it is complete."""
-        head = self.head
-        if head is None:
+    def _begun_head(self) -> ResponseHead:
+        if self.head is None:
             raise ApplicationError("start_response was not called before the first content")
-        self._take_claim()
+        return self.head
+
+    def _encode_head(self, head: ResponseHead, length: int | None) -> tuple[bytes, Framing, int | None]:
+        """Return the encoded head, the framing, and the length if that is the framing.
+
+        `length` is that of the content, if it is complete.
+        """
         if head.dropped:
             self._report_dropped(head.dropped)
         connection, request = self._connection, self._request
@@ -365,9 +395,8 @@ class Exchange:
         else:
             fields = self._default_fields()
         content_length = length if head.content_length is None else head.content_length
-        framing = self._framing = response_framing(self._is_content_allowed(head), request.version, content_length)
+        framing = response_framing(self._is_content_allowed(head), request.version, content_length)
         if framing is BY_LENGTH:
-            self._remaining = content_length
             if length is not None and head.content_length is None:
                 fields += b"Content-Length: %d\r\n" % length
         elif framing is BY_CHUNKS:
@@ -382,7 +411,7 @@ class Exchange:
             fields += b"Connection: keep-alive\r\n"
         encoded = head.encoded + fields + b"\r\n"
         self.content_from += len(encoded)
-        return encoded
+        return encoded, framing, content_length if framing is BY_LENGTH else None
 
     def _is_content_allowed(self, head: ResponseHead) -> bool:
         return head.allows_content and self._request.method != "HEAD"
@@ -394,28 +423,28 @@ class Exchange:
                 parts = [_plain_bytes(each) for each in parts]
                 break
         content = parts[0] if len(parts) == 1 else b"".join(parts)
-        if self._stream is not None:
-            self.write(content)
-            return self._end_stream()
-        return self._respond_whole(content)
+        if self._stream is None and self._take_claim():
+            return self._respond_whole(content)
+        self.write(content)
+        return self._end_stream()
 
     def _respond_whole(self, content: bytes) -> bool:
-        head, request, connection = self.head, self._request, self._connection
-        if (
-            head is not None
-            and head.plain_length == len(content)
-            and request.version >= HTTP_11
-            and request.method != "HEAD"
-        ):  # fast path of `_begin` and `_encode`; test_a_whole_response_is_that_of_the_general_path holds them equal
-            self._take_claim()
+        """The claim is taken."""
+        head, request, connection = self._begun_head(), self._request, self._connection
+        if head.plain_length == len(content) and request.version >= HTTP_11 and request.method != "HEAD":
+            # fast path of the rest; test_a_whole_response_is_that_of_the_general_path holds them equal
             keeps_alive = connection.keeps_alive = connection.keeps_alive and connection.config.allow_keep_alive
             encoded = head.encoded + self._default_fields.tail(keeps_alive)
             self.content_from += len(encoded)
         else:
-            encoded = self._begin(len(content))
-            content = self._encode(content)
-            if self._remaining:
-                raise ApplicationError(f"the content is {self._remaining} bytes shorter than its Content-Length")
+            encoded, framing, length = self._encode_head(head, len(content))
+            if framing is UNFRAMED:
+                content = b""
+            elif length is not None and length < len(content):
+                self._report_excess(len(content) - length)
+                content = content[:length]
+            elif length is not None and length > len(content):
+                raise _too_short(length - len(content))
         if len(content) > MAX_UNBUDGETED and not connection.config.response_budget.has_room(len(content)):
             return self._respond_as_client_reads(encoded, content)
         connection.set_response(encoded, content)
@@ -424,9 +453,9 @@ class Exchange:
     def _respond_as_client_reads(self, encoded: bytes, content: bytes) -> bool:
         """Slow clients leave no room to buffer more: this thread sends the response, and waits for its client."""
         with uninterrupted:
-            stream = self._open_stream()
-            stream.write(encoded)
-            stream.write(content)
+            with _opening:
+                stream = self._open_stream(BY_LENGTH, 0, encoded, content)
+            stream.write(b"")
         return self._end_stream()
 
     def _respond_with_iterable(self, iterable: Iterable[Any]) -> bool:
@@ -442,22 +471,24 @@ class Exchange:
                 content = _plain_bytes(content)
             if not content:
                 continue
+            stream = self._stream
             # fast path of streaming; test_an_iterable_that_is_not_streamed_sends_what_a_generator_streams
-            if self._stream is None and not is_generator:
+            if stream is None and not is_generator:
                 head = self.head
-                if head is not None and (head.plain_length == len(content) or self._is_last(head, content)):
+                is_whole = head is not None and (head.plain_length == len(content) or self._is_last(head, content))
+                if is_whole and self._take_claim():
                     return self._respond_whole(content)
-            is_past_end = self._remaining == 0
+            is_past_end = stream is not None and stream.remaining == 0
             if thread is None:
                 thread = interruptions.current()
             thread.enter()  # as `write`, with less to do for each piece
             try:
-                self._write(content)
+                stream = self._write(content)
             finally:
                 thread.leave()
-            if is_past_end or self._framing is UNFRAMED:
+            if is_past_end or stream.framing is UNFRAMED:
                 break
-        if self._stream is None:
+        if self._stream is None and self._take_claim():
             return self._respond_whole(b"")
         return self._end_stream()
 
@@ -469,34 +500,31 @@ class Exchange:
 
     def _respond_with_file(self, wrapper: FileWrapper) -> bool:
         """Respond with the range of a plain file; return False if the wrapper has to be iterated over."""
-        found = plain_range(wrapper.filelike)
-        if found is None or self.head is None:
+        found, head = plain_range(wrapper.filelike), self.head
+        if found is None or head is None or not self._take_claim():
             return False
         count = found.length
-        if self.head.content_length is not None:
-            count = min(count, self.head.content_length)
+        if head.content_length is not None:
+            count = min(count, head.content_length)
         # fast path of the rest; test_a_file_that_is_read_is_sent_as_one_that_sendfile_sends
         if count <= MAX_READ_FILE:
             return self._respond_whole(pread(found.fd, count, found.offset))
-        head = self._begin(count)
-        if self._framing is UNFRAMED:
-            self._connection.set_response(head)
+        encoded, framing, length = self._encode_head(head, count)
+        if framing is UNFRAMED:
+            self._connection.set_response(encoded)
             return True
-        if self._remaining != count:
+        if length != count:
             raise ApplicationError("the file is shorter than its Content-Length")
         # A descriptor of its own lets the `close` of the application run now, in this thread.
-        self._connection.set_file_response(head, os.dup(found.fd), found.offset, count)
+        self._connection.set_file_response(encoded, os.dup(found.fd), found.offset, count)
         return True
 
     def _end_stream(self) -> bool:
         """The iterable is exhausted, or Content-Length is reached."""
         stream = self._stream
         assert stream is not None
-        if self._remaining:
-            raise ApplicationError(f"the content is {self._remaining} bytes shorter than its Content-Length")
-        if self._framing is BY_CHUNKS:
-            with uninterrupted:
-                stream.write(LAST_CHUNK, is_last=True)
+        if stream.remaining:
+            raise _too_short(stream.remaining)
         self._end_phase()
         try:
             return stream.end()
@@ -508,7 +536,9 @@ class Exchange:
             exit_child(error)
         if isinstance(error, _PreemptedError) or (self._is_preempted and isinstance(error, RequestTimeoutError)):
             raise error
-        if self._stream is not None:
+        with uninterrupted, _opening:
+            stream, is_begun = self._stream, self._is_claimed  # without a stream, by this thread
+        if stream is not None:
             self._end_phase()
         if isinstance(error, PeerGoneError) and self._connection.state is CLOSED:  # not of another exchange's client
             return self._on_peer_gone(error)
@@ -516,10 +546,11 @@ class Exchange:
             self._log_error(str(error))
         else:
             self._log_error(f"the application raised {type(error).__name__}", error)
-        if self._stream is not None:
-            return self._stream.cut()
-        if not self._is_claimed:
-            self._take_claim()
+        if not is_begun and not self._take_claim():
+            stream = self._stream
+            self._end_phase()
+        if stream is not None:
+            return stream.cut()
         connection = self._connection
         connection.keeps_alive = False
         response = error_response(
@@ -540,7 +571,7 @@ class Exchange:
 
     def _close_iterable(self, iterable: Any, phase: Phase) -> None:
         """Raises `_PreemptedError` if `interrupt` has sent the response, or what it had to, meanwhile."""
-        self._claim.append(phase)
+        self._claim = [phase]
         try:
             close = getattr(iterable, "close", None)
             if close is not None:
@@ -557,6 +588,9 @@ class Exchange:
             begin_in_application(error)
         log.error("%s: %s", self.description(), what, exc_info=error or False, request_id=self.logged_request_id)
 
+    def _report_excess(self, octets: int) -> None:
+        self._log_error(f"the content exceeds Content-Length by {octets} bytes, which were not sent")
+
     def _report_dropped(self, names: tuple[str, ...]) -> None:
         for name in newly_dropped(names):
             log.warning(
@@ -569,6 +603,10 @@ class Exchange:
 
     def description(self) -> str:
         return f"{self._request.method} {self._request.request_target[:200]!r}"
+
+
+def _too_short(octets: int) -> ApplicationError:
+    return ApplicationError(f"the content is {octets} bytes shorter than its Content-Length")
 
 
 def _plain_bytes(content: object) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ropewalk.errors import PeerGoneError
+from ropewalk.http.response import BY_CLOSE
 from ropewalk.net.connection_states import State
 from ropewalk.net.response_budget import FAILED_SECONDS, LOG_INTERVAL, UNCOUNTED_OCTETS, ResponseBudget
 from ropewalk.net.spill_file import SpillFile
@@ -249,7 +250,7 @@ def test_a_peer_has_to_read_at_a_rate_while_a_thread_waits(monkeypatch: pytest.M
     surroundings.response_budget = ResponseBudget(MIB, 1)
     connection = surroundings.connection(ScriptedSocket(KEEP, [None, None, None]))
     assert connection.receive()
-    response = connection.stream_response()
+    response = connection.stream_response(BY_CLOSE, None)
 
     def take() -> None:
         nonlocal now
@@ -279,7 +280,7 @@ def test_a_thread_waits_past_a_size(octets: int, waits: bool) -> None:
     surroundings.response_budget.add_file_octets(1)
     connection = surroundings.connection(ScriptedSocket(KEEP, [None, None, None]))
     assert connection.receive()
-    response = connection.stream_response()
+    response = connection.stream_response(BY_CLOSE, None)
     waited: list[int] = []
 
     def take_all() -> None:
@@ -299,7 +300,7 @@ def test_a_thread_goes_on_once_others_leave_room(wait_for: WaitFor, monkeypatch:
     budget.add_file_octets(MIB)
     connection = surroundings.connection(ScriptedSocket(KEEP, [None, None, None]))
     assert connection.receive()
-    response = connection.stream_response()
+    response = connection.stream_response(BY_CLOSE, None)
     writer = threading.Thread(target=response.write, args=(bytes(100_000),))
     writer.start()
     wait_for(lambda: budget.waiting_threads == 1, "the writer")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ropewalk.http.response import BY_CLOSE
 from ropewalk.net.connection_states import State
 from ropewalk.net.send_queue import queued_octets
 from tests.helpers.connections import TIMEOUT, Surroundings
@@ -70,7 +71,7 @@ def begin_response(ours: socket.socket, peer: socket.socket, *, streams: bool) -
     connection = Surroundings().connection(ours)
     assert connection.receive()
     if streams:
-        connection.stream_response().write(CONTENT)
+        connection.stream_response(BY_CLOSE, None).write(CONTENT)
     else:
         connection.set_response(CONTENT)
         connection.send()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import ropewalk
 from ropewalk.errors import ApplicationError, PeerGoneError
+from ropewalk.http.response import BY_CHUNKS, BY_CLOSE, BY_LENGTH, UNFRAMED
 from ropewalk.net.connection import Connection
 from ropewalk.net.connection_states import State
 from ropewalk.net.response_budget import ResponseBudget
@@ -54,7 +55,7 @@ def test_blocks_are_sent_in_order_by_either_thread(takes: list[int | None], step
         for module in ("connection", "streamed_response"):
             patch.setattr(f"ropewalk.net.{module}.monotonic", lambda: now)
         assert connection.receive()
-        response = connection.stream_response()
+        response = connection.stream_response(BY_CLOSE, None)
         for step in steps:
             if isinstance(step, bytes):
                 response.write(step)
@@ -187,7 +188,7 @@ def test_a_thread_that_waits_for_room_is_released_by_the_end(monkeypatch: pytest
     surroundings = Surroundings()
     connection = surroundings.connection(ScriptedSocket(KEEP, [None, None]))
     assert connection.receive()
-    response = connection.stream_response()
+    response = connection.stream_response(BY_CLOSE, None)
     writer = threading.Thread(target=response.write, args=(b"more than the peer takes",))
     writer.start()
     wait_for(lambda: connection.state is State.STALLED, "the writer")
@@ -198,20 +199,25 @@ def test_a_thread_that_waits_for_room_is_released_by_the_end(monkeypatch: pytest
     connection.close()
 
 
-def test_nothing_follows_the_last_chunk_although_the_response_is_not_ended_yet() -> None:
-    """What another thread of the application wrote then would be the start of the next response."""
-    connection_socket = ScriptedSocket(KEEP, [])
-    connection = Surroundings().connection(connection_socket)
-    assert connection.receive()
-    response = connection.stream_response()
-    response.write(b"1\r\na\r\n")
-    response.write(b"0\r\n\r\n", is_last=True)
-    with pytest.raises(ApplicationError, match="after the end"):
-        response.write(b"1\r\nb\r\n")
-    assert response.end()
-    connection.send()
-    assert connection_socket.taken == b"1\r\na\r\n0\r\n\r\n"
-    connection.close()
+def test_framing_is_that_of_the_stream_whoever_writes() -> None:
+    for framing, length, expected in (
+        (BY_CHUNKS, None, b"head1\r\na\r\n2\r\nbc\r\n0\r\n\r\n"),
+        (BY_LENGTH, 2, b"headab"),
+        (BY_CLOSE, None, b"headabc"),
+        (UNFRAMED, None, b"head"),
+    ):
+        connection_socket = ScriptedSocket(KEEP, [])
+        connection = Surroundings().connection(connection_socket)
+        assert connection.receive()
+        response = connection.stream_response(framing, length, b"head")
+        excess = [response.write(content) for content in (b"a", b"bc", b"")]
+        assert excess == ([0, 1, 0] if framing is BY_LENGTH else [0, 0, 0])
+        assert response.end()
+        with pytest.raises(ApplicationError, match="after the end"):
+            response.write(b"d")
+        connection.send()
+        assert connection_socket.taken == expected
+        connection.close()
 
 
 def test_a_connection_that_cannot_wait_for_its_peer_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +225,7 @@ def test_a_connection_that_cannot_wait_for_its_peer_is_closed(monkeypatch: pytes
     surroundings = Surroundings()
     connection = surroundings.connection(ScriptedSocket(KEEP, [None]))
     assert connection.receive()
-    response = connection.stream_response()
+    response = connection.stream_response(BY_CLOSE, None)
 
     def refuse(fd: int, events: int) -> None:
         raise OSError(errno.ENOSPC, "max_user_watches")

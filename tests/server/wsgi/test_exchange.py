@@ -6,7 +6,6 @@ import os
 import re
 import tempfile
 import threading
-import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -335,17 +334,6 @@ class TestWrite:
 
         assert talk.ask(application).startswith(b"HTTP/1.1 500")
 
-    def test_another_thread_may_write_while_the_application_runs(self, talk: Talk) -> None:
-        def application(environ: Any, start_response: Any) -> list[bytes]:
-            write = start_response("200 OK", [("Content-Length", "9")])
-            for part in (b"one", b"two"):
-                thread = threading.Thread(target=write, args=(part,))
-                thread.start()
-                thread.join()
-            return [b"six"]
-
-        assert content_of(talk.ask(application)) == b"onetwosix"
-
     @pytest.mark.parametrize("is_next_streamed", [False, True])
     @pytest.mark.parametrize("how", ["write", "list", "generator", "fails", "fails midway"])
     @pytest.mark.parametrize("calls_from", ["another thread", "the same thread"])
@@ -426,54 +414,6 @@ class TestWrite:
         second = talk.connect(server)
         second.send(GET)
         assert second.read_all().endswith(b"second")
-
-    def test_two_threads_that_respond_at_once_end_the_connection(self, talk: Talk, monkeypatch: Any) -> None:
-        """No octet of either may be taken for a part of another response."""
-        begun, responded = threading.Event(), threading.Event()
-        failures: list[BaseException] = []
-
-        def slowly() -> float:  # called between the claim of the response and its first content
-            begun.set()
-            assert responded.wait(20)
-            return time.monotonic()
-
-        def application(environ: Any, start_response: Any) -> list[bytes]:
-            write = start_response("200 OK", [])
-
-            def write_and_record() -> None:
-                try:
-                    write(b"other thread")
-                except RuntimeError as error:
-                    failures.append(error)
-
-            threads.append(threading.Thread(target=write_and_record))
-            threads[0].start()
-            assert begun.wait(20)
-            return [b"application"]
-
-        threads: list[threading.Thread] = []
-        monkeypatch.setattr("ropewalk.wsgi.exchange.monotonic", slowly)
-        client = talk.connect(talk.serve(application))
-        client.send(request(close=False))
-        assert client.read_all() in (b"", b"RESET")
-        responded.set()
-        threads[0].join()
-        assert failures
-
-    def test_each_part_is_sent_before_the_next_is_asked_for(self, talk: Talk) -> None:
-        go_on = threading.Event()
-
-        def application(environ: Any, start_response: Any) -> Any:
-            start_response("200 OK", [])
-            yield b"first"
-            assert go_on.wait(20)
-            yield b"second"
-
-        client = talk.connect(talk.serve(application))
-        client.send(GET)
-        client.read_until(b"first\r\n")
-        go_on.set()
-        assert client.read_all() == b"6\r\nsecond\r\n0\r\n\r\n"
 
 
 class Closing:

@@ -1,0 +1,207 @@
+"""`write` that the application has passed to another thread, which comes at any moment of the run, and after it."""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from ropewalk.errors import ApplicationError, PeerGoneError
+from tests.helpers.embedded import Talk
+from tests.helpers.http_client import GET
+
+KEEP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+NEXT = GET.replace(b"/ ", b"/next ")
+WITHOUT_CONTENT = ["nothing", "empty list", "raises"]
+WAYS = ["list", "tuple", "generator", "iterable", "file", "hints", *WITHOUT_CONTENT]
+ROUNDS = 150
+
+
+class Closeable:
+    """An iterable whose end is called, as those of frameworks."""
+
+    def __init__(self, parts: list[bytes]) -> None:
+        self._parts = iter(parts)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._parts
+
+    def close(self) -> None: ...
+
+
+def respond(way: str, environ: Any, path: Any) -> Any:
+    """Respond with b"end" in this way, if it has content."""
+    if way == "raises":
+        raise ValueError
+    if way == "file":
+        return environ["wsgi.file_wrapper"](path.open("rb"))
+    if way == "hints":
+        environ["wsgi.early_hints"]([("Link", "</a.css>; rel=preload")])
+    return {
+        "tuple": (b"end",),
+        "generator": (part for part in [b"end"]),
+        "iterable": Closeable([b"end"]),
+        "nothing": Closeable([]),
+        "empty list": [],
+    }.get(way, [b"end"])
+
+
+class Response(NamedTuple):
+    status: int
+    content: bytes
+    is_whole: bool
+
+
+def parse(octets: bytes) -> Iterator[Response]:
+    """Final responses until the end of the connection, where the last may be cut. Anything else fails."""
+    while octets:
+        head, _, octets = octets.partition(b"\r\n\r\n")
+        found = re.fullmatch(rb"HTTP/1.1 (\d{3}) [^\r\n]*((?:\r\n[A-Za-z-]+: [^\r\n]*)*)", head)
+        assert found, (head, octets)
+        status = int(found[1])
+        if status == 103:
+            continue
+        length = re.search(rb"\r\nContent-Length: (\d+)", found[2])
+        if length:
+            content, octets = octets[: int(length[1])], octets[int(length[1]) :]
+            yield Response(status, content, len(content) == int(length[1]))
+            continue
+        assert b"\r\nTransfer-Encoding: chunked" in found[2]
+        content, is_whole = b"", False
+        while octets and not is_whole:
+            chunk = re.match(rb"([0-9a-f]+)\r\n(.*?)\r\n", octets)
+            assert chunk, octets
+            assert int(chunk[1], 16) == len(chunk[2])
+            octets = octets[chunk.end() :]
+            content += chunk[2]
+            is_whole = not chunk[2]
+        yield Response(status, content, is_whole)
+
+
+@pytest.fixture
+def path(tmp_path: Any) -> Any:
+    path = tmp_path / "file"
+    path.write_bytes(b"end")
+    return path
+
+
+@pytest.fixture
+def taking_turns() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+def test_it_may_write_while_the_application_runs(talk: Talk) -> None:
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [("Content-Length", "9")])
+        for part in (b"one", b"two"):
+            thread = threading.Thread(target=write, args=(part,))
+            thread.start()
+            thread.join()
+        return [b"six"]
+
+    assert talk.ask(application).endswith(b"\r\n\r\nonetwosix")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_who_responds_while_it_begins_waits_for_it(talk: Talk, monkeypatch: Any, path: Any, way: str) -> None:
+    begun, goes_on = threading.Event(), threading.Event()
+    failures: list[BaseException] = []
+
+    def slowly() -> float:  # called between the claim of the response and its first content
+        if threading.current_thread() in threads:
+            begun.set()
+            assert goes_on.wait(20)
+            time.sleep(0.02)  # the other one has to find it begun; that it waits has no sign
+        return time.monotonic()
+
+    def application(environ: Any, start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+
+        def write_and_record() -> None:
+            try:
+                write(b"thread ")
+            except ApplicationError as error:
+                failures.append(error)
+
+        threads.append(threading.Thread(target=write_and_record))
+        threads[-1].start()
+        assert begun.wait(20)
+        goes_on.set()
+        return respond(way, environ, path)
+
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr("ropewalk.wsgi.exchange.monotonic", slowly)
+    [response] = parse(talk.ask(application))
+    threads[0].join()
+    end = b"" if way in WITHOUT_CONTENT else b"end"
+    assert response.status == 200
+    assert response.is_whole == (way != "raises")
+    # the response may even end before what was to be written first: then that is too late
+    assert response.content in ((end,) if failures else (b"thread " + end, end + b"thread "))
+
+
+@pytest.mark.usefixtures("taking_turns")
+@pytest.mark.parametrize("length", [None, 5, 6])
+@pytest.mark.parametrize("way", WAYS)
+def test_no_octet_of_it_is_part_of_another_response(talk: Talk, path: Any, way: str, length: int | None) -> None:
+    raised: list[BaseException] = []
+    threads: list[threading.Thread] = []
+    chance = random.Random(way)
+
+    def work(write: Callable[[bytes], None], steps: int, started: list[None]) -> None:
+        started.append(None)
+        for _ in range(steps):
+            pass
+        try:
+            write(b"1")
+            write(b"2")
+            write(b"3")
+        except BaseException as error:  # noqa: BLE001 - all of them are checked below
+            raised.append(error)
+
+    def application(environ: Any, start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/next":
+            start_response("200 OK", [("Content-Length", "4")])
+            return [b"next"]
+        write = start_response("200 OK", [] if length is None else [("Content-Length", str(length))])
+        started: list[None] = []
+        threads.append(threading.Thread(target=work, args=(write, chance.randrange(400), started)))
+        threads[-1].start()
+        while not started:
+            pass
+        for _ in range(chance.randrange(200)):
+            pass
+        return respond(way, environ, path)
+
+    written = [b"123"[:count] for count in range(4)]
+    mixed = [each[:at] + b"end" + each[at:] for each in written for at in range(len(each) + 1)]
+    allowed = {each[:length] for each in written + mixed}
+    server = talk.serve(application, threads=2)
+    whole = 0
+    for _ in range(ROUNDS):
+        client = talk.connect(server)
+        client.send(KEEP + NEXT)
+        first, *others = parse(client.read_all().removesuffix(b"RESET"))
+        client.sock.close()
+        threads.pop().join()
+        # what is missing at the end of the run may still be written before the connection is closed for it
+        assert others == [Response(200, b"next", is_whole=True)] * (first.is_whole and first.status == 200) or (
+            length and not others
+        )
+        assert first.status == 200 or (first.status == 500 and first.is_whole)
+        assert first.status == 500 or first.content in allowed
+        if first.status == 200 and first.is_whole:
+            whole += 1
+            assert (b"en" in first.content) == (way not in WITHOUT_CONTENT)
+    assert {type(error) for error in raised} <= {ApplicationError, PeerGoneError}
+    assert whole or way == "raises" or length
