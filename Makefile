@@ -6,11 +6,13 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 # The kit's own command, deploy/kit: isolated (-I), so that no module of a project can take the place of its own.
-KIT = $(or $(shell command -v $(PYTHON)),$(error There is no $(PYTHON) here. Ropewalk needs Python 3.11 or newer)) \
-  -I deploy/kit
+KIT = $(call of_python,executable) -I deploy/kit
+# It is started, since a shim of pyenv is there for versions that are not.
+of_python = $(or $(shell $(PYTHON) -c 'import sys; print(sys.$(1))' 2>/dev/null), \
+  $(error There is no $(PYTHON) here. Ropewalk needs Python 3.11 or newer))
 # The tests on another Python have an environment of their own: make test-compiled PYTHON=python3.12
 ifeq ($(origin PYTHON),command line)
-VENV ?= build/tests-$(shell $(PYTHON) -c 'import sys; print(sys.implementation.cache_tag)')
+VENV ?= build/tests-$(call of_python,implementation.cache_tag)
 endif
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -173,7 +175,7 @@ test: $(STAMP) ## Run the tests that this machine can run, and report the others
 # By the Python that the wheel is for, in an environment of its own.
 .PHONY: wheel
 wheel: ## Write the server's wheel to dist/; COMPILED=1: the compiled one, for PYTHON=python3.13 (needs a C compiler).
-	@env=build/wheel-$$($(PYTHON) -c 'import sys; print(sys.implementation.cache_tag)')
+	@env=build/wheel-$(call of_python,implementation.cache_tag)
 	$(KIT) venv $$env
 	[[ $$env/.locked -nt server/compiled/requirements.txt ]] || {
 	  $$env/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement server/compiled/requirements.txt

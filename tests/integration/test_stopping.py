@@ -209,3 +209,24 @@ def test_a_hung_request_gets_504_while_its_worker_drains(
         assert get(port) == b"ok"
         running.send_signal(signal.SIGTERM)
     assert running.wait_exit() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+@pytest.mark.parametrize("is_draining", [False, True])
+def test_requests_that_are_aborted_are_counted_in_the_log(
+    start: Callable[..., Any], tmp_path: Path, number: int, is_draining: bool
+) -> None:
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    running = start(*COMMAND, "-b", "127.0.0.1:0", "shop")
+    port = int(running.wait_line(LISTENING)[1])
+    running.wait_line("Ready: 2 workers")
+    waiting = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    waiting.request("GET", "/wait")
+    running.wait_line("waiting")
+    if is_draining:
+        running.send_signal(signal.SIGTERM)
+        running.wait_lines(r"Worker exiting|Worker drained", 1)
+    running.send_signal(number)
+    assert running.wait_exit() == 0
+    assert running.output.count("Requests aborted, since INT and QUIT wait for none: 1\n") == 1
+    waiting.close()

@@ -23,10 +23,17 @@ def test_help_lists_every_target_that_a_user_may_name(repository):
     assert listed == targets >= {"help", "run", "test", "lint", "up", "down", "logs", "times", "lock", "docs", "clean"}
 
 
-def test_missing_python_is_reported(repository):
-    done = call(repository, "make", "times", PYTHON="python-nowhere")
+@pytest.mark.parametrize("target", ["times", "run", "wheel", "test-compiled"])
+@pytest.mark.parametrize("is_shim", [False, True])
+def test_missing_python_is_reported(repository, tmp_path, target, is_shim):
+    python = tmp_path / "python3.99"
+    if is_shim:  # of pyenv, for a version that is not installed
+        python.write_text("#!/bin/sh\necho 'pyenv: python3.99: command not found' >&2; exit 127\n")
+        python.chmod(0o755)
+    done = call(repository, "make", target, f"PYTHON={python}")
     assert done.returncode == 2
-    assert "There is no python-nowhere here. Ropewalk needs Python 3.11 or newer." in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert f"There is no {python} here. Ropewalk needs Python 3.11 or newer." in done.stderr
 
 
 @pytest.mark.parametrize("target", ["adopt", "look"])

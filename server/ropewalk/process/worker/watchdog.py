@@ -160,11 +160,11 @@ def interrupt_all(running: Sequence[Running], interrupt: Interrupt) -> None:
 
 
 def format_stacks() -> str:
-    """The stack of every thread of this process, for the log."""
-    parts = []
+    """The stack of every thread of this process, for the log. Threads that are at the same place share one."""
+    threads_at: dict[str, list[str]] = {}
     for ident, frame in sorted(sys._current_frames().items()):
-        parts.append(f"Thread {_name_of(ident)} ({ident}):\n" + "".join(traceback.format_stack(frame)))
-    return "".join(parts)
+        threads_at.setdefault("".join(traceback.format_stack(frame)), []).append(f"{_name_of(ident)} ({ident})")
+    return "".join(f"Thread {', '.join(threads)}:\n{stack}" for stack, threads in threads_at.items())
 
 
 def _overdue(each: Running, now: float) -> Overdue:

@@ -222,7 +222,7 @@ class _ServingWorker:
         """Return when the service is closed."""
         signals = self._wait_for_stop()
         if signals & _QUICK:
-            self._options.hooks.worker_interrupted()
+            self._abort()
             self._service.close()
         else:
             self._drain()
@@ -279,7 +279,7 @@ class _ServingWorker:
         if has_ended.is_set():
             thread.join(WAKE_SECONDS)
         if signals & _QUICK:
-            self._options.hooks.worker_interrupted()
+            self._abort()
         for counts in drained:
             get_logger().routine(
                 "Worker drained (pid: %d): %d requests finished, %d aborted",
@@ -295,6 +295,13 @@ class _ServingWorker:
                 )
                 interrupt_all(self._service.running(), self._service.interrupt)
         self._service.close()
+
+    def _abort(self) -> None:
+        """INT or QUIT: nothing is finished any more."""
+        self._options.hooks.worker_interrupted()
+        aborted = len(self._service.running())
+        if aborted:
+            get_logger().warning("Requests aborted, since INT and QUIT wait for none: %d", aborted)
 
     def _receive_signals(self) -> frozenset[int]:
         """The signals that came; those that do not end the worker are handled here."""

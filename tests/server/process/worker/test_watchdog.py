@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 from math import inf
 
@@ -14,6 +15,7 @@ from ropewalk.process.worker.watchdog import (
     Watchdog,
     format_stacks,
 )
+from tests.helpers.processes import wait_until
 
 
 def test_request_within_its_timeout_is_not_overdue() -> None:
@@ -113,12 +115,17 @@ def test_stacks_have_the_name_and_the_frames_of_every_thread() -> None:
         there.set()
         go.wait()
 
-    thread = threading.Thread(target=stand_still, name="standing")
-    thread.start()
+    threads = [threading.Thread(target=stand_still, name=f"standing-{number}") for number in range(3)]
+    for thread in threads:
+        thread.start()
     there.wait()
+    names = ", ".join(
+        rf"standing-\d \({thread.ident}\)" for thread in sorted(threads, key=lambda each: each.ident or 0)
+    )
+    wait_until(lambda: re.search(rf"^Thread {names}:$", format_stacks(), re.M), "all three at the same place")
     text = format_stacks()
     go.set()
-    thread.join()
-    assert "Thread standing" in text
-    assert "in stand_still" in text
+    for thread in threads:
+        thread.join()
+    assert text.count("in stand_still") == 1  # one stack for threads that are at the same place
     assert "Thread MainThread" in text
