@@ -92,7 +92,7 @@ def path(tmp_path: Any) -> Any:
 
 
 @pytest.fixture
-def taking_turns() -> Iterator[None]:
+def frequent_switches() -> Iterator[None]:
     """Threads take turns as often as they can."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -150,7 +150,7 @@ def test_who_responds_while_it_begins_waits_for_it(talk: Talk, monkeypatch: Any,
     assert response.content in ((end,) if failures else (b"thread " + end, end + b"thread "))
 
 
-@pytest.mark.usefixtures("taking_turns")
+@pytest.mark.usefixtures("frequent_switches")
 @pytest.mark.parametrize("length", [None, 5, 6])
 @pytest.mark.parametrize("way", WAYS)
 def test_no_octet_of_it_is_part_of_another_response(talk: Talk, path: Any, way: str, length: int | None) -> None:
