@@ -35,6 +35,20 @@ def application(environ, start_response):
     if end == "multiprocessing":
         process = multiprocessing.get_context("fork").Process(target=child, args=("wait",))
         process.start()
+    elif end == "stream":  # by another thread, which may hold a lock while this one forks
+        write, is_over = start_response("200 OK", []), []
+        def stream():
+            while not is_over:
+                write(bytes(60000))
+        thread = threading.Thread(target=stream)
+        thread.start()
+        time.sleep(0.01)
+        if not os.fork():
+            child(end)
+            return [b"never sent"]
+        is_over.append(None)
+        thread.join()
+        return [b"%6d" % os.getpid()]
     elif end and not os.fork():
         if end == "double" and os.fork():
             os._exit(0)
@@ -88,6 +102,19 @@ def test_a_child_that_comes_back_from_the_application_ends(serve: Callable[..., 
         assert get(connection, "/") == worker  # what the child had sent would be read here
     connection.close()
     assert ("in the child" in running.output) == (end == "raise")
+    running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0
+
+
+def test_a_child_ends_although_another_thread_streamed(serve: Callable[..., tuple[Any, int]]) -> None:
+    running, port = serve()
+    connection = connect(port)
+    for number in range(1, 11):
+        connection.request("GET", "/stream")
+        assert b"never sent" not in connection.getresponse().read()
+        child = int(running.wait_lines(r"child (\d+)", number)[-1][1])
+        assert wait_end(child)
+    connection.close()
     running.send_signal(signal.SIGTERM)
     assert running.wait_exit() == 0
 

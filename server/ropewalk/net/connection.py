@@ -409,8 +409,8 @@ class Connection(Generic[ContextT, ExchangeT]):
     def stream_response(self, framing: Framing, length: int | None, *begin: bytes) -> StreamedResponse:
         """Begin a response that is sent while the application produces it; `StreamedResponse` has the arguments."""
         stream = StreamedResponse(self, self.config, framing, length, (self._interim, *begin))
+        self.move(STREAMING)  # first: it raises if there is a response already
         self._write_buffer = stream.write_buffer
-        self.move(STREAMING)
         self.streamed_response = stream
         return stream
 
@@ -590,6 +590,8 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.state = CLOSED
         self.on_sent = None
         self.sock.close()
+        if self.streamed_response is not None:
+            self.streamed_response.release_in_child()
 
     def abort(self) -> None:
         """Close at once with a reset: the peer does not take its response, and what it was sent is dropped."""
@@ -607,6 +609,9 @@ class Connection(Generic[ContextT, ExchangeT]):
                 self.streamed_response.reset()
         else:
             self.wake(socket.SHUT_RDWR)
+        stream = self.streamed_response
+        if stream is not None:
+            stream.stop_waiting()
 
     def close(self) -> None:
         """Close at once and release everything; with a reset if a response that is cut would look complete."""

@@ -86,6 +86,7 @@ class StreamedResponse:
         "_connection",
         "_is_ended",
         "_is_gathering",
+        "_is_given_up",
         "_lock",
         "_room",
         "_sent_at",
@@ -112,6 +113,7 @@ class StreamedResponse:
         self._room = threading.Condition(self._lock)
         self._is_ended = False  # from here on the connection belongs to the next request
         self._is_gathering = False  # the other thread will call `send_gathered`
+        self._is_given_up = False  # nobody will see that the socket takes more
         self._sent_at = 0.0  # monotonic
         self.is_run_over = False
         self.peer_awaited_until = 0.0  # monotonic: when `write` last waited for the peer; inf while it does
@@ -175,6 +177,8 @@ class StreamedResponse:
         self._budget.begin_wait()
         try:
             while self._has_to_wait():
+                if self._is_given_up:
+                    raise PeerGoneError("the server ends")
                 self._room.wait(min(RECHECK_SECONDS, timeout))
                 now = monotonic()
                 if now - since < timeout or not self._has_to_wait():
@@ -242,6 +246,17 @@ class StreamedResponse:
         with self._lock:
             if self._connection.state in (STREAMING, STALLED):
                 self._abort()
+
+    def stop_waiting(self) -> None:
+        """The server ends: no thread waits for the peer any more. From any thread."""
+        with self._lock:
+            self._is_given_up = True
+            self._room.notify_all()
+
+    def release_in_child(self) -> None:
+        """In a process that the application forked: another thread of the parent's may have held the lock."""
+        self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
 
     def _abort(self) -> None:
         self._connection.abort()

@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
-from threading import Lock, get_ident
+from threading import RLock, get_ident
 from time import monotonic
 from types import GeneratorType
 from typing import Any, Final
@@ -55,8 +55,11 @@ class RequestTimeoutError(Exception):
     """
 
 
-class _PreemptedError(Exception):
-    """`interrupt` has responded in the meantime: nothing of this response may be sent."""
+class _PreemptedError(RequestTimeoutError):
+    """`interrupt` has responded in the meantime: nothing of this response may be sent.
+
+    Raised by what the application calls; what `interrupt` raises comes as well.
+    """
 
 
 class Phase(Enum):
@@ -77,16 +80,17 @@ CLOSING_UNSENT: Final = Phase.CLOSING_UNSENT
 NO_CLAIM: Final[list[Phase]] = []
 """In which nobody finds a phase: of an exchange whose application is not called yet."""
 
-_opening = Lock()
-"""Held while a stream is opened, and by who has to know whether one is: a moment, in which nothing waits for a peer.
+_opening = RLock()
+"""Held while a stream is opened, and by who has to know whether one is: a moment, in which nothing waits or is logged.
 
-One for all exchanges: few need it, and one for each would cost every request. Taken in `with uninterrupted` alone.
+One for all exchanges: few need it, and one for each would cost every request. Taken in `with uninterrupted` alone. A
+garbage collection meanwhile may call a finalizer of the application's, which may call the `write` of another request.
 """
 
 
 def _replace_lock() -> None:
     global _opening
-    _opening = Lock()
+    _opening = RLock()
 
 
 register_at_fork(after_in_child=_replace_lock)
@@ -234,7 +238,8 @@ class Exchange:
         return True
 
     def _end_instead(self, phase: Phase, error: ProtocolError) -> None:
-        connection, stream = self._connection, self._stream
+        connection = self._connection
+        stream = connection.streamed_response  # this one's, as long as it is not ended
         if phase is BEFORE_RESPONSE:
             connection.on_sent = None
             connection.refuse(error)
@@ -243,16 +248,22 @@ class Exchange:
 
     def _take_claim(self) -> bool:
         """Begin the response, to send it whole. Return False if another thread has opened a stream, with `write`."""
-        try:
-            phase = self._claim.pop()
-        except IndexError:
-            if self._opened_stream() is None:
-                raise _PreemptedError from None
-            return False
-        if phase is BEFORE_RESPONSE:
-            self._is_claimed = True
+        if self._begin():
             return True
-        self._claim.append(phase)
+        if self._opened_stream() is None:
+            raise _PreemptedError
+        return False
+
+    def _begin(self) -> bool:
+        """Take the claim if nobody has, to begin the response."""
+        claim = self._claim  # of one phase: what is found in it now cannot be another one a moment later
+        try:
+            if claim[0] is BEFORE_RESPONSE:
+                claim.pop()
+                self._is_claimed = True
+                return True
+        except IndexError:
+            pass
         return False
 
     def _opened_stream(self) -> StreamedResponse | None:
@@ -297,14 +308,25 @@ class Exchange:
         """PEP 3333's `start_response`; returns `write`."""
         if exc_info:
             try:
-                if self._stream is not None and exc_info[1] is not None:
+                if not self._replace_head(status, headers) and exc_info[1] is not None:
                     raise exc_info[1].with_traceback(exc_info[2])
             finally:
                 exc_info = None
-        elif self.head is not None:
+            return self.write
+        if self.head is not None:
             raise ApplicationError("start_response was called twice without exc_info")
         self.head = check_response_head(status, headers)
         return self.write
+
+    def _replace_head(self, status: Any, headers: Any) -> bool:
+        """Return False if another one is sent already."""
+        if self._opened_stream() is not None:
+            return False
+        head = check_response_head(status, headers)
+        with uninterrupted, _opening:
+            if self._stream is None:
+                self.head = head
+        return self._stream is None
 
     def send_early_hints(self, headers: Any) -> None:
         """`wsgi.early_hints`, as in gunicorn: send the fields in a 103 (Early Hints) response now (RFC 8297).
@@ -320,10 +342,12 @@ class Exchange:
         with uninterrupted, _opening:
             if self._is_claimed or self.ended:
                 return
-            self._end_phase()
+            if not self._begin():
+                raise _PreemptedError
             self._connection.send_interim(octets)
+            self._is_claimed = False
             self._claim = [BEFORE_RESPONSE]
-        self._report_dropped(dropped)
+        self._report_names(dropped)
 
     def write(self, content: Any) -> None:
         """PEP 3333's `write`: send `content` now, before what the iterable yields.
@@ -340,6 +364,8 @@ class Exchange:
         stream = self._stream
         if stream is None:
             stream = self._begin_stream()
+            if self.head is not None:
+                self._report_dropped(self.head)
         elif not content:
             return stream
         else:
@@ -354,17 +380,15 @@ class Exchange:
         with _opening:
             if self._stream is not None:
                 return self._stream
-            claim = self._claim  # first: only the phase that is found here may be popped
             if self._is_claimed or self.ended:
                 raise ApplicationError(WRITE_TOO_LATE)
             head = self._begun_head()
-            try:
-                claim.pop()
-            except IndexError:
+            if self._connection.state is CLOSED:  # in a process that the application forked
+                raise PeerGoneError("the peer is the parent's")
+            if not self._begin():
                 if get_ident() == self.thread:
-                    raise _PreemptedError from None
-                raise ApplicationError(WRITE_TOO_LATE) from None
-            self._is_claimed = True
+                    raise _PreemptedError
+                raise ApplicationError(WRITE_TOO_LATE)
             encoded, framing, length = self._encode_head(head, None)
             return self._open_stream(framing, length, encoded)
 
@@ -373,8 +397,8 @@ class Exchange:
         self.streaming_since = monotonic()
         stream = self._connection.stream_response(framing, length, *begin)
         self._connection.begin_producing(self)
-        self._stream = stream  # after the line above: another thread may end the run
         self._claim = [STREAMING]
+        self._stream = stream  # last: another thread may end the phase, or the run
         return stream
 
     def _begun_head(self) -> ResponseHead:
@@ -387,8 +411,6 @@ class Exchange:
 
         `length` is that of the content, if it is complete.
         """
-        if head.dropped:
-            self._report_dropped(head.dropped)
         connection, request = self._connection, self._request
         if head.has_date or head.has_server:
             fields = self._default_fields.without(date=head.has_date, server=head.has_server)
@@ -437,6 +459,7 @@ class Exchange:
             encoded = head.encoded + self._default_fields.tail(keeps_alive)
             self.content_from += len(encoded)
         else:
+            self._report_dropped(head)
             encoded, framing, length = self._encode_head(head, len(content))
             if framing is UNFRAMED:
                 content = b""
@@ -509,6 +532,7 @@ class Exchange:
         # fast path of the rest; test_a_file_that_is_read_is_sent_as_one_that_sendfile_sends
         if count <= MAX_READ_FILE:
             return self._respond_whole(pread(found.fd, count, found.offset))
+        self._report_dropped(head)
         encoded, framing, length = self._encode_head(head, count)
         if framing is UNFRAMED:
             self._connection.set_response(encoded)
@@ -591,7 +615,11 @@ class Exchange:
     def _report_excess(self, octets: int) -> None:
         self._log_error(f"the content exceeds Content-Length by {octets} bytes, which were not sent")
 
-    def _report_dropped(self, names: tuple[str, ...]) -> None:
+    def _report_dropped(self, head: ResponseHead) -> None:
+        if head.dropped:
+            self._report_names(head.dropped)
+
+    def _report_names(self, names: tuple[str, ...]) -> None:
         for name in newly_dropped(names):
             log.warning(
                 "%s: the application's response header %r is not sent: it belongs to the connection, and so to the "

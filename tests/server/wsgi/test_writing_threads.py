@@ -8,17 +8,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Any, NamedTuple
 
 import pytest
 
+import ropewalk
 from ropewalk.errors import ApplicationError, PeerGoneError
+from ropewalk.net.connection import Connection
+from ropewalk.net.streamed_response import StreamedResponse
+from ropewalk.wsgi.exchange import RequestTimeoutError
 from tests.helpers.embedded import Talk
 from tests.helpers.http_client import GET
+from tests.helpers.processes import wait_until
 
 KEEP = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 NEXT = GET.replace(b"/ ", b"/next ")
-WITHOUT_CONTENT = ["nothing", "empty list", "raises"]
+RAISES = ["raises", "another head"]  # which raises the error again if the first head is sent
+WITHOUT_CONTENT = ["nothing", "empty list", *RAISES]
 WAYS = ["list", "tuple", "generator", "iterable", "file", "hints", *WITHOUT_CONTENT]
 ROUNDS = 150
 
@@ -35,8 +42,13 @@ class Closeable:
     def close(self) -> None: ...
 
 
-def respond(way: str, environ: Any, path: Any) -> Any:
+def respond(way: str, environ: Any, start_response: Any, path: Any) -> Any:
     """Respond with b"end" in this way, if it has content."""
+    if way == "another head":
+        try:
+            raise ValueError
+        except ValueError:
+            start_response("500 Oops", [], sys.exc_info())
     if way == "raises":
         raise ValueError
     if way == "file":
@@ -137,7 +149,7 @@ def test_who_responds_while_it_begins_waits_for_it(talk: Talk, monkeypatch: Any,
         threads[-1].start()
         assert begun.wait(20)
         goes_on.set()
-        return respond(way, environ, path)
+        return respond(way, environ, start_response, path)
 
     threads: list[threading.Thread] = []
     monkeypatch.setattr("ropewalk.wsgi.exchange.monotonic", slowly)
@@ -145,7 +157,7 @@ def test_who_responds_while_it_begins_waits_for_it(talk: Talk, monkeypatch: Any,
     threads[0].join()
     end = b"" if way in WITHOUT_CONTENT else b"end"
     assert response.status == 200
-    assert response.is_whole == (way != "raises")
+    assert response.is_whole == (way not in RAISES)
     # the response may even end before what was to be written first: then that is too late
     assert response.content in ((end,) if failures else (b"thread " + end, end + b"thread "))
 
@@ -181,7 +193,7 @@ def test_no_octet_of_it_is_part_of_another_response(talk: Talk, path: Any, way: 
             pass
         for _ in range(chance.randrange(200)):
             pass
-        return respond(way, environ, path)
+        return respond(way, environ, start_response, path)
 
     written = [b"123"[:count] for count in range(4)]
     mixed = [each[:at] + b"end" + each[at:] for each in written for at in range(len(each) + 1)]
@@ -194,14 +206,135 @@ def test_no_octet_of_it_is_part_of_another_response(talk: Talk, path: Any, way: 
         first, *others = parse(client.read_all().removesuffix(b"RESET"))
         client.sock.close()
         threads.pop().join()
+        is_kept = first.is_whole and (first.status == 200 or way == "another head")
         # what is missing at the end of the run may still be written before the connection is closed for it
-        assert others == [Response(200, b"next", is_whole=True)] * (first.is_whole and first.status == 200) or (
-            length and not others
-        )
+        assert others == [Response(200, b"next", is_whole=True)] * is_kept or (length and not others)
         assert first.status == 200 or (first.status == 500 and first.is_whole)
         assert first.status == 500 or first.content in allowed
         if first.status == 200 and first.is_whole:
             whole += 1
             assert (b"en" in first.content) == (way not in WITHOUT_CONTENT)
     assert {type(error) for error in raised} <= {ApplicationError, PeerGoneError}
-    assert whole or way == "raises" or length
+    assert whole or way in RAISES or length
+
+
+@pytest.mark.parametrize("calls", ["write", "write in another thread", "hints"])
+def test_after_an_interruption_close_sends_nothing(talk: Talk, wait_for: Any, calls: str) -> None:
+    is_inside = threading.Event()
+    raised: list[BaseException] = []
+
+    class Blocking:
+        def __init__(self, call: Callable[[], None]) -> None:
+            self._call = call
+
+        def __iter__(self) -> Iterator[bytes]:
+            return self
+
+        def __next__(self) -> bytes:
+            is_inside.set()
+            while True:
+                time.sleep(0.01)
+
+        def close(self) -> None:
+            if calls == "write in another thread":
+                thread = threading.Thread(target=self._call_and_record)
+                thread.start()
+                thread.join()
+            else:
+                self._call_and_record()
+
+        def _call_and_record(self) -> None:
+            try:
+                self._call()
+            except Exception as error:  # noqa: BLE001 - its type is checked below
+                raised.append(error)
+
+    def application(environ: Any, start_response: Any) -> Blocking:
+        write, hint = start_response("200 OK", []), environ["wsgi.early_hints"]
+        return Blocking((lambda: hint([("Link", "<late>")])) if calls == "hints" else lambda: write(b"late"))
+
+    server = talk.serve_as_worker(application, threads=1)
+    client = talk.connect(server)
+    client.send(KEEP)
+    assert is_inside.wait(20)
+    [(thread, _, since, _)] = server.service.running()
+    assert server.service.interrupt(thread, since)
+    [response] = parse(client.read_all())
+    wait_for(lambda: not server.service.running(), "the end of the run")
+    assert (response.status, response.is_whole) == (504, True)
+    [error] = raised
+    assert isinstance(error, ApplicationError if calls == "write in another thread" else RequestTimeoutError)
+
+
+def test_finalizer_may_write_while_a_stream_is_opened(talk: Talk, monkeypatch: Any) -> None:
+    """A garbage collection calls it in whichever thread it happens, and at any moment."""
+    kept: list[Callable[[bytes], None]] = []
+
+    def collecting() -> float:  # called by the thread that opens a stream
+        if len(kept) > 1:
+            with pytest.raises(ApplicationError, match="after the end of the response"):
+                kept[0](b"STALE")
+        return time.monotonic()
+
+    def application(environ: Any, start_response: Any) -> Any:
+        kept.append(start_response("200 OK", []))
+        return [b"content"] if len(kept) == 1 else (part for part in [b"content"])
+
+    server = talk.serve(application)
+    monkeypatch.setattr("ropewalk.wsgi.exchange.monotonic", collecting)
+    for _ in range(2):
+        client = talk.connect(server)
+        client.send(GET)
+        assert next(parse(client.read_all())).content == b"content"
+
+
+def test_log_that_is_slow_delays_no_other_stream(talk: Talk) -> None:
+    is_logging, goes_on = threading.Event(), threading.Event()
+    has_gone_on = []
+
+    def log(*_arguments: Any) -> None:
+        is_logging.set()
+        has_gone_on.append(goes_on.wait(20))
+
+    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Keep-Alive", "timeout=5")] if environ["PATH_INFO"] == "/next" else [])
+        yield b"content"
+
+    server = talk.serve(application, error_log=log)
+    slow, other = talk.connect(server), talk.connect(server)
+    slow.send(NEXT)
+    assert is_logging.wait(20)
+    other.send(GET)
+    assert next(parse(other.read_all())).content == b"content"
+    goes_on.set()
+    assert next(parse(slow.read_all())).content == b"content"
+    assert has_gone_on == [True]
+
+
+def test_thread_that_waits_for_its_client_ends_with_the_server(talk: Talk) -> None:
+    ended, errors = threading.Event(), []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [])
+        try:
+            while True:
+                write(bytes(1_000_000))
+        except PeerGoneError as error:
+            errors.append(str(error))
+        finally:
+            ended.set()
+        return []
+
+    limits = {"limit_buffered_responses": 2**20, "response_memory": 2**20, "response_timeout": 300}
+    server = talk.serve(application, **limits)
+    client = talk.connect(server)
+    client.send(KEEP)
+    wait_until(lambda: any(each.peer_awaited_until == inf for each in streams_of(server)), "a thread that waits")
+    server.stop(0)
+    assert ended.wait(20)
+    assert len(errors) == 1
+
+
+def streams_of(server: ropewalk.Server) -> list[StreamedResponse]:
+    connections = [item for item in server._service._pool.items.values() if isinstance(item, Connection)]
+    return [each.streamed_response for each in connections if each.streamed_response is not None]
