@@ -3,8 +3,8 @@
 Under the GIL, threads that all have work starve each other of the interpreter, while an application that waits needs as
 many threads as it has requests. Nobody can choose that number well, so the controller finds it: it adds a thread at
 once when nothing makes progress (*rescue*), and otherwise follows the share of time in which the process works
-(*tune*). A tick takes the interpreter away from a thread that computes; so ticks are rare while everything computes, in
-requests so long that no response waits for another one's.
+(*tune*). A tick takes the interpreter away from a thread that computes; so ticks are rarer while everything computes:
+after a while without a rescue, and more so in requests so long that no response waits for another one's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from math import inf
 from typing import NamedTuple, Protocol
 
 RESCUE_INTERVAL = 0.001  # seconds between ticks while requests run
+FLOWING_INTERVAL = 0.004  # the same while the interpreter is saturated and no request waits for anything else
+CALM_SECONDS = 1.0  # without a rescue, after which the application is taken to be like that
 HELD_AFTER = 0.0005  # seconds in the application after which a tick acts: a finished response waits for less than 2 ms
 MAX_SOLO_SECONDS = 0.010  # for which a thread that computes may be the only one: then fairness outweighs speed
 LONG_RUN = 0.001  # seconds of running after which finished responses are sent before more is run
@@ -64,13 +66,17 @@ class Controller:
         self._stuck_since = inf  # wall seconds of the last tick at which something had finished
         self._tuned: _Tuned | None = None  # at the last tuning
         self._worked: tuple[float, float] | None = None  # wall and work seconds then, if measured
+        self._rescued_at = 0.0  # wall seconds of the last rescue
+        self._is_flowing = False  # saturated all the time since then, and long without a rescue
         self._most_inside = 0  # since the last tuning
         self.is_computing = False  # all the time since then, in long requests; read by all
 
     @property
     def interval(self) -> float:
         """Seconds until the next tick."""
-        return MAX_SOLO_SECONDS if self.is_computing else RESCUE_INTERVAL
+        if self.is_computing:
+            return MAX_SOLO_SECONDS
+        return FLOWING_INTERVAL if self._is_flowing else RESCUE_INTERVAL
 
     def tick(self, sample: Sample) -> int:
         """Adjust the limit to the state of the pool, and return it. Called each `interval` while there is work."""
@@ -82,8 +88,8 @@ class Controller:
         is_stuck_long = is_stuck and sample.wall - min(self._stuck_since, self._ticked_at) >= MAX_SOLO_SECONDS
         is_suspect = is_stuck or (is_unattended and sample.is_held)
         if is_stuck_long or (is_suspect and not self._measures.is_working()):
-            self._stuck_since = sample.wall
-            self.is_computing = False
+            self._stuck_since = self._rescued_at = sample.wall
+            self.is_computing = self._is_flowing = False
             self.limit = min(self.limit + 1, self._ceiling)
         self._ticked_at = sample.wall
         self._most_inside = max(self._most_inside, sample.inside)
@@ -97,7 +103,7 @@ class Controller:
         """Forget the last tick, since there is no work: idle time must not count as waiting."""
         self._ticked_at = self._stuck_since = inf
         self._tuned = self._worked = None
-        self.is_computing = False
+        self.is_computing = self._is_flowing = False
 
     def _tune(self, last: _Tuned, now: Sample) -> None:
         cpu = self._measures.cpu_seconds()
@@ -107,9 +113,11 @@ class Controller:
         if cpu - last.cpu > COMPUTING_ABOVE * self.floor * passed:
             self._worked = None
             self.limit = max(self.limit - 1, self.floor)
-            self.is_computing = self.limit == self.floor and (now.finished - last.finished) * LONG_RUN < passed
+            is_lowest = self.limit == self.floor
+            self.is_computing = is_lowest and (now.finished - last.finished) * LONG_RUN < passed
+            self._is_flowing = is_lowest and now.wall - self._rescued_at >= CALM_SECONDS
             return
-        self.is_computing = False
+        self.is_computing = self._is_flowing = False
         worked, self._worked = self._worked, (now.wall, self._measures.work_seconds())
         if worked is None:
             return

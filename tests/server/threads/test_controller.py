@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from ropewalk.threads.controller import MAX_SOLO_SECONDS, RESCUE_INTERVAL, TUNE_INTERVAL, Controller, Sample
+from ropewalk.threads.controller import (
+    CALM_SECONDS,
+    FLOWING_INTERVAL,
+    MAX_SOLO_SECONDS,
+    RESCUE_INTERVAL,
+    TUNE_INTERVAL,
+    Controller,
+    Sample,
+)
 
 
 class Clock:
@@ -85,6 +93,30 @@ def test_ticks_are_rare_while_everything_computes_in_long_requests(clock: Clock)
     clock.tick_for(0.1, share=0.5, finishes=1)
     assert clock.controller.interval == RESCUE_INTERVAL
     clock.tick_for(0.5, share=0.99, finishes=1)
+    clock.controller.reset()
+    assert clock.controller.interval == RESCUE_INTERVAL
+
+
+def test_ticks_are_rarer_once_nothing_has_waited_for_a_while(clock: Clock) -> None:
+    clock.tick_for(CALM_SECONDS + 0.1, share=0.99)
+    assert clock.controller.interval == FLOWING_INTERVAL
+    assert clock.tick_for(FLOWING_INTERVAL, share=0.0, finishes=0) == 2  # the first that waits is noticed at the next
+    assert clock.controller.interval == RESCUE_INTERVAL
+    clock.tick_for(CALM_SECONDS / 2, share=0.99)
+    assert clock.controller.interval == RESCUE_INTERVAL
+    clock.tick_for(CALM_SECONDS, share=0.99)
+    assert clock.controller.interval == FLOWING_INTERVAL
+
+
+@pytest.mark.parametrize("share", [0.5, 0.85])
+def test_ticks_are_not_rarer_on_a_processor_with_time_to_spare(clock: Clock, share: float) -> None:
+    clock.tick_for(2 * CALM_SECONDS, share=0.99)
+    clock.tick_for(2 * TUNE_INTERVAL, share=share)
+    assert clock.controller.interval == RESCUE_INTERVAL
+
+
+def test_ticks_are_as_often_as_ever_after_idle_time(clock: Clock) -> None:
+    clock.tick_for(2 * CALM_SECONDS, share=0.99)
     clock.controller.reset()
     assert clock.controller.interval == RESCUE_INTERVAL
 
