@@ -49,6 +49,28 @@ def application(environ, start_response):
         is_over.append(None)
         thread.join()
         return [b"%6d" % os.getpid()]
+    elif end == "gone":  # the same, when the client is gone and its connection closed
+        sys.setswitchinterval(1e-6)
+        write, is_over, is_gone = start_response("200 OK", []), [], []
+        def stream():
+            while not is_over:
+                try:
+                    write(bytes(60000))
+                except Exception:
+                    is_gone.append(None)
+        threads = [threading.Thread(target=stream) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while not is_gone:
+            time.sleep(0.01)
+        for _ in range(10):
+            if not os.fork():
+                child(end)
+                write(b"never sent")
+        is_over.append(None)
+        for thread in threads:
+            thread.join()
+        return []
     elif end and not os.fork():
         if end == "double" and os.fork():
             os._exit(0)
@@ -115,6 +137,20 @@ def test_a_child_ends_although_another_thread_streamed(serve: Callable[..., tupl
         child = int(running.wait_lines(r"child (\d+)", number)[-1][1])
         assert wait_end(child)
     connection.close()
+    running.send_signal(signal.SIGTERM)
+    assert running.wait_exit() == 0
+
+
+def test_a_child_ends_although_another_thread_wrote_to_a_client_that_is_gone(
+    serve: Callable[..., tuple[Any, int]],
+) -> None:
+    running, port = serve()
+    connection = connect(port)
+    connection.request("GET", "/gone")
+    connection.getresponse().read(1000)
+    connection.close()
+    for match in running.wait_lines(r"child (\d+)", 10):
+        assert wait_end(int(match[1]))
     running.send_signal(signal.SIGTERM)
     assert running.wait_exit() == 0
 

@@ -590,8 +590,6 @@ class Connection(Generic[ContextT, ExchangeT]):
         self.state = CLOSED
         self.on_sent = None
         self.sock.close()
-        if self.streamed_response is not None:
-            self.streamed_response.release_in_child()
 
     def abort(self) -> None:
         """Close at once with a reset: the peer does not take its response, and what it was sent is dropped."""

@@ -51,6 +51,8 @@ RECHECK_SECONDS = 1.0  # between checks by a thread that waits whether others ha
 # A block written within this many seconds after the last one was sent may be gathered; the other thread comes as often.
 GATHER_TIME = 0.001
 
+WRITE_NESTED = "write() was called by a finalizer while its thread was sending the same response"
+
 WRITE_TOO_LATE = "write() was called after the end of the response"
 
 # Octets gathered at most: two packets of a loopback, a fraction of any socket's buffer.
@@ -74,6 +76,7 @@ class StreamingConnection(Protocol):
     def await_room(self) -> None: ...
     def cut_response(self) -> None: ...
     def abort(self) -> None: ...
+    def close(self) -> None: ...
     def release_request(self) -> None: ...
 
 
@@ -109,7 +112,7 @@ class StreamedResponse:
         self._connection = connection
         self._config = config
         self._budget = config.response_budget
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # which knows its owner, but nothing is nested: see `write`
         self._room = threading.Condition(self._lock)
         self._is_ended = False  # from here on the connection belongs to the next request
         self._is_gathering = False  # the other thread will call `send_gathered`
@@ -128,10 +131,13 @@ class StreamedResponse:
 
         By any thread of the application's. Blank content sends what is to be sent with the first. Returns how many
         octets the content has too many: they are dropped. Raises `PeerGoneError` when nobody reads the response any
-        more, and `ApplicationError` after its end.
+        more, and `ApplicationError` after its end, and in a finalizer that a garbage collection calls while this very
+        thread sends.
         """
         connection = self._connection
         excess = 0
+        if self._lock._is_owned():  # type: ignore[attr-defined]  # as threading.Condition asks
+            raise ApplicationError(WRITE_NESTED)
         with self._lock:
             if self._is_ended:
                 raise ApplicationError(WRITE_TOO_LATE)
@@ -178,6 +184,7 @@ class StreamedResponse:
         try:
             while self._has_to_wait():
                 if self._is_given_up:
+                    self._connection.close()
                     raise PeerGoneError("the server ends")
                 self._room.wait(min(RECHECK_SECONDS, timeout))
                 now = monotonic()
@@ -255,7 +262,7 @@ class StreamedResponse:
 
     def release_in_child(self) -> None:
         """In a process that the application forked: another thread of the parent's may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
 
     def _abort(self) -> None:

@@ -243,8 +243,11 @@ class Service:
         self._config.is_forked_child = True
         for acceptor in self._acceptors:
             acceptor.sock.close()
-        for connection in self._connections():
+        running = (item for _, item, _ in self._pool.running() if isinstance(item, Connection))
+        for connection in {*self._connections(), *running}:  # whose peer may be gone
             connection.release_in_child()
+            for exchange in connection.producing:
+                exchange.release_in_child()
         self._pool.release_in_child()
         if self._shared_counts is not None:
             self._shared_counts.close()

@@ -383,7 +383,7 @@ class Exchange:
             if self._is_claimed or self.ended:
                 raise ApplicationError(WRITE_TOO_LATE)
             head = self._begun_head()
-            if self._connection.state is CLOSED:  # in a process that the application forked
+            if self._connection.config.is_forked_child:
                 raise PeerGoneError("the peer is the parent's")
             if not self._begin():
                 if get_ident() == self.thread:
@@ -565,8 +565,8 @@ class Exchange:
             stream, is_begun = self._stream, self._is_claimed  # without a stream, by this thread
         if stream is not None:
             self._end_phase()
-        if isinstance(error, PeerGoneError) and self._connection.state is CLOSED:  # not of another exchange's client
-            return self._on_peer_gone(error)
+            if isinstance(error, PeerGoneError) and self._connection.state is CLOSED:  # not of another one's client
+                return self._on_peer_gone(error)
         if isinstance(error, ApplicationError):
             self._log_error(str(error))
         else:
@@ -589,6 +589,11 @@ class Exchange:
         self.content_from = connection.sent_octets + response.index(b"\r\n\r\n") + 4
         self.head = ResponseHead(status="500 Internal Server Error", status_code=500, headers=[])
         return True
+
+    def release_in_child(self) -> None:
+        """In a process that the application forked: other threads of the parent's may have held locks."""
+        if self._stream is not None:
+            self._stream.release_in_child()
 
     def _on_peer_gone(self, error: PeerGoneError) -> bool:
         log.debug("%s: the client disconnected before the response was complete: %s", self.description(), error)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import random
 import re
 import sys
@@ -311,19 +313,77 @@ def test_log_that_is_slow_delays_no_other_stream(talk: Talk) -> None:
     assert has_gone_on == [True]
 
 
-def test_thread_that_waits_for_its_client_ends_with_the_server(talk: Talk) -> None:
-    ended, errors = threading.Event(), []
+def test_finalizer_may_write_to_the_stream_that_its_thread_sends(talk: Talk) -> None:
+    class Late:
+        def __init__(self, write: Callable[[bytes], None]) -> None:
+            self.write, self.itself = write, self  # until a collection
+
+        def __del__(self) -> None:
+            with contextlib.suppress(ApplicationError):  # in the middle of another write
+                self.write(b"late")
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [])
+        for number in range(300):
+            gc.set_threshold(1 + number % 16)  # a collection at one place of the next write after the other
+            Late(write)
+            write(b"content")
+        return []
+
+    server = talk.serve(application, threads=1)
+    client = talk.connect(server)
+    thresholds = gc.get_threshold()
+    try:
+        client.send(GET)
+        [response] = parse(client.read_all())
+    finally:
+        gc.set_threshold(*thresholds)
+    assert response.is_whole
+    assert response.content.replace(b"late", b"") == b"content" * 300
+
+
+def test_after_a_timeout_whose_client_is_gone_the_thread_is_interrupted_again(talk: Talk, wait_for: Any) -> None:
+    is_inside, goes_on = threading.Semaphore(0), threading.Event()
+    raised: list[BaseException] = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [])
+        is_inside.release()
+        try:
+            while True:
+                time.sleep(0.01)
+        except RequestTimeoutError as error:
+            raised.append(error)
+        assert goes_on.wait(20)
+        write(b"too late")
+        return []
+
+    server = talk.serve_as_worker(application, threads=1)
+    for number in range(1, 4):
+        client = talk.connect(server)
+        client.send(GET)
+        assert is_inside.acquire(timeout=20)
+        [(thread, _, since, _)] = server.service.running()
+        assert server.service.interrupt(thread, since)
+        assert next(parse(client.read_all())).status == 504
+        client.sock.close()
+        wait_for(lambda: not server.service.snapshot()["gauges"]["connections"], "the end of the connection")
+        goes_on.set()
+        wait_for(lambda: not server.service.running(), "the end of the run")
+        goes_on.clear()
+        assert len(raised) == number
+
+
+def test_thread_that_waits_for_its_client_ends_with_the_server(talk: Talk, capfd: Any) -> None:
+    ended = threading.Event()
 
     def application(environ: Any, start_response: Any) -> list[bytes]:
         write = start_response("200 OK", [])
         try:
             while True:
                 write(bytes(1_000_000))
-        except PeerGoneError as error:
-            errors.append(str(error))
         finally:
             ended.set()
-        return []
 
     limits = {"limit_buffered_responses": 2**20, "response_memory": 2**20, "response_timeout": 300}
     server = talk.serve(application, **limits)
@@ -332,7 +392,8 @@ def test_thread_that_waits_for_its_client_ends_with_the_server(talk: Talk) -> No
     wait_until(lambda: any(each.peer_awaited_until == inf for each in streams_of(server)), "a thread that waits")
     server.stop(0)
     assert ended.wait(20)
-    assert len(errors) == 1
+    wait_until(lambda: not list(server._service._pool.running()), "the end of the run")
+    assert "PeerGoneError" not in capfd.readouterr().err  # that is no error of the application's
 
 
 def streams_of(server: ropewalk.Server) -> list[StreamedResponse]:
