@@ -19,6 +19,7 @@ import ropewalk
 from ropewalk.errors import ApplicationError, PeerGoneError
 from ropewalk.net.connection import Connection
 from ropewalk.net.streamed_response import StreamedResponse
+from ropewalk.wsgi import response_head
 from ropewalk.wsgi.exchange import RequestTimeoutError
 from tests.helpers.embedded import Talk
 from tests.helpers.http_client import GET
@@ -290,7 +291,8 @@ def test_finalizer_may_write_while_a_stream_is_opened(talk: Talk, monkeypatch: A
         assert next(parse(client.read_all())).content == b"content"
 
 
-def test_log_that_is_slow_delays_no_other_stream(talk: Talk) -> None:
+def test_log_that_is_slow_delays_no_other_stream(talk: Talk, monkeypatch: Any) -> None:
+    monkeypatch.setattr(response_head, "_reported", set())
     is_logging, goes_on = threading.Event(), threading.Event()
     has_gone_on = []
 
