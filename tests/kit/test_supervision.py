@@ -60,7 +60,7 @@ def test_server_and_supervisor_can_be_asked_inside_the_container(plain_container
     wait(lambda: is_answering(execute, name), "the backend answers")
     status = json.loads(execute("docker", "exec", name, "ropewalk", "status", "--json").stdout)
     assert (status["ready"], str(status["pid"])) == (True, backend_pid(execute, name))
-    assert "Thread ropewalk-2 " in execute("docker", "exec", name, "ropewalk", "stacks").stdout
+    assert "ropewalk-2 (" in execute("docker", "exec", name, "ropewalk", "stacks").stdout
     execute("docker", "exec", name, "ropewalk", "reload")
     wait(lambda: "Reloaded: " in output(execute, name), "other workers serve")
     programs = execute("docker", "exec", name, "supervisorctl", "status").stdout.splitlines()
