@@ -1,7 +1,7 @@
 """A response that is sent while the application still produces it.
 
-Two threads meet here: the application's, which writes, and another one, which sends what was gathered, or goes on
-sending when the socket takes more. What both touch (the write buffer, and the connection's state while it is STREAMING
+Threads meet here: those of the application that write, and another one, which sends what was gathered, or goes on
+sending when the socket takes more. What they touch (the write buffer, and the connection's state while it is STREAMING
 or STALLED) is guarded by `_lock`.
 
 PEP 3333, "Buffering and Streaming": a block is passed to the kernel before the application continues, or another thread
