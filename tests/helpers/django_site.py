@@ -17,7 +17,7 @@ from tests.helpers.processes import Running, Starter, wait_until
 
 PROJECT = Path(__file__).parents[1] / "server/django/site"
 
-STARTED = r"Starting development server at (https?)://(.+):(\d+)/"
+STARTED = r"Starting (?:WSGI )?development server at (https?)://(.+):(\d+)/"
 
 NOTICED = r" changed, reloading\."
 

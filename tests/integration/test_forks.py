@@ -165,8 +165,14 @@ def test_a_signal_to_a_child_is_the_childs(
     worker = get(connection, "/")
     assert get(connection, f"/{end}") == worker
     child = int(running.wait_line(r"child (\d+)")[1])
-    os.kill(child, number)
-    assert wait_end(child)
+
+    def has_ended() -> bool:
+        """Sent again: Python 3.13 and 3.14 lose one to a child of another thread than the first, while it computes."""
+        with suppress(ProcessLookupError):
+            os.kill(child, number)
+        return wait_end(child, 0.2)
+
+    wait_until(has_ended, "the end of the child")
     assert get(connection, "/") == worker
     assert "Worker exiting" not in running.output
     connection.close()

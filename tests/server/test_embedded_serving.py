@@ -197,7 +197,7 @@ class TestServeForever:
 
         def start_slowly(thread: threading.Thread) -> None:
             start(thread)
-            if not has_one.is_set():
+            if thread.name.startswith("ropewalk-") and thread.name != "ropewalk-share-keys" and not has_one.is_set():
                 has_one.set()
                 assert go_on.wait(20)
 

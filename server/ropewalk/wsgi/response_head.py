@@ -113,22 +113,26 @@ class ResponseHead:
         self.dropped = dropped
 
 
-class _HeadCache:
-    """Whole heads, by the arguments of `start_response`: those of a response of the same kind and size."""
+class _OfThread(threading.local):
+    """Whole heads, as `_shared_heads`, for threads that run in parallel: each has its own.
+
+    A key that another thread made can only be compared under the lock of the dict (`ropewalk.threads.free_threading`).
+    """
 
     def __init__(self) -> None:
         self.heads: dict[tuple[object, ...], ResponseHead] = {}
 
 
-class _HeadCacheOfThread(_HeadCache, threading.local):
-    """The same for threads that run in parallel: each has its own, since a shared one costs a lock a look-up.
+_shared_heads: Final[dict[tuple[object, ...], ResponseHead]] = {}
+"""Whole heads, by the arguments of `start_response`: those of a response of the same kind and size."""
 
-    A key that another thread made can only be compared under the lock of the dict (`ropewalk.threads.free_threading`).
-    """
+_own: Final = _OfThread()
+_is_gil_enabled: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()  # since Python 3.13
 
 
-_is_gil_enabled: bool = getattr(sys, "_is_gil_enabled", lambda: True)()  # since Python 3.13
-_head_cache: Final = _HeadCache() if _is_gil_enabled else _HeadCacheOfThread()
+def cached_heads() -> dict[tuple[object, ...], ResponseHead]:
+    """The heads that this thread may find."""
+    return _shared_heads if _is_gil_enabled else _own.heads
 
 
 def check_response_head(status: Any, headers: Any) -> ResponseHead:
@@ -138,7 +142,7 @@ def check_response_head(status: Any, headers: Any) -> ResponseHead:
     key = (status, *headers)
     # fast path of `_check`; test_a_cached_head_is_that_of_the_check holds them equal
     try:
-        cached = _head_cache.heads.get(key)
+        cached = (_shared_heads if _is_gil_enabled else _own.heads).get(key)
     except TypeError:  # not hashable, so not all tuples of str: the check finds which
         cached = None
     return _check(status, headers) if cached is None else cached
@@ -191,7 +195,7 @@ def _check(given_status: Any, headers: Any) -> ResponseHead:
         dropped=tuple(dropped),
     )
     if is_cacheable:
-        _cache(_head_cache.heads, (status, *plain), head)
+        _cache(cached_heads(), (status, *plain), head)
     return head
 
 
@@ -278,6 +282,22 @@ def _cache(cache: dict[K, T], key: K, found: T) -> None:
     cache[key] = found
 
 
+class _LinesOfSecond:
+    """The field lines of `DefaultFields` in one second, and with what may follow them at the end of a head.
+
+    One object, not a tuple: threads that run in parallel would see a compiled attribute that is a tuple half assigned.
+    """
+
+    __slots__ = ("both", "closing", "date", "keeping", "second")
+
+    def __init__(self, second: int, date: bytes, server: bytes) -> None:
+        self.second: Final = float(second)
+        self.date: Final = date
+        self.both: Final = date + server
+        self.keeping: Final = self.both + b"\r\n"
+        self.closing: Final = self.both + b"Connection: close\r\n\r\n"
+
+
 class DefaultFields:
     """The field lines that the server adds: Date (RFC 9110 section 6.6.1) and Server.
 
@@ -287,19 +307,19 @@ class DefaultFields:
     def __init__(self, server: str, *, sends_request_id: bool = False) -> None:
         self._sends_request_id = sends_request_id
         self._server = f"Server: {server}\r\n".encode("latin-1") if server else b""
-        self._cached = (-1.0, b"", b"", b"", b"")
+        self._lines = _LinesOfSecond(-1, b"", b"")
 
     def __call__(self) -> bytes:
         """Return both lines."""
-        return self._at(int(time.time()))[1]
+        return self._at(int(time.time())).both
 
     def tail(self, keeps_alive: bool) -> bytes:
         """Return both lines, `Connection: close` unless the connection is kept alive, and the line that ends a head."""
         # fast path of `__call__`; test_the_tail_of_a_head_is_that_of_the_general_path holds them equal
-        cached = self._cached
-        if not 0.0 <= time.time() - cached[0] < 1.0:
-            cached = self._at(int(time.time()))
-        return cached[3] if keeps_alive else cached[4]
+        lines = self._lines
+        if not 0.0 <= time.time() - lines.second < 1.0:
+            lines = self._at(int(time.time()))
+        return lines.keeping if keeps_alive else lines.closing
 
     def for_error_response(self, request_id: str) -> str:
         """Return both lines, and the request's id if responses have it, for a response of the server itself."""
@@ -308,16 +328,13 @@ class DefaultFields:
 
     def without(self, *, date: bool, server: bool) -> bytes:
         """Return the lines except those that the application has set."""
-        date_line = self._at(int(time.time()))[2]
-        return (b"" if date else date_line) + (b"" if server else self._server)
+        lines = self._at(int(time.time()))
+        return (b"" if date else lines.date) + (b"" if server else self._server)
 
-    def _at(self, second: int) -> tuple[float, bytes, bytes, bytes, bytes]:
-        cached = self._cached
-        if cached[0] != second:
+    def _at(self, second: int) -> _LinesOfSecond:
+        lines = self._lines
+        if lines.second != second:
             t = time.gmtime(second)
             date = imf_fixdate(t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, t.tm_wday)
-            date_line = f"Date: {date}\r\n".encode("ascii")
-            both = date_line + self._server
-            closing = both + b"Connection: close\r\n\r\n"
-            cached = self._cached = (float(second), both, date_line, both + b"\r\n", closing)
-        return cached
+            lines = self._lines = _LinesOfSecond(second, f"Date: {date}\r\n".encode("ascii"), self._server)
+        return lines

@@ -133,4 +133,5 @@ def test_listener_that_is_not_there_is_said_by_the_page(repository, command):
     command(repository, admin, page)
     with pytest.raises(urllib.error.HTTPError) as failed:
         urllib.request.urlopen(f"http://127.0.0.1:{page}/", timeout=30)
-    assert (failed.value.code, failed.value.read()) == (502, f"127.0.0.1:{admin}: Connection refused\n".encode())
+    with failed.value as error:
+        assert (error.code, error.read()) == (502, f"127.0.0.1:{admin}: Connection refused\n".encode())

@@ -151,14 +151,16 @@ runpy.run_path("site.py", run_name="__main__")
     assert fetch(url) == (200, b"hello")
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(urllib.request.Request(f"{url}/error", headers={"Accept": "text/html"}), timeout=20)
-    page = caught.value.read()
-    assert caught.value.code == 500
+    with caught.value as error:
+        page = error.read()
+    assert error.code == 500
     assert b"LookupError" in page
     assert b"start_response" in page  # of the application's frame
     through_proxy = urllib.request.Request(f"{url}/error", headers={"Accept": "text/html", "X-Forwarded-For": "::1"})
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(through_proxy, timeout=20)
-    assert b"LookupError" not in caught.value.read()
+    with caught.value as error:
+        assert b"LookupError" not in error.read()
 
 
 @BOTH

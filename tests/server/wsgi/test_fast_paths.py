@@ -98,7 +98,7 @@ def test_a_whole_response_is_that_of_the_general_path(ask: Ask, content: bytes) 
     cache = {(ask.status, *ask.headers): ResponseHead(**values(head) | {"plain_length": None})}
     with at_one_moment():
         fast = ask.run([content])
-        with mock.patch.dict(response_head._head_cache.heads, cache):
+        with mock.patch.dict(response_head.cached_heads(), cache):
             assert ask.run([content]) == fast
 
 
