@@ -198,9 +198,9 @@ class Service:
         if self._slot is not None:
             self._slot.publish()
         if parallel_threads() > 1:
-            from ropewalk.threads.free_threading import share_keys
+            from ropewalk.threads.free_threading import share_keys_once
 
-            share_keys()
+            share_keys_once()
         forked.on_fork(self._release_in_child)
         self._pool.start()
         if self._statsd is not None:

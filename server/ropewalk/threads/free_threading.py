@@ -11,9 +11,21 @@ not own it marks it permanently. Strings need this less: those in the source of 
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
+
+_shared_in = 0
+"""The process that `share_keys_once` was called in last."""
+
+
+def share_keys_once() -> None:
+    """Do `share_keys` if this process has not: it can take 0.1 s, and tests start many servers in one process."""
+    global _shared_in
+    if _shared_in != os.getpid():
+        _shared_in = os.getpid()
+        share_keys()
 
 
 def share_keys() -> int:
