@@ -10,9 +10,11 @@ KIT = $(call of_python,executable) -I deploy/kit
 # It is started, since a shim of pyenv is there for versions that are not.
 of_python = $(or $(shell $(PYTHON) -c 'import sys; print(sys.$(1))' 2>/dev/null), \
   $(error There is no $(PYTHON) here. Ropewalk needs Python 3.11 or newer))
+# Such as cpython-313, or cpython-314t for the build without the GIL.
+TAG = $(call of_python,implementation.cache_tag + sys.abiflags)
 # The tests on another Python have an environment of their own: make test-compiled PYTHON=python3.12
 ifeq ($(origin PYTHON),command line)
-VENV ?= build/tests-$(call of_python,implementation.cache_tag)
+VENV ?= build/tests-$(TAG)
 endif
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -164,7 +166,10 @@ times: ## Print all timeouts that are computed from REQUEST_TIMEOUT (REQUEST_TIM
 $(STAMP): tests/requirements.txt server/pyproject.toml
 	@$(KIT) venv $(VENV)
 	printf '\033[1m==>\033[0m Installing what lint and the tests need into $(VENV)\n'
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement tests/requirements.txt
+	# Only the sample's image needs it, and it has no wheel for free-threaded Python.
+	left_out=$$($(BIN)/python -c 'import sys; print("psycopg-binary" if "t" in sys.abiflags else "-")')
+	sed "/^$$left_out==/,/[^\\]$$/d" tests/requirements.txt >$(VENV)/requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable server
 	touch $@
 
@@ -175,7 +180,7 @@ test: $(STAMP) ## Run the tests that this machine can run, and report the others
 # By the Python that the wheel is for, in an environment of its own.
 .PHONY: wheel
 wheel: ## Write the server's wheel to dist/; COMPILED=1: the compiled one, for PYTHON=python3.13 (needs a C compiler).
-	@env=build/wheel-$(call of_python,implementation.cache_tag)
+	@env=build/wheel-$(TAG)
 	$(KIT) venv $$env
 	[[ $$env/.locked -nt server/compiled/requirements.txt ]] || {
 	  $$env/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement server/compiled/requirements.txt
