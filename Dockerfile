@@ -120,16 +120,14 @@ COPY deploy/cron /build/cron
 RUN /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps \
         --requirement /build/cron/requirements.txt --target /opt/cron
 
-# ---- compiler: what compiles the server, and is no part of the image. --build-arg COMPILED=0 does without; so does a
-# free-threaded Python, which runs the pure server. With `auto` a machine that cannot install or run a compiler gets the
-# pure server, too; with 1 it gets an error.
+# ---- compiler: what compiles the server, and is no part of the image. --build-arg COMPILED=0 does without. With `auto` a
+# machine that cannot install or run a compiler gets the pure server, too; with 1 it gets an error.
 FROM tools AS compiler
 ARG COMPILED=auto
 COPY server/compiled/requirements.txt /build/compiler.txt
 # hadolint ignore=DL3008,SC2046
 RUN case $COMPILED in auto | 0 | 1) ;; *) echo "COMPILED=$COMPILED: must be auto, 1 or 0" >&2; exit 1 ;; esac; \
-    python3 -Ic 'import sys, sysconfig; sys.exit(sys.argv[1] == "0" or bool(sysconfig.get_config_var("Py_GIL_DISABLED")))' \
-        "$COMPILED" || exit 0; \
+    [ "$COMPILED" != 0 ] || exit 0; \
     { apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev \
         $(python3 -Ic 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || echo python3-dev) \

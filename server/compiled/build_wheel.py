@@ -37,6 +37,17 @@ setup(name="ropewalk", packages=[], ext_modules=objects)
 MYPYC_MESSAGE = re.compile(r"^\S+\.py:\d+: (error|warning): .*", re.MULTILINE)
 
 
+OBJECT = re.compile(r"typedef struct \{\n([^}]*)\} (\w+)Object;")
+"""In mypyc's header, the attributes of a class, and its name."""
+
+TUPLE_OF_OBJECTS = re.compile(r"^    tuple_T\w*O\w* _(\w+);", re.MULTILINE)
+"""One of these attributes, whose type is a tuple with objects.
+
+mypyc lays such a tuple out in the object, one member after the other. Threads that run in parallel could see it half
+assigned, with objects that are freed: mypyc guards attributes that refer to one object, but not these.
+"""
+
+
 class BuildError(Exception):
     """Why there is no wheel, in a line or what the compilers said."""
 
@@ -58,10 +69,10 @@ def build_pure(out: Path) -> Path:
 
 def build_compiled(out: Path) -> Path:
     """Build the compiled wheel for this Python in the folder `out`, and return its path."""
-    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if sysconfig.get_config_var("Py_GIL_DISABLED") and sys.version_info < (3, 14):
         raise BuildError(
-            "free-threaded builds of Python run the pure wheel, since compiled code relies on the GIL to guard its "
-            "attributes: build it without COMPILED=1"
+            "mypyc compiles for free-threaded builds of Python 3.14 or later: "
+            "build the pure wheel for this one, without COMPILED=1"
         )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -92,18 +103,35 @@ def compile_modules(root: Path) -> None:
         raise BuildError(done.stdout.rstrip())
     if MYPYC_MESSAGE.search(done.stdout):
         raise BuildError("\n".join(match[0] for match in MYPYC_MESSAGE.finditer(done.stdout)))
+    refuse_torn_attributes(root / "build")
     setup.unlink()
     for left in ("build", ".mypy_cache"):
         shutil.rmtree(root / left, ignore_errors=True)
 
 
+def refuse_torn_attributes(generated: Path) -> None:
+    """Raise BuildError if mypyc's C code in the folder has attributes that are a `TUPLE_OF_OBJECTS`."""
+    headers = "".join(header.read_text() for header in generated.glob("__native*.h"))
+    found = [
+        f"{name.replace('___', '.')}.{attribute}"
+        for attributes, name in OBJECT.findall(headers)
+        for attribute in TUPLE_OF_OBJECTS.findall(attributes)
+    ]
+    if found:
+        raise BuildError(
+            f"without the GIL, a thread could see these tuples half assigned: {', '.join(found)}. "
+            "Let each attribute refer to an object of a class instead"
+        )
+
+
 def tag(root: Path) -> None:
     """Say in the unpacked wheel at `root` which Python and platform it is for."""
     python = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    abi = f"{python}{sys.abiflags}"
     platform = re.sub(r"[-.]", "_", sysconfig.get_platform())
     (about,) = root.glob("*.dist-info/WHEEL")
     text = about.read_text().replace("Root-Is-Purelib: true", "Root-Is-Purelib: false")
-    about.write_text(text.replace("Tag: py3-none-any", f"Tag: {python}-{python}-{platform}"))
+    about.write_text(text.replace("Tag: py3-none-any", f"Tag: {python}-{abi}-{platform}"))
 
 
 def main() -> int:

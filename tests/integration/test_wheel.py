@@ -42,10 +42,23 @@ def test_without_a_working_compiler_there_is_an_error_and_no_wheel(tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_free_threaded_python_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_free_threaded_python_that_mypyc_does_not_know_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sysconfig, "get_config_var", lambda name: int(name == "Py_GIL_DISABLED"))
-    with pytest.raises(build_wheel.BuildError, match="free-threaded"):
+    monkeypatch.setattr(sys, "version_info", (3, 13, 5))
+    with pytest.raises(build_wheel.BuildError, match=r"free-threaded builds of Python 3\.14 or later"):
         build_wheel.build_compiled(tmp_path)
+
+
+def test_attributes_that_threads_could_see_half_assigned_are_refused(tmp_path: Path) -> None:
+    values = {"name": '("a", 1.0)', "nested": "(1.0, (True, b''))", "plain": "(1.0, True)", "whole": '["a", 1.0]'}
+    assigned = "".join(f"        self.{name} = {value}\n" for name, value in values.items())
+    (tmp_path / "shop.py").write_text(f"class Till:\n    def __init__(self) -> None:\n{assigned}")
+    generate = "from mypyc.build import mypycify; mypycify(['--strict', 'shop.py'])"
+    subprocess.run([sys.executable, "-c", generate], cwd=tmp_path, check=True, capture_output=True)
+    with pytest.raises(build_wheel.BuildError, match=r"half assigned: shop\.Till\.name, shop\.Till\.nested\. Let"):
+        build_wheel.refuse_torn_attributes(tmp_path / "build")
 
 
 def test_the_modules_to_compile_exist_and_are_in_order() -> None:
