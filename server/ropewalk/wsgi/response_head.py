@@ -113,26 +113,28 @@ class ResponseHead:
         self.dropped = dropped
 
 
-class _OfThread(threading.local):
-    """Whole heads, as `_shared_heads`, for threads that run in parallel: each has its own.
-
-    A key that another thread made can only be compared under the lock of the dict (`ropewalk.threads.free_threading`).
-    """
-
-    def __init__(self) -> None:
-        self.heads: dict[tuple[object, ...], ResponseHead] = {}
-
-
 _shared_heads: Final[dict[tuple[object, ...], ResponseHead]] = {}
 """Whole heads, by the arguments of `start_response`: those of a response of the same kind and size."""
 
-_own: Final = _OfThread()
+_own: Final = threading.local()
+"""`heads`: the same for threads that run in parallel, each has its own.
+
+A key that another thread made can only be compared under the lock of the dict (`ropewalk.threads.free_threading`).
+An instance of `local` itself: a compiled class that inherits from it would put its attributes where `local` has others.
+"""
+
 _is_gil_enabled: Final[bool] = getattr(sys, "_is_gil_enabled", lambda: True)()  # since Python 3.13
 
 
 def cached_heads() -> dict[tuple[object, ...], ResponseHead]:
     """The heads that this thread may find."""
-    return _shared_heads if _is_gil_enabled else _own.heads
+    if _is_gil_enabled:
+        return _shared_heads
+    try:
+        heads: dict[tuple[object, ...], ResponseHead] = _own.heads
+    except AttributeError:
+        heads = _own.heads = {}
+    return heads
 
 
 def check_response_head(status: Any, headers: Any) -> ResponseHead:
@@ -142,7 +144,7 @@ def check_response_head(status: Any, headers: Any) -> ResponseHead:
     key = (status, *headers)
     # fast path of `_check`; test_a_cached_head_is_that_of_the_check holds them equal
     try:
-        cached = (_shared_heads if _is_gil_enabled else _own.heads).get(key)
+        cached = (_shared_heads if _is_gil_enabled else cached_heads()).get(key)
     except TypeError:  # not hashable, so not all tuples of str: the check finds which
         cached = None
     return _check(status, headers) if cached is None else cached
