@@ -9,7 +9,7 @@ PYTHON ?= python3
 KIT = $(call of_python,executable) -I deploy/kit
 # It is started, since a shim of pyenv is there for versions that are not.
 of_python = $(or $(shell $(PYTHON) -c 'import sys; print(sys.$(1))' 2>/dev/null), \
-  $(error There is no $(PYTHON) here. Ropewalk needs Python 3.11 or newer))
+  $(error $(PYTHON) is not here, or does not start. Ropewalk needs Python 3.11 or newer))
 # Such as cpython-313, or cpython-314t for the build without the GIL.
 TAG = $(call of_python,implementation.cache_tag + sys.abiflags)
 # The tests on another Python have an environment of their own: make test-compiled PYTHON=python3.12

@@ -93,7 +93,7 @@ def compile_modules(root: Path) -> None:
     setup = root / "setup.py"
     setup.write_text(SETUP.format(paths=[f"ropewalk/{name}" for name in modules()]))
     command = [sys.executable, setup.name, "--quiet", "build_ext", "--inplace"]
-    version = ".".join(map(str, sys.version_info[:2]))
+    version = ".".join(map(str, sys.version_info[:2])) + sys.abiflags
     print(f"Compiling {len(modules())} modules for Python {version}: this takes a minute or two.", file=sys.stderr)
     environment = {**os.environ, "LDFLAGS": f"{os.environ.get('LDFLAGS', '')} -s"}  # without symbols: a third smaller
     done = subprocess.run(

@@ -33,7 +33,7 @@ def test_missing_python_is_reported(repository, tmp_path, target, is_shim):
     done = call(repository, "make", target, f"PYTHON={python}")
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert f"There is no {python} here. Ropewalk needs Python 3.11 or newer." in done.stderr
+    assert f"{python} is not here, or does not start. Ropewalk needs Python 3.11 or newer." in done.stderr
 
 
 @pytest.mark.parametrize("target", ["adopt", "look"])

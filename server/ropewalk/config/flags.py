@@ -102,6 +102,8 @@ def build_parser(*, shows_all: bool = False) -> argparse.ArgumentParser:
         _add(groups[section], setting, is_shown=is_shown)
     help_group = parser.add_argument_group("Help")
     python = f"{sys.implementation.name} {sys.version.partition(' ')[0]}"
+    if not getattr(sys, "_is_gil_enabled", lambda: True)():
+        python += " free-threaded"
     version = f"{PROGRAM} {__version__} ({python}, {build()})"
     help_group.add_argument("-h", "--help", action="help", help="show the most used options and exit")
     help_group.add_argument("--help-all", action=_HelpAll, nargs=0, help="show all options and exit")

@@ -44,7 +44,9 @@ def run(project: Path, *arguments: str, **env: str) -> subprocess.CompletedProce
 def test_version(project: Path) -> None:
     done = run(project, "--version")
     assert done.returncode == 0
-    assert done.stdout.startswith(f"ropewalk {__version__} (")
+    has_gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    python = f"cpython {'.'.join(map(str, sys.version_info[:3]))}" + ("" if has_gil else " free-threaded")
+    assert done.stdout in {f"ropewalk {__version__} ({python}, {build})\n" for build in ("pure", "compiled")}
 
 
 def test_help_fits_on_a_page_and_has_commands_and_examples(project: Path) -> None:
