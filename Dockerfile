@@ -120,14 +120,16 @@ COPY deploy/cron /build/cron
 RUN /opt/build/bin/pip --python /opt/venv/bin/python install --quiet --require-hashes --no-deps \
         --requirement /build/cron/requirements.txt --target /opt/cron
 
-# ---- compiler: what compiles the server, and is no part of the image. --build-arg COMPILED=0 does without. With `auto` a
-# machine that cannot install or run a compiler gets the pure server, too; with 1 it gets an error.
+# ---- compiler: what compiles the server, and is no part of the image. --build-arg COMPILED=0 does without. With `auto` so
+# does a free-threaded Python (docs/free-threading.md), and a machine that cannot install or run a compiler gets the pure
+# server, too; with 1 it gets an error.
 FROM tools AS compiler
 ARG COMPILED=auto
 COPY server/compiled/requirements.txt /build/compiler.txt
 # hadolint ignore=DL3008,SC2046
 RUN case $COMPILED in auto | 0 | 1) ;; *) echo "COMPILED=$COMPILED: must be auto, 1 or 0" >&2; exit 1 ;; esac; \
-    [ "$COMPILED" != 0 ] || exit 0; \
+    is_free="import sys, sysconfig; sys.exit(not sysconfig.get_config_var('Py_GIL_DISABLED'))"; \
+    if [ "$COMPILED" = 0 ] || { [ "$COMPILED" = auto ] && python3 -Ic "$is_free"; }; then exit 0; fi; \
     { apt-get update -qq \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev \
         $(python3 -Ic 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null || echo python3-dev) \
