@@ -380,7 +380,9 @@ class Pool:
         long_run = 0.0 if controller.is_computing else LONG_RUN
         try:
             for _ in range(BATCH if controller.limit <= controller.floor else 1):
-                if now - began > long_run and (to_send or not slot):
+                # Mostly it is seen here that there are no more: an exception costs compiled code a microsecond, and on
+                # free-threaded Python memory until the next collection.
+                if not to_run or self._is_stopping or (now - began > long_run and (to_send or not slot)):
                     break
                 item = to_run.popleft()
                 thread.since = now
@@ -393,7 +395,7 @@ class Pool:
                 thread.finished += 1
                 now = time.monotonic()
         except IndexError:
-            pass  # there are no more, or another thread took the last one
+            pass  # another thread took the last one
         finally:
             thread.item = None
             try:
@@ -406,6 +408,8 @@ class Pool:
         ready, to_run = self.ready, self._to_run
         try:
             for _ in range(BATCH):
+                if not ready:  # as in `_run_batch`
+                    break
                 item = ready.popleft()
                 try:
                     if not item.receive():

@@ -332,6 +332,25 @@ def test_listeners_are_not_counted_as_connections(harness: Callable[..., Harness
     assert made.pool.connections == 0
 
 
+def test_what_waits_when_the_pool_stops_is_not_run(harness: Callable[..., Harness]) -> None:
+    """The service closes it next."""
+    made, ran = harness(1), []
+
+    def run(item: Any) -> bool:
+        ran.append(item)
+        made.pool._to_run.append(second)
+        made.pool.stop()
+        return False  # nothing to send, for which the thread would interrupt its batch
+
+    first, second = made.item(), made.item()
+    made.pool._run = run
+    first.there.send(b"a")
+    for each in made.pool.threads:
+        each.thread.join(PATIENCE)
+        assert not each.thread.is_alive()
+    assert ran == [first]
+
+
 def test_stop_ends_every_thread(harness: Callable[..., Harness]) -> None:
     made = harness(8)
     made.item().ask()
