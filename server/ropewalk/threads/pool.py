@@ -380,8 +380,8 @@ class Pool:
         long_run = 0.0 if controller.is_computing else LONG_RUN
         try:
             for _ in range(BATCH if controller.limit <= controller.floor else 1):
-                # Mostly it is seen here that there are no more: an exception costs compiled code a microsecond, and on
-                # free-threaded Python memory until the next collection.
+                # Mostly it is seen here that there are no more: on free-threaded Python, an exception of compiled code
+                # takes memory until the next collection.
                 if not to_run or self._is_stopping or (now - began > long_run and (to_send or not slot)):
                     break
                 item = to_run.popleft()

@@ -99,12 +99,13 @@ register_at_fork(after_in_child=_replace_lock)
 class Exchange:
     """The response to one request, while the application produces it.
 
-    Used by one thread, except for `interrupt`, and for `write`, which an application may pass to another thread. Which
-    of them decides how the response begins or ends is settled by `_claim`, a list of one phase: to pop it is atomic,
-    and only the thread that has popped it may touch the connection. Each phase has a list of its own, so that a thread
-    that is late finds nothing in the one that it has; between two phases the list is empty. After the response nobody
-    can: the connection is another exchange's by then. What `interrupt` raises (`interruptions`) is raised within `run`:
-    the first phase begins there, and it does not end before it has taken the claim.
+    Used by one thread, except for `interrupt`, and for `write`, which an application may pass to another thread.
+    Which of them decides how the response begins or ends is settled by `_claim`, a list of one phase: a single thread
+    can pop it, and that one alone may touch the connection. (No list has two phases: when compiled and without the
+    GIL, `pop` is two steps, and two threads could get the same one.) Each phase has a list of its own, so that a
+    thread that is late finds nothing in the one that it has; between two phases the list is empty. After the response
+    nobody can: the connection is another exchange's by then. What `interrupt` raises (`interruptions`) is raised
+    within `run`: the first phase begins there, and it does not end before it has taken the claim.
 
     From when a stream is open, its own lock keeps the writing threads apart.
     """
